@@ -1,0 +1,1 @@
+"""The written protocol: records, messages, framing and secrets that daemon and worker share."""

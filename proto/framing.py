@@ -1,0 +1,40 @@
+"""Frames: one msgpack document of a closed type, its size bounded."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from proto.messages import MAX_FRAME
+from proto.records import reveal_secrets, seal_secrets
+
+T = TypeVar("T")
+
+
+class FrameError(ValueError):
+    """A frame that is no message of this protocol; its text says why and quotes nothing of it."""
+
+
+class Codec(Generic[T]):
+    """Encodes any message and decodes frames into ``kind``, a union of messages."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=reveal_secrets)
+        self._decoder = msgspec.msgpack.Decoder(kind, dec_hook=seal_secrets)
+
+    def encode(self, message: msgspec.Struct) -> bytes:
+        """Raise FrameError when the message is larger than a frame."""
+        frame = self._encoder.encode(message)
+        if len(frame) > MAX_FRAME:
+            raise FrameError(f"a {type(message).__name__} of {len(frame)} bytes is larger than a frame ({MAX_FRAME})")
+        return frame
+
+    def decode(self, frame: bytes) -> T:
+        """Raise FrameError for a frame that is too large or not of this codec's messages."""
+        if len(frame) > MAX_FRAME:
+            raise FrameError(f"a frame of {len(frame)} bytes is over the limit of {MAX_FRAME}")
+        try:
+            return self._decoder.decode(frame)
+        except msgspec.DecodeError as error:
+            raise FrameError(f"not a message of this protocol: {error}") from error

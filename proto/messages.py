@@ -1,0 +1,283 @@
+"""The messages between the daemon and its processes: versioned tagged unions, one msgpack document a frame.
+
+``proto/README.md`` is the protocol; this module is its code. A change that an older peer would misread raises
+``VERSION``; a peer of another version is refused at ``Hello``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+
+from proto.perception import PerceptionKind
+from proto.records import Organ, OrganName, Persona
+
+VERSION: Final = 1
+
+MAX_FRAME: Final = 4 * 1024 * 1024
+"""Bytes in one frame; the link's sockets drop the peer that sends more."""
+
+MAX_TEXT: Final = 256 * 1024
+"""Characters in one text that a worker sends."""
+
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Reason = Annotated[str, msgspec.Meta(max_length=2000)]
+Milliseconds: TypeAlias = int
+Nanoseconds: TypeAlias = int
+
+MediaName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+"""A bare file name under the persona's media folder, never a path."""
+
+MemoryName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
+"""The name of a memory file without its ``.md``."""
+
+Memory = dict[str, str]
+"""What she knows: memory file names (without ``.md``) to Markdown."""
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """Where words came from and where the reply goes: a channel, and a talk on it (the web has one, "")."""
+
+    type: str
+    name: str
+    talk: str = ""
+
+
+class Perception(msgspec.Struct):
+    """Something she perceives: ``id`` is the ledger's, ``at`` the epoch nanoseconds of its acceptance."""
+
+    id: int
+    kind: PerceptionKind
+    content: str
+    at: Nanoseconds
+    media: str | None = None
+
+
+class Line(msgspec.Struct):
+    """A line of the conversation; ``role`` is ``person`` or ``assistant`` (knowledge page of the documents)."""
+
+    role: Literal["person", "assistant"]
+    content: str
+    at: Nanoseconds
+    media: str | None = None
+
+
+class Outgoing(msgspec.Struct):
+    """One message that she says; ``media`` names a file that she made."""
+
+    content: Text
+    kind: Literal["text", "audio", "image"] = "text"
+    media: MediaName | None = None
+
+
+class GatewayState(msgspec.Struct):
+    """A gateway as its worker sees it; ``round_trip`` is the monotonic age in seconds of its last one."""
+
+    type: str
+    name: str
+    state: Literal["connected", "degraded", "stopped"]
+    detail: Reason = ""
+    round_trip: float | None = None
+
+
+class MindLimits(msgspec.Struct):
+    """How long a mind may take, in seconds, and how often one call is tried again."""
+
+    first_token: float
+    total: float
+    retries: int
+
+
+class ChatTurn(msgspec.Struct):
+    """One turn of a prompt in the chat form that every mind speaks."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+# Daemon to worker
+
+
+class Prepare(msgspec.Struct, tag="prepare"):
+    """The daemon's first frame: who she is. Answered by ``Prepared``."""
+
+    persona: Persona
+    limits: MindLimits
+    urls: dict[str, str]
+    """Base URL by provider, the operator's setting, for organs that name none."""
+
+
+class Open(msgspec.Struct, tag="open"):
+    """The process before this one is reaped: open the gateways. Answered by ``Ready``."""
+
+
+class Perceive(msgspec.Struct, tag="perceive"):
+    """One beat: everything that waits in one conversation, with what she needs to answer it."""
+
+    beat: int
+    conversation: Conversation
+    perceptions: list[Perception]
+    history: list[Line]
+    memory: Memory
+
+
+class Join(msgspec.Struct, tag="join"):
+    """More words of the conversation whose beat is in hand; a worker that has replied ignores them."""
+
+    beat: int
+    perceptions: list[Perception]
+
+
+class Consolidate(msgspec.Struct, tag="consolidate"):
+    """Fold these lines into what she knows. Answered by ``Consolidated`` or ``ConsolidationFailed``."""
+
+    task: int
+    lines: list[Line]
+    memory: Memory
+
+
+class OrganResult(msgspec.Struct, tag="organ_result"):
+    """The organ host's answer to an ``OrganCall``; exactly one of ``text`` and ``error`` is set."""
+
+    call: int
+    text: str | None = None
+    error: str | None = None
+
+
+class Probe(msgspec.Struct, tag="probe"):
+    """To a short-lived probe: can this organ be reached? Answered by ``Probed``."""
+
+    organ: Organ
+    limits: MindLimits
+    urls: dict[str, str]
+
+
+class Stop(msgspec.Struct, tag="stop"):
+    """Leave now, with exit code 0. What is in hand stays in the inbox."""
+
+
+ToWorker: TypeAlias = Prepare | Open | Perceive | Join | Consolidate | OrganResult | Probe | Stop
+
+
+# Worker to daemon
+
+
+class Hello(msgspec.Struct, tag="hello"):
+    """The first frame of every process. Its routing id proves which one it is."""
+
+    version: int
+    pid: int
+
+
+class Prepared(msgspec.Struct, tag="prepared"):
+    """Everything but the gateways is in place."""
+
+
+class Ready(msgspec.Struct, tag="ready"):
+    """She runs."""
+
+    gateways: list[GatewayState]
+
+
+class Typing(msgspec.Struct, tag="typing"):
+    """She is thinking about an answer in this conversation; repeated every few seconds."""
+
+    conversation: Conversation
+
+
+class Reply(msgspec.Struct, tag="reply"):
+    """A beat is done: these perceptions are answered by these messages (none: she chose silence)."""
+
+    beat: int
+    perceptions: list[int]
+    messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
+
+
+class MindDown(msgspec.Struct, tag="mind_down"):
+    """Her mind cannot be reached; the beat goes on trying. ``hint`` tells a person what to do about it."""
+
+    beat: int
+    reason: Reason
+    hint: Reason
+
+
+class Consolidated(msgspec.Struct, tag="consolidated"):
+    """The memory files that changed, each whole."""
+
+    task: int
+    memory: dict[MemoryName, Text]
+
+
+class ConsolidationFailed(msgspec.Struct, tag="consolidation_failed"):
+    """Nothing was changed; the lines stay unconsolidated."""
+
+    task: int
+    reason: Reason
+
+
+class OrganCall(msgspec.Struct, tag="organ_call"):
+    """Ask the organ host's embedded model. Answered by ``OrganResult``."""
+
+    call: int
+    organ: Literal["thinking"] | OrganName
+    turns: list[ChatTurn]
+    max_tokens: int
+
+
+class Probed(msgspec.Struct, tag="probed"):
+    """What a probe found: an empty ``reason`` means that the organ can be reached."""
+
+    reason: Reason = ""
+
+
+class Heartbeat(msgspec.Struct, tag="heartbeat"):
+    """From the worker's event loop: ``lag`` is how late, in seconds, the loop woke for it."""
+
+    lag: float
+    gateways: list[GatewayState]
+
+
+class Fault(msgspec.Struct, tag="fault"):
+    """Why this process is about to exit, sent before it does."""
+
+    reason: Reason
+
+
+FromWorker: TypeAlias = (
+    Hello
+    | Prepared
+    | Ready
+    | Typing
+    | Reply
+    | MindDown
+    | Consolidated
+    | ConsolidationFailed
+    | OrganCall
+    | Probed
+    | Heartbeat
+    | Fault
+)
+
+
+# Daemon to organ host, and back
+
+
+class Generate(msgspec.Struct, tag="generate"):
+    """Run the embedded mind greedily. Answered by ``Generated``."""
+
+    call: int
+    turns: list[ChatTurn]
+    max_tokens: int
+
+
+class Generated(msgspec.Struct, tag="generated"):
+    """Exactly one of ``text`` and ``error`` is set."""
+
+    call: int
+    text: Text | None = None
+    error: Reason | None = None
+
+
+ToHost: TypeAlias = Generate | Stop
+FromHost: TypeAlias = Hello | Generated | Heartbeat | Fault

@@ -1,0 +1,13 @@
+"""The perception table: which perception claims which file (the perception seed's accepted extensions)."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+PerceptionKind = Literal["text", "image", "audio", "document"]
+
+EXTENSIONS: Final[dict[str, PerceptionKind]] = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp"), "image"),
+    **dict.fromkeys((".wav", ".mp3", ".m4a", ".ogg", ".oga", ".webm", ".flac", ".aac", ".opus"), "audio"),
+    **dict.fromkeys((".pdf", ".csv", ".json", ".txt", ".md"), "document"),
+}

@@ -1,0 +1,152 @@
+"""The records of the persona API, in the field order that the perception seed gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from proto.secrets import Secret
+
+T = TypeVar("T")
+
+Status = Literal["active", "hibernate", "sick"]
+OrganName = Literal["imagination", "mouth", "eye", "ear", "teacher", "researcher"]
+
+ORGANS: Final[tuple[OrganName, ...]] = ("imagination", "mouth", "eye", "ear", "teacher", "researcher")
+"""The optional organs in declaration order; ``thinking`` is the required one."""
+
+EMBEDDED: Final = "embedded"
+"""The provider of organs whose model ships inside a package."""
+
+EMBEDDED_MIND: Final = "smollm2-135m-instruct"
+
+NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z"
+"""A persona's name is shown in terminals and logs: no control characters, no line breaks."""
+
+PersonaName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NAME_PATTERN)]
+PersonaId = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+]
+IdleTimeout = Annotated[int, msgspec.Meta(ge=1, le=30 * 24 * 3600)]
+
+
+class Organ(msgspec.Struct, forbid_unknown_fields=True):
+    """A model slot. ``provider`` null is a local Ollama, ``embedded`` a model that ships inside a package."""
+
+    name: str
+    provider: str | None = None
+    api_key: Secret | None = None
+    url: str | None = None
+
+
+class Channel(msgspec.Struct, forbid_unknown_fields=True):
+    """A way to reach her from outside; ``verified_at`` is ISO 8601 with its offset, or null until paired."""
+
+    type: str
+    name: str = ""
+    credentials: dict[str, Secret] = {}
+    verified_at: str | None = None
+
+
+class Persona(msgspec.Struct, forbid_unknown_fields=True):
+    """The raw record: config.json on disk, and the unmasked answer where a seed says so."""
+
+    id: PersonaId
+    name: PersonaName
+    thinking: Organ
+    version: str = "v1"
+    base_model: str = ""
+    birthday: str = ""
+    status: Status = "active"
+    idle_timeout: IdleTimeout = 3600
+    imagination: Organ | None = None
+    mouth: Organ | None = None
+    eye: Organ | None = None
+    ear: Organ | None = None
+    teacher: Organ | None = None
+    researcher: Organ | None = None
+    channels: list[Channel] | None = None
+
+
+class OrganView(msgspec.Struct):
+    """An organ as lists show it: never its key."""
+
+    name: str
+    provider: str | None
+    url: str | None
+
+
+class ChannelView(msgspec.Struct):
+    """A channel as lists show it."""
+
+    type: str
+    name: str
+    verified: bool
+
+
+class PersonaView(msgspec.Struct):
+    """The reduced view of ``GET /api/personas``."""
+
+    id: str
+    name: str
+    base_model: str
+    birthday: str
+    running: bool
+    status: Status
+    thinking: OrganView
+    imagination: OrganView | None
+    mouth: OrganView | None
+    eye: OrganView | None
+    ear: OrganView | None
+    teacher: OrganView | None
+    researcher: OrganView | None
+    channels: list[ChannelView]
+
+
+def organ_view(organ: Organ) -> OrganView:
+    """Leave the key out."""
+    return OrganView(organ.name, organ.provider, organ.url)
+
+
+def persona_view(persona: Persona, running: bool) -> PersonaView:
+    """The reduced view: no version, no idle_timeout, no secrets, ``channels`` never null."""
+    organs = {name: getattr(persona, name) for name in ORGANS}
+    return PersonaView(
+        id=persona.id,
+        name=persona.name,
+        base_model=persona.base_model,
+        birthday=persona.birthday,
+        running=running,
+        status=persona.status,
+        thinking=organ_view(persona.thinking),
+        channels=[ChannelView(c.type, c.name, c.verified_at is not None) for c in persona.channels or []],
+        **{name: organ and organ_view(organ) for name, organ in organs.items()},
+    )
+
+
+def reveal_secrets(value: object) -> object:
+    """msgspec's encoding hook: secrets in the clear."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"no encoding for {type(value).__name__}")
+
+
+def seal_secrets(kind: type, value: Any) -> object:
+    """msgspec's decoding hook: a text becomes a Secret where the field asks for one."""
+    # Any: msgspec hands over whatever stood in the document.
+    if kind is Secret:
+        if not isinstance(value, str):
+            raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+        return Secret(value)
+    raise NotImplementedError(f"no decoding for {kind.__name__}")
+
+
+def to_json(value: object) -> bytes:
+    """Encode a record with its secrets in the clear: for config.json and the seeds' unmasked responses."""
+    return msgspec.json.encode(value, enc_hook=reveal_secrets)
+
+
+def from_json(data: bytes | str, kind: type[T]) -> T:
+    """Decode a record; raises ``msgspec.DecodeError`` (``ValidationError`` names the field)."""
+    return msgspec.json.decode(data, type=kind, dec_hook=seal_secrets)

@@ -1,0 +1,48 @@
+"""A worker's log: one JSON event a line on standard error, a pipe that the daemon drains and redacts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from proto.secrets import redact
+
+Level = Literal["debug", "info", "warning", "error"]
+Field: TypeAlias = str | int | float | bool | None
+
+MAX_FIELD = 4000
+
+
+class WorkerLog:
+    """Writes events; a pipe that is gone is no reason to fail, since its reader was the daemon."""
+
+    def __init__(self, descriptor: int = 2, **bound: Field) -> None:
+        self._descriptor = descriptor
+        self._bound = bound
+
+    def bind(self, **fields: Field) -> WorkerLog:
+        """The same log with these fields on every event."""
+        return WorkerLog(self._descriptor, **{**self._bound, **fields})
+
+    def debug(self, event: str, **fields: Field) -> None:
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: Field) -> None:
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Field) -> None:
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: Field) -> None:
+        self._write("error", event, fields)
+
+    def _write(self, level: Level, event: str, fields: Mapping[str, Field]) -> None:
+        record = {"level": level, "event": event, **self._bound, **fields}
+        clean = {key: redact(value[:MAX_FIELD]) if isinstance(value, str) else value for key, value in record.items()}
+        try:
+            os.write(self._descriptor, msgspec.json.encode(clean) + b"\n")
+        except (BrokenPipeError, BlockingIOError):
+            return
