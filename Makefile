@@ -1,0 +1,152 @@
+# personad: set up, run, test, install. `make` alone lists what there is.
+
+VENV    ?= .venv
+PYTHON  ?=
+DESTDIR ?=
+PREFIX  ?= /opt/personad
+
+# `make lock` resolves with exactly this uv, in an environment of its own.
+UV_VERSION := 0.13.9
+UV_VENV    := .venv-lock
+
+UNITS    := $(DESTDIR)/usr/local/lib/systemd/system
+SYSUSERS := $(DESTDIR)/usr/local/lib/sysusers.d
+TMPFILES := $(DESTDIR)/usr/local/lib/tmpfiles.d
+CONFIG   := $(DESTDIR)/etc/personad
+COMMAND  := $(DESTDIR)/usr/local/bin/personad
+
+SOURCES  := pyproject.toml README.md LICENSE daemon worker proto
+BIN      := $(VENV)/bin
+RUNTIME  := $(VENV)/.runtime-installed
+TESTING  := $(VENV)/.tests-installed
+
+.ONESHELL:
+SHELL       := /bin/sh
+.SHELLFLAGS := -euc
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint types bench lock install uninstall clean
+
+# Hashes are checked for every file, dependencies are those of the lock and no others, and nothing is ever compiled.
+PIP_LOCKED := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps --only-binary :all:
+# The project itself is built with the setuptools of the lock; no index is asked.
+PIP_SELF   := -m pip install --quiet --disable-pip-version-check --no-input --no-index --no-deps --no-build-isolation
+
+# Makes the virtual environment $(1) with $(PYTHON), or with the first Python 3.11 or newer that is found.
+define make_venv
+python="$(PYTHON)"
+for candidate in python3 python3.13 python3.12 python3.11; do
+    [ -z "$$python" ] || break
+    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; fi
+done
+if [ -z "$$python" ]; then
+    echo "personad needs Python 3.11 or newer and found none: install it, or name one with 'make PYTHON=/path/to/python3'." >&2
+    exit 1
+fi
+if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "$$python is no Python 3.11 or newer: name another with 'make PYTHON=/path/to/python3'." >&2
+    exit 1
+fi
+version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    echo "$$python cannot make virtual environments: install them first, on Debian with 'apt install python$$version-venv'." >&2
+    exit 1
+fi
+if [ ! -x "$(1)/bin/python" ] || [ "$$("$(1)/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" != "$$version" ]; then
+    echo "Making $(1) with Python $$version"
+    "$$python" -m venv --clear "$(1)"
+fi
+endef
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(RUNTIME) ## make .venv (VENV=...) and install personad into it, from the lock
+
+$(RUNTIME): requirements.lock pyproject.toml
+	@$(call make_venv,$(VENV))
+	echo "Installing personad"
+	"$(BIN)/python" $(PIP_LOCKED) -r requirements.lock
+	"$(BIN)/python" $(PIP_SELF) --config-settings editable_mode=compat --editable .
+	touch $@
+
+$(TESTING): $(RUNTIME) tests/requirements.lock
+	@echo "Installing the test tools"
+	"$(BIN)/python" $(PIP_LOCKED) -r tests/requirements.lock
+	touch $@
+
+run: $(RUNTIME) ## run the daemon here, with a first persona called Adam
+	@exec "$(BIN)/personad" serve --create-first Adam
+
+test: $(TESTING) ## run the tests (ARGS="-k word" chooses)
+	@"$(BIN)/python" -m pytest $(ARGS)
+
+lint: $(TESTING) ## check style and format
+	@"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+types: $(TESTING) ## check types
+	@"$(BIN)/mypy"
+
+bench: $(TESTING) ## measure, and print the table
+	@"$(BIN)/python" -m tests.bench
+
+lock: ## resolve both locks anew (UPGRADE=1 takes the newest versions)
+	@$(call make_venv,$(UV_VENV))
+	"$(UV_VENV)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	export UV_CUSTOM_COMPILE_COMMAND="make lock"
+	compile="$(UV_VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)"
+	$$compile pyproject.toml --group build --output-file requirements.lock
+	$$compile --group test --constraint requirements.lock --output-file tests/requirements.lock
+	if grep -nE '^ *--(index-url|extra-index-url|find-links)|file:|https?://' requirements.lock tests/requirements.lock; then
+	    echo "A lock names a place to download from: it must hold names, versions and hashes only." >&2
+	    exit 1
+	fi
+
+install: ## install as a systemd service, as root (DESTDIR=... only lays the files out)
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" != 0 ]; then echo "make install needs root: sudo make install" >&2; exit 1; fi
+	umask 022
+	$(call make_venv,$(DESTDIR)$(PREFIX))
+	echo "Installing personad into $(DESTDIR)$(PREFIX)"
+	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_LOCKED) -r requirements.lock
+	# Built from a copy, so that root leaves nothing in the checkout and no earlier build is taken along.
+	copy=$$(mktemp -d)
+	trap 'rm -rf "$$copy"' EXIT
+	cp -R $(SOURCES) "$$copy"
+	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_SELF) --force-reinstall "$$copy"
+	# Scripts carry the path of their interpreter: the one that holds after staging.
+	if [ -n "$(DESTDIR)" ]; then grep -lIrF "$(DESTDIR)$(PREFIX)" "$(DESTDIR)$(PREFIX)/bin" | xargs -r sed -i "s|$(DESTDIR)$(PREFIX)|$(PREFIX)|g"; fi
+	install -d "$(UNITS)" "$(SYSUSERS)" "$(TMPFILES)" "$(CONFIG)" "$(dir $(COMMAND))"
+	sed "s|/opt/personad|$(PREFIX)|g" systemd/personad.service > "$(UNITS)/personad.service"
+	install -m 644 systemd/personad.socket "$(UNITS)/"
+	install -m 644 systemd/sysusers.d/personad.conf "$(SYSUSERS)/"
+	install -m 644 systemd/tmpfiles.d/personad.conf "$(TMPFILES)/"
+	chmod 644 "$(UNITS)/personad.service"
+	# Growing pauses between restarts are known from systemd 254 on; an older one would warn at every reload.
+	systemd_version=$$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	if [ "$${systemd_version:-0}" -ge 254 ]; then
+	    install -D -m 644 -t "$(UNITS)/personad.service.d" systemd/personad.service.d/restart-steps.conf
+	fi
+	if [ ! -e "$(CONFIG)/personad.toml" ]; then install -m 644 etc/personad.toml "$(CONFIG)/"; fi
+	ln -sfn "$(PREFIX)/bin/personad" "$(COMMAND)"
+	if [ -n "$(DESTDIR)" ]; then exit 0; fi
+	systemd-sysusers "$(SYSUSERS)/personad.conf"
+	systemd-tmpfiles --create "$(TMPFILES)/personad.conf"
+	systemctl daemon-reload
+	systemctl enable personad.service
+	systemctl restart personad.service
+	echo "personad runs. Try: personad create Adam, personad chat Adam, journalctl -u personad -f"
+
+uninstall: ## remove the service, as root; state and settings stay
+	@if [ -z "$(DESTDIR)" ]; then
+	    if [ "$$(id -u)" != 0 ]; then echo "make uninstall needs root: sudo make uninstall" >&2; exit 1; fi
+	    systemctl disable --now personad.socket personad.service || echo "The units were not running."
+	fi
+	rm -rf "$(UNITS)/personad.service" "$(UNITS)/personad.service.d/restart-steps.conf" "$(UNITS)/personad.socket"
+	rm -f "$(SYSUSERS)/personad.conf" "$(TMPFILES)/personad.conf" "$(COMMAND)"
+	rm -rf "$(DESTDIR)$(PREFIX)"
+	if [ -z "$(DESTDIR)" ]; then systemctl daemon-reload; fi
+	echo "Removed. What she knows stays in /var/lib/personad, the settings in /etc/personad, the user personad in place."
+
+clean: ## remove what setup, tests and builds left in this folder
+	@rm -rf "$(VENV)" "$(UV_VENV)" build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find daemon worker proto tests -name __pycache__ -type d -prune -exec rm -rf {} +
