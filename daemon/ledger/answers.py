@@ -1,0 +1,55 @@
+"""The transactions in which inbox, conversation and outbox change together."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from daemon.ledger import conversation as lines
+from daemon.ledger import inbox, outbox
+from proto.messages import Conversation, Outgoing
+
+
+def answer(
+    connection: sqlite3.Connection,
+    persona: str,
+    perceptions: list[int],
+    conversation: Conversation,
+    messages: list[Outgoing],
+    seqs: list[int],
+    at: int,
+) -> bool:
+    """Close the perceptions and keep what she says to them; False, and no change, unless all are pending and hers."""
+    if not inbox.finish(connection, persona, perceptions):
+        return False
+    lines.heard(connection, perceptions)
+    lines.said(connection, persona, conversation, messages, at)
+    outbox.add(connection, persona, conversation, messages, seqs, at)
+    connection.execute(
+        "DELETE FROM outage WHERE persona = ? AND type = ? AND name = ? AND talk = ?",
+        (persona, conversation.type, conversation.name, conversation.talk),
+    )
+    return True
+
+
+def tell(
+    connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, seq: int, at: int
+) -> bool:
+    """Keep a notice, once until the conversation's next answer; False, and no change, if there was one."""
+    marked = connection.execute(
+        "INSERT INTO outage (persona, type, name, talk, since) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (persona, conversation.type, conversation.name, conversation.talk, at),
+    )
+    if not marked.rowcount:
+        return False
+    notice = [Outgoing(content)]
+    lines.said(connection, persona, conversation, notice, at, notice=True)
+    outbox.add(connection, persona, conversation, notice, [seq], at)
+    return True
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete everything of hers."""
+    inbox.forget(connection, persona)
+    lines.forget(connection, persona)
+    outbox.forget(connection, persona)
+    connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -1,0 +1,109 @@
+"""The conversation: what was said to and by a persona, and how much of it she has consolidated."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from proto.messages import Conversation, Line, Outgoing
+
+
+class StoredLine(msgspec.Struct, frozen=True):
+    """A line as a person sees it; ``at`` is in epoch nanoseconds."""
+
+    role: Literal["person", "assistant"]
+    content: str
+    at: int
+    media: str | None
+    conversation: Conversation
+
+
+def heard(connection: sqlite3.Connection, perceptions: Iterable[int]) -> None:
+    """Add the person's lines: those perceptions, in the order and at the time of their acceptance."""
+    connection.execute(
+        "INSERT INTO conversation (persona, type, name, talk, role, content, media, at)"
+        " SELECT persona, type, name, talk, 'person', content, media, at FROM inbox"
+        " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (json.dumps(list(perceptions)),),
+    )
+
+
+def said(
+    connection: sqlite3.Connection,
+    persona: str,
+    conversation: Conversation,
+    messages: Iterable[Outgoing],
+    at: int,
+    notice: bool = False,
+) -> None:
+    """Add her lines; a notice is the daemon's line in her place, which her mind never sees."""
+    connection.executemany(
+        "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, notice)"
+        " VALUES (?, ?, ?, ?, 'assistant', ?, ?, ?, ?)",
+        [
+            (persona, conversation.type, conversation.name, conversation.talk, line.content, line.media, at, notice)
+            for line in messages
+        ],
+    )
+
+
+def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
+    """The last lines of one conversation in the order of their insertion, oldest first, without notices."""
+    rows = connection.execute(
+        "SELECT role, content, at, media FROM conversation"
+        " WHERE persona = ? AND type = ? AND name = ? AND talk = ? AND notice = 0 ORDER BY id DESC LIMIT ?",
+        (persona, conversation.type, conversation.name, conversation.talk, limit),
+    ).fetchall()
+    return [Line(*row) for row in reversed(rows)]
+
+
+def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> list[StoredLine]:
+    """The last lines of all her conversations by time, oldest first, with what is not answered yet as person lines."""
+    most = -1 if limit is None else limit
+    rows = connection.execute(
+        "SELECT role, content, at, media, type, name, talk FROM ("
+        " SELECT * FROM (SELECT role, content, at, media, type, name, talk, 0 AS open, id"
+        "  FROM conversation WHERE persona = ?1 ORDER BY at DESC, id DESC LIMIT ?2)"
+        " UNION ALL SELECT 'person', content, at, media, type, name, talk, 1, id"
+        "  FROM inbox WHERE persona = ?1 AND state <> 'done'"
+        ") ORDER BY at DESC, open DESC, id DESC LIMIT ?2",
+        (persona, most),
+    ).fetchall()
+    return [
+        StoredLine(role, content, at, media, Conversation(type_, name, talk))
+        for role, content, at, media, type_, name, talk in reversed(rows)
+    ]
+
+
+def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
+    """The oldest lines after the consolidated ones, without notices, and the id of the last of them (0: none)."""
+    rows = connection.execute(
+        "SELECT id, role, content, at, media FROM conversation WHERE persona = ?1 AND notice = 0"
+        " AND id > coalesce((SELECT up_to FROM consolidation WHERE persona = ?1), 0) ORDER BY id LIMIT ?2",
+        (persona, limit),
+    ).fetchall()
+    return (rows[-1][0] if rows else 0), [Line(*row[1:]) for row in rows]
+
+
+def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> None:
+    """Remember that her lines up to this id are consolidated; an earlier id than before changes nothing."""
+    connection.execute(
+        "INSERT INTO consolidation (persona, up_to) VALUES (?, ?)"
+        " ON CONFLICT (persona) DO UPDATE SET up_to = max(up_to, excluded.up_to)",
+        (persona, up_to),
+    )
+
+
+def counts(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """How many lines there are: (persona, count)."""
+    return connection.execute("SELECT persona, count(*) FROM conversation GROUP BY persona").fetchall()
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete all of hers."""
+    connection.execute("DELETE FROM conversation WHERE persona = ?", (persona,))
+    connection.execute("DELETE FROM consolidation WHERE persona = ?", (persona,))

@@ -1,0 +1,92 @@
+"""The inbox: what was accepted for a persona, until she has answered it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from proto.messages import Conversation, Perception
+from proto.perception import PerceptionKind
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A pending perception, where it came from, and how many workers died with it in hand."""
+
+    perception: Perception
+    conversation: Conversation
+    deaths: int
+
+
+def accept(
+    connection: sqlite3.Connection,
+    persona: str,
+    conversation: Conversation,
+    kind: PerceptionKind,
+    content: str,
+    media: str | None,
+    at: int,
+    key: str | None,
+) -> int | None:
+    """Add a row and return its id; None when the conversation has a row with this key."""
+    row = connection.execute(
+        "INSERT INTO inbox (persona, type, name, talk, kind, content, media, at, key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (persona, type, name, talk, key) WHERE key IS NOT NULL DO NOTHING",
+        (persona, conversation.type, conversation.name, conversation.talk, kind, content, media, at, key),
+    )
+    return row.lastrowid if row.rowcount else None
+
+
+def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
+    """Her pending rows, oldest first."""
+    rows = connection.execute(
+        "SELECT id, kind, content, at, media, type, name, talk, deaths FROM inbox"
+        " WHERE persona = ? AND state = 'pending' AND state <> 'done' ORDER BY id",
+        (persona,),
+    )
+    return [
+        Waiting(Perception(id_, kind, content, at, media), Conversation(type_, name, talk), deaths)
+        for id_, kind, content, at, media, type_, name, talk, deaths in rows
+    ]
+
+
+def finish(connection: sqlite3.Connection, persona: str, perceptions: Iterable[int]) -> bool:
+    """Turn pending rows into done ones; False, and no change, unless all of them are pending and hers."""
+    ids = set(perceptions)
+    found: int = connection.execute(
+        "SELECT count(*) FROM inbox WHERE id IN (SELECT value FROM json_each(?)) AND persona = ? AND state = 'pending'",
+        (json.dumps(list(ids)), persona),
+    ).fetchone()[0]
+    if found != len(ids):
+        return False
+    connection.executemany("UPDATE inbox SET state = 'done' WHERE id = ?", [(id_,) for id_ in ids])
+    return True
+
+
+def died(connection: sqlite3.Connection, perceptions: Iterable[int], limit: int) -> list[int]:
+    """Count a death for the pending among these rows; return those that so reach ``limit`` and become poison."""
+    poisoned = []
+    for id_ in perceptions:
+        row: tuple[str] | None = connection.execute(
+            "UPDATE inbox SET deaths = deaths + 1, state = iif(deaths + 1 >= ?, 'poison', state)"
+            " WHERE id = ? AND state = 'pending' RETURNING state",
+            (limit, id_),
+        ).fetchone()
+        if row == ("poison",):
+            poisoned.append(id_)
+    return poisoned
+
+
+def counts(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
+    """How many rows are pending and poison: (persona, state, count)."""
+    return connection.execute(
+        "SELECT persona, state, count(*) FROM inbox WHERE state <> 'done' GROUP BY persona, state"
+    ).fetchall()
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete all of hers."""
+    connection.execute("DELETE FROM inbox WHERE persona = ?", (persona,))

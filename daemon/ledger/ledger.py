@@ -1,0 +1,153 @@
+"""The ledger as the daemon uses it: awaitable operations over the writer and the reader thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from daemon.ledger import answers, inbox, outbox, schema
+from daemon.ledger import conversation as lines
+from daemon.ledger.conversation import StoredLine
+from daemon.ledger.inbox import Waiting
+from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.threads import Reader
+from daemon.ledger.writer import Writer
+from proto.messages import Conversation, Line, Outgoing
+from proto.perception import PerceptionKind
+
+
+class Depth(msgspec.Struct):
+    """How many rows a persona has: inbox rows by state, outbox rows by state, conversation lines."""
+
+    pending: int = 0
+    poison: int = 0
+    outbox_pending: int = 0
+    outbox_dead: int = 0
+    lines: int = 0
+
+
+class Ledger:
+    """Every operation is committed to the disk when its call returns, and has changed nothing when it raises.
+
+    Times are epoch nanoseconds. Every operation raises LedgerFull when the disk does not take it, LedgerBusy when too
+    many wait, and LedgerError after ``close``. A cancelled call may still be committed.
+    """
+
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    async def open(cls, path: Path) -> Ledger:
+        """Open or make the file (mode 0600), migrated to this version.
+
+        Raise LedgerError for a file that is no ledger or of a newer version, LedgerFull for a disk that cannot be
+        written. The calls must come from the event loop that opened it.
+        """
+        writing = await asyncio.to_thread(schema.open_writer, path)
+        reading = await asyncio.to_thread(schema.open_reader, path)
+        return cls(Writer(path, writing), Reader("ledger-reader", path, reading))
+
+    async def close(self) -> None:
+        """Finish what was asked, fold the write-ahead log into the database and close it."""
+        # The last connection to close does the checkpoint: it must be the one that can write.
+        await self._reader.close()
+        await self._writer.close()
+
+    @property
+    def commits(self) -> int:
+        """Transactions committed since it was opened."""
+        return self._writer.commits
+
+    async def accept(
+        self,
+        persona_id: str,
+        conversation: Conversation,
+        kind: PerceptionKind,
+        content: str,
+        media: str | None,
+        at: int,
+        key: str | None,
+    ) -> int | None:
+        """Keep a perception and return its id; None when this conversation has one with this key already."""
+        return await self._writer.submit(inbox.accept, persona_id, conversation, kind, content, media, at, key)
+
+    async def waiting(self, persona_id: str) -> list[Waiting]:
+        """Her pending perceptions, oldest first."""
+        return await self._reader.submit(inbox.waiting, persona_id)
+
+    async def answer(
+        self,
+        persona_id: str,
+        perceptions: list[int],
+        conversation: Conversation,
+        messages: list[Outgoing],
+        seqs: list[int],
+        at: int,
+    ) -> bool:
+        """Close these perceptions and keep her messages, ``seqs[i]`` for ``messages[i]``, in one transaction.
+
+        False, and nothing changed, unless all perceptions are pending and hers. Ends the conversation's outage.
+        """
+        return await self._writer.submit(answers.answer, persona_id, perceptions, conversation, messages, seqs, at)
+
+    async def tell(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> bool:
+        """Keep a notice to the person, once in an outage of this conversation; False when there was one."""
+        return await self._writer.submit(answers.tell, persona_id, conversation, content, seq, at)
+
+    async def died(self, perceptions: list[int], limit: int) -> list[int]:
+        """Count one more death for each that is pending; those that reach ``limit`` become poison and are returned."""
+        return await self._writer.submit(inbox.died, perceptions, limit)
+
+    async def history(self, persona_id: str, conversation: Conversation, limit: int) -> list[Line]:
+        """What her mind sees: the last lines of a conversation in the order of insertion, without notices."""
+        return await self._reader.submit(lines.history, persona_id, conversation, limit)
+
+    async def conversation(self, persona_id: str, limit: int | None = None) -> list[StoredLine]:
+        """What a person sees: the last lines of all conversations by time, unanswered perceptions among them."""
+        return await self._reader.submit(lines.lines, persona_id, limit)
+
+    async def frames(self, persona_id: str, after: int, limit: int) -> list[StoredFrame]:
+        """Her web frames with a seq larger than ``after``, in order."""
+        return await self._reader.submit(outbox.frames, persona_id, after, limit)
+
+    async def unconsolidated(self, persona_id: str, limit: int) -> tuple[int, list[Line]]:
+        """The oldest lines not consolidated yet, without notices, and the id of the last (0 when there are none)."""
+        return await self._reader.submit(lines.unconsolidated, persona_id, limit)
+
+    async def consolidated(self, persona_id: str, up_to: int) -> None:
+        """Remember that her lines up to the id ``up_to`` are consolidated."""
+        await self._writer.submit(lines.consolidated, persona_id, up_to)
+
+    async def last_seq(self) -> int:
+        """The largest seq ever stored, also of a persona since forgotten; 0 when there was none."""
+        return await self._reader.submit(outbox.last_seq)
+
+    async def depths(self) -> dict[str, Depth]:
+        """How many rows each persona has; none for a persona without rows."""
+        return await self._reader.submit(_depths)
+
+    async def forget(self, persona_id: str) -> None:
+        """Remove everything of a persona."""
+        await self._writer.submit(answers.forget, persona_id)
+
+
+def _depths(connection: sqlite3.Connection) -> dict[str, Depth]:
+    depths: defaultdict[str, Depth] = defaultdict(Depth)
+    for persona, state, count in inbox.counts(connection):
+        if state == "pending":
+            depths[persona].pending = count
+        else:
+            depths[persona].poison = count
+    for persona, state, count in outbox.counts(connection):
+        if state == "dead":
+            depths[persona].outbox_dead = count
+        else:
+            depths[persona].outbox_pending += count
+    for persona, count in lines.counts(connection):
+        depths[persona].lines = count
+    return dict(depths)

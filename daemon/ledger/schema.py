@@ -1,0 +1,155 @@
+"""The ledger's tables, and how a file of an older version gets them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from daemon.ledger.errors import LedgerError, explain
+
+BUSY_TIMEOUT: Final = 5.0
+"""Seconds to wait for another program that holds the database, such as an sqlite3 shell."""
+
+CHECKPOINT: Final = 2000
+"""Pages in the write-ahead log that start a checkpoint: 8 MB, so that few commits pay for one."""
+
+MIGRATIONS: Final = (
+    # 1: the main road. AUTOINCREMENT, because an id that was used for something forgotten is never given again;
+    # for the outbox it also remembers the largest seq. Conversations are (type, name, talk) throughout.
+    """
+    CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        persona TEXT NOT NULL,
+        type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        talk TEXT NOT NULL,
+        key TEXT,
+        kind TEXT NOT NULL,
+        content TEXT NOT NULL,
+        media TEXT,
+        at INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'poison')),
+        deaths INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE UNIQUE INDEX inbox_key ON inbox (persona, type, name, talk, key) WHERE key IS NOT NULL;
+    CREATE INDEX inbox_open ON inbox (persona, state) WHERE state <> 'done';
+
+    CREATE TABLE conversation (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        persona TEXT NOT NULL,
+        type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        talk TEXT NOT NULL,
+        role TEXT NOT NULL CHECK (role IN ('person', 'assistant')),
+        content TEXT NOT NULL,
+        media TEXT,
+        at INTEGER NOT NULL,
+        notice INTEGER NOT NULL DEFAULT 0 CHECK (notice IN (0, 1))
+    ) STRICT;
+    CREATE INDEX conversation_order ON conversation (persona);
+    CREATE INDEX conversation_talk ON conversation (persona, type, name, talk) WHERE notice = 0;
+    CREATE INDEX conversation_time ON conversation (persona, at);
+
+    CREATE TABLE consolidation (
+        persona TEXT PRIMARY KEY,
+        up_to INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outage (
+        persona TEXT NOT NULL,
+        type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        talk TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        PRIMARY KEY (persona, type, name, talk)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outbox (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE DEFAULT (lower(hex(randomblob(16)))),
+        persona TEXT NOT NULL,
+        type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        talk TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        content TEXT NOT NULL,
+        media TEXT,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'ambiguous', 'dead')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        not_before INTEGER NOT NULL DEFAULT 0,
+        last_error TEXT,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX outbox_web ON outbox (persona) WHERE type = 'web';
+    CREATE INDEX outbox_open ON outbox (persona, state) WHERE state <> 'sent';
+    """,
+)
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Make or migrate the file, private to its owner, and return the writing connection.
+
+    Raise LedgerError for a file that cannot be opened, is no ledger or is newer than this code, LedgerFull for a disk
+    that does not take it.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives -wal and -shm the mode of the database, which so must be private before it is first opened.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for suffix in ("", "-wal", "-shm"):
+            if (file := Path(f"{path}{suffix}")).exists():
+                file.chmod(0o600)
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror}; check its folder's owner") from error
+    connection = _connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+        # A burst or a long reader may grow the log; afterwards it gives the space back.
+        connection.execute(f"PRAGMA journal_size_limit = {4 * 4096 * CHECKPOINT}")
+        # What was forgotten is overwritten, not only unlinked.
+        connection.execute("PRAGMA secure_delete = ON")
+        migrate(connection, MIGRATIONS)
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error
+    except LedgerError:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, to a file that ``open_writer`` made."""
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
+    """Run the steps that ``PRAGMA user_version`` has not counted, each whole or not at all.
+
+    Raise LedgerError when the file has seen more steps than there are.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(steps):
+        raise LedgerError(
+            f"the ledger is of version {version}, this personad knows up to {len(steps)}: "
+            "run the newer personad that wrote it, or restore an older backup"
+        )
+    for number, step in enumerate(steps[version:], start=version + 1):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Opened on one thread and then used by one other; isolation_level None leaves transactions to the writer.
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)

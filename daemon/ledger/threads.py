@@ -1,0 +1,118 @@
+"""A SQLite connection on a thread of its own, fed by the event loop through a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
+
+from daemon.ledger.errors import LedgerBusy, LedgerError, explain
+
+QUEUE: Final = 4096
+"""Operations that may wait or run on one thread; the next one is refused."""
+
+BATCH: Final = 512
+"""Operations taken at once, so that the first of many does not wait for all."""
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+
+# Any: a queue holds operations of every signature; ``submit`` checks each against its arguments and result.
+Task: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], "asyncio.Future[Any]"]
+Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any, Exception | None]
+
+
+class ConnectionThread(ABC):
+    """Runs operations in the order of their submission; a subclass says how a batch of them is run."""
+
+    def __init__(self, name: str, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._unresolved = 0
+        self._closing = False
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(
+        self, operation: Callable[[sqlite3.Connection, *Arguments], T], *arguments: *Arguments
+    ) -> asyncio.Future[T]:
+        """Queue ``operation(connection, *arguments)``; a cancelled future does not take it back.
+
+        Raise LedgerBusy when the queue is full and LedgerError after ``close``.
+        """
+        if self._closing:
+            raise LedgerError("the ledger is closed")
+        if self._unresolved >= QUEUE:
+            raise LedgerBusy(f"{QUEUE} operations already wait for the disk: try again shortly")
+        self._unresolved += 1
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((operation, arguments, future))
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued and close the connection."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        await asyncio.shield(self._ended)
+
+    @abstractmethod
+    def execute(self, batch: list[Task]) -> list[Outcome]:
+        """Run a batch on the thread and say what came of each task."""
+
+    def failed(self, task: Task, error: Exception) -> Outcome:
+        """The outcome of a task that raised."""
+        return (task[2], None, explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
+
+    def _run(self) -> None:
+        try:
+            last = False
+            while not last:
+                batch, last = self._take()
+                if batch:
+                    self._loop.call_soon_threadsafe(self._resolve, self.execute(batch))
+        finally:
+            self._connection.close()
+        self._loop.call_soon_threadsafe(self._ended.set_result, None)
+
+    def _take(self) -> tuple[list[Task], bool]:
+        """Wait for a task and take those behind it; the second value is True once there will be no more."""
+        batch: list[Task] = []
+        while not batch or (len(batch) < BATCH and not self._queue.empty()):
+            task = self._queue.get()
+            if task is None:
+                return batch, True
+            batch.append(task)
+        return batch, False
+
+    def _resolve(self, outcomes: list[Outcome]) -> None:
+        self._unresolved -= len(outcomes)
+        for future, result, error in outcomes:
+            if future.done():
+                continue  # Its caller was cancelled.
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+
+class Reader(ConnectionThread):
+    """Runs each operation by itself; every statement sees all that was committed before it."""
+
+    def execute(self, batch: list[Task]) -> list[Outcome]:
+        """Read for each task; one that raises fails alone."""
+        return [self._read(task) for task in batch]
+
+    def _read(self, task: Task) -> Outcome:
+        operation, arguments, future = task
+        try:
+            return (future, operation(self._connection, *arguments), None)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the caller who awaits the future gets it)
+            return self.failed(task, error)
