@@ -7,23 +7,47 @@ from typing import Final
 
 MASK: Final = "***"
 
-_PATTERNS: Final = (
-    # A Telegram bot token, which also stands in the URL of every request.
-    re.compile(r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"),
-    # A Discord bot token: three base64url parts.
-    re.compile(r"\b[A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}"),
-    # Model providers' and Slack's keys by their documented prefixes.
-    re.compile(r"\b(?:sk|xai|rk|pk)-[A-Za-z0-9_-]{8,}"),
-    re.compile(r"\bAIza[A-Za-z0-9_-]{30,}"),
-    re.compile(r"\bxox[abeprs]-[A-Za-z0-9-]{8,}|\bxapp-[A-Za-z0-9-]{8,}"),
+_START: Final = r"(?<![A-Za-z0-9_-])"
+_VALUE: Final = r"""[^\s"'\\&,;<>{}()\[\]]"""
+"""A character of a value that stands unquoted in a URL, a header or a keyword argument."""
+
+_RULES: Final[tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]] = (
+    # A Telegram bot token, which also stands in the URL of every request: .../bot<token>/getMe.
+    ((":", "%3a"), re.compile(r"(?<![0-9])[0-9]{6,12}(?::|%3[Aa])[A-Za-z0-9_-]{30,}")),
+    (("/bot",), re.compile(r"(?<=/bot)[A-Za-z0-9:%._-]{20,}")),
+    # A Discord bot token, and a JSON web token: three base64url parts.
+    ((".",), re.compile(_START + r"[A-Za-z0-9_-]{23,30}\.[A-Za-z0-9_-]{5,8}\.[A-Za-z0-9_-]{27,}")),
+    (("eyj",), re.compile(_START + r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?")),
+    # Model providers', Slack's and Meta's keys by their documented prefixes; plain words such as sk-learn are no keys.
+    (
+        ("sk-", "xai-", "rk-", "pk-"),
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:sk|xai|rk|pk)-(?:(?=[A-Za-z_-]{0,80}[0-9])[A-Za-z0-9_-]{8,}|[A-Za-z0-9_-]{24,})"
+        ),
+    ),
+    (("aiza", "aq."), re.compile(r"(?:AIza|AQ\.)[A-Za-z0-9_-]{30,}")),
+    (("xox", "xapp-"), re.compile(r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{8,}")),
+    (("hooks.slack",), re.compile(r"(?<=hooks\.slack\.com/)[A-Za-z0-9/_-]{8,}")),
+    (("eaa",), re.compile(r"(?<![A-Za-z0-9])EAA[A-Za-z0-9]{30,}")),
     # The daemon's own tokens.
-    re.compile(r"\bpersonad_[A-Za-z0-9_-]{16,}"),
-    # Whatever is called a secret by its neighbour.
-    re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?i)(?<=bearer\.)[A-Za-z0-9_-]{8,}"),
-    re.compile(r"""(?i)(?<=api_key["']:\s["'])[^"']+|(?<=api_key["']:["'])[^"']+|(?<=api_key=)[^\s&"']+"""),
-    re.compile(r"""(?i)(?<=token["']:\s["'])[^"']+|(?<=token["']:["'])[^"']+|(?<=token=)[^\s&"']+"""),
+    (("personad_",), re.compile(r"personad_[A-Za-z0-9_-]{16,}")),
+    # A URL's user and password.
+    (("@",), re.compile(r"(?<=://)[^\s/@:]{1,256}:[^\s/@]{1,256}(?=@)")),
+    # Whatever its neighbour calls a secret.
+    (("bearer",), re.compile(r"(?i)(?<=\bbearer[ .])[A-Za-z0-9._~+/=-]{8,}")),
+    (("basic ",), re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=]{16,}")),
+    (("key=",), re.compile(rf"(?i)(?<=[?&_-]key=){_VALUE}{{6,}}")),
+    (("key",), re.compile(rf"(?i)(?<=api[_-]key: ){_VALUE}{{6,}}")),
+    (
+        ("key", "token", "password", "secret"),
+        re.compile(r"""(?i)(?:key|token|password|secret)\\?["']\s{0,4}[:=,]\s{0,4}b?\\?["'](?P<value>[^"'\\]{6,})"""),
+    ),
+    (
+        ("token=", "password=", "secret="),
+        re.compile(rf"""(?i)(?<![A-Za-z])(?:[a-z]+_)?(?:token|password|secret)=b?\\?["']?(?P<value>{_VALUE}{{6,}})"""),
+    ),
 )
+"""What a text must hold, in lower case, before its pattern is searched for; the group ``value``, or all of it, goes."""
 
 
 class Secret:
@@ -55,6 +79,13 @@ class Secret:
 
 def redact(text: str) -> str:
     """Replace everything in ``text`` that looks like a credential by ``***``."""
-    for pattern in _PATTERNS:
-        text = pattern.sub(MASK, text)
+    lowered = text.lower()
+    for needles, pattern in _RULES:
+        if any(needle in lowered for needle in needles):
+            text = pattern.sub(_mask, text)
     return text
+
+
+def _mask(found: re.Match[str]) -> str:
+    value = found.groupdict().get("value")
+    return found[0].replace(value, MASK) if value else MASK

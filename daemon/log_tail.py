@@ -1,0 +1,114 @@
+"""The last log events in memory, for ``GET /api/logs`` and those who follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+MAX_BYTES: Final = 4_194_304
+"""Bytes of events kept, whatever their number: long lines push older events out sooner."""
+
+MAX_WAITING: Final = 1000
+"""Events that wait for one slow follower; older ones are dropped and counted."""
+
+
+class Kept(NamedTuple):
+    """One event: whose it is (a persona's id, or empty) and its JSON line."""
+
+    persona: str
+    line: bytes
+
+
+class Tail:
+    """A ring of the last ``size`` events. Events may be added from any thread; followers live in event loops."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._kept: deque[Kept] = deque()
+        self._bytes = 0
+        self._followers: set[Following] = set()
+
+    def add(self, persona: str, line: bytes) -> None:
+        """Keep one event and hand it to its followers; never blocks and never raises."""
+        kept = Kept(persona, line)
+        with self._lock:
+            self._kept.append(kept)
+            self._bytes += len(line)
+            while len(self._kept) > self._size or self._bytes > MAX_BYTES:
+                self._bytes -= len(self._kept.popleft().line)
+            for follower in self._followers:
+                follower.offer(kept)
+
+    def last(self, count: int, persona: str | None = None) -> list[bytes]:
+        """Return the last ``count`` events, oldest first; of one persona where her id is given."""
+        with self._lock:
+            return self._last(count, persona)
+
+    def subscribe(self, count: int, persona: str | None = None) -> Following:
+        """Return the last ``count`` events and all later ones, none twice and none left out; used in ``with``.
+
+        Must be called in the event loop that reads it.
+        """
+        with self._lock:
+            following = Following(self, self._last(count, persona), persona)
+            self._followers.add(following)
+        return following
+
+    def unsubscribe(self, following: Following) -> None:
+        with self._lock:
+            self._followers.discard(following)
+
+    def _last(self, count: int, persona: str | None) -> list[bytes]:
+        found: list[bytes] = []
+        for kept in reversed(self._kept):
+            if len(found) >= count:
+                break
+            if persona is None or kept.persona == persona:
+                found.append(kept.line)
+        return found[::-1]
+
+
+class Following:
+    """One follower's bounded queue; what it loses by being slow is counted in ``dropped``."""
+
+    def __init__(self, tail: Tail, backlog: list[bytes], persona: str | None) -> None:
+        self._tail = tail
+        self._persona = persona
+        self._backlog = backlog
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        self.dropped = 0
+
+    def offer(self, kept: Kept) -> None:
+        """Called by the tail, in any thread, under its lock."""
+        if self._persona is not None and kept.persona != self._persona:
+            return
+        if len(self._waiting) == MAX_WAITING:
+            self.dropped += 1
+        self._waiting.append(kept.line)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for line in self._backlog:
+            yield line
+        self._backlog = []
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                yield self._waiting.popleft()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tail.unsubscribe(self)
