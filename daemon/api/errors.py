@@ -1,0 +1,71 @@
+"""Every error answer: ``{"detail": ...}``, a text that says what to do, or a list of ``{type, loc, msg}`` with 422."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
+
+from proto.records import to_json
+
+NO_STORE: Final = {"cache-control": "no-store"}
+"""Answers carry what people said, and some of them credentials: nothing of it stays in a cache."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One faulty field, named as Pydantic names it; it never quotes the input, which may hold a key."""
+
+    type: str
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+class Unprocessable(Exception):
+    """A request whose fields are faulty: 422 with all of them."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(f"{len(faults)} faulty fields")
+        self.faults = list(faults)
+
+
+def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON. Secrets inside records are in the clear: only for what a seed leaves unmasked."""
+    return Response(to_json(content), status, {**NO_STORE, **(headers or {})}, "application/json")
+
+
+def problem(status: int, detail: str | list[Fault], headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with an error."""
+    return json_response({"detail": detail}, status, headers)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, error.detail, error.headers)
+
+
+async def _unprocessable(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unprocessable)
+    return problem(422, error.faults)
+
+
+async def _client_gone(_request: Request, _error: Exception) -> Response:
+    """Nobody reads this answer; without it a client that hangs up would look like a fault of ours."""
+    return problem(400, "The request ended before its body did.")
+
+
+async def _unexpected(_request: Request, _error: Exception) -> Response:
+    """A bug. The server logs the exception, redacted; the answer says nothing of it."""
+    return problem(500, "An internal error, which is a bug: the daemon's log has the details.")
+
+
+HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
+    HTTPException: _http_error,
+    Unprocessable: _unprocessable,
+    ClientDisconnect: _client_gone,
+    Exception: _unexpected,
+}

@@ -1,0 +1,181 @@
+"""The outermost layer, through which every request and every socket passes: default-deny.
+
+1. Without a token the daemon answers only a request whose ``Host`` is a name of this machine's loopback, the listener's
+   own, or one that the operator allowed. (A page of a stranger can make a browser send requests here under a name that
+   it has pointed at 127.0.0.1; its Host gives it away.)
+2. ``Origin``, where present, must be the daemon's own: scheme, host and port equal those of ``Host``. This holds for
+   sockets, which browsers open across sites, too.
+3. With a token every route and socket needs it, as ``Authorization: Bearer <token>``, or in the handshake of a socket
+   as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories.
+4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daemon.api.errors import problem
+from daemon.settings import Http
+from daemon.tokens import Tokens
+
+RESPONSE_HEADERS: Final = [
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+]
+"""For ``uvicorn.Config(headers=...)``: the server adds them to every answer, its own 400 included, at no cost."""
+
+SUBPROTOCOL: Final = "personad.v1"
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?\Z")
+_ORIGIN: Final = re.compile(r"(https?)://([^/]+)\Z")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HTTP_SCHEMES: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+
+_HOST_REFUSED: Final = (
+    "This Host is not answered. Use http://localhost or http://127.0.0.1 with the daemon's port, or add the name to"
+    " http.allowed_hosts (PERSONAD_HTTP_ALLOWED_HOSTS)."
+)
+_ORIGIN_REFUSED: Final = (
+    "Pages of another origin may not use this daemon. Open the page from the daemon's own address, or call it from a"
+    " program, without an Origin header."
+)
+_TOKEN_REFUSED: Final = (
+    "This daemon needs its token: send 'Authorization: Bearer <token>', or open a socket with the subprotocols"
+    " 'personad.v1' and 'bearer.<token>'. `personad token` makes one."
+)
+
+
+class Guard:
+    """The ASGI layer that lets through what the rules above allow."""
+
+    def __init__(self, app: ASGIApp, http: Http, tokens: Tokens) -> None:
+        self.app = app
+        self._tokens = tokens
+        self._max_body = http.max_body
+        self._hosts = frozenset(_canonical(name) for name in (*LOOPBACK, http.host, *http.allowed_hosts))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        seen = _Headers.of(scope)
+        refusal = self._refusal(scope, seen)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        if seen.chunked:
+            receive = self._counted(receive)
+        await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, seen: _Headers) -> Response | None:
+        host = _authority(seen.host)
+        if self._tokens.required:
+            if not self._authorized(scope, seen):
+                return problem(401, _TOKEN_REFUSED, {"www-authenticate": "Bearer"})
+        elif host is None or host.name not in self._hosts:
+            return problem(403, _HOST_REFUSED)
+        if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
+            return problem(403, _ORIGIN_REFUSED)
+        if seen.length is not None and not (seen.length.isdigit() and int(seen.length) <= self._max_body):
+            return problem(413, self._too_large())
+        return None
+
+    def _authorized(self, scope: Scope, seen: _Headers) -> bool:
+        if seen.authorization is not None:
+            scheme, _, token = seen.authorization.partition(" ")
+            return scheme.lower() == "bearer" and self._tokens.valid(token.strip())
+        offered = scope.get("subprotocols", ()) if scope["type"] == "websocket" else ()
+        tokens = [name.removeprefix("bearer.") for name in offered if name.startswith("bearer.")]
+        return len(tokens) == 1 and self._tokens.valid(tokens[0])
+
+    def _counted(self, receive: Receive) -> Receive:
+        """Count a body whose length is not declared while it is read."""
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._max_body:
+                raise HTTPException(413, self._too_large())
+            return message
+
+        return counted
+
+    def _too_large(self) -> str:
+        return f"The body is over the limit of {self._max_body} bytes: send less, or raise http.max_body."
+
+
+class _Headers(NamedTuple):
+    """The headers that the rules look at. One that comes twice, and may come once, is as good as a wrong one."""
+
+    host: str = ""
+    origin: str | None = None
+    authorization: str | None = None
+    length: str | None = None
+    chunked: bool = False
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Headers:
+        found: dict[bytes, str] = {}
+        for name, value in scope["headers"]:
+            if name in _LOOKED_AT:
+                found[name] = _TWICE if name in found else value.decode("latin-1")
+        return cls(
+            found.get(b"host", ""),
+            found.get(b"origin"),
+            found.get(b"authorization"),
+            found.get(b"content-length"),
+            b"transfer-encoding" in found,
+        )
+
+
+_LOOKED_AT: Final = frozenset({b"host", b"origin", b"authorization", b"content-length", b"transfer-encoding"})
+_TWICE: Final = ", "
+
+
+class _Authority(NamedTuple):
+    name: str
+    port: int | None
+
+
+@lru_cache(maxsize=256)
+def _authority(text: str) -> _Authority | None:
+    """Take a Host or an origin's authority apart; None when it is no such thing."""
+    found = _AUTHORITY.match(text)
+    if found is None:
+        return None
+    address, name, port = found.groups()
+    if address is not None:
+        try:
+            name = str(ipaddress.IPv6Address(address))
+        except ValueError:
+            return None
+    return _Authority(name.lower(), int(port) if port else None)
+
+
+def _canonical(name: str) -> str:
+    """The operator writes an IPv6 address without brackets, in any of its spellings."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+def _is_own(origin: str, host: _Authority | None, scheme: str) -> bool:
+    found = _ORIGIN.match(origin)
+    if found is None or host is None or found[1] != scheme:
+        return False
+    page = _authority(found[2])
+    default = _DEFAULT_PORTS[scheme]
+    return page is not None and (page.name, page.port or default) == (host.name, host.port or default)

@@ -1,0 +1,40 @@
+"""What the routes work with: the daemon's parts, put together by ``daemon/serve.py``."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from daemon.consolidation import Consolidation
+from daemon.hubs import Hubs
+from daemon.inbox import Inbox
+from daemon.ledger import Ledger
+from daemon.logs import Log, Tail
+from daemon.personas import Personas
+from daemon.settings import Settings
+from daemon.supervisor import Supervisor
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One of each; ``started_at`` is monotonic seconds, ``stopping`` is set when the daemon begins to leave."""
+
+    settings: Settings
+    log: Log
+    tail: Tail
+    ledger: Ledger
+    hubs: Hubs
+    personas: Personas
+    supervisor: Supervisor
+    inbox: Inbox
+    consolidation: Consolidation
+    started_at: float
+    stopping: asyncio.Event
+
+
+def daemon_of(connection: HTTPConnection) -> Daemon:
+    """Return the daemon that a request or socket came to."""
+    daemon: Daemon = connection.app.state.daemon
+    return daemon
