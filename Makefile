@@ -20,6 +20,14 @@ BIN      := $(VENV)/bin
 RUNTIME  := $(VENV)/.runtime-installed
 TESTING  := $(VENV)/.tests-installed
 
+# An environment of another Python than the one asked for is made anew.
+ifneq ($(PYTHON),)
+VERSION := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
+ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell "$(BIN)/python" $(VERSION)))
+.PHONY: $(RUNTIME)
+endif
+endif
+
 .ONESHELL:
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
@@ -61,6 +69,7 @@ help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(RUNTIME) ## make .venv (VENV=...) and install personad into it, from the lock
+	@echo "personad is set up in $(VENV)."
 
 $(RUNTIME): requirements.lock pyproject.toml
 	@$(call make_venv,$(VENV))
