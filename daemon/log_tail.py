@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -14,6 +13,12 @@ MAX_BYTES: Final = 4_194_304
 
 MAX_WAITING: Final = 1000
 """Events that wait for one slow follower; older ones are dropped and counted."""
+
+MAX_FOLLOWERS: Final = 32
+
+
+class TooManyFollowers(RuntimeError):  # noqa: N818 - a limit that is reached is no error of the program
+    """The log has as many followers as it takes."""
 
 
 class Kept(NamedTuple):
@@ -28,7 +33,7 @@ class Tail:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._kept: deque[Kept] = deque()
         self._bytes = 0
         self._followers: set[Following] = set()
@@ -36,7 +41,7 @@ class Tail:
     def add(self, persona: str, line: bytes) -> None:
         """Keep one event and hand it to its followers; never blocks and never raises."""
         kept = Kept(persona, line)
-        with self._lock:
+        with self.lock:
             self._kept.append(kept)
             self._bytes += len(line)
             while len(self._kept) > self._size or self._bytes > MAX_BYTES:
@@ -46,21 +51,23 @@ class Tail:
 
     def last(self, count: int, persona: str | None = None) -> list[bytes]:
         """Return the last ``count`` events, oldest first; of one persona where her id is given."""
-        with self._lock:
+        with self.lock:
             return self._last(count, persona)
 
     def subscribe(self, count: int, persona: str | None = None) -> Following:
         """Return the last ``count`` events and all later ones, none twice and none left out; used in ``with``.
 
-        Must be called in the event loop that reads it.
+        Must be called in the event loop that reads it. Raises TooManyFollowers.
         """
-        with self._lock:
+        with self.lock:
+            if len(self._followers) >= MAX_FOLLOWERS:
+                raise TooManyFollowers(f"{MAX_FOLLOWERS} others follow the log already; try again when one has left")
             following = Following(self, self._last(count, persona), persona)
             self._followers.add(following)
         return following
 
     def unsubscribe(self, following: Following) -> None:
-        with self._lock:
+        with self.lock:
             self._followers.discard(following)
 
     def _last(self, count: int, persona: str | None) -> list[bytes]:
@@ -79,31 +86,39 @@ class Following:
     def __init__(self, tail: Tail, backlog: list[bytes], persona: str | None) -> None:
         self._tail = tail
         self._persona = persona
-        self._backlog = backlog
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[bytes] = deque(backlog)
         self._loop = asyncio.get_running_loop()
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._closed = False
         self.dropped = 0
 
     def offer(self, kept: Kept) -> None:
         """Called by the tail, in any thread, under its lock."""
         if self._persona is not None and kept.persona != self._persona:
             return
-        if len(self._waiting) == MAX_WAITING:
+        while len(self._waiting) >= MAX_WAITING:
+            self._waiting.popleft()
             self.dropped += 1
         self._waiting.append(kept.line)
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._arrived.set)
+            self._loop.call_soon_threadsafe(self._changed.set)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for line in self._backlog:
-            yield line
-        self._backlog = []
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._waiting:
-                yield self._waiting.popleft()
+    async def read(self) -> list[bytes]:
+        """Wait for events and return those that arrived, oldest first; an empty list once closed."""
+        while not self._waiting and not self._closed:
+            await self._changed.wait()
+            self._changed.clear()
+        with self._tail.lock:
+            arrived = list(self._waiting)
+            self._waiting.clear()
+        return arrived
+
+    def close(self) -> None:
+        """End the following: what waits can still be read. Called in the event loop."""
+        self._tail.unsubscribe(self)
+        self._closed = True
+        self._changed.set()
 
     def __enter__(self) -> Self:
         return self
@@ -111,4 +126,4 @@ class Following:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tail.unsubscribe(self)
+        self.close()

@@ -32,6 +32,7 @@ class LogWriter:
         self._queued = 0
         self._writing = False
         self._torn = False
+        self._broken = False
         self._unreported = 0
         self.dropped = 0
         """Lines lost since the start."""
@@ -67,37 +68,37 @@ class LogWriter:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: bool(self._lines))
+                self._changed.wait_for(self._has_work)
                 batch = list(self._lines)
                 self._lines.clear()
+                reported = self._unreported
                 self._writing = True
-            # The batch counts as queued until it is written: a stalled descriptor bounds both together.
-            self._write(batch)
+            # Half a line that a full disk left is ended before the next one begins.
+            head = (b"\n" if self._torn else b"") + (self._dropped_line(reported) if reported else b"")
+            data = head + b"".join(batch)
+            written = self._write(data)
             with self._changed:
-                self._queued -= sum(map(len, batch))
+                # Until here the batch counted as queued: a stalled descriptor bounds both together.
+                self._queued -= len(data) - len(head)
+                self._broken = written < len(data)
+                if written >= len(head):
+                    self._unreported -= reported
+                self._drop(data.count(b"\n", max(written, len(head))))
 
-    def _write(self, batch: list[bytes]) -> None:
-        for index, line in enumerate(batch):
-            with self._changed:
-                unreported = self._unreported
-            report = self._dropped_line(unreported) if unreported else b""
-            try:
-                self._write_all((b"\n" if self._torn else b"") + report + line)
-            except OSError:
-                with self._changed:
-                    self._drop(len(batch) - index)
-                return
-            with self._changed:
-                self._unreported -= unreported
+    def _has_work(self) -> bool:
+        return bool(self._lines) or (self._unreported > 0 and not self._broken)
 
-    def _write_all(self, data: bytes) -> None:
-        """Raise OSError when the descriptor takes no more; half a line is ended before the next one begins."""
+    def _write(self, data: bytes) -> int:
+        """Return how many bytes of ``data`` the descriptor took: fewer than all when it is broken."""
         view = memoryview(data)
         while view:
             try:
-                written = os.write(self._descriptor, view)
+                view = view[os.write(self._descriptor, view) :]
             except BlockingIOError:
                 select.select([], [self._descriptor], [], RETRY_SECONDS)
-                continue
-            view = view[written:]
-            self._torn = bool(view)
+            except OSError:
+                break
+        written = len(data) - len(view)
+        if written:
+            self._torn = not data[:written].endswith(b"\n")
+        return written

@@ -1,0 +1,172 @@
+"""The API's tokens: a file with one a line, read again when it changes, and the making of a new one."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import stat
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+PREFIX: Final = "personad_"
+RANDOM_BYTES: Final = 32
+MIN_LENGTH: Final = 16
+MAX_FILE: Final = 65_536
+CHECK_SECONDS: Final = 1.0
+"""How long a change of the file may go unseen."""
+
+
+class TokenError(ValueError):
+    """A token file that cannot be used; the text says what to do and quotes nothing of it."""
+
+
+class Mark(NamedTuple):
+    """What changes when a file changes."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+class Tokens:
+    """The tokens of ``http.token_file``; without a file nothing is required.
+
+    Raises TokenError when the file cannot be used at the start. A file that becomes unusable later, or is gone, lets
+    nobody in: the tokens of before may have been revoked.
+    """
+
+    def __init__(self, token_file: str) -> None:
+        self._file = Path(token_file) if token_file else None
+        self._tokens: tuple[bytes, ...] = ()
+        self._mark: Mark | None = None
+        self._checked = 0.0
+        self.fault = ""
+        """Why the file lets nobody in at the moment, for logs and ``personad doctor``; empty when it is in order."""
+        if self._file:
+            self._tokens = read_tokens(self._file)
+            self._mark = _mark(self._file)
+            self._checked = time.monotonic()
+
+    @property
+    def required(self) -> bool:
+        """Whether requests need a token."""
+        return self._file is not None
+
+    def valid(self, presented: str) -> bool:
+        """Return whether ``presented`` is one of the tokens, in a time that does not depend on which or how nearly."""
+        self._refresh()
+        given = presented.encode("utf-8", "surrogatepass")
+        found = False
+        for token in self._tokens:
+            found |= hmac.compare_digest(token, given)
+        return found
+
+    def _refresh(self) -> None:
+        """Look at the file at most once a second; one ``stat`` of a small file may run in the event loop."""
+        now = time.monotonic()
+        if self._file is None or now - self._checked < CHECK_SECONDS:
+            return
+        self._checked = now
+        mark = _mark(self._file)
+        if mark == self._mark and mark is not None:
+            return
+        self._mark = mark
+        try:
+            self._tokens = read_tokens(self._file)
+            self.fault = ""
+        except TokenError as error:
+            self._tokens = ()
+            self.fault = str(error)
+
+
+def _mark(file: Path) -> Mark | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return Mark(found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def read_tokens(file: Path) -> tuple[bytes, ...]:
+    """Read a token file: one token a line, ``#`` begins a comment line. Raises TokenError."""
+    try:
+        # Non-blocking: opening a FIFO would wait for its writer.
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            _check_mode(file, os.fstat(stream.fileno()))
+            data = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        raise TokenError(
+            f"{file}: {error.strerror}; make a token with `personad token`, or correct http.token_file"
+        ) from error
+    if len(data) > MAX_FILE:
+        raise TokenError(f"{file}: larger than {MAX_FILE} bytes; a token file holds one token a line")
+    lines = [line.strip() for line in data.splitlines()]
+    tokens = tuple(line for line in lines if line and not line.startswith(b"#"))
+    if not tokens:
+        raise TokenError(f"{file}: holds no token; make one with `personad token`")
+    for number, line in enumerate(lines, 1):
+        if line in tokens and (len(line) < MIN_LENGTH or not all(0x21 <= byte <= 0x7E for byte in line)):
+            raise TokenError(
+                f"{file}: line {number} is no token: at least {MIN_LENGTH} printable characters, no spaces"
+            )
+    return tokens
+
+
+def _check_mode(file: Path, found: os.stat_result) -> None:
+    """Raise TokenError for what others may read.
+
+    systemd makes the files under ``$CREDENTIALS_DIRECTORY`` 0440 in a directory that only the service enters.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        raise TokenError(f"{file}: not a regular file; give http.token_file the path of one")
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    allowed = 0o740 if credentials and file.is_relative_to(credentials) else 0o700
+    if stat.S_IMODE(found.st_mode) & 0o777 & ~allowed:
+        raise TokenError(
+            f"{file}: others may read or write it (mode {stat.S_IMODE(found.st_mode):04o}); chmod 600 {file}"
+        )
+    if found.st_uid not in (os.geteuid(), 0):
+        raise TokenError(f"{file}: belongs to another user (uid {found.st_uid}); chown it to this one's")
+
+
+def make_token() -> str:
+    """Return a new token: ``personad_`` and 32 random bytes as base64url."""
+    return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def add_token(file: Path, token: str) -> None:
+    """Add a token to a file of mode 0600, made if it is missing, whole or not at all. Raises TokenError."""
+    before = b""
+    try:
+        if file.exists():
+            _check_mode(file, file.stat())
+            before = file.read_bytes()
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if before and not before.endswith(b"\n"):
+            before += b"\n"
+        _write_whole(file, before + token.encode() + b"\n")
+    except OSError as error:
+        raise TokenError(
+            f"{file}: cannot be written: {error.strerror}; choose another place in http.token_file"
+        ) from error
+
+
+def _write_whole(file: Path, data: bytes) -> None:
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
