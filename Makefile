@@ -39,10 +39,10 @@ PIP_LOCKED := -m pip install --quiet --disable-pip-version-check --no-input --re
 # The project itself is built with the setuptools of the lock; no index is asked.
 PIP_SELF   := -m pip install --quiet --disable-pip-version-check --no-input --no-index --no-deps --no-build-isolation
 
-# Makes the virtual environment $(1) with $(PYTHON), or with the first Python 3.11 or newer that is found.
-define make_venv
+# Sets python to $(PYTHON), or to the first Python 3.11 or newer among $(1) and those on PATH, and version to its 3.x.
+define find_python
 python="$(PYTHON)"
-for candidate in python3 python3.13 python3.12 python3.11; do
+for candidate in $(1) python3 python3.13 python3.12 python3.11; do
     [ -z "$$python" ] || break
     if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; fi
 done
@@ -55,11 +55,19 @@ if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     exit 1
 fi
 version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endef
+
+# Makes the virtual environment $(1) with what find_python set; one of the same version stays. Never empties another folder.
+define make_venv
 if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
     echo "$$python cannot make virtual environments: install them first, on Debian with 'apt install python$$version-venv'." >&2
     exit 1
 fi
-if [ ! -x "$(1)/bin/python" ] || [ "$$("$(1)/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" != "$$version" ]; then
+if [ -n "$$(ls -A "$(1)" 2>/dev/null)" ] && [ ! -e "$(1)/pyvenv.cfg" ]; then
+    echo "$(1) is a folder of something else: choose another." >&2
+    exit 1
+fi
+if [ "$$("$(1)/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$$version" ]; then
     echo "Making $(1) with Python $$version"
     "$$python" -m venv --clear "$(1)"
 fi
@@ -72,7 +80,8 @@ setup: $(RUNTIME) ## make .venv (VENV=...) and install personad into it, from th
 	@echo "personad is set up in $(VENV)."
 
 $(RUNTIME): requirements.lock pyproject.toml
-	@$(call make_venv,$(VENV))
+	@$(call find_python)
+	$(call make_venv,$(VENV))
 	echo "Installing personad"
 	"$(BIN)/python" $(PIP_LOCKED) -r requirements.lock
 	"$(BIN)/python" $(PIP_SELF) --config-settings editable_mode=compat --editable .
@@ -100,7 +109,8 @@ bench: $(TESTING) ## measure, and print the table
 	@"$(BIN)/python" -m tests.bench
 
 lock: ## resolve both locks anew (UPGRADE=1 takes the newest versions)
-	@$(call make_venv,$(UV_VENV))
+	@$(call find_python)
+	$(call make_venv,$(UV_VENV))
 	"$(UV_VENV)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 	export UV_CUSTOM_COMPILE_COMMAND="make lock"
 	compile="$(UV_VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)"
@@ -114,6 +124,13 @@ lock: ## resolve both locks anew (UPGRADE=1 takes the newest versions)
 install: ## install as a systemd service, as root (DESTDIR=... only lays the files out)
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" != 0 ]; then echo "make install needs root: sudo make install" >&2; exit 1; fi
 	umask 022
+	$(call find_python,/usr/bin/python3)
+	home=$$("$$python" -c 'import sys; print(sys.base_prefix)')
+	case "$(DESTDIR)$$home" in
+	    /root/*|/home/*)
+	        echo "The service cannot see the Python in $$home: use the system's, with 'make install PYTHON=/usr/bin/python3'." >&2
+	        exit 1 ;;
+	esac
 	$(call make_venv,$(DESTDIR)$(PREFIX))
 	echo "Installing personad into $(DESTDIR)$(PREFIX)"
 	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_LOCKED) -r requirements.lock
@@ -150,12 +167,15 @@ uninstall: ## remove the service, as root; state and settings stay
 	    if [ "$$(id -u)" != 0 ]; then echo "make uninstall needs root: sudo make uninstall" >&2; exit 1; fi
 	    systemctl disable --now personad.socket personad.service || echo "The units were not running."
 	fi
-	rm -rf "$(UNITS)/personad.service" "$(UNITS)/personad.service.d/restart-steps.conf" "$(UNITS)/personad.socket"
+	rm -f "$(UNITS)/personad.service" "$(UNITS)/personad.service.d/restart-steps.conf" "$(UNITS)/personad.socket"
 	rm -f "$(SYSUSERS)/personad.conf" "$(TMPFILES)/personad.conf" "$(COMMAND)"
-	rm -rf "$(DESTDIR)$(PREFIX)"
+	if [ -e "$(DESTDIR)$(PREFIX)/pyvenv.cfg" ]; then rm -rf "$(DESTDIR)$(PREFIX)"; fi
 	if [ -z "$(DESTDIR)" ]; then systemctl daemon-reload; fi
 	echo "Removed. What she knows stays in /var/lib/personad, the settings in /etc/personad, the user personad in place."
 
 clean: ## remove what setup, tests and builds left in this folder
-	@rm -rf "$(VENV)" "$(UV_VENV)" build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	@for venv in "$(VENV)" "$(UV_VENV)"; do
+	    if [ -e "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi
+	done
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find daemon worker proto tests -name __pycache__ -type d -prune -exec rm -rf {} +
