@@ -17,10 +17,6 @@ MAX_WAITING: Final = 1000
 MAX_FOLLOWERS: Final = 32
 
 
-class TooManyFollowers(RuntimeError):  # noqa: N818 - a limit that is reached is no error of the program
-    """The log has as many followers as it takes."""
-
-
 class Kept(NamedTuple):
     """One event: whose it is (a persona's id, or empty) and its JSON line."""
 
@@ -54,14 +50,17 @@ class Tail:
         with self.lock:
             return self._last(count, persona)
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether one more may follow."""
+        return len(self._followers) < MAX_FOLLOWERS
+
     def subscribe(self, count: int, persona: str | None = None) -> Following:
         """Return the last ``count`` events and all later ones, none twice and none left out; used in ``with``.
 
-        Must be called in the event loop that reads it. Raises TooManyFollowers.
+        Must be called in the event loop that reads it, where ``has_room`` says so.
         """
         with self.lock:
-            if len(self._followers) >= MAX_FOLLOWERS:
-                raise TooManyFollowers(f"{MAX_FOLLOWERS} others follow the log already; try again when one has left")
             following = Following(self, self._last(count, persona), persona)
             self._followers.add(following)
         return following

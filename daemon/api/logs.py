@@ -7,22 +7,14 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from daemon.log_tail import Following, Tail, TooManyFollowers
+from daemon.api.errors import NO_STORE, Fault, Unprocessable, problem
+from daemon.log_tail import MAX_FOLLOWERS, Following, Tail
 
 MEDIA_TYPE = "application/x-ndjson"
-HEADERS = {"Cache-Control": "no-store"}
 DEFAULT_LINES = 100
 MAX_LINES = 100_000
-
-
-class BadQuery(ValueError):  # noqa: N818 - the name says whose fault it is
-    """A query parameter that cannot be taken: its name and what it must be."""
-
-    def __init__(self, name: str, kind: str, wanted: str) -> None:
-        super().__init__(wanted)
-        self.detail = [{"type": kind, "loc": ["query", name], "msg": wanted}]
 
 
 async def logs(request: Request) -> Response:
@@ -34,24 +26,20 @@ async def logs(request: Request) -> Response:
     tail: Tail = request.app.state.daemon.tail
     stopping: asyncio.Event = request.app.state.daemon.stopping
     persona = request.query_params.get("persona") or None
-    try:
-        lines = _lines(request.query_params.get("lines", str(DEFAULT_LINES)))
-        follow = _flag("follow", request.query_params.get("follow", "false"))
-    except BadQuery as error:
-        return JSONResponse({"detail": error.detail}, status_code=422)
+    lines = _lines(request.query_params.get("lines", str(DEFAULT_LINES)))
+    follow = _flag("follow", request.query_params.get("follow", "false"))
     if not follow:
-        return Response(b"".join(tail.last(lines, persona)), media_type=MEDIA_TYPE, headers=HEADERS)
-    try:
-        following = tail.subscribe(lines, persona)
-    except TooManyFollowers as error:
-        return JSONResponse({"detail": str(error)}, status_code=429, headers={"Retry-After": "10"})
-    return StreamingResponse(_stream(following, stopping), media_type=MEDIA_TYPE, headers=HEADERS)
+        return Response(b"".join(tail.last(lines, persona)), media_type=MEDIA_TYPE, headers=NO_STORE)
+    if not tail.has_room:
+        detail = f"{MAX_FOLLOWERS} others follow the log already; try again when one has left."
+        return problem(429, detail, {"retry-after": "10"})
+    return StreamingResponse(_stream(tail, lines, persona, stopping), media_type=MEDIA_TYPE, headers=NO_STORE)
 
 
-async def _stream(following: Following, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    closer = asyncio.create_task(_close_at(stopping, following))
-    try:
-        with following:
+async def _stream(tail: Tail, lines: int, persona: str | None, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    with tail.subscribe(lines, persona) as following:
+        closer = asyncio.create_task(_close_at(stopping, following))
+        try:
             reported = 0
             while arrived := await following.read():
                 if following.dropped > reported:
@@ -59,8 +47,8 @@ async def _stream(following: Following, stopping: asyncio.Event) -> AsyncIterato
                     reported = following.dropped
                     yield msgspec.json.encode(lost) + b"\n"
                 yield b"".join(arrived)
-    finally:
-        closer.cancel()
+        finally:
+            closer.cancel()
 
 
 async def _close_at(stopping: asyncio.Event, following: Following) -> None:
@@ -70,11 +58,13 @@ async def _close_at(stopping: asyncio.Event, following: Following) -> None:
 
 def _lines(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 6 and int(text) <= MAX_LINES):
-        raise BadQuery("lines", "int_parsing", f"lines must be a whole number from 0 to {MAX_LINES}")
+        raise Unprocessable(
+            [Fault("int_parsing", ("query", "lines"), f"Input should be a whole number from 0 to {MAX_LINES}")]
+        )
     return int(text)
 
 
 def _flag(name: str, text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0"):
-        raise BadQuery(name, "bool_parsing", f"{name} must be true or false")
+        raise Unprocessable([Fault("bool_parsing", ("query", name), "Input should be true or false")])
     return text.lower() in ("true", "1")
