@@ -86,7 +86,7 @@ class Guard:
             return problem(403, _HOST_REFUSED)
         if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
             return problem(403, _ORIGIN_REFUSED)
-        if seen.length is not None and not (seen.length.isdigit() and int(seen.length) <= self._max_body):
+        if seen.length is not None and not (seen.length.isdecimal() and int(seen.length) <= self._max_body):
             return problem(413, self._too_large())
         return None
 

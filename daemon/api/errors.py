@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
+from daemon.inbox import InboxFull
+from daemon.ledger import LedgerBusy, LedgerFull
 from proto.records import to_json
 
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -53,6 +55,18 @@ async def _unprocessable(_request: Request, error: Exception) -> Response:
     return problem(422, error.faults)
 
 
+async def _inbox_full(_request: Request, _error: Exception) -> Response:
+    return problem(429, "She has too many unanswered messages; wait until she has answered some.", {"retry-after": "5"})
+
+
+async def _ledger_full(_request: Request, error: Exception) -> Response:
+    return problem(507, f"Nothing was kept: {error}")
+
+
+async def _ledger_busy(_request: Request, _error: Exception) -> Response:
+    return problem(503, "The ledger is busy and nothing was kept; send it again in a moment.", {"retry-after": "1"})
+
+
 async def _client_gone(_request: Request, _error: Exception) -> Response:
     """Nobody reads this answer; without it a client that hangs up would look like a fault of ours."""
     return problem(400, "The request ended before its body did.")
@@ -66,6 +80,9 @@ async def _unexpected(_request: Request, _error: Exception) -> Response:
 HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
     HTTPException: _http_error,
     Unprocessable: _unprocessable,
+    InboxFull: _inbox_full,
+    LedgerFull: _ledger_full,
+    LedgerBusy: _ledger_busy,
     ClientDisconnect: _client_gone,
     Exception: _unexpected,
 }

@@ -1,0 +1,153 @@
+"""Whether the daemon lives, whether it is ready, and how it does: for systemd, monitors and ``personad status``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from daemon.api.errors import NO_STORE, json_response
+from daemon.ledger import Depth, LedgerError
+from daemon.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
+from daemon.state import Daemon, daemon_of
+from proto.records import ChannelView, Persona, Status
+
+LEAST_FREE: Final = 1_048_576
+"""Bytes; with less than this the ledger's next commits are about to fail."""
+
+
+class Check(msgspec.Struct):
+    """One condition of readiness; ``reason`` says what is missing, and is empty when nothing is."""
+
+    ok: bool
+    reason: str = ""
+
+
+class PersonaState(msgspec.Struct):
+    """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions, ``rss`` is absent."""
+
+    id: str
+    name: str
+    status: Status
+    running: bool
+    state: str
+    generation: int
+    pid: int | None
+    restarts: int
+    reason: str
+    fault: str
+    inbox: int
+    poison: int
+    mind: str
+    channels: list[ChannelView]
+
+
+async def livez(_request: Request) -> Response:
+    """``GET /livez``: the event loop answers."""
+    return json_response({"status": "alive"})
+
+
+async def readyz(request: Request) -> Response:
+    """``GET /readyz``: 200 when all checks hold, else 503, with every check's reason."""
+    daemon = daemon_of(request)
+    checks = {"ledger": await _ledger(daemon), "spawner": _spawner(daemon), "personas": _personas(daemon)}
+    ready = all(check.ok for check in checks.values()) and not daemon.stopping.is_set()
+    status = "stopping" if daemon.stopping.is_set() else "ready" if ready else "not ready"
+    return json_response({"status": status, "checks": checks}, 200 if ready else 503)
+
+
+async def status(request: Request) -> Response:
+    """``GET /api/status``: the daemon and every persona, in our own JSON."""
+    daemon = daemon_of(request)
+    depths = await daemon.ledger.depths()
+    faults = daemon.personas.faults()
+    personas = [
+        _persona_state(daemon, persona, depths.get(persona.id, Depth()), faults.get(persona.id, ""))
+        for persona in daemon.personas.all()
+    ]
+    return json_response(
+        {
+            "version": daemon_version(),
+            "uptime_s": round(time.monotonic() - daemon.started_at, 3),
+            "pid": os.getpid(),
+            "rss": resident_bytes(),
+            "spawner": daemon.spawner.mode,
+            "sockets": daemon.hubs.sockets,
+            "ledger": {"commits": daemon.ledger.commits},
+            "personas": personas,
+        }
+    )
+
+
+def metrics(requests: Requests) -> Callable[[Request], Awaitable[Response]]:
+    """Make ``GET /metrics``, which needs the counts of the layer around all routes."""
+
+    async def metrics(request: Request) -> Response:
+        text = await exposition(daemon_of(request), requests)
+        return Response(text, headers={**NO_STORE, "content-type": CONTENT_TYPE})
+
+    return metrics
+
+
+def daemon_version() -> str:
+    """The installed version, ``unknown`` in a bare checkout."""
+    try:
+        return version("personad")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+async def _ledger(daemon: Daemon) -> Check:
+    try:
+        await daemon.ledger.last_seq()
+        disk = await asyncio.to_thread(os.statvfs, daemon.settings.state_dir)
+    except (LedgerError, OSError) as error:
+        return Check(ok=False, reason=str(error))
+    if disk.f_flag & os.ST_RDONLY:
+        return Check(ok=False, reason=f"{daemon.settings.state_dir} is read-only: make it writable again")
+    if disk.f_bavail * disk.f_frsize < LEAST_FREE:
+        return Check(ok=False, reason=f"the disk is full: free some space for {daemon.settings.state_dir}")
+    return Check(ok=True)
+
+
+def _spawner(daemon: Daemon) -> Check:
+    if daemon.spawner.mode == "warming":
+        return Check(ok=False, reason="the zygote is warming")
+    return Check(ok=True)
+
+
+def _personas(daemon: Daemon) -> Check:
+    """She should run: she is active, and nobody stopped her."""
+    late = []
+    for persona in daemon.personas.all():
+        view = daemon.supervisor.view(persona.id)
+        if persona.status == "active" and view.state not in ("running", "stopped", "stopping"):
+            late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
+    return Check(not late, "; ".join(late))
+
+
+def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -> PersonaState:
+    view = daemon.supervisor.view(persona.id)
+    return PersonaState(
+        id=persona.id,
+        name=persona.name,
+        status=persona.status,
+        running=daemon.supervisor.running(persona.id),
+        state=view.state,
+        generation=view.generation,
+        pid=view.pid,
+        restarts=view.restarts,
+        reason=view.reason,
+        fault=fault,
+        inbox=depth.pending,
+        poison=depth.poison,
+        mind=daemon.inbox.mind_down(persona.id) or "ok",
+        channels=[ChannelView(one.type, one.name, one.verified_at is not None) for one in persona.channels or []],
+    )

@@ -1,0 +1,165 @@
+"""What was said, and the files that go with it; both are there while she is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from daemon.api.errors import NO_STORE, Fault, Unprocessable, json_response, problem
+from daemon.api.lifecycle import find_persona
+from daemon.ledger import StoredLine
+from daemon.state import daemon_of
+
+LARGEST: Final = 2**63 - 1
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
+_RANGE: Final = re.compile(rb"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})\Z")
+
+SHOWN_TYPES: Final = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".webm": "audio/webm",
+    ".flac": "audio/flac",
+    ".aac": "audio/aac",
+    ".opus": "audio/ogg",
+    ".txt": "text/plain",
+    ".md": "text/plain",
+    ".csv": "text/plain",
+}
+"""What a browser may show by itself. Everything else is a download, so that no file runs as a page of ours."""
+
+
+class ChannelShown(msgspec.Struct):
+    """Where a line was said."""
+
+    type: str
+    name: str
+
+
+class Message(msgspec.Struct, omit_defaults=True):
+    """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``."""
+
+    role: str
+    content: str
+    channel: ChannelShown | None
+    time: str
+    media: str | None = None
+
+
+async def conversation(request: Request) -> Response:
+    """``GET /api/persona/{persona_id}/conversation``: all lines, or with ``?limit=`` the last ones."""
+    daemon = daemon_of(request)
+    persona = find_persona(daemon, request)
+    lines = await daemon.ledger.conversation(persona.id, read_limit(request))
+    # A long life of talk takes a while to write down.
+    return await asyncio.to_thread(_shown, lines)
+
+
+async def media(request: Request) -> Response:
+    """``GET /api/persona/{persona_id}/media/{filename}``: a file that she perceived or made."""
+    daemon = daemon_of(request)
+    persona = find_persona(daemon, request)
+    name = request.path_params["filename"]
+    folder = daemon.personas.folder(persona.id) / "media"
+    descriptor = await asyncio.to_thread(_open, folder, name) if _NAME.match(name) else None
+    if descriptor is None:
+        raise HTTPException(404, "File not found.")
+    return OpenFile(descriptor, name)
+
+
+def read_limit(request: Request) -> int | None:
+    """Return ``?limit=``, or None without one. Raises Unprocessable."""
+    text = request.query_params.get("limit")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Unprocessable([Fault("int_parsing", ("query", "limit"), "Input should be a valid integer from 0 up")])
+    return int(text)
+
+
+def _shown(lines: list[StoredLine]) -> Response:
+    return json_response({"messages": [_message(line) for line in lines]})
+
+
+def _message(line: StoredLine) -> Message:
+    channel = ChannelShown(line.conversation.type, line.conversation.name) if line.conversation else None
+    when = datetime.fromtimestamp(line.at / 1e9, UTC).astimezone()
+    return Message(line.role, line.content, channel, when.isoformat(timespec="milliseconds"), line.media)
+
+
+def _open(folder: Path, name: str) -> int | None:
+    """Open a regular file directly in ``folder``, through no symbolic link; None when there is none."""
+    try:
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # O_NONBLOCK: a pipe that somebody put there must not hold a thread for ever.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=inside)
+    except OSError:
+        return None
+    finally:
+        os.close(inside)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+class OpenFile(FileResponse):
+    """A file sent by its open descriptor, which it closes: what was checked is what is sent."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        shown = SHOWN_TYPES.get(Path(name).suffix.lower())
+        super().__init__(
+            f"/proc/self/fd/{descriptor}",
+            headers=NO_STORE,
+            media_type=shown or "application/octet-stream",
+            filename=name,
+            stat_result=os.fstat(descriptor),
+            content_disposition_type="inline" if shown else "attachment",
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            size = self.stat_result.st_size if self.stat_result else 0
+            asked = [value for name, value in scope["headers"] if name == b"range"]
+            first, last = _span(asked)
+            if first is not None and first >= size:
+                await problem(416, "The range begins after the end of the file.", {"content-range": f"bytes */{size}"})(
+                    scope, receive, send
+                )
+                return
+            if len(asked) != 1 or not _RANGE.match(asked[0]) or (last is not None and last < (first or 0)):
+                # RFC 9110, 14.2: a Range that is not understood is ignored.
+                scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._descriptor)
+
+
+def _span(asked: list[bytes]) -> tuple[int | None, int | None]:
+    found = _RANGE.match(asked[0]) if len(asked) == 1 else None
+    if found is None or found[1] is None:
+        return None, None
+    return int(found[1]), int(found[2]) if found[2] else None

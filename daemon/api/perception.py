@@ -1,0 +1,94 @@
+"""What she perceives from the dashboard (the perception seed). Accepted means committed.
+
+``read`` is the hot path: an ASGI endpoint of its own, which decodes, looks twice, commits and sends ready bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from daemon.api.bodies import Body
+from daemon.state import Daemon
+from proto.messages import Conversation
+
+WEB: Final = "web"
+
+_IDEMPOTENCY_KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}\Z")
+_RECEIVED: Final = b'{"status":"received"}'
+_RECEIVED_START: Final = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-length", str(len(_RECEIVED)).encode()),
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+    ],
+}
+_RECEIVED_BODY: Final = {"type": "http.response.body", "body": _RECEIVED}
+
+
+class ReadRequest(msgspec.Struct):
+    """The body of ``read``."""
+
+    message: str
+
+
+READ_BODY: Final = Body(ReadRequest)
+
+
+class Read:
+    """``POST /api/persona/{persona_id}/read``: 422, then 409, then 400, then committed and 200.
+
+    An ``Idempotency-Key`` makes a repeated request the same message.
+    """
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._longest = daemon.settings.limits.message_chars
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message = READ_BODY.decode(await _body(receive), scope["headers"]).message
+        if len(message) > self._longest:
+            raise HTTPException(413, f"The message is over {self._longest} characters: split it, or attach a file.")
+        key = _idempotency_key(scope)
+        persona_id: str = scope["path_params"]["persona_id"]
+        require_web_channel(self._daemon, persona_id)
+        await self._daemon.inbox.accept(persona_id, Conversation(WEB, persona_id), "text", message, key=key)
+        await send(_RECEIVED_START)
+        await send(_RECEIVED_BODY)
+
+
+def require_web_channel(daemon: Daemon, persona_id: str) -> None:
+    """Raise 409 unless she runs, 400 unless her web channel is open."""
+    if not daemon.supervisor.running(persona_id):
+        raise HTTPException(409, "Persona is not active.")
+    if not daemon.hubs.is_open(persona_id):
+        raise HTTPException(400, "Web channel not connected")
+
+
+async def _body(receive: Receive) -> bytes:
+    """Read a whole body, whose size the outermost layer bounds."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return body
+
+
+def _idempotency_key(scope: Scope) -> str | None:
+    keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not keys:
+        return None
+    if len(keys) > 1 or not _IDEMPOTENCY_KEY.match(keys[0]):
+        raise HTTPException(400, "Idempotency-Key must be one text of 1 to 255 visible ASCII characters.")
+    key: bytes = keys[0]
+    return key.decode("ascii")

@@ -1,0 +1,232 @@
+"""List, create, update and delete personas."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import datetime
+from typing import Annotated, Final, get_args
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from daemon.api.bodies import Body, read_object
+from daemon.api.errors import json_response
+from daemon.api.lifecycle import find_persona
+from daemon.personas import PersonasError
+from daemon.state import Daemon, daemon_of
+from daemon.supervisor import StartFailed
+from proto.records import ORGANS, Organ, Persona, PersonaName, Status, persona_view
+from proto.secrets import Secret
+
+MIND: Final = "thinking"
+SLOTS: Final = (MIND, *ORGANS)
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+
+ORGAN_FIELDS: Final = ("model", "url", "provider", "api_key")
+GATEWAYLESS: Final = ("telegram", "discord")
+"""Channels that ``create`` can name and for which this version has no gateway."""
+
+OrganText = Annotated[str, msgspec.Meta(max_length=2048)]
+
+CreateRequest: Final = msgspec.defstruct(
+    "CreateRequest",
+    [
+        ("name", PersonaName),
+        ("thinking_model", OrganText),
+        *[
+            (f"{slot}_{field}", OrganText | None, None)
+            for slot in SLOTS
+            for field in ORGAN_FIELDS
+            if (slot, field) != (MIND, "model")
+        ],
+        *[(f"{channel}_token", OrganText | None, None) for channel in GATEWAYLESS],
+    ],
+    module=__name__,
+)
+CREATE_BODY: Final = Body(CreateRequest)
+
+_NO_REMOTE_MODEL: Final = "A model name is required when using a remote provider."
+_NO_MODEL: Final = "No model available. Please provide a model name."
+
+
+async def list_personas(request: Request) -> Response:
+    """``GET /api/personas``: the reduced views; a persona whose file is broken shows as she was last read."""
+    daemon = daemon_of(request)
+    views = [persona_view(persona, daemon.supervisor.running(persona.id)) for persona in daemon.personas.all()]
+    return json_response({"personas": views})
+
+
+async def create(request: Request) -> Response:
+    """``POST /api/persona/create``: her organs are tried first, then she is saved, then started."""
+    daemon = daemon_of(request)
+    asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
+    for channel in GATEWAYLESS:
+        if asked[f"{channel}_token"]:
+            raise HTTPException(
+                400, f"{channel.title()} validation failed: this version of personad has no gateway for {channel}."
+            )
+    persona = _new_persona(asked)
+    _require_room(daemon)
+    await _probe(daemon, [getattr(persona, slot) for slot in SLOTS])
+    _require_room(daemon)
+    try:
+        await daemon.personas.create(persona)
+    except PersonasError as error:
+        raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
+    daemon.hubs.signal("Event", "Persona created", persona, {})
+    try:
+        await daemon.supervisor.start(persona.id)
+    except StartFailed as error:
+        raise HTTPException(500, f"Persona created but failed to start: {error}") from error
+    return json_response({"persona": persona, "recovery_phrase": None})
+
+
+async def update(request: Request) -> Response:
+    """``POST /api/persona/{persona_id}/update``: change her status or organs, then make running match the status."""
+    daemon = daemon_of(request)
+    persona = find_persona(daemon, request)
+    changed = _updated(persona, await read_object(request))
+    await _probe(daemon, [getattr(changed, slot) for slot in SLOTS if getattr(changed, slot) != getattr(persona, slot)])
+    daemon.hubs.signal("Plan", "Updating persona", persona, {})
+    try:
+        await daemon.personas.save(changed)
+    except PersonasError as error:
+        raise HTTPException(400, f"Could not save the persona's identity. ({error})") from error
+    try:
+        await _reconcile(daemon, changed)
+    except StartFailed as error:
+        raise HTTPException(500, f"Updated but lifecycle change failed: {error}") from error
+    daemon.hubs.signal("Event", "Persona updated", changed, {"status": changed.status})
+    return json_response({"status": changed.status, "running": daemon.supervisor.running(persona.id)})
+
+
+async def delete(request: Request) -> Response:
+    """``POST /api/persona/{persona_id}/delete``: stop her and remove everything of hers."""
+    daemon = daemon_of(request)
+    persona = find_persona(daemon, request)
+    await daemon.supervisor.stop(persona.id)
+    try:
+        await daemon.personas.delete(persona.id)
+    except PersonasError as error:
+        raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
+    await daemon.ledger.forget(persona.id)
+    daemon.inbox.forget(persona.id)
+    daemon.hubs.signal("Event", "Persona deleted", persona, {})
+    daemon.hubs.forget(persona.id)
+    return json_response(None)
+
+
+def _require_room(daemon: Daemon) -> None:
+    limit = daemon.settings.limits.personas
+    if len(daemon.personas.all()) >= limit:
+        raise HTTPException(400, f"There are {limit} personas already: delete one, or raise limits.personas.")
+
+
+async def _probe(daemon: Daemon, organs: list[Organ | None]) -> None:
+    """Try each different organ; raises 400 with what the first that fails says."""
+    different: list[Organ] = []
+    for organ in organs:
+        if organ is not None and organ not in different:
+            different.append(organ)
+    for reason in await asyncio.gather(*(daemon.supervisor.probe(organ) for organ in different)):
+        if reason:
+            raise HTTPException(400, f"Environment preparation failed: {reason}")
+
+
+async def _reconcile(daemon: Daemon, persona: Persona) -> None:
+    if persona.status != "active":
+        await daemon.supervisor.stop(persona.id)
+    elif daemon.supervisor.running(persona.id):
+        await daemon.supervisor.restart(persona.id)
+    else:
+        await daemon.supervisor.start(persona.id)
+
+
+def _new_persona(asked: dict[str, str | None]) -> Persona:
+    organs = {slot: _asked_organ(asked, slot) for slot in SLOTS}
+    mind = organs.pop(MIND)
+    if mind is None:
+        raise HTTPException(400, _NO_REMOTE_MODEL if _provider(asked["thinking_provider"]) else _NO_MODEL)
+    return Persona(
+        id=str(uuid.uuid4()),
+        name=asked["name"] or "",
+        thinking=mind,
+        base_model=mind.name if mind.provider is None else "",
+        birthday=datetime.now().astimezone().date().isoformat(),
+        **organs,
+    )
+
+
+def _asked_organ(asked: dict[str, str | None], slot: str) -> Organ | None:
+    """An organ exists when its model is named."""
+    model, url, provider, api_key = (asked[f"{slot}_{field}"] for field in ORGAN_FIELDS)
+    if not model or not model.strip():
+        return None
+    return Organ(model.strip(), _provider(provider), _secret(api_key), url or None)
+
+
+def _provider(text: str | None) -> str | None:
+    """``local`` is the name under which the provider list shows what a record calls null."""
+    return None if text in (None, "", "local") else text
+
+
+def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
+    """Return her record with the changes asked for; raises 400 naming the first that cannot be made."""
+    changes: dict[str, object] = {}
+    for key, value in asked.items():
+        if key == "status":
+            if value not in STATUSES:
+                raise HTTPException(400, f"Status must be one of: {', '.join(STATUSES)}.")
+            changes["status"] = value
+        elif key in SLOTS:
+            changes[key] = _updated_organ(key, getattr(persona, key), value)
+        elif key.removeprefix("clear_") in ORGANS and key.startswith("clear_"):
+            if not isinstance(value, bool):
+                raise HTTPException(400, f"{key} must be true or false.")
+            if value:
+                changes[key.removeprefix("clear_")] = None
+        else:
+            raise HTTPException(400, f"Unknown key {_shown(key)}: send status, an organ, or clear_<organ>.")
+    changed = msgspec.structs.replace(persona, **changes)
+    if changed.thinking != persona.thinking:
+        changed.base_model = changed.thinking.name if changed.thinking.provider is None else ""
+    return changed
+
+
+class OrganChange(msgspec.Struct, forbid_unknown_fields=True):
+    """An organ's object in ``update``: what is absent stays as it is."""
+
+    provider: OrganText | msgspec.UnsetType | None = msgspec.UNSET
+    model: OrganText | msgspec.UnsetType = msgspec.UNSET
+    url: OrganText | msgspec.UnsetType | None = msgspec.UNSET
+    api_key: OrganText | msgspec.UnsetType | None = msgspec.UNSET
+
+
+def _updated_organ(slot: str, organ: Organ | None, asked: object) -> Organ:
+    try:
+        change = msgspec.convert(asked, OrganChange)
+    except msgspec.ValidationError as error:
+        # The words name the field and the type that was expected, never the value.
+        raise HTTPException(400, f"{slot} cannot be taken: {error}.") from error
+    old = organ or Organ("")
+    provider = old.provider if change.provider is msgspec.UNSET else _provider(change.provider)
+    if provider != old.provider:
+        # Another provider's address and key are of no use there, and its key is not sent to it.
+        old = Organ(old.name)
+    name = old.name if change.model is msgspec.UNSET else change.model.strip()
+    if not name:
+        raise HTTPException(400, _NO_REMOTE_MODEL if provider else _NO_MODEL)
+    url = old.url if change.url is msgspec.UNSET else change.url or None
+    key = old.api_key if change.api_key is msgspec.UNSET else _secret(change.api_key)
+    return Organ(name, provider, key, url)
+
+
+def _secret(text: str | None) -> Secret | None:
+    return Secret(text) if text else None
+
+
+def _shown(key: str) -> str:
+    return repr(key if len(key) <= 100 else key[:100] + "...")

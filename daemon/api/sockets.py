@@ -1,0 +1,104 @@
+"""The two WebSockets: one persona's chat and signals, and the signals of all.
+
+``?after=SEQ`` replays what came after the last frame that a client has. What a client sends is read and ignored.
+Close codes: 1000 she was deleted, 1012 the daemon stops, 1013 too slow; all but the first are worth reconnecting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Coroutine
+from typing import Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from daemon.api.errors import problem
+from daemon.hubs import HubsRefusal, Socket, SocketClosed
+from daemon.security import SUBPROTOCOL
+from daemon.state import daemon_of
+
+SEND_TIMEOUT: Final = 10.0
+"""Seconds that a socket may take no frame at all before it is dropped."""
+CLOSE_TIMEOUT: Final = 1.0
+
+_SEQ: Final = re.compile(r"[0-9]{1,18}")
+
+
+class SocketGone(Exception):
+    """One side is done, so the other has nothing left to do."""
+
+
+async def persona_socket(websocket: WebSocket) -> None:
+    """``/ws/{persona_id}``: her chat frames and signals; opens her web channel when she runs."""
+    persona_id = websocket.path_params["persona_id"]
+    if daemon_of(websocket).personas.get(persona_id) is None:
+        await _deny(websocket, 404, "Persona not found.")
+    else:
+        await _serve(websocket, persona_id)
+
+
+async def system_socket(websocket: WebSocket) -> None:
+    """``/ws/system``: the signals of all personas."""
+    await _serve(websocket, None)
+
+
+async def no_socket(websocket: WebSocket) -> None:
+    """There is no such socket."""
+    await _deny(websocket, 404, "There is no such socket: open /ws/{persona_id} or /ws/system.")
+
+
+async def _serve(websocket: WebSocket, persona_id: str | None) -> None:
+    hubs = daemon_of(websocket).hubs
+    after = websocket.query_params.get("after")
+    if after is not None and not _SEQ.fullmatch(after):
+        await _deny(websocket, 400, "after must be the seq of the last frame you have: a whole number.")
+        return
+    try:
+        socket = hubs.connect(persona_id)
+    except HubsRefusal as refusal:
+        await _deny(websocket, 503, str(refusal), {"retry-after": "5"})
+        return
+    try:
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
+        missed = hubs.replay(socket, int(after)) if after is not None else None
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_send_frames(websocket, socket, missed))
+            both.create_task(_ignore_client(websocket))
+    except* (SocketGone, WebSocketDisconnect, WebSocketDisconnected):
+        # Either side closed it, or it does not take its frames.
+        pass
+    finally:
+        hubs.disconnect(socket)
+
+
+async def _send_frames(websocket: WebSocket, socket: Socket, missed: AsyncIterator[str] | None) -> None:
+    try:
+        if missed is not None:
+            async for frame in missed:
+                await _within(SEND_TIMEOUT, websocket.send_text(frame))
+        while True:
+            for frame in await socket.get():
+                await _within(SEND_TIMEOUT, websocket.send_text(frame))
+    except SocketClosed as closed:
+        await _within(CLOSE_TIMEOUT, websocket.close(closed.code, closed.reason))
+        raise SocketGone from closed
+
+
+async def _within(seconds: float, sending: Coroutine[object, object, None]) -> None:
+    """Raise SocketGone when the peer takes nothing for so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await sending
+    except TimeoutError as error:
+        raise SocketGone from error
+
+
+async def _ignore_client(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+    raise SocketGone
+
+
+async def _deny(websocket: WebSocket, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    await websocket.send_denial_response(problem(status, detail, headers))

@@ -1,0 +1,143 @@
+"""The daemon's figures in Prometheus' text format (version 0.0.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daemon.state import Daemon
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_LAG_PROBE: Final = 0.01
+_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
+
+
+class Requests:
+    """The ASGI layer around everything that counts requests by route and status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.counts: Counter[tuple[str, str, int]] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            kind = message["type"]
+            if kind in _STARTS:
+                self._count(scope, message["status"])
+            elif kind == "websocket.accept":
+                self._count(scope, 101)
+            await send(message)
+
+        await self.app(scope, receive, counted)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        # Never the path itself: anybody could make as many of them as there is memory.
+        route = scope.get("route")
+        path = route.path if isinstance(route, Route | WebSocketRoute) else ""
+        self.counts[scope.get("method", "GET"), path, status] += 1
+
+
+class Sample(NamedTuple):
+    """One figure."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+def render(name: str, kind: Literal["counter", "gauge"], text: str, samples: Iterable[Sample]) -> str:
+    """Write one metric with its help and type."""
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    for labels, value in samples:
+        inner = ",".join(f'{label}="{_escaped(label_value)}"' for label, label_value in labels.items())
+        lines.append(f"{name}{{{inner}}} {value:.17g}" if inner else f"{name} {value:.17g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def loop_lag() -> float:
+    """How late, in seconds, a short timer of the event loop fires now."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + _LAG_PROBE
+    await asyncio.sleep(_LAG_PROBE)
+    return max(0.0, loop.time() - due)
+
+
+async def exposition(daemon: Daemon, requests: Requests) -> str:
+    """Write all metrics."""
+    personas = daemon.personas.all()
+    views = {persona.id: daemon.supervisor.view(persona.id) for persona in personas}
+    states = Counter(view.state for view in views.values())
+    depths = await daemon.ledger.depths()
+    one: Mapping[str, str] = {}
+    requested = [
+        Sample({"method": method, "route": path, "status": str(status)}, count)
+        for (method, path, status), count in sorted(requests.counts.items())
+    ]
+    pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
+    poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
+    restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
+    running = [Sample({"state": state}, count) for state, count in sorted(states.items())]
+    uptime = time.monotonic() - daemon.started_at
+    return "".join(
+        (
+            render("personad_requests_total", "counter", "Requests answered, by route and status.", requested),
+            render(
+                "personad_perceptions_accepted_total",
+                "counter",
+                "Perceptions accepted.",
+                [Sample(one, daemon.inbox.accepted)],
+            ),
+            render(
+                "personad_perceptions_answered_total",
+                "counter",
+                "Perceptions answered.",
+                [Sample(one, daemon.inbox.answered)],
+            ),
+            render(
+                "personad_ledger_commits_total",
+                "counter",
+                "Transactions committed.",
+                [Sample(one, daemon.ledger.commits)],
+            ),
+            render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
+            render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
+            render("personad_personas", "gauge", "Personas by the state of their process.", running),
+            render("personad_restarts_total", "counter", "Restarts of a persona's process after a death.", restarts),
+            render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, daemon.hubs.sockets)]),
+            render(
+                "personad_resident_bytes",
+                "gauge",
+                "Resident memory of the daemon process.",
+                [Sample(one, resident_bytes())],
+            ),
+            render(
+                "personad_loop_lag_seconds",
+                "gauge",
+                "How late a timer of the event loop fires.",
+                [Sample(one, await loop_lag())],
+            ),
+            render("personad_uptime_seconds", "gauge", "Seconds since the daemon started.", [Sample(one, uptime)]),
+        )
+    )

@@ -1,0 +1,213 @@
+"""``GET /openapi.json``: the routes in OpenAPI 3.1. WebSockets are outside of what it can say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from daemon.api.errors import Fault, json_response
+from daemon.api.health import Check, PersonaState, daemon_version
+from daemon.api.history import Message
+from daemon.api.perception import ReadRequest
+from daemon.api.personas import CreateRequest, OrganChange
+from proto.records import ORGANS, Persona, PersonaView
+from proto.secrets import Secret
+
+# Any: a JSON document.
+Json = dict[str, Any]
+
+REF: Final = "#/components/schemas/{name}"
+
+PARAMETERS: Final[dict[str, Json]] = {
+    "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
+    "filename": {"type": "string", "description": "A bare file name."},
+}
+
+
+class Operation(msgspec.Struct):
+    """What one route takes and answers; ``errors`` are statuses beside those that every route can give."""
+
+    summary: str
+    answer: Json
+    errors: tuple[int, ...] = ()
+    body: Json | None = None
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    media_type: str = "application/json"
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": REF.format(name=name)}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(name: str) -> Json:
+    return {"type": "array", "items": _ref(name)}
+
+
+TEXT: Final[Json] = {"type": "string"}
+INTEGER: Final[Json] = {"type": "integer"}
+STATUS: Final = _object(status=TEXT)
+NOTHING: Final[Json] = {"type": "null"}
+UPDATE: Final[Json] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "status": {"enum": ["active", "hibernate", "sick"]},
+        **{slot: _ref("OrganChange") for slot in ("thinking", *ORGANS)},
+        **{f"clear_{slot}": {"type": "boolean"} for slot in ORGANS},
+    },
+}
+
+_PERSONA: Final = "/api/persona/{persona_id}"
+
+OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
+    ("POST", f"{_PERSONA}/read"): Operation(
+        "Send her a text message; her reply comes over the WebSocket.",
+        STATUS,
+        (400, 409, 413, 422, 429, 503, 507),
+        _ref("ReadRequest"),
+        headers=("Idempotency-Key",),
+    ),
+    ("GET", "/api/personas"): Operation("List the personas.", _object(personas=_list("PersonaView"))),
+    ("GET", "/api/config/providers"): Operation(
+        "Where each model provider answers.",
+        {"type": "object", "additionalProperties": _object(url=TEXT)},
+    ),
+    ("POST", "/api/persona/create"): Operation(
+        "Create a persona and start her.",
+        _object(persona=_ref("Persona"), recovery_phrase=NOTHING),
+        (400, 422, 500),
+        _ref("CreateRequest"),
+    ),
+    ("POST", f"{_PERSONA}/update"): Operation(
+        "Change her status or organs, then make running match the status.",
+        _object(status=TEXT, running={"type": "boolean"}),
+        (400, 404, 422, 500),
+        UPDATE,
+    ),
+    ("POST", f"{_PERSONA}/delete"): Operation("Delete her and everything of hers.", NOTHING, (400, 404)),
+    ("POST", f"{_PERSONA}/start"): Operation("Start her.", STATUS, (400, 404)),
+    ("POST", f"{_PERSONA}/stop"): Operation("Stop her.", STATUS, (404,)),
+    ("POST", f"{_PERSONA}/restart"): Operation("Restart her, or start her.", STATUS, (400, 404)),
+    ("POST", f"{_PERSONA}/sleep"): Operation("Fold the talk into what she knows.", NOTHING, (400, 409)),
+    ("GET", f"{_PERSONA}/conversation"): Operation(
+        "What was said.", _object(messages=_list("Message")), (404, 422), query=("limit",)
+    ),
+    ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
+        "A file that she perceived or made.", {}, (404, 416), media_type="application/octet-stream"
+    ),
+    ("GET", "/api/status"): Operation(
+        "The daemon and every persona.",
+        _object(
+            version=TEXT,
+            uptime_s={"type": "number"},
+            pid=INTEGER,
+            rss=INTEGER,
+            spawner=TEXT,
+            sockets=INTEGER,
+            ledger=_object(commits=INTEGER),
+            personas=_list("PersonaState"),
+        ),
+    ),
+    ("GET", "/livez"): Operation("Whether the daemon lives.", STATUS),
+    ("GET", "/readyz"): Operation(
+        "Whether the daemon is ready.",
+        _object(status=TEXT, checks={"type": "object", "additionalProperties": _ref("Check")}),
+        (503,),
+    ),
+    ("GET", "/metrics"): Operation("Prometheus metrics.", TEXT, media_type="text/plain"),
+    ("GET", "/openapi.json"): Operation("This document.", {"type": "object"}),
+}
+
+_STATUS_WORDS: Final = {
+    400: "Cannot be done; the detail says why.",
+    401: "The token is missing or wrong.",
+    403: "This Host or Origin is not answered.",
+    404: "There is no such thing.",
+    409: "She is not running.",
+    413: "Too large.",
+    416: "The range is not satisfiable.",
+    422: "Faulty fields.",
+    429: "Too much is unanswered; Retry-After says when to come again.",
+    500: "Saved, but her process did not follow.",
+    503: "Not now.",
+    507: "The disk does not take it.",
+}
+_ALWAYS: Final = (401, 403)
+
+
+def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Json:
+    """Build the whole document."""
+    kinds = (ReadRequest, CreateRequest, OrganChange, Persona, PersonaView, PersonaState, Check, Message, Fault)
+    _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
+    schemas["Problem"] = _object(detail=TEXT)
+    schemas["Unprocessable"] = _object(detail=_list("Fault"))
+    paths: Json = {}
+    for (method, path), operation in operations.items():
+        paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "personad", "version": daemon_version()},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{}, {"token": []}],
+    }
+
+
+def routed(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
+    """The (method, path) pairs of a routes table; HEAD goes with GET."""
+    return {
+        (method, route.path)
+        for route in routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+
+
+async def openapi(_request: Request) -> Response:
+    """``GET /openapi.json``."""
+    return json_response(document())
+
+
+def _operation(path: str, operation: Operation) -> Json:
+    described: Json = {
+        "summary": operation.summary,
+        "parameters": [
+            *({"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]} for name in _names(path)),
+            *({"name": name, "in": "query", "required": False, "schema": INTEGER} for name in operation.query),
+            *({"name": name, "in": "header", "required": False, "schema": TEXT} for name in operation.headers),
+        ],
+        "responses": {
+            "200": {"description": "Done.", "content": {operation.media_type: {"schema": operation.answer}}},
+            **{str(status): _problem(status) for status in (*operation.errors, *_ALWAYS)},
+        },
+    }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
+    return described
+
+
+def _names(path: str) -> list[str]:
+    return re.findall(r"\{(\w+)\}", path)
+
+
+def _problem(status: int) -> Json:
+    schema = _ref("Unprocessable" if status == 422 else "Problem")
+    return {"description": _STATUS_WORDS[status], "content": {"application/json": {"schema": schema}}}
+
+
+def _secret_schema(kind: type) -> Json:
+    if kind is Secret:
+        return TEXT
+    raise NotImplementedError(f"no schema for {kind.__name__}")
