@@ -1,0 +1,1 @@
+"""Her organs: what she thinks with, and later what she sees, hears and speaks with."""

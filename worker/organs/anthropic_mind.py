@@ -1,0 +1,86 @@
+"""Minds that speak Anthropic's messages API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import anthropic
+import httpx2
+from anthropic.types import AssistantMessageParam, MessageParam, RawMessageStreamEvent, UserMessageParam
+
+from proto.messages import ChatTurn, MindLimits
+from proto.records import Organ
+from worker.organs.mind import MindUnreachable
+from worker.organs.remote_mind import DECLINED, RemoteMind, http_client, retry_after, told
+
+NO_KEY: Final = "none"
+"""Sent where she has no key, so that the SDK does not look for one in the environment or on disk."""
+
+_QUIET: Final = {
+    f"X-Stainless-{name}": anthropic.omit
+    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async", "Retry-Count")
+}
+"""The SDK's telemetry headers, left out."""
+
+
+class AnthropicMind(RemoteMind):
+    """A model behind ``{url}/v1/messages``."""
+
+    def __init__(self, organ: Organ, limits: MindLimits, url: str) -> None:
+        super().__init__(organ, limits, url)
+        self._client = anthropic.AsyncAnthropic(
+            api_key=organ.api_key.reveal() if organ.api_key else NO_KEY,
+            base_url=url,
+            max_retries=0,
+            default_headers=_QUIET,  # type: ignore[arg-type]  # the SDK takes Omit to drop a header of its own
+            open_telemetry=False,
+            http_client=http_client(url, limits),
+        )
+
+    async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
+        system = "\n\n".join(turn.content for turn in turns if turn.role == "system")
+        try:
+            stream = await self._client.messages.create(
+                model=self._organ.name,
+                max_tokens=max_tokens,
+                system=system or anthropic.omit,
+                messages=[_message(turn) for turn in turns if turn.role != "system"],
+                stream=True,
+            )
+            async with stream:
+                async for event in stream:
+                    for piece in _read(event):
+                        yield piece
+        except anthropic.APIStatusError as error:
+            raise self._status_error(error) from error
+        except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+            raise self._unconnected(error.__cause__ or error) from error
+        except anthropic.APIError as error:
+            raise self._refused(200, told(error.body, error.message), None) from error
+        except ValueError as error:
+            raise self._garbled(error) from error
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _status_error(self, error: anthropic.APIStatusError) -> MindUnreachable:
+        return self._refused(error.status_code, told(error.body, error.message), retry_after(error.response.headers))
+
+
+def _message(turn: ChatTurn) -> MessageParam:
+    if turn.role == "user":
+        return UserMessageParam(role="user", content=turn.content)
+    return AssistantMessageParam(role="assistant", content=turn.content)
+
+
+def _read(event: RawMessageStreamEvent) -> list[str]:
+    """Return what an event says: text, "" for thinking, nothing for the protocol's other events."""
+    if event.type == "content_block_delta":
+        delta = event.delta
+        if delta.type == "text_delta":
+            return [delta.text]
+        return [""] if delta.type in ("thinking_delta", "signature_delta") else []
+    if event.type == "message_delta" and event.delta.stop_reason == "refusal":
+        return [DECLINED]
+    return []

@@ -1,0 +1,174 @@
+"""What the embedded mind answers by code: who she is, the time, and what she was told. Its model knows none of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from proto.messages import Perception
+from worker.organs.statements import (
+    CURLY,
+    DISLIKES,
+    GATHERED,
+    HOME,
+    LIKES,
+    NAME,
+    NOTE,
+    Fact,
+    fold,
+    same_key,
+    stated,
+    written,
+)
+from worker.prompt import Prompt, age
+
+Answerer: TypeAlias = Callable[[Prompt, list[Fact], "re.Match[str]"], str]
+
+_ORGANS: Final = {"image": "an eye", "audio": "an ear", "document": "a researcher"}
+_THINGS: Final = {"image": "a picture", "audio": "a recording", "document": "a document"}
+
+
+def known_answer(prompt: Prompt) -> str | None:
+    """Answer all new words by code, or return None when any of them needs the model."""
+    parts: list[str] = []
+    for perception in prompt.perceptions:
+        part = _unperceived(perception) if perception.kind != "text" else _answer(prompt, perception)
+        if part is None:
+            return None
+        if part not in parts:
+            parts.append(part)
+    return " ".join(parts) or None
+
+
+def _answer(prompt: Prompt, perception: Perception) -> str | None:
+    question = _plain(perception.content)
+    if not question:
+        return "Your message was empty."
+    for pattern, answer in _QUESTIONS:
+        if match := pattern.match(question):
+            return answer(prompt, _facts(prompt), match)
+    facts = list(stated(perception.content))
+    return _acknowledged(facts) if facts else None
+
+
+def _facts(prompt: Prompt) -> list[Fact]:
+    """What person.md says, and on top what was said in this talk and is not consolidated yet."""
+    said = [line.content for line in prompt.history if line.role == "person"]
+    said += [perception.content for perception in prompt.perceptions if perception.kind == "text"]
+    return written(fold(prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
+
+
+def _plain(text: str) -> str:
+    """One line, lower case, without greeting, politeness, her being addressed, and end punctuation."""
+    line = " ".join(text.casefold().replace(CURLY, "'").split()).strip(" ?!.")
+    return re.sub(r"\A(?:(?:hello|hi|hey|ok|okay|so|and|please|well)\b[,!. ]*)+(?=\w)", "", line)
+
+
+def _acknowledged(facts: list[Fact]) -> str:
+    names = [fact.value for fact in facts if fact.key == NAME]
+    return f"Nice to meet you, {names[-1]}. I will remember your name." if names else "I will remember that."
+
+
+def _unperceived(perception: Perception) -> str:
+    what, organ = _THINGS[perception.kind], _ORGANS[perception.kind]
+    return f"You sent me {what}, but I have nothing to perceive it with: I need {organ} for that."
+
+
+def _values(facts: list[Fact], key: str) -> list[str]:
+    return [fact.value for fact in facts if same_key(fact.key, key)]
+
+
+def _her_name(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
+    return f"My name is {prompt.persona.name}."
+
+
+def _her_nature(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
+    return (
+        f"I am {prompt.persona.name}, a persona on this machine. I think with a very small built-in model, "
+        "so I remember facts well and talk simply."
+    )
+
+
+def _her_age(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
+    born = age(prompt.persona.birthday, prompt.now.date())
+    return f"I was born on {prompt.persona.birthday}, {born} ago." if born else "I do not know when I was born."
+
+
+def _time(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
+    return f"It is {prompt.now:%H:%M}."
+
+
+def _date(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
+    return f"Today is {prompt.now:%A}, {prompt.now.day} {prompt.now:%B %Y}."
+
+
+def _person_name(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
+    names = _values(facts, NAME)
+    return f"Your name is {names[-1]}." if names else "I do not know your name yet. Tell me, and I will remember it."
+
+
+def _person_home(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
+    homes = _values(facts, HOME)
+    return f"You live in {homes[-1]}." if homes else "I do not know where you live yet."
+
+
+def _person_likes(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
+    likes = _values(facts, LIKES)
+    return f"You like {_listed(likes)}." if likes else "You have not told me what you like yet."
+
+
+def _person_dislikes(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
+    dislikes = _values(facts, DISLIKES)
+    return f"You do not like {_listed(dislikes)}." if dislikes else "You have not told me what you dislike yet."
+
+
+def _person_notes(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
+    notes = _values(facts, NOTE)
+    return (
+        f"You asked me to remember: {'; '.join(notes)}." if notes else "You have not asked me to remember anything yet."
+    )
+
+
+def _everything(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
+    if not facts:
+        return "I know nothing about you yet. Tell me, and I will remember it."
+    return "This is what I know about you:\n" + "\n".join(f"- {fact.key}: {fact.value}" for fact in facts)
+
+
+def _person_thing(_prompt: Prompt, facts: list[Fact], match: re.Match[str]) -> str:
+    thing = (match["thing"] or match["named"]).strip()
+    values = _values([fact for fact in facts if fact.key not in GATHERED], thing)
+    if not values:
+        return f"I do not know that yet. Tell me about your {thing}, and I will remember it."
+    asked_for_name = match["named"] or re.search(r"(?:name|called|named)\Z", match.string)
+    return f"Your {thing} is called {values[-1]}." if asked_for_name else f"Your {thing} is {values[-1]}."
+
+
+def _listed(values: list[str]) -> str:
+    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
+
+
+_IS: Final = r"(?:'s| is| are|s)"
+_NATURES: Final = "(?:ai|bot|robot|human|real|real person|person|machine|persona)"
+_THING: Final = rf"(?:what|who|when){_IS} my (?P<thing>[\w' -]{{2,40}}?)(?:'s name| name| called| named)?"
+_NAME_OF: Final = r"(?:what|who)(?:'s| is) the name of my (?P<named>[\w' -]{2,40})"
+
+_ASKED: Final[tuple[tuple[str, Answerer], ...]] = (
+    (rf"(?:what{_IS}|tell me) your name|do you have a name|your name|what are you called", _her_name),
+    (
+        rf"(?:who|what) are you|introduce yourself|what model are you|are you (?:an? )?{_NATURES}",
+        _her_nature,
+    ),
+    (rf"how old are you|when were you born|(?:when|what){_IS} your birthday|what{_IS} your age", _her_age),
+    (rf"what time is it(?: now)?|what{_IS} the time(?: now)?|tell me the time", _time),
+    (rf"what (?:day|date) is (?:it|today)(?: today)?|what{_IS} (?:the |today's )date(?: today)?", _date),
+    (rf"what{_IS} my name|who am i|do you (?:know|remember) (?:my name|who i am)|what am i called", _person_name),
+    (rf"where do i live|what{_IS} my (?:home|city)|do you know where i live", _person_home),
+    (r"what do i (?:like|love|enjoy)(?: to do)?|do you know what i like", _person_likes),
+    (r"what do i (?:hate|dislike|not like)|what don't i like", _person_dislikes),
+    (r"what did i (?:ask|tell) you to remember|what should you remember", _person_notes),
+    (r"what do you (?:know|remember)(?: about me)?|tell me (?:what you know )?about me", _everything),
+    (f"{_THING}|{_NAME_OF}", _person_thing),
+)
+_QUESTIONS: Final = tuple((re.compile(rf"(?:{pattern})\Z"), answer) for pattern, answer in _ASKED)

@@ -1,0 +1,121 @@
+"""Minds that speak OpenAI's chat completions: OpenAI, xAI, Gemini, Ollama and every compatible server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+from openai.types.chat import (
+    ChatCompletionAssistantMessageParam,
+    ChatCompletionChunk,
+    ChatCompletionMessageParam,
+    ChatCompletionSystemMessageParam,
+    ChatCompletionUserMessageParam,
+)
+
+from proto.messages import ChatTurn, MindLimits
+from proto.records import Organ
+from worker.organs.mind import LOCAL, MindUnreachable
+from worker.organs.remote_mind import DECLINED, RemoteMind, http_client, retry_after, told
+
+NO_KEY: Final = "none"
+"""Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""
+
+_HINT_LOCAL: Final = "Start it (`ollama serve`), or give her another mind."
+
+_QUIET: Final = {
+    f"X-Stainless-{name}": openai.omit
+    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async", "Retry-Count")
+}
+"""The SDK's telemetry headers, left out."""
+
+
+class OpenAIMind(RemoteMind):
+    """A model behind ``{url}/chat/completions``."""
+
+    def __init__(self, organ: Organ, limits: MindLimits, url: str) -> None:
+        super().__init__(organ, limits, url)
+        self._local = organ.provider in (None, LOCAL)
+        host = urlsplit(url).hostname or ""
+        # OpenAI's reasoning models refuse max_tokens; most compatible servers know nothing else.
+        self._limit_field = "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
+        self._client = openai.AsyncOpenAI(
+            api_key=organ.api_key.reveal() if organ.api_key else NO_KEY,
+            base_url=url,
+            organization="",
+            project="",
+            max_retries=0,
+            default_headers=_QUIET,  # type: ignore[arg-type]  # the SDK takes Omit to drop a header of its own
+            http_client=http_client(url, limits),
+        )
+
+    async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
+        try:
+            stream = await self._client.chat.completions.create(
+                model=self._organ.name,
+                messages=[_message(turn) for turn in turns],
+                stream=True,
+                extra_body={self._limit_field: max_tokens},
+            )
+            async with stream:
+                async for chunk in stream:
+                    for piece in _read(chunk):
+                        yield piece
+        except openai.APIStatusError as error:
+            raise self._status_error(error) from error
+        except (openai.APIConnectionError, httpx2.TransportError) as error:
+            raise self._no_connection(error) from error
+        except openai.APIError as error:
+            raise self._refused(200, told(error.body, error.message), None) from error
+        except ValueError as error:
+            raise self._garbled(error) from error
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _status_error(self, error: openai.APIStatusError) -> MindUnreachable:
+        reached = self._refused(
+            error.status_code,
+            told(error.body, error.message),
+            retry_after(error.response.headers),
+            exhausted=error.code == "insufficient_quota",
+        )
+        if self._local and error.status_code == 404:
+            reached.hint = f"Get the model first: `ollama pull {self._organ.name}`."
+        return reached
+
+    def _no_connection(self, error: Exception) -> MindUnreachable:
+        cause = error.__cause__ or error
+        if not self._local:
+            return self._unconnected(cause)
+        reason = f"Could not connect to the local inference engine. Please make sure it is running. ({cause})"
+        return MindUnreachable(self._clean(reason), _HINT_LOCAL, again=True)
+
+
+def _message(turn: ChatTurn) -> ChatCompletionMessageParam:
+    if turn.role == "system":
+        return ChatCompletionSystemMessageParam(role="system", content=turn.content)
+    if turn.role == "user":
+        return ChatCompletionUserMessageParam(role="user", content=turn.content)
+    return ChatCompletionAssistantMessageParam(role="assistant", content=turn.content)
+
+
+def _read(chunk: ChatCompletionChunk) -> list[str]:
+    """Return what a chunk says: text, "" for reasoning, nothing for a chunk without either.
+
+    The SDK does not validate chunks, so that what a compatible server leaves out is missing or null here.
+    """
+    choices = getattr(chunk, "choices", None)
+    if not choices:
+        return []
+    delta = getattr(choices[0], "delta", None)
+    text = getattr(delta, "content", None) or getattr(delta, "refusal", None)
+    if isinstance(text, str):
+        return [text]
+    if getattr(choices[0], "finish_reason", None) == "content_filter":
+        return [DECLINED]
+    thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+    return [""] if thought else []

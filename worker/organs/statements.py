@@ -1,0 +1,134 @@
+"""What a person says about themselves, found by patterns: the embedded mind's way to consolidate.
+
+A fact is a bullet ``- Key: value`` in person.md. Most keys hold one value, which the newest words replace; some gather.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from worker.memory import FILE_BYTES
+
+VALUE_CHARS: Final = 120
+
+CURLY: Final = "\u2019"
+"""The apostrophe that phones type."""
+
+NAME: Final = "Name"
+HOME: Final = "Lives in"
+LIKES: Final = "Likes"
+DISLIKES: Final = "Dislikes"
+NOTE: Final = "Remember"
+
+GATHERED: Final = frozenset((LIKES, DISLIKES, NOTE))
+"""Keys with as many bullets as there are values."""
+
+
+class Fact(NamedTuple):
+    """One bullet of person.md."""
+
+    key: str
+    value: str
+
+
+_NAME: Final = r"(?P<value>[^\W\d_][\w'-]*(?-i:(?: [^\W\d_a-z][\w'-]*){0,3}))"
+_VALUE: Final = r"(?P<value>\S.*)"
+
+_BEINGS: Final = (
+    "dog|cat|horse|bird|parrot|rabbit|hamster|fish|pet|wife|husband|partner|girlfriend|boyfriend|fiancée?|son|daughter|"
+    "child|mother|mum|mom|father|dad|brother|sister|grandmother|grandfather|aunt|uncle|cousin|friend|best friend|boss|"
+    "colleague|neighbour|neighbor|teacher|doctor"
+)
+_THINGS: Final = (
+    "birthday|job|profession|hobby|hobbies|hometown|home town|email|email address|phone number|address|car|school|"
+    "university|company|employer|religion|nationality|native language|language|star sign|shoe size"
+)
+
+_I: Final = "I (?:really |also |still )*"
+_NOT_A_THING: Final = r"(?!(?:it|this|that|you|him|her|them)\b)"
+_NOT_A_MEMORY: Final = r"(?!(?:me|when|how|what|who|where|why)\b|the time\b)"
+
+_PATTERNS: Final[tuple[tuple[str, str], ...]] = (
+    (rf"(?-i:[Mm]y) (?:first |full )?name(?:'s| is) {_NAME}", NAME),
+    (rf"(?:please )?call me (?-i:(?=[^\W\d_a-z])){_NAME}", NAME),
+    (rf"I(?: (?:now )?live|'m living| am living) in {_VALUE}", HOME),
+    (rf"{_I}(?:like|love|enjoy|adore) {_NOT_A_THING}{_VALUE}", LIKES),
+    (rf"{_I}(?:do not|don't) (?:really )?(?:like|enjoy) {_NOT_A_THING}{_VALUE}", DISLIKES),
+    (rf"{_I}(?:hate|dislike) {_NOT_A_THING}{_VALUE}", DISLIKES),
+    (rf"(?:please )?remember(?: that|:|,)? {_NOT_A_MEMORY}{_VALUE}", NOTE),
+    (rf"my (?P<key>{_BEINGS})(?:'s name is| name is| is called| is named) {_VALUE}", "{}'s name"),
+    (rf"I have an? (?P<key>{_BEINGS}) (?:called|named) {_VALUE}", "{}'s name"),
+    (rf"my (?P<key>favou?rite [\w -]{{2,30}}?|{_THINGS}) (?:is|are) {_VALUE}", "{}"),
+    (rf"I (?:work as|am employed as) (?:an? )?{_VALUE}", "Job"),
+    (rf"I was born (?:on|in) {_VALUE}", "Born"),
+)
+"""Whole sentences, and the keys of the facts in them; ``{}`` takes the pattern's own key."""
+
+_OPENING: Final = r"(?:(?:and|also|well|oh|by the way|so|yes|no|hello|hi|hey)[,.!]? )*"
+_COMPILED: Final = tuple((re.compile(rf"\A{_OPENING}{pattern}\Z", re.IGNORECASE), key) for pattern, key in _PATTERNS)
+
+_SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_BULLET: Final = re.compile(r"^\s*[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*?)\s*$")
+
+
+def stated(text: str) -> Iterator[Fact]:
+    """Yield the facts that a person states in ``text``; questions state nothing."""
+    for sentence in _SENTENCES.split(text.replace(CURLY, "'")):
+        plain = sentence.strip()
+        if plain.endswith("?"):
+            continue
+        plain = plain.rstrip(".!,; ")
+        for pattern, key in _COMPILED:
+            if (match := pattern.match(plain)) and len(match["value"]) <= VALUE_CHARS:
+                about = match.groupdict().get("key") or ""
+                yield Fact(_titled(key.format(about.lower())), match["value"].strip())
+                break
+
+
+def written(person: str) -> list[Fact]:
+    """Return the ``- Key: value`` bullets of person.md; other lines of it are a person's own words."""
+    return [
+        Fact(match["key"].strip(), match["value"]) for line in person.splitlines() if (match := _BULLET.match(line))
+    ]
+
+
+def fold(person: str, facts: Iterable[Fact]) -> str:
+    """Return person.md with ``facts`` in it: known ones once, single values replaced, every other line untouched.
+
+    Facts that would make the file larger than its bound are left out.
+    """
+    lines = person.splitlines()
+    for fact in facts:
+        changed = _with(lines, fact)
+        if len("\n".join(changed).encode()) < FILE_BYTES:
+            lines = changed
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def same_key(one: str, other: str) -> bool:
+    """Compare keys as a person would: ``dog``, ``dog name`` and ``Dog's name`` are one."""
+    return _plain(one) == _plain(other)
+
+
+def _with(lines: list[str], fact: Fact) -> list[str]:
+    bullet = f"- {fact.key}: {fact.value}"
+    for at, line in enumerate(lines):
+        match = _BULLET.match(line)
+        if not match or not same_key(match["key"], fact.key):
+            continue
+        if match["value"].casefold() == fact.value.casefold():
+            return lines
+        if fact.key not in GATHERED:
+            return [*lines[:at], bullet, *lines[at + 1 :]]
+    return [*lines, bullet]
+
+
+def _titled(key: str) -> str:
+    return key[:1].upper() + key[1:]
+
+
+def _plain(key: str) -> str:
+    key = key.casefold().replace(CURLY, "'").replace("favorite", "favourite").strip()
+    return re.sub(r"(?:'s)? name\Z|'s\Z", "", key) or key
