@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from daemon.api import config, health, history, lifecycle, perception, personas, sockets
+from daemon.api import config, health, history, lifecycle, logs, perception, personas, sockets
 from daemon.api.errors import HANDLERS
 from daemon.metrics import Requests
 from daemon.openapi import openapi
@@ -43,6 +43,7 @@ def routes(daemon: Daemon, requests: Requests) -> list[BaseRoute]:
         Route(f"{persona}/conversation", history.conversation),
         Route(f"{persona}/media/{{filename}}", history.media),
         Route("/api/status", health.status),
+        Route("/api/logs", logs.logs),
         Route("/livez", health.livez),
         Route("/readyz", health.readyz),
         Route("/metrics", health.metrics(requests)),

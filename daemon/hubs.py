@@ -219,7 +219,7 @@ class Hubs:
         seq = self._next_seq()
         frame = {"type": kind, "title": title, "time": time.time_ns(), "details": told, "seq": seq}
         text = redact(msgspec.json.encode(frame, enc_hook=_mask).decode())
-        self._ring.add(_Signal(seq, persona and persona.id, text))
+        self._ring.add(_Signal(seq, persona.id if persona else None, text))
         for socket in self._system:
             socket.put(text)
         if persona is not None:

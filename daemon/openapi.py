@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.errors import Fault, json_response
-from daemon.api.health import Check, PersonaState, daemon_version
+from daemon.api.health import Check, PersonaStatus, daemon_version
 from daemon.api.history import Message
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
@@ -27,6 +27,13 @@ REF: Final = "#/components/schemas/{name}"
 PARAMETERS: Final[dict[str, Json]] = {
     "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
     "filename": {"type": "string", "description": "A bare file name."},
+}
+
+QUERY: Final[dict[str, Json]] = {
+    "limit": {"type": "integer", "minimum": 0},
+    "lines": {"type": "integer", "minimum": 0},
+    "persona": {"type": "string"},
+    "follow": {"type": "boolean"},
 }
 
 
@@ -114,10 +121,18 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             pid=INTEGER,
             rss=INTEGER,
             spawner=TEXT,
+            organ_host=_object(pid={"type": ["integer", "null"]}),
             sockets=INTEGER,
             ledger=_object(commits=INTEGER),
-            personas=_list("PersonaState"),
+            personas=_list("PersonaStatus"),
         ),
+    ),
+    ("GET", "/api/logs"): Operation(
+        "The daemon's last events, one JSON object a line; with follow=true also those to come.",
+        TEXT,
+        (422, 429),
+        query=("persona", "lines", "follow"),
+        media_type="application/x-ndjson",
     ),
     ("GET", "/livez"): Operation("Whether the daemon lives.", STATUS),
     ("GET", "/readyz"): Operation(
@@ -148,7 +163,7 @@ _ALWAYS: Final = (401, 403)
 
 def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Json:
     """Build the whole document."""
-    kinds = (ReadRequest, CreateRequest, OrganChange, Persona, PersonaView, PersonaState, Check, Message, Fault)
+    kinds = (ReadRequest, CreateRequest, OrganChange, Persona, PersonaView, PersonaStatus, Check, Message, Fault)
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     schemas["Problem"] = _object(detail=TEXT)
     schemas["Unprocessable"] = _object(detail=_list("Fault"))
@@ -185,7 +200,7 @@ def _operation(path: str, operation: Operation) -> Json:
         "summary": operation.summary,
         "parameters": [
             *({"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]} for name in _names(path)),
-            *({"name": name, "in": "query", "required": False, "schema": INTEGER} for name in operation.query),
+            *({"name": name, "in": "query", "required": False, "schema": QUERY[name]} for name in operation.query),
             *({"name": name, "in": "header", "required": False, "schema": TEXT} for name in operation.headers),
         ],
         "responses": {

@@ -14,7 +14,6 @@ from daemon.ledger import Ledger
 from daemon.logs import Log, Tail
 from daemon.personas import Personas
 from daemon.settings import Settings
-from daemon.spawner import Spawner
 from daemon.supervisor import Supervisor
 
 
@@ -31,7 +30,6 @@ class Daemon:
     supervisor: Supervisor
     inbox: Inbox
     consolidation: Consolidation
-    spawner: Spawner
     started_at: float
     stopping: asyncio.Event
 

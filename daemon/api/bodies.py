@@ -28,8 +28,8 @@ _BAD_TEXT: Final = "Input should be a valid string, unable to parse raw data as 
 # What msgspec says of a value, and Pydantic's type and words for it; the first that matches counts.
 _TRANSLATIONS: Final = (
     (r"Object missing required field", "missing", "Field required"),
-    (r"Expected `str` of length >= (\d+)", "string_too_short", "String should have at least {} characters"),
-    (r"Expected `str` of length <= (\d+)", "string_too_long", "String should have at most {} characters"),
+    (r"Expected `str` of length >= (\d+)", "string_too_short", "String should have at least {} character(s)"),
+    (r"Expected `str` of length <= (\d+)", "string_too_long", "String should have at most {} character(s)"),
     (r"Expected `str` matching", "string_pattern_mismatch", "String should have no control characters or line breaks"),
     (r"Expected `str", "string_type", "Input should be a valid string"),
     (r"Expected `object", "dict_type", "Input should be a valid dictionary"),

@@ -30,8 +30,8 @@ class Check(msgspec.Struct):
     reason: str = ""
 
 
-class PersonaState(msgspec.Struct):
-    """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions, ``rss`` is absent."""
+class PersonaStatus(msgspec.Struct):
+    """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions, ``rss`` is in bytes."""
 
     id: str
     name: str
@@ -46,6 +46,7 @@ class PersonaState(msgspec.Struct):
     inbox: int
     poison: int
     mind: str
+    rss: int | None
     channels: list[ChannelView]
 
 
@@ -78,7 +79,8 @@ async def status(request: Request) -> Response:
             "uptime_s": round(time.monotonic() - daemon.started_at, 3),
             "pid": os.getpid(),
             "rss": resident_bytes(),
-            "spawner": daemon.spawner.mode,
+            "spawner": daemon.supervisor.spawner_mode,
+            "organ_host": {"pid": daemon.supervisor.organ_host_pid},
             "sockets": daemon.hubs.sockets,
             "ledger": {"commits": daemon.ledger.commits},
             "personas": personas,
@@ -118,7 +120,7 @@ async def _ledger(daemon: Daemon) -> Check:
 
 
 def _spawner(daemon: Daemon) -> Check:
-    if daemon.spawner.mode == "warming":
+    if daemon.supervisor.spawner_mode == "warming":
         return Check(ok=False, reason="the zygote is warming")
     return Check(ok=True)
 
@@ -133,9 +135,9 @@ def _personas(daemon: Daemon) -> Check:
     return Check(not late, "; ".join(late))
 
 
-def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -> PersonaState:
+def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -> PersonaStatus:
     view = daemon.supervisor.view(persona.id)
-    return PersonaState(
+    return PersonaStatus(
         id=persona.id,
         name=persona.name,
         status=persona.status,
@@ -148,6 +150,7 @@ def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -
         fault=fault,
         inbox=depth.pending,
         poison=depth.poison,
-        mind=daemon.inbox.mind_down(persona.id) or "ok",
+        mind=view.mind,
+        rss=view.rss,
         channels=[ChannelView(one.type, one.name, one.verified_at is not None) for one in persona.channels or []],
     )

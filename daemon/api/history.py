@@ -60,7 +60,7 @@ class Message(msgspec.Struct, omit_defaults=True):
 
     role: str
     content: str
-    channel: ChannelShown | None
+    channel: ChannelShown
     time: str
     media: str | None = None
 
@@ -101,7 +101,7 @@ def _shown(lines: list[StoredLine]) -> Response:
 
 
 def _message(line: StoredLine) -> Message:
-    channel = ChannelShown(line.conversation.type, line.conversation.name) if line.conversation else None
+    channel = ChannelShown(line.conversation.type, line.conversation.name)
     when = datetime.fromtimestamp(line.at / 1e9, UTC).astimezone()
     return Message(line.role, line.content, channel, when.isoformat(timespec="milliseconds"), line.media)
 

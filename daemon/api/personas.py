@@ -114,6 +114,8 @@ async def delete(request: Request) -> Response:
         raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
     await daemon.ledger.forget(persona.id)
     daemon.inbox.forget(persona.id)
+    daemon.consolidation.forget(persona.id)
+    daemon.supervisor.forget(persona.id)
     daemon.hubs.signal("Event", "Persona deleted", persona, {})
     daemon.hubs.forget(persona.id)
     return json_response(None)
@@ -150,14 +152,14 @@ def _new_persona(asked: dict[str, str | None]) -> Persona:
     mind = organs.pop(MIND)
     if mind is None:
         raise HTTPException(400, _NO_REMOTE_MODEL if _provider(asked["thinking_provider"]) else _NO_MODEL)
-    return Persona(
+    persona = Persona(
         id=str(uuid.uuid4()),
         name=asked["name"] or "",
         thinking=mind,
         base_model=mind.name if mind.provider is None else "",
         birthday=datetime.now().astimezone().date().isoformat(),
-        **organs,
     )
+    return msgspec.structs.replace(persona, **organs)
 
 
 def _asked_organ(asked: dict[str, str | None], slot: str) -> Organ | None:
