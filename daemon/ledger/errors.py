@@ -11,11 +11,11 @@ class LedgerError(Exception):
     """The ledger did not do what was asked, and nothing of it was kept."""
 
 
-class LedgerFull(LedgerError):  # noqa: N818 (named for the state of the disk)
+class LedgerFull(LedgerError):
     """The disk is full, read-only or failing. The ledger works again as soon as the disk does."""
 
 
-class LedgerBusy(LedgerError):  # noqa: N818 (named for the state of the queue)
+class LedgerBusy(LedgerError):
     """More operations wait than the queue holds, or another program holds the database: try again shortly."""
 
 
