@@ -28,6 +28,7 @@ import msgspec
 from daemon.log_tail import Tail
 from daemon.log_writer import LogWriter
 from daemon.settings import Level, Logs
+from daemon.terminal import one_line
 from proto.secrets import MASK, redact
 
 __all__ = ["Log", "Sink", "Tail", "configure", "worker_line"]
@@ -46,9 +47,6 @@ SECRET_FIELDS: Final = frozenset({"api_key", "authorization", "cookie", "credent
 EVENT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OWN_FIELDS: Final = frozenset({"time", "level", "event"})
-
-UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What could end a line, drive a terminal or reorder its text, and half of a surrogate pair."""
 
 
 class Sink:
@@ -217,7 +215,7 @@ def _text(text: str) -> str:
     text = redact(text[: 2 * MAX_FIELD])
     if len(text) > MAX_FIELD:
         text = text[:MAX_FIELD] + "..."
-    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    return one_line(text)
 
 
 def _readable(record: Mapping[str, Field]) -> bytes:

@@ -1,0 +1,62 @@
+"""``personad create NAME``: a new persona, on the embedded mind unless another is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from daemon.client import SLOW_TIMEOUT, Client, RefusedError
+from daemon.commands import Context, UsageError, say, say_json
+from proto.records import EMBEDDED, EMBEDDED_MIND
+
+
+def run(context: Context) -> int:
+    """Create her; the daemon tries her mind first and starts her afterwards."""
+    arguments = context.arguments
+    client = Client(context.settings, context.environ, arguments.url)
+    body = {"name": arguments.name, **_mind(context)}
+    answer = client.post("/api/persona/create", body, SLOW_TIMEOUT)
+    persona = answer.get("persona") if isinstance(answer, dict) else None
+    if not isinstance(persona, dict):
+        raise RefusedError(500, "the daemon's answer holds no persona")
+    # Never the whole record: it carries the provider's key in the clear.
+    made = {"id": persona.get("id"), "name": persona.get("name")}
+    if arguments.json:
+        say_json(made)
+    else:
+        say(f"{made['name']} is here: {made['id']}")
+        say(f"Talk to her with: personad chat {made['name']}")
+    return 0
+
+
+def _mind(context: Context) -> dict[str, str]:
+    """Return the ``thinking_*`` fields. Raises UsageError."""
+    arguments = context.arguments
+    provider = arguments.provider or (EMBEDDED if arguments.mind_url is None and arguments.model is None else "local")
+    model = arguments.model or (EMBEDDED_MIND if provider == EMBEDDED else "")
+    if not model:
+        raise UsageError(f"give the model of {provider} with --model")
+    fields = {"thinking_model": model, "thinking_provider": provider}
+    if arguments.mind_url is not None:
+        fields["thinking_url"] = arguments.mind_url
+    key = _key(arguments.api_key_file, arguments.api_key_env, context.environ)
+    if key:
+        fields["thinking_api_key"] = key
+    return fields
+
+
+def _key(file: Path | None, variable: str | None, environ: Mapping[str, str]) -> str:
+    """Read the provider's key, which never stands in the arguments, where every process could see it."""
+    if file is not None:
+        try:
+            key = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: the key cannot be read: {error}") from error
+        if not key:
+            raise UsageError(f"{file}: holds no key")
+        return key
+    if variable is not None:
+        if not environ.get(variable):
+            raise UsageError(f"the environment variable {variable} is not set; export it, or use --api-key-file")
+        return environ[variable].strip()
+    return ""
