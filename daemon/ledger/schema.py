@@ -84,7 +84,7 @@ MIGRATIONS: Final = (
         last_error TEXT,
         created_at INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX outbox_web ON outbox (persona) WHERE type = 'web';
+    CREATE INDEX outbox_channel ON outbox (persona, type);
     CREATE INDEX outbox_open ON outbox (persona, state) WHERE state <> 'sent';
     """,
 )

@@ -155,8 +155,8 @@ async def test_a_mind_sees_its_conversation_in_order_of_insertion(ledger: Ledger
     elsewhere = await hear(ledger, "elsewhere", conversation=TELEGRAM)
     assert one is not None
     assert two is not None
-    await ledger.tell(ADAM, WEB, "no mind", 1, 25)
     assert await ledger.answer(ADAM, [one], WEB, [Outgoing("answer one")], [2], 30)
+    assert await ledger.tell(ADAM, WEB, "no mind", 1, 35)
     assert await ledger.answer(ADAM, [two], WEB, [Outgoing("answer two")], [3], 40)
     assert await ledger.answer(ADAM, [elsewhere], TELEGRAM, [], [], 50)
     await hear(ledger, "waiting")
