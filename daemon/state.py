@@ -11,6 +11,7 @@ from daemon.consolidation import Consolidation
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import Ledger
+from daemon.link import Link
 from daemon.logs import Log, Tail
 from daemon.personas import Personas
 from daemon.settings import Settings
@@ -30,6 +31,7 @@ class Daemon:
     supervisor: Supervisor
     inbox: Inbox
     consolidation: Consolidation
+    link: Link
     started_at: float
     stopping: asyncio.Event
 

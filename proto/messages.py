@@ -263,6 +263,13 @@ FromWorker: TypeAlias = (
 # Daemon to organ host, and back
 
 
+class Equip(msgspec.Struct, tag="equip"):
+    """The organ host's first frame: the operator's own model file (empty: the packaged one) and its threads."""
+
+    mind_model: str
+    threads: int
+
+
 class Generate(msgspec.Struct, tag="generate"):
     """Run the embedded mind greedily. Answered by ``Generated``."""
 
@@ -279,5 +286,5 @@ class Generated(msgspec.Struct, tag="generated"):
     error: Reason | None = None
 
 
-ToHost: TypeAlias = Generate | Stop
+ToHost: TypeAlias = Equip | Generate | Stop
 FromHost: TypeAlias = Hello | Generated | Heartbeat | Fault

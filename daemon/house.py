@@ -1,0 +1,127 @@
+"""What a keeper asks of the daemon for its persona: frames to send, messages to hand on, rises and falls to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from daemon.consolidation import Consolidation
+from daemon.generation import Generation, GenerationFailed
+from daemon.hubs import Hubs
+from daemon.inbox import Inbox
+from daemon.link import Link
+from daemon.logs import Log
+from daemon.organ_host import OrganHost
+from daemon.personas import Personas, PersonasError
+from daemon.settings import Settings
+from daemon.spawner import Spawner
+from proto.messages import Consolidated, ConsolidationFailed, FromWorker, MindLimits, OrganCall, Prepare
+from proto.records import EMBEDDED, Organ
+
+LOCAL: Final = "local"
+"""The kind of a mind without a provider: a local Ollama."""
+
+
+KINDS: Final = frozenset({LOCAL, EMBEDDED, "openai", "anthropic", "xai", "gemini"})
+
+
+def kinds_of(organ: Organ) -> frozenset[str]:
+    """Which libraries this organ needs, as the zygote names them; none for a provider that does not exist."""
+    return KINDS & {organ.provider or LOCAL}
+
+
+def mind_limits(settings: Settings) -> MindLimits:
+    """What every mind is held to."""
+    return MindLimits(settings.mind.first_token_timeout, settings.mind.total_timeout, settings.mind.retries)
+
+
+def provider_urls(settings: Settings) -> dict[str, str]:
+    """Base URL by provider, for organs that name none."""
+    providers = settings.providers
+    return {
+        "openai": providers.openai_url,
+        "anthropic": providers.anthropic_url,
+        "xai": providers.xai_url,
+        "gemini": providers.gemini_url,
+        LOCAL: providers.local_url,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the daemon that a persona's life touches."""
+
+    settings: Settings
+    personas: Personas
+    hubs: Hubs
+    inbox: Inbox
+    consolidation: Consolidation
+    link: Link
+    spawner: Spawner
+    organ_host: OrganHost
+    log: Log
+
+
+class PersonaHouse:
+    """One persona's house."""
+
+    def __init__(self, persona_id: str, parts: Parts) -> None:
+        self._id = persona_id
+        self._parts = parts
+
+    def generation(self, number: int, receive: Callable[[Generation, FromWorker], None]) -> Generation:
+        """A generation of hers, not yet born."""
+        parts = self._parts
+        log = parts.log.bind(persona=self._id, generation=number)
+        return Generation(number, parts.spawner, parts.link, parts.settings.supervisor, log, receive)
+
+    def prepare(self) -> tuple[str, Prepare]:
+        """Her process's title and first frame, read anew from her record for each attempt."""
+        persona = self._parts.personas.get(self._id)
+        if persona is None:
+            raise GenerationFailed("she has no record that can be read", permanent=True)
+        self._parts.spawner.need(kinds_of(persona.thinking))
+        settings = self._parts.settings
+        return persona.name, Prepare(persona, mind_limits(settings), provider_urls(settings))
+
+    def received(self, generation: Generation, message: FromWorker) -> None:
+        """Hand on a message of her current generation."""
+        match message:
+            case OrganCall():
+                self._parts.organ_host.call(message, generation.send)
+            case Consolidated() | ConsolidationFailed():
+                self._parts.consolidation.received(self._id, message)
+            case _:
+                self._parts.inbox.received(self._id, message)
+
+    def risen(self, generation: Generation) -> None:
+        """She runs: her web channel opens, and she gets what waits."""
+        self._parts.log.info("persona.running", persona=self._id, generation=generation.number, pid=generation.pid)
+        self._parts.hubs.started(self._id)
+        self._parts.inbox.attach(self._id, generation)
+        self._parts.consolidation.attach(self._id, generation)
+        self._parts.hubs.signal("Event", "Awake", self._parts.personas.get(self._id), {})
+
+    async def fallen(self, crashed: bool) -> None:
+        """Her process is gone; ``crashed`` when nobody had asked for it."""
+        self._parts.consolidation.detach(self._id)
+        await self._parts.inbox.detach(self._id, crashed)
+        title = "Process died" if crashed else "Asleep"
+        self._parts.hubs.signal("Event", title, self._parts.personas.get(self._id), {})
+
+    async def gave_up(self, reason: str) -> None:
+        """She failed too often: she is sick, and left alone until somebody acts."""
+        self._parts.hubs.stopped(self._id)
+        persona = self._parts.personas.get(self._id)
+        if persona is None:
+            return
+        sick = msgspec.structs.replace(persona, status="sick")
+        try:
+            await self._parts.personas.save(sick)
+        except PersonasError as error:
+            self._parts.log.error("persona.not_saved", persona=self._id, reason=str(error))
+        self._parts.log.error("persona.sick", persona=self._id, reason=reason)
+        self._parts.hubs.signal("Event", "Persona became sick", sick, {"reason": reason})

@@ -1,0 +1,125 @@
+"""One persona's lane: what waits for her, the one beat in hand, and what the mind must see with it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Final
+
+import msgspec
+
+from daemon.ledger import Waiting
+from proto.messages import Conversation, Line, Perception
+
+MAX_BATCH: Final = 64
+"""Perceptions in one beat."""
+
+MAX_BATCH_CHARS: Final = 200_000
+"""Characters of all perceptions in one beat."""
+
+MAX_JOINS: Final = 8
+"""How often new words may join a beat."""
+
+MAX_HISTORIES: Final = 64
+"""Conversations whose recent lines are kept at hand."""
+
+
+class Beat(msgspec.Struct):
+    """The beat in hand. ``begun`` is monotonic."""
+
+    number: int
+    conversation: Conversation
+    items: list[Waiting]
+    begun: float
+    joins: int = 0
+
+    @property
+    def chars(self) -> int:
+        """Characters of all its words."""
+        return sum(len(item.perception.content) for item in self.items)
+
+    def answered(self, perceptions: list[int]) -> list[Waiting]:
+        """Its items with these ids."""
+        return [item for item in self.items if item.perception.id in perceptions]
+
+
+class Lane:
+    """Waiting perceptions in order of acceptance, mirrored from the ledger, which alone is the truth."""
+
+    def __init__(self, history_lines: int) -> None:
+        self.waiting: deque[Waiting] = deque()
+        self.in_hand: Beat | None = None
+        self.accepting = 0
+        self.mind_down = ""
+        self.last_words = 0.0
+        self._history_lines = history_lines
+        self._beats = 0
+        self._histories: OrderedDict[Conversation, deque[Line]] = OrderedDict()
+
+    @property
+    def depth(self) -> int:
+        """How many perceptions are not answered yet, those being committed included."""
+        return len(self.waiting) + self.accepting + (len(self.in_hand.items) if self.in_hand else 0)
+
+    def next_conversation(self) -> Conversation | None:
+        """Whose words are next, or None when nothing waits or a beat is in hand."""
+        return self.waiting[0].conversation if self.waiting and self.in_hand is None else None
+
+    def history(self, conversation: Conversation) -> list[Line] | None:
+        """The conversation's recent lines, or None when they are not at hand."""
+        lines = self._histories.get(conversation)
+        return None if lines is None else list(lines)
+
+    def remember(self, conversation: Conversation, lines: list[Line]) -> None:
+        """Add to what is at hand; the conversation longest unused makes room."""
+        kept = self._histories.setdefault(conversation, deque(maxlen=self._history_lines))
+        kept.extend(lines)
+        self._histories.move_to_end(conversation)
+        if len(self._histories) > MAX_HISTORIES:
+            self._histories.popitem(last=False)
+
+    def take(self, now: float) -> Beat:
+        """Put everything that waits in the first perception's conversation in hand, as one beat.
+
+        What was in hand when she died before is taken alone, so that only the culprit is counted as poison.
+        """
+        first = self.waiting[0]
+        batch, chars = [first], len(first.perception.content)
+        if not first.deaths:
+            for item in list(self.waiting)[1:]:
+                if item.conversation != first.conversation:
+                    continue
+                chars += len(item.perception.content)
+                if item.deaths or len(batch) == MAX_BATCH or chars > MAX_BATCH_CHARS:
+                    break
+                batch.append(item)
+        self._drop(batch)
+        self._beats += 1
+        self.in_hand = Beat(self._beats, first.conversation, batch, now)
+        return self.in_hand
+
+    def join(self, now: float, window: float) -> list[Perception]:
+        """Move what waits in the conversation of the beat in hand into it, if it is young enough to be joined."""
+        beat = self.in_hand
+        if beat is None or beat.joins == MAX_JOINS or now - beat.begun > window or beat.items[0].deaths:
+            return []
+        room = MAX_BATCH - len(beat.items)
+        items = [item for item in self.waiting if item.conversation == beat.conversation and not item.deaths][:room]
+        if not items or beat.chars + sum(len(item.perception.content) for item in items) > MAX_BATCH_CHARS:
+            return []
+        self._drop(items)
+        beat.items += items
+        beat.joins += 1
+        return [item.perception for item in items]
+
+    def put_back(self, items: list[Waiting]) -> None:
+        """Let these wait again, in their old places."""
+        self.waiting = deque(sorted([*self.waiting, *items], key=lambda item: item.perception.id))
+
+    def drop_beat(self) -> list[Waiting]:
+        """Nothing is in hand any more; returns what was."""
+        beat, self.in_hand = self.in_hand, None
+        return beat.items if beat else []
+
+    def _drop(self, items: list[Waiting]) -> None:
+        ids = {item.perception.id for item in items}
+        self.waiting = deque(item for item in self.waiting if item.perception.id not in ids)

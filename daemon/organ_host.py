@@ -1,0 +1,182 @@
+"""The organ host's keeper: one process for all embedded models, made on need, ended when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+from typing import Final
+
+from daemon.link import Link, Peer
+from daemon.logs import Log
+from daemon.processes import Process
+from daemon.settings import Organs
+from daemon.spawner import Spawner
+from daemon.zygote import BirthFailed
+from proto.framing import Codec
+from proto.messages import Equip, Fault, FromHost, Generate, Generated, Hello, OrganCall, OrganResult, Stop
+from proto.wire import WireError
+
+HELLO_TIMEOUT: Final = 20.0
+CALL_TIMEOUT: Final = 180.0
+STOP_TIMEOUT: Final = 3.0
+MAX_CALLS: Final = 256
+BACKOFF_MIN: Final = 0.5
+BACKOFF_MAX: Final = 60.0
+
+_codec: Codec[FromHost] = Codec(FromHost)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+
+
+class HostFailed(RuntimeError):
+    """The call was not answered; the text says why."""
+
+
+class OrganHost:
+    """Relays organ calls of all personas to the one host process, and answers each call exactly once."""
+
+    def __init__(self, settings: Organs, spawner: Spawner, link: Link, log: Log) -> None:
+        self._settings = settings
+        self._spawner = spawner
+        self._link = link
+        self._log = log.bind(role="organ_host")
+        self._loop = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
+        self._process: Process | None = None
+        self._peer: Peer[FromHost] | None = None
+        self._hello: asyncio.Future[None] = self._loop.create_future()
+        self._numbers = itertools.count(1)
+        self._calls: dict[int, asyncio.Future[str]] = {}
+        self._relays: set[asyncio.Task[None]] = set()
+        self._reaping: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._deaths = 0
+        self._not_before = 0.0
+        self._fault = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The host's pid while it lives."""
+        return self._process.pid if self._process else None
+
+    def call(self, call: OrganCall, answer: Callable[[OrganResult], None]) -> None:
+        """Have ``answer`` called with the result, once."""
+        task = self._loop.create_task(self._relay(call, answer))
+        self._relays.add(task)
+        task.add_done_callback(self._relays.discard)
+
+    async def close(self) -> None:
+        """End the host and cancel what is asked of it."""
+        for task in self._relays:
+            task.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+        await self._stop()
+
+    async def _relay(self, call: OrganCall, answer: Callable[[OrganResult], None]) -> None:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                text = await self._ask(call)
+        except HostFailed as failure:
+            answer(OrganResult(call.call, error=str(failure)))
+        except TimeoutError:
+            answer(OrganResult(call.call, error=f"the embedded model took longer than {CALL_TIMEOUT:g} s"))
+        else:
+            answer(OrganResult(call.call, text=text))
+
+    async def _ask(self, call: OrganCall) -> str:
+        if len(self._calls) >= MAX_CALLS:
+            raise HostFailed("too many questions wait for the embedded model already")
+        peer = await self._up()
+        number = next(self._numbers)
+        reply: asyncio.Future[str] = self._loop.create_future()
+        self._calls[number] = reply
+        try:
+            peer.send(Generate(number, call.turns, call.max_tokens))
+            return await reply
+        except WireError as error:
+            raise HostFailed(f"the organ host cannot be reached: {error}") from error
+        finally:
+            del self._calls[number]
+            self._rest()
+
+    async def _up(self) -> Peer[FromHost]:
+        """The host's peer; the process is made when there is none."""
+        async with self._lock:
+            if self._idle:
+                self._idle.cancel()
+            if self._process and self._process.alive and self._peer:
+                return self._peer
+            if self._loop.time() < self._not_before:
+                raise HostFailed(f"the organ host keeps failing: {self._fault}")
+            self._hello = self._loop.create_future()
+            self._peer = self._link.expect(_codec, self._take)
+            try:
+                self._process = await self._spawner.spawn("organ_host", "organ-host", self._peer.routing_id, self._log)
+            except BirthFailed as error:
+                self._peer.forget()
+                raise HostFailed(f"the organ host could not be made: {error}") from error
+            self._reaping = self._loop.create_task(self._reap(self._process, self._peer))
+            done, _ = await asyncio.wait([self._hello], timeout=HELLO_TIMEOUT)
+            if not done or not self._process.alive:
+                self._process.kill()
+                raise HostFailed("the organ host did not come up")
+            self._peer.send(Equip(self._settings.mind_model, self._settings.threads))
+            self._log.info("organ_host.started", pid=self._process.pid)
+            return self._peer
+
+    def _take(self, message: FromHost) -> None:
+        match message:
+            case Hello() if not self._hello.done():
+                self._hello.set_result(None)
+            case Generated(number, text, error):
+                reply = self._calls.get(number)
+                if reply and not reply.done():
+                    self._deaths = 0
+                    if text is not None:
+                        reply.set_result(text)
+                    else:
+                        reply.set_exception(HostFailed(error or "the embedded model gave no answer"))
+            case Fault(reason):
+                self._fault = reason
+
+    async def _reap(self, process: Process, peer: Peer[FromHost]) -> None:
+        exit_ = await process.wait()
+        peer.forget()
+        if self._process is process:
+            self._process = self._peer = None
+        if exit_.code != 0:
+            self._deaths += 1
+            self._fault = self._fault or str(exit_)
+            ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2 ** min(self._deaths, 10))
+            self._not_before = self._loop.time() + random.uniform(BACKOFF_MIN, ceiling)
+            self._log.error("organ_host.died", exit=str(exit_), reason=self._fault)
+        if not self._hello.done():
+            self._hello.set_result(None)
+        for reply in self._calls.values():
+            if not reply.done():
+                reply.set_exception(HostFailed(f"the organ host died: {exit_}"))
+        await self._spawner.reaped(process)
+
+    def _rest(self) -> None:
+        """Nobody asks any more: leave after a while."""
+        if not self._calls:
+            if self._idle:
+                self._idle.cancel()
+            self._idle = self._loop.call_later(self._settings.idle_timeout, self._leave)
+
+    def _leave(self) -> None:
+        self._stopping = self._loop.create_task(self._stop())
+
+    async def _stop(self) -> None:
+        async with self._lock:
+            process, peer = self._process, self._peer
+            if process is None or peer is None or self._calls:
+                return
+            try:
+                peer.send(Stop())
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+            except (WireError, TimeoutError):
+                process.kill()
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+            self._log.info("organ_host.ended")

@@ -1,0 +1,58 @@
+"""The log pipes of our processes: the daemon owns them and always drains them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final
+
+CHUNK: Final = 65_536
+
+
+class LogPipe:
+    """A pipe whose write end becomes a process's standard error. Each line that comes is given to ``take``.
+
+    A line longer than ``limit`` bytes is handed on cut, and its rest dropped. Leaving the context closes our copy
+    of the write end; the read end closes itself when the last writer is gone.
+    """
+
+    def __init__(self, take: Callable[[bytes], None], limit: int) -> None:
+        self._take = take
+        self._limit = limit
+        self._partial = b""
+        self._skipping = False
+        self._loop = asyncio.get_running_loop()
+        self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._read_end, False)
+        self._loop.add_reader(self._read_end, self._drain)
+
+    def __enter__(self) -> LogPipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.write_end)
+
+    def _drain(self) -> None:
+        try:
+            chunk = os.read(self._read_end, CHUNK)
+        except BlockingIOError:
+            return
+        if chunk:
+            self._split(chunk)
+            return
+        if self._partial:
+            self._take(self._partial)
+        self._loop.remove_reader(self._read_end)
+        os.close(self._read_end)
+
+    def _split(self, chunk: bytes) -> None:
+        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        for line in lines:
+            if not self._skipping and line:
+                self._take(line[: self._limit])
+            self._skipping = False
+        if len(self._partial) > self._limit:
+            if not self._skipping:
+                self._take(self._partial[: self._limit])
+            self._partial, self._skipping = b"", True

@@ -1,0 +1,73 @@
+"""Probes: short-lived processes that ask a provider something, so that the daemon needs no provider's library."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from daemon.house import kinds_of
+from daemon.link import Link
+from daemon.logs import Log
+from daemon.spawner import Spawner
+from daemon.zygote import BirthFailed
+from proto.framing import Codec
+from proto.messages import Fault, FromWorker, Hello, MindLimits, Probe, Probed, Stop
+from proto.records import Organ
+from proto.wire import WireError
+
+PROBE_TIMEOUT: Final = 45.0
+STOP_TIMEOUT: Final = 2.0
+MAX_PROBES: Final = 4
+"""Probes at a time; more wait."""
+
+_codec: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+
+
+class Prober:
+    """Makes one process for each question."""
+
+    def __init__(self, spawner: Spawner, link: Link, limits: MindLimits, urls: dict[str, str], log: Log) -> None:
+        self._spawner = spawner
+        self._link = link
+        self._limits = limits
+        self._urls = urls
+        self._log = log.bind(role="probe")
+        self._room = asyncio.Semaphore(MAX_PROBES)
+
+    async def probe(self, organ: Organ) -> str:
+        """Whether this organ can be reached: "" or why not, in words to act on."""
+        self._spawner.need(kinds_of(organ))
+        try:
+            async with self._room, asyncio.timeout(PROBE_TIMEOUT):
+                return await self._ask(Probe(organ, self._limits, self._urls))
+        except (BirthFailed, WireError) as error:
+            return f"The model could not be tried: {error}"
+        except TimeoutError:
+            return f"The model could not be tried within {PROBE_TIMEOUT:g} s."
+
+    async def _ask(self, question: Probe) -> str:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def take(message: FromWorker) -> None:
+            match message:
+                case Hello():
+                    peer.send(question)
+                case Probed(reason) | Fault(reason) if not answer.done():
+                    answer.set_result(reason)
+
+        peer = self._link.expect(_codec, take)
+        process = None
+        try:
+            process = await self._spawner.spawn("probe", "probe", peer.routing_id, self._log)
+            ending = asyncio.create_task(process.wait())
+            await asyncio.wait([answer, ending], return_when="FIRST_COMPLETED")
+            if not answer.done():
+                return f"The model could not be tried: the probe ended ({ending.result()})."
+            peer.send(Stop())
+            await asyncio.wait([ending], timeout=STOP_TIMEOUT)
+            return answer.result()
+        finally:
+            peer.forget()
+            if process:
+                process.kill()
+                await self._spawner.reaped(process)

@@ -1,0 +1,190 @@
+"""Child processes by pidfd: death is an event in the loop, and a pid is never mistaken for another's."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+PR_SET_CHILD_SUBREAPER: Final = 36
+ADOPTION_POLL: Final = 0.001
+ADOPTION_POLLS: Final = 1000
+FIRST_COPY: Final = 64
+
+KEPT_ENVIRONMENT: Final = frozenset(
+    [
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "all_proxy",
+    ]
+)
+"""What a child may see of the environment: no setting, no credential."""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended: its exit code, or the signal that killed it; both None when nobody can tell."""
+
+    code: int | None
+    signal: int | None
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            return f"killed by {signal.Signals(self.signal).name}"
+        return f"exit code {self.code}" if self.code is not None else "ended for an unknown reason"
+
+
+def become_subreaper() -> None:
+    """Adopt the orphans among our descendants (prctl(2)): workers, whose parents leave by design, and strays."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+class Process:
+    """A child that leads its process group. Owns ``pidfd``."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._loop = asyncio.get_running_loop()
+        self._exit: asyncio.Future[Exit] = self._loop.create_future()
+        self._loop.add_reader(pidfd, self._died)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not been reaped."""
+        return not self._exit.done()
+
+    async def wait(self) -> Exit:
+        """Wait until it is dead and reaped."""
+        return await asyncio.shield(self._exit)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Signal the process itself, if it still lives."""
+        if self.alive:
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill(self) -> None:
+        """SIGKILL to its process group; while it is not reaped the group is certainly its own."""
+        if self.alive:
+            kill_group(self.pid)
+
+    def _died(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        self._reap(ADOPTION_POLLS)
+
+    def _reap(self, polls: int) -> None:
+        """Reap it, its group first: what it left running must not outlive it.
+
+        A process that dies the moment it is born may not be ours yet; it is, as soon as the one between us is gone.
+        """
+        kill_group(self.pid)
+        try:
+            result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            result = None
+        if result is None and polls:
+            self._loop.call_later(ADOPTION_POLL, self._reap, polls - 1)
+            return
+        os.close(self._pidfd)
+        self._exit.set_result(_exit_of(result))
+
+
+def execute(module: str, arguments: list[str], descriptors: Mapping[int, int]) -> Process:
+    """Start ``python -m module`` leading a session of its own, with ``descriptors`` (theirs: ours) and no others.
+
+    In the loop's own thread on purpose: posix_spawn returns as soon as the program is loaded, and the kernel's
+    parent-death signal follows the thread that made the child. Raises OSError.
+    """
+    # Copied out of the way first, since a descriptor of ours may stand where one of theirs goes.
+    copies = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_COPY) for theirs, ours in descriptors.items()}
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", module, *arguments],
+            {key: value for key, value in os.environ.items() if key in KEPT_ENVIRONMENT},
+            file_actions=[(os.POSIX_SPAWN_DUP2, copy, theirs) for theirs, copy in copies.items()],
+            setsid=True,
+        )
+    finally:
+        for copy in copies.values():
+            os.close(copy)
+    return Process(pid, os.pidfd_open(pid))
+
+
+def _exit_of(result: os.waitid_result | None) -> Exit:
+    if result is None:
+        return Exit(None, None)
+    if result.si_code == os.CLD_EXITED:
+        return Exit(result.si_status, None)
+    return Exit(None, result.si_status)
+
+
+def kill_group(pgid: int) -> None:
+    """SIGKILL a process group; one that is empty is fine."""
+    try:
+        os.killpg(pgid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def end_strays(known: Iterable[int]) -> list[int]:
+    """Kill and reap children that nobody asked for: what escaped a worker's group and was adopted by us.
+
+    Blocking; call it while no birth is under way, since a newborn is not yet known. Returns their pids.
+    """
+    strays = sorted(set(_children()) - set(known))
+    for pid in strays:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            continue
+    return strays
+
+
+def _children() -> list[int]:
+    """Our children by /proc (proc(5)); not every kernel keeps the ready-made list of them."""
+    me, children = os.getpid(), []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            try:
+                with open(f"/proc/{entry.name}/stat", "rb") as stat:
+                    fields = stat.read().rpartition(b")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == me:
+                children.append(int(entry.name))
+    return children
+
+
+def resident(pid: int) -> int | None:
+    """Bytes of resident memory of a process, or None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (FileNotFoundError, ProcessLookupError):
+        return None

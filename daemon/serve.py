@@ -1,0 +1,211 @@
+"""The daemon's life: claim what is ours, put the parts together, listen, bring everyone up, and leave in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+import uvloop
+from uvicorn.config import Config
+
+from daemon import claims
+from daemon.app import build
+from daemon.consolidation import Consolidation
+from daemon.first import first_persona
+from daemon.hubs import Hubs
+from daemon.inbox import Inbox
+from daemon.ledger import Ledger, LedgerError
+from daemon.link import Link
+from daemon.logs import Log, configure
+from daemon.notify import Notifier
+from daemon.organ_host import OrganHost
+from daemon.personas import Personas
+from daemon.processes import become_subreaper
+from daemon.settings import Settings
+from daemon.spawner import Spawner
+from daemon.state import Daemon
+from daemon.supervisor import Supervisor
+from daemon.tokens import TokenError
+from proto import exits
+
+LEDGER_NAME: Final = "ledger.db"
+DECISION_TIMEOUT: Final = 60.0
+WATCH_RETRY: Final = 30.0
+MAX_SOCKET_MESSAGE: Final = 65_536
+HEARTBEATS_TO_HANG: Final = 3
+
+
+def run(settings: Settings, create_first: str | None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code (proto.exits). Errors are one clear line each."""
+    os.umask(0o077)
+    try:
+        claims.private_directory(settings.state_dir)
+        claims.private_directory(settings.runtime_dir)
+        claims.lock(settings.state_dir)
+        listening = claims.listener(settings)
+    except claims.Locked as error:
+        return _refuse(error, exits.LOCKED)
+    except claims.PortInUse as error:
+        return _refuse(error, exits.PORT_IN_USE)
+    except claims.DirectoryUnusable as error:
+        return _refuse(error, exits.CONFIG)
+    log = configure(settings.logs, sys.stderr)
+    claims.raise_descriptor_limit()
+    become_subreaper()
+    try:
+        uvloop.run(_serve(settings, log, listening, create_first))
+    except (LedgerError, TokenError) as error:
+        log.flush()
+        return _refuse(error, exits.CONFIG)
+    return exits.OK
+
+
+def _refuse(error: Exception, code: int) -> int:
+    print(f"personad: {error}", file=sys.stderr)
+    return code
+
+
+async def _serve(settings: Settings, log: Log, listening: socket.socket, create_first: str | None) -> None:
+    daemon = await _assemble(settings, log)
+    server = Server(
+        Config(
+            build(daemon),
+            lifespan="off",
+            http="httptools",
+            ws="websockets-sansio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_max_size=MAX_SOCKET_MESSAGE,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=max(1, round(settings.http.shutdown_timeout)),
+        )
+    )
+    notifier = Notifier(os.environ)
+    _stop_on_signals(daemon.stopping)
+    serving = asyncio.create_task(server.serve([listening]))
+    await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
+    address = listening.getsockname()
+    log.info("daemon.listening", address=f"http://{_authority(address)}", pid=os.getpid())
+    daemon.supervisor.boot()
+    background = [
+        asyncio.create_task(_watch_personas(daemon)),
+        asyncio.create_task(notifier.watch()),
+        asyncio.create_task(_come_up(daemon, notifier, create_first, _authority(address))),
+    ]
+    await asyncio.wait([serving, asyncio.create_task(daemon.stopping.wait())], return_when="FIRST_COMPLETED")
+    notifier.stopping()
+    log.info("daemon.stopping")
+    daemon.stopping.set()
+    for task in background:
+        task.cancel()
+    await _leave(daemon, server, serving)
+    notifier.close()
+
+
+async def _assemble(settings: Settings, log: Log) -> Daemon:
+    """Everything but the processes and the listener."""
+    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
+    personas = Personas(settings.state_dir / "personas", log)
+    await personas.load()
+    for persona_id in await personas.graves():
+        await ledger.forget(persona_id)
+        await personas.bury(persona_id)
+    hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
+    inbox = Inbox(settings, ledger, hubs, personas, log)
+    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
+    inbox.touched = consolidation.touched
+    for persona in personas.all():
+        await inbox.load(persona.id)
+    link = Link(settings.runtime_dir, log)
+    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, log)
+    organ_host = OrganHost(settings.organs, spawner, link, log)
+    supervisor = Supervisor(settings, personas, hubs, inbox, consolidation, link, spawner, organ_host, log)
+    return Daemon(
+        settings=settings,
+        log=log,
+        tail=log.tail,
+        ledger=ledger,
+        hubs=hubs,
+        personas=personas,
+        supervisor=supervisor,
+        inbox=inbox,
+        consolidation=consolidation,
+        link=link,
+        started_at=time.monotonic(),
+        stopping=asyncio.Event(),
+    )
+
+
+async def _come_up(daemon: Daemon, notifier: Notifier, create_first: str | None, authority: str) -> None:
+    """Wait until everyone's state is decided, and say so."""
+    await daemon.supervisor.decided(DECISION_TIMEOUT)
+    if create_first:
+        await first_persona(daemon, create_first, authority)
+    # What lives now mostly lives as long as the daemon: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    personas = daemon.personas.all()
+    running = sum(daemon.supervisor.running(persona.id) for persona in personas)
+    notifier.ready(f"{running} of {len(personas)} personas running")
+    daemon.log.info("daemon.ready", personas=len(personas), running=running)
+
+
+async def _watch_personas(daemon: Daemon) -> None:
+    """Follow edits by hand; when the kernel gives no watch, say so and try again."""
+    while True:
+        try:
+            await daemon.personas.watch(daemon.supervisor.edited)
+        except (OSError, RuntimeError) as error:
+            daemon.log.error("personas.watch_failed", reason=str(error))
+        await asyncio.sleep(WATCH_RETRY)
+
+
+async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) -> None:
+    """Close sockets and listener first, then the processes, then the ledger, which needs nothing after it."""
+    server.should_exit = True
+    await daemon.hubs.close()
+    await asyncio.wait([serving])
+    await daemon.supervisor.close()
+    await daemon.consolidation.close()
+    await daemon.inbox.close()
+    daemon.link.close()
+    await daemon.ledger.close()
+    daemon.log.info("daemon.stopped")
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, which tells when it listens and leaves the signals to the daemon."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+
+
+def _authority(address: tuple[str, int]) -> str:
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{host}:{address[1]}"

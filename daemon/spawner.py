@@ -1,0 +1,168 @@
+"""Makes processes: forked from the warm zygote, or by exec where there is none.
+
+A kind of mind whose libraries the zygote has not loaded gets a new zygote, warmed in the background while the old
+one serves. While the first one warms, births wait for it. When a zygote dies it is replaced, with backoff; when it
+cannot warm, births go by exec, which is slower and larger, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+from typing import Final
+
+import msgspec
+
+from daemon.logs import Log, worker_line
+from daemon.pipes import LogPipe
+from daemon.processes import Process, end_strays, execute
+from daemon.zygote import BirthFailed, Zygote
+from proto.birth import Birth, Role
+
+WARM_TIMEOUT: Final = 60.0
+RETRY_MIN: Final = 1.0
+RETRY_MAX: Final = 60.0
+STABLE: Final = 60.0
+"""Seconds after which a zygote's death is no sign of a lasting fault."""
+
+
+class Spawner:
+    """Owns the zygote and the death pipe, whose write end no other process ever holds."""
+
+    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, log: Log) -> None:
+        self._endpoint = endpoint
+        self._heartbeat = heartbeat
+        self._line_limit = line_limit
+        self._log = log
+        self._requests = itertools.count(1)
+        self._living: dict[int, Process] = {}
+        self._births = 0
+        self._kinds: frozenset[str] = frozenset()
+        self._zygote: Zygote | None = None
+        self._first_warm = asyncio.Event()
+        self._rewarm = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        self._watching: set[asyncio.Task[None]] = set()
+        self._death_read, self._death_write = os.pipe2(os.O_CLOEXEC)
+
+    def start(self, kinds: frozenset[str]) -> None:
+        """Warm the first zygote, in the background."""
+        self._kinds = kinds
+        self._keeping = asyncio.create_task(self._keep_zygote())
+
+    @property
+    def mode(self) -> str:
+        """``warming``, ``zygote`` or ``exec``."""
+        if self._zygote:
+            return "zygote"
+        return "exec" if self._first_warm.is_set() else "warming"
+
+    def need(self, kinds: frozenset[str]) -> None:
+        """These kinds of minds are in use from now on."""
+        if not kinds <= self._kinds:
+            self._kinds |= kinds
+            self._rewarm.set()
+
+    async def spawn(self, role: Role, title: str, routing_id: bytes, log: Log) -> Process:
+        """Make a process that will greet on the link as ``routing_id``; raises BirthFailed."""
+        birth = Birth(next(self._requests), role, title, self._endpoint, routing_id, self._heartbeat)
+        self._births += 1
+        try:
+            async with asyncio.timeout(WARM_TIMEOUT):
+                await self._first_warm.wait()
+            with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
+                process = await self._make(birth, pipe.write_end)
+            self._living[process.pid] = process
+        except TimeoutError:
+            raise BirthFailed(f"the zygote did not warm within {WARM_TIMEOUT:g} s") from None
+        finally:
+            self._births -= 1
+        return process
+
+    async def reaped(self, process: Process) -> None:
+        """A process of ours is gone: what escaped its group is ended too."""
+        self._living.pop(process.pid, None)
+        if self._births:
+            return
+        if strays := await asyncio.to_thread(end_strays, [*self._living]):
+            self._log.warning("spawner.strays_ended", pids=", ".join(map(str, strays)))
+
+    async def close(self) -> None:
+        """End the zygote; workers must have ended before."""
+        if self._keeping:
+            self._keeping.cancel()
+        if self._zygote:
+            zygote, self._zygote = self._zygote, None
+            zygote.retire()
+            zygote.process.kill()
+            await zygote.process.wait()
+        os.close(self._death_write)
+        os.close(self._death_read)
+
+    async def _make(self, birth: Birth, log_pipe: int) -> Process:
+        if self._zygote:
+            return await self._zygote.bear(birth, log_pipe)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            os.write(write_end, msgspec.msgpack.encode(birth))
+            descriptors = {0: read_end, 1: log_pipe, 2: log_pipe, 3: self._death_read}
+            return execute("worker", ["3", str(os.getpid())], descriptors)
+        except OSError as error:
+            raise BirthFailed(f"the worker could not be started: {error}") from error
+        finally:
+            os.close(read_end)
+            os.close(write_end)
+
+    async def _keep_zygote(self) -> None:
+        """A warm zygote for the kinds in use, now and after each change and death."""
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            self._rewarm.clear()
+            begun = loop.time()
+            if await self._replace():
+                await self._rewarm.wait()
+            if self._zygote or loop.time() - begun > STABLE:
+                failures = 0
+            else:
+                failures += 1
+                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2**failures)))
+
+    async def _replace(self) -> bool:
+        """Warm a zygote and put it in the old one's place; False when it cannot warm."""
+        try:
+            zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._log.bind(role="zygote"))
+        except OSError as error:
+            self._log.error("zygote.failed", reason=str(error))
+            self._first_warm.set()
+            return False
+        self._living[zygote.process.pid] = zygote.process
+        watching = asyncio.create_task(self._watch(zygote))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        try:
+            await asyncio.wait_for(asyncio.shield(zygote.warm), WARM_TIMEOUT)
+        except (BirthFailed, TimeoutError):
+            self._log.error("zygote.failed", reason="it did not warm; workers start by exec until it does")
+            zygote.retire()
+            zygote.process.kill()
+            await watching
+            return False
+        finally:
+            self._first_warm.set()
+        old, self._zygote = self._zygote, zygote
+        if old:
+            old.retire()
+        self._log.info("zygote.warm", pid=zygote.process.pid, kinds=",".join(sorted(zygote.kinds)))
+        return True
+
+    async def _watch(self, zygote: Zygote) -> None:
+        """When it dies unasked, have it replaced; its workers live on."""
+        exit_ = await zygote.process.wait()
+        zygote.retire()
+        self._living.pop(zygote.process.pid, None)
+        if self._zygote is zygote:
+            self._zygote = None
+            self._log.warning("zygote.died", exit=str(exit_))
+            self._rewarm.set()

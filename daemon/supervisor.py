@@ -1,0 +1,162 @@
+"""The supervisor: one keeper per persona, and none waits for another (one_for_one)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from daemon.consolidation import Consolidation
+from daemon.generation import GenerationFailed
+from daemon.house import Parts, PersonaHouse, kinds_of, mind_limits, provider_urls
+from daemon.hubs import Hubs
+from daemon.inbox import Inbox
+from daemon.keeper import Keeper, StartFailed, State
+from daemon.link import Link
+from daemon.logs import Log
+from daemon.organ_host import OrganHost
+from daemon.personas import Personas
+from daemon.prober import Prober
+from daemon.processes import resident
+from daemon.settings import Settings
+from daemon.spawner import Spawner
+from proto.records import EMBEDDED, Organ, Persona
+
+__all__ = ["PersonaState", "StartFailed", "Supervisor"]
+
+
+class PersonaState(msgspec.Struct):
+    """How a persona is; ``since`` in epoch seconds, ``rss`` in bytes."""
+
+    state: State
+    generation: int
+    pid: int | None
+    restarts: int
+    reason: str
+    since: float
+    mind: Literal["ok", "down"]
+    rss: int | None
+
+
+class Supervisor:
+    """Commands and views of all personas' processes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        personas: Personas,
+        hubs: Hubs,
+        inbox: Inbox,
+        consolidation: Consolidation,
+        link: Link,
+        spawner: Spawner,
+        organ_host: OrganHost,
+        log: Log,
+    ) -> None:
+        self._parts = Parts(settings, personas, hubs, inbox, consolidation, link, spawner, organ_host, log)
+        self._limits = settings.supervisor
+        self._personas = personas
+        self._hubs = hubs
+        self._inbox = inbox
+        self._consolidation = consolidation
+        self._spawner = spawner
+        self._organ_host = organ_host
+        self._log = log
+        self._prober = Prober(spawner, link, mind_limits(settings), provider_urls(settings), log)
+        self._keepers: dict[str, Keeper] = {}
+        self._edits: set[asyncio.Task[None]] = set()
+
+    @property
+    def spawner_mode(self) -> str:
+        """How processes are made: ``warming``, ``zygote`` or ``exec``."""
+        return self._spawner.mode
+
+    @property
+    def organ_host_pid(self) -> int | None:
+        """The organ host's pid while it lives."""
+        return self._organ_host.pid
+
+    def boot(self) -> None:
+        """Warm the zygote for the minds in use and bring up every persona whose status is ``active``."""
+        active = [persona for persona in self._personas.all() if persona.status == "active"]
+        # The embedded mind's part is small, and every first persona needs it.
+        self._spawner.start(frozenset({EMBEDDED}).union(*(kinds_of(persona.thinking) for persona in active)))
+        for persona in active:
+            self._keeper(persona.id).boot()
+
+    def running(self, persona_id: str) -> bool:
+        """Whether she is being served; she is also while her process is being replaced."""
+        keeper = self._keepers.get(persona_id)
+        return keeper is not None and keeper.desired
+
+    def view(self, persona_id: str) -> PersonaState:
+        """How she is."""
+        view = self._keeper(persona_id).view()
+        return PersonaState(
+            **msgspec.structs.asdict(view),
+            mind="down" if self._inbox.mind_down(persona_id) else "ok",
+            rss=resident(view.pid) if view.pid else None,
+        )
+
+    async def start(self, persona_id: str) -> bool:
+        """Bring her up and wait until she runs; False when she ran already. Raises StartFailed."""
+        return await self._keeper(persona_id).start()
+
+    async def restart(self, persona_id: str) -> None:
+        """Replace her process by one that reads her record anew. Raises StartFailed."""
+        await self._keeper(persona_id).restart()
+
+    async def stop(self, persona_id: str) -> None:
+        """End her process and wait until it is gone."""
+        keeper = self._keeper(persona_id)
+        try:
+            await keeper.stop()
+        except GenerationFailed as failure:
+            self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
+        self._hubs.stopped(persona_id)
+
+    async def probe(self, organ: Organ) -> str:
+        """Ask a short-lived process whether this organ can be reached; "" or why not, in words to act on."""
+        return await self._prober.probe(organ)
+
+    async def edited(self, persona: Persona) -> None:
+        """Her record was edited by hand: if she runs, she restarts with it, in the background."""
+        if self.running(persona.id):
+            task = asyncio.create_task(self._restart_edited(persona.id))
+            self._edits.add(task)
+            task.add_done_callback(self._edits.discard)
+
+    async def decided(self, timeout: float) -> None:
+        """Wait until no persona is on her way up any more, or ``timeout`` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(keeper.decided() for keeper in self._keepers.values()))
+        except TimeoutError:
+            self._log.warning("supervisor.undecided", seconds=timeout)
+
+    def forget(self, persona_id: str) -> None:
+        """She was stopped and is deleted: nothing of hers stays in memory."""
+        self._keepers.pop(persona_id, None)
+        self._inbox.forget(persona_id)
+        self._consolidation.forget(persona_id)
+        self._hubs.forget(persona_id)
+
+    async def close(self) -> None:
+        """End all processes, all at once."""
+        await asyncio.gather(*(self.stop(persona_id) for persona_id in list(self._keepers)))
+        await self._organ_host.close()
+        await self._spawner.close()
+
+    async def _restart_edited(self, persona_id: str) -> None:
+        try:
+            await self.restart(persona_id)
+        except StartFailed as failure:
+            self._log.error("persona.edit_failed", persona=persona_id, reason=str(failure))
+
+    def _keeper(self, persona_id: str) -> Keeper:
+        keeper = self._keepers.get(persona_id)
+        if keeper is None:
+            log = self._log.bind(persona=persona_id)
+            keeper = self._keepers[persona_id] = Keeper(PersonaHouse(persona_id, self._parts), self._limits, log)
+        return keeper

@@ -1,0 +1,104 @@
+"""The daemon's side of one zygote process: births asked for, newborns received."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Final
+
+import msgspec
+
+from daemon.logs import Log, worker_line
+from daemon.pipes import LogPipe
+from daemon.processes import Process, execute
+from proto.birth import MAX_BIRTH, Birth, Born, FromZygote, Stillborn, Warm
+
+BIRTH_TIMEOUT: Final = 10.0
+
+_decoder: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
+
+
+class BirthFailed(RuntimeError):
+    """A process could not be made; the text says why."""
+
+
+class Zygote:
+    """A zygote that warms for ``kinds`` of minds. ``warm`` is set when it can fork, or fails when it never will."""
+
+    def __init__(self, kinds: frozenset[str], death_pipe: int, line_limit: int, log: Log) -> None:
+        self.kinds = kinds
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._births: dict[int, asyncio.Future[Process]] = {}
+        self.warm: asyncio.Future[None] = self._loop.create_future()
+        self.warm.add_done_callback(asyncio.Future.exception)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(0)
+        pipe = LogPipe(lambda line: worker_line(log, line), line_limit)
+        with theirs, pipe:
+            descriptors = {1: pipe.write_end, 2: pipe.write_end, 3: death_pipe, 4: theirs.fileno()}
+            self.process = execute("worker.zygote", ["4", "3", str(os.getpid()), ",".join(sorted(kinds))], descriptors)
+        self._loop.add_reader(self._control.fileno(), self._read)
+
+    @property
+    def births(self) -> int:
+        """How many births are under way."""
+        return len(self._births)
+
+    async def bear(self, birth: Birth, log_pipe: int) -> Process:
+        """Fork one process; raises BirthFailed."""
+        future: asyncio.Future[Process] = self._loop.create_future()
+        self._births[birth.request] = future
+        try:
+            socket.send_fds(self._control, [msgspec.msgpack.encode(birth)], [log_pipe])
+            return await asyncio.wait_for(future, BIRTH_TIMEOUT)
+        except TimeoutError:
+            raise BirthFailed(f"the zygote did not answer within {BIRTH_TIMEOUT:g} s") from None
+        except OSError as error:
+            raise BirthFailed(f"the zygote takes no requests: {error}") from error
+        finally:
+            del self._births[birth.request]
+
+    def retire(self) -> None:
+        """Close the control socket: the zygote leaves by that, and its workers live on."""
+        if self._control.fileno() < 0:
+            return
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        gone = BirthFailed("the zygote is gone")
+        if not self.warm.done():
+            self.warm.set_exception(gone)
+        for birth in self._births.values():
+            if not birth.done():
+                birth.set_exception(gone)
+
+    def _read(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MAX_BIRTH, 1)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data, descriptors = b"", []
+        if data:
+            self._take(_decoder.decode(data), descriptors)
+        else:
+            self.retire()
+
+    def _take(self, message: FromZygote, descriptors: list[int]) -> None:
+        match message:
+            case Warm(failed):
+                for module, reason in failed.items():
+                    self._log.error("zygote.preload_failed", module=module, reason=reason)
+                self.warm.set_result(None)
+            case Born(request, pid):
+                self._born(self._births.get(request), Process(pid, descriptors[0]))
+            case Stillborn(request, reason):
+                if (birth := self._births.get(request)) and not birth.done():
+                    birth.set_exception(BirthFailed(reason))
+
+    def _born(self, birth: asyncio.Future[Process] | None, process: Process) -> None:
+        if birth and not birth.done():
+            birth.set_result(process)
+        else:
+            process.kill()

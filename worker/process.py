@@ -1,0 +1,62 @@
+"""What a new process does to itself before it does anything else.
+
+It leads its own process group, writes to the daemon's log pipe, and cannot outlive the daemon: the death pipe
+reaches end of file when the daemon is gone, and the kernel's parent-death signal covers a loop that hangs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import time
+from typing import Final
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_NAME: Final = 15
+ADOPTION_TIMEOUT: Final = 5.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def settle(daemon_pid: int, log_pipe: int, title: str) -> None:
+    """Make the calling process a worker of ``daemon_pid``; raises SystemExit when the daemon is already gone."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    redirect(log_pipe)
+    _libc.prctl(PR_SET_NAME, title.encode()[:15], 0, 0, 0)
+    die_with(daemon_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
+
+
+def redirect(log_pipe: int) -> None:
+    """Standard output and error go to the log pipe, standard input reads nothing."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log_pipe, 1)
+    os.dup2(log_pipe, 2)
+    for descriptor in {null, log_pipe} - {0, 1, 2}:
+        os.close(descriptor)
+
+
+def die_with(daemon_pid: int) -> None:
+    """Ask the kernel for SIGKILL at the daemon's death.
+
+    The signal is armed for the current parent only (prctl(2)), so it waits until the daemon, a subreaper, has
+    adopted this process.
+    """
+    deadline = time.monotonic() + ADOPTION_TIMEOUT
+    while os.getppid() != daemon_pid:
+        if time.monotonic() > deadline:
+            raise SystemExit("the daemon that asked for this process is gone")
+        time.sleep(0.0005)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != daemon_pid:
+        raise SystemExit("the daemon that asked for this process is gone")
+
+
+def end_group() -> None:
+    """The daemon is dead: take the whole process group along, at once."""
+    os.killpg(0, signal.SIGKILL)
