@@ -12,15 +12,12 @@ from anthropic.types import AssistantMessageParam, MessageParam, RawMessageStrea
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from worker.organs.mind import MindUnreachable
-from worker.organs.remote_mind import DECLINED, RemoteMind, http_client, retry_after, told
+from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, http_client, retry_after, told
 
 NO_KEY: Final = "none"
 """Sent where she has no key, so that the SDK does not look for one in the environment or on disk."""
 
-_QUIET: Final = {
-    f"X-Stainless-{name}": anthropic.omit
-    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async", "Retry-Count")
-}
+_QUIET: Final = dict.fromkeys(TELEMETRY, anthropic.omit)
 """The SDK's telemetry headers, left out."""
 
 

@@ -19,17 +19,14 @@ from openai.types.chat import (
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from worker.organs.mind import LOCAL, MindUnreachable
-from worker.organs.remote_mind import DECLINED, RemoteMind, http_client, retry_after, told
+from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, http_client, retry_after, told
 
 NO_KEY: Final = "none"
 """Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""
 
 _HINT_LOCAL: Final = "Start it (`ollama serve`), or give her another mind."
 
-_QUIET: Final = {
-    f"X-Stainless-{name}": openai.omit
-    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async", "Retry-Count")
-}
+_QUIET: Final = dict.fromkeys(TELEMETRY, openai.omit)
 """The SDK's telemetry headers, left out."""
 
 
@@ -48,7 +45,6 @@ class OpenAIMind(RemoteMind):
             organization="",
             project="",
             max_retries=0,
-            default_headers=_QUIET,  # type: ignore[arg-type]  # the SDK takes Omit to drop a header of its own
             http_client=http_client(url, limits),
         )
 
@@ -58,6 +54,7 @@ class OpenAIMind(RemoteMind):
                 model=self._organ.name,
                 messages=[_message(turn) for turn in turns],
                 stream=True,
+                extra_headers=_QUIET,
                 extra_body={self._limit_field: max_tokens},
             )
             async with stream:

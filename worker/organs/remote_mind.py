@@ -32,6 +32,15 @@ REASON_CHARS: Final = 400
 DECLINED: Final = "(The provider of my mind declined to answer this.)"
 """Said when a provider's content filter stopped the answer: asking again would not change it."""
 
+TELEMETRY: Final = tuple(
+    f"X-Stainless-{name}"
+    for name in (
+        *("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async"),
+        *("Retry-Count", "Timeout", "Read-Timeout"),
+    )
+)
+"""Headers in which both SDKs tell the provider about this machine."""
+
 _RETRIED: Final = frozenset((408, 409, 425, 429))
 
 _HINTS: Final[Mapping[int, str]] = {

@@ -1,0 +1,217 @@
+"""What the model emulators share: a real HTTP server on loopback, a script of answers and failures, a journal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+Failure = Literal["", "hang", "hang_mid", "drop", "malformed", "error_event"]
+
+PATIENCE: Final = 10.0
+BREAK: Final = 4
+"""The event at which an answer breaks: the first word of both protocols is out by then."""
+
+BROKEN: Final = "event: content_block_delta\ndata: {not json\n\n"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What one request gets. ``text`` null echoes the last user message."""
+
+    text: str | None = None
+    status: int = 200
+    message: str = "made to fail"
+    code: str | None = None
+    retry_after: float | None = None
+    failure: Failure = ""
+    """``hang`` sends no headers; ``hang_mid`` and ``drop`` stop after a first piece; ``malformed`` breaks the JSON."""
+    thought: str = ""
+    """Reasoning that is sent before the text in the provider's own field."""
+    finish: str = ""
+    """The reason to stop, when it is not the usual one."""
+    pause: float = 0.0
+    """Seconds before each piece."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One request as it came; header names are lower case."""
+
+    path: str
+    headers: dict[str, str]
+    body: Any
+    """Any: the JSON document that the client sent."""
+
+
+class DroppedError(Exception):
+    """Ends a response in the middle, so that the server drops the connection."""
+
+
+class Emulator(ABC):
+    """A model API on 127.0.0.1; use it as a context manager, or by hand through ``main``."""
+
+    def __init__(self, *steps: Step, key: str = "", models: Sequence[str] = (), port: int = 0) -> None:
+        """``steps`` are played in order, then ``default``; ``key`` and ``models`` are checked when given."""
+        self.key = key
+        self.models = list(models)
+        self.default = Step()
+        self.journal: list[Entry] = []
+        self._steps = deque(steps)
+        self._release: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._socket = socket.create_server(("127.0.0.1", port))
+        config = uvicorn.Config(
+            self._app(), log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1, loop="asyncio"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a path."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    def __enter__(self) -> Emulator:
+        self._thread.start()
+        deadline = time.monotonic() + PATIENCE
+        while not self._server.started:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the emulator did not start")
+            time.sleep(0.005)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)
+
+    def script(self, *steps: Step) -> None:
+        """Play these steps for the next requests."""
+        self._steps.extend(steps)
+
+    def release(self) -> None:
+        """Let hanging requests go on."""
+        if self._loop and self._release and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._release.set)
+
+    async def requests(self, count: int) -> list[Entry]:
+        """Wait until so many requests came, and return them."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.journal) < count:  # noqa: ASYNC110  the journal grows on another thread
+                await asyncio.sleep(0.005)
+        return self.journal[:count]
+
+    @abstractmethod
+    def routes(self) -> list[Route]:
+        """The provider's routes."""
+
+    @abstractmethod
+    def refuse(self, status: int, message: str, code: str | None = None) -> JSONResponse:
+        """An error in the provider's form."""
+
+    @abstractmethod
+    def events(self, step: Step, text: str, model: str) -> Iterator[str]:
+        """The server-sent events of an answer; the first is a preamble."""
+
+    async def play(self, request: Request, text: str) -> Response:
+        """Answer a request by the next step; ``text`` is the echo."""
+        step = self._steps.popleft() if self._steps else self.default
+        body = self.journal[-1].body
+        if step.status != 200:
+            refusal = self.refuse(step.status, step.message, step.code)
+            if step.retry_after is not None:
+                refusal.headers["retry-after"] = f"{step.retry_after:g}"
+            return refusal
+        if step.failure == "hang":
+            await self._held(request)
+        events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
+        return StreamingResponse(self._streamed(step, events), media_type="text/event-stream")
+
+    async def record(self, request: Request) -> Any:
+        """Put a request into the journal and return its body (Any: whatever JSON it is)."""
+        body = await request.json()
+        self.journal.append(Entry(request.url.path, dict(request.headers), body))
+        return body
+
+    async def _streamed(self, step: Step, events: Iterator[str]) -> AsyncIterator[str]:
+        for number, event in enumerate(events):
+            if step.pause:
+                await asyncio.sleep(step.pause)
+            if number == BREAK:
+                match step.failure:
+                    case "hang_mid":
+                        await self._released()
+                    case "drop":
+                        raise DroppedError
+            yield BROKEN if number == BREAK and step.failure == "malformed" else event
+
+    async def _held(self, request: Request) -> None:
+        """Wait until released or until the client gives up."""
+        waiting = {asyncio.ensure_future(self._released()), asyncio.ensure_future(request.receive())}
+        _, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in late:
+            task.cancel()
+
+    async def _released(self) -> None:
+        if self._release is None:
+            self._release = asyncio.Event()
+        await self._release.wait()
+
+    def _serve(self) -> None:
+        asyncio.run(self._serving())
+
+    async def _serving(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve(sockets=[self._socket])
+
+    def _app(self) -> Starlette:
+        control = [
+            Route("/_control/journal", self._read_journal),
+            Route("/_control/next", self._script_by_hand, methods=["POST"]),
+            Route("/_control/release", self._release_by_hand, methods=["POST"]),
+        ]
+        return Starlette(routes=[*control, *self.routes()])
+
+    async def _read_journal(self, _request: Request) -> Response:
+        return Response(msgspec.json.encode(self.journal), media_type="application/json")
+
+    async def _script_by_hand(self, request: Request) -> Response:
+        self.script(msgspec.json.decode(await request.body(), type=Step))
+        return JSONResponse({"steps": len(self._steps)})
+
+    async def _release_by_hand(self, _request: Request) -> Response:
+        self.release()
+        return JSONResponse({})
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a text into words with their spaces, as a model streams it."""
+    words = text.split(" ")
+    return [word + " " for word in words[:-1]] + words[-1:]
+
+
+def main(kind: type[Emulator]) -> None:
+    """Serve until interrupted: ``python -m tests.emulators.NAME --port PORT``."""
+    parser = argparse.ArgumentParser(description=kind.__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--key", default="", help="refuse requests without this key")
+    parser.add_argument("--text", help="always answer this instead of an echo")
+    arguments = parser.parse_args()
+    emulator = kind(key=arguments.key, port=arguments.port)
+    emulator.default = Step(text=arguments.text)
+    with emulator:
+        print(emulator.url, flush=True)
+        threading.Event().wait()

@@ -1,0 +1,100 @@
+"""A seat for one persona: her agent driven by real messages, her minds behind emulators of the real protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from proto.messages import Conversation, FromWorker, Line, MindLimits, Perceive, Perception, Prepare
+from proto.records import Organ, Persona
+from tests.emulators.anthropic import AnthropicEmulator
+from tests.emulators.openai import OpenAIEmulator
+from worker.agent import Agent, Pace
+from worker.log import WorkerLog
+
+T = TypeVar("T")
+
+LIMITS = MindLimits(first_token=5.0, total=10.0, retries=0)
+PACE = Pace(typing=0.05, shortest=0.01, longest=0.05, permanent=0.05)
+WEB = Conversation("web", "6c17c83c-3158-450d-8e43-0e7efea717c1")
+
+
+class Seat:
+    """Collects what an agent sends, and makes what she is sent."""
+
+    def __init__(self, organ: Organ, limits: MindLimits = LIMITS, pace: Pace = PACE, birthday: str = "") -> None:
+        persona = Persona(WEB.name, "Adam", organ, birthday=birthday)
+        self.sent: list[FromWorker] = []
+        self.failures: list[BaseException] = []
+        self._news = asyncio.Event()
+        self.agent = Agent(Prepare(persona, limits, {}), self._send, WorkerLog(), self.failures.append, pace)
+        self._last_id = 0
+
+    def perceive(self, *words: str, history: list[Line] | None = None, memory: dict[str, str] | None = None) -> None:
+        """Start beat 1 with these words."""
+        self.agent.receive(Perceive(1, WEB, self.perceptions(*words), history or [], memory or {}))
+
+    def perceptions(self, *words: str) -> list[Perception]:
+        """Text perceptions with increasing ids."""
+        made = []
+        for word in words:
+            self._last_id += 1
+            made.append(Perception(self._last_id, "text", word, self._last_id))
+        return made
+
+    async def first(self, kind: type[T]) -> T:
+        """Wait for the first message of this kind."""
+        return (await self.several(kind, 1))[0]
+
+    async def several(self, kind: type[T], count: int) -> list[T]:
+        """Wait for so many messages of this kind."""
+        async with asyncio.timeout(10):
+            while len(found := self.of(kind)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return found
+
+    def of(self, kind: type[T]) -> list[T]:
+        """What was sent of this kind so far."""
+        everything: list[object] = [*self.sent]
+        return [message for message in everything if isinstance(message, kind)]
+
+    def _send(self, message: FromWorker) -> None:
+        self.sent.append(message)
+        self._news.set()
+
+
+SeatMaker = Callable[..., Seat]
+
+
+@pytest.fixture
+async def seat() -> AsyncIterator[SeatMaker]:
+    """Make seats; their agents are closed at the end."""
+    seats: list[Seat] = []
+
+    def make(organ: Organ, **options: object) -> Seat:
+        seats.append(Seat(organ, **options))  # type: ignore[arg-type]  # options are Seat's own
+        return seats[-1]
+
+    yield make
+    for one in seats:
+        await one.agent.close()
+
+
+@pytest.fixture
+def openai() -> Iterator[OpenAIEmulator]:
+    """An OpenAI-compatible server."""
+    with OpenAIEmulator() as emulator:
+        assert isinstance(emulator, OpenAIEmulator)
+        yield emulator
+
+
+@pytest.fixture
+def anthropic() -> Iterator[AnthropicEmulator]:
+    """Anthropic's API."""
+    with AnthropicEmulator() as emulator:
+        assert isinstance(emulator, AnthropicEmulator)
+        yield emulator
