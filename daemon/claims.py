@@ -62,7 +62,7 @@ def listener(settings: Settings) -> socket.socket:
     if passed:
         for surplus in passed[1:]:
             surplus.close()
-        passed[0].setblocking(False)
+        passed[0].settimeout(0)
         return passed[0]
     host, port = settings.http.host, settings.http.port
     try:
@@ -73,7 +73,7 @@ def listener(settings: Settings) -> socket.socket:
             f"{host}:{port} cannot be listened on: {error.strerror}. Stop what listens there (ss -ltnp), "
             "or set another http.port (PERSONAD_HTTP_PORT)."
         ) from error
-    listening.setblocking(False)
+    listening.settimeout(0)
     return listening
 
 

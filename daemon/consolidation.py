@@ -153,7 +153,4 @@ class Consolidation:
 def _within_limits(lines: list[Line]) -> list[Line]:
     """Cut what one line may bring, so that no talk is too long to be consolidated."""
     room = MAX_CHARS // len(lines)
-    return [
-        line if len(line.content) <= room else Line(line.role, line.content[:room], line.at, line.media)
-        for line in lines
-    ]
+    return [Line(line.role, line.content[:room], line.at, line.media) for line in lines]

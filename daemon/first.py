@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import uuid
-from datetime import date
+from datetime import datetime
 
 from daemon.personas import PersonasError
 from daemon.state import Daemon
@@ -40,7 +40,9 @@ async def first_persona(daemon: Daemon, name: str, authority: str) -> None:
 
 async def _create(daemon: Daemon, name: str) -> Persona | None:
     mind = Organ(EMBEDDED_MIND, provider=EMBEDDED)
-    persona = Persona(str(uuid.uuid4()), name, mind, base_model=EMBEDDED_MIND, birthday=date.today().isoformat())
+    persona = Persona(
+        str(uuid.uuid4()), name, mind, base_model=EMBEDDED_MIND, birthday=f"{datetime.now().astimezone():%Y-%m-%d}"
+    )
     try:
         await daemon.personas.create(persona)
         await daemon.supervisor.start(persona.id)

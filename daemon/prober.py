@@ -8,6 +8,7 @@ from typing import Final
 from daemon.house import kinds_of
 from daemon.link import Link
 from daemon.logs import Log
+from daemon.processes import Exit
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
@@ -60,7 +61,8 @@ class Prober:
         try:
             process = await self._spawner.spawn("probe", "probe", peer.routing_id, self._log)
             ending = asyncio.create_task(process.wait())
-            await asyncio.wait([answer, ending], return_when="FIRST_COMPLETED")
+            either: list[asyncio.Future[str] | asyncio.Task[Exit]] = [answer, ending]
+            await asyncio.wait(either, return_when="FIRST_COMPLETED")
             if not answer.done():
                 return f"The model could not be tried: the probe ended ({ending.result()})."
             peer.send(Stop())
