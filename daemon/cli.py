@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = importlib.import_module(f"daemon.commands.{parsed.module}").run(context)
         sys.stdout.flush()
     except SettingsError as error:
+        if parsed.verb == "doctor":
+            return importlib.import_module("daemon.commands.doctor").broken_settings(error, as_json=parsed.json)
         return _fail(str(error), CONFIG)
     except UsageError as error:
         return _fail(str(error), USAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,8 @@ from daemon.tokens import TokenError, read_tokens
 TIMEOUT: Final = 30.0
 SLOW_TIMEOUT: Final = 300.0
 """For what waits for a model or a process: create, start, restart."""
+REUSE_SECONDS: Final = 2.0
+"""How long an idle connection is used again: the daemon closes it after five, and a POST must not meet that."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
 
 
@@ -51,6 +54,7 @@ class Client:
             raise UnreachableError(f"{self.url} is no address of a daemon; give --url such as http://127.0.0.1:5000")
         self._parts = parts
         self._connection: http.client.HTTPConnection | None = None
+        self._used = 0.0
         self.token = environ.get("PERSONAD_TOKEN", "") or _own_token(settings, parts.hostname)
 
     @property
@@ -87,8 +91,9 @@ class Client:
         for one in personas:
             if one.id == named:
                 return one
-        for same in (lambda name: name == named, lambda name: name.casefold() == named.casefold()):
-            found = [one for one in personas if same(one.name)]
+        exact = [one for one in personas if one.name == named]
+        alike = [one for one in personas if one.name.casefold() == named.casefold()]
+        for found in (exact, alike):
             if len(found) == 1:
                 return found[0]
             if found:
@@ -138,9 +143,15 @@ class Client:
             raise self._unreachable(error) from error
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        """Return a connection; the one of before when it is still open."""
+        """Return a connection; the one of before when it was in use a moment ago."""
+        if time.monotonic() - self._used > REUSE_SECONDS:
+            self.close()
+        self._used = time.monotonic()
         if self._connection is None:
-            kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            secure = self._parts.scheme == "https"
+            kind: type[http.client.HTTPConnection] = (
+                http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            )
             self._connection = kind(self._parts.hostname or "", self._parts.port, timeout=timeout)
         self._connection.timeout = timeout
         if self._connection.sock:
