@@ -41,6 +41,9 @@ LEDGER_NAME: Final = "ledger.db"
 DECISION_TIMEOUT: Final = 60.0
 WATCH_RETRY: Final = 30.0
 MAX_SOCKET_MESSAGE: Final = 65_536
+SWITCH_INTERVAL: Final = 5e-5
+"""Seconds that a thread may keep the interpreter while another wants it. The ledger's writer needs it for moments
+between two system calls; at Python's default of 5 ms a busy loop would let every commit wait for it."""
 HEARTBEATS_TO_HANG: Final = 3
 
 
@@ -60,6 +63,7 @@ def run(settings: Settings, create_first: str | None) -> int:
         return _refuse(error, exits.CONFIG)
     log = configure(settings.logs, sys.stderr)
     claims.raise_descriptor_limit()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
     try:
         uvloop.run(_serve(settings, log, listening, create_first))
