@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SettingsError as error:
         if parsed.verb == "doctor":
-            return importlib.import_module("daemon.commands.doctor").broken_settings(error, as_json=parsed.json)
+            from daemon.commands.doctor import broken_settings
+
+            return broken_settings(error, as_json=parsed.json)
         return _fail(str(error), CONFIG)
     except UsageError as error:
         return _fail(str(error), USAGE)

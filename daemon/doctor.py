@@ -187,7 +187,7 @@ def _personas(settings: Settings, status: dict[str, object] | RefusedError | Unr
     """What hand-edited records have wrong, read from the disk, and what the daemon says of those who run."""
     folder = settings.state_dir / "personas"
     try:
-        files = sorted(folder.glob("*/config.json"))
+        files = sorted(folder.glob("[!.]*/config.json"))
     except OSError as error:
         return [Finding("personas", "warn", f"{folder}: {error.strerror}; run doctor as the daemon's user")]
     findings = [finding for file in files if (finding := _record(file))]
