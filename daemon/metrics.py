@@ -13,12 +13,12 @@ from typing import Final, Literal, NamedTuple
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.security import RESPONSE_STARTS
 from daemon.state import Daemon
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _LAG_PROBE: Final = 0.01
-_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 class Requests:
@@ -35,7 +35,7 @@ class Requests:
 
         async def counted(message: Message) -> None:
             kind = message["type"]
-            if kind in _STARTS:
+            if kind in RESPONSE_STARTS:
                 self._count(scope, message["status"])
             elif kind == "websocket.accept":
                 self._count(scope, 101)

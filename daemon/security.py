@@ -8,6 +8,7 @@
 3. With a token every route and socket needs it, as ``Authorization: Bearer <token>``, or in the handshake of a socket
    as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories.
 4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted.
+5. Every answer tells browsers that it is no page, and not for pages of others.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from daemon.api.errors import problem
 from daemon.settings import Http
 from daemon.tokens import Tokens
 
-RESPONSE_HEADERS: Final = [
-    ("x-content-type-options", "nosniff"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("referrer-policy", "no-referrer"),
-]
-"""For ``uvicorn.Config(headers=...)``: the server adds them to every answer, its own 400 included, at no cost."""
+RESPONSE_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""On every answer: nothing that the daemon sends is a page, or for pages of others."""
+
+RESPONSE_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 SUBPROTOCOL: Final = "personad.v1"
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -68,6 +71,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        send = _with_headers(send)
         seen = _Headers.of(scope)
         refusal = self._refusal(scope, seen)
         if refusal is not None:
@@ -114,6 +118,15 @@ class Guard:
 
     def _too_large(self) -> str:
         return f"The body is over the limit of {self._max_body} bytes: send less, or raise http.max_body."
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] in RESPONSE_STARTS:
+            message = {**message, "headers": [*message["headers"], *RESPONSE_HEADERS]}
+        await send(message)
+
+    return sending
 
 
 class _Headers(NamedTuple):

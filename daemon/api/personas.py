@@ -112,10 +112,12 @@ async def delete(request: Request) -> Response:
         await daemon.personas.delete(persona.id)
     except PersonasError as error:
         raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
-    await daemon.ledger.forget(persona.id)
+    daemon.supervisor.forget(persona.id)
     daemon.inbox.forget(persona.id)
     daemon.consolidation.forget(persona.id)
-    daemon.supervisor.forget(persona.id)
+    # What a crash leaves undone here, the next start finishes.
+    await daemon.ledger.forget(persona.id)
+    await daemon.personas.bury(persona.id)
     daemon.hubs.signal("Event", "Persona deleted", persona, {})
     daemon.hubs.forget(persona.id)
     return json_response(None)

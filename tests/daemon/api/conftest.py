@@ -1,0 +1,35 @@
+"""One daemon for all tests of the routes: each makes personas of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.daemon_process import DaemonProcess
+from tests.emulators.openai import OpenAIEmulator
+
+
+@pytest.fixture(scope="package")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """The shared daemon."""
+    process = DaemonProcess(tmp_path_factory.mktemp("front") / "state")
+    try:
+        yield process.start().ready()
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def make(front: DaemonProcess, mind: OpenAIEmulator) -> Iterator[Callable[..., str]]:
+    """Make personas whose mind is the echo on loopback; they are deleted after the test."""
+    made: list[str] = []
+
+    def make(name: str = "Eve", **organs: str) -> str:
+        echo = {"thinking_model": "echo", "thinking_provider": "openai", "thinking_api_key": "k", **organs}
+        made.append(front.create(name, thinking_url=mind.url, **echo))
+        return made[-1]
+
+    yield make
+    for persona_id in made:
+        front.http.post(f"/api/persona/{persona_id}/delete")

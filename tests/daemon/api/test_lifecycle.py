@@ -1,0 +1,46 @@
+"""Start, stop, restart and sleep answer as documented and change only whether she runs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from tests.daemon_process import DaemonProcess
+
+Make = Callable[..., str]
+
+
+def test_start_stop_restart(front: DaemonProcess, make: Make) -> None:
+    """Every verb answers with its documented word, from either state, and leaves her status alone."""
+    persona_id = make()
+
+    def post(verb: str) -> tuple[int, object]:
+        answer = front.http.post(f"/api/persona/{persona_id}/{verb}")
+        return answer.status_code, answer.json()
+
+    assert post("start") == (200, {"status": "already running"})
+    assert post("restart") == (200, {"status": "restarted"})
+    assert post("stop") == (200, {"status": "stopped"})
+    assert post("stop") == (404, {"detail": "Persona is not running."})
+    views = {one["id"]: one for one in front.http.get("/api/personas").json()["personas"]}
+    assert (views[persona_id]["running"], views[persona_id]["status"]) == (False, "active")
+    assert post("restart") == (200, {"status": "restarted"})
+    assert post("stop") == (200, {"status": "stopped"})
+    assert post("start") == (200, {"status": "started"})
+
+
+def test_stop_of_nobody(front: DaemonProcess) -> None:
+    """Who is not there does not run either."""
+    answer = front.http.post(f"/api/persona/{uuid.uuid4()}/stop")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Persona is not running."})
+
+
+def test_sleep_needs_her_running(front: DaemonProcess, make: Make) -> None:
+    """sleep is a live route: 409 for a stopped persona and for nobody; null when there was nothing to fold."""
+    persona_id = make()
+    answer = front.http.post(f"/api/persona/{persona_id}/sleep")
+    assert (answer.status_code, answer.json()) == (200, None)
+    front.http.post(f"/api/persona/{persona_id}/stop")
+    for nobody in (persona_id, str(uuid.uuid4())):
+        answer = front.http.post(f"/api/persona/{nobody}/sleep")
+        assert (answer.status_code, answer.json()) == (409, {"detail": "Persona is not active."})

@@ -1,0 +1,162 @@
+"""A real daemon in a process of its own, for every test that speaks to one as users do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+T = TypeVar("T")
+
+ROOT: Final = Path(__file__).parent.parent
+PATIENCE: Final = 20.0
+"""Seconds that a condition may take on a busy machine."""
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
+    """Return the condition's first true value; fails after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
+        time.sleep(0.02)
+    return value
+
+
+class DaemonProcess:
+    """``python -m daemon serve`` on a state directory and a free port; ``settings`` are ``PERSONAD_`` variables."""
+
+    def __init__(
+        self, state_dir: Path, settings: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> None:
+        self.state_dir = state_dir
+        self.port = free_port()
+        self.runtime_dir = Path(tempfile.mkdtemp(prefix="personad-test-", dir="/tmp"))
+        self.log = state_dir.with_name(state_dir.name + ".log")
+        self.settings = dict(settings or {})
+        self.token = ""
+        self._python = python
+        self._process: subprocess.Popen[bytes] | None = None
+        self._http: httpx.Client | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the daemon itself."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def http(self) -> httpx.Client:
+        """A client for it."""
+        if self._http is None:
+            headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+            self._http = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False, headers=headers)
+        return self._http
+
+    def environ(self) -> dict[str, str]:
+        """The daemon's whole environment: nothing of ours gets in."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.state_dir.parent),
+            "PERSONAD_STATE_DIR": str(self.state_dir),
+            "PERSONAD_RUNTIME_DIR": str(self.runtime_dir),
+            "PERSONAD_HTTP_PORT": str(self.port),
+            **self.settings,
+        }
+
+    def spawn(self) -> None:
+        """Start it without waiting."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._python, "-m", "daemon", "serve"], cwd=ROOT, env=self.environ(), stderr=log, stdout=log
+            )
+
+    def start(self) -> DaemonProcess:
+        """Start it and wait until it answers."""
+        self.spawn()
+        wait_for(self._answers, f"the daemon to answer; its log: {self.log}")
+        return self
+
+    def ready(self) -> DaemonProcess:
+        """Wait until ``/readyz`` says so."""
+        wait_for(lambda: self.http.get("/readyz").status_code == 200, f"readiness; log: {self.log}", timeout=60.0)
+        return self
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for its end and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(PATIENCE)
+
+    def stop(self) -> int:
+        """SIGTERM it and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End it whatever state it is in, and remove what it leaves."""
+        if self._http is not None:
+            self._http.close()
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(PATIENCE)
+        shutil.rmtree(self.runtime_dir, ignore_errors=True)
+
+    def create(self, name: str = "Adam", **organs: str) -> str:
+        """Create a persona and return her id; without organs she has the embedded mind."""
+        organs = organs or {"thinking_model": "smollm2-135m-instruct", "thinking_provider": "embedded"}
+        answer = self.http.post("/api/persona/create", json={"name": name, **organs})
+        assert answer.status_code == 200, answer.text
+        persona_id: str = answer.json()["persona"]["id"]
+        return persona_id
+
+    def socket(self, path: str, **options: object) -> ClientConnection:
+        """Open a WebSocket, such as ``/ws/<id>?after=0``; use it in a ``with``."""
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else None
+        options = {"additional_headers": headers, "open_timeout": PATIENCE, "proxy": None, **options}
+        return connect(f"ws://127.0.0.1:{self.port}{path}", **options)  # type: ignore[arg-type] # passed on as given
+
+    def read(self, persona_id: str, message: str, **headers: str) -> httpx.Response:
+        """Send her a message."""
+        return self.http.post(f"/api/persona/{persona_id}/read", json={"message": message}, headers=headers)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the daemon ended with {self._process.returncode}: {self.log.read_text()}"
+        try:
+            return self.http.get("/livez").status_code in (200, 401)
+        except httpx.TransportError:
+            return False
