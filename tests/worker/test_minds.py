@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -291,3 +293,34 @@ def test_preload_names_modules_that_exist() -> None:
     for modules in PRELOAD.values():
         for module in modules:
             __import__(module)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", None, "embedded"])
+def test_rehearsal_leaves_nothing_to_import(provider: str | None) -> None:
+    """After a rehearsal a first answer imports nothing more, and no thread is left that a fork would lose."""
+    served = "anthropic" if provider == "anthropic" else "openai"
+    code = f"""
+import asyncio, importlib, sys, threading
+from proto.messages import ChatTurn, MindLimits
+from proto.records import Organ
+from worker.organs.mind import PRELOAD, mind_for
+from worker.organs.rehearsal import rehearse
+for module in PRELOAD[{provider!r}]:
+    importlib.import_module(module)
+rehearse({provider!r})
+assert threading.active_count() == 1, threading.enumerate()
+before = set(sys.modules)
+async def ask():
+    mind = mind_for(Organ("m", {served!r}, None, sys.argv[1]), MindLimits(5, 5, 0), {{}}, None)
+    assert await mind.think([ChatTurn("user", "hello")], 10) == "hello"
+    await mind.close()
+if {provider!r} != "embedded":
+    asyncio.run(ask())
+print(sorted(set(sys.modules) - before))
+"""
+    kind = AnthropicEmulator if served == "anthropic" else OpenAIEmulator
+    with kind() as emulator:
+        ran = subprocess.run(
+            [sys.executable, "-c", code, emulator.url], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")

@@ -24,7 +24,9 @@ _QUIET: Final = dict.fromkeys(TELEMETRY, anthropic.omit)
 class AnthropicMind(RemoteMind):
     """A model behind ``{url}/v1/messages``."""
 
-    def __init__(self, organ: Organ, limits: MindLimits, url: str) -> None:
+    def __init__(
+        self, organ: Organ, limits: MindLimits, url: str, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         super().__init__(organ, limits, url)
         self._client = anthropic.AsyncAnthropic(
             api_key=organ.api_key.reveal() if organ.api_key else NO_KEY,
@@ -32,7 +34,7 @@ class AnthropicMind(RemoteMind):
             max_retries=0,
             default_headers=_QUIET,  # type: ignore[arg-type]  # the SDK takes Omit to drop a header of its own
             open_telemetry=False,
-            http_client=http_client(url, limits),
+            http_client=http_client(url, limits, transport),
         )
 
     async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:

@@ -33,7 +33,9 @@ _QUIET: Final = dict.fromkeys(TELEMETRY, openai.omit)
 class OpenAIMind(RemoteMind):
     """A model behind ``{url}/chat/completions``."""
 
-    def __init__(self, organ: Organ, limits: MindLimits, url: str) -> None:
+    def __init__(
+        self, organ: Organ, limits: MindLimits, url: str, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         super().__init__(organ, limits, url)
         self._local = organ.provider in (None, LOCAL)
         host = urlsplit(url).hostname or ""
@@ -45,7 +47,7 @@ class OpenAIMind(RemoteMind):
             organization="",
             project="",
             max_retries=0,
-            http_client=http_client(url, limits),
+            http_client=http_client(url, limits, transport),
         )
 
     async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:

@@ -171,14 +171,18 @@ def without_thoughts(text: str) -> str:
     return _LOOSE_THOUGHT_END.sub("", _THOUGHT.sub("", text)).strip()
 
 
-def http_client(url: str, limits: MindLimits) -> httpx2.AsyncClient:
-    """Make a client that follows no redirect (it would carry the key along) and uses no proxy to this machine."""
+def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
+    """Make a client that follows no redirect (it would carry the key along) and uses no proxy to this machine.
+
+    ``transport`` takes the place of the network in a rehearsal.
+    """
     secure = urlsplit(url).scheme == "https"
     return httpx2.AsyncClient(
         verify=tls.context() if secure else False,
         timeout=httpx2.Timeout(limits.total, connect=min(CONNECT_TIMEOUT, limits.first_token)),
         limits=httpx2.Limits(max_connections=4, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
         follow_redirects=False,
+        transport=transport,
         trust_env=not _is_loopback(urlsplit(url).hostname or ""),
     )
 
