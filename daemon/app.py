@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -14,41 +16,41 @@ from daemon.security import Guard
 from daemon.state import Daemon
 from daemon.tokens import Tokens
 
+PERSONA: Final = "/api/persona/{persona_id}"
+
+# Searched from the top: the route that is used most is first.
+ROUTES: Final[tuple[BaseRoute, ...]] = (
+    Route(f"{PERSONA}/read", perception.Read(), methods=["POST"]),
+    Route("/api/personas", personas.list_personas),
+    Route("/api/config/providers", config.providers),
+    Route("/api/persona/create", personas.create, methods=["POST"]),
+    Route(f"{PERSONA}/update", personas.update, methods=["POST"]),
+    Route(f"{PERSONA}/delete", personas.delete, methods=["POST"]),
+    Route(f"{PERSONA}/start", lifecycle.start, methods=["POST"]),
+    Route(f"{PERSONA}/stop", lifecycle.stop, methods=["POST"]),
+    Route(f"{PERSONA}/restart", lifecycle.restart, methods=["POST"]),
+    Route(f"{PERSONA}/sleep", lifecycle.sleep, methods=["POST"]),
+    Route(f"{PERSONA}/conversation", history.conversation),
+    Route(f"{PERSONA}/media/{{filename}}", history.media),
+    Route("/api/status", health.status),
+    Route("/api/logs", logs.logs),
+    Route("/livez", health.livez),
+    Route("/readyz", health.readyz),
+    Route("/metrics", health.metrics),
+    Route("/openapi.json", openapi),
+    WebSocketRoute("/ws/system", sockets.system_socket),
+    WebSocketRoute("/ws/{persona_id}", sockets.persona_socket),
+    WebSocketRoute("/{path:path}", sockets.no_socket),
+)
+
 
 def build(daemon: Daemon) -> ASGIApp:
     """Build the application. Raises TokenError when the token file cannot be used."""
-    app = Starlette(exception_handlers=HANDLERS)
-    app.state.daemon = daemon
+    app = Starlette(routes=ROUTES, exception_handlers=HANDLERS)
     # A route has one spelling; a redirect would be made of the request's own Host.
     app.router.redirect_slashes = False
-    requests = Requests(Guard(app, daemon.settings.http, Tokens(daemon.settings.http.token_file)))
-    app.router.routes.extend(routes(daemon, requests))
+    guarded = Guard(app, daemon.settings.http, Tokens(daemon.settings.http.token_file))
+    requests = Requests(guarded)
+    app.state.daemon = daemon
+    app.state.requests = requests
     return requests
-
-
-def routes(daemon: Daemon, requests: Requests) -> list[BaseRoute]:
-    """The table. It is searched from the top, so the route that is used most is first."""
-    persona = "/api/persona/{persona_id}"
-    return [
-        Route(f"{persona}/read", perception.Read(daemon), methods=["POST"]),
-        Route("/api/personas", personas.list_personas),
-        Route("/api/config/providers", config.providers),
-        Route("/api/persona/create", personas.create, methods=["POST"]),
-        Route(f"{persona}/update", personas.update, methods=["POST"]),
-        Route(f"{persona}/delete", personas.delete, methods=["POST"]),
-        Route(f"{persona}/start", lifecycle.start, methods=["POST"]),
-        Route(f"{persona}/stop", lifecycle.stop, methods=["POST"]),
-        Route(f"{persona}/restart", lifecycle.restart, methods=["POST"]),
-        Route(f"{persona}/sleep", lifecycle.sleep, methods=["POST"]),
-        Route(f"{persona}/conversation", history.conversation),
-        Route(f"{persona}/media/{{filename}}", history.media),
-        Route("/api/status", health.status),
-        Route("/api/logs", logs.logs),
-        Route("/livez", health.livez),
-        Route("/readyz", health.readyz),
-        Route("/metrics", health.metrics(requests)),
-        Route("/openapi.json", openapi),
-        WebSocketRoute("/ws/system", sockets.system_socket),
-        WebSocketRoute("/ws/{persona_id}", sockets.persona_socket),
-        WebSocketRoute("/{path:path}", sockets.no_socket),
-    ]

@@ -24,5 +24,6 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 @pytest.fixture(scope="session")
 def mind() -> Iterator[OpenAIEmulator]:
     """A mind on loopback that echoes the last words, for personas that only have to answer."""
-    with OpenAIEmulator() as emulator:
+    emulator = OpenAIEmulator()
+    with emulator:
         yield emulator

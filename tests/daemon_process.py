@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 T = TypeVar("T")
 
@@ -143,11 +144,26 @@ class DaemonProcess:
         persona_id: str = answer.json()["persona"]["id"]
         return persona_id
 
-    def socket(self, path: str, **options: object) -> ClientConnection:
-        """Open a WebSocket, such as ``/ws/<id>?after=0``; use it in a ``with``."""
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else None
-        options = {"additional_headers": headers, "open_timeout": PATIENCE, "proxy": None, **options}
-        return connect(f"ws://127.0.0.1:{self.port}{path}", **options)  # type: ignore[arg-type] # passed on as given
+    def socket(
+        self,
+        path: str,
+        *,
+        token: str | None = None,
+        subprotocols: Sequence[str] = (),
+        origin: str | None = None,
+        max_queue: int = 16,
+    ) -> ClientConnection:
+        """Open a WebSocket, such as ``/ws/<id>?after=0``; use it in a ``with``. ``token`` "" sends none."""
+        token = self.token if token is None else token
+        return connect(
+            f"ws://127.0.0.1:{self.port}{path}",
+            additional_headers={"authorization": f"Bearer {token}"} if token else None,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+            origin=Origin(origin) if origin else None,
+            max_queue=max_queue,
+            open_timeout=PATIENCE,
+            proxy=None,
+        )
 
     def read(self, persona_id: str, message: str, **headers: str) -> httpx.Response:
         """Send her a message."""

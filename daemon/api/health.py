@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -88,14 +87,11 @@ async def status(request: Request) -> Response:
     )
 
 
-def metrics(requests: Requests) -> Callable[[Request], Awaitable[Response]]:
-    """Make ``GET /metrics``, which needs the counts of the layer around all routes."""
-
-    async def metrics(request: Request) -> Response:
-        text = await exposition(daemon_of(request), requests)
-        return Response(text, headers={**NO_STORE, "content-type": CONTENT_TYPE})
-
-    return metrics
+async def metrics(request: Request) -> Response:
+    """``GET /metrics``: for Prometheus."""
+    requests: Requests = request.app.state.requests
+    text = await exposition(daemon_of(request), requests)
+    return Response(text, headers={**NO_STORE, "content-type": CONTENT_TYPE})
 
 
 def daemon_version() -> str:

@@ -48,18 +48,16 @@ class Read:
     An ``Idempotency-Key`` makes a repeated request the same message.
     """
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self._longest = daemon.settings.limits.message_chars
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        daemon: Daemon = scope["app"].state.daemon
         message = READ_BODY.decode(await _body(receive), scope["headers"]).message
-        if len(message) > self._longest:
-            raise HTTPException(413, f"The message is over {self._longest} characters: split it, or attach a file.")
+        longest = daemon.settings.limits.message_chars
+        if len(message) > longest:
+            raise HTTPException(413, f"The message is over {longest} characters: split it.")
         key = _idempotency_key(scope)
         persona_id: str = scope["path_params"]["persona_id"]
-        require_web_channel(self._daemon, persona_id)
-        await self._daemon.inbox.accept(persona_id, Conversation(WEB, persona_id), "text", message, key=key)
+        require_web_channel(daemon, persona_id)
+        await daemon.inbox.accept(persona_id, Conversation(WEB, persona_id), "text", message, key=key)
         await send(_RECEIVED_START)
         await send(_RECEIVED_BODY)
 

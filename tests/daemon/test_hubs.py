@@ -225,7 +225,7 @@ async def test_system_socket_opens_no_web_channel(hubs: Hubs) -> None:
 async def test_sockets_are_limited(hubs: Hubs) -> None:
     """The socket over the limit is refused with the limit's name; one that leaves makes room."""
     sockets = [hubs.connect(EVE) for _ in range(8)]
-    with pytest.raises(HubsRefusal, match="limits.sockets"):
+    with pytest.raises(HubsRefusal, match=r"limits\.sockets"):
         hubs.connect(None)
     hubs.disconnect(sockets[0])
     hubs.connect(None)

@@ -149,7 +149,7 @@ def test_idempotency_key_makes_one_message(front: DaemonProcess, make: Make) -> 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "é".encode().decode("latin-1")])
 def test_idempotency_key_is_bounded(front: DaemonProcess, make: Make, key: str) -> None:
     """A key that cannot be kept is 400, before anything is."""
-    headers = {"Idempotency-Key": key.encode("latin-1")}
+    headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = front.http.post(f"/api/persona/{make()}/read", json={"message": "hi"}, headers=headers)
     assert answer.status_code == 400
     assert "Idempotency-Key" in answer.json()["detail"]

@@ -159,9 +159,10 @@ def locked(tmp_path: Path) -> Iterator[DaemonProcess]:
         process.close()
 
 
-def refused(daemon: DaemonProcess, path: str = "/ws/system", **options: object) -> int:
+def refused(daemon: DaemonProcess, path: str = "/ws/system", *offered: str, origin: str | None = None) -> int:
+    """The status that a handshake without an Authorization header gets."""
     with pytest.raises(InvalidStatus) as refusal:
-        daemon.socket(path, additional_headers=None, **options)
+        daemon.socket(path, token="", subprotocols=offered, origin=origin)
     status: int = refusal.value.response.status_code
     return status
 
@@ -204,13 +205,13 @@ def test_socket_with_a_token(locked: DaemonProcess) -> None:
     """A socket takes the token as a header or as a subprotocol, which is never echoed; the Origin still counts."""
     with locked.socket("/ws/system"):
         pass
-    offered = ["personad.v1", f"bearer.{TOKEN}"]
-    with locked.socket("/ws/system", additional_headers=None, subprotocols=offered) as connection:
+    offered = ("personad.v1", f"bearer.{TOKEN}")
+    with locked.socket("/ws/system", token="", subprotocols=offered) as connection:
         assert connection.subprotocol == "personad.v1"
     assert refused(locked) == 401
-    assert refused(locked, subprotocols=["personad.v1"]) == 401
-    assert refused(locked, subprotocols=["personad.v1", "bearer.wrong"]) == 401
-    assert refused(locked, subprotocols=offered, origin="http://evil.com") == 403
+    assert refused(locked, "/ws/system", "personad.v1") == 401
+    assert refused(locked, "/ws/system", "personad.v1", "bearer.wrong") == 401
+    assert refused(locked, "/ws/system", *offered, origin="http://evil.com") == 403
 
 
 def test_revoked_token(locked: DaemonProcess) -> None:
