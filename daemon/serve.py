@@ -40,6 +40,9 @@ from proto import exits
 LEDGER_NAME: Final = "ledger.db"
 DECISION_TIMEOUT: Final = 60.0
 WATCH_RETRY: Final = 30.0
+PRUNE_EVERY: Final = 24 * 3600.0
+DAY: Final = 24 * 3600 * 1_000_000_000
+"""In nanoseconds, as the ledger counts."""
 MAX_SOCKET_MESSAGE: Final = 65_536
 SWITCH_INTERVAL: Final = 5e-5
 """Seconds that a thread may keep the interpreter while another wants it. The ledger's writer needs it for moments
@@ -103,6 +106,7 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
     daemon.supervisor.boot()
     background = [
         asyncio.create_task(_watch_personas(daemon)),
+        asyncio.create_task(_prune(daemon)),
         asyncio.create_task(notifier.watch()),
         asyncio.create_task(_come_up(daemon, notifier, create_first, _authority(address))),
     ]
@@ -173,6 +177,16 @@ async def _watch_personas(daemon: Daemon) -> None:
         except (OSError, RuntimeError) as error:
             daemon.log.error("personas.watch_failed", reason=str(error))
         await asyncio.sleep(WATCH_RETRY)
+
+
+async def _prune(daemon: Daemon) -> None:
+    """Once a day, let go of what was kept for repetitions and replays."""
+    while True:
+        try:
+            await daemon.ledger.prune(time.time_ns() - daemon.settings.limits.replay_days * DAY)
+        except LedgerError as error:
+            daemon.log.error("ledger.prune_failed", reason=str(error))
+        await asyncio.sleep(PRUNE_EVERY)
 
 
 async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) -> None:

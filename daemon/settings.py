@@ -107,13 +107,14 @@ class Supervision(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, personas."""
+    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, personas, days."""
 
     inbox: Count = 1000
     message_chars: Count = 65_536
     sockets: Count = 256
     socket_queue: Count = 512
     personas: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 
 class Organs(msgspec.Struct, frozen=True):

@@ -19,9 +19,10 @@ def answer(
     at: int,
 ) -> bool:
     """Close the perceptions and keep what she says to them; False, and no change, unless all are pending and hers."""
-    if not inbox.finish(connection, persona, perceptions):
+    if not inbox.all_pending(connection, persona, perceptions):
         return False
     lines.heard(connection, perceptions)
+    inbox.finish(connection, perceptions)
     lines.said(connection, persona, conversation, messages, at)
     outbox.add(connection, persona, conversation, messages, seqs, at)
     connection.execute(
@@ -45,6 +46,12 @@ def tell(
     lines.said(connection, persona, conversation, notice, at, notice=True)
     outbox.add(connection, persona, conversation, notice, [seq], at)
     return True
+
+
+def prune(connection: sqlite3.Connection, before: int) -> None:
+    """Delete what only served repetitions and replays, where it is older than that."""
+    inbox.prune(connection, before)
+    outbox.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

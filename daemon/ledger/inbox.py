@@ -53,17 +53,26 @@ def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
     ]
 
 
-def finish(connection: sqlite3.Connection, persona: str, perceptions: Iterable[int]) -> bool:
-    """Turn pending rows into done ones; False, and no change, unless all of them are pending and hers."""
+def all_pending(connection: sqlite3.Connection, persona: str, perceptions: Iterable[int]) -> bool:
+    """Whether all of these rows are pending and hers."""
     ids = set(perceptions)
     found: int = connection.execute(
         "SELECT count(*) FROM inbox WHERE id IN (SELECT value FROM json_each(?)) AND persona = ? AND state = 'pending'",
         (json.dumps(list(ids)), persona),
     ).fetchone()[0]
-    if found != len(ids):
-        return False
-    connection.executemany("UPDATE inbox SET state = 'done' WHERE id = ?", [(id_,) for id_ in ids])
-    return True
+    return found == len(ids)
+
+
+def finish(connection: sqlite3.Connection, perceptions: Iterable[int]) -> None:
+    """Drop rows whose lines are in the conversation; one with a key stays, emptied, so that the key stays known."""
+    ids = [(id_,) for id_ in perceptions]
+    connection.executemany("DELETE FROM inbox WHERE id = ? AND key IS NULL", ids)
+    connection.executemany("UPDATE inbox SET state = 'done', content = '' WHERE id = ?", ids)
+
+
+def prune(connection: sqlite3.Connection, before: int) -> None:
+    """Forget the keys of rows that were accepted before then and are done."""
+    connection.execute("DELETE FROM inbox WHERE state = 'done' AND at < ?", (before,))
 
 
 def died(connection: sqlite3.Connection, perceptions: Iterable[int], limit: int) -> list[int]:

@@ -131,6 +131,10 @@ class Ledger:
         """How many rows each persona has; none for a persona without rows."""
         return await self._reader.submit(_depths)
 
+    async def prune(self, before: int) -> None:
+        """Delete what only serves repeated keys and replays, where it is older than ``before``."""
+        await self._writer.submit(answers.prune, before)
+
     async def forget(self, persona_id: str) -> None:
         """Remove everything of a persona."""
         await self._writer.submit(answers.forget, persona_id)

@@ -62,6 +62,11 @@ def frames(connection: sqlite3.Connection, persona: str, after: int, limit: int)
     return [StoredFrame(*row) for row in rows]
 
 
+def prune(connection: sqlite3.Connection, before: int) -> None:
+    """Delete what was delivered and is older than that; the conversation keeps its lines."""
+    connection.execute("DELETE FROM outbox WHERE state = 'sent' AND created_at < ?", (before,))
+
+
 def last_seq(connection: sqlite3.Connection) -> int:
     """The largest seq that ever was in the outbox, also of rows since deleted; 0 when there was none."""
     row: tuple[int] | None = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()

@@ -251,3 +251,20 @@ async def test_everything_is_there_after_a_restart(ledger: Ledger, path: Path) -
         assert not await again.tell(ADAM, WEB, "cannot think", 78, 5_001)
     finally:
         await again.close()
+
+
+async def test_pruned_rows_take_old_keys_and_old_frames_only(ledger: Ledger) -> None:
+    """Pruning forgets answered keys and replays older than the limit, and nothing that is open or newer."""
+    old = await ledger.accept(ADAM, WEB, "text", "old", None, 1_000, "old-key")
+    new = await ledger.accept(ADAM, WEB, "text", "new", None, 9_000, "new-key")
+    unanswered = await ledger.accept(ADAM, WEB, "text", "open", None, 1_000, "open-key")
+    assert old
+    assert new
+    assert await ledger.answer(ADAM, [old], WEB, [Outgoing("to old")], [11], 1_500)
+    assert await ledger.answer(ADAM, [new], WEB, [Outgoing("to new")], [12], 9_500)
+    await ledger.prune(5_000)
+    assert [frame.seq for frame in await ledger.frames(ADAM, 0, 10)] == [12]
+    assert [waiting.perception.id for waiting in await ledger.waiting(ADAM)] == [unanswered]
+    assert await ledger.accept(ADAM, WEB, "text", "again", None, 9_900, "new-key") is None
+    assert await ledger.accept(ADAM, WEB, "text", "again", None, 9_900, "old-key") is not None
+    assert [line.content for line in await ledger.conversation(ADAM)][:2] == ["old", "open"]
