@@ -107,7 +107,7 @@ class Supervision(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, personas, days."""
+    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, days."""
 
     inbox: Count = 1000
     message_chars: Count = 65_536

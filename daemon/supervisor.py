@@ -136,11 +136,10 @@ class Supervisor:
             self._log.warning("supervisor.undecided", seconds=timeout)
 
     def forget(self, persona_id: str) -> None:
-        """She was stopped and is deleted: nothing of hers stays in memory."""
+        """She was stopped and is deleted: nothing of hers waits or runs any more."""
         self._keepers.pop(persona_id, None)
         self._inbox.forget(persona_id)
         self._consolidation.forget(persona_id)
-        self._hubs.forget(persona_id)
 
     async def close(self) -> None:
         """End all processes, all at once."""
