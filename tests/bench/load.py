@@ -11,7 +11,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import uvloop
@@ -22,6 +22,8 @@ from tests.daemon_process import PATIENCE, ROOT
 
 MOST: Final = 60_000
 """Answers after which any run ends."""
+
+ANSWER_TIMEOUT: Final = 10.0
 
 
 class Outcome(msgspec.Struct):
@@ -79,8 +81,8 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes, only alike.
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -106,7 +108,7 @@ async def _load(port: int, connections: int, seconds: float, most: int, request:
     begun = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: _Client(run), "127.0.0.1", port)
-    await run.over
+    await asyncio.wait_for(run.over, seconds + ANSWER_TIMEOUT)
     elapsed = time.perf_counter() - begun
     taken = run.latencies
     return Outcome(len(taken), run.refused, len(taken) / elapsed, percentile(taken, 50), percentile(taken, 99))
