@@ -34,6 +34,8 @@ from proto.wire import WireError
 
 TERM_TIMEOUT: Final = 1.0
 KILL_TIMEOUT: Final = 5.0
+UNREAD: Final = 0.3
+"""Seconds in which the daemon reads what lay in its queue before it calls a process hung."""
 DUMP_TIMEOUT: Final = 0.5
 """Seconds that a hung process gets to write its stacks before it is killed."""
 
@@ -76,6 +78,7 @@ class Generation:
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[GenerationFailed] = self._loop.create_future()
         self._last_beat = 0.0
+        self._suspected = False
         self._watch: asyncio.TimerHandle | None = None
         self._reaping: asyncio.Task[None] | None = None
 
@@ -171,10 +174,15 @@ class Generation:
 
     def _watch_heart(self) -> None:
         silent = self._loop.time() - self._last_beat
-        if silent >= self._limits.hang_after:
-            self._dump_and_kill(f"it hung: no heartbeat for {silent:.0f} s")
-        else:
+        if silent < self._limits.hang_after:
+            self._suspected = False
             self._watch = self._loop.call_later(self._limits.hang_after - silent, self._watch_heart)
+        elif not self._suspected:
+            # Perhaps it was the daemon that stood still, and the heartbeats of that time lie unread.
+            self._suspected = True
+            self._watch = self._loop.call_later(UNREAD, self._watch_heart)
+        else:
+            self._dump_and_kill(f"it hung: no heartbeat for {silent:.0f} s")
 
     def _stop_watching(self) -> None:
         if self._watch:

@@ -26,7 +26,7 @@ NORMAL_CLOSURE: Final = 1000
 
 RING_FRAMES: Final = 1024
 RING_CHARS: Final = 1_048_576
-QUEUE_CHARS: Final = 8_388_608
+QUEUE_CHARS: Final = 2_097_152
 """Characters that wait for one socket; ``limits.socket_queue`` bounds the frames."""
 REPLAY_PAGE: Final = 256
 CLOSE_TIMEOUT: Final = 1.0

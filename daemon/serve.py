@@ -30,6 +30,7 @@ from daemon.notify import Notifier
 from daemon.organ_host import OrganHost
 from daemon.personas import Personas
 from daemon.processes import become_subreaper
+from daemon.protocols import HttpProtocol, WebSocketProtocol
 from daemon.settings import Settings
 from daemon.spawner import Spawner
 from daemon.state import Daemon
@@ -87,8 +88,8 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
         Config(
             build(daemon),
             lifespan="off",
-            http="httptools",
-            ws="websockets-sansio",
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -166,6 +166,7 @@ def test_a_library_logs_into_the_same_sink(log: Log, tmp_path: Path) -> None:
     """What uvicorn or asyncio say becomes an event with their trace, redacted; a wrong format does not raise."""
     library = logging.getLogger("tests.daemon.test_logs.library")
     handler = LibraryHandler(log)
+    library.propagate = False
     library.addHandler(handler)
     try:
         int(OPENAI)

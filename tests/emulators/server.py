@@ -69,7 +69,7 @@ class Emulator(ABC):
         self.default = Step()
         self.journal: list[Entry] = []
         self._steps = deque(steps)
-        self._release: asyncio.Event | None = None
+        self._gate = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = socket.create_server(("127.0.0.1", port))
         config = uvicorn.Config(
@@ -102,10 +102,18 @@ class Emulator(ABC):
         """Play these steps for the next requests."""
         self._steps.extend(steps)
 
+    def reset(self) -> None:
+        """Forget the script, the journal and what was set: as new."""
+        self.release()
+        self._steps.clear()
+        self.journal = []
+        self.default, self.key, self.models = Step(), "", []
+
     def release(self) -> None:
-        """Let hanging requests go on."""
-        if self._loop and self._release and self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._release.set)
+        """Let the requests that hang go on; those that come later have a gate of their own."""
+        gate, self._gate = self._gate, asyncio.Event()
+        if self._loop and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(gate.set)
 
     async def requests(self, count: int) -> list[Entry]:
         """Wait until so many requests came, and return them."""
@@ -138,37 +146,33 @@ class Emulator(ABC):
         if step.failure == "hang":
             await self._held(request)
         events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
-        return StreamingResponse(self._streamed(step, events), media_type="text/event-stream")
+        return StreamingResponse(self._streamed(request, step, events), media_type="text/event-stream")
 
     async def record(self, request: Request) -> Any:
         """Put a request into the journal and return its body (Any: whatever JSON it is)."""
         body = await request.json()
+        request.state.gate = self._gate
         self.journal.append(Entry(request.url.path, dict(request.headers), body))
         return body
 
-    async def _streamed(self, step: Step, events: Iterator[str]) -> AsyncIterator[str]:
+    async def _streamed(self, request: Request, step: Step, events: Iterator[str]) -> AsyncIterator[str]:
         for number, event in enumerate(events):
             if step.pause:
                 await asyncio.sleep(step.pause)
             if number == BREAK:
                 match step.failure:
                     case "hang_mid":
-                        await self._released()
+                        await request.state.gate.wait()
                     case "drop":
                         raise DroppedError
             yield BROKEN if number == BREAK and step.failure == "malformed" else event
 
     async def _held(self, request: Request) -> None:
         """Wait until released or until the client gives up."""
-        waiting = {asyncio.ensure_future(self._released()), asyncio.ensure_future(request.receive())}
+        waiting = {asyncio.ensure_future(request.state.gate.wait()), asyncio.ensure_future(request.receive())}
         _, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in late:
             task.cancel()
-
-    async def _released(self) -> None:
-        if self._release is None:
-            self._release = asyncio.Event()
-        await self._release.wait()
 
     def _serve(self) -> None:
         asyncio.run(self._serving())

@@ -30,7 +30,7 @@ class Seat:
         self.sent: list[FromWorker] = []
         self.failures: list[BaseException] = []
         self._news = asyncio.Event()
-        self.agent = Agent(Prepare(persona, limits, {}), self._send, WorkerLog(), self.failures.append, pace)
+        self.agent = Agent(Prepare(persona, limits, {}), self._send, WorkerLog(), self._fail, pace)
         self._last_id = 0
 
     def perceive(self, *words: str, history: list[Line] | None = None, memory: dict[str, str] | None = None) -> None:
@@ -62,6 +62,18 @@ class Seat:
         everything: list[object] = [*self.sent]
         return [message for message in everything if isinstance(message, kind)]
 
+    async def failure(self) -> BaseException:
+        """Wait for the first failure that the agent hands on."""
+        async with asyncio.timeout(10):
+            while not self.failures:
+                self._news.clear()
+                await self._news.wait()
+        return self.failures[0]
+
+    def _fail(self, error: BaseException) -> None:
+        self.failures.append(error)
+        self._news.set()
+
     def _send(self, message: FromWorker) -> None:
         self.sent.append(message)
         self._news.set()
@@ -84,17 +96,31 @@ async def seat() -> AsyncIterator[SeatMaker]:
         await one.agent.close()
 
 
-@pytest.fixture
-def openai() -> Iterator[OpenAIEmulator]:
-    """An OpenAI-compatible server."""
-    with OpenAIEmulator() as emulator:
-        assert isinstance(emulator, OpenAIEmulator)
+@pytest.fixture(scope="session")
+def openai_server() -> Iterator[OpenAIEmulator]:
+    """One OpenAI-compatible server for all tests."""
+    emulator = OpenAIEmulator()
+    with emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def anthropic_server() -> Iterator[AnthropicEmulator]:
+    """One server of Anthropic's API for all tests."""
+    emulator = AnthropicEmulator()
+    with emulator:
         yield emulator
 
 
 @pytest.fixture
-def anthropic() -> Iterator[AnthropicEmulator]:
-    """Anthropic's API."""
-    with AnthropicEmulator() as emulator:
-        assert isinstance(emulator, AnthropicEmulator)
-        yield emulator
+def openai(openai_server: OpenAIEmulator) -> OpenAIEmulator:
+    """An OpenAI-compatible server, as new."""
+    openai_server.reset()
+    return openai_server
+
+
+@pytest.fixture
+def anthropic(anthropic_server: AnthropicEmulator) -> AnthropicEmulator:
+    """Anthropic's API, as new."""
+    anthropic_server.reset()
+    return anthropic_server

@@ -1,0 +1,16 @@
+"""The naive way to give a persona a process: start Python, import what a worker imports, greet.
+
+Run as ``python -m tests.bench.baselines.naive ENDPOINT``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import openai  # noqa: F401  (what a worker with an OpenAI mind imports)
+
+import worker.main  # noqa: F401  (what every worker imports)
+from tests.bench.baselines.greeting import greet
+
+if __name__ == "__main__":
+    greet(sys.argv[1])

@@ -1,0 +1,19 @@
+"""The rows of the table, by name; each measures its baseline and personad, and needs no other row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tests.bench.rows import front, idle, memory, read, reply, restart, start
+from tests.bench.table import Line
+
+ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
+    "restart": restart.measure,
+    "memory": memory.measure,
+    "start": start.measure,
+    "read": read.measure,
+    "reply": reply.measure,
+    "front": front.measure,
+    "idle": idle.measure,
+}

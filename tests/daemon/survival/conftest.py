@@ -1,0 +1,55 @@
+"""Daemons to be maltreated, and minds that follow the words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon_process import DaemonProcess
+from tests.emulators.scripted import ScriptedMind
+
+Launch = Callable[..., DaemonProcess]
+
+FAST = {
+    "PERSONAD_SUPERVISOR_BACKOFF_MIN": "0.02",
+    "PERSONAD_SUPERVISOR_BACKOFF_MAX": "0.2",
+    "PERSONAD_SUPERVISOR_FAILURES": "500",
+    "PERSONAD_MIND_RETRIES": "0",
+    "PERSONAD_MIND_BURST_WINDOW": "0",
+    "PERSONAD_LOGS_LEVEL": "debug",
+}
+"""Settings under which a test need not wait, and a persona may die as often as it likes."""
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Start daemons; a keyword is a setting, such as ``supervisor_failures="3"``."""
+    made: list[DaemonProcess] = []
+
+    def launch(state: Path | None = None, *, start: bool = True, **settings: str) -> DaemonProcess:
+        given = {f"PERSONAD_{key.upper()}" if key.islower() else key: value for key, value in settings.items()}
+        daemon = DaemonProcess(state or tmp_path / f"state{len(made)}", {**FAST, **given})
+        made.append(daemon)
+        return daemon.start().ready() if start else daemon
+
+    yield launch
+    for daemon in made:
+        daemon.close()
+
+
+@pytest.fixture
+def brain() -> Iterator[ScriptedMind]:
+    """A mind of this test alone."""
+    with ScriptedMind() as mind:
+        yield mind
+
+
+def create(daemon: DaemonProcess, brain: ScriptedMind, name: str = "Eve") -> str:
+    """Create a persona who thinks with ``brain``."""
+    persona_id = daemon.create(
+        name, thinking_model="m", thinking_provider="openai", thinking_api_key="k", thinking_url=brain.url
+    )
+    brain.heard.clear()
+    return persona_id

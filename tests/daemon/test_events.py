@@ -1,0 +1,36 @@
+"""The operator's list of log events is the code's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIST = ROOT / "etc" / "events.md"
+LEVELS = {"debug", "info", "warning", "error"}
+NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")
+
+
+def logged() -> Iterator[tuple[str, str]]:
+    """Every event that is logged by its name, and its level."""
+    for path in [*ROOT.glob("daemon/**/*.py"), *ROOT.glob("worker/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            function, first = node.func, node.args[0]
+            named = isinstance(first, ast.Constant) and isinstance(first.value, str) and NAME.fullmatch(first.value)
+            if named and isinstance(function, ast.Attribute) and function.attr in LEVELS:
+                yield named[0], function.attr
+
+
+def test_every_event_is_in_the_operators_list() -> None:
+    """etc/events.md has a row for each event that is logged, with its level, and no row for any other."""
+    rows = re.findall(r"^\| (`.+?`) \| (\w+) \|", LIST.read_text(), re.MULTILINE)
+    listed = {(name, level) for names, level in rows for name in re.findall(r"`([a-z_.]+)`", names)}
+    # The sink itself says this one.
+    found = set(logged()) | {("log.dropped", "warning")}
+
+    assert found - listed == set(), "add these to etc/events.md"
+    assert listed - found == set(), "nobody logs these any more: take them out of etc/events.md"

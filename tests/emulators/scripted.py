@@ -1,0 +1,63 @@
+"""A mind on loopback whose behaviour follows the words it is asked, for tests that strike at a chosen moment."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.server import Step
+
+LONGEST_HOLD: Final = 60.0
+"""Seconds after which a held answer goes on by itself, so that a failed test ends."""
+
+
+class ScriptedMind(OpenAIEmulator):
+    """Echoes the new words; ``hold`` keeps answers back, ``strike`` is called with the words before an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+        """The last user turn of each call, in order."""
+        self.strike: Callable[[str], None] | None = None
+        self.answer: Callable[[str], Step | None] = lambda _: None
+        self._held: set[str] = set()
+        self._guard = threading.Lock()
+
+    def hold(self, word: str) -> None:
+        """Keep back every answer to words that hold ``word``, until ``let_go``."""
+        with self._guard:
+            self._held.add(word)
+
+    def let_go(self, word: str) -> None:
+        """Answer what was held back for ``word``."""
+        with self._guard:
+            self._held.discard(word)
+
+    def times(self, word: str) -> int:
+        """How many calls had this word among the new words."""
+        return sum(word in text for text in self.heard)
+
+    async def play(self, request: Request, text: str) -> Response:
+        """Hold, strike, and then answer by ``answer``'s step, else by the script."""
+        self.heard.append(text)
+        deadline = asyncio.get_running_loop().time() + LONGEST_HOLD
+        if self.strike:
+            await asyncio.to_thread(self.strike, text)
+        while self._is_held(text) and asyncio.get_running_loop().time() < deadline:
+            if await request.is_disconnected():
+                break
+            await asyncio.sleep(0.01)
+        if step := self.answer(text):
+            self._steps.appendleft(step)
+        return await super().play(request, text)
+
+    def _is_held(self, text: str) -> bool:
+        with self._guard:
+            return any(re.search(rf"\b{re.escape(word)}\b", text) for word in self._held)
