@@ -1,0 +1,227 @@
+"""Delivery: what she says on gateways leaves in order, once if the provider lets us, at least once otherwise.
+
+The outbox in the ledger is the truth; a lane here mirrors what is open of one talk. One message of a talk is with the
+worker at a time. Before it goes there it is marked ``sending``, so that after a crash it is known to be ambiguous.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Final
+
+from daemon.generation import Generation
+from daemon.hubs import Hubs
+from daemon.ledger import Ledger, LedgerError, OutgoingRow
+from daemon.logs import Log
+from daemon.personas import Personas
+from proto.messages import Deliver, Delivered, PartSent, Undelivered
+
+SECOND: Final = 1_000_000_000
+BACKOFF_MIN: Final = 1.0
+BACKOFF_MAX: Final = 300.0
+MAX_ATTEMPTS: Final = 40
+MAX_AGE: Final = 24 * 3600
+"""Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
+
+ANSWER_TIMEOUT: Final = 120.0
+"""Seconds that a gateway may take over one message, its rate budget's waits included."""
+
+
+@dataclass
+class Lane:
+    """The open messages of one talk, oldest first. ``in_flight`` is the one at the worker."""
+
+    rows: deque[OutgoingRow] = field(default_factory=deque)
+    in_flight: OutgoingRow | None = None
+    timer: asyncio.TimerHandle | None = None
+    busy: bool = False
+
+    def cancel_timer(self) -> None:
+        """Forget what it waited for."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Delivery:
+    """The lanes of all personas' talks."""
+
+    def __init__(self, ledger: Ledger, personas: Personas, hubs: Hubs, log: Log) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._hubs = hubs
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[str, Generation] = {}
+        self._lanes: dict[str, dict[str, Lane]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled: dict[int, asyncio.Event] = {}
+
+    def attach(self, persona_id: str, generation: Generation) -> None:
+        """She runs: deliver what is open."""
+        self._running[persona_id] = generation
+        self.refresh(persona_id)
+
+    async def detach(self, persona_id: str) -> None:
+        """Her process is gone: what it was sending may have been sent."""
+        self._running.pop(persona_id, None)
+        for lane in self._lanes.pop(persona_id, {}).values():
+            lane.cancel_timer()
+            if lane.in_flight:
+                await self._later(lane.in_flight, "the process ended while it was sending", 0.0, ambiguous=True)
+
+    def refresh(self, persona_id: str) -> None:
+        """There may be new messages in the outbox."""
+        if persona_id in self._running:
+            self._go(self._refresh(persona_id))
+
+    def received(self, persona_id: str, message: PartSent | Delivered | Undelivered) -> None:
+        """What a gateway says of a message that it was given."""
+        for talk, lane in self._lanes.get(persona_id, {}).items():
+            if lane.in_flight and lane.in_flight.seq == message.seq:
+                self._go(self._settle(persona_id, talk, lane, lane.in_flight, message))
+                return
+
+    async def settled(self, seq: int, timeout: float) -> bool:
+        """Wait until this message is delivered or dead; False when it takes longer."""
+        event = self._settled.setdefault(seq, asyncio.Event())
+        try:
+            await asyncio.wait_for(event.wait(), timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._settled.pop(seq, None)
+        return True
+
+    async def close(self) -> None:
+        """Cancel what waits: it is in the outbox."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _refresh(self, persona_id: str) -> None:
+        rows = await self._ledger.outgoing(persona_id)
+        if persona_id not in self._running:
+            return
+        lanes = self._lanes.setdefault(persona_id, {})
+        for row in rows:
+            lane = lanes.setdefault(row.talk, Lane())
+            known = lane.rows[-1].seq if lane.rows else lane.in_flight.seq if lane.in_flight else 0
+            if row.seq > known:
+                lane.rows.append(row)
+        for talk, lane in lanes.items():
+            self._pump(persona_id, talk, lane)
+
+    def _pump(self, persona_id: str, talk: str, lane: Lane) -> None:
+        """Send the talk's next message, now or when it may be."""
+        if lane.busy or lane.in_flight or not lane.rows or self._running.get(persona_id) is None:
+            return
+        wait = lane.rows[0].not_before / SECOND - time.time()
+        lane.cancel_timer()
+        if wait > 0:
+            lane.timer = self._loop.call_later(wait, self._pump, persona_id, talk, lane)
+        else:
+            lane.busy = True
+            self._go(self._send(persona_id, talk, lane))
+
+    async def _send(self, persona_id: str, talk: str, lane: Lane) -> None:
+        row = lane.rows[0]
+        try:
+            await self._ledger.sending(row.seq)
+        except LedgerError as error:
+            self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
+            lane.timer = self._loop.call_later(BACKOFF_MIN, self._pump, persona_id, talk, lane)
+            return
+        finally:
+            lane.busy = False
+        generation = self._running.get(persona_id)
+        if generation is None or self._lanes.get(persona_id, {}).get(talk) is not lane:
+            return
+        lane.in_flight = lane.rows.popleft()
+        channel, _, chat = talk.partition(":")
+        generation.send(
+            Deliver(
+                seq=row.seq,
+                channel=channel,
+                chat=chat,
+                key=row.key,
+                kind=row.kind,
+                content=row.content,
+                media=row.media,
+                parts_sent=row.parts_sent,
+                ambiguous=row.ambiguous,
+            )
+        )
+        lane.timer = self._loop.call_later(ANSWER_TIMEOUT, self._unanswered, persona_id, talk, lane, row)
+
+    def _unanswered(self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow) -> None:
+        if lane.in_flight is row:
+            silence = Undelivered(row.seq, "the gateway did not say what became of it", ambiguous=True)
+            self._go(self._settle(persona_id, talk, lane, row, silence))
+
+    async def _settle(
+        self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
+    ) -> None:
+        try:
+            match said:
+                case PartSent():
+                    row.parts_sent, row.ambiguous = said.parts, False
+                    await self._ledger.part_sent(row.seq, said.parts)
+                    return
+                case Delivered():
+                    await self._ledger.sent(row.seq, time.time_ns())
+                case Undelivered() if said.blocked:
+                    await self._bury_talk(persona_id, talk, lane, said.reason)
+                case Undelivered() if said.permanent or self._too_late(row):
+                    await self._bury(persona_id, row, said.reason)
+                case Undelivered():
+                    await self._later(row, said.reason, said.retry_after, ambiguous=said.ambiguous)
+                    lane.rows.appendleft(row)
+        except LedgerError as error:
+            # The row stays ``sending`` in the ledger; it is ambiguous when it is read again.
+            self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
+        lane.cancel_timer()
+        lane.in_flight = None
+        if row not in lane.rows and (event := self._settled.get(row.seq)):
+            event.set()
+        self._pump(persona_id, talk, lane)
+
+    def _too_late(self, row: OutgoingRow) -> bool:
+        return row.attempts + 1 >= MAX_ATTEMPTS or time.time() - row.created_at / SECOND > MAX_AGE
+
+    async def _later(self, row: OutgoingRow, reason: str, retry_after: float, ambiguous: bool) -> None:
+        """Try again after what the provider asks for, or after a jittered, growing while."""
+        ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2**row.attempts)
+        wait = retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
+        row.attempts += 1
+        row.ambiguous = row.ambiguous or ambiguous
+        row.not_before = time.time_ns() + int(wait * SECOND)
+        await self._ledger.retry_later(row.seq, row.not_before, reason, row.ambiguous)
+
+    async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
+        await self._ledger.dead(row.seq, reason)
+        self._tell(persona_id, row, reason)
+
+    async def _bury_talk(self, persona_id: str, talk: str, lane: Lane, reason: str) -> None:
+        """The person has blocked the bot: nothing more for this talk, until the person writes again."""
+        channel, _, chat = talk.partition(":")
+        await self._ledger.blocked(persona_id, channel, chat)
+        for row in [*filter(None, [lane.in_flight]), *lane.rows]:
+            self._tell(persona_id, row, reason)
+        lane.rows.clear()
+
+    def _tell(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
+        self._log.error("delivery.dead_letter", persona=persona_id, seq=row.seq, channel=row.type, reason=reason)
+        if persona := self._personas.get(persona_id):
+            details = {"channel": {"type": row.type, "name": row.name}, "reason": reason}
+            self._hubs.signal("Event", "Message not delivered", persona, details)

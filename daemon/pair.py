@@ -1,0 +1,80 @@
+"""Pairing: the owner claims a code, and the channel is bound to the account that was shown it."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from daemon import pairing
+from daemon.channels import channel_named, conversation_of
+from daemon.hubs import Hubs
+from daemon.inbox import Inbox
+from daemon.ledger import Ledger
+from daemon.personas import Personas
+from proto.records import Channel, Persona
+
+INVALID: Final = "Pairing code is invalid or has expired."
+NO_CHANNEL: Final = "The channel associated with this pairing code could not be found."
+VERIFIED: Final = "This channel is already verified."
+
+
+class PairingRefused(ValueError):
+    """The channels seed's 400; its text is the detail."""
+
+
+class Pairing:
+    """Checks codes and binds channels."""
+
+    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._inbox = inbox
+        self._hubs = hubs
+        self._throttle = pairing.Throttle()
+
+    async def pair(self, persona: Persona, code: str) -> tuple[Persona, Channel]:
+        """Bind the channel that showed this code; returns the new records.
+
+        Raises PairingRefused, PersonasError, LedgerError. The code stays good until everything is saved.
+        """
+        if self._throttle.closed(persona.id):
+            raise PairingRefused(INVALID)
+        hashed = await pairing.code_hash(persona.id, code)
+        pending = await self._ledger.find_code(persona.id, hashed, time.time_ns())
+        if pending is None:
+            self._throttle.wrong(persona.id)
+            raise PairingRefused(INVALID)
+        channels = persona.channels or []
+        record = channel_named(persona, pending.channel)
+        if record is None:
+            await self._ledger.drop_code(hashed)
+            raise PairingRefused(NO_CHANNEL)
+        bound = {row.channel: row.account for row in await self._ledger.channels(persona.id)}
+        if record.verified_at and bound.get(pending.channel):
+            await self._ledger.drop_code(hashed)
+            raise PairingRefused(VERIFIED)
+        verified = msgspec.structs.replace(
+            record,
+            name=pending.account_name,
+            verified_at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
+        )
+        paired = msgspec.structs.replace(persona, channels=[verified if c is record else c for c in channels])
+        await self._ledger.bind(
+            persona.id, pending.channel, pending.account, pending.account_name, pending.chat
+        )
+        await self._personas.save(paired)
+        self._throttle.forget(persona.id)
+        await self._connected(paired, verified, pending.channel, pending.chat)
+        return paired, verified
+
+    async def _connected(self, persona: Persona, channel: Channel, id_: str, chat: str) -> None:
+        """Say so on the channel, and let her have the words that asked for the code."""
+        conversation = conversation_of(channel, id_, chat)
+        words = f"We are connected: from now on I listen to you here, and to nobody else. I am {persona.name}."
+        await self._inbox.say(persona.id, conversation, words)
+        held = await self._ledger.release(persona.id, id_, conversation)
+        self._inbox.admit(persona.id, held)
+        self._hubs.signal("Event", "Channel paired", persona, {"channel": {"type": channel.type, "name": channel.name}})

@@ -1,0 +1,67 @@
+"""Pairing codes: shown on the channel, claimed by the owner, worth nothing to anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+"""No look-alikes: no I, L, O, 0, 1."""
+
+LENGTH: Final = 6
+LIFETIME: Final = 600.0
+"""Seconds that a code is valid (channels seed: 10 minutes)."""
+
+GUESSES: Final = 5
+"""Wrong codes per persona within a code's lifetime; more are not even looked at."""
+
+GUESSES_OVERALL: Final = 20
+
+# What scrypt costs: about 50 ms and 16 MB a code, so that the hashes at rest are not worth trying out.
+_WORK: Final = 2**14
+
+
+def new_code() -> str:
+    """A code of 30 random bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+async def code_hash(persona_id: str, code: str) -> str:
+    """What is kept of a code; letter case does not matter (channels seed)."""
+    return await asyncio.to_thread(_hash, persona_id, code.strip().upper())
+
+
+def _hash(persona_id: str, code: str) -> str:
+    return hashlib.scrypt(code.encode(), salt=persona_id.encode(), n=_WORK, r=8, p=1, dklen=32).hex()
+
+
+class Throttle:
+    """Counts wrong codes, per persona and overall, and says when it is enough. ``clock`` is in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._overall: deque[float] = deque(maxlen=GUESSES_OVERALL)
+        self._by_persona: dict[str, deque[float]] = {}
+
+    def closed(self, persona_id: str) -> bool:
+        """Whether a further code would be one guess too many."""
+        mine = self._by_persona.get(persona_id)
+        return self._full(self._overall) or (mine is not None and self._full(mine))
+
+    def wrong(self, persona_id: str) -> None:
+        """Count a wrong code."""
+        now = self._clock()
+        self._overall.append(now)
+        self._by_persona.setdefault(persona_id, deque(maxlen=GUESSES)).append(now)
+
+    def forget(self, persona_id: str) -> None:
+        """She was paired, or deleted."""
+        self._by_persona.pop(persona_id, None)
+
+    def _full(self, guesses: deque[float]) -> bool:
+        return len(guesses) == guesses.maxlen and self._clock() - guesses[0] < LIFETIME
