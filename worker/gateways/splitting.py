@@ -1,0 +1,174 @@
+"""Long messages in parts that a provider takes: cut at a paragraph, else a line, else a word, else anywhere sensible.
+
+Offsets are Python's, in characters; a provider's unit only decides how much fits. The same text is always cut in the
+same way, since a delivery that was interrupted goes on with the part after the last one sent.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+Measure: TypeAlias = Callable[[str], int]
+
+_JOINER: Final = "\u200d"
+_BOUNDARIES: Final = ("\n\n", "\n", " ")
+_ENOUGH: Final = 4
+"""A part that is at least one fourth full is worth a better place to cut."""
+
+_FENCE: Final = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^`\n]*)$", re.MULTILINE)
+
+
+class Entity(NamedTuple):
+    """A stretch of text with a form, in Telegram's names: ``bold``, ``pre``, ``text_link``..."""
+
+    type: str
+    offset: int
+    length: int
+    url: str | None = None
+    language: str | None = None
+
+
+class Rich(NamedTuple):
+    """A plain text and its forms."""
+
+    text: str
+    entities: tuple[Entity, ...] = ()
+
+
+class Span(NamedTuple):
+    """A stretch of a text, end exclusive."""
+
+    start: int
+    end: int
+
+
+def characters(text: str) -> int:
+    """Measure as Discord does."""
+    return len(text)
+
+
+def utf16_units(text: str) -> int:
+    """Measure as Telegram does: characters outside the Basic Multilingual Plane count twice."""
+    return len(text) + sum(1 for character in text if character > "\uffff")
+
+
+def split_rich(rich: Rich, limit: int, measure: Measure = utf16_units) -> list[Rich]:
+    """Cut a text with entities into parts of at most ``limit``; each part keeps its share of the entities.
+
+    A code block is kept whole if it fits into one part. Parts without visible text are left out.
+    """
+    whole = [Span(e.offset, e.offset + e.length) for e in rich.entities if e.type == "pre"]
+    return [_part(rich, span) for span in spans(rich.text, limit, measure, whole)]
+
+
+def split_markdown(text: str, limit: int, measure: Measure = characters) -> list[str]:
+    """Cut Markdown into parts of at most ``limit``; a fenced code block that must be cut is closed and opened again."""
+    fences = _fences(text)
+    room = limit - max((measure(fence.opening) + len(fence.mark) + 2 for fence in fences), default=0)
+    if measure(text) <= limit or room < limit // 2:
+        room = limit
+        fences = []
+    parts = [_fenced(text, span, fences) for span in spans(text, room, measure, [fence.span for fence in fences])]
+    return [part for part in parts if part]
+
+
+def spans(text: str, limit: int, measure: Measure, whole: Sequence[Span] = ()) -> list[Span]:
+    """Find where to cut; ``whole`` are stretches, in order, that should stay in one part."""
+    found = []
+    start = _skip_lines(text, 0)
+    while start < len(text):
+        reach = _reach(text, start, limit, measure)
+        end = reach if reach == len(text) else _cut(text, start, reach, limit, measure, whole)
+        kept = end - (len(text[start:end]) - len(text[start:end].rstrip()))
+        if kept > start:
+            found.append(Span(start, kept))
+        start = _skip_lines(text, end)
+    return found
+
+
+def _reach(text: str, start: int, limit: int, measure: Measure) -> int:
+    """The furthest end that still fits; at least one character further."""
+    end = min(len(text), start + limit)
+    while end - 1 > start and (over := measure(text[start:end]) - limit) > 0:
+        end = max(start + 1, end - (over + 1) // 2)
+    return end
+
+
+def _cut(text: str, start: int, reach: int, limit: int, measure: Measure, whole: Sequence[Span]) -> int:
+    """The best place to cut before ``reach``."""
+    least = start + max(1, (reach - start) // _ENOUGH)
+    for span in whole:
+        fits = measure(text[span.start : span.end]) <= limit
+        if start < span.start < reach < span.end and (fits or span.start >= least):
+            return span.start
+    for boundary in _BOUNDARIES:
+        at = text.rfind(boundary, least, reach + 1)
+        if at != -1:
+            inside = next((span for span in whole if span.start < at < span.end <= reach), None)
+            return inside.end if inside else at + (boundary == " ")
+    return _between_characters(text, start, reach)
+
+
+def _between_characters(text: str, start: int, reach: int) -> int:
+    """Step back from the middle of what is seen as one character: accents, joined and coloured emoji."""
+    for at in range(reach, max(start, reach - 32), -1):
+        joined = text[at] == _JOINER or text[at - 1] == _JOINER or unicodedata.combining(text[at])
+        modifier = "\ufe00" <= text[at] <= "\ufe0f" or "\U0001f3fb" <= text[at] <= "\U0001f3ff"
+        if not joined and not modifier:
+            return at
+    return reach
+
+
+def _skip_lines(text: str, at: int) -> int:
+    """The start of the next line that shows something; its indentation stays."""
+    while at < len(text) and (end := text.find("\n", at)) != -1 and not text[at:end].strip():
+        at = end + 1
+    return at if text[at:].strip() else len(text)
+
+
+def _part(rich: Rich, span: Span) -> Rich:
+    entities = []
+    for entity in rich.entities:
+        start = max(entity.offset, span.start)
+        end = min(entity.offset + entity.length, span.end)
+        if start < end:
+            entities.append(entity._replace(offset=start - span.start, length=end - start))
+    return Rich(rich.text[span.start : span.end], tuple(entities))
+
+
+class _Fence(NamedTuple):
+    span: Span
+    closed_at: int
+    """Where the closing line begins; the end of the text for a fence that is never closed."""
+    opening: str
+    mark: str
+
+
+def _fenced(text: str, span: Span, fences: Sequence[_Fence]) -> str:
+    """A part of a Markdown text, with the code block that its edges cut opened and closed."""
+    opened = next((fence for fence in fences if fence.span.start < span.start < fence.span.end), None)
+    left = next((fence for fence in fences if fence.span.start < span.end < fence.span.end), None)
+    if opened and span.start >= opened.closed_at:
+        return text[opened.span.end : span.end].strip("\n")
+    head = f"{opened.opening}\n" if opened else ""
+    tail = f"\n{left.mark}" if left else ""
+    return f"{head}{text[span.start : span.end]}{tail}"
+
+
+def _fences(text: str) -> list[_Fence]:
+    """The fenced code blocks of a Markdown text (CommonMark 4.5)."""
+    found: list[_Fence] = []
+    opening: re.Match[str] | None = None
+    for line in _FENCE.finditer(text):
+        if opening is None:
+            opening = line
+        elif line["mark"].startswith(opening["mark"]) and not line["info"].strip():
+            span = Span(opening.start(), line.end())
+            found.append(_Fence(span, line.start(), opening[0].strip(), opening["mark"]))
+            opening = None
+    if opening is not None:
+        found.append(_Fence(Span(opening.start(), len(text)), len(text), opening[0].strip(), opening["mark"]))
+    return found
