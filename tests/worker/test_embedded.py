@@ -258,7 +258,8 @@ async def host() -> AsyncIterator[Host]:
 
 async def test_real_generation(host: Host) -> None:
     """The packaged model is loaded and answers, greedily the same each time, while the loop keeps beating."""
-    latest, worst = time.monotonic(), 0.0
+    started = latest = time.monotonic()
+    worst = 0.0
 
     async def beat() -> None:
         nonlocal latest, worst
@@ -278,7 +279,7 @@ async def test_real_generation(host: Host) -> None:
     assert (first.call, second.call, first.error) == (1, 2, None)
     assert first.text == second.text
     assert "Paris" in (first.text or "")
-    assert worst < 1.0
+    assert worst < (time.monotonic() - started) / 2
 
 
 async def test_words_too_long_for_the_model(host: Host) -> None:

@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 import anthropic
+import anyio
 import httpx2
-from anthropic.types import AssistantMessageParam, MessageParam, RawMessageStreamEvent, UserMessageParam
+from anthropic.types import AssistantMessageParam, MessageParam, UserMessageParam
 
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from worker.organs.mind import MindUnreachable
-from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, http_client, retry_after, told
+from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, at, http_client, retry_after, told
 
 NO_KEY: Final = "none"
 """Sent where she has no key, so that the SDK does not look for one in the environment or on disk."""
@@ -53,7 +54,7 @@ class AnthropicMind(RemoteMind):
                         yield piece
         except anthropic.APIStatusError as error:
             raise self._status_error(error) from error
-        except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+        except (anthropic.APIConnectionError, httpx2.RequestError, OSError, anyio.EndOfStream) as error:
             raise self._unconnected(error.__cause__ or error) from error
         except anthropic.APIError as error:
             raise self._refused(200, told(error.body, error.message), None) from error
@@ -73,13 +74,14 @@ def _message(turn: ChatTurn) -> MessageParam:
     return AssistantMessageParam(role="assistant", content=turn.content)
 
 
-def _read(event: RawMessageStreamEvent) -> list[str]:
+def _read(event: object) -> list[str]:
     """Return what an event says: text, "" for thinking, nothing for the protocol's other events."""
-    if event.type == "content_block_delta":
-        delta = event.delta
-        if delta.type == "text_delta":
-            return [delta.text]
-        return [""] if delta.type in ("thinking_delta", "signature_delta") else []
-    if event.type == "message_delta" and event.delta.stop_reason == "refusal":
-        return [DECLINED]
+    match at(event, "type"), at(event, "delta", "type"):
+        case "content_block_delta", "text_delta":
+            text = at(event, "delta", "text")
+            return [text] if isinstance(text, str) else []
+        case "content_block_delta", "thinking_delta" | "signature_delta":
+            return [""]
+        case "message_delta", _ if at(event, "delta", "stop_reason") == "refusal":
+            return [DECLINED]
     return []

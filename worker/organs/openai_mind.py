@@ -10,7 +10,6 @@ import httpx2
 import openai
 from openai.types.chat import (
     ChatCompletionAssistantMessageParam,
-    ChatCompletionChunk,
     ChatCompletionMessageParam,
     ChatCompletionSystemMessageParam,
     ChatCompletionUserMessageParam,
@@ -19,7 +18,7 @@ from openai.types.chat import (
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from worker.organs.mind import LOCAL, MindUnreachable
-from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, http_client, retry_after, told
+from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, at, http_client, retry_after, told
 
 NO_KEY: Final = "none"
 """Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""
@@ -65,7 +64,7 @@ class OpenAIMind(RemoteMind):
                         yield piece
         except openai.APIStatusError as error:
             raise self._status_error(error) from error
-        except (openai.APIConnectionError, httpx2.TransportError) as error:
+        except openai.APIConnectionError as error:
             raise self._no_connection(error) from error
         except openai.APIError as error:
             raise self._refused(200, told(error.body, error.message), None) from error
@@ -102,19 +101,12 @@ def _message(turn: ChatTurn) -> ChatCompletionMessageParam:
     return ChatCompletionAssistantMessageParam(role="assistant", content=turn.content)
 
 
-def _read(chunk: ChatCompletionChunk) -> list[str]:
-    """Return what a chunk says: text, "" for reasoning, nothing for a chunk without either.
-
-    The SDK does not validate chunks, so that what a compatible server leaves out is missing or null here.
-    """
-    choices = getattr(chunk, "choices", None)
-    if not choices:
-        return []
-    delta = getattr(choices[0], "delta", None)
-    text = getattr(delta, "content", None) or getattr(delta, "refusal", None)
+def _read(chunk: object) -> list[str]:
+    """Return what a chunk says: text, "" for reasoning, nothing for a chunk without either."""
+    text = at(chunk, "choices", 0, "delta", "content") or at(chunk, "choices", 0, "delta", "refusal")
     if isinstance(text, str):
         return [text]
-    if getattr(choices[0], "finish_reason", None) == "content_filter":
+    if at(chunk, "choices", 0, "finish_reason") == "content_filter":
         return [DECLINED]
-    thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+    thought = at(chunk, "choices", 0, "delta", "reasoning_content") or at(chunk, "choices", 0, "delta", "reasoning")
     return [""] if thought else []
