@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -114,19 +115,21 @@ class EmbeddedModel:
         # Imported here: only a host that is asked for words pays for llama.cpp.
         import xllamacpp
 
+        # llama.cpp opens a listener whatever one does. Here it is a socket in a folder that is gone a moment later.
         try:
-            return xllamacpp.Server(self._parameters(xllamacpp.CommonParams(), path))
-        except (RuntimeError, ValueError) as error:
+            with tempfile.TemporaryDirectory(prefix="personad-") as folder:
+                return xllamacpp.Server(self._parameters(xllamacpp.CommonParams(), path, f"{folder}/unused.sock"))
+        except (RuntimeError, ValueError, OSError) as error:
             raise HostFault(f"{path.name} could not be loaded: {error}") from error
 
-    def _parameters(self, parameters: xllamacpp.CommonParams, path: Path) -> xllamacpp.CommonParams:
+    def _parameters(self, parameters: xllamacpp.CommonParams, path: Path, listener: str) -> xllamacpp.CommonParams:
         parameters.model.path = str(path)
         parameters.n_ctx = CONTEXT_TOKENS
         parameters.n_parallel = 1
         # Two spinning threads on two busy cores fall from 100 to 4 tokens a second: one core is left free.
         parameters.cpuparams.n_threads = self._threads
         parameters.cpuparams_batch.n_threads = self._threads
-        # llama.cpp opens an HTTP listener on loopback whatever one does: nobody gets to know its key.
+        parameters.hostnames = [listener]
         parameters.api_keys = [secrets.token_urlsafe(32)]
         parameters.n_threads_http = 1
         parameters.endpoint_slots = False

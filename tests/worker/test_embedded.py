@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -280,6 +282,37 @@ async def test_real_generation(host: Host) -> None:
     assert first.text == second.text
     assert "Paris" in (first.text or "")
     assert worst < (time.monotonic() - started) / 2
+
+
+async def test_nobody_else_reaches_the_model(host: Host) -> None:
+    """A loaded model opens no TCP port, and leaves no socket on disk to connect to."""
+    before = listening_ports()
+    assert (await host.generate(1, "hello")).text
+    assert listening_ports() <= before
+    assert left_sockets() == []
+
+
+def left_sockets() -> list[Path]:
+    """Model sockets that are still on disk."""
+    return list(Path(tempfile.gettempdir()).glob("personad-*/unused.sock"))
+
+
+def listening_ports() -> set[str]:
+    """Local addresses of this machine's TCP sockets in state LISTEN."""
+    tables = [Path("/proc/self/net") / name for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[3] == "0A" and row[9] in own_sockets()}
+
+
+def own_sockets() -> set[str]:
+    """The inodes of this process's sockets."""
+    inodes = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    return inodes
 
 
 async def test_words_too_long_for_the_model(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import cached_property
 from typing import Final
 
 import anthropic
@@ -29,14 +30,8 @@ class AnthropicMind(RemoteMind):
         self, organ: Organ, limits: MindLimits, url: str, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         super().__init__(organ, limits, url)
-        self._client = anthropic.AsyncAnthropic(
-            api_key=organ.api_key.reveal() if organ.api_key else NO_KEY,
-            base_url=url,
-            max_retries=0,
-            default_headers=_QUIET,  # type: ignore[arg-type]  # the SDK takes Omit to drop a header of its own
-            open_telemetry=False,
-            http_client=http_client(url, limits, transport),
-        )
+        self._url = url
+        self._transport = transport
 
     async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
         system = "\n\n".join(turn.content for turn in turns if turn.role == "system")
@@ -62,7 +57,20 @@ class AnthropicMind(RemoteMind):
             raise self._garbled(error) from error
 
     async def close(self) -> None:
-        await self._client.close()
+        if "_client" in self.__dict__:
+            await self._client.close()
+
+    @cached_property
+    def _client(self) -> anthropic.AsyncAnthropic:
+        # Made at the first words: it takes 3 MB that a persona nobody talks to can do without.
+        return anthropic.AsyncAnthropic(
+            api_key=self._organ.api_key.reveal() if self._organ.api_key else NO_KEY,
+            base_url=self._url,
+            max_retries=0,
+            default_headers=_QUIET,  # type: ignore[arg-type]  # the SDK takes Omit to drop a header of its own
+            open_telemetry=False,
+            http_client=http_client(self._url, self._limits, self._transport),
+        )
 
     def _status_error(self, error: anthropic.APIStatusError) -> MindUnreachable:
         return self._refused(error.status_code, told(error.body, error.message), retry_after(error.response.headers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import cached_property
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -40,14 +41,8 @@ class OpenAIMind(RemoteMind):
         host = urlsplit(url).hostname or ""
         # OpenAI's reasoning models refuse max_tokens; most compatible servers know nothing else.
         self._limit_field = "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
-        self._client = openai.AsyncOpenAI(
-            api_key=organ.api_key.reveal() if organ.api_key else NO_KEY,
-            base_url=url,
-            organization="",
-            project="",
-            max_retries=0,
-            http_client=http_client(url, limits, transport),
-        )
+        self._url = url
+        self._transport = transport
 
     async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
         try:
@@ -72,7 +67,20 @@ class OpenAIMind(RemoteMind):
             raise self._garbled(error) from error
 
     async def close(self) -> None:
-        await self._client.close()
+        if "_client" in self.__dict__:
+            await self._client.close()
+
+    @cached_property
+    def _client(self) -> openai.AsyncOpenAI:
+        # Made at the first words: it takes 3 MB that a persona nobody talks to can do without.
+        return openai.AsyncOpenAI(
+            api_key=self._organ.api_key.reveal() if self._organ.api_key else NO_KEY,
+            base_url=self._url,
+            organization="",
+            project="",
+            max_retries=0,
+            http_client=http_client(self._url, self._limits, self._transport),
+        )
 
     def _status_error(self, error: openai.APIStatusError) -> MindUnreachable:
         reached = self._refused(
