@@ -233,7 +233,7 @@ def test_broken_token_file_lets_nobody_in(locked: DaemonProcess) -> None:
     file = Path(locked.settings["PERSONAD_HTTP_TOKEN_FILE"])
     file.unlink()
     wait_for(lambda: locked.http.get("/livez").status_code == 401, "the tokens to be gone")
-    assert "tokens.unusable" in wait_for(locked.log.read_text, "the log")
+    wait_for(lambda: "tokens.unusable" in locked.log.read_text(), "the log to say so")
     file.write_text(TOKEN + "\n")
     file.chmod(0o600)
     wait_for(lambda: locked.http.get("/livez").status_code == 200, "the token to be back")
