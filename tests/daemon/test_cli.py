@@ -214,7 +214,7 @@ def test_events_are_not_said_twice_when_the_connection_breaks(house: DaemonProce
     """A follower that was cut off asks for what it may have missed and leaves out what it has."""
     with Relay(house.port) as relay:
         following = subprocess.Popen(
-            command("logs", "-f", "--json", "--url", relay.url),
+            command("logs", "-f", "--json", "--url", relay.url, eve),
             cwd=ROOT,
             env=house.environ(),
             stdout=subprocess.PIPE,
