@@ -36,6 +36,9 @@ MOST_CALLS: Final = 64
 
 MAX_REASON: Final = 1000
 
+MOST_SOCKET_PATH: Final = 100
+"""A longer path is no Unix socket (unix(7)); the listener is then on a loopback port, with a key that nobody knows."""
+
 
 class HostFault(Exception):
     """The model cannot be loaded or gave no answer; its text says why."""
@@ -129,7 +132,8 @@ class EmbeddedModel:
         # Two spinning threads on two busy cores fall from 100 to 4 tokens a second: one core is left free.
         parameters.cpuparams.n_threads = self._threads
         parameters.cpuparams_batch.n_threads = self._threads
-        parameters.hostnames = [listener]
+        if len(listener) <= MOST_SOCKET_PATH:
+            parameters.hostnames = [listener]
         parameters.api_keys = [secrets.token_urlsafe(32)]
         parameters.n_threads_http = 1
         parameters.endpoint_slots = False
