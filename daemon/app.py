@@ -49,8 +49,8 @@ def build(daemon: Daemon) -> ASGIApp:
     app = Starlette(routes=ROUTES, exception_handlers=HANDLERS)
     # A route has one spelling; a redirect would be made of the request's own Host.
     app.router.redirect_slashes = False
-    guarded = Guard(app, daemon.settings.http, Tokens(daemon.settings.http.token_file))
-    requests = Requests(guarded)
+    http = daemon.settings.http
+    requests = Requests(Guard(app, http, Tokens(http.token_file), daemon.log))
     app.state.daemon = daemon
     app.state.requests = requests
     return requests

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 import uuid
 from datetime import datetime
+from pathlib import Path
 
 from daemon.personas import PersonasError
 from daemon.state import Daemon
@@ -15,9 +18,9 @@ from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Persona
 _WELCOME = """
 {name} is here. In a second terminal:
 
-  personad chat {quoted}        talk to her
-  personad status               see how she is
-  personad logs -f              watch what happens
+  {command} chat {quoted}
+  {command} status
+  {command} logs -f
 
 or over HTTP, with her reply coming over ws://{authority}/ws/{id}:
 
@@ -34,8 +37,15 @@ async def first_persona(daemon: Daemon, name: str, authority: str) -> None:
     if persona is None and not daemon.personas.faults():
         persona = await _create(daemon, name)
     if persona:
-        words = {"name": persona.name, "quoted": shlex.quote(persona.name), "id": persona.id}
+        words = {"name": persona.name, "quoted": shlex.quote(persona.name), "id": persona.id, "command": _command()}
         print(_WELCOME.format(**words, authority=authority), file=sys.stderr, flush=True)
+
+
+def _command() -> str:
+    """How this program is called from where it was started."""
+    if shutil.which("personad"):
+        return "personad"
+    return shlex.quote(os.path.relpath(Path(sys.executable).with_name("personad")))
 
 
 async def _create(daemon: Daemon, name: str) -> Persona | None:

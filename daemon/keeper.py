@@ -44,6 +44,7 @@ class Keeper:
         self._lock = asyncio.Lock()
         self._current: Generation | None = None
         self._tending: asyncio.Task[None] | None = None
+        self._rising: asyncio.Timeout | None = None
         self._failures: deque[float] = deque(maxlen=limits.failures)
         self._attempt = 0
         self._number = 0
@@ -96,11 +97,14 @@ class Keeper:
                 raise StartFailed(str(failure)) from failure
 
     async def stop(self) -> None:
-        """Have her process end; what she had in hand stays in the inbox."""
-        self.desired = False
+        """Have her process end; what she had in hand stays in the inbox.
+
+        Earlier commands have their turn first, but a rise that hangs is broken off.
+        """
+        hurry = asyncio.get_running_loop().call_later(self._limits.stop_timeout, self._break_off)
         async with self._lock:
-            if self.desired:
-                return
+            hurry.cancel()
+            self.desired = False
             self._stop_tending()
             self._turn("stopping")
             await self._retire(self._current)
@@ -116,20 +120,29 @@ class Keeper:
         self._turn("restarting" if old else "starting", self._reason)
         generation = self._house.generation(self._number, self._house.received)
         try:
-            await generation.prepare(*self._house.prepare())
-            await self._retire(old)
-            await generation.open()
-        except BaseException:
+            async with asyncio.timeout(None) as self._rising:
+                await generation.prepare(*self._house.prepare())
+                await self._retire(old)
+                await generation.open()
+        except BaseException as error:
             # A replacement that cannot take over leaves no process behind, and no gateway of an old record open.
             await self._retire(old)
             await generation.stop()
+            if isinstance(error, TimeoutError):
+                raise GenerationFailed("she was stopped before she came up") from error
             raise
+        finally:
+            self._rising = None
         self._current = generation
         self._risen_at = time.monotonic()
         self._restarts += self._number > 1
         self._turn("running")
         self._house.risen(generation)
         self._tend(generation)
+
+    def _break_off(self) -> None:
+        if self._rising and not self._rising.expired():
+            self._rising.reschedule(0)
 
     async def _retire(self, generation: Generation | None) -> None:
         if generation is None or self._current is not generation:

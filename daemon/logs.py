@@ -38,6 +38,9 @@ Field: TypeAlias = str | int | float | bool | None
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MAX_FIELD: Final = 4000
 """Characters of one field."""
+SEEN: Final = 2
+"""How many times as much is redacted as is kept."""
+LONGEST_TOKEN: Final = 1024
 MAX_FIELDS: Final = 32
 FLUSH_SECONDS: Final = 1.0
 
@@ -186,7 +189,9 @@ def _level(name: object) -> Level:
 
 
 def _trace(error: BaseException | None) -> str:
-    return "".join(traceback.format_exception(error))[-MAX_FIELD:] if error else ""
+    """Return the end of a traceback, where its reason stands; redacted first, so that the cut halves no token."""
+    text = "".join(traceback.format_exception(error)) if error else ""
+    return redact(text[-SEEN * MAX_FIELD :])[-MAX_FIELD:]
 
 
 def _record(level: Level, event: str, fields: Mapping[str, object]) -> dict[str, Field]:
@@ -211,11 +216,13 @@ def _field(value: object) -> Field:
 
 
 def _text(text: str) -> str:
-    """Redact, escape and bound a text: redaction sees more than is kept, so that no half of a token stays."""
-    text = redact(text[: 2 * MAX_FIELD])
-    if len(text) > MAX_FIELD:
-        text = text[:MAX_FIELD] + "..."
-    return one_line(text)
+    """Redact, escape and bound a text: redaction sees more than is kept, so that the cut halves no token."""
+    seen = redact(text[: SEEN * MAX_FIELD])
+    if len(text) > SEEN * MAX_FIELD:
+        seen = seen[:-LONGEST_TOKEN]
+    if len(text) > MAX_FIELD and len(seen) > MAX_FIELD:
+        seen = seen[:MAX_FIELD] + "..."
+    return one_line(seen)
 
 
 def _readable(record: Mapping[str, Field]) -> bytes:

@@ -124,7 +124,7 @@ async def exposition(daemon: Daemon, requests: Requests) -> str:
             render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
             render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
             render("personad_personas", "gauge", "Personas by the state of their process.", running),
-            render("personad_restarts_total", "counter", "Restarts of a persona's process after a death.", restarts),
+            render("personad_restarts_total", "counter", "Processes of hers that replaced another.", restarts),
             render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, daemon.hubs.sockets)]),
             render(
                 "personad_resident_bytes",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,12 +69,17 @@ class Process:
     def send_signal(self, number: signal.Signals) -> None:
         """Signal the process itself, if it still lives."""
         if self.alive:
-            signal.pidfd_send_signal(self._pidfd, number)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """SIGKILL to its process group; while it is not reaped the group is certainly its own."""
+        """SIGKILL to its process group; while it is not reaped the group is certainly its own.
+
+        And to itself, since a newborn may not lead its group yet.
+        """
         if self.alive:
             kill_group(self.pid)
+            self.send_signal(signal.SIGKILL)
 
     def _died(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -134,24 +140,19 @@ def kill_group(pgid: int) -> None:
         return
 
 
-def end_strays(known: Iterable[int]) -> list[int]:
-    """Kill and reap children that nobody asked for: what escaped a worker's group and was adopted by us.
-
-    Blocking; call it while no birth is under way, since a newborn is not yet known. Returns their pids.
-    """
-    strays = sorted(set(_children()) - set(known))
-    for pid in strays:
+def end_strays(pids: Iterable[int]) -> None:
+    """Kill and reap children that nobody asked for: what escaped a worker's group and was adopted by us. Blocking."""
+    for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         except (ProcessLookupError, ChildProcessError):
             continue
-    return strays
 
 
-def _children() -> list[int]:
-    """Our children by /proc (proc(5)); not every kernel keeps the ready-made list of them."""
-    me, children = os.getpid(), []
+def children() -> list[int]:
+    """Our children by /proc (proc(5)); not every kernel keeps the ready-made list of them. Blocking."""
+    me, found = os.getpid(), list[int]()
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             try:
@@ -159,8 +160,8 @@ def _children() -> list[int]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if int(fields[1]) == me:
-                children.append(int(entry.name))
-    return children
+                found.append(int(entry.name))
+    return found
 
 
 def resident(pid: int) -> int | None:

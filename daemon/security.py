@@ -6,13 +6,15 @@
 2. ``Origin``, where present, must be the daemon's own: scheme, host and port equal those of ``Host``. This holds for
    sockets, which browsers open across sites, too.
 3. With a token every route and socket needs it, as ``Authorization: Bearer <token>``, or in the handshake of a socket
-   as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories.
+   as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories. A token is looked up for
+   each request; a socket whose token is revoked is closed.
 4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted.
 5. Every answer tells browsers that it is no page, and not for pages of others.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 from functools import lru_cache
@@ -23,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.api.errors import problem
+from daemon.logs import Log
 from daemon.settings import Http
 from daemon.tokens import Tokens
 
@@ -37,6 +40,9 @@ RESPONSE_HEADERS: Final = (
 RESPONSE_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 SUBPROTOCOL: Final = "personad.v1"
+POLICY_VIOLATION: Final = 1008
+REVOCATION_CHECK: Final = 5.0
+"""Seconds between two looks at whether a socket's token is still valid."""
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?\Z")
@@ -61,9 +67,11 @@ _TOKEN_REFUSED: Final = (
 class Guard:
     """The ASGI layer that lets through what the rules above allow."""
 
-    def __init__(self, app: ASGIApp, http: Http, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, http: Http, tokens: Tokens, log: Log) -> None:
         self.app = app
         self._tokens = tokens
+        self._log = log
+        self._fault = ""
         self._max_body = http.max_body
         self._hosts = frozenset(_canonical(name) for name in (*LOOPBACK, http.host, *http.allowed_hosts))
 
@@ -79,7 +87,10 @@ class Guard:
             return
         if seen.chunked:
             receive = self._counted(receive)
-        await self.app(scope, receive, send)
+        if scope["type"] == "websocket" and self._tokens.required:
+            await self._until_revoked(scope, receive, send, _presented(scope, seen))
+        else:
+            await self.app(scope, receive, send)
 
     def _refusal(self, scope: Scope, seen: _Headers) -> Response | None:
         host = _authority(seen.host)
@@ -95,12 +106,32 @@ class Guard:
         return None
 
     def _authorized(self, scope: Scope, seen: _Headers) -> bool:
-        if seen.authorization is not None:
-            scheme, _, token = seen.authorization.partition(" ")
-            return scheme.lower() == "bearer" and self._tokens.valid(token.strip())
-        offered = scope.get("subprotocols", ()) if scope["type"] == "websocket" else ()
-        tokens = [name.removeprefix("bearer.") for name in offered if name.startswith("bearer.")]
-        return len(tokens) == 1 and self._tokens.valid(tokens[0])
+        valid = self._tokens.valid(_presented(scope, seen))
+        if self._tokens.fault != self._fault:
+            self._fault = self._tokens.fault
+            if self._fault:
+                self._log.error("tokens.unusable", reason=self._fault)
+        return valid
+
+    async def _until_revoked(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
+        """Serve a socket; when its token is no longer valid, it looks as if its client had gone."""
+        revoked = False
+
+        async def checked() -> Message:
+            nonlocal revoked
+            receiving = asyncio.ensure_future(receive())
+            try:
+                while not (await asyncio.wait({receiving}, timeout=REVOCATION_CHECK))[0]:
+                    if not self._tokens.valid(token):
+                        revoked = True
+                        return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
+                return receiving.result()
+            finally:
+                receiving.cancel()
+
+        await self.app(scope, checked, send)
+        if revoked:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the token was revoked"})
 
     def _counted(self, receive: Receive) -> Receive:
         """Count a body whose length is not declared while it is read."""
@@ -118,6 +149,16 @@ class Guard:
 
     def _too_large(self) -> str:
         return f"The body is over the limit of {self._max_body} bytes: send less, or raise http.max_body."
+
+
+def _presented(scope: Scope, seen: _Headers) -> str:
+    """Return the one token that a request presents; an empty text, which is never valid, without one."""
+    if seen.authorization is not None:
+        scheme, _, token = seen.authorization.partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+    offered = scope.get("subprotocols", ()) if scope["type"] == "websocket" else ()
+    tokens = [name.removeprefix("bearer.") for name in offered if name.startswith("bearer.")]
+    return tokens[0] if len(tokens) == 1 else ""
 
 
 def _with_headers(send: Send) -> Send:

@@ -8,7 +8,6 @@ cannot warm, births go by exec, which is slower and larger, and the log says so.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 from typing import Final
@@ -17,7 +16,7 @@ import msgspec
 
 from daemon.logs import Log, worker_line
 from daemon.pipes import LogPipe
-from daemon.processes import Process, end_strays, execute
+from daemon.processes import Process, children, end_strays, execute
 from daemon.zygote import BirthFailed, Zygote
 from proto.birth import Birth, Role
 
@@ -36,7 +35,7 @@ class Spawner:
         self._heartbeat = heartbeat
         self._line_limit = line_limit
         self._log = log
-        self._requests = itertools.count(1)
+        self._asked = 0
         self._living: dict[int, Process] = {}
         self._births = 0
         self._kinds: frozenset[str] = frozenset()
@@ -67,7 +66,8 @@ class Spawner:
 
     async def spawn(self, role: Role, title: str, routing_id: bytes, log: Log) -> Process:
         """Make a process that will greet on the link as ``routing_id``; raises BirthFailed."""
-        birth = Birth(next(self._requests), role, title, self._endpoint, routing_id, self._heartbeat)
+        self._asked += 1
+        birth = Birth(self._asked, role, title, self._endpoint, routing_id, self._heartbeat)
         self._births += 1
         try:
             async with asyncio.timeout(WARM_TIMEOUT):
@@ -84,10 +84,14 @@ class Spawner:
     async def reaped(self, process: Process) -> None:
         """A process of ours is gone: what escaped its group is ended too."""
         self._living.pop(process.pid, None)
-        if self._births:
+        asked, known = self._asked, set(self._living)
+        found = await asyncio.to_thread(children)
+        if self._births or self._asked != asked:
+            # What was born meanwhile may not be known yet; the next end of a process looks again.
             return
-        if strays := await asyncio.to_thread(end_strays, [*self._living]):
-            self._log.warning("spawner.strays_ended", pids=", ".join(map(str, strays)))
+        if strays := set(found) - known - set(self._living):
+            await asyncio.to_thread(end_strays, strays)
+            self._log.warning("spawner.strays_ended", pids=", ".join(map(str, sorted(strays))))
 
     async def close(self) -> None:
         """End the zygote; workers must have ended before."""

@@ -32,7 +32,7 @@ _RULES: Final[tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]] = (
     # The daemon's own tokens.
     (("personad_",), re.compile(r"personad_[A-Za-z0-9_-]{16,}")),
     # A URL's user and password.
-    (("@",), re.compile(r"(?<=://)[^\s/@:]{1,256}:[^\s/@]{1,256}(?=@)")),
+    (("@",), re.compile(r"""(?<=://)[^\s/@:"'\\<>{}]{1,256}:[^\s/@"'\\<>{}]{1,256}(?=@)""")),
     # Whatever its neighbour calls a secret.
     (("bearer",), re.compile(r"(?i)(?<=\bbearer[ .])[A-Za-z0-9._~+/=-]{8,}")),
     (("basic ",), re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=]{16,}")),
@@ -87,5 +87,7 @@ def redact(text: str) -> str:
 
 
 def _mask(found: re.Match[str]) -> str:
-    value = found.groupdict().get("value")
-    return found[0].replace(value, MASK) if value else MASK
+    if "value" not in found.re.groupindex:
+        return MASK
+    start, end = (place - found.start() for place in found.span("value"))
+    return found[0][:start] + MASK + found[0][end:]

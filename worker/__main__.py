@@ -18,7 +18,7 @@ from worker.process import settle
 def main() -> int:
     """Read the birth, which arrives whole (it is smaller than a pipe), and live."""
     birth = msgspec.msgpack.decode(os.read(0, MAX_BIRTH), type=Birth)
-    settle(int(sys.argv[2]), 2, birth.title)
+    settle(int(sys.argv[2]), int(sys.argv[1]), 2, birth.title)
     return run(birth, int(sys.argv[1]))
 
 

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -34,6 +35,9 @@ MOST_CALLS: Final = 64
 """Calls in hand and waiting; at about a second each, later ones would wait for too long."""
 
 MAX_REASON: Final = 1000
+
+MOST_SOCKET_PATH: Final = 100
+"""A longer path is no Unix socket (unix(7)); the listener is then on a loopback port, with a key that nobody knows."""
 
 
 class HostFault(Exception):
@@ -114,19 +118,22 @@ class EmbeddedModel:
         # Imported here: only a host that is asked for words pays for llama.cpp.
         import xllamacpp
 
+        # llama.cpp opens a listener whatever one does. Here it is a socket in a folder that is gone a moment later.
         try:
-            return xllamacpp.Server(self._parameters(xllamacpp.CommonParams(), path))
-        except (RuntimeError, ValueError) as error:
+            with tempfile.TemporaryDirectory(prefix="personad-") as folder:
+                return xllamacpp.Server(self._parameters(xllamacpp.CommonParams(), path, f"{folder}/unused.sock"))
+        except (RuntimeError, ValueError, OSError) as error:
             raise HostFault(f"{path.name} could not be loaded: {error}") from error
 
-    def _parameters(self, parameters: xllamacpp.CommonParams, path: Path) -> xllamacpp.CommonParams:
+    def _parameters(self, parameters: xllamacpp.CommonParams, path: Path, listener: str) -> xllamacpp.CommonParams:
         parameters.model.path = str(path)
         parameters.n_ctx = CONTEXT_TOKENS
         parameters.n_parallel = 1
         # Two spinning threads on two busy cores fall from 100 to 4 tokens a second: one core is left free.
         parameters.cpuparams.n_threads = self._threads
         parameters.cpuparams_batch.n_threads = self._threads
-        # llama.cpp opens an HTTP listener on loopback whatever one does: nobody gets to know its key.
+        if len(listener) <= MOST_SOCKET_PATH:
+            parameters.hostnames = [listener]
         parameters.api_keys = [secrets.token_urlsafe(32)]
         parameters.n_threads_http = 1
         parameters.endpoint_slots = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
+import select
 import signal
 import time
 from typing import Final
@@ -16,17 +17,18 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 ADOPTION_TIMEOUT: Final = 5.0
+ADOPTION_POLL: Final = 0.0005
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def settle(daemon_pid: int, log_pipe: int, title: str) -> None:
+def settle(daemon_pid: int, death_pipe: int, log_pipe: int, title: str) -> None:
     """Make the calling process a worker of ``daemon_pid``; raises SystemExit when the daemon is already gone."""
     if os.getsid(0) != os.getpid():
         os.setsid()
     redirect(log_pipe)
     _libc.prctl(PR_SET_NAME, title.encode()[:15], 0, 0, 0)
-    die_with(daemon_pid)
+    die_with(daemon_pid, death_pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.register(signal.SIGUSR2, all_threads=True)
 
@@ -41,7 +43,7 @@ def redirect(log_pipe: int) -> None:
         os.close(descriptor)
 
 
-def die_with(daemon_pid: int) -> None:
+def die_with(daemon_pid: int, death_pipe: int) -> None:
     """Ask the kernel for SIGKILL at the daemon's death.
 
     The signal is armed for the current parent only (prctl(2)), so it waits until the daemon, a subreaper, has
@@ -49,9 +51,9 @@ def die_with(daemon_pid: int) -> None:
     """
     deadline = time.monotonic() + ADOPTION_TIMEOUT
     while os.getppid() != daemon_pid:
-        if time.monotonic() > deadline:
+        gone, _, _ = select.select([death_pipe], [], [], ADOPTION_POLL)
+        if gone or time.monotonic() > deadline:
             raise SystemExit("the daemon that asked for this process is gone")
-        time.sleep(0.0005)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != daemon_pid:
         raise SystemExit("the daemon that asked for this process is gone")

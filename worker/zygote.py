@@ -25,7 +25,7 @@ import msgspec
 import worker.main
 from proto.birth import MAX_BIRTH, Birth, Born, Stillborn, Warm
 from worker.organs.mind import PRELOAD
-from worker.process import settle
+from worker.process import die_with, settle
 
 _decoder = msgspec.msgpack.Decoder(Birth)
 
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
     control = socket.socket(fileno=int(arguments[0]))
     death_pipe, daemon_pid = int(arguments[1]), int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A zygote that is stopped, or hangs in a preload, does not see its control socket close.
+    die_with(daemon_pid, death_pipe)
     failed = preload([kind for kind in arguments[3].split(",") if kind])
     if threading.active_count() != 1:
         failed["threads"] = "a preloaded module started a thread, which a fork would lose"
@@ -102,7 +104,7 @@ def live(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, d
     control.close()
     code = 1
     try:
-        settle(daemon_pid, log_pipe, birth.title)
+        settle(daemon_pid, death_pipe, log_pipe, birth.title)
         code = worker.main.run(birth, death_pipe)
     except SystemExit as leave:
         print(leave.code, file=sys.stderr)

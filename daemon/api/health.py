@@ -122,11 +122,11 @@ def _spawner(daemon: Daemon) -> Check:
 
 
 def _personas(daemon: Daemon) -> Check:
-    """She should run: she is active, and nobody stopped her."""
+    """Whoever should run does."""
     late = []
     for persona in daemon.personas.all():
         view = daemon.supervisor.view(persona.id)
-        if persona.status == "active" and view.state not in ("running", "stopped", "stopping"):
+        if daemon.supervisor.running(persona.id) and view.state != "running":
             late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
     return Check(not late, "; ".join(late))
 

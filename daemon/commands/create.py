@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def run(context: Context) -> int:
         say_json(made)
     else:
         say(f"{made['name']} is here: {made['id']}")
-        say(f"Talk to her with: personad chat {made['name']}")
+        say(f"Talk to her with: personad chat {shlex.quote(str(made['name']))}")
     return 0
 
 

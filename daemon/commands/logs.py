@@ -37,12 +37,13 @@ def run(context: Context) -> int:
 
 
 class Shown:
-    """Prints events, none that is older than the last."""
+    """Prints events in the order of their time, none twice: a log that was broken off is asked for from before."""
 
     def __init__(self, personas: list[Persona], *, as_json: bool) -> None:
         self._names = {one.id: one.name for one in personas}
         self._as_json = as_json
         self._last = ""
+        self._at_last: set[bytes] = set()
 
     def show(self, line: bytes) -> None:
         try:
@@ -50,9 +51,12 @@ class Shown:
         except ValueError:
             return
         when = str(event.get("time", self._last))
-        if when < self._last:
+        if when > self._last:
+            self._last = when
+            self._at_last.clear()
+        elif when < self._last or line in self._at_last:
             return
-        self._last = when
+        self._at_last.add(line)
         if self._as_json:
             sys.stdout.write(json.dumps(event) + "\n")
         else:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.command_line import PATIENCE, ROOT, command, personad
-from tests.daemon_process import DaemonProcess
+from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 
@@ -183,6 +184,32 @@ def test_a_terminal_survives_a_daemon_that_is_killed(daemon: DaemonProcess, eve:
     finally:
         terminal.close()
     assert len(re.findall(r"Eve: .*are you there", terminal.screen)) == 1
+
+
+def test_what_she_says_while_the_connection_is_broken_is_caught_up(
+    daemon: DaemonProcess, eve: str, own_mind: Emulator
+) -> None:
+    """An answer that comes while the terminal is cut off appears once it is back."""
+    own_mind.script(Step(failure="hang"))
+    terminal = Terminal(daemon, "Eve")
+    try:
+        terminal.wait_for(r"> $")
+        terminal.type("the last words\n")
+        wait_for(lambda: "the last words" in str(own_mind.journal[-1].body), "her mind to be asked")
+        terminal.process.send_signal(signal.SIGSTOP)
+        daemon.kill()
+        daemon.start()
+        wait_for(lambda: _answers(daemon, eve), "her answer")
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_for("connected again")
+        terminal.wait_for(r"Eve: .*the last words")
+    finally:
+        terminal.close()
+
+
+def _answers(daemon: DaemonProcess, persona_id: str) -> list[str]:
+    messages = daemon.http.get(f"/api/persona/{persona_id}/conversation").json()["messages"]
+    return [message["content"] for message in messages if message["role"] == "assistant"]
 
 
 def test_a_terminal_hears_that_she_is_deleted(daemon: DaemonProcess, eve: str) -> None:

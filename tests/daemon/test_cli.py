@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +208,72 @@ def test_logs_are_followed_over_a_restart_of_the_daemon(daemon: DaemonProcess) -
         following.terminate()
     pids = [event["pid"] for event in events if event["event"] == "daemon.listening"]
     assert len(pids) == len(set(pids)) == 2
+
+
+def test_events_are_not_said_twice_when_the_connection_breaks(house: DaemonProcess, eve: str) -> None:
+    """A follower that was cut off asks for what it may have missed and leaves out what it has."""
+    with Relay(house.port) as relay:
+        following = subprocess.Popen(
+            command("logs", "-f", "--json", "--url", relay.url, eve),
+            cwd=ROOT,
+            env=house.environ(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert following.stdout
+        lines = [following.stdout.readline()]
+        while '"persona.running"' not in lines[-1]:
+            lines.append(following.stdout.readline())
+        relay.cut()
+        assert personad(house, "restart", "Eve").returncode == 0
+        lines.append(following.stdout.readline())
+        while '"generation": 2' not in lines[-1]:
+            lines.append(following.stdout.readline())
+        following.terminate()
+        following.wait(PATIENCE)
+        following.stdout.close()
+    assert len(lines) == len(set(lines))
+
+
+class Relay:
+    """A TCP relay to the daemon, whose connections can be cut as a network does."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections without a word."""
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._open.clear()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
 
 
 def test_a_daemon_stops_at_once_although_its_log_is_followed(daemon: DaemonProcess) -> None:

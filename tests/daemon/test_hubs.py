@@ -21,6 +21,7 @@ from proto.secrets import Secret
 EVE = "11111111-1111-4111-8111-111111111111"
 WEB = Conversation("web", EVE)
 PERSONA = Persona(EVE, "Eve", Organ("m"))
+OTHER = Persona("22222222-2222-4222-8222-222222222222", "Adam", Organ("m"))
 
 
 @pytest.fixture
@@ -82,10 +83,9 @@ async def test_open_slot_holds_later_frames(hubs: Hubs) -> None:
 
 async def test_one_persona_never_holds_another(hubs: Hubs) -> None:
     """An open slot of hers delays no frame of somebody else's."""
-    other = Persona("22222222-2222-4222-8222-222222222222", "Adam", Organ("m"))
-    socket = hubs.connect(other.id)
+    socket = hubs.connect(OTHER.id)
     hubs.reserve(EVE)
-    hubs.signal("Event", "Said", other, {})
+    hubs.signal("Event", "Said", OTHER, {})
     assert [frame["title"] for frame in await queued(socket)] == ["Said"]
 
 
@@ -104,6 +104,8 @@ async def test_replay_meets_live_frames_without_gap_or_double(hubs: Hubs, ledger
     seen = await say(hubs, ledger, "seen")
     await say(hubs, ledger, "missed")
     hubs.signal("Event", "missed signal", PERSONA, {})
+    hubs.signal("Event", "not of her", OTHER, {})
+    hubs.signal("Event", "of nobody", None, {})
     await say(hubs, ledger, "missed too")
     committing = hubs.reserve(EVE)
     await store(ledger, "being committed", committing.seq)

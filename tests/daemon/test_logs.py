@@ -80,13 +80,28 @@ def test_secrets_leave_every_field_and_every_nested_text(log: Log, tmp_path: Pat
     assert text.count("***") == 4
 
 
-def test_a_token_at_the_cut_of_a_long_field_leaves_no_half(log: Log, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", [4000, 8000])
+def test_a_token_at_the_cut_of_a_long_field_leaves_no_half(log: Log, tmp_path: Path, limit: int) -> None:
     """A field is redacted before it is cut, so that a token across the limit does not lose its form."""
-    for padding in range(3960, 4001, 4):
-        log.info("x", text="y" * padding + " " + OPENAI)
+    for filler in ("y ", f"{OPENAI} "):
+        padding = filler * (limit // len(filler) + 1)
+        for start in range(limit - 50, limit, 5):
+            log.info("x", text=padding[:start] + f" {TELEGRAM} {TELEGRAM}")
+            log.info("x", text=padding[:start] + f" {TELEGRAM}" + " y" * limit)
     log.flush(10.0)
 
-    assert "Ab3d" not in (tmp_path / "log").read_text()
+    assert TELEGRAM[:12] not in (tmp_path / "log").read_text()
+
+
+def test_a_token_at_the_cut_of_a_trace_leaves_no_half(log: Log, tmp_path: Path) -> None:
+    """Of a long trace the end is kept, and a token across its beginning is gone whole."""
+    handler = LibraryHandler(log)
+    for padding in range(3900, 4000, 7):
+        error = ValueError(f"{TELEGRAM} " + "y" * padding)
+        handler.handle(logging.LogRecord("x", logging.ERROR, "", 0, "failed", None, (ValueError, error, None)))
+    log.flush(10.0)
+
+    assert TELEGRAM[-8:] not in (tmp_path / "log").read_text()
 
 
 def test_control_characters_cannot_forge_a_line_or_drive_a_terminal(log: Log, tmp_path: Path) -> None:

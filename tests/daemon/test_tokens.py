@@ -36,7 +36,17 @@ def test_each_token_of_the_file_is_valid_and_nothing_else(tmp_path: Path) -> Non
     assert tokens.required
     assert tokens.valid(ONE)
     assert tokens.valid(TWO)
-    for wrong in ("", ONE[:-1], ONE + "a", "# for the panel", f"{ONE}\n{TWO}", "ä", "\ud800", ONE.upper()):
+    for wrong in (
+        "",
+        ONE[:-1],
+        ONE[:-1] + "b",
+        ONE + "a",
+        "# for the panel",
+        f"{ONE}\n{TWO}",
+        "ä",
+        "\ud800",
+        ONE.upper(),
+    ):
         assert not tokens.valid(wrong)
 
 

@@ -144,7 +144,7 @@ class Emulator(ABC):
                 refusal.headers["retry-after"] = f"{step.retry_after:g}"
             return refusal
         if step.failure == "hang":
-            await self._held(request)
+            await self._hang(request)
         events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
         return StreamingResponse(self._streamed(request, step, events), media_type="text/event-stream")
 
@@ -167,7 +167,7 @@ class Emulator(ABC):
                         raise DroppedError
             yield BROKEN if number == BREAK and step.failure == "malformed" else event
 
-    async def _held(self, request: Request) -> None:
+    async def _hang(self, request: Request) -> None:
         """Wait until released or until the client gives up."""
         waiting = {asyncio.ensure_future(request.state.gate.wait()), asyncio.ensure_future(request.receive())}
         _, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -65,6 +65,7 @@ def test_a_credential_is_masked_in_json_and_in_json_within_json(secret: str) -> 
         ("{'password': 'correct horse'}", "{'password': '***'}"),
         ("https://adam:hunter2@db.example.org/x", "https://***@db.example.org/x"),
         ("Authorization: Basic QWRhbTpodW50ZXIyaHVudGVy", "Authorization: Basic ***"),
+        ('{"password": "password"}', '{"password": "***"}'),
         ("/hook?token=abcdef123&x=1", "/hook?token=***&x=1"),
         ("https://hooks.slack.com/services/T000/B000/XXXXXXXX", "https://hooks.slack.com/***"),
     ],
@@ -90,6 +91,32 @@ def test_a_secret_without_a_form_of_its_own_is_known_by_its_neighbour(text: str,
 def test_ordinary_words_stay(text: str) -> None:
     """Ids, times, addresses and prose are no credentials."""
     assert redact(text) == text
+
+
+def test_redacted_json_stays_json() -> None:
+    """Signals and events are redacted as whole documents, so nothing that a document is made of may go."""
+    words = [
+        "http://a",
+        "x@y",
+        "token",
+        "Bearer",
+        "api_key",
+        "secret=",
+        "password",
+        "://",
+        "a:b@c",
+        TELEGRAM,
+        OPENAI,
+        "\\",
+        '"',
+        "key: ",
+    ]
+    for one in words:
+        for other in words:
+            document = {one: other, "list": [one, other, {one: one + other}], "text": f"{one} {other} {one}{other}"}
+            for text in (json.dumps(document), json.dumps(document, separators=(",", ":"))):
+                assert isinstance(json.loads(redact(text)), dict)
+                assert isinstance(json.loads(json.loads(redact(json.dumps(text)))), dict)
 
 
 def test_a_secret_does_not_print_itself() -> None:

@@ -227,6 +227,16 @@ async def test_local_engine_needs_no_key(openai: OpenAIEmulator) -> None:
     assert openai.journal[0].headers["authorization"] == "Bearer none"
 
 
+async def test_local_model_that_is_not_pulled(openai: OpenAIEmulator) -> None:
+    """A model that the local engine does not have is told with the command that gets it."""
+    openai.models = ["another"]
+    mind = mind_for(Organ("llama3"), LIMITS, {"local": openai.url}, no_host)
+    with pytest.raises(MindUnreachable) as caught:
+        await mind.think(HELLO, 10)
+    await mind.close()
+    assert "ollama pull llama3" in caught.value.hint
+
+
 async def test_environment_gives_no_key(openai: OpenAIEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys, organizations and addresses in the daemon's environment are nobody's persona's."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-operator")

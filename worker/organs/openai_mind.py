@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import cached_property
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,7 +11,6 @@ import httpx2
 import openai
 from openai.types.chat import (
     ChatCompletionAssistantMessageParam,
-    ChatCompletionChunk,
     ChatCompletionMessageParam,
     ChatCompletionSystemMessageParam,
     ChatCompletionUserMessageParam,
@@ -19,7 +19,7 @@ from openai.types.chat import (
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from worker.organs.mind import LOCAL, MindUnreachable
-from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, http_client, retry_after, told
+from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, at, http_client, retry_after, told
 
 NO_KEY: Final = "none"
 """Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""
@@ -41,14 +41,8 @@ class OpenAIMind(RemoteMind):
         host = urlsplit(url).hostname or ""
         # OpenAI's reasoning models refuse max_tokens; most compatible servers know nothing else.
         self._limit_field = "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
-        self._client = openai.AsyncOpenAI(
-            api_key=organ.api_key.reveal() if organ.api_key else NO_KEY,
-            base_url=url,
-            organization="",
-            project="",
-            max_retries=0,
-            http_client=http_client(url, limits, transport),
-        )
+        self._url = url
+        self._transport = transport
 
     async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
         try:
@@ -65,7 +59,7 @@ class OpenAIMind(RemoteMind):
                         yield piece
         except openai.APIStatusError as error:
             raise self._status_error(error) from error
-        except (openai.APIConnectionError, httpx2.TransportError) as error:
+        except openai.APIConnectionError as error:
             raise self._no_connection(error) from error
         except openai.APIError as error:
             raise self._refused(200, told(error.body, error.message), None) from error
@@ -73,7 +67,20 @@ class OpenAIMind(RemoteMind):
             raise self._garbled(error) from error
 
     async def close(self) -> None:
-        await self._client.close()
+        if "_client" in self.__dict__:
+            await self._client.close()
+
+    @cached_property
+    def _client(self) -> openai.AsyncOpenAI:
+        # Made at the first words: it takes 3 MB that a persona nobody talks to can do without.
+        return openai.AsyncOpenAI(
+            api_key=self._organ.api_key.reveal() if self._organ.api_key else NO_KEY,
+            base_url=self._url,
+            organization="",
+            project="",
+            max_retries=0,
+            http_client=http_client(self._url, self._limits, self._transport),
+        )
 
     def _status_error(self, error: openai.APIStatusError) -> MindUnreachable:
         reached = self._refused(
@@ -102,19 +109,12 @@ def _message(turn: ChatTurn) -> ChatCompletionMessageParam:
     return ChatCompletionAssistantMessageParam(role="assistant", content=turn.content)
 
 
-def _read(chunk: ChatCompletionChunk) -> list[str]:
-    """Return what a chunk says: text, "" for reasoning, nothing for a chunk without either.
-
-    The SDK does not validate chunks, so that what a compatible server leaves out is missing or null here.
-    """
-    choices = getattr(chunk, "choices", None)
-    if not choices:
-        return []
-    delta = getattr(choices[0], "delta", None)
-    text = getattr(delta, "content", None) or getattr(delta, "refusal", None)
+def _read(chunk: object) -> list[str]:
+    """Return what a chunk says: text, "" for reasoning, nothing for a chunk without either."""
+    text = at(chunk, "choices", 0, "delta", "content") or at(chunk, "choices", 0, "delta", "refusal")
     if isinstance(text, str):
         return [text]
-    if getattr(choices[0], "finish_reason", None) == "content_filter":
+    if at(chunk, "choices", 0, "finish_reason") == "content_filter":
         return [DECLINED]
-    thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+    thought = at(chunk, "choices", 0, "delta", "reasoning_content") or at(chunk, "choices", 0, "delta", "reasoning")
     return [""] if thought else []

@@ -196,6 +196,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if 0 <= seconds < 86_400 else None
 
 
+def at(value: object, *path: str | int) -> object:
+    """Follow attributes and indexes into what an SDK parsed but did not validate; None where the path ends early."""
+    for step in path:
+        if isinstance(step, str):
+            value = getattr(value, step, None)
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+    return value
+
+
 def told(body: object, otherwise: str) -> str:
     """Find the provider's message in an error's body: ``message`` at the top or under ``error``."""
     for layer in (body, body.get("error") if isinstance(body, dict) else None):

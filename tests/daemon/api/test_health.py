@@ -42,8 +42,9 @@ def test_status(front: DaemonProcess, make: Make) -> None:
 
 def test_metrics(front: DaemonProcess, make: Make) -> None:
     """Prometheus' text has every figure, counts requests by route and status, and never by path."""
-    make()
+    persona_id = make()
     front.http.get("/api/personas")
+    front.http.get(f"/api/persona/{persona_id}/conversation")
     front.http.get("/nobody/was/here")
     answer = front.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -54,6 +55,8 @@ def test_metrics(front: DaemonProcess, make: Make) -> None:
     listed = 'personad_requests_total{method="GET",route="/api/personas",status="200"}'
     assert float(samples[listed]) >= 1
     assert float(samples['personad_requests_total{method="GET",route="",status="404"}']) >= 1
+    by_route = 'personad_requests_total{method="GET",route="/api/persona/{persona_id}/conversation",status="200"}'
+    assert float(samples[by_route]) >= 1
     assert "nobody" not in answer.text
     assert float(samples['personad_personas{state="running"}']) >= 1
     for name in ("perceptions_accepted_total", "ledger_commits_total", "sockets", "resident_bytes", "loop_lag_seconds"):

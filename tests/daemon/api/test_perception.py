@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,3 +175,24 @@ def test_full_inbox_is_429(tmp_path: Path, mind: OpenAIEmulator) -> None:
         assert statuses == {200, 429}
     finally:
         daemon.close()
+
+
+def test_full_disk_is_507(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
+    """A disk that takes nothing means 507 and nothing kept; once it takes something again all goes on by itself."""
+    organs = {"thinking_model": "m", "thinking_provider": "openai", "thinking_url": mind.url, "thinking_api_key": "k"}
+    eve = daemon.create("Eve", **organs)
+    with daemon.socket(f"/ws/{eve}") as socket:
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        answer = daemon.read(eve, "lost, and said so")
+        assert answer.status_code == 507
+        assert "disk" in answer.json()["detail"]
+        made = daemon.http.post("/api/persona/create", json={"name": "Adam", **organs})
+        assert made.status_code == 400
+        assert made.json()["detail"].startswith("Could not set up persona identity files.")
+        assert daemon.http.get("/livez").status_code == 200
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert daemon.read(eve, "kept").status_code == 200
+        assert "kept" in chat(socket)["content"]
+    lines = daemon.http.get(f"/api/persona/{eve}/conversation").json()["messages"]
+    assert [line["content"] for line in lines if line["role"] == "person"] == ["kept"]
+    assert [one["name"] for one in daemon.http.get("/api/personas").json()["personas"]] == ["Eve"]

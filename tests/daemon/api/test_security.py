@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.daemon_process import DaemonProcess, wait_for
 
@@ -74,6 +74,7 @@ def test_missing_or_double_host_is_refused(front: DaemonProcess) -> None:
     """No Host and two of them are refused, on every path, known or not."""
     assert ask(front) == 403
     assert ask(front, "Host: localhost", "Host: evil.com") == 403
+    assert ask(front, "Host: evil.com", "Host: localhost") == 403
     for path in ("/", "/nothing", "/api/personas", "/API/PERSONAS", "/api%2Fpersonas", "//api/personas", "/metrics"):
         assert ask(front, "Host: evil.com", path=path) == 403
 
@@ -196,9 +197,10 @@ def test_token_in_a_url_is_none(locked: DaemonProcess) -> None:
 
 def test_two_authorizations_are_none(locked: DaemonProcess) -> None:
     """Who sends two tokens has not said which is meant."""
-    headers = ("Host: localhost", f"Authorization: Bearer {TOKEN}")
-    assert ask(locked, *headers) == 200
-    assert ask(locked, *headers, "Authorization: Bearer x") == 401
+    right, wrong = f"Authorization: Bearer {TOKEN}", "Authorization: Bearer x"
+    assert ask(locked, "Host: localhost", right) == 200
+    assert ask(locked, "Host: localhost", right, wrong) == 401
+    assert ask(locked, "Host: localhost", wrong, right) == 401
 
 
 def test_socket_with_a_token(locked: DaemonProcess) -> None:
@@ -215,9 +217,26 @@ def test_socket_with_a_token(locked: DaemonProcess) -> None:
 
 
 def test_revoked_token(locked: DaemonProcess) -> None:
-    """A token taken out of the file lets nobody in any more, without a restart."""
-    Path(locked.settings["PERSONAD_HTTP_TOKEN_FILE"]).write_text("personad_another_token_of_some_length\n")
-    wait_for(lambda: locked.http.get("/livez").status_code == 401, "the token to be revoked")
+    """A token taken out of the file lets nobody in any more, without a restart, and closes the sockets it opened."""
+    file = Path(locked.settings["PERSONAD_HTTP_TOKEN_FILE"])
+    with locked.socket("/ws/system") as connection:
+        file.write_text("personad_another_token_of_some_length\n")
+        wait_for(lambda: locked.http.get("/livez").status_code == 401, "the token to be revoked")
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(timeout=20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+
+def test_broken_token_file_lets_nobody_in(locked: DaemonProcess) -> None:
+    """A token file that can no longer be read means 401 for all, and the log says why."""
+    file = Path(locked.settings["PERSONAD_HTTP_TOKEN_FILE"])
+    file.unlink()
+    wait_for(lambda: locked.http.get("/livez").status_code == 401, "the tokens to be gone")
+    wait_for(lambda: "tokens.unusable" in locked.log.read_text(), "the log to say so")
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    wait_for(lambda: locked.http.get("/livez").status_code == 200, "the token to be back")
 
 
 def test_no_token_is_logged(locked: DaemonProcess) -> None:

@@ -1,0 +1,43 @@
+"""Faults that no signal can make: code that a process of the daemon runs when it gets SIGUSR1.
+
+It comes in as an administrator's would, by a ``sitecustomize`` on PYTHONPATH, and does nothing until the signal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+_HOOK: Final = """\
+import os, signal, sys, time
+
+def act(*_):
+{body}
+
+signal.signal(signal.SIGUSR1, act)
+"""
+
+BUSY_LOOP: Final = "    while True: pass"
+"""The process computes for ever; its event loop never turns again."""
+
+STRAY: Final = """\
+    if os.fork() == 0:
+        os.setsid()
+        os.execvp("sleep", ["sleep", "{seconds}"])"""
+"""It makes a child in a session of its own, which no signal to its group reaches."""
+
+DISTRACTION: Final = "    time.sleep({seconds})"
+
+
+def on_signal(folder: Path, body: str) -> str:
+    """Write the hook and return the PYTHONPATH that brings it in."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_HOOK.format(body=body))
+    return str(folder)
+
+
+def at_start(folder: Path, code: str) -> str:
+    """Have ``code`` run when a Python process starts, and return the PYTHONPATH that brings it in."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code)
+    return str(folder)
