@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from tests.emulators.telegram_control import Controls
-from tests.emulators.telegram_faults import Fault, Faults, FloodRule, Kind
+from tests.emulators.telegram_faults import DESCRIPTIONS, Fault, Faults, FloodRule, Kind
 from tests.emulators.telegram_methods import Methods
 from tests.emulators.telegram_people import PEOPLE, Person, make_group
 from tests.emulators.telegram_server import PATIENCE, BotApi, Call, LoopbackServer
-from tests.emulators.telegram_world import Bot, Chat, Json, World
+from tests.emulators.telegram_world import ApiError, Bot, Chat, Json, World
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class TelegramEmulator:
     def revoke(self, bot: Bot) -> None:
         """Make a token invalid, as BotFather's /revoke does: every call is answered 401."""
         bot.revoked = True
-        self._soon(self.api.abort_connections)
+        self._soon(lambda: self.api.end_poll(bot, ApiError(401, DESCRIPTIONS[401])))
 
     def fail(
         self,

@@ -149,7 +149,7 @@ class Controls:
         return {}
 
     def _revoke(self, body: Target) -> Json:
-        self._bot(body.token).revoked = True
+        self._emulator.revoke(self._bot(body.token))
         return {}
 
     def _block(self, body: Target) -> Json:

@@ -34,7 +34,7 @@ class Methods:
     def __init__(self, world: World) -> None:
         self.world = world
         self.flood: FloodRule | None = None
-        self.end_poll: Callable[[Bot, str], None] = lambda _bot, _why: None
+        self.end_poll: Callable[[Bot, ApiError], None] = lambda _bot, _error: None
         named: dict[str, Callable[[Bot, Params], Any]] = {
             "getMe": self._get_me,
             "deleteWebhook": self._delete_webhook,
@@ -79,7 +79,7 @@ class Methods:
         bot.webhook = {"url": url, "max_connections": params.number("max_connections", 40)} if url else {}
         self._drop_pending(bot, params)
         if url:
-            self.end_poll(bot, "Conflict: terminated by setWebhook request")
+            self.end_poll(bot, ApiError(409, "Conflict: terminated by setWebhook request"))
         return True
 
     def _drop_pending(self, bot: Bot, params: Params) -> None:

@@ -184,5 +184,5 @@ def _may_see(bot: Bot, message: Json) -> bool:
     """Privacy mode: commands, mentions and answers to the bot, unless it is off."""
     text = str(message.get("text") or message.get("caption") or "")
     answered = message.get("reply_to_message", {}).get("from", {}).get("id") == bot.id
-    command = text.startswith("/") and ("@" not in text.split()[0] or f"@{bot.username}" in text)
+    command = text.startswith("/") and ("@" not in text.split(maxsplit=1)[0] or f"@{bot.username}" in text)
     return bot.reads_groups or answered or command or f"@{bot.username}" in text

@@ -54,8 +54,8 @@ class _Poll:
     """A getUpdates call that waits."""
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: str = ""
-    """Why it has to end with 409."""
+    ended: ApiError | None = None
+    """The refusal with which it has to end."""
 
 
 class BotApi:
@@ -85,10 +85,10 @@ class BotApi:
         if poll := self._polls.get(bot):
             poll.woken.set()
 
-    def end_poll(self, bot: Bot, why: str) -> None:
-        """End a bot's waiting poll with 409."""
+    def end_poll(self, bot: Bot, error: ApiError) -> None:
+        """End a bot's waiting poll with a refusal."""
         if poll := self._polls.pop(bot, None):
-            poll.ended = why
+            poll.ended = error
             poll.woken.set()
 
     def heal(self) -> None:
@@ -184,21 +184,21 @@ class BotApi:
         found = self._take(bot, offset, limit)
         if found or deadline <= time.monotonic():
             return _result(found)
-        self.end_poll(bot, DESCRIPTIONS[409])
+        self.end_poll(bot, ApiError(409, DESCRIPTIONS[409]))
         poll = self._polls[bot] = _Poll()
         try:
-            while not found and not poll.ended and not gone.done():
-                if not await _first(gone, poll.woken.wait(), deadline - time.monotonic()):
+            while not found:
+                in_time = await _first(gone, poll.woken.wait(), deadline - time.monotonic())
+                if poll.ended or gone.done() or not in_time:
                     break
                 poll.woken.clear()
-                if not poll.ended and not gone.done():
-                    found = self._take(bot, offset, limit)
+                found = self._take(bot, offset, limit)
         finally:
             if self._polls.get(bot) is poll:
                 del self._polls[bot]
         if poll.ended:
-            await self._pace_conflict(bot, gone)
-            raise ApiError(409, poll.ended)
+            await self._pace_conflict(poll.ended, bot, gone)
+            raise poll.ended
         return None if gone.done() else _result(found)
 
     def _take(self, bot: Bot, offset: int, limit: int) -> list[Json]:
@@ -207,7 +207,9 @@ class BotApi:
             self.world.changed.notify_all()
             return found
 
-    async def _pace_conflict(self, bot: Bot, gone: asyncio.Future[None]) -> None:
+    async def _pace_conflict(self, error: ApiError, bot: Bot, gone: asyncio.Future[None]) -> None:
+        if error.code != 409:
+            return
         if time.monotonic() < self._conflicts.get(bot, 0):
             await asyncio.wait({gone}, timeout=self.conflict_pause)
         else:
