@@ -32,11 +32,16 @@ class Bucket:
         elapsed = max(0.0, now - self._at)
         return min(self._pace.burst, self._tokens + elapsed * self._pace.rate)
 
+    def wait(self, now: float) -> float:
+        """The seconds until the next token is there."""
+        return max(0.0, (1.0 - self.level(now)) / self._pace.rate)
+
     def take(self, now: float) -> float:
         """Take one token and return the seconds until it is there."""
+        wait = self.wait(now)
         self._tokens = self.level(now) - 1.0
         self._at = max(self._at, now)
-        return max(0.0, -self._tokens / self._pace.rate)
+        return wait
 
     def pause(self, seconds: float, now: float) -> None:
         """Give nothing for so long: the provider asked for it."""
@@ -62,6 +67,11 @@ class Budget:
         """Take the next place in this chat's and the bot's line; return the seconds to wait before sending."""
         now = self._clock()
         return max(self._chat(chat, now).take(now), self._bot.take(now))
+
+    def ahead(self, chat: str) -> float:
+        """The seconds that ``reserve`` would return now."""
+        now = self._clock()
+        return max(self._chat(chat, now).wait(now), self._bot.wait(now))
 
     def spare(self, chat: str) -> bool:
         """Take a token for what may be left out, only if a message could still follow at once."""

@@ -1,0 +1,312 @@
+"""A Telegram channel: long polls whose messages are committed before the next poll confirms them, and what she sends.
+
+aiogram's dispatcher is left out on purpose: it confirms an update before its handler is done and hides every error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramConflictError
+from aiogram.types import BotCommand, Update
+from aiogram.utils.token import TokenValidationError
+from pydantic import ValidationError
+
+from proto.messages import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered
+from worker.backoff import Backoff
+from worker.gateways import GatewayLink
+from worker.gateways.budget import Budget, Pace
+from worker.gateways.telegram_inbound import Draft, drafts, settle, untaken
+from worker.gateways.telegram_media import MediaStore
+from worker.gateways.telegram_outbound import Sender
+from worker.gateways.telegram_session import (
+    PROVIDER_ERRORS,
+    ProviderError,
+    Session,
+    Trouble,
+    connect,
+    decoded,
+    trouble,
+)
+from worker.log import WorkerLog
+
+CHAT_PACE: Final = Pace(rate=1.0, burst=3.0)
+BOT_PACE: Final = Pace(rate=30.0, burst=30.0)
+"""One message a second in a chat with short bursts, 30 a second over all (Bot API FAQ, limits)."""
+
+BATCH: Final = 100
+MAX_SENDING: Final = 64
+"""Deliveries and other sends in hand; the daemon has one a conversation."""
+
+KINDS: Final = ["message", "edited_message"]
+COMMANDS: Final = [
+    BotCommand(command="start", description="Begin"),
+    BotCommand(command="hello", description="Is she there?"),
+    BotCommand(command="stop", description="Put her to sleep"),
+    BotCommand(command="restart", description="Start her anew"),
+]
+_ENVELOPE: Final = ("message_id", "date", "edit_date", "chat", "from", "text", "caption")
+
+State: TypeAlias = Literal["connecting", "connected", "degraded", "stopped"]
+
+
+class Timing(NamedTuple):
+    """How long the gateway waits, in seconds."""
+
+    poll: float = 30.0
+    """What a poll asks Telegram to wait for news."""
+    margin: float = 10.0
+    """How much later its answer may come before it counts as failed."""
+    conflict: float = 30.0
+    """Between two tries while another program polls."""
+    shortest: float = 0.5
+    longest: float = 60.0
+    """Ceilings of the backoff."""
+    album: float = 0.7
+    """For the rest of a media group."""
+    commit: float = 30.0
+    """For the daemon's word that messages are committed."""
+
+
+class TelegramGateway:
+    """One bot of a persona."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        url: str,
+        media: Path,
+        link: GatewayLink,
+        log: WorkerLog,
+        timing: Timing | None = None,
+    ) -> None:
+        self.channel = gateway.channel
+        self._gateway = gateway
+        self._url = url
+        self._folder = media
+        self._link = link
+        self._log = log
+        self._timing = timing or Timing()
+        self._state: State = "connecting"
+        self._trouble = Trouble("network", "", "")
+        self._answered: float | None = None
+        self._bot: Bot | None = None
+        self._bot_id = self._bot_name = ""
+        self._offset: int | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._sending = 0
+        self._budget = Budget(CHAT_PACE, BOT_PACE, asyncio.get_running_loop().time)
+        self._sender: Sender | None = None
+
+    def state(self) -> GatewayState:
+        """How it stands; the round trip is the last poll that Telegram answered."""
+        now = asyncio.get_running_loop().time()
+        return GatewayState(
+            self.channel,
+            self._state,
+            self._trouble.reason,
+            self._trouble.hint,
+            None if self._answered is None else now - self._answered,
+            self._bot_id,
+            self._bot_name,
+        )
+
+    async def run(self) -> None:
+        """Poll and send until cancelled; a token that Telegram refuses ends both, and says so."""
+        try:
+            bot = connect(self._gateway.token, self._url)
+        except TokenValidationError as error:
+            self._stop(trouble(error, self._gateway.token))
+            await asyncio.Event().wait()
+            return
+        self._bot = bot
+        self._sender = Sender(
+            bot, self._gateway.token, self._budget, self._folder, self._link.send, self._stop, self._log
+        )
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._polling = self._group.create_task(self._poll_on(bot))
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+
+    def deliver(self, message: Deliver) -> None:
+        """Send a message of the outbox, if the channel is connected."""
+        if self._sender is None or not self._start(self._sender.deliver(message)):
+            self._link.send(Undelivered(message.seq, f"Telegram is not connected ({self._state})."))
+
+    def say(self, message: Say) -> None:
+        """Send a text once, if the channel is connected."""
+        if self._sender is None or not self._start(self._sender.say(message)):
+            self._log.warning("telegram.say_failed", reason=f"not connected ({self._state})")
+
+    def typing(self, chat: str) -> None:
+        """Show that she is thinking, if that takes no message's place."""
+        if self._sender and self._state == "connected" and self._budget.spare(chat):
+            self._start(self._sender.typing(chat))
+
+    async def close(self) -> None:
+        """Leave all connections."""
+        if self._bot:
+            await self._bot.session.close()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run a send beside the polls; False when there is no connection or too much in hand."""
+        connected = self._state in ("connected", "degraded")
+        if not self._group or not connected or self._sending >= MAX_SENDING:
+            work.close()
+            return False
+        self._sending += 1
+        self._group.create_task(work).add_done_callback(self._sent)
+        return True
+
+    def _sent(self, _: asyncio.Task[None]) -> None:
+        self._sending -= 1
+
+    async def _poll_on(self, bot: Bot) -> None:
+        """Poll until the token is refused; each kind of trouble has its own wait."""
+        backoff = self._backoff()
+        while self._state != "stopped":
+            try:
+                updates = await self._poll(bot)
+            except PROVIDER_ERRORS as error:
+                await self._wait_out(bot, error, backoff)
+                continue
+            backoff = self._backoff()
+            self._connected()
+            if updates:
+                await self._take(bot, updates)
+
+    async def _poll(self, bot: Bot) -> list[Update]:
+        """The next updates. The first poll, and the first after trouble, answers at once: it shows that all is well."""
+        if not self._bot_id:
+            me = await bot.get_me(request_timeout=int(self._timing.margin) + 1)
+            self._bot_id, self._bot_name = str(me.id), me.username or me.first_name
+            if self._group:
+                self._group.create_task(self._set_commands(bot))
+        updates = await self._ask(bot, self._timing.poll if self._state == "connected" else 0.0)
+        return await self._whole_album(bot, updates)
+
+    async def _ask(self, bot: Bot, seconds: float) -> list[Update]:
+        """One getUpdates, cancelled when it is not answered in time."""
+        limit = seconds + self._timing.margin
+        async with asyncio.timeout(limit):
+            try:
+                return await bot.get_updates(self._offset, BATCH, int(seconds), KINDS, request_timeout=int(limit) + 1)
+            except PROVIDER_ERRORS as error:
+                if not (answer := decoded(error)):
+                    raise
+        return [update for one in answer["result"] if (update := self._readable(bot, one))]
+
+    def _readable(self, bot: Bot, raw: dict[str, Any]) -> Update | None:
+        """One update of a batch that aiogram does not understand as a whole: if need be, only its words."""
+        for kind in KINDS:
+            message = raw.get(kind)
+            bare = (
+                {**raw, kind: {k: message[k] for k in _ENVELOPE if k in message}} if isinstance(message, dict) else raw
+            )
+            for version in (raw, bare):
+                try:
+                    return Update.model_validate(version, context={"bot": bot})
+                except ValidationError:
+                    continue
+        self._log.error("telegram.unreadable", update=str(raw.get("update_id")))
+        return None
+
+    async def _whole_album(self, bot: Bot, updates: list[Update]) -> list[Update]:
+        """Ask again for a batch that ends within a media group: what is not confirmed comes again, with the rest."""
+        while updates and len(updates) < BATCH and _in_album(updates[-1]):
+            await asyncio.sleep(self._timing.album)
+            again = await self._ask(bot, 0.0)
+            if len(again) <= len(updates):
+                return again
+            updates = again
+        return updates
+
+    async def _take(self, bot: Bot, updates: list[Update]) -> None:
+        """Hand a batch to the daemon; only what it committed is confirmed to Telegram by the next poll."""
+        items = await self._items(bot, updates)
+        backoff = self._backoff()
+        while items and not await self._committed(items):
+            wait = backoff.next()
+            self._log.warning("telegram.not_taken", items=len(items), wait=round(wait, 1))
+            await asyncio.sleep(wait)
+        self._offset = updates[-1].update_id + 1
+
+    async def _items(self, bot: Bot, updates: list[Update]) -> list[Inbound]:
+        """What the updates say, with their files; only the files of who may speak here are fetched."""
+        assert isinstance(bot.session, Session)
+        media = MediaStore(bot, bot.session, self._gateway.token, self._folder)
+        found = drafts(updates, self._bot_name)
+        prefix = f"telegram-{self.channel[:8]}"
+        return list(await asyncio.gather(*(self._item(draft, media, prefix) for draft in found)))
+
+    async def _item(self, draft: Draft, media: MediaStore, prefix: str) -> Inbound:
+        stranger = self._gateway.account is not None and draft.inbound.account != self._gateway.account
+        return untaken(draft) if stranger else await settle(draft, media, prefix)
+
+    async def _committed(self, items: list[Inbound]) -> bool:
+        try:
+            async with asyncio.timeout(self._timing.commit):
+                return await self._link.received(self.channel, items)
+        except (ConnectionError, TimeoutError):
+            return False
+
+    async def _wait_out(self, bot: Bot, error: ProviderError, backoff: Backoff) -> None:
+        """Say what is wrong, and wait as long as its kind asks for."""
+        found = trouble(error, self._gateway.token)
+        if found.kind == "token":
+            self._stop(found)
+            return
+        if isinstance(error, TelegramConflictError) and "webhook" in error.message:
+            await self._drop_webhook(bot)
+        self._change("degraded" if self._answered is not None else "connecting", found)
+        wait = backoff.next()
+        if found.kind == "conflict":
+            wait = self._timing.conflict
+        await asyncio.sleep(max(wait, found.retry_after))
+
+    async def _drop_webhook(self, bot: Bot) -> None:
+        """Telegram serves no polls while a webhook is set; what waits for it is kept."""
+        try:
+            await bot.delete_webhook(drop_pending_updates=False)
+        except PROVIDER_ERRORS as error:
+            self._log.warning("telegram.webhook_kept", reason=trouble(error, self._gateway.token).reason)
+
+    async def _set_commands(self, bot: Bot) -> None:
+        """Offer the commands in Telegram's menu; they work without it."""
+        try:
+            await bot.set_my_commands(COMMANDS)
+        except PROVIDER_ERRORS as error:
+            self._log.warning("telegram.commands_not_set", reason=trouble(error, self._gateway.token).reason)
+
+    def _connected(self) -> None:
+        self._answered = asyncio.get_running_loop().time()
+        if self._state != "connected":
+            self._change("connected", Trouble("network", "", ""))
+
+    def _stop(self, found: Trouble) -> None:
+        """The token is of no use: no further request is made with it."""
+        self._change("stopped", found)
+        if self._polling:
+            self._polling.cancel()
+
+    def _change(self, state: State, found: Trouble) -> None:
+        if (state, found.reason) == (self._state, self._trouble.reason) or self._state == "stopped":
+            return
+        self._state, self._trouble = state, found
+        level = self._log.info if state == "connected" else self._log.warning
+        level(f"telegram.{state}", reason=found.reason)
+        self._link.changed(self.state())
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._timing.shortest, self._timing.longest)
+
+
+def _in_album(update: Update) -> bool:
+    return update.message is not None and update.message.media_group_id is not None
