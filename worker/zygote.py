@@ -15,6 +15,7 @@ import array
 import gc
 import importlib
 import os
+import platform
 import signal
 import socket
 import sys
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A zygote that is stopped, or hangs in a preload, does not see its control socket close.
     die_with(daemon_pid, death_pipe)
+    # The SDKs ask for it at their first call, and Python runs a program to find it, once in a process.
+    platform.processor()
     failed = preload([kind for kind in arguments[3].split(",") if kind])
     if threading.active_count() != 1:
         failed["threads"] = "a preloaded module started a thread, which a fork would lose"
