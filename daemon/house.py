@@ -39,7 +39,7 @@ def mind_limits(settings: Settings) -> MindLimits:
 
 
 def provider_urls(settings: Settings) -> dict[str, str]:
-    """Base URL by provider, for organs that name none."""
+    """Base URL by provider, for organs that name none; for the embedded mind, the operator's own model file."""
     providers = settings.providers
     return {
         "openai": providers.openai_url,
@@ -47,6 +47,7 @@ def provider_urls(settings: Settings) -> dict[str, str]:
         "xai": providers.xai_url,
         "gemini": providers.gemini_url,
         LOCAL: providers.local_url,
+        EMBEDDED: settings.organs.mind_model,
     }
 
 

@@ -15,17 +15,23 @@ import array
 import gc
 import importlib
 import os
+import platform
 import signal
 import socket
 import sys
 import threading
+from typing import Final
 
 import msgspec
 
 import worker.main
 from proto.birth import MAX_BIRTH, Birth, Born, Stillborn, Warm
+from proto.records import EMBEDDED
 from worker.organs.mind import PRELOAD
 from worker.process import die_with, settle
+
+REHEARSAL: Final = "worker.organs.rehearsal"
+"""Imported when it is needed: it brings an HTTP library that the embedded mind does without."""
 
 _decoder = msgspec.msgpack.Decoder(Birth)
 
@@ -37,6 +43,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A zygote that is stopped, or hangs in a preload, does not see its control socket close.
     die_with(daemon_pid, death_pipe)
+    # The SDKs ask for it at their first call, and Python runs a program to find it, once in a process.
+    platform.processor()
     failed = preload([kind for kind in arguments[3].split(",") if kind])
     if threading.active_count() != 1:
         failed["threads"] = "a preloaded module started a thread, which a fork would lose"
@@ -53,14 +61,17 @@ def main(arguments: list[str]) -> None:
 
 
 def preload(kinds: list[str]) -> dict[str, str]:
-    """Import what minds of these kinds need; a module that fails is named, and left to the worker that wants it."""
+    """Import and rehearse what minds of these kinds need; what fails is named, and left to the worker that wants it."""
     failed: dict[str, str] = {}
     for kind in kinds:
-        for module in PRELOAD.get(kind, ()):
-            try:
+        module = kind
+        try:
+            for module in PRELOAD.get(kind, ()):
                 importlib.import_module(module)
-            except Exception as error:  # noqa: BLE001 - whatever a module raises at import must not end the zygote
-                failed[module] = f"{type(error).__name__}: {error}"
+            if kind != EMBEDDED:
+                importlib.import_module(REHEARSAL).rehearse(kind)
+        except Exception as error:  # noqa: BLE001 - whatever a module raises at import must not end the zygote
+            failed[module] = f"{type(error).__name__}: {error}"
     return failed
 
 
