@@ -76,9 +76,11 @@ class TelegramEmulator:
     def user(self, user_id: int | None = None, username: str = "", first_name: str = "") -> Person:
         """A person; the same id gives the same person."""
         number = random.choice(PEOPLE) if user_id is None else user_id
-        if number not in self._people:
-            self._people[number] = Person(self.world, number, username, first_name or username.capitalize() or "Ann")
-        return self._people[number]
+        with self.world.changed:
+            if number not in self._people:
+                name = first_name or username.capitalize() or "Ann"
+                self._people[number] = Person(self.world, number, username, name)
+            return self._people[number]
 
     def group(self, title: str, bots: Sequence[Bot] = (), kind: Literal["group", "supergroup"] = "supergroup") -> Chat:
         """A group; without ``bots`` every bot is in it."""

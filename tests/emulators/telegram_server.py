@@ -244,7 +244,10 @@ class BotApi:
 
     @contextmanager
     def _counted(self, bot: Bot | None, call: Call) -> Iterator[None]:
-        """Count the polls that are open at once; one whose client has gone away counts no more."""
+        """Count the polls that are open at once; one whose client has gone away counts no more.
+
+        Its transport knows that some turns of the loop before its call hears of it, and ports say which is which.
+        """
         if bot is None:
             yield
             return

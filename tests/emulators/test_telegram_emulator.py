@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import http.client
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -157,6 +159,26 @@ async def test_a_poller_that_died_is_not_counted(bot: Bot, telegram: TelegramEmu
     assert telegram.bot().most_polls == 1
 
 
+def test_a_poller_that_is_replaced_at_once_is_not_counted(telegram: TelegramEmulator, ann: Person) -> None:
+    """A client that breaks off in the very moment in which the next one polls makes no second poller."""
+    base = f"/bot{telegram.bot().token}"
+    old, new = (http.client.HTTPConnection("127.0.0.1", telegram.server.port, timeout=10) for _ in range(2))
+    new.request("GET", f"{base}/getMe")
+    new.getresponse().read()
+    old.request("GET", f"{base}/getUpdates?timeout=30")
+    telegram.wait_for_calls("getUpdates")
+    busy = threading.Event()
+    telegram.server.loop.call_soon_threadsafe(busy.wait)
+    old.close()
+    new.request("GET", f"{base}/getUpdates?timeout=30")
+    busy.set()
+    telegram.wait_for_calls("getUpdates", 2)
+    ann.write("hello")
+    assert b"hello" in new.getresponse().read()
+    new.close()
+    assert telegram.bot().most_polls == 1
+
+
 async def test_no_polling_while_a_webhook_is_set(bot: Bot, telegram: TelegramEmulator) -> None:
     """setWebhook ends a poll, getUpdates answers 409 until deleteWebhook."""
     poll = asyncio.ensure_future(bot.get_updates(timeout=30))
@@ -172,7 +194,7 @@ async def test_no_polling_while_a_webhook_is_set(bot: Bot, telegram: TelegramEmu
 
 
 async def test_bad_tokens(bot: Bot, telegram: TelegramEmulator) -> None:
-    """A token that is revoked, even in the middle of a poll, or unknown is 401; one without the form of a token, like an unknown method, is 404."""
+    """A token that is revoked, even in the middle of a poll, or unknown is 401; what is no token is 404."""
     poll = asyncio.ensure_future(bot.get_updates(timeout=30))
     await telegram.until_called("getUpdates")
     telegram.revoke(telegram.bot())
