@@ -35,6 +35,7 @@ from proto.messages import (
 )
 from proto.perception import PerceptionKind
 
+WEB: Final = "web"
 COMMIT_RETRY_MAX: Final = 10.0
 """Seconds between two tries to commit an answer that the disk does not take."""
 
@@ -44,12 +45,17 @@ class InboxFull(RuntimeError):
 
 
 class Inbox:
-    """The lanes of all personas. ``touched`` is called with a persona's id when a talk of hers goes on."""
+    """The lanes of all personas.
+
+    ``touched`` is called with a persona's id when a talk of hers goes on, ``said`` when the outbox has something new
+    for a gateway.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, hubs: Hubs, personas: Personas, log: Log) -> None:
         self.accepted = 0
         self.answered = 0
         self.touched: Callable[[str], None] = lambda _: None
+        self.said: Callable[[str], None] = lambda _: None
         self._mind = settings.mind
         self._limit = settings.limits.inbox
         self._poison_deaths = settings.supervisor.poison_deaths
@@ -78,23 +84,45 @@ class Inbox:
 
         Raises InboxFull, LedgerFull, LedgerBusy.
         """
+        self.require_room(persona_id, 1)
         lane = self._lane(persona_id)
-        if lane.depth >= self._limit:
-            raise InboxFull(f"{self._limit} messages wait for her answer already")
         lane.accepting += 1
         try:
             at = time.time_ns()
             number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key)
         finally:
             lane.accepting -= 1
-        self.accepted += 1
-        if number is None:
+        if number is not None:
+            self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media), conversation, 0)])
+
+    def require_room(self, persona_id: str, count: int) -> None:
+        """Raise InboxFull unless ``count`` more perceptions may wait for her."""
+        if self._lane(persona_id).depth + count > self._limit:
+            raise InboxFull(f"{self._limit} messages wait for her answer already")
+
+    def admit(self, persona_id: str, items: list[Waiting]) -> None:
+        """Let her have what is committed already."""
+        if not items:
             return
-        lane.waiting.append(Waiting(Perception(number, kind, content, at, media), conversation, 0))
+        lane = self._lane(persona_id)
+        lane.waiting.extend(items)
+        self.accepted += len(items)
         self.touched(persona_id)
         if lane.mind_down:
-            self._go(self._tell(persona_id, lane, conversation))
+            for conversation in {item.conversation for item in items}:
+                self._go(self._tell(persona_id, lane, conversation))
         self._pump(persona_id)
+
+    async def say(self, persona_id: str, conversation: Conversation, content: str) -> int:
+        """Say something in her name without asking her mind; returns its seq. Raises LedgerError."""
+        message, slot, at = Outgoing(content), self._hubs.reserve(persona_id), time.time_ns()
+        try:
+            await self._ledger.answer(persona_id, [], conversation, [message], [slot.seq], at)
+            self._publish(persona_id, conversation, [message], [slot])
+        finally:
+            slot.drop()
+        self._lane(persona_id).remember(conversation, _lines([], [message], at))
+        return slot.seq
 
     def depth(self, persona_id: str) -> int:
         """How many perceptions wait for her answer."""
@@ -227,9 +255,11 @@ class Inbox:
         self, persona_id: str, conversation: Conversation, messages: list[Outgoing], slots: list[Slot]
     ) -> None:
         for message, slot in zip(messages, slots, strict=True):
-            if conversation.type == "web":
+            if conversation.type == WEB:
                 slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
             self._signal("Event", "Said", persona_id, conversation, content=message.content)
+        if conversation.type != WEB:
+            self.said(persona_id)
 
     def _mind_down(self, persona_id: str, lane: Lane, message: MindDown) -> None:
         if lane.in_hand is None or lane.in_hand.number != message.beat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Literal
 
 from daemon.house import kinds_of
 from daemon.link import Link
@@ -12,8 +12,9 @@ from daemon.processes import Exit
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
-from proto.messages import Fault, FromWorker, Hello, MindLimits, Probe, Probed, Stop
+from proto.messages import Fault, FromWorker, Hello, Identified, Identify, MindLimits, Probe, Probed, Stop
 from proto.records import Organ
+from proto.secrets import Secret
 from proto.wire import WireError
 
 PROBE_TIMEOUT: Final = 45.0
@@ -40,31 +41,43 @@ class Prober:
         self._spawner.need(kinds_of(organ))
         try:
             async with self._room, asyncio.timeout(PROBE_TIMEOUT):
-                return await self._ask(Probe(organ, self._limits, self._urls))
+                return (await self._ask(Probe(organ, self._limits, self._urls))).reason
         except (BirthFailed, WireError) as error:
             return f"The model could not be tried: {error}"
         except TimeoutError:
             return f"The model could not be tried within {PROBE_TIMEOUT:g} s."
 
-    async def _ask(self, question: Probe) -> str:
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async def identify(self, kind: Literal["telegram", "discord"], token: Secret) -> Identified:
+        """Whose token this is, asked of the provider; its ``reason`` is set when it is of no use."""
+        self._spawner.need(frozenset({kind}))
+        try:
+            async with self._room, asyncio.timeout(PROBE_TIMEOUT):
+                answer = await self._ask(Identify(kind, token, self._urls))
+        except (BirthFailed, WireError) as error:
+            return Identified(reason=f"the provider could not be asked: {error}")
+        except TimeoutError:
+            return Identified(reason=f"the provider did not answer within {PROBE_TIMEOUT:g} s")
+        return answer if isinstance(answer, Identified) else Identified(reason=answer.reason)
+
+    async def _ask(self, question: Probe | Identify) -> Probed | Identified | Fault:
+        answer: asyncio.Future[Probed | Identified | Fault] = asyncio.get_running_loop().create_future()
 
         def take(message: FromWorker) -> None:
             match message:
                 case Hello():
                     peer.send(question)
-                case Probed(reason) | Fault(reason) if not answer.done():
-                    answer.set_result(reason)
+                case Probed() | Identified() | Fault() if not answer.done():
+                    answer.set_result(message)
 
         peer = self._link.expect(_codec, take)
         process = None
         try:
             process = await self._spawner.spawn("probe", "probe", peer.routing_id, self._log)
             ending = asyncio.create_task(process.wait())
-            either: list[asyncio.Future[str] | asyncio.Task[Exit]] = [answer, ending]
+            either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Task[Exit]] = [answer, ending]
             await asyncio.wait(either, return_when="FIRST_COMPLETED")
             if not answer.done():
-                return f"The model could not be tried: the probe ended ({ending.result()})."
+                return Fault(f"The probe ended before it could tell: {ending.result()}.")
             peer.send(Stop())
             await asyncio.wait([ending], timeout=STOP_TIMEOUT)
             return answer.result()
