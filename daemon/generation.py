@@ -94,13 +94,20 @@ class Generation:
         except WireError as error:
             self._log.warning("worker.unreachable", reason=str(error))
 
-    async def prepare(self, title: str, prepare: Prepare) -> None:
-        """Fork it and bring it to the point where only its gateways are missing; raises GenerationFailed."""
+    async def prepare(self, prepare: Prepare, kinds: frozenset[str]) -> None:
+        """Fork it and bring it to the point where only its gateways are missing; raises GenerationFailed.
+
+        ``kinds`` are the kinds of minds that it needs libraries for.
+        """
         try:
-            self._process = await self._spawner.spawn("persona", title, self._peer.routing_id, self._log)
-        except BirthFailed as error:
+            self._process = await self._spawner.spawn(
+                "persona", prepare.persona.name, self._peer.routing_id, kinds, self._log
+            )
+        except BaseException as error:
             self._peer.forget()
-            raise GenerationFailed(str(error)) from error
+            if isinstance(error, BirthFailed):
+                raise GenerationFailed(str(error)) from error
+            raise
         self._reaping = asyncio.create_task(self._reap(self._process))
         await self._reach(self._hello, "greet")
         self.send(prepare)

@@ -79,14 +79,13 @@ class PersonaHouse:
         log = parts.log.bind(persona=self._id, generation=number)
         return Generation(number, parts.spawner, parts.link, parts.settings.supervisor, log, receive)
 
-    def prepare(self) -> tuple[str, Prepare]:
-        """Her process's title and first frame, read anew from her record for each attempt."""
+    def prepare(self) -> tuple[Prepare, frozenset[str]]:
+        """Her process's first frame and the kinds of minds in it, from her record as it is now. Raises GenerationFailed."""
         persona = self._parts.personas.get(self._id)
         if persona is None:
             raise GenerationFailed("she has no record that can be read", permanent=True)
-        self._parts.spawner.need(kinds_of(persona.thinking))
         settings = self._parts.settings
-        return persona.name, Prepare(persona, mind_limits(settings), provider_urls(settings))
+        return Prepare(persona, mind_limits(settings), provider_urls(settings)), kinds_of(persona.thinking)
 
     def received(self, generation: Generation, message: FromWorker) -> None:
         """Hand on a message of her current generation."""

@@ -252,12 +252,17 @@ class Inbox:
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
     def _publish(
-        self, persona_id: str, conversation: Conversation, messages: list[Outgoing], slots: list[Slot]
+        self,
+        persona_id: str,
+        conversation: Conversation,
+        messages: list[Outgoing],
+        slots: list[Slot],
+        title: str = "Said",
     ) -> None:
         for message, slot in zip(messages, slots, strict=True):
             if conversation.type == WEB:
                 slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
-            self._signal("Event", "Said", persona_id, conversation, content=message.content)
+            self._signal("Event", title, persona_id, conversation, content=message.content)
         if conversation.type != WEB:
             self.said(persona_id)
 
@@ -280,7 +285,7 @@ class Inbox:
         except LedgerError as error:
             self._log.error("inbox.notice_not_committed", persona=persona_id, reason=str(error))
         if told:
-            self._publish(persona_id, conversation, [notice], [slot])
+            self._publish(persona_id, conversation, [notice], [slot], title="Notified")
         slot.drop()
 
     async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:

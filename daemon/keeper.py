@@ -206,7 +206,7 @@ class Keeper:
 
     def _delay(self) -> float:
         """Full jitter between the smallest delay and an exponentially growing ceiling, seconds."""
-        ceiling = min(self._limits.backoff_max, self._limits.backoff_min * 2 ** (self._attempt - 1))
+        ceiling = min(self._limits.backoff_max, self._limits.backoff_min * 2 ** min(self._attempt - 1, 30))
         return random.uniform(self._limits.backoff_min / 2, ceiling)
 
     def _forgive(self) -> None:

@@ -22,6 +22,7 @@ HELLO_TIMEOUT: Final = 20.0
 CALL_TIMEOUT: Final = 180.0
 STOP_TIMEOUT: Final = 3.0
 MAX_CALLS: Final = 256
+NO_KINDS: Final[frozenset[str]] = frozenset()
 BACKOFF_MIN: Final = 0.5
 BACKOFF_MAX: Final = 60.0
 
@@ -112,7 +113,9 @@ class OrganHost:
             self._hello = self._loop.create_future()
             self._peer = self._link.expect(_codec, self._take)
             try:
-                self._process = await self._spawner.spawn("organ_host", "organ-host", self._peer.routing_id, self._log)
+                self._process = await self._spawner.spawn(
+                    "organ_host", "organ-host", self._peer.routing_id, NO_KINDS, self._log
+                )
             except BirthFailed as error:
                 self._peer.forget()
                 raise HostFailed(f"the organ host could not be made: {error}") from error

@@ -38,7 +38,6 @@ class Prober:
 
     async def probe(self, organ: Organ) -> str:
         """Whether this organ can be reached: "" or why not, in words to act on."""
-        self._spawner.need(kinds_of(organ))
         try:
             async with self._room, asyncio.timeout(PROBE_TIMEOUT):
                 return (await self._ask(Probe(organ, self._limits, self._urls))).reason
@@ -72,7 +71,7 @@ class Prober:
         peer = self._link.expect(_codec, take)
         process = None
         try:
-            process = await self._spawner.spawn("probe", "probe", peer.routing_id, self._log)
+            process = await self._spawner.spawn("probe", "probe", peer.routing_id, kinds_of(question.organ), self._log)
             ending = asyncio.create_task(process.wait())
             either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Task[Exit]] = [answer, ending]
             await asyncio.wait(either, return_when="FIRST_COMPLETED")

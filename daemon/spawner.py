@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Coroutine
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from daemon.logs import Log, worker_line
 from daemon.pipes import LogPipe
 from daemon.processes import Process, children, end_strays, execute
-from daemon.zygote import BirthFailed, Zygote
+from daemon.zygote import BirthFailed, Zygote, ZygoteGone
 from proto.birth import Birth, Role
 
 WARM_TIMEOUT: Final = 60.0
@@ -41,6 +42,8 @@ class Spawner:
         self._kinds: frozenset[str] = frozenset()
         self._zygote: Zygote | None = None
         self._first_warm = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Set while the zygote is as warm as it will get."""
         self._rewarm = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._watching: set[asyncio.Task[None]] = set()
@@ -59,22 +62,32 @@ class Spawner:
         return "exec" if self._first_warm.is_set() else "warming"
 
     def need(self, kinds: frozenset[str]) -> None:
-        """These kinds of minds are in use from now on."""
+        """These kinds of minds are in use from now on: warm a zygote for them, if this one is not."""
         if not kinds <= self._kinds:
             self._kinds |= kinds
+            self._settled.clear()
             self._rewarm.set()
 
-    async def spawn(self, role: Role, title: str, routing_id: bytes, log: Log) -> Process:
-        """Make a process that will greet on the link as ``routing_id``; raises BirthFailed."""
+    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
+        """Make a process that will greet on the link as ``routing_id``; raises BirthFailed.
+
+        ``kinds`` are the kinds of minds that it is for. While a zygote warms for them the birth waits: a worker that
+        imported the same libraries by itself would be later, and larger for all its life.
+        """
+        self.need(kinds)
         self._asked += 1
         birth = Birth(self._asked, role, title, self._endpoint, routing_id, self._heartbeat)
         self._births += 1
         try:
             async with asyncio.timeout(WARM_TIMEOUT):
                 await self._first_warm.wait()
+                while self._zygote and not kinds <= self._zygote.kinds and not self._settled.is_set():
+                    await self._settled.wait()
             with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
                 process = await self._make(birth, pipe.write_end)
             self._living[process.pid] = process
+        except OSError as error:
+            raise BirthFailed(f"no process can be made: {error}") from error
         except TimeoutError:
             raise BirthFailed(f"the zygote did not warm within {WARM_TIMEOUT:g} s") from None
         finally:
@@ -107,7 +120,10 @@ class Spawner:
 
     async def _make(self, birth: Birth, log_pipe: int) -> Process:
         if self._zygote:
-            return await self._zygote.bear(birth, log_pipe)
+            try:
+                return await self._zygote.bear(birth, log_pipe)
+            except ZygoteGone as error:
+                self._log.warning("zygote.lost_birth", reason=str(error))
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
             os.write(write_end, msgspec.msgpack.encode(birth))
@@ -125,13 +141,17 @@ class Spawner:
         while True:
             self._rewarm.clear()
             begun = loop.time()
-            if await self._replace():
+            self._settled.clear()
+            warm = await self._replace()
+            if not self._rewarm.is_set():
+                self._settled.set()
+            if warm:
                 await self._rewarm.wait()
             if self._zygote or loop.time() - begun > STABLE:
                 failures = 0
             else:
                 failures += 1
-                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2**failures)))
+                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
 
     async def _replace(self) -> bool:
         """Warm a zygote and put it in the old one's place; False when it cannot warm."""
@@ -142,9 +162,7 @@ class Spawner:
             self._first_warm.set()
             return False
         self._living[zygote.process.pid] = zygote.process
-        watching = asyncio.create_task(self._watch(zygote))
-        self._watching.add(watching)
-        watching.add_done_callback(self._watching.discard)
+        watching = self._go(self._watch(zygote))
         try:
             await asyncio.wait_for(asyncio.shield(zygote.warm), WARM_TIMEOUT)
         except (BirthFailed, TimeoutError):
@@ -155,18 +173,26 @@ class Spawner:
             return False
         finally:
             self._first_warm.set()
+        if not zygote.process.alive:
+            return False
         old, self._zygote = self._zygote, zygote
         if old:
-            old.retire()
+            old.leave()
         self._log.info("zygote.warm", pid=zygote.process.pid, kinds=",".join(sorted(zygote.kinds)))
         return True
+
+    def _go(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+        return task
 
     async def _watch(self, zygote: Zygote) -> None:
         """When it dies unasked, have it replaced; its workers live on."""
         exit_ = await zygote.process.wait()
-        zygote.retire()
         self._living.pop(zygote.process.pid, None)
         if self._zygote is zygote:
             self._zygote = None
             self._log.warning("zygote.died", exit=str(exit_))
             self._rewarm.set()
+        await zygote.buried()

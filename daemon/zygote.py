@@ -14,13 +14,19 @@ from daemon.pipes import LogPipe
 from daemon.processes import Process, execute
 from proto.birth import MAX_BIRTH, Birth, Born, FromZygote, Stillborn, Warm
 
-BIRTH_TIMEOUT: Final = 10.0
+BIRTH_TIMEOUT: Final = 5.0
+END_TIMEOUT: Final = 1.0
+"""Seconds between a zygote's death and the end of its control socket, which a birth under way still holds."""
 
 _decoder: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
 
 
 class BirthFailed(RuntimeError):
     """A process could not be made; the text says why."""
+
+
+class ZygoteGone(BirthFailed):
+    """The zygote is dead and has made nothing of this birth."""
 
 
 class Zygote:
@@ -31,20 +37,22 @@ class Zygote:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._births: dict[int, asyncio.Future[Process]] = {}
+        self._leaving = False
         self.warm: asyncio.Future[None] = self._loop.create_future()
         self.warm.add_done_callback(asyncio.Future.exception)
+        self._end: asyncio.Future[None] = self._loop.create_future()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(0)
         pipe = LogPipe(lambda line: worker_line(log, line), line_limit)
         with theirs, pipe:
             descriptors = {1: pipe.write_end, 2: pipe.write_end, 3: death_pipe, 4: theirs.fileno()}
-            self.process = execute("worker.zygote", ["4", "3", str(os.getpid()), ",".join(sorted(kinds))], descriptors)
+            arguments = ["4", "3", str(os.getpid()), ",".join(sorted(kinds))]
+            try:
+                self.process = execute("worker.zygote", arguments, descriptors)
+            except OSError:
+                self._control.close()
+                raise
         self._loop.add_reader(self._control.fileno(), self._read)
-
-    @property
-    def births(self) -> int:
-        """How many births are under way."""
-        return len(self._births)
 
     async def bear(self, birth: Birth, log_pipe: int) -> Process:
         """Fork one process; raises BirthFailed."""
@@ -59,6 +67,14 @@ class Zygote:
             raise BirthFailed(f"the zygote takes no requests: {error}") from error
         finally:
             del self._births[birth.request]
+            if self._leaving:
+                self.leave()
+
+    def leave(self) -> None:
+        """Retire once the births under way have ended: another zygote has taken this one's place."""
+        self._leaving = True
+        if not self._births:
+            self.retire()
 
     def retire(self) -> None:
         """Close the control socket: the zygote leaves by that, and its workers live on."""
@@ -66,7 +82,8 @@ class Zygote:
             return
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
-        gone = BirthFailed("the zygote is gone")
+        gone = ZygoteGone("the zygote is gone")
+        self._end.set_result(None)
         if not self.warm.done():
             self.warm.set_exception(gone)
         for birth in self._births.values():
@@ -92,13 +109,20 @@ class Zygote:
                     self._log.error("zygote.preload_failed", module=module, reason=reason)
                 self.warm.set_result(None)
             case Born(request, pid):
-                self._born(self._births.get(request), Process(pid, descriptors[0]))
+                self._born(self._births.get(request), pid, descriptors)
             case Stillborn(request, reason):
                 if (birth := self._births.get(request)) and not birth.done():
                     birth.set_exception(BirthFailed(reason))
 
-    def _born(self, birth: asyncio.Future[Process] | None, process: Process) -> None:
-        if birth and not birth.done():
-            birth.set_result(process)
+    def _born(self, birth: asyncio.Future[Process] | None, pid: int, descriptors: list[int]) -> None:
+        wanted = birth if birth and not birth.done() else None
+        if not descriptors:
+            # The kernel found no room for its descriptor; nobody knows this child, so it is ended as a stray.
+            if wanted:
+                wanted.set_exception(BirthFailed("no descriptor is left for another process"))
+            return
+        process = Process(pid, descriptors[0])
+        if wanted:
+            wanted.set_result(process)
         else:
             process.kill()

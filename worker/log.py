@@ -41,7 +41,7 @@ class WorkerLog:
 
     def _write(self, level: Level, event: str, fields: Mapping[str, Field]) -> None:
         record = {"level": level, "event": event, **self._bound, **fields}
-        clean = {key: redact(value[:MAX_FIELD]) if isinstance(value, str) else value for key, value in record.items()}
+        clean = {key: redact(value)[:MAX_FIELD] if isinstance(value, str) else value for key, value in record.items()}
         try:
             os.write(self._descriptor, msgspec.json.encode(clean) + b"\n")
         except (BrokenPipeError, BlockingIOError):
