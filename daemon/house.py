@@ -80,7 +80,7 @@ class PersonaHouse:
         return Generation(number, parts.spawner, parts.link, parts.settings.supervisor, log, receive)
 
     def prepare(self) -> tuple[Prepare, frozenset[str]]:
-        """Her process's first frame and the kinds of minds in it, from her record as it is now. Raises GenerationFailed."""
+        """Her first frame and the kinds of minds in it, from her record as it is now. Raises GenerationFailed."""
         persona = self._parts.personas.get(self._id)
         if persona is None:
             raise GenerationFailed("she has no record that can be read", permanent=True)
