@@ -12,7 +12,10 @@ async def identify(kind: Literal["telegram", "discord"], token: Secret, url: str
     """Ask the provider at ``url``, for at most 10 s; a reason says why the token is of no use and what to do."""
     match kind:
         case "telegram":
-            from worker.gateways.telegram_identity import identify as ask
+            from worker.gateways import telegram_identity
+
+            return await telegram_identity.identify(token, url)
         case "discord":
-            from worker.gateways.discord_identity import identify as ask
-    return await ask(token, url)
+            from worker.gateways import discord_identity
+
+            return await discord_identity.identify(token, url)

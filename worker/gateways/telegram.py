@@ -128,12 +128,13 @@ class TelegramGateway:
         self._sender = Sender(
             bot, self._gateway.token, self._budget, self._folder, self._link.send, self._stop, self._log
         )
-        try:
-            async with asyncio.TaskGroup() as self._group:
-                self._polling = self._group.create_task(self._poll_on(bot))
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._polling = group.create_task(self._poll_on(bot))
+            try:
                 await asyncio.Event().wait()
-        finally:
-            self._group = None
+            finally:
+                self._group = None
 
     def deliver(self, message: Deliver) -> None:
         """Send a message of the outbox, if the channel is connected."""
@@ -177,10 +178,11 @@ class TelegramGateway:
             except PROVIDER_ERRORS as error:
                 await self._wait_out(bot, error, backoff)
                 continue
-            backoff = self._backoff()
             self._connected()
-            if updates:
-                await self._take(bot, updates)
+            if updates and not await self._taken(bot, updates):
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff = self._backoff()
 
     async def _poll(self, bot: Bot) -> list[Update]:
         """The next updates. The first poll, and the first after trouble, answers at once: it shows that all is well."""
@@ -228,15 +230,14 @@ class TelegramGateway:
             updates = again
         return updates
 
-    async def _take(self, bot: Bot, updates: list[Update]) -> None:
+    async def _taken(self, bot: Bot, updates: list[Update]) -> bool:
         """Hand a batch to the daemon; only what it committed is confirmed to Telegram by the next poll."""
         items = await self._items(bot, updates)
-        backoff = self._backoff()
-        while items and not await self._committed(items):
-            wait = backoff.next()
-            self._log.warning("telegram.not_taken", items=len(items), wait=round(wait, 1))
-            await asyncio.sleep(wait)
+        if items and not await self._committed(items):
+            self._log.warning("telegram.not_taken", items=len(items))
+            return False
         self._offset = updates[-1].update_id + 1
+        return True
 
     async def _items(self, bot: Bot, updates: list[Update]) -> list[Inbound]:
         """What the updates say, with their files; only the files of who may speak here are fetched."""
@@ -263,20 +264,21 @@ class TelegramGateway:
         if found.kind == "token":
             self._stop(found)
             return
-        if isinstance(error, TelegramConflictError) and "webhook" in error.message:
-            await self._drop_webhook(bot)
-        self._change("degraded" if self._answered is not None else "connecting", found)
+        if isinstance(error, TelegramConflictError) and "webhook" in error.message and await self._webhook_dropped(bot):
+            return
+        self._change("degraded", found)
         wait = backoff.next()
         if found.kind == "conflict":
             wait = self._timing.conflict
         await asyncio.sleep(max(wait, found.retry_after))
 
-    async def _drop_webhook(self, bot: Bot) -> None:
-        """Telegram serves no polls while a webhook is set; what waits for it is kept."""
+    async def _webhook_dropped(self, bot: Bot) -> bool:
+        """Telegram serves no polls while a webhook is set. What waits for it is kept."""
         try:
-            await bot.delete_webhook(drop_pending_updates=False)
+            return await bot.delete_webhook(drop_pending_updates=False)
         except PROVIDER_ERRORS as error:
             self._log.warning("telegram.webhook_kept", reason=trouble(error, self._gateway.token).reason)
+            return False
 
     async def _set_commands(self, bot: Bot) -> None:
         """Offer the commands in Telegram's menu; they work without it."""

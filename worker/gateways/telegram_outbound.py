@@ -102,6 +102,9 @@ class Sender:
     async def say(self, message: Say) -> None:
         """Send a text once; a failure is logged."""
         for rich in split_rich(Rich(message.content), MAX_MESSAGE):
+            if self._budget.ahead(message.chat) > MAX_WAIT:
+                self._log.warning("telegram.say_failed", reason="no room in Telegram's pace")
+                return
             await asyncio.sleep(self._budget.reserve(message.chat))
             try:
                 await self._send_text(message.chat, rich)
