@@ -26,11 +26,11 @@ async def read(incoming: Incoming) -> tuple[Any, list[Upload], bool]:
     """A request's JSON (Any), its files, and whether the body could be read."""
     kind = incoming.headers.get("content-type", "").partition(";")[0]
     if kind == "multipart/form-data":
-        form = await incoming.form()
-        files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
-        uploads = [Upload(value.filename or name, await value.read()) for name, value in files]
-        text = form.get("payload_json")
-        raw: str | bytes = text if isinstance(text, str) else json.dumps({"content": form.get("content")})
+        async with incoming.form() as form:
+            files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+            uploads = [Upload(value.filename or name, await value.read()) for name, value in files]
+            text, content = form.get("payload_json"), form.get("content")
+        raw: str | bytes = text if isinstance(text, str) else json.dumps({"content": content})
     else:
         raw, uploads = await incoming.body(), []
     try:

@@ -198,8 +198,9 @@ class Gateway:
         if fault is None:
             return False
         if fault.kind == "hang":
+            released = self.journal.released
             await websocket.accept()
-            waiting = {asyncio.ensure_future(self.journal.hang()), asyncio.ensure_future(websocket.receive())}
+            waiting = {asyncio.ensure_future(released.wait()), asyncio.ensure_future(websocket.receive())}
             _, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in late:
                 task.cancel()

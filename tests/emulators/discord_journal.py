@@ -66,6 +66,7 @@ class Journal:
         self.frames: list[Frame] = []
         self.faults: list[Fault] = []
         self.released = asyncio.Event()
+        """Set for what hangs by now; what hangs later gets another."""
         self._changed = asyncio.Event()
 
     def add(self, entry: Request | Frame) -> None:
@@ -98,12 +99,9 @@ class Journal:
                     fault.times -= 1
                     if not fault.times:
                         self.faults.remove(fault)
+                self.ring()
                 return fault
         return None
-
-    async def hang(self) -> None:
-        """Stay silent until released."""
-        await self.released.wait()
 
     def release(self) -> None:
         """Let what hangs go on."""

@@ -137,7 +137,10 @@ class Rest:
     async def _fail(self, fault: Fault, route: str, incoming: Incoming, entry: Request) -> Response:
         match fault.kind:
             case "hang":
-                waiting = {asyncio.ensure_future(self.journal.hang()), asyncio.ensure_future(incoming.receive())}
+                waiting = {
+                    asyncio.ensure_future(self.journal.released.wait()),
+                    asyncio.ensure_future(incoming.receive()),
+                }
                 _, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in late:
                     task.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -50,15 +49,16 @@ class Server:
         if self._timer:
             self._timer.cancel()
         if self._listener is None:
-            listening = socket.create_server(("127.0.0.1", self.port))
-            self.port = listening.getsockname()[1]
+            # Not socket.create_server: its sockets lack a protocol number, and asyncio would leave Nagle's algorithm on.
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._protocol, "127.0.0.1", self.port)
+            self.port = self._listener.sockets[0].getsockname()[1]
             self.world.base = f"http://127.0.0.1:{self.port}"
-            self._listener = await asyncio.get_running_loop().create_server(self._protocol, sock=listening)
 
     async def down(self, seconds: float = 0.0) -> None:
         """Refuse connections and break those that are open; for so many seconds when given."""
         if self._listener is not None:
-            self._listener.close()
+            await self._stop_accepting(self._listener)
             self._listener = None
         for connection in self.gateway.connected():
             self.gateway.drop(connection)
@@ -67,6 +67,14 @@ class Server:
         self.journal.release()
         if seconds:
             self._later(seconds, self.up)
+
+    async def _stop_accepting(self, listener: asyncio.Server) -> None:
+        """Close a listener; asyncio would leak connections that it accepted and has not yet handed over."""
+        for listening in listener.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in ("accepted", "transport made", "protocol told"):
+            await asyncio.sleep(0)
+        listener.close()
 
     def go_down_soon(self, seconds: float) -> None:
         """Go down for so many seconds, once the answer to who asks has left."""
