@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 from daemon import pairing
@@ -18,7 +18,7 @@ from daemon.inbox import Inbox, InboxFull
 from daemon.ledger import Ledger, LedgerError, StoredChannel
 from daemon.logs import Log
 from daemon.personas import Personas
-from proto.messages import Conversation, Gateway, Inbound, Received, Say, Taken, channel_id
+from proto.messages import Conversation, Gateway, GatewayState, Inbound, Received, Say, Taken, channel_id
 from proto.records import Channel, Persona
 
 SECOND: Final = 1_000_000_000
@@ -91,7 +91,53 @@ class Channels:
 
     def received(self, persona_id: str, generation: Generation, message: Received) -> None:
         """Messages of one gateway."""
-        task = asyncio.create_task(self._take(persona_id, generation, message))
+        self._go(self._take(persona_id, generation, message))
+
+    def changed(self, persona_id: str, generation: Generation, state: GatewayState) -> None:
+        """A gateway's state changed just now."""
+        generation.gateways = [state, *(other for other in generation.gateways if other.channel != state.channel)]
+        persona = self._personas.get(persona_id)
+        record = channel_named(persona, state.channel) if persona else None
+        if persona is None or record is None:
+            return
+        log = self._log.warning if state.error else self._log.info
+        fields = {"channel": record.type, "name": record.name, "reason": state.error, "hint": state.hint}
+        log(f"gateway.{state.state}", persona=persona_id, **fields)
+        details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
+        self._hubs.signal("Event", "Gateway changed", persona, details)
+        self._go(self._remember(persona_id, state))
+
+    async def _remember(self, persona_id: str, state: GatewayState) -> None:
+        """Keep who the bot is, for a channel that was written into config.json by hand, and what went wrong."""
+        try:
+            if state.bot_id:
+                await self._ledger.add_channel(
+                    persona_id,
+                    state.channel,
+                    self._type(persona_id, state.channel),
+                    state.bot_id,
+                    state.bot_name,
+                    time.time_ns(),
+                )
+            if state.error:
+                await self._ledger.channel_error(persona_id, state.channel, state.error, time.time_ns())
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    def _type(self, persona_id: str, channel: str) -> str:
+        persona = self._personas.get(persona_id)
+        record = channel_named(persona, channel) if persona else None
+        return record.type if record else ""
+
+    async def recover(self, persona: Persona) -> None:
+        """Finish a pairing that was saved when the daemon died: let her have the words that were kept for it."""
+        for row in await self._ledger.channels(persona.id):
+            record = channel_named(persona, row.channel)
+            if record and record.verified_at and row.account and row.chat:
+                await self._ledger.release(persona.id, row.channel, conversation_of(record, row.channel, row.chat))
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -122,9 +168,7 @@ class Channels:
             await self._from_unpaired(persona, message.channel, generation, message.items)
         return True
 
-    async def _from_paired(
-        self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]
-    ) -> None:
+    async def _from_paired(self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]) -> None:
         mine = [item for item in items if item.private and (item.account, item.chat) == (row.account, row.chat)]
         strangers = [item.key for item in items if item not in mine]
         if strangers:

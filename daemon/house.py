@@ -8,18 +8,33 @@ from typing import Final
 
 import msgspec
 
+from daemon.channels import GATEWAYS, Channels
 from daemon.consolidation import Consolidation
+from daemon.delivery import Delivery
 from daemon.generation import Generation, GenerationFailed
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
+from daemon.ledger import LedgerError
 from daemon.link import Link
 from daemon.logs import Log
 from daemon.organ_host import OrganHost
 from daemon.personas import Personas, PersonasError
 from daemon.settings import Settings
 from daemon.spawner import Spawner
-from proto.messages import Consolidated, ConsolidationFailed, FromWorker, MindLimits, OrganCall, Prepare
-from proto.records import EMBEDDED, Organ
+from proto.messages import (
+    Consolidated,
+    ConsolidationFailed,
+    Delivered,
+    FromWorker,
+    GatewayChanged,
+    MindLimits,
+    OrganCall,
+    PartSent,
+    Prepare,
+    Received,
+    Undelivered,
+)
+from proto.records import EMBEDDED, Organ, Persona
 
 LOCAL: Final = "local"
 """The kind of a mind without a provider: a local Ollama."""
@@ -31,6 +46,12 @@ KINDS: Final = frozenset({LOCAL, EMBEDDED, "openai", "anthropic", "xai", "gemini
 def kinds_of(organ: Organ) -> frozenset[str]:
     """Which libraries this organ needs, as the zygote names them; none for a provider that does not exist."""
     return KINDS & {organ.provider or LOCAL}
+
+
+def kinds_for(persona: Persona) -> frozenset[str]:
+    """Which libraries her process needs, for her mind and her gateways."""
+    gateways = frozenset(channel.type for channel in persona.channels or [] if channel.type in GATEWAYS)
+    return kinds_of(persona.thinking) | gateways
 
 
 def mind_limits(settings: Settings) -> MindLimits:
@@ -46,6 +67,8 @@ def provider_urls(settings: Settings) -> dict[str, str]:
         "anthropic": providers.anthropic_url,
         "xai": providers.xai_url,
         "gemini": providers.gemini_url,
+        "telegram": providers.telegram_url,
+        "discord": providers.discord_url,
         LOCAL: providers.local_url,
         EMBEDDED: settings.organs.mind_model,
     }
@@ -60,6 +83,8 @@ class Parts:
     hubs: Hubs
     inbox: Inbox
     consolidation: Consolidation
+    channels: Channels
+    delivery: Delivery
     link: Link
     spawner: Spawner
     organ_host: OrganHost
@@ -79,13 +104,25 @@ class PersonaHouse:
         log = parts.log.bind(persona=self._id, generation=number)
         return Generation(number, parts.spawner, parts.link, parts.settings.supervisor, log, receive)
 
-    def prepare(self) -> tuple[Prepare, frozenset[str]]:
-        """Her first frame and the kinds of minds in it, from her record as it is now. Raises GenerationFailed."""
+    async def prepare(self) -> tuple[Prepare, frozenset[str]]:
+        """Her first frame and the kinds of libraries for it, from her record as it is now. Raises GenerationFailed."""
         persona = self._parts.personas.get(self._id)
         if persona is None:
             raise GenerationFailed("she has no record that can be read", permanent=True)
         settings = self._parts.settings
-        return Prepare(persona, mind_limits(settings), provider_urls(settings)), kinds_of(persona.thinking)
+        try:
+            gateways = await self._parts.channels.gateways(persona)
+        except LedgerError as error:
+            raise GenerationFailed(str(error)) from error
+        prepare = Prepare(
+            # Her channels' tokens go to her gateways only; her agent has no use for them.
+            persona=msgspec.structs.replace(persona, channels=None),
+            limits=mind_limits(settings),
+            urls=provider_urls(settings),
+            gateways=gateways,
+            media=str(self._parts.personas.folder(self._id) / "media"),
+        )
+        return prepare, kinds_for(persona)
 
     def received(self, generation: Generation, message: FromWorker) -> None:
         """Hand on a message of her current generation."""
@@ -94,6 +131,12 @@ class PersonaHouse:
                 self._parts.organ_host.call(message, generation.send)
             case Consolidated() | ConsolidationFailed():
                 self._parts.consolidation.received(self._id, message)
+            case Received():
+                self._parts.channels.received(self._id, generation, message)
+            case GatewayChanged():
+                self._parts.channels.changed(self._id, generation, message.gateway)
+            case PartSent() | Delivered() | Undelivered():
+                self._parts.delivery.received(self._id, message)
             case _:
                 self._parts.inbox.received(self._id, message)
 
@@ -103,11 +146,13 @@ class PersonaHouse:
         self._parts.hubs.started(self._id)
         self._parts.inbox.attach(self._id, generation)
         self._parts.consolidation.attach(self._id, generation)
+        self._parts.delivery.attach(self._id, generation)
         self._parts.hubs.signal("Event", "Awake", self._parts.personas.get(self._id), {})
 
     async def fallen(self, crashed: bool) -> None:
         """Her process is gone; ``crashed`` when nobody had asked for it."""
         self._parts.consolidation.detach(self._id)
+        await self._parts.delivery.detach(self._id)
         await self._parts.inbox.detach(self._id, crashed)
         title = "Process died" if crashed else "Asleep"
         self._parts.hubs.signal("Event", title, self._parts.personas.get(self._id), {})

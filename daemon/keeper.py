@@ -14,6 +14,7 @@ from daemon.generation import Generation, GenerationFailed
 from daemon.house import PersonaHouse
 from daemon.logs import Log
 from daemon.settings import Supervision
+from proto.messages import GatewayState
 
 State = Literal["stopped", "starting", "running", "restarting", "stopping", "backoff", "failed"]
 
@@ -59,6 +60,10 @@ class Keeper:
         """How she is."""
         pid = self._current.pid if self._current else None
         return KeeperView(self._state, self._number, pid, self._restarts, self._reason, self._since)
+
+    def gateways(self) -> list[GatewayState]:
+        """Her gateways as her process last told; none while there is no process."""
+        return self._current.gateways if self._current else []
 
     def boot(self) -> None:
         """Bring her up in the background, with as many tries as it takes."""
@@ -121,7 +126,7 @@ class Keeper:
         generation = self._house.generation(self._number, self._house.received)
         try:
             async with asyncio.timeout(None) as self._rising:
-                await generation.prepare(*self._house.prepare())
+                await generation.prepare(*await self._house.prepare())
                 await self._retire(old)
                 await generation.open()
         except BaseException as error:

@@ -62,9 +62,7 @@ class Pairing:
             verified_at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
         )
         paired = msgspec.structs.replace(persona, channels=[verified if c is record else c for c in channels])
-        await self._ledger.bind(
-            persona.id, pending.channel, pending.account, pending.account_name, pending.chat
-        )
+        await self._ledger.bind(persona.id, pending.channel, pending.account, pending.account_name, pending.chat)
         await self._personas.save(paired)
         self._throttle.forget(persona.id)
         await self._connected(paired, verified, pending.channel, pending.chat)

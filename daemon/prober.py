@@ -48,7 +48,6 @@ class Prober:
 
     async def identify(self, kind: Literal["telegram", "discord"], token: Secret) -> Identified:
         """Whose token this is, asked of the provider; its ``reason`` is set when it is of no use."""
-        self._spawner.need(frozenset({kind}))
         try:
             async with self._room, asyncio.timeout(PROBE_TIMEOUT):
                 answer = await self._ask(Identify(kind, token, self._urls))
@@ -71,7 +70,7 @@ class Prober:
         peer = self._link.expect(_codec, take)
         process = None
         try:
-            process = await self._spawner.spawn("probe", "probe", peer.routing_id, kinds_of(question.organ), self._log)
+            process = await self._spawner.spawn("probe", "probe", peer.routing_id, _kinds(question), self._log)
             ending = asyncio.create_task(process.wait())
             either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Task[Exit]] = [answer, ending]
             await asyncio.wait(either, return_when="FIRST_COMPLETED")
@@ -85,3 +84,7 @@ class Prober:
             if process:
                 process.kill()
                 await self._spawner.reaped(process)
+
+
+def _kinds(question: Probe | Identify) -> frozenset[str]:
+    return kinds_of(question.organ) if isinstance(question, Probe) else frozenset({question.kind})

@@ -19,8 +19,12 @@ from uvicorn.config import Config
 
 from daemon import claims
 from daemon.app import build
+from daemon.bot_commands import BotCommands
+from daemon.channels import Channels
 from daemon.consolidation import Consolidation
+from daemon.delivery import Delivery
 from daemon.first import first_persona
+from daemon.house import Parts
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import Ledger, LedgerError
@@ -28,6 +32,7 @@ from daemon.link import Link
 from daemon.logs import Log, configure
 from daemon.notify import Notifier
 from daemon.organ_host import OrganHost
+from daemon.pair import Pairing
 from daemon.personas import Personas
 from daemon.processes import become_subreaper
 from daemon.protocols import HttpProtocol, WebSocketProtocol
@@ -133,13 +138,20 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     inbox = Inbox(settings, ledger, hubs, personas, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
     inbox.touched = consolidation.touched
+    delivery = Delivery(ledger, personas, hubs, log)
+    inbox.said = delivery.refresh
+    channels = Channels(ledger, personas, inbox, hubs, log)
+    await ledger.unsettle()
     for persona in personas.all():
+        await channels.recover(persona)
         await inbox.load(persona.id)
     link = Link(settings.runtime_dir, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, log)
     organ_host = OrganHost(settings.organs, spawner, link, log)
-    supervisor = Supervisor(settings, personas, hubs, inbox, consolidation, link, spawner, organ_host, log)
+    parts = Parts(settings, personas, hubs, inbox, consolidation, channels, delivery, link, spawner, organ_host, log)
+    supervisor = Supervisor(parts)
+    channels.command = BotCommands(supervisor, personas, inbox, delivery, log).obey
     return Daemon(
         settings=settings,
         log=log,
@@ -150,6 +162,9 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         supervisor=supervisor,
         inbox=inbox,
         consolidation=consolidation,
+        channels=channels,
+        delivery=delivery,
+        pairing=Pairing(ledger, personas, inbox, hubs),
         link=link,
         started_at=time.monotonic(),
         stopping=asyncio.Event(),
@@ -196,6 +211,8 @@ async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) ->
     await daemon.hubs.close()
     await asyncio.wait([serving])
     await daemon.supervisor.close()
+    await daemon.channels.close()
+    await daemon.delivery.close()
     await daemon.consolidation.close()
     await daemon.inbox.close()
     daemon.link.close()

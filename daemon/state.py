@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from daemon.channels import Channels
 from daemon.consolidation import Consolidation
+from daemon.delivery import Delivery
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import Ledger
 from daemon.link import Link
 from daemon.logs import Log, Tail
+from daemon.pair import Pairing
 from daemon.personas import Personas
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
@@ -31,6 +34,9 @@ class Daemon:
     supervisor: Supervisor
     inbox: Inbox
     consolidation: Consolidation
+    channels: Channels
+    delivery: Delivery
+    pairing: Pairing
     link: Link
     started_at: float
     stopping: asyncio.Event

@@ -7,21 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from daemon.consolidation import Consolidation
 from daemon.generation import GenerationFailed
-from daemon.house import Parts, PersonaHouse, kinds_of, mind_limits, provider_urls
-from daemon.hubs import Hubs
-from daemon.inbox import Inbox
+from daemon.house import Parts, PersonaHouse, kinds_for, mind_limits, provider_urls
 from daemon.keeper import Keeper, StartFailed, State
-from daemon.link import Link
-from daemon.logs import Log
-from daemon.organ_host import OrganHost
-from daemon.personas import Personas
 from daemon.prober import Prober
 from daemon.processes import resident
-from daemon.settings import Settings
-from daemon.spawner import Spawner
+from proto.messages import GatewayState, Identified
 from proto.records import EMBEDDED, Organ, Persona
+from proto.secrets import Secret
 
 __all__ = ["PersonaState", "StartFailed", "Supervisor"]
 
@@ -42,28 +35,18 @@ class PersonaState(msgspec.Struct):
 class Supervisor:
     """Commands and views of all personas' processes."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        personas: Personas,
-        hubs: Hubs,
-        inbox: Inbox,
-        consolidation: Consolidation,
-        link: Link,
-        spawner: Spawner,
-        organ_host: OrganHost,
-        log: Log,
-    ) -> None:
-        self._parts = Parts(settings, personas, hubs, inbox, consolidation, link, spawner, organ_host, log)
-        self._limits = settings.supervisor
-        self._personas = personas
-        self._hubs = hubs
-        self._inbox = inbox
-        self._consolidation = consolidation
-        self._spawner = spawner
-        self._organ_host = organ_host
-        self._log = log
-        self._prober = Prober(spawner, link, mind_limits(settings), provider_urls(settings), log)
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limits = parts.settings.supervisor
+        self._personas = parts.personas
+        self._hubs = parts.hubs
+        self._inbox = parts.inbox
+        self._consolidation = parts.consolidation
+        self._spawner = parts.spawner
+        self._organ_host = parts.organ_host
+        self._log = parts.log
+        limits, urls = mind_limits(parts.settings), provider_urls(parts.settings)
+        self._prober = Prober(parts.spawner, parts.link, limits, urls, parts.log)
         self._keepers: dict[str, Keeper] = {}
         self._edits: set[asyncio.Task[None]] = set()
 
@@ -81,7 +64,7 @@ class Supervisor:
         """Warm the zygote for the minds in use and bring up every persona whose status is ``active``."""
         active = [persona for persona in self._personas.all() if persona.status == "active"]
         # The embedded mind's part is small, and every first persona needs it.
-        self._spawner.start(frozenset({EMBEDDED}).union(*(kinds_of(persona.thinking) for persona in active)))
+        self._spawner.start(frozenset({EMBEDDED}).union(*(kinds_for(persona) for persona in active)))
         for persona in active:
             self._keeper(persona.id).boot()
 
@@ -115,6 +98,19 @@ class Supervisor:
         except GenerationFailed as failure:
             self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
         self._hubs.stopped(persona_id)
+
+    async def identify(self, kind: str, token: Secret) -> Identified:
+        """Ask the provider, by a short-lived process, whose token this is."""
+        match kind:
+            case "telegram" | "discord":
+                return await self._prober.identify(kind, token)
+            case _:
+                return Identified(reason="there is no such kind; use telegram or discord.")
+
+    def gateways(self, persona_id: str) -> list[GatewayState]:
+        """Her gateways as her worker last told."""
+        keeper = self._keepers.get(persona_id)
+        return keeper.gateways() if keeper else []
 
     async def probe(self, organ: Organ) -> str:
         """Ask a short-lived process whether this organ can be reached; "" or why not, in words to act on."""

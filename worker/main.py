@@ -5,31 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from proto import exits
 from proto.birth import Birth
 from proto.messages import (
-    Consolidate,
     Equip,
     FromHost,
     Generate,
-    Join,
-    Open,
-    OrganResult,
-    Perceive,
-    Prepare,
-    Prepared,
+    Identify,
     Probe,
     Probed,
-    Ready,
-    Stop,
     ToHost,
     ToWorker,
 )
-from worker.agent import Agent
+from worker.gateways.identify import identify
 from worker.life import Life
 from worker.organ_host import OrganHost
-from worker.organs.mind import MindConfigError
 from worker.organs.probe import probe
+from worker.persona_life import PersonaLife
 from worker.process import end_group
 
 
@@ -54,45 +45,8 @@ async def _live(birth: Birth, death_pipe: int) -> int:
     return await life.run()
 
 
-class PersonaLife(Life[ToWorker]):
-    """A running persona: her agent, and later her gateways."""
-
-    def __init__(self, birth: Birth) -> None:
-        self._agent: Agent | None = None
-        super().__init__(birth, ToWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
-
-    def receive(self, message: ToWorker) -> None:
-        match message:
-            case Prepare():
-                self._prepare(message)
-            case Open():
-                self.link.send(Ready(self.gateways()))
-            case Perceive() | Join() | Consolidate() | OrganResult() if self._agent:
-                self._agent.receive(message)
-            case Stop():
-                self.leave()
-            case _:
-                self.end(exits.FAULT, f"a {type(message).__name__} has no place here")
-
-    def _prepare(self, message: Prepare) -> None:
-        try:
-            self._agent = Agent(message, self.link.send, self.log, self.failed)
-        except MindConfigError as error:
-            self.end(exits.CONFIG, str(error))
-        else:
-            self.link.send(Prepared())
-
-    def failed(self, error: BaseException) -> None:
-        """Her agent met what it did not expect."""
-        self.unhandled(asyncio.get_running_loop(), {"exception": error})
-
-    async def close(self) -> None:
-        if self._agent:
-            await self._agent.close()
-
-
 class ProbeLife(Life[ToWorker]):
-    """A short life for one question: can this organ be reached?"""
+    """A short life for one question: can this organ be reached, or whose token is this?"""
 
     def __init__(self, birth: Birth) -> None:
         self._asking: asyncio.Task[None] | None = None
@@ -102,12 +56,17 @@ class ProbeLife(Life[ToWorker]):
         match message:
             case Probe():
                 self._asking = asyncio.get_running_loop().create_task(self._ask(message))
+            case Identify():
+                self._asking = asyncio.get_running_loop().create_task(self._identify(message))
             case _:
                 self.leave()
 
     async def _ask(self, question: Probe) -> None:
         reason = await probe(question.organ, question.limits, question.urls)
         self.link.send(Probed(reason[:2000]))
+
+    async def _identify(self, question: Identify) -> None:
+        self.link.send(await identify(question.kind, question.token, question.urls.get(question.kind, "")))
 
     async def close(self) -> None:
         if self._asking:

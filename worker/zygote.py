@@ -27,6 +27,7 @@ import msgspec
 import worker.main
 from proto.birth import MAX_BIRTH, Birth, Born, Stillborn, Warm
 from proto.records import EMBEDDED
+from worker.gateways import PRELOAD as GATEWAY_PRELOAD
 from worker.organs.mind import PRELOAD
 from worker.process import die_with, settle
 
@@ -66,9 +67,9 @@ def preload(kinds: list[str]) -> dict[str, str]:
     for kind in kinds:
         module = kind
         try:
-            for module in PRELOAD.get(kind, ()):
+            for module in PRELOAD.get(kind) or GATEWAY_PRELOAD.get(kind, ()):
                 importlib.import_module(module)
-            if kind != EMBEDDED:
+            if kind in PRELOAD and kind != EMBEDDED:
                 importlib.import_module(REHEARSAL).rehearse(kind)
         except Exception as error:  # noqa: BLE001 - whatever a module raises at import must not end the zygote
             failed[module] = f"{type(error).__name__}: {error}"

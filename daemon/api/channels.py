@@ -50,7 +50,7 @@ PAIR_BODY = Body(PairRequest)
 
 
 async def add(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/channels``: ask the provider whose token it is, save, restart her if she runs."""
+    """``POST /api/persona/{persona_id}/channels``: ask whose token it is, save it, restart her if she runs."""
     daemon = daemon_of(request)
     find_persona(daemon, request)
     asked = await ADD_BODY.read(request)

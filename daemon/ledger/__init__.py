@@ -1,11 +1,30 @@
-"""The ledger: inbox, conversation and outbox in one SQLite file, behind one writer thread with group commit."""
+"""The ledger: inbox, conversation, outbox and channels in one SQLite file, behind one writer thread with group commit."""
 
 from __future__ import annotations
 
+from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
-from daemon.ledger.errors import LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.delivery import DeadLetter, OutgoingRow
+from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
 from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.pairing import PendingPairing
 
-__all__ = ["Depth", "Ledger", "LedgerBusy", "LedgerError", "LedgerFull", "StoredFrame", "StoredLine", "Waiting"]
+__all__ = [
+    "ChannelTaken",
+    "ChannelUnknown",
+    "Committed",
+    "DeadLetter",
+    "Depth",
+    "Ledger",
+    "LedgerBusy",
+    "LedgerError",
+    "LedgerFull",
+    "OutgoingRow",
+    "PendingPairing",
+    "StoredChannel",
+    "StoredFrame",
+    "StoredLine",
+    "Waiting",
+]

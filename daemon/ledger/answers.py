@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from daemon.ledger import channels, delivery, inbox, outbox, pairing
 from daemon.ledger import conversation as lines
-from daemon.ledger import inbox, outbox
 from proto.messages import Conversation, Outgoing
 
 
@@ -48,10 +48,27 @@ def tell(
     return True
 
 
+def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -> None:
+    """Delete the channel, its codes and held words, and close what is open there, since nobody can be answered."""
+    talks = f"{channel}:"
+    rows = connection.execute(
+        "SELECT id FROM inbox WHERE persona = ? AND state = 'pending' AND state <> 'done' AND instr(talk, ?) = 1",
+        (persona, talks),
+    )
+    perceptions = [id_ for (id_,) in rows]
+    lines.heard(connection, perceptions)
+    inbox.finish(connection, perceptions)
+    connection.execute("DELETE FROM outage WHERE persona = ? AND instr(talk, ?) = 1", (persona, talks))
+    delivery.remove(connection, persona, channel, "the channel was removed")
+    pairing.remove(connection, persona, channel)
+    channels.remove(connection, persona, channel)
+
+
 def prune(connection: sqlite3.Connection, before: int) -> None:
     """Delete what only served repetitions and replays, where it is older than that."""
     inbox.prune(connection, before)
     outbox.prune(connection, before)
+    pairing.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -59,4 +76,6 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     inbox.forget(connection, persona)
     lines.forget(connection, persona)
     outbox.forget(connection, persona)
+    channels.forget(connection, persona)
+    pairing.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

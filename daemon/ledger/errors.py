@@ -19,6 +19,21 @@ class LedgerBusy(LedgerError):
     """More operations wait than the queue holds, or another program holds the database: try again shortly."""
 
 
+class ChannelTaken(LedgerError):
+    """The bot belongs to another channel already: of ``owner``, a persona's id."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"the bot already belongs to another channel, of persona {owner}: remove that one first")
+        self.owner = owner
+
+
+class ChannelUnknown(LedgerError):
+    """The persona has no such channel in the ledger (any more)."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"the channel {channel} is not in the ledger: it was removed, or never added")
+
+
 _DISK: Final = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space for {path}",
     sqlite3.SQLITE_READONLY: "the disk is read-only: make {path} writable again",

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import msgspec
 
-from daemon.ledger import answers, inbox, outbox, schema
+from daemon.ledger import answers, channels, delivery, inbox, outbox, pairing, schema
 from daemon.ledger import conversation as lines
+from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
+from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
-from proto.messages import Conversation, Line, Outgoing
+from proto.messages import Conversation, Inbound, Line, Outgoing
 from proto.perception import PerceptionKind
 
 
@@ -123,6 +126,123 @@ class Ledger:
         """Remember that her lines up to the id ``up_to`` are consolidated."""
         await self._writer.submit(lines.consolidated, persona_id, up_to)
 
+    async def add_channel(self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int) -> None:
+        """Add her channel, or keep its bot's identity anew.
+
+        Raise ChannelTaken when this channel, or another one of this bot, is in the ledger already.
+        """
+        await self._writer.submit(channels.add, persona_id, channel, type_, bot_id, bot_name, at)
+
+    async def remove_channel(self, persona_id: str, channel: str) -> None:
+        """Delete a channel with its codes and held words.
+
+        What is not delivered there is dead, and what is not answered there is done; the conversation keeps its lines.
+        """
+        await self._writer.submit(answers.remove_channel, persona_id, channel)
+
+    async def channels(self, persona_id: str) -> list[StoredChannel]:
+        """Her channels, oldest first."""
+        return await self._reader.submit(channels.stored, persona_id)
+
+    async def channel_error(self, persona_id: str, channel: str, error: str, at: int) -> None:
+        """Keep what went wrong with a channel last."""
+        await self._writer.submit(channels.error, persona_id, channel, error, at)
+
+    async def take(
+        self, persona_id: str, channel: str, conversation: Conversation, items: list[Inbound], at: int
+    ) -> Committed:
+        """Keep what the paired person wrote: words wait for her, a command is only remembered, as given.
+
+        Keys that this conversation had before are skipped. ``at`` stands in for an item without a time. Raise
+        ChannelUnknown when the channel is gone, and keep nothing.
+        """
+        return await self._writer.submit(channels.take, persona_id, channel, conversation, items, at)
+
+    async def strangers(self, persona_id: str, channel: str, keys: list[str]) -> None:
+        """Count messages of others. Keys are not remembered: one that is delivered again counts again."""
+        await self._writer.submit(channels.strangers, persona_id, channel, keys)
+
+    async def hold(self, persona_id: str, channel: str, items: list[Inbound], at: int) -> int:
+        """Keep words of accounts that are not paired, once per key and within pairing's limits; return how many.
+
+        Raise ChannelUnknown when the channel is gone.
+        """
+        return await self._writer.submit(pairing.hold, persona_id, channel, items, at)
+
+    async def add_code(
+        self,
+        persona_id: str,
+        channel: str,
+        account: str,
+        account_name: str,
+        chat: str,
+        code_hash: str,
+        expires_at: int,
+        now: int,
+    ) -> bool:
+        """Keep an account's code in place of its last one; False when three others have one for this channel.
+
+        Raise ChannelUnknown when the channel is gone, LedgerError when the code is another account's.
+        """
+        return await self._writer.submit(
+            pairing.add_code, persona_id, channel, account, account_name, chat, code_hash, expires_at, now
+        )
+
+    async def find_code(self, persona_id: str, code_hash: str, now: int) -> PendingPairing | None:
+        """Who was shown this code of hers; None when it has expired or never was."""
+        return await self._reader.submit(pairing.find_code, persona_id, code_hash, now)
+
+    async def drop_code(self, code_hash: str) -> None:
+        """Delete a code."""
+        await self._writer.submit(pairing.drop_code, code_hash)
+
+    async def bind(self, persona_id: str, channel: str, account: str, account_name: str, chat: str) -> None:
+        """Bind her channel to an account and its chat. Raise ChannelUnknown when it is not in the ledger."""
+        await self._writer.submit(pairing.bind, persona_id, channel, account, account_name, chat)
+
+    async def release(self, persona_id: str, channel: str, conversation: Conversation) -> list[Waiting]:
+        """Let the bound account's held words wait for her; others' words and all codes of the channel are deleted.
+
+        Returns what waits now that did not before: nothing the second time, or while nobody is bound.
+        """
+        return await self._writer.submit(pairing.release, persona_id, channel, conversation)
+
+    async def outgoing(self, persona_id: str) -> list[OutgoingRow]:
+        """Her messages for gateways that are neither sent nor dead, in order."""
+        return await self._reader.submit(delivery.outgoing, persona_id)
+
+    async def sending(self, seq: int) -> bool:
+        """Mark a message before it goes to the provider; False when it must not, being sent or dead already."""
+        return await self._writer.submit(delivery.sending, seq)
+
+    async def part_sent(self, seq: int, parts: int) -> None:
+        """So many parts are with the provider, and the next one is known not to be."""
+        await self._writer.submit(delivery.part_sent, seq, parts)
+
+    async def sent(self, seq: int, at: int) -> None:
+        """All of a message is with the provider. Of a message that is sent or dead this and what follows is ignored."""
+        await self._writer.submit(delivery.sent, seq, at)
+
+    async def retry_later(self, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
+        """Count a try that failed, to be repeated not before then."""
+        await self._writer.submit(delivery.retry_later, seq, not_before, reason, ambiguous)
+
+    async def dead(self, seq: int, reason: str) -> None:
+        """Give a message up."""
+        await self._writer.submit(delivery.dead, seq, reason)
+
+    async def blocked(self, persona_id: str, channel: str, chat: str, reason: str) -> list[int]:
+        """Give up all that is open for this chat; return the seqs, in order."""
+        return await self._writer.submit(delivery.blocked, persona_id, channel, chat, reason)
+
+    async def dead_letters(self, persona_id: str, limit: int) -> list[DeadLetter]:
+        """Her last messages that were given up, newest first."""
+        return await self._reader.submit(delivery.dead_letters, persona_id, limit)
+
+    async def unsettle(self) -> int:
+        """At boot: what was being sent is ambiguous. Returns how many messages."""
+        return await self._writer.submit(delivery.unsettle)
+
     async def last_seq(self) -> int:
         """The largest seq ever stored, also of a persona since forgotten; 0 when there was none."""
         return await self._reader.submit(outbox.last_seq)
@@ -132,7 +252,7 @@ class Ledger:
         return await self._reader.submit(_depths)
 
     async def prune(self, before: int) -> None:
-        """Delete what only serves repeated keys and replays, where it is older than ``before``."""
+        """Delete what only serves repeated keys, replays and pairing, and dead letters, older than ``before``."""
         await self._writer.submit(answers.prune, before)
 
     async def forget(self, persona_id: str) -> None:

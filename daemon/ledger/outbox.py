@@ -63,8 +63,10 @@ def frames(connection: sqlite3.Connection, persona: str, after: int, limit: int)
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:
-    """Delete what was delivered and is older than that; the conversation keeps its lines."""
-    connection.execute("DELETE FROM outbox WHERE state = 'sent' AND created_at < ?", (before,))
+    """Delete what was delivered, or given up, and is older than that; the conversation keeps its lines."""
+    connection.execute(
+        "DELETE FROM outbox WHERE (state = 'sent' OR state = 'dead') AND coalesce(sent_at, created_at) < ?", (before,)
+    )
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

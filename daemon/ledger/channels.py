@@ -1,0 +1,138 @@
+"""Channels: whose bot each is, who it is paired with, what came in over it, and its counters."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from daemon.ledger import inbox
+from daemon.ledger.errors import ChannelTaken, ChannelUnknown
+from daemon.ledger.inbox import Waiting
+from proto.messages import Conversation, Inbound, Perception
+
+
+class StoredChannel(msgspec.Struct, frozen=True):
+    """A channel; ``account`` and ``chat`` are None until it is paired.
+
+    ``last_key`` is the numerically largest key committed from that chat. ``received`` counts its messages,
+    ``strangers`` those of everybody else; ``sent`` and ``dead`` count what she said there.
+    """
+
+    channel: str
+    type: str
+    bot_id: str
+    bot_name: str
+    account: str | None
+    account_name: str | None
+    chat: str | None
+    last_key: str | None
+    received: int
+    strangers: int
+    sent: int
+    dead: int
+    last_error: str | None
+    last_error_at: int | None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What was new in a batch: perceptions that wait now, and commands to carry out."""
+
+    waiting: list[Waiting]
+    commands: list[str]
+
+
+def add(
+    connection: sqlite3.Connection, persona: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int
+) -> None:
+    """Add her channel, or keep its bot's new name. Raise ChannelTaken when channel or bot belong to another one."""
+    taken: tuple[str] | None = connection.execute(
+        "SELECT persona FROM channel WHERE channel = ?2 AND persona <> ?1"
+        " UNION ALL SELECT persona FROM channel WHERE type = ?3 AND bot_id = ?4 AND (persona <> ?1 OR channel <> ?2)",
+        (persona, channel, type_, bot_id),
+    ).fetchone()
+    if taken:
+        raise ChannelTaken(taken[0])
+    connection.execute(
+        "INSERT INTO channel (persona, channel, type, bot_id, bot_name, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (persona, channel) DO UPDATE SET bot_id = excluded.bot_id, bot_name = excluded.bot_name",
+        (persona, channel, type_, bot_id, bot_name, at),
+    )
+
+
+def stored(connection: sqlite3.Connection, persona: str) -> list[StoredChannel]:
+    """Hers, oldest first."""
+    rows = connection.execute(
+        "SELECT channel, type, bot_id, bot_name, account, account_name, chat, last_key,"
+        " received, strangers, sent, dead, last_error, last_error_at"
+        " FROM channel WHERE persona = ? ORDER BY created_at, channel",
+        (persona,),
+    )
+    return [StoredChannel(*row) for row in rows]
+
+
+def take(
+    connection: sqlite3.Connection,
+    persona: str,
+    channel: str,
+    conversation: Conversation,
+    items: Iterable[Inbound],
+    at: int,
+) -> Committed:
+    """Keep what the paired person wrote and was not kept before. Raise ChannelUnknown for a channel that is gone."""
+    committed, keys = Committed([], []), []
+    for item in items:
+        keys.append(item.key)
+        when = item.at or at
+        id_ = inbox.accept(connection, persona, conversation, item.kind, item.content, item.media, when, item.key)
+        if id_ is None:
+            continue
+        if item.command is None:
+            perception = Perception(id_, item.kind, item.content, when, item.media)
+            committed.waiting.append(Waiting(perception, conversation, 0))
+        else:
+            inbox.finish(connection, [id_])
+            committed.commands.append(item.command)
+    count_received(connection, persona, channel, len(committed.waiting) + len(committed.commands), keys)
+    return committed
+
+
+def count_received(connection: sqlite3.Connection, persona: str, channel: str, count: int, keys: list[str]) -> None:
+    """Add to the paired person's messages, and keep the largest key. Raise ChannelUnknown for a channel that is gone."""
+    last: tuple[str | None] | None = connection.execute(
+        "SELECT last_key FROM channel WHERE persona = ? AND channel = ?", (persona, channel)
+    ).fetchone()
+    if last is None:
+        raise ChannelUnknown(channel)
+    known = [key for key in (*last, *keys) if key is not None and key.isascii() and key.isdecimal()]
+    connection.execute(
+        "UPDATE channel SET received = received + ?, last_key = ? WHERE persona = ? AND channel = ?",
+        (count, max(known, key=int, default=last[0]), persona, channel),
+    )
+
+
+def strangers(connection: sqlite3.Connection, persona: str, channel: str, keys: Iterable[str]) -> None:
+    """Count messages of others, each key of the batch once."""
+    connection.execute(
+        "UPDATE channel SET strangers = strangers + ? WHERE persona = ? AND channel = ?",
+        (len(set(keys)), persona, channel),
+    )
+
+
+def error(connection: sqlite3.Connection, persona: str, channel: str, text: str, at: int) -> None:
+    """Keep what went wrong last."""
+    connection.execute(
+        "UPDATE channel SET last_error = ?, last_error_at = ? WHERE persona = ? AND channel = ?",
+        (text, at, persona, channel),
+    )
+
+
+def remove(connection: sqlite3.Connection, persona: str, channel: str) -> None:
+    """Delete the row."""
+    connection.execute("DELETE FROM channel WHERE persona = ? AND channel = ?", (persona, channel))
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete all of hers."""
+    connection.execute("DELETE FROM channel WHERE persona = ?", (persona,))

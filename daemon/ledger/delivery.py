@@ -1,0 +1,139 @@
+"""Delivery: what is in the outbox for gateways, how far each message got, and what was given up.
+
+A row is open while it is ``pending``, ``sending`` or ``ambiguous``; ``sent`` and ``dead`` are final. Rows of the web are
+never open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Literal
+
+import msgspec
+
+
+class OutgoingRow(msgspec.Struct):
+    """An open message; ``ambiguous`` when its next part may have been sent without our learning of it."""
+
+    seq: int
+    key: str
+    type: str
+    name: str
+    talk: str
+    kind: Literal["text", "audio", "image"]
+    content: str
+    media: str | None
+    parts_sent: int
+    attempts: int
+    not_before: int
+    ambiguous: bool
+    created_at: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that was given up, and why."""
+
+    seq: int
+    type: str
+    name: str
+    content: str
+    reason: str
+    created_at: int
+
+
+def outgoing(connection: sqlite3.Connection, persona: str) -> list[OutgoingRow]:
+    """Her open rows in order. One that is marked ``sending`` is ambiguous to whoever reads it back."""
+    rows = connection.execute(
+        "SELECT seq, key, type, name, talk, kind, content, media, parts_sent, attempts, not_before,"
+        " state <> 'pending', created_at FROM outbox WHERE persona = ? AND state <> 'sent' AND state <> 'dead' ORDER BY seq",
+        (persona,),
+    )
+    return [OutgoingRow(*row[:11], bool(row[11]), row[12]) for row in rows]
+
+
+def sending(connection: sqlite3.Connection, seq: int) -> bool:
+    """Mark a row before it goes to the provider; False when it is not open any more."""
+    marked = connection.execute(
+        "UPDATE outbox SET state = 'sending' WHERE seq = ? AND state <> 'sent' AND state <> 'dead'", (seq,)
+    )
+    return marked.rowcount > 0
+
+
+def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
+    """So many parts are with the provider, and of the next one nothing is."""
+    connection.execute(
+        "UPDATE outbox SET state = 'sending', parts_sent = max(parts_sent, ?) WHERE seq = ? AND state <> 'sent' AND state <> 'dead'",
+        (parts, seq),
+    )
+
+
+def sent(connection: sqlite3.Connection, seq: int, at: int) -> None:
+    """All of it is with the provider; counted once on its channel."""
+    rows = connection.execute(
+        "UPDATE outbox SET state = 'sent', sent_at = ? WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
+        (at, seq),
+    ).fetchall()
+    for persona, talk in rows:
+        connection.execute(
+            "UPDATE channel SET sent = sent + 1 WHERE persona = ? AND channel = ?", (persona, talk.partition(":")[0])
+        )
+
+
+def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
+    """Count a try that failed; the next one is not before then."""
+    connection.execute(
+        "UPDATE outbox SET attempts = attempts + 1, state = ?, not_before = ?, last_error = ?"
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead'",
+        ("ambiguous" if ambiguous else "pending", not_before, reason, seq),
+    )
+
+
+def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
+    """Give a row up; counted once on its channel."""
+    rows = connection.execute(
+        "UPDATE outbox SET state = 'dead', last_error = ? WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
+        (reason, seq),
+    ).fetchall()
+    for persona, talk in rows:
+        _count_dead(connection, persona, talk.partition(":")[0], 1)
+
+
+def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: str, reason: str) -> list[int]:
+    """Give up all open rows of a chat; return them in order."""
+    rows = connection.execute(
+        "UPDATE outbox SET state = 'dead', last_error = ? WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND talk = ? RETURNING seq",
+        (reason, persona, f"{channel}:{chat}"),
+    ).fetchall()
+    _count_dead(connection, persona, channel, len(rows))
+    return sorted(seq for (seq,) in rows)
+
+
+def remove(connection: sqlite3.Connection, persona: str, channel: str, reason: str) -> None:
+    """Give up all open rows of a channel."""
+    connection.execute(
+        "UPDATE outbox SET state = 'dead', last_error = ? WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND instr(talk, ?) = 1",
+        (reason, persona, f"{channel}:"),
+    )
+
+
+def dead_letters(connection: sqlite3.Connection, persona: str, limit: int) -> list[DeadLetter]:
+    """Her last ones, newest first."""
+    rows = connection.execute(
+        "SELECT seq, type, name, content, coalesce(last_error, ''), created_at FROM outbox"
+        " WHERE persona = ? AND state = 'dead' AND state <> 'sent' ORDER BY seq DESC LIMIT ?",
+        (persona, limit),
+    )
+    return [DeadLetter(*row) for row in rows]
+
+
+def unsettle(connection: sqlite3.Connection) -> int:
+    """No process has anything in hand: what was being sent may have been. Returns how many rows."""
+    return connection.execute(
+        "UPDATE outbox SET state = 'ambiguous' WHERE state = 'sending' AND state <> 'sent'"
+    ).rowcount
+
+
+def _count_dead(connection: sqlite3.Connection, persona: str, channel: str, count: int) -> None:
+    connection.execute(
+        "UPDATE channel SET dead = dead + ? WHERE persona = ? AND channel = ?", (count, persona, channel)
+    )

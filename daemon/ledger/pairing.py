@@ -1,0 +1,183 @@
+"""Pairing: codes, the words that wait for them to be claimed, and whom a channel is bound to."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from daemon.ledger import channels, inbox
+from daemon.ledger.errors import ChannelUnknown
+from daemon.ledger.inbox import Waiting
+from proto.messages import Conversation, Inbound, Perception
+
+CODES: Final = 3
+"""Accounts that may have a code for one channel at the same time."""
+
+HELD: Final = 20
+"""Messages held for one account."""
+
+HELD_CHARACTERS: Final = 65_536
+"""Characters held for one account."""
+
+HELD_CHANNEL: Final = 200
+"""Messages held on one channel."""
+
+
+class PendingPairing(msgspec.Struct, frozen=True):
+    """Who was shown a code, and where."""
+
+    channel: str
+    account: str
+    account_name: str
+    chat: str
+
+
+def bind(
+    connection: sqlite3.Connection, persona: str, channel: str, account: str, account_name: str, chat: str
+) -> None:
+    """Bind her channel to this account and chat. Raise ChannelUnknown when it is not in the ledger."""
+    # Another chat has keys of its own.
+    bound = connection.execute(
+        "UPDATE channel SET account = ?1, account_name = ?2, chat = ?3, last_key = iif(chat IS ?3, last_key, NULL)"
+        " WHERE persona = ?4 AND channel = ?5",
+        (account, account_name, chat, persona, channel),
+    )
+    if not bound.rowcount:
+        raise ChannelUnknown(channel)
+
+
+def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iterable[Inbound], at: int) -> int:
+    """Keep first words within the limits; return how many are new. Raise ChannelUnknown for a channel that is gone."""
+    _require(connection, persona, channel)
+    on_channel: int = connection.execute("SELECT count(*) FROM held WHERE channel = ?", (channel,)).fetchone()[0]
+    lengths: dict[str, list[int]] = {}
+    kept = 0
+    for item in items:
+        if item.account not in lengths:
+            lengths[item.account] = _held_lengths(connection, channel, item.account)
+        mine = lengths[item.account]
+        if on_channel + kept >= HELD_CHANNEL or len(mine) >= HELD:
+            continue
+        if sum(mine) + len(item.content) > HELD_CHARACTERS:
+            continue
+        added = connection.execute(
+            "INSERT INTO held (persona, channel, account, chat, kind, content, media, at, key)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, key) DO NOTHING",
+            (
+                persona,
+                channel,
+                item.account,
+                item.chat,
+                item.kind,
+                item.content,
+                item.media,
+                item.at or at,
+                item.key,
+            ),
+        )
+        if added.rowcount:
+            mine.append(len(item.content))
+            kept += 1
+    return kept
+
+
+def release(connection: sqlite3.Connection, persona: str, channel: str, conversation: Conversation) -> list[Waiting]:
+    """Move the bound account's words to the inbox and delete all others' and all codes; nothing while unbound."""
+    account: tuple[str | None] | None = connection.execute(
+        "SELECT account FROM channel WHERE persona = ? AND channel = ?", (persona, channel)
+    ).fetchone()
+    if account is None or account[0] is None:
+        return []
+    rows = connection.execute(
+        "SELECT kind, content, media, at, key FROM held WHERE channel = ? AND account = ? ORDER BY id",
+        (channel, *account),
+    ).fetchall()
+    released = []
+    for kind, content, media, at, key in rows:
+        id_ = inbox.accept(connection, persona, conversation, kind, content, media, at, key)
+        if id_ is not None:
+            released.append(Waiting(Perception(id_, kind, content, at, media), conversation, 0))
+    if rows:
+        channels.count_received(connection, persona, channel, len(released), [row[-1] for row in rows])
+    remove(connection, persona, channel)
+    return released
+
+
+def add_code(
+    connection: sqlite3.Connection,
+    persona: str,
+    channel: str,
+    account: str,
+    account_name: str,
+    chat: str,
+    code_hash: str,
+    expires_at: int,
+    now: int,
+) -> bool:
+    """Keep an account's code in place of its last one; False when enough others have one for this channel.
+
+    Raise ChannelUnknown for a channel that is gone.
+    """
+    _require(connection, persona, channel)
+    connection.execute("DELETE FROM pairing_code WHERE expires_at <= ?", (now,))
+    others: int = connection.execute(
+        "SELECT count(*) FROM pairing_code WHERE persona = ? AND channel = ? AND account <> ?",
+        (persona, channel, account),
+    ).fetchone()[0]
+    if others >= CODES:
+        return False
+    connection.execute(
+        "INSERT INTO pairing_code (hash, persona, channel, account, account_name, chat, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (persona, channel, account) DO UPDATE SET hash = excluded.hash,"
+        " account_name = excluded.account_name, chat = excluded.chat, expires_at = excluded.expires_at",
+        (code_hash, persona, channel, account, account_name, chat, expires_at),
+    )
+    return True
+
+
+def find_code(connection: sqlite3.Connection, persona: str, code_hash: str, now: int) -> PendingPairing | None:
+    """Who was shown this code of hers; None when it has expired or never was."""
+    row = connection.execute(
+        "SELECT channel, account, account_name, chat FROM pairing_code"
+        " WHERE hash = ? AND persona = ? AND expires_at > ?",
+        (code_hash, persona, now),
+    ).fetchone()
+    return PendingPairing(*row) if row else None
+
+
+def drop_code(connection: sqlite3.Connection, code_hash: str) -> None:
+    """Delete a code."""
+    connection.execute("DELETE FROM pairing_code WHERE hash = ?", (code_hash,))
+
+
+def remove(connection: sqlite3.Connection, persona: str, channel: str) -> None:
+    """Delete a channel's codes and held words."""
+    connection.execute("DELETE FROM pairing_code WHERE persona = ? AND channel = ?", (persona, channel))
+    connection.execute("DELETE FROM held WHERE channel = ? AND persona = ?", (channel, persona))
+
+
+def prune(connection: sqlite3.Connection, before: int) -> None:
+    """Delete codes that expired and words that were held before then."""
+    connection.execute("DELETE FROM pairing_code WHERE expires_at < ?", (before,))
+    connection.execute("DELETE FROM held WHERE at < ?", (before,))
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete all of hers."""
+    connection.execute("DELETE FROM pairing_code WHERE persona = ?", (persona,))
+    connection.execute("DELETE FROM held WHERE persona = ?", (persona,))
+
+
+def _require(connection: sqlite3.Connection, persona: str, channel: str) -> None:
+    query = "SELECT 1 FROM channel WHERE persona = ? AND channel = ?"
+    if not connection.execute(query, (persona, channel)).fetchone():
+        raise ChannelUnknown(channel)
+
+
+def _held_lengths(connection: sqlite3.Connection, channel: str, account: str) -> list[int]:
+    # Counted here because SQLite's length() ends at a NUL; what is read has the limits above.
+    rows = connection.execute("SELECT content FROM held WHERE channel = ? AND account = ?", (channel, account))
+    return [len(content) for (content,) in rows]
