@@ -49,7 +49,7 @@ class Server:
         if self._timer:
             self._timer.cancel()
         if self._listener is None:
-            # Not socket.create_server: its sockets lack a protocol number, and asyncio would leave Nagle's algorithm on.
+            # Not socket.create_server: its sockets lack a protocol number, and asyncio leaves Nagle's algorithm on.
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_server(self._protocol, "127.0.0.1", self.port)
             self.port = self._listener.sockets[0].getsockname()[1]

@@ -51,13 +51,23 @@ class Bot(nextcord.Client):
         super().__init__(intents=wanted, guild_ready_timeout=0)
         self.heard: asyncio.Queue[nextcord.Message] = asyncio.Queue()
         self.edited: asyncio.Queue[nextcord.RawMessageUpdateEvent] = asyncio.Queue()
+        self.settled = asyncio.Event()
         self.readies: asyncio.Queue[None] = asyncio.Queue()
         self.resumptions: asyncio.Queue[None] = asyncio.Queue()
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """nextcord would wait five seconds before each identify but the first."""
 
+    async def on_connect(self) -> None:
+        """Ask for the commands, as nextcord does; 3.2 opens a session that nobody closes if it asks after ``close``."""
+        self.settled.clear()
+        try:
+            await super().on_connect()
+        finally:
+            self.settled.set()
+
     async def on_ready(self) -> None:
+        await self.settled.wait()
         self.readies.put_nowait(None)
 
     async def on_resumed(self) -> None:
