@@ -16,7 +16,7 @@ from aiogram.exceptions import (
     TelegramMigrateToChat,
     TelegramRetryAfter,
 )
-from aiogram.types import FSInputFile, LinkPreviewOptions, MessageEntity
+from aiogram.types import BufferedInputFile, LinkPreviewOptions, MessageEntity
 
 from proto.messages import Deliver, Delivered, PartSent, Say, Undelivered
 from proto.secrets import Secret
@@ -46,6 +46,9 @@ MAX_WAIT: Final = 20.0
 """Seconds that a message may wait here for its turn; one that must wait longer goes back to the outbox."""
 
 UPLOAD_TIMEOUT: Final = 120
+MAX_UPLOAD: Final = 50 * 1024 * 1024
+"""Bytes (Bot API, sendDocument)."""
+
 LONG: Final = 4096
 """Characters from which Markdown is read on a thread, so that the loop goes on."""
 
@@ -62,6 +65,10 @@ class Part(NamedTuple):
 
     rich: Rich
     file: Path | None = None
+
+
+class UnsendableError(Exception):
+    """A file that can never be sent; the text says why."""
 
 
 class Sender:
@@ -134,25 +141,24 @@ class Sender:
                 return None
             self._note(error, message.chat)
             return undelivered(message.seq, error, self._token)
-        except FileNotFoundError:
-            return Undelivered(message.seq, "The file that she made is gone.", permanent=True)
-        except OSError as error:
-            return Undelivered(message.seq, f"Her file cannot be read: {error.strerror}.", permanent=True)
+        except UnsendableError as error:
+            return Undelivered(message.seq, str(error), permanent=True)
         return None
 
     async def _send(self, message: Deliver, part: Part) -> None:
         if part.file is None:
             await self._send_text(message.chat, part.rich)
             return
+        file = BufferedInputFile(await asyncio.to_thread(_read, part.file), part.file.name)
         try:
-            await self._send_file(message, part, part.file)
+            await self._send_file(message, part, file)
         except TelegramBadRequest as error:
             if _no_such_chat(error):
                 raise
             self._log.info("telegram.file_as_document", reason=clean(error.message, self._token.reveal()))
             await asyncio.sleep(self._budget.reserve(message.chat))
             await self._bot.send_document(
-                int(message.chat), FSInputFile(part.file), caption=part.rich.text, request_timeout=UPLOAD_TIMEOUT
+                int(message.chat), file, caption=part.rich.text, request_timeout=UPLOAD_TIMEOUT
             )
 
     async def _send_text(self, chat: str, rich: Rich) -> None:
@@ -167,20 +173,16 @@ class Sender:
             await asyncio.sleep(self._budget.reserve(chat))
             await self._bot.send_message(int(chat), rich.text, link_preview_options=_NO_PREVIEW)
 
-    async def _send_file(self, message: Deliver, part: Part, path: Path) -> None:
-        chat, file, caption, given = int(message.chat), FSInputFile(path), part.rich.text, entities(part.rich)
-        if message.kind == "audio" and path.suffix.lower() in VOICE:
-            await self._bot.send_voice(
-                chat, file, caption=caption, caption_entities=given, request_timeout=UPLOAD_TIMEOUT
-            )
-        elif message.kind == "image" and path.suffix.lower() in PHOTO:
-            await self._bot.send_photo(
-                chat, file, caption=caption, caption_entities=given, request_timeout=UPLOAD_TIMEOUT
-            )
+    async def _send_file(self, message: Deliver, part: Part, file: BufferedInputFile) -> None:
+        """Send a file as what it is; Telegram takes only some formats as voices and photos."""
+        chat, caption, given, limit = int(message.chat), part.rich.text, entities(part.rich), UPLOAD_TIMEOUT
+        extension = Path(file.filename or "").suffix.lower()
+        if message.kind == "audio" and extension in VOICE:
+            await self._bot.send_voice(chat, file, caption=caption, caption_entities=given, request_timeout=limit)
+        elif message.kind == "image" and extension in PHOTO:
+            await self._bot.send_photo(chat, file, caption=caption, caption_entities=given, request_timeout=limit)
         else:
-            await self._bot.send_document(
-                chat, file, caption=caption, caption_entities=given, request_timeout=UPLOAD_TIMEOUT
-            )
+            await self._bot.send_document(chat, file, caption=caption, caption_entities=given, request_timeout=limit)
 
     def _note(self, error: ProviderError, chat: str = "") -> None:
         """Let the rest of the gateway know what concerns more than this message."""
@@ -239,3 +241,12 @@ def _marked(part: Part) -> Part:
 
 def _no_such_chat(error: TelegramBadRequest) -> bool:
     return "chat not found" in error.message.lower()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_UPLOAD:
+            raise UnsendableError("The file that she made is over 50 MB, which Telegram does not take.")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnsendableError(f"The file that she made cannot be read: {error.strerror}.") from error

@@ -71,7 +71,7 @@ class Channel:
 
     async def outcome(self, seq: int = 1) -> Delivered | Undelivered:
         """Wait for what became of a delivery."""
-        return await self.until(lambda: next((r for r in self.reports if r.seq == seq and not _is_part(r)), None))  # type: ignore[return-value]  # parts are left out
+        return await self.until(lambda: next((end for end in self._ends() if end.seq == seq), None))
 
     async def first(self, count: int = 1) -> list[Inbound]:
         """Wait for so many committed messages."""
@@ -80,7 +80,7 @@ class Channel:
 
     async def in_state(self, state: str) -> GatewayState:
         """Wait for a state, and return it as it was told."""
-        return await self.until(lambda: self.states and self.states[-1].state == state and self.states[-1])  # type: ignore[return-value]  # the last one is a state
+        return await self.until(lambda: next((one for one in self.states[-1:] if one.state == state), None))
 
     async def until(self, condition: Callable[[], T | None]) -> T:
         """Wait until the condition is true; an end of the gateway is a failure."""
@@ -90,6 +90,9 @@ class Channel:
                 self._news.clear()
                 await self._news.wait()
         return found
+
+    def _ends(self) -> list[Delivered | Undelivered]:
+        return [report for report in self.reports if not isinstance(report, PartSent)]
 
     async def close(self) -> None:
         self._run.cancel()
@@ -118,7 +121,3 @@ async def connected(telegram: TelegramEmulator, folder: Path, *, account: str | 
     async with opened(telegram, folder, account=account) as channel:
         await channel.in_state("connected")
         yield channel
-
-
-def _is_part(report: PartSent | Delivered | Undelivered) -> bool:
-    return isinstance(report, PartSent)
