@@ -124,7 +124,10 @@ class DiscordEmulator:
     # What goes wrong.
 
     def fail(self, route: str = "*", kind: Kind = "status", *, times: int = 1, **fields: Any) -> None:
-        """Let the next requests fail; ``fields`` (Any) are those of ``Fault``: status, retry_after, stored, token."""
+        """Let the next requests fail; ``fields`` (Any) are those of ``Fault``: status, retry_after, stored, token.
+
+        aiohttp repeats a GET, gateway connections among them, whose connection was dropped: one drop shows nothing.
+        """
         fault = Fault(route, kind, times, **fields)
         self._do(lambda server: server.journal.faults.append(fault))
 
@@ -198,7 +201,7 @@ class DiscordEmulator:
         return self._do(lambda server: server.invalidate(token, resumable=resumable))
 
     def forget_sessions(self, token: str = "") -> None:
-        """Forget a bot's sessions, so that its next resume gets opcode 9."""
+        """Break a bot's connections and forget its sessions, so that its next resume gets opcode 9."""
         self._do(lambda server: server.gateway.forget(self._bot(server, token).token))
 
     def dispatch(self, event: str, data: object, token: str = "") -> None:

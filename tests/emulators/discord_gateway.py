@@ -161,9 +161,19 @@ class Gateway:
         self._cut(connection.websocket.scope["client"])
 
     def forget(self, token: str) -> None:
-        """End a bot's sessions, so that a resume is refused."""
+        """End a bot's sessions, so that a resume is refused; their connections break, as when a server is restarted."""
         for session in [session for session in self.sessions.values() if session.bot.token == token]:
-            self._end(session)
+            if session.connection:
+                self.drop(session.connection)
+            self.end(session)
+
+    def end(self, session: Session) -> None:
+        """Forget a session; its connection, if any, may identify anew."""
+        self.sessions.pop(session.id, None)
+        if session.connection:
+            session.connection.session = None
+            session.connection = None
+        self.journal.ring()
 
     def announce(self, message: Message, event: str = "MESSAGE_CREATE") -> None:
         """Tell a message's creation or change to the sessions that asked for it."""
@@ -293,7 +303,7 @@ class Gateway:
             return self.close(connection, 4007)
         missed = [frame for frame in session.backlog if frame["s"] > seq]
         if len(missed) < session.seq - seq:
-            self._end(session)
+            self.end(session)
             return connection.post(9, False)  # noqa: FBT003  the opcode's whole data
         if session.connection:
             self.close(session.connection, 4000)
@@ -336,12 +346,7 @@ class Gateway:
             return
         session.connection, session.left_at = None, time.monotonic()
         if code in FATAL:
-            self._end(session)
-        self.journal.ring()
-
-    def _end(self, session: Session) -> None:
-        self.sessions.pop(session.id, None)
-        session.connection = None
+            self.end(session)
         self.journal.ring()
 
     def _kept(self, session: Session) -> bool:

@@ -149,9 +149,8 @@ class Server:
         told = self._tell(token, 9, resumable)
         if not resumable:
             for connection in connections:
-                session, connection.session = connection.session, None
-                if session:
-                    self.gateway.forget(session.bot.token)
+                if connection.session:
+                    self.gateway.end(connection.session)
         return told
 
     def _tell(self, token: str, op: int, d: object) -> int:
