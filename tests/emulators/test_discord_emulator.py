@@ -89,6 +89,7 @@ async def test_an_enforced_nonce_makes_one_message(emulator: DiscordEmulator) ->
         emulator.fail(SEND, "drop", stored=True)
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await bot.http.request(route, json=body)
+        assert len(emulator.sent()) == 1
         again = await bot.http.request(route, json=body)
         [sent] = emulator.sent()
         assert int(again["id"]) == sent.id

@@ -34,6 +34,17 @@ async def test_a_silent_bot_is_put_out(emulator: DiscordEmulator) -> None:
     assert emulator.gateways() == 0
 
 
+async def test_a_heartbeat_is_acknowledged(emulator: DiscordEmulator) -> None:
+    """Opcode 1 gets opcode 11, unless the acknowledgements are switched off."""
+    async with gateway(emulator) as socket:
+        await socket.send('{"op": 1, "d": null}')
+        assert (await frame(socket))["op"] == 11
+        emulator.configure(acks=False)
+        await socket.send('{"op": 1, "d": null}')
+        await socket.send(identify(emulator))
+        assert (await frame(socket))["t"] == "READY"
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
