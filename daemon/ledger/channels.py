@@ -99,7 +99,7 @@ def take(
 
 
 def count_received(connection: sqlite3.Connection, persona: str, channel: str, count: int, keys: list[str]) -> None:
-    """Add to the paired person's messages, and keep the largest key. Raise ChannelUnknown for a channel that is gone."""
+    """Count the paired person's messages and keep the largest key. Raise ChannelUnknown for a channel that is gone."""
     last: tuple[str | None] | None = connection.execute(
         "SELECT last_key FROM channel WHERE persona = ? AND channel = ?", (persona, channel)
     ).fetchone()

@@ -1,7 +1,7 @@
 """Delivery: what is in the outbox for gateways, how far each message got, and what was given up.
 
-A row is open while it is ``pending``, ``sending`` or ``ambiguous``; ``sent`` and ``dead`` are final. Rows of the web are
-never open.
+A row is open while it is ``pending``, ``sending`` or ``ambiguous``; ``sent`` and ``dead`` are final. Rows of the web
+are never open.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ def outgoing(connection: sqlite3.Connection, persona: str) -> list[OutgoingRow]:
     """Her open rows in order. One that is marked ``sending`` is ambiguous to whoever reads it back."""
     rows = connection.execute(
         "SELECT seq, key, type, name, talk, kind, content, media, parts_sent, attempts, not_before,"
-        " state <> 'pending', created_at FROM outbox WHERE persona = ? AND state <> 'sent' AND state <> 'dead' ORDER BY seq",
+        " state <> 'pending', created_at FROM outbox"
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' ORDER BY seq",
         (persona,),
     )
-    return [OutgoingRow(*row[:11], bool(row[11]), row[12]) for row in rows]
+    return [OutgoingRow(*(*row[:11], bool(row[11]), row[12])) for row in rows]
 
 
 def sending(connection: sqlite3.Connection, seq: int) -> bool:
@@ -62,7 +63,8 @@ def sending(connection: sqlite3.Connection, seq: int) -> bool:
 def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
     """So many parts are with the provider, and of the next one nothing is."""
     connection.execute(
-        "UPDATE outbox SET state = 'sending', parts_sent = max(parts_sent, ?) WHERE seq = ? AND state <> 'sent' AND state <> 'dead'",
+        "UPDATE outbox SET state = 'sending', parts_sent = max(parts_sent, ?)"
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead'",
         (parts, seq),
     )
 
@@ -70,7 +72,8 @@ def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
 def sent(connection: sqlite3.Connection, seq: int, at: int) -> None:
     """All of it is with the provider; counted once on its channel."""
     rows = connection.execute(
-        "UPDATE outbox SET state = 'sent', sent_at = ? WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
+        "UPDATE outbox SET state = 'sent', sent_at = ?"
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
         (at, seq),
     ).fetchall()
     for persona, talk in rows:
@@ -91,7 +94,8 @@ def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reaso
 def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
     """Give a row up; counted once on its channel."""
     rows = connection.execute(
-        "UPDATE outbox SET state = 'dead', last_error = ? WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
+        "UPDATE outbox SET state = 'dead', last_error = ?"
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
         (reason, seq),
     ).fetchall()
     for persona, talk in rows:
@@ -101,7 +105,8 @@ def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
 def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: str, reason: str) -> list[int]:
     """Give up all open rows of a chat; return them in order."""
     rows = connection.execute(
-        "UPDATE outbox SET state = 'dead', last_error = ? WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND talk = ? RETURNING seq",
+        "UPDATE outbox SET state = 'dead', last_error = ?"
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND talk = ? RETURNING seq",
         (reason, persona, f"{channel}:{chat}"),
     ).fetchall()
     _count_dead(connection, persona, channel, len(rows))
@@ -111,7 +116,8 @@ def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: st
 def remove(connection: sqlite3.Connection, persona: str, channel: str, reason: str) -> None:
     """Give up all open rows of a channel."""
     connection.execute(
-        "UPDATE outbox SET state = 'dead', last_error = ? WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND instr(talk, ?) = 1",
+        "UPDATE outbox SET state = 'dead', last_error = ?"
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND instr(talk, ?) = 1",
         (reason, persona, f"{channel}:"),
     )
 
