@@ -86,10 +86,10 @@ class Spawner:
             with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
                 process = await self._make(birth, pipe.write_end)
             self._living[process.pid] = process
-        except OSError as error:
-            raise BirthFailed(f"no process can be made: {error}") from error
         except TimeoutError:
             raise BirthFailed(f"the zygote did not warm within {WARM_TIMEOUT:g} s") from None
+        except OSError as error:
+            raise BirthFailed(f"no process can be made: {error}") from error
         finally:
             self._births -= 1
         return process

@@ -55,16 +55,20 @@ class Zygote:
         self._loop.add_reader(self._control.fileno(), self._read)
 
     async def bear(self, birth: Birth, log_pipe: int) -> Process:
-        """Fork one process; raises BirthFailed."""
+        """Fork one process; raises BirthFailed, and ZygoteGone where another way may be tried."""
         future: asyncio.Future[Process] = self._loop.create_future()
         self._births[birth.request] = future
         try:
             socket.send_fds(self._control, [msgspec.msgpack.encode(birth)], [log_pipe])
-            return await asyncio.wait_for(future, BIRTH_TIMEOUT)
+            await asyncio.wait([future], timeout=BIRTH_TIMEOUT)
+            if not future.done():
+                # It hangs. Once it is dead, it is certain whether the birth took place.
+                self.process.kill()
+            return await asyncio.wait_for(future, 2 * END_TIMEOUT)
         except TimeoutError:
             raise BirthFailed(f"the zygote did not answer within {BIRTH_TIMEOUT:g} s") from None
         except OSError as error:
-            raise BirthFailed(f"the zygote takes no requests: {error}") from error
+            raise ZygoteGone(f"the zygote takes no requests: {error}") from error
         finally:
             del self._births[birth.request]
             if self._leaving:
@@ -75,6 +79,11 @@ class Zygote:
         self._leaving = True
         if not self._births:
             self.retire()
+
+    async def buried(self) -> None:
+        """It is dead: wait for the birth that it may still have announced, then retire."""
+        await asyncio.wait([self._end], timeout=END_TIMEOUT)
+        self.retire()
 
     def retire(self) -> None:
         """Close the control socket: the zygote leaves by that, and its workers live on."""

@@ -64,9 +64,14 @@ def worker(daemon: DaemonProcess, persona_id: str) -> psutil.Process:
 
     def running() -> psutil.Process | None:
         view = status(daemon, persona_id)
-        return psutil.Process(view["pid"]) if view["state"] == "running" and view["pid"] else None
+        try:
+            return psutil.Process(view["pid"]) if view["state"] == "running" and view["pid"] else None
+        except psutil.NoSuchProcess:
+            return None
 
-    return wait_for(running, f"{persona_id} to run; log: {daemon.log}")
+    process: psutil.Process | None = wait_for(running, f"{persona_id} to run; log: {daemon.log}")
+    assert process
+    return process
 
 
 def zygote(daemon: DaemonProcess) -> psutil.Process:

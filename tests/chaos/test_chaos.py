@@ -1,0 +1,19 @@
+"""A short run of the kill matrix in every test run; ``python -m tests.chaos`` makes long ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.matrix import run
+
+
+@pytest.mark.chaos
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_thirty_kills(tmp_path: Path) -> None:
+    """Whatever is killed when, every received message is answered once and delivered once, and no process is left."""
+    result = run(tmp_path, 30, 20261122)
+    assert result.good, f"{result}: lost {result.lost}, twice {result.twice}, unexpected {result.unexpected}"
+    assert result.received > 30

@@ -1,0 +1,106 @@
+"""Without a zygote, or with one that dies, hangs or cannot warm, personas are born and behave the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.daemon.survival.conftest import create
+from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators.scripted import ScriptedMind
+from tests.listener import Listener
+from tests.observed import all_gone, events, family, no_stray_was_killed, spawner_mode, worker, zygote
+from tests.saboteur import at_start
+
+Launch = Callable[..., DaemonProcess]
+
+NO_ZYGOTE = """\
+import sys
+if "worker.zygote" in sys.orig_argv:
+    raise SystemExit("no zygote today")
+"""
+
+
+def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
+    """She answers."""
+    with Listener(daemon, persona_id) as listener:
+        assert daemon.read(persona_id, word).status_code == 200
+        listener.hears(word)
+
+
+def test_the_running_live_on(launch: Launch, brain: ScriptedMind) -> None:
+    """SIGKILL of the zygote: who runs keeps her process, starts work meanwhile, and a new zygote warms."""
+    daemon = launch()
+    one, other = create(daemon, brain, "One"), create(daemon, brain, "Other")
+    for round_ in range(3):
+        before, dead = worker(daemon, one), zygote(daemon)
+        dead.send_signal(signal.SIGKILL)
+        answer = daemon.http.post(f"/api/persona/{other}/restart")
+        assert (answer.status_code, answer.json()) == (200, {"status": "restarted"})
+        talk(daemon, one, f"apple{round_}.")
+        talk(daemon, other, f"pear{round_}.")
+        assert worker(daemon, one).pid == before.pid
+        all_gone([dead], 2.0)
+        wait_for(lambda n=round_: len(events(daemon, "zygote.warm")) == n + 2, "a new zygote")  # type: ignore[misc]
+    no_stray_was_killed(daemon)
+
+
+def test_a_zygote_that_hangs_is_replaced(launch: Launch, brain: ScriptedMind) -> None:
+    """A stopped zygote takes no requests: it is killed for it, and the start goes by exec."""
+    daemon = launch()
+    persona_id = create(daemon, brain)
+    hung = zygote(daemon)
+    hung.send_signal(signal.SIGSTOP)
+    answer = daemon.http.post(f"/api/persona/{persona_id}/restart", timeout=30.0)
+    assert (answer.status_code, answer.json()) == (200, {"status": "restarted"})
+    all_gone([hung], 2.0)
+    talk(daemon, persona_id, "apple")
+    wait_for(lambda: spawner_mode(daemon) == "zygote", "a new zygote")
+    no_stray_was_killed(daemon)
+
+
+def test_births_by_exec_behave_the_same(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """Where no zygote can warm, the log says so, and a worker has its group, its log and its end all the same."""
+    daemon = launch(PYTHONPATH=at_start(tmp_path / "site", NO_ZYGOTE))
+    persona_id = create(daemon, brain)
+    assert spawner_mode(daemon) == "exec"
+    assert events(daemon, "zygote.failed")
+    talk(daemon, persona_id, "apple")
+    first = worker(daemon, persona_id)
+    assert (os.getpgid(first.pid), os.getsid(first.pid)) == (first.pid, first.pid)
+    assert first.ppid() == daemon.pid
+    assert not {"PERSONAD_STATE_DIR", "PERSONAD_HTTP_PORT"} & first.environ().keys()
+    first.send_signal(signal.SIGUSR2)
+    wait_for(lambda: "Current thread" in daemon.log.read_text(), "its stacks in the log")
+    brain.hold("pear")
+    with Listener(daemon, persona_id) as listener:
+        daemon.read(persona_id, "pear")
+        wait_for(lambda: brain.times("pear") == 1, "the question")
+        first.send_signal(signal.SIGKILL)
+        wait_for(lambda: brain.times("pear") == 2, "the question again")
+        brain.let_go("pear")
+        listener.hears("pear")
+        assert listener.words == ["pear"]
+    everyone = family(daemon)
+    worker(daemon, persona_id).send_signal(signal.SIGSTOP)
+    daemon.kill()
+    all_gone(everyone, 2.0)
+
+
+def test_descriptors_run_out(launch: Launch, brain: ScriptedMind) -> None:
+    """A daemon without descriptors can make no process: she waits, with the reason in the log, and returns by herself."""
+    daemon = launch()
+    persona_id = create(daemon, brain)
+    victim = worker(daemon, persona_id)
+    front = psutil.Process(daemon.pid)
+    most = front.rlimit(psutil.RLIMIT_NOFILE)
+    front.rlimit(psutil.RLIMIT_NOFILE, (5, most[1]))
+    victim.send_signal(signal.SIGKILL)
+    wait_for(lambda: "Too many open files" in daemon.log.read_text(), "the reason in the log")
+    front.rlimit(psutil.RLIMIT_NOFILE, most)
+    assert worker(daemon, persona_id).pid != victim.pid
+    talk(daemon, persona_id, "apple")
