@@ -47,7 +47,7 @@ class BotCommands:
 
     async def _stop(self, persona_id: str, conversation: Conversation) -> None:
         await self._say(
-            persona_id, conversation, "I stop now. What you write waits until I am started again.", wait=True
+            persona_id, conversation, "I stop now. What you write waits until my next start.", wait=True
         )
         await self._supervisor.stop(persona_id)
 

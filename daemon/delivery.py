@@ -39,6 +39,8 @@ class Lane:
     rows: deque[OutgoingRow] = field(default_factory=deque)
     in_flight: OutgoingRow | None = None
     timer: asyncio.TimerHandle | None = None
+    newest: int = 0
+    """The largest seq that was ever in this lane: a row read while it was being settled is not taken twice."""
     busy: bool = False
 
     def cancel_timer(self) -> None:
@@ -116,8 +118,8 @@ class Delivery:
         lanes = self._lanes.setdefault(persona_id, {})
         for row in rows:
             lane = lanes.setdefault(row.talk, Lane())
-            known = lane.rows[-1].seq if lane.rows else lane.in_flight.seq if lane.in_flight else 0
-            if row.seq > known:
+            if row.seq > lane.newest:
+                lane.newest = row.seq
                 lane.rows.append(row)
         for talk, lane in lanes.items():
             self._pump(persona_id, talk, lane)
@@ -137,7 +139,7 @@ class Delivery:
     async def _send(self, persona_id: str, talk: str, lane: Lane) -> None:
         row = lane.rows[0]
         try:
-            await self._ledger.sending(row.seq)
+            open_ = await self._ledger.sending(row.seq)
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
             lane.timer = self._loop.call_later(BACKOFF_MIN, self._pump, persona_id, talk, lane)
@@ -147,7 +149,11 @@ class Delivery:
         generation = self._running.get(persona_id)
         if generation is None or self._lanes.get(persona_id, {}).get(talk) is not lane:
             return
-        lane.in_flight = lane.rows.popleft()
+        lane.rows.popleft()
+        if not open_:
+            self._pump(persona_id, talk, lane)
+            return
+        lane.in_flight = row
         channel, _, chat = talk.partition(":")
         generation.send(
             Deliver(
@@ -215,7 +221,7 @@ class Delivery:
     async def _bury_talk(self, persona_id: str, talk: str, lane: Lane, reason: str) -> None:
         """The person has blocked the bot: nothing more for this talk, until the person writes again."""
         channel, _, chat = talk.partition(":")
-        await self._ledger.blocked(persona_id, channel, chat)
+        await self._ledger.blocked(persona_id, channel, chat, reason)
         for row in [*filter(None, [lane.in_flight]), *lane.rows]:
             self._tell(persona_id, row, reason)
         lane.rows.clear()
