@@ -35,6 +35,7 @@ SHELL       := /bin/sh
 .PHONY: help setup run test lint types bench lock install uninstall clean
 
 # Hashes are checked for every file, dependencies are those of the lock and no others, and nothing is ever compiled.
+# The one source package is pure Python: see install_runtime.
 PIP_LOCKED := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps --only-binary :all:
 # The project itself is built with the setuptools of the lock; no index is asked.
 PIP_SELF   := -m pip install --quiet --disable-pip-version-check --no-input --no-index --no-deps --no-build-isolation
@@ -73,6 +74,17 @@ if [ "$$("$(1)/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])
 fi
 endef
 
+# Installs requirements.lock into the virtual environment $(1). The last nextcord for Python 3.11 is published as source only;
+# the setuptools of the lock, which has to be there first, packs it. Newer ones are wheels.
+define install_runtime
+sourced=
+if [ "$$version" = 3.11 ]; then
+    sourced="--no-binary nextcord --no-build-isolation"
+    awk '/^[^ #]/ { wanted = /^setuptools==/ } wanted' requirements.lock | "$(1)/bin/python" $(PIP_LOCKED) -r /dev/stdin
+fi
+"$(1)/bin/python" $(PIP_LOCKED) $$sourced -r requirements.lock
+endef
+
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
@@ -83,7 +95,7 @@ $(RUNTIME): requirements.lock pyproject.toml
 	@$(call find_python)
 	$(call make_venv,$(VENV))
 	echo "Installing personad"
-	"$(BIN)/python" $(PIP_LOCKED) -r requirements.lock
+	$(call install_runtime,$(VENV))
 	"$(BIN)/python" $(PIP_SELF) --config-settings editable_mode=compat --editable .
 	touch $@
 
@@ -133,7 +145,7 @@ install: ## install as a systemd service, as root (DESTDIR=... only lays the fil
 	esac
 	$(call make_venv,$(DESTDIR)$(PREFIX))
 	echo "Installing personad into $(DESTDIR)$(PREFIX)"
-	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_LOCKED) -r requirements.lock
+	$(call install_runtime,$(DESTDIR)$(PREFIX))
 	# Built from a copy, so that root leaves nothing in the checkout and no earlier build is taken along.
 	copy=$$(mktemp -d)
 	trap 'rm -rf "$$copy"' EXIT
