@@ -114,14 +114,13 @@ class Inbox:
         self._pump(persona_id)
 
     async def say(self, persona_id: str, conversation: Conversation, content: str) -> int:
-        """Say something in her name without asking her mind; returns its seq. Raises LedgerError."""
-        message, slot, at = Outgoing(content), self._hubs.reserve(persona_id), time.time_ns()
+        """Say something in her name that is not of her mind; returns its seq. Raises LedgerError."""
+        slot = self._hubs.reserve(persona_id)
         try:
-            await self._ledger.answer(persona_id, [], conversation, [message], [slot.seq], at)
-            self._publish(persona_id, conversation, [message], [slot])
+            await self._ledger.say(persona_id, conversation, content, slot.seq, time.time_ns())
+            self._publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
         finally:
             slot.drop()
-        self._lane(persona_id).remember(conversation, _lines([], [message], at))
         return slot.seq
 
     def depth(self, persona_id: str) -> int:

@@ -42,10 +42,17 @@ def tell(
     )
     if not marked.rowcount:
         return False
+    say(connection, persona, conversation, content, seq, at)
+    return True
+
+
+def say(
+    connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, seq: int, at: int
+) -> None:
+    """Keep words in her name that her mind never sees."""
     notice = [Outgoing(content)]
     lines.said(connection, persona, conversation, notice, at, notice=True)
     outbox.add(connection, persona, conversation, notice, [seq], at)
-    return True
 
 
 def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -> None:

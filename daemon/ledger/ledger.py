@@ -102,6 +102,10 @@ class Ledger:
         """Keep a notice to the person, once in an outage of this conversation; False when there was one."""
         return await self._writer.submit(answers.tell, persona_id, conversation, content, seq, at)
 
+    async def say(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> None:
+        """Keep words in her name that her mind never sees: what the daemon says on a channel."""
+        await self._writer.submit(answers.say, persona_id, conversation, content, seq, at)
+
     async def died(self, perceptions: list[int], limit: int) -> list[int]:
         """Count one more death for each that is pending; those that reach ``limit`` become poison and are returned."""
         return await self._writer.submit(inbox.died, perceptions, limit)
