@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from daemon.api import config, health, history, lifecycle, logs, perception, personas, sockets
+from daemon.api import channels, config, health, history, lifecycle, logs, perception, personas, sockets
 from daemon.api.errors import HANDLERS
 from daemon.metrics import Requests
 from daemon.openapi import openapi
@@ -30,6 +30,10 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/stop", lifecycle.stop, methods=["POST"]),
     Route(f"{PERSONA}/restart", lifecycle.restart, methods=["POST"]),
     Route(f"{PERSONA}/sleep", lifecycle.sleep, methods=["POST"]),
+    Route(f"{PERSONA}/channels", channels.add, methods=["POST"]),
+    # A name may hold anything that an account's handle can, also an encoded slash.
+    Route(f"{PERSONA}/channels/{{channel_name:path}}", channels.remove, methods=["DELETE"]),
+    Route(f"{PERSONA}/pair", channels.pair, methods=["POST"]),
     Route(f"{PERSONA}/conversation", history.conversation),
     Route(f"{PERSONA}/media/{{filename}}", history.media),
     Route("/api/status", health.status),

@@ -6,13 +6,14 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.channel_health import ChannelHealth, channel_health
 from daemon.security import RESPONSE_STARTS
 from daemon.state import Daemon
 
@@ -46,7 +47,7 @@ class Requests:
     def _count(self, scope: Scope, status: int) -> None:
         # Never the path itself: anybody could make as many of them as there is memory.
         route = scope.get("route")
-        path = route.path if isinstance(route, Route | WebSocketRoute) else ""
+        path = route.path_format if isinstance(route, Route | WebSocketRoute) else ""
         self.counts[scope.get("method", "GET"), path, status] += 1
 
 
@@ -139,5 +140,54 @@ async def exposition(daemon: Daemon, requests: Requests) -> str:
                 [Sample(one, await loop_lag())],
             ),
             render("personad_uptime_seconds", "gauge", "Seconds since the daemon started.", [Sample(one, uptime)]),
+            _channels({persona.id: await channel_health(daemon, persona) for persona in personas}),
+        )
+    )
+
+
+def _channels(by_persona: Mapping[str, list[ChannelHealth]]) -> str:
+    """Write the channels' metrics. Two channels may have the same name; their ids, which are no secrets, differ."""
+    labelled = {
+        (persona_id, one.channel): (
+            {"persona": persona_id, "type": one.type, "name": one.name, "channel": one.channel},
+            one,
+        )
+        for persona_id, channels in by_persona.items()
+        for one in channels
+        if one.channel is not None
+    }
+
+    def samples(value: Callable[[ChannelHealth], float | None]) -> list[Sample]:
+        figures = ((labels, value(one)) for labels, one in labelled.values())
+        return [Sample(labels, figure) for labels, figure in figures if figure is not None]
+
+    return "".join(
+        (
+            render(
+                "personad_channel_up",
+                "gauge",
+                "Whether the channel's gateway is connected.",
+                samples(lambda one: one.state == "connected"),
+            ),
+            render(
+                "personad_channel_round_trip_seconds",
+                "gauge",
+                "Age of the last completed exchange with the provider.",
+                samples(lambda one: one.round_trip_s),
+            ),
+            render(
+                "personad_channel_received_total",
+                "counter",
+                "Messages of the paired person.",
+                samples(lambda one: one.received),
+            ),
+            render(
+                "personad_channel_strangers_total",
+                "counter",
+                "Messages of everybody else, which are not answered.",
+                samples(lambda one: one.strangers),
+            ),
+            render("personad_channel_sent_total", "counter", "Messages delivered.", samples(lambda one: one.sent)),
+            render("personad_channel_dead_total", "counter", "Messages given up.", samples(lambda one: one.dead)),
         )
     )

@@ -11,12 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.errors import Fault, json_response
 from daemon.api.health import Check, PersonaStatus, daemon_version
 from daemon.api.history import Message
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
-from proto.records import ORGANS, Persona, PersonaView
+from daemon.channel_health import DeadLetterShown
+from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
 
 # Any: a JSON document.
@@ -27,6 +29,7 @@ REF: Final = "#/components/schemas/{name}"
 PARAMETERS: Final[dict[str, Json]] = {
     "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
     "filename": {"type": "string", "description": "A bare file name."},
+    "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
 }
 
 QUERY: Final[dict[str, Json]] = {
@@ -107,6 +110,21 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/stop"): Operation("Stop her.", STATUS, (404,)),
     ("POST", f"{_PERSONA}/restart"): Operation("Restart her, or start her.", STATUS, (400, 404)),
     ("POST", f"{_PERSONA}/sleep"): Operation("Fold the talk into what she knows.", NOTHING, (400, 409)),
+    ("POST", f"{_PERSONA}/channels"): Operation(
+        "Add a Telegram or Discord bot as a channel; the provider is asked whose token it is.",
+        _object(kind=TEXT),
+        (400, 404, 422, 500, 507),
+        _ref("AddRequest"),
+    ),
+    ("DELETE", f"{_PERSONA}/channels/{{channel_name}}"): Operation(
+        "Remove her channel of this name; without one, nothing changes.", _object(removed=TEXT), (404, 500, 507)
+    ),
+    ("POST", f"{_PERSONA}/pair"): Operation(
+        "Claim a pairing code, and so bind the channel to the account that was shown it. Unmasked.",
+        _object(persona=_ref("Persona"), channel=_ref("Channel")),
+        (400, 409, 422, 507),
+        _ref("PairRequest"),
+    ),
     ("GET", f"{_PERSONA}/conversation"): Operation(
         "What was said.", _object(messages=_list("Message")), (404, 422), query=("limit",)
     ),
@@ -125,6 +143,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             sockets=INTEGER,
             ledger=_object(commits=INTEGER),
             personas=_list("PersonaStatus"),
+            dead_letters=_list("DeadLetterShown"),
         ),
     ),
     ("GET", "/api/logs"): Operation(
@@ -163,7 +182,10 @@ _ALWAYS: Final = (401, 403)
 
 def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Json:
     """Build the whole document."""
-    kinds = (ReadRequest, CreateRequest, OrganChange, Persona, PersonaView, PersonaStatus, Check, Message, Fault)
+    kinds = (
+        *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
+        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
+    )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     schemas["Problem"] = _object(detail=TEXT)
     schemas["Unprocessable"] = _object(detail=_list("Fault"))
@@ -182,7 +204,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
 def routed(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
     """The (method, path) pairs of a routes table; HEAD goes with GET."""
     return {
-        (method, route.path)
+        (method, route.path_format)
         for route in routes
         if isinstance(route, Route)
         for method in route.methods or ()

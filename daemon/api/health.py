@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.errors import NO_STORE, json_response
+from daemon.channel_health import ChannelHealth, channel_health, dead_letters
 from daemon.ledger import Depth, LedgerError
 from daemon.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
 from daemon.state import Daemon, daemon_of
-from proto.records import ChannelView, Persona, Status
+from proto.records import Persona, Status
 
 LEAST_FREE: Final = 1_048_576
 """Bytes; with less than this the ledger's next commits are about to fail."""
@@ -46,7 +47,7 @@ class PersonaStatus(msgspec.Struct):
     poison: int
     mind: str
     rss: int | None
-    channels: list[ChannelView]
+    channels: list[ChannelHealth]
 
 
 async def livez(_request: Request) -> Response:
@@ -69,7 +70,7 @@ async def status(request: Request) -> Response:
     depths = await daemon.ledger.depths()
     faults = daemon.personas.faults()
     personas = [
-        _persona_state(daemon, persona, depths.get(persona.id, Depth()), faults.get(persona.id, ""))
+        await _persona_state(daemon, persona, depths.get(persona.id, Depth()), faults.get(persona.id, ""))
         for persona in daemon.personas.all()
     ]
     return json_response(
@@ -83,6 +84,7 @@ async def status(request: Request) -> Response:
             "sockets": daemon.hubs.sockets,
             "ledger": {"commits": daemon.ledger.commits},
             "personas": personas,
+            "dead_letters": await dead_letters(daemon, depths),
         }
     )
 
@@ -131,7 +133,7 @@ def _personas(daemon: Daemon) -> Check:
     return Check(not late, "; ".join(late))
 
 
-def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -> PersonaStatus:
+async def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -> PersonaStatus:
     view = daemon.supervisor.view(persona.id)
     return PersonaStatus(
         id=persona.id,
@@ -148,5 +150,5 @@ def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -
         poison=depth.poison,
         mind=view.mind,
         rss=view.rss,
-        channels=[ChannelView(one.type, one.name, one.verified_at is not None) for one in persona.channels or []],
+        channels=await channel_health(daemon, persona),
     )

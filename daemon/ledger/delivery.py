@@ -52,6 +52,16 @@ def outgoing(connection: sqlite3.Connection, persona: str) -> list[OutgoingRow]:
     return [OutgoingRow(*(*row[:11], bool(row[11]), row[12])) for row in rows]
 
 
+def pending_by_channel(connection: sqlite3.Connection, persona: str) -> dict[str, int]:
+    """How many of her rows are open, by channel id."""
+    rows = connection.execute(
+        "SELECT substr(talk, 1, instr(talk, ':') - 1), count(*) FROM outbox"
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' GROUP BY 1",
+        (persona,),
+    )
+    return dict(rows.fetchall())
+
+
 def sending(connection: sqlite3.Connection, seq: int) -> bool:
     """Mark a row before it goes to the provider; False when it is not open any more."""
     marked = connection.execute(

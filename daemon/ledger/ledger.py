@@ -215,6 +215,10 @@ class Ledger:
         """Her messages for gateways that are neither sent nor dead, in order."""
         return await self._reader.submit(delivery.outgoing, persona_id)
 
+    async def pending_by_channel(self, persona_id: str) -> dict[str, int]:
+        """How many messages of hers are neither sent nor dead, by channel id."""
+        return await self._reader.submit(delivery.pending_by_channel, persona_id)
+
     async def sending(self, seq: int) -> bool:
         """Mark a message before it goes to the provider; False when it must not, being sent or dead already."""
         return await self._writer.submit(delivery.sending, seq)
