@@ -156,7 +156,7 @@ async def test_a_blocked_chat_ends_its_own_messages_only(ledger: Ledger) -> None
     await pair(ledger)
     await say(ledger, 2)
     await say(ledger, 1)
-    await ledger.sending(2)
+    await ledger.sending(1)
     await say(ledger, 3, talk=Conversation("telegram", "alice", f"{CHANNEL}:420"))
     await say(ledger, 4, talk=OTHER_TALK)
     assert await ledger.answer(EVE, [], TALK, [Outgoing("hers")], [5], 1_000)
