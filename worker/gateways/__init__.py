@@ -13,7 +13,7 @@ TELEGRAM_URL: Final = "https://api.telegram.org"
 DISCORD_URL: Final = "https://discord.com/api/v10"
 
 PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
-    "telegram": ("worker.gateways.telegram",),
+    "telegram": ("worker.gateways.telegram_rehearsal", "worker.gateways.telegram_identity"),
     "discord": ("worker.gateways.discord",),
 }
 """Modules that a gateway of this type needs, for a zygote to import before it forks a worker."""

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiogram.exceptions import TelegramNetworkError
+from aiogram.methods import GetMe
 
 from proto.secrets import Secret
 from tests.emulators.telegram import TelegramEmulator
 from tests.worker.gateways.telegram_channel import TIMING, connected, opened
 from worker.gateways.identify import identify
+from worker.gateways.telegram_session import trouble
 
 
 @pytest.fixture
@@ -173,6 +176,15 @@ async def test_token_is_nowhere(telegram: TelegramEmulator, tmp_path: Path) -> N
     assert "cannot be reached" in told
     assert token not in told
     assert token.partition(":")[2] not in told
+
+
+def test_token_in_a_library_s_words() -> None:
+    """A text of the HTTP client that holds the URL of a request loses the token, whatever it looks like."""
+    for token in ("123456789:AAF0123456789abcdefghijklmnopqrstuv", "1:short"):
+        words = f"ClientOSError: Can not write request body for https://api.telegram.org/bot{token}/sendPhoto"
+        found = trouble(TelegramNetworkError(GetMe(), words), Secret(token))
+        assert "Can not write request body" in found.reason
+        assert token not in found.reason
 
 
 async def test_identify(telegram: TelegramEmulator) -> None:
