@@ -46,7 +46,7 @@ def lock(state_dir: Path) -> int:
     try:
         descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Mend that and start again.") from error
+        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Mend that first.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
