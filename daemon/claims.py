@@ -6,6 +6,7 @@ import fcntl
 import os
 import resource
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +42,11 @@ def private_directory(path: Path) -> None:
 
 
 def lock(state_dir: Path) -> int:
-    """Hold the state directory by flock until the process ends; raises Locked."""
-    descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the state directory by flock until the process ends; raises Locked, DirectoryUnusable."""
+    try:
+        descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Mend that first.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -52,7 +56,9 @@ def lock(state_dir: Path) -> int:
             f"Another personad (process {holder}) holds {state_dir}: stop it, or set another state_dir."
         ) from None
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    # The number is for people; a disk without room for it still holds the lock.
+    with suppress(OSError):
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
 
 
@@ -73,6 +79,8 @@ def listener(settings: Settings) -> socket.socket:
             f"{host}:{port} cannot be listened on: {error.strerror}. Stop what listens there (ss -ltnp), "
             "or set another http.port (PERSONAD_HTTP_PORT)."
         ) from error
+    # Inherited by every connection: small frames must not wait for the acknowledgement of those before.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.settimeout(0)
     return listening
 

@@ -39,6 +39,8 @@ WEB: Final = "web"
 COMMIT_RETRY_MAX: Final = 10.0
 """Seconds between two tries to commit an answer that the disk does not take."""
 
+RECALL_RETRY: Final = 1.0
+
 
 class InboxFull(RuntimeError):
     """She has too much unanswered already."""
@@ -137,7 +139,10 @@ class Inbox:
         self._pump(persona_id)
 
     async def detach(self, persona_id: str, crashed: bool) -> None:
-        """Her process is gone. What it had in hand waits again; after one crash too many it is set aside."""
+        """Her process is gone. What it had in hand waits again; after one crash too many it is set aside.
+
+        What it had answered waits for the disk, not for another answer.
+        """
         self._running.pop(persona_id, None)
         lane = self._lane(persona_id)
         lane.mind_down = ""
@@ -193,7 +198,9 @@ class Inbox:
             return
         history = lane.history(conversation)
         if history is None:
-            self._go(self._recall(persona_id, lane, conversation))
+            if not lane.recalling:
+                lane.recalling = True
+                self._go(self._recall(persona_id, lane, conversation))
             return
         beat = lane.take(now)
         perceptions = [item.perception for item in beat.items]
@@ -203,20 +210,27 @@ class Inbox:
         self._signal("Event", "Heard", persona_id, conversation, content=content)
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
-        lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
-        if lane.history(conversation) is None:
-            lane.remember(conversation, lines)
+        try:
+            lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
+            if lane.history(conversation) is None:
+                lane.remember(conversation, lines)
+        except LedgerError as error:
+            self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
+            await asyncio.sleep(RECALL_RETRY)
+        finally:
+            lane.recalling = False
         self._pump(persona_id)
 
     async def _answer(self, persona_id: str, lane: Lane, reply: Reply) -> None:
         """Commit a reply, let the listeners have it, and go on to what waits."""
         beat = lane.in_hand
-        if beat is None or beat.number != reply.beat:
+        if beat is None or beat.number != reply.beat or beat.replied:
             return
         answered = beat.answered(reply.perceptions)
         if len(answered) != len(reply.perceptions) or not answered:
             self._log.warning("inbox.reply_refused", persona=persona_id, reason="it answers what is not in hand")
             return
+        beat.replied = True
         slots = [self._hubs.reserve(persona_id) for _ in reply.messages]
         at = time.time_ns()
         try:
@@ -228,7 +242,7 @@ class Inbox:
                 slot.drop()
         if lane.in_hand is beat:
             lane.in_hand = None
-            lane.put_back([item for item in beat.items if item not in answered])
+        lane.put_back([item for item in beat.items if item not in answered])
         if committed:
             self.answered += len(answered)
             lane.mind_down = ""

@@ -24,13 +24,14 @@ MAX_HISTORIES: Final = 64
 
 
 class Beat(msgspec.Struct):
-    """The beat in hand. ``begun`` is monotonic."""
+    """The beat in hand. ``begun`` is monotonic; ``replied`` while its answer is being committed."""
 
     number: int
     conversation: Conversation
     items: list[Waiting]
     begun: float
     joins: int = 0
+    replied: bool = False
 
     @property
     def chars(self) -> int:
@@ -49,6 +50,7 @@ class Lane:
         self.waiting: deque[Waiting] = deque()
         self.in_hand: Beat | None = None
         self.accepting = 0
+        self.recalling = False
         self.mind_down = ""
         self.last_words = 0.0
         self._history_lines = history_lines
@@ -100,7 +102,7 @@ class Lane:
     def join(self, now: float, window: float) -> list[Perception]:
         """Move what waits in the conversation of the beat in hand into it, if it is young enough to be joined."""
         beat = self.in_hand
-        if beat is None or beat.joins == MAX_JOINS or now - beat.begun > window or beat.items[0].deaths:
+        if beat is None or beat.replied or beat.joins == MAX_JOINS or now - beat.begun > window or beat.items[0].deaths:
             return []
         room = MAX_BATCH - len(beat.items)
         items = [item for item in self.waiting if item.conversation == beat.conversation and not item.deaths][:room]
@@ -116,9 +118,9 @@ class Lane:
         self.waiting = deque(sorted([*self.waiting, *items], key=lambda item: item.perception.id))
 
     def drop_beat(self) -> list[Waiting]:
-        """Nothing is in hand any more; returns what was."""
+        """Nothing is in hand any more; returns what was, unless its answer is being committed."""
         beat, self.in_hand = self.in_hand, None
-        return beat.items if beat else []
+        return beat.items if beat and not beat.replied else []
 
     def _drop(self, items: list[Waiting]) -> None:
         ids = {item.perception.id for item in items}

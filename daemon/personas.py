@@ -129,16 +129,17 @@ class Personas:
             configs, memories = set(), set()
             for _, path in changes:
                 parts = Path(path).relative_to(self._root).parts
-                if len(parts) == 2 and parts[1] == CONFIG:
+                # What came into a new folder before the kernel watched it is told by the folder alone.
+                if parts[1:] in ((), (CONFIG,)):
                     configs.add(parts[0])
-                elif len(parts) == 3 and parts[1] == "memory" and _MEMORY_FILE.fullmatch(parts[2]):
+                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and _MEMORY_FILE.fullmatch(parts[-1])):
                     memories.add(parts[0])
-            for persona_id in memories & self._personas.keys():
-                await self._reload_memory(persona_id)
             for persona_id in configs:
                 if not persona_id.startswith(_DELETED) and (persona := await self._reload(persona_id)):
                     self._log.info("persona.edited", persona=persona.id)
                     await edited(persona)
+            for persona_id in memories & self._personas.keys():
+                await self._reload_memory(persona_id)
 
     def _grave(self, persona_id: str) -> Path:
         return self._root / f"{_DELETED}{persona_id}"

@@ -14,7 +14,7 @@ from typing import Final
 import zmq
 
 from tests.bench.client import Connection
-from tests.daemon_process import PATIENCE, ROOT, DaemonProcess, free_port
+from tests.daemon_process import PATIENCE, ROOT, DaemonProcess, free_port, wait_for
 
 QUESTION: Final = "What is your name?"
 """The embedded mind answers this by code, at once."""
@@ -55,6 +55,14 @@ def pids(daemon: DaemonProcess) -> dict[str, int]:
     """The process of each running persona, by her id."""
     personas = daemon.http.get("/api/status").json()["personas"]
     return {persona["id"]: persona["pid"] for persona in personas if persona["pid"]}
+
+
+def wait_until_answered(daemon: DaemonProcess) -> None:
+    """Wait until nothing waits for any persona, so that what is measured next has the machine to itself."""
+    wait_for(
+        lambda: not any(persona["inbox"] for persona in daemon.http.get("/api/status").json()["personas"]),
+        "all words to be answered",
+    )
 
 
 @contextmanager

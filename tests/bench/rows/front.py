@@ -9,7 +9,7 @@ from tests.bench.client import WebSocket, post
 from tests.bench.figures import megabytes
 from tests.bench.load import load
 from tests.bench.rows.read import BARE_PATH
-from tests.bench.stand import QUESTION, create, running_daemon, server
+from tests.bench.stand import QUESTION, create, running_daemon, server, wait_until_answered
 from tests.bench.table import Line
 
 PERSONAS: Final = 20
@@ -31,6 +31,7 @@ def measure() -> list[Line]:
                 socket.drain()
                 path = f"/api/persona/{persona_id}/read"
                 load(daemon.port, post(path, daemon.port, {"message": QUESTION}), 10.0, most=MESSAGES)
+        wait_until_answered(daemon)
         busy = processes.memory(daemon.pid).rss
     return [
         Line(

@@ -10,7 +10,7 @@ from typing import Final
 from tests.bench.client import WebSocket, post
 from tests.bench.figures import median, milliseconds
 from tests.bench.load import Outcome, load
-from tests.bench.stand import QUESTION, create, running_daemon, server
+from tests.bench.stand import QUESTION, create, running_daemon, server, wait_until_answered
 from tests.bench.table import Line
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
@@ -40,6 +40,7 @@ def measure() -> list[Line]:
             outcomes["bare"].append(_load(bare, BARE_PATH))
             outcomes["commit"].append(_load(commit, BARE_PATH))
             outcomes["answering"].append(_talk(answering, answering_id))
+            wait_until_answered(answering)
             outcomes["hung"].append(_talk(hung, hung_id))
     rates = {name: median([outcome.rate for outcome in some]) for name, some in outcomes.items()}
     lines = [

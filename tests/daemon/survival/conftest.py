@@ -28,9 +28,12 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     """Start daemons; a keyword is a setting, such as ``supervisor_failures="3"``."""
     made: list[DaemonProcess] = []
 
-    def launch(state: Path | None = None, *, start: bool = True, **settings: str) -> DaemonProcess:
+    def launch(
+        state: Path | None = None, *, start: bool = True, log: Path | None = None, **settings: str
+    ) -> DaemonProcess:
         given = {f"PERSONAD_{key.upper()}" if key.islower() else key: value for key, value in settings.items()}
         daemon = DaemonProcess(state or tmp_path / f"state{len(made)}", {**FAST, **given})
+        daemon.log = log or daemon.log
         made.append(daemon)
         return daemon.start().ready() if start else daemon
 
