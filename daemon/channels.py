@@ -54,11 +54,13 @@ class Channels:
     """Commits what gateways receive and answers each with ``Taken``.
 
     ``command`` is called with a persona's id, a bot command and its conversation, once for each command that the
-    paired account gives.
+    paired account gives. ``editing`` is held by whoever changes the channels of a record and of the ledger, which must
+    agree.
     """
 
     def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs, log: Log) -> None:
         self.command: Callable[[str, str, Conversation], None] = lambda *_: None
+        self.editing = asyncio.Lock()
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
@@ -70,6 +72,9 @@ class Channels:
     async def gateways(self, persona: Persona) -> list[Gateway]:
         """What a worker needs to open her gateways."""
         stored = {row.channel: row for row in await self._ledger.channels(persona.id)}
+        for gone in stored.keys() - {id_of(record) for record in persona.channels or []}:
+            # Taken out of config.json by hand: its bot may belong to somebody else now.
+            await self._ledger.remove_channel(persona.id, gone)
         found = []
         for record in persona.channels or []:
             channel = id_of(record)
@@ -105,29 +110,18 @@ class Channels:
         log(f"gateway.{state.state}", persona=persona_id, **fields)
         details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
         self._hubs.signal("Event", "Gateway changed", persona, details)
-        self._go(self._remember(persona_id, state))
+        self._go(self._remember(persona_id, record.type, state))
 
-    async def _remember(self, persona_id: str, state: GatewayState) -> None:
+    async def _remember(self, persona_id: str, type_: str, state: GatewayState) -> None:
         """Keep who the bot is, for a channel that was written into config.json by hand, and what went wrong."""
         try:
             if state.bot_id:
-                await self._ledger.add_channel(
-                    persona_id,
-                    state.channel,
-                    self._type(persona_id, state.channel),
-                    state.bot_id,
-                    state.bot_name,
-                    time.time_ns(),
-                )
+                at = time.time_ns()
+                await self._ledger.add_channel(persona_id, state.channel, type_, state.bot_id, state.bot_name, at)
             if state.error:
                 await self._ledger.channel_error(persona_id, state.channel, state.error, time.time_ns())
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
-
-    def _type(self, persona_id: str, channel: str) -> str:
-        persona = self._personas.get(persona_id)
-        record = channel_named(persona, channel) if persona else None
-        return record.type if record else ""
 
     async def recover(self, persona: Persona) -> None:
         """Finish a pairing that was saved when the daemon died: let her have the words that were kept for it."""
@@ -191,8 +185,21 @@ class Channels:
             await self._ledger.strangers(persona.id, channel, others)
         now = time.time_ns()
         await self._ledger.hold(persona.id, channel, [item for item in private if item.command is None], now)
+        if await self._paired_meanwhile(persona.id, channel):
+            return
         for item in {item.account: item for item in private}.values():
             await self._give_code(persona, channel, generation, item)
+
+    async def _paired_meanwhile(self, persona_id: str, channel: str) -> bool:
+        """Whether the owner was quicker than these words; they are hers then, not kept for ever."""
+        persona = self._personas.get(persona_id)
+        record = channel_named(persona, channel) if persona else None
+        row = await self._row(persona_id, channel)
+        if record is None or not record.verified_at or row is None or row.chat is None:
+            return False
+        conversation = conversation_of(record, channel, row.chat)
+        self._inbox.admit(persona_id, await self._ledger.release(persona_id, channel, conversation))
+        return True
 
     async def _give_code(self, persona: Persona, channel: str, generation: Generation, item: Inbound) -> None:
         """Show a code on the channel; it is kept hashed, and nothing but the chat ever sees it."""

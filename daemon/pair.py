@@ -12,7 +12,7 @@ from daemon import pairing
 from daemon.channels import channel_named, conversation_of
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
-from daemon.ledger import Ledger
+from daemon.ledger import ChannelUnknown, Ledger
 from daemon.personas import Personas
 from proto.records import Channel, Persona
 
@@ -62,7 +62,10 @@ class Pairing:
             verified_at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
         )
         paired = msgspec.structs.replace(persona, channels=[verified if c is record else c for c in channels])
-        await self._ledger.bind(persona.id, pending.channel, pending.account, pending.account_name, pending.chat)
+        try:
+            await self._ledger.bind(persona.id, pending.channel, pending.account, pending.account_name, pending.chat)
+        except ChannelUnknown as error:
+            raise PairingRefused(NO_CHANNEL) from error
         await self._personas.save(paired)
         self._throttle.forget(persona.id)
         await self._connected(paired, verified, pending.channel, pending.chat)
