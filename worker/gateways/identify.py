@@ -12,10 +12,10 @@ async def identify(kind: Literal["telegram", "discord"], token: Secret, url: str
     """Ask the provider at ``url``, for at most 10 s; a reason says why the token is of no use and what to do."""
     match kind:
         case "telegram":
-            from worker.gateways import telegram_identity
+            import worker.gateways.telegram_identity as telegram
 
-            return await telegram_identity.identify(token, url)
+            return await telegram.identify(token, url)
         case "discord":
-            from worker.gateways import discord_identity
+            import worker.gateways.discord_identity as discord
 
-            return await discord_identity.identify(token, url)
+            return await discord.identify(token, url)
