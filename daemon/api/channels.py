@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -19,11 +19,11 @@ from daemon.pair import PairingRefused
 from daemon.personas import PersonasError
 from daemon.state import Daemon, daemon_of
 from daemon.supervisor import StartFailed
-from proto.messages import channel_id
+from proto.messages import Identified, channel_id
 from proto.records import Channel, Persona
 from proto.secrets import Secret
 
-MAX_TOKEN = 512
+MAX_TOKEN: Final = 512
 
 
 class Credentials(msgspec.Struct):
@@ -45,8 +45,21 @@ class PairRequest(msgspec.Struct):
     code: Annotated[str, msgspec.Meta(max_length=256)]
 
 
-ADD_BODY = Body(AddRequest)
-PAIR_BODY = Body(PairRequest)
+ADD_BODY: Final = Body(AddRequest)
+PAIR_BODY: Final = Body(PairRequest)
+
+
+class NewChannel(NamedTuple):
+    """A channel whose provider knows its token; ``refused`` begins the words of a refusal."""
+
+    kind: str
+    token: Secret
+    found: Identified
+    refused: str
+
+    def record(self) -> Channel:
+        """Its record: unverified, and named by the bot's own handle until it is paired."""
+        return Channel(type=self.kind, name=self.found.bot_name, credentials={"token": self.token})
 
 
 async def add(request: Request) -> Response:
@@ -54,38 +67,34 @@ async def add(request: Request) -> Response:
     daemon = daemon_of(request)
     find_persona(daemon, request)
     asked = await ADD_BODY.read(request)
-    kind, token = asked.kind, asked.credentials.token.strip()
-    id_ = channel_id(kind, token)
-    _refuse_taken(daemon, kind, id_)
-    found = await daemon.supervisor.identify(kind, Secret(token))
-    if found.reason:
-        raise HTTPException(400, f"{kind} validation failed: {found.reason}")
-    # Asked anew: the provider took its time, and meanwhile she may have changed or gone.
-    persona = find_persona(daemon, request)
-    _refuse_taken(daemon, kind, id_)
-    try:
-        await daemon.ledger.add_channel(persona.id, id_, kind, found.bot_id, found.bot_name, time.time_ns())
-    except ChannelTaken as error:
-        raise HTTPException(400, f"{kind} validation failed: {_belongs_to(daemon, error.owner)}") from error
-    added = Channel(type=kind, name=found.bot_name, credentials={"token": Secret(token)})
-    await _save(daemon, msgspec.structs.replace(persona, channels=[*(persona.channels or []), added]))
+    new = await identify(daemon, asked.kind, asked.credentials.token, f"{asked.kind} validation failed")
+    async with daemon.channels.editing:
+        # Asked anew: the provider took its time, and meanwhile she may have changed or gone.
+        await keep(daemon, find_persona(daemon, request).id, new)
+        persona = find_persona(daemon, request)
+        record = new.record()
+        await _save(daemon, msgspec.structs.replace(persona, channels=[*(persona.channels or []), record]))
     await _restart(daemon, persona.id, "Channel added but restart failed")
-    daemon.hubs.signal("Event", "Channel added", persona, {"channel": {"type": kind, "name": found.bot_name}})
-    return json_response({"kind": kind})
+    daemon.hubs.signal("Event", "Channel added", persona, {"channel": {"type": record.type, "name": record.name}})
+    return json_response({"kind": record.type})
 
 
 async def remove(request: Request) -> Response:
     """``DELETE .../channels/{channel_name}``: by exact name; a name that is not there is no error (channels seed)."""
     daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
     name = request.path_params["channel_name"]
-    gone = [channel for channel in persona.channels or [] if channel.name == name]
-    if gone:
+    async with daemon.channels.editing:
+        persona = find_persona(daemon, request)
+        gone = [channel for channel in persona.channels or [] if channel.name == name]
         kept = [channel for channel in persona.channels or [] if channel.name != name]
-        await _save(daemon, msgspec.structs.replace(persona, channels=kept or None))
-        await _restart(daemon, persona.id, "Channel removed but restart failed")
-        for channel in gone:
-            if id_ := id_of(channel):
+        if gone:
+            await _save(daemon, msgspec.structs.replace(persona, channels=kept or None))
+    if gone:
+        try:
+            await _restart(daemon, persona.id, "Channel removed but restart failed")
+        finally:
+            # Not before: the old process could still bring words for it.
+            for id_ in filter(None, map(id_of, gone)):
                 await daemon.ledger.remove_channel(persona.id, id_)
         daemon.hubs.signal("Event", "Channel removed", persona, {"name": name})
     return json_response({"removed": name})
@@ -95,9 +104,15 @@ async def pair(request: Request) -> Response:
     """``POST /api/persona/{persona_id}/pair``: claim a code; the answer is unmasked, as the seed says."""
     daemon = daemon_of(request)
     code = (await PAIR_BODY.read(request)).code
-    persona = daemon.personas.get(request.path_params["persona_id"])
-    if persona is None or not daemon.supervisor.running(persona.id):
-        raise HTTPException(409, "Persona is not active.")
+    # One at a time, so that a code is claimed once and each wrong one is counted before the next is looked at.
+    async with daemon.channels.editing:
+        persona = daemon.personas.get(request.path_params["persona_id"])
+        if persona is None or not daemon.supervisor.running(persona.id):
+            raise HTTPException(409, "Persona is not active.")
+        return await _pair(daemon, persona, code)
+
+
+async def _pair(daemon: Daemon, persona: Persona, code: str) -> Response:
     try:
         paired, channel = await daemon.pairing.pair(persona, code)
     except PairingRefused as error:
@@ -108,13 +123,47 @@ async def pair(request: Request) -> Response:
     return json_response({"persona": paired, "channel": channel})
 
 
-def _refuse_taken(daemon: Daemon, kind: str, id_: str) -> None:
+async def identify(daemon: Daemon, kind: str, token: str, refused: str) -> NewChannel:
+    """Ask the provider whose token it is. Raises 400, its text beginning with ``refused``."""
+    secret = Secret(token.strip())
+    _refuse_taken(daemon, kind, secret, refused)
+    found = await daemon.supervisor.identify(kind, secret)
+    if found.reason:
+        raise HTTPException(400, f"{refused}: {found.reason}")
+    return NewChannel(kind, secret, found, refused)
+
+
+async def keep(daemon: Daemon, persona_id: str, new: NewChannel) -> None:
+    """Make it her channel in the ledger. Raises 400 when this bot is somebody's already."""
+    _refuse_taken(daemon, new.kind, new.token, new.refused)
+    id_ = channel_id(new.kind, new.token.reveal())
+    row = (persona_id, id_, new.kind, new.found.bot_id, new.found.bot_name, time.time_ns())
+    try:
+        await daemon.ledger.add_channel(*row)
+    except ChannelTaken as error:
+        if not await _let_go(daemon, error.owner):
+            raise HTTPException(400, f"{new.refused}: {_belongs_to(daemon, error.owner)}") from error
+        await daemon.ledger.add_channel(*row)
+
+
+async def _let_go(daemon: Daemon, owner: str) -> bool:
+    """Remove from the ledger what is not in its owner's record any more: an edit by hand, or a save that failed."""
+    record = daemon.personas.get(owner)
+    hers = {id_of(channel) for channel in record.channels or []} if record else set()
+    gone = [row.channel for row in await daemon.ledger.channels(owner) if row.channel not in hers]
+    for channel in gone:
+        await daemon.ledger.remove_channel(owner, channel)
+    return bool(gone)
+
+
+def _refuse_taken(daemon: Daemon, kind: str, token: Secret, refused: str) -> None:
     """One token belongs to one channel of one persona: two gateways on it would fight."""
     if kind not in GATEWAYS:
-        raise HTTPException(400, f"{kind} validation failed: there is no such kind; use telegram or discord.")
+        raise HTTPException(400, f"{refused}: there is no such kind; use telegram or discord.")
+    id_ = channel_id(kind, token.reveal())
     for persona in daemon.personas.all():
         if any(id_of(channel) == id_ for channel in persona.channels or []):
-            raise HTTPException(400, f"{kind} validation failed: {_belongs_to(daemon, persona.id)}")
+            raise HTTPException(400, f"{refused}: {_belongs_to(daemon, persona.id)}")
 
 
 def _belongs_to(daemon: Daemon, persona_id: str) -> str:

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.bodies import Body, read_object
+from daemon.api.channels import NewChannel, identify, keep
 from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
+from daemon.channels import GATEWAYS
 from daemon.personas import PersonasError
 from daemon.state import Daemon, daemon_of
 from daemon.supervisor import StartFailed
@@ -26,9 +28,6 @@ SLOTS: Final = (MIND, *ORGANS)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 ORGAN_FIELDS: Final = ("model", "url", "provider", "api_key")
-GATEWAYLESS: Final = ("telegram", "discord")
-"""Channels that ``create`` can name and for which this version has no gateway."""
-
 OrganText = Annotated[str, msgspec.Meta(max_length=2048)]
 
 CreateRequest: Final = msgspec.defstruct(
@@ -42,7 +41,7 @@ CreateRequest: Final = msgspec.defstruct(
             for field in ORGAN_FIELDS
             if (slot, field) != (MIND, "model")
         ],
-        *[(f"{channel}_token", OrganText | None, None) for channel in GATEWAYLESS],
+        *[(f"{kind}_token", OrganText | None, None) for kind in GATEWAYS],
     ],
     module=__name__,
 )
@@ -63,19 +62,13 @@ async def create(request: Request) -> Response:
     """``POST /api/persona/create``: her organs are tried first, then she is saved, then started."""
     daemon = daemon_of(request)
     asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
-    for channel in GATEWAYLESS:
-        if asked[f"{channel}_token"]:
-            raise HTTPException(
-                400, f"{channel.title()} validation failed: this version of personad has no gateway for {channel}."
-            )
     persona = _new_persona(asked)
     _require_room(daemon)
     await _probe(daemon, [getattr(persona, slot) for slot in SLOTS])
+    channels = await _new_channels(daemon, asked)
     _require_room(daemon)
-    try:
-        await daemon.personas.create(persona)
-    except PersonasError as error:
-        raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
+    persona.channels = [channel.record() for channel in channels] or None
+    await _settle_in(daemon, persona, channels)
     daemon.hubs.signal("Event", "Persona created", persona, {})
     try:
         await daemon.supervisor.start(persona.id)
@@ -92,7 +85,10 @@ async def update(request: Request) -> Response:
     await _probe(daemon, [getattr(changed, slot) for slot in SLOTS if getattr(changed, slot) != getattr(persona, slot)])
     daemon.hubs.signal("Plan", "Updating persona", persona, {})
     try:
-        await daemon.personas.save(changed)
+        async with daemon.channels.editing:
+            # Her minds took their time; meanwhile a channel may have come, gone or been paired.
+            changed.channels = find_persona(daemon, request).channels
+            await daemon.personas.save(changed)
     except PersonasError as error:
         raise HTTPException(400, f"Could not save the persona's identity. ({error})") from error
     try:
@@ -119,6 +115,26 @@ async def delete(request: Request) -> Response:
     daemon.hubs.signal("Event", "Persona deleted", persona, {})
     daemon.hubs.forget(persona.id)
     return json_response(None)
+
+
+async def _new_channels(daemon: Daemon, asked: dict[str, str | None]) -> list[NewChannel]:
+    """Ask the providers whose tokens these are; raises 400."""
+    tokens = [(kind, token) for kind in GATEWAYS if (token := asked[f"{kind}_token"])]
+    return [await identify(daemon, kind, token, f"{kind.title()} validation failed") for kind, token in tokens]
+
+
+async def _settle_in(daemon: Daemon, persona: Persona, channels: list[NewChannel]) -> None:
+    """Keep her channels, then make her folder; raises 400, and leaves nothing of her then."""
+    async with daemon.channels.editing:
+        try:
+            for channel in channels:
+                await keep(daemon, persona.id, channel)
+            await daemon.personas.create(persona)
+        except (HTTPException, PersonasError) as error:
+            await daemon.ledger.forget(persona.id)
+            if isinstance(error, PersonasError):
+                raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
+            raise
 
 
 def _require_room(daemon: Daemon) -> None:
