@@ -7,6 +7,7 @@ private chat it was paired in; a handle is only what is shown.
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections.abc import Callable, Coroutine
 from typing import Final
@@ -105,9 +106,11 @@ class Channels:
         record = channel_named(persona, state.channel) if persona else None
         if persona is None or record is None:
             return
-        log = self._log.warning if state.error else self._log.info
-        fields = {"channel": record.type, "name": record.name, "reason": state.error, "hint": state.hint}
-        log(f"gateway.{state.state}", persona=persona_id, **fields)
+        log = self._log.bind(persona=persona_id, channel=record.type, name=record.name)
+        if state.error:
+            log.warning("gateway.troubled", state=state.state, reason=state.error, hint=state.hint)
+        else:
+            log.info("gateway.changed", state=state.state)
         details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
         self._hubs.signal("Event", "Gateway changed", persona, details)
         self._go(self._remember(persona_id, record.type, state))
@@ -217,7 +220,7 @@ class Channels:
         ):
             await self._ledger.strangers(persona.id, channel, [item.key])
             return
-        generation.send(Say(channel, item.chat, _CODE.format(code=code, name=persona.name)))
+        generation.send(Say(channel, item.chat, _CODE.format(code=code, name=shlex.quote(persona.name))))
         self._hubs.signal("Event", "Pairing channel", persona, {"account": item.account_name})
 
     async def _row(self, persona_id: str, channel: str) -> StoredChannel | None:
