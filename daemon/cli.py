@@ -11,15 +11,19 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from daemon.client import RefusedError, UnreachableError
 from daemon.commands import Context, UsageError
 from daemon.settings import Settings, SettingsError, load
 from daemon.terminal import one_line
 from proto.exits import CONFIG, OK
+
+if TYPE_CHECKING:
+    # Generic for type checkers only.
+    Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse has no public name for it)
 
 REFUSED: Final = 1
 USAGE: Final = 2
@@ -76,8 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_url(parser, None)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, module: str, words: str, *, client: bool = True) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
+    def verb(
+        name: str, module: str, words: str, *, client: bool = True, among: Verbs | None = None
+    ) -> argparse.ArgumentParser:
+        made = (among or verbs).add_parser(name, help=words, description=words, allow_abbrev=False)
         made.set_defaults(module=module)
         _add_config(made, argparse.SUPPRESS)
         if client and name != "create":
@@ -114,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="wait so long for an answer (180)"
     )
 
+    _add_channel_verbs(verbs, verb)
+    _add_persona(pair := verb("pair", "pair", "Claim the code that her bot showed on a channel."))
+    pair.add_argument("code", metavar="CODE", help="letter case does not matter")
+
     logs = verb("logs", "logs", "Show the daemon's last events.")
     logs.add_argument("persona", nargs="?", metavar="PERSONA", help="only hers: an id or a name")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now on")
@@ -126,6 +136,20 @@ def _parser() -> argparse.ArgumentParser:
         "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
     )
     return parser
+
+
+def _add_channel_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:
+    words = "Add, remove or list the ways in which a persona is reached from outside."
+    channel = verbs.add_parser("channel", help=words, description=words, allow_abbrev=False)
+    actions = channel.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_persona(add := verb("add", "channel", "Add a bot as a channel; the token is asked for.", among=actions))
+    add.add_argument("kind", choices=("telegram", "discord"), metavar="KIND", help="telegram or discord")
+    tokens = add.add_mutually_exclusive_group()
+    tokens.add_argument("--token-file", type=Path, metavar="FILE", help="a file that holds the bot's token")
+    tokens.add_argument("--token-env", metavar="NAME", help="an environment variable that holds the bot's token")
+    _add_persona(remove := verb("remove", "channel", "Remove a channel.", among=actions))
+    remove.add_argument("name", metavar="NAME", help="as `personad channel list` shows it")
+    _add_persona(verb("list", "channel", "List a persona's channels and what to do about them.", among=actions))
 
 
 def _add_config(parser: argparse.ArgumentParser, default: str | None) -> None:

@@ -70,6 +70,10 @@ class Client:
         """Return the JSON answer. Raises RefusedError, UnreachableError."""
         return self._call("POST", path, body, timeout)
 
+    def delete(self, path: str, timeout: float = TIMEOUT) -> object:
+        """Return the JSON answer. Raises RefusedError, UnreachableError."""
+        return self._call("DELETE", path, None, timeout)
+
     def personas(self) -> list[Persona]:
         """Return all personas."""
         views = _field(self.get("/api/personas"), "personas")

@@ -71,6 +71,10 @@ class Pairing:
         await self._connected(paired, verified, pending.channel, pending.chat)
         return paired, verified
 
+    def forget(self, persona_id: str) -> None:
+        """She is deleted."""
+        self._throttle.forget(persona_id)
+
     async def _connected(self, persona: Persona, channel: Channel, id_: str, chat: str) -> None:
         """Say so on the channel, and let her have the words that asked for the code."""
         conversation = conversation_of(channel, id_, chat)

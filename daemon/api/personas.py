@@ -109,6 +109,7 @@ async def delete(request: Request) -> Response:
     except PersonasError as error:
         raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
     daemon.supervisor.forget(persona.id)
+    daemon.pairing.forget(persona.id)
     # What a crash leaves undone here, the next start finishes.
     await daemon.ledger.forget(persona.id)
     await daemon.personas.bury(persona.id)

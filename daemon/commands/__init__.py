@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from daemon.settings import Settings
 from daemon.terminal import one_line
@@ -23,6 +24,26 @@ class Context:
     arguments: argparse.Namespace
     settings: Settings
     environ: Mapping[str, str]
+
+
+def read_secret(context: Context, file: Path | None, variable: str | None, instead: str) -> str:
+    """Read a secret from a file or a variable; it never stands in the arguments, where every process could see it.
+
+    "" when neither is given; raises UsageError for one that holds nothing, naming the option to use ``instead``.
+    """
+    if file is not None:
+        try:
+            secret = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: the secret cannot be read: {error}") from error
+        if not secret:
+            raise UsageError(f"{file}: holds no secret")
+        return secret
+    if variable is not None:
+        if not (secret := context.environ.get(variable, "").strip()):
+            raise UsageError(f"the environment variable {variable} is not set; export it, or use {instead}")
+        return secret
+    return ""
 
 
 def say(text: str) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from pathlib import Path
 
 from daemon.client import SLOW_TIMEOUT, Client, RefusedError
-from daemon.commands import Context, UsageError, say, say_json
+from daemon.commands import Context, UsageError, read_secret, say, say_json
 from proto.records import EMBEDDED, EMBEDDED_MIND
 
 
@@ -40,24 +38,7 @@ def _mind(context: Context) -> dict[str, str]:
     fields = {"thinking_model": model, "thinking_provider": provider}
     if arguments.mind_url is not None:
         fields["thinking_url"] = arguments.mind_url
-    key = _key(arguments.api_key_file, arguments.api_key_env, context.environ)
+    key = read_secret(context, arguments.api_key_file, arguments.api_key_env, "--api-key-file")
     if key:
         fields["thinking_api_key"] = key
     return fields
-
-
-def _key(file: Path | None, variable: str | None, environ: Mapping[str, str]) -> str:
-    """Read the provider's key, which never stands in the arguments, where every process could see it."""
-    if file is not None:
-        try:
-            key = file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: the key cannot be read: {error}") from error
-        if not key:
-            raise UsageError(f"{file}: holds no key")
-        return key
-    if variable is not None:
-        if not environ.get(variable):
-            raise UsageError(f"the environment variable {variable} is not set; export it, or use --api-key-file")
-        return environ[variable].strip()
-    return ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any  # for the daemon's JSON answer
 
-from daemon.client import Client, RefusedError
-from daemon.commands import Context, say, say_json, say_table
+from daemon.client import Client, Persona, RefusedError
+from daemon.commands import Context, channel, say, say_json, say_table
 
 HEADING = ["NAME", "STATE", "STATUS", "MIND", "WAITING", "RESTARTS", "PID", "MEMORY"]
 
@@ -30,7 +31,32 @@ def run(context: Context) -> int:
         for words in (persona.get("reason"), persona.get("fault")):
             if words:
                 say(f"{persona.get('name')}: {words}")
+    _say_channels(personas)
+    _say_dead_letters(status.get("dead_letters") or [])
     return 0
+
+
+def _say_channels(personas: Sequence[Mapping[str, Any]]) -> None:
+    rows, words = [], []
+    for persona in personas:
+        channels = persona.get("channels") or []
+        name, running = str(persona.get("name")), bool(persona.get("running"))
+        rows += [[name, *channel.row(health)] for health in channels]
+        of_her = channel.advice(Persona(str(persona.get("id")), name, running, str(persona.get("status"))), channels)
+        words += [f"{name}: {line}" for line in of_her]
+    if rows:
+        say("")
+        say_table([["PERSONA", *channel.HEADING], *rows])
+        for line in words:
+            say(line)
+
+
+def _say_dead_letters(letters: Sequence[Mapping[str, Any]]) -> None:
+    if letters:
+        say("")
+        say("Not delivered, and given up:")
+    for one in letters:
+        say(f"{one['time']} {one['persona_name']} to {one['type']} {one['name']}: {one['content']!r}: {one['reason']}")
 
 
 def _row(persona: Mapping[str, object]) -> list[str]:
