@@ -141,9 +141,9 @@ def hang(
     while True:
         pool.submit(freeze_newborn, daemon, "Slow", over)
         hanging = pool.submit(post, daemon, persona_id, "start")
-        wait_for(lambda: hanging.done() or _frozen(daemon, "Slow"), "a frozen newborn")
-        if not hanging.done():
-            return hanging
+        while not hanging.done():
+            if _frozen(daemon, "Slow"):
+                return hanging
         # She was quicker than we.
         post(daemon, persona_id, "stop")
 

@@ -169,3 +169,19 @@ def test_a_graceful_stop_waits_for_nobody(launch: Launch, brain: ScriptedMind) -
     assert daemon.stop() == 0
     assert time.monotonic() - begun < 5.0
     all_gone(everyone, 0.5)
+
+
+def test_a_stop_while_it_comes_up(launch: Launch, brain: ScriptedMind) -> None:
+    """SIGTERM while the zygote warms and births wait for it: exit 0 at once, and no process is left."""
+    daemon = launch()
+    for name in ("One", "Two", "Three"):
+        create(daemon, brain, name)
+    daemon.stop()
+    for _ in range(3):
+        daemon.start()
+        everyone = family(daemon)
+        begun = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - begun < 2.5
+        all_gone(everyone, 0.5)
+    assert "Traceback" not in daemon.log.read_text()

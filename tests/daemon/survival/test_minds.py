@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.daemon.survival.conftest import create
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
@@ -128,3 +130,16 @@ def test_a_killed_worker_in_a_joined_burst(launch: Launch, brain: ScriptedMind) 
         brain.let_go("one")
         listener.hears("one", "two", "three")
         assert [listener.count(word) for word in ("one", "two", "three")] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_talk_of_very_long_words(launch: Launch, brain: ScriptedMind) -> None:
+    """Forty lines as long as a message may be are more than one frame holds: she goes on to hear and to answer."""
+    daemon = launch(mind_burst_window="0")
+    persona_id = create(daemon, brain)
+    with Listener(daemon, persona_id) as listener:
+        for number in range(26):
+            assert daemon.read(persona_id, f"word{number}." + "\N{GRINNING FACE}" * 65_000).status_code == 200
+            listener.hears(f"word{number}.")
+        assert [listener.count(f"word{number}.") for number in range(26)] == [1] * 26
+    assert status(daemon, persona_id)["restarts"] == 0
