@@ -22,6 +22,10 @@ MAX_JOINS: Final = 8
 MAX_HISTORIES: Final = 64
 """Conversations whose recent lines are kept at hand."""
 
+MAX_HISTORY_CHARS: Final = 100_000
+"""Characters of one conversation's recent lines: more than a prompt takes, and with the longest batch and the largest
+memory less than a frame."""
+
 
 class Beat(msgspec.Struct):
     """The beat in hand. ``begun`` is monotonic; ``replied`` while its answer is being committed."""
@@ -72,9 +76,12 @@ class Lane:
         return None if lines is None else list(lines)
 
     def remember(self, conversation: Conversation, lines: list[Line]) -> None:
-        """Add to what is at hand; the conversation longest unused makes room."""
+        """Add to what is at hand; the oldest lines make room, and the conversation longest unused."""
         kept = self._histories.setdefault(conversation, deque(maxlen=self._history_lines))
         kept.extend(lines)
+        chars = sum(len(line.content) for line in kept)
+        while chars > MAX_HISTORY_CHARS:
+            chars -= len(kept.popleft().content)
         self._histories.move_to_end(conversation)
         if len(self._histories) > MAX_HISTORIES:
             self._histories.popitem(last=False)
