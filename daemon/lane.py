@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -112,7 +113,10 @@ class Lane:
         if beat is None or beat.replied or beat.joins == MAX_JOINS or now - beat.begun > window or beat.items[0].deaths:
             return []
         room = MAX_BATCH - len(beat.items)
-        items = [item for item in self.waiting if item.conversation == beat.conversation and not item.deaths][:room]
+        if room <= 0:
+            return []
+        fitting = (item for item in self.waiting if item.conversation == beat.conversation and not item.deaths)
+        items = list(islice(fitting, room))
         if not items or beat.chars + sum(len(item.perception.content) for item in items) > MAX_BATCH_CHARS:
             return []
         self._drop(items)

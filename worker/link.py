@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class Link(Generic[T]):
-    """Connects to ``endpoint`` and hands every message of ``kind`` to ``receive``.
+    """Connects to ``endpoint`` and hands every message to ``receive``.
 
     The context is made here, after the fork: a ZeroMQ context does not survive one. A frame that does not decode
     or a daemon that takes no frames is the end of this process: FrameError and WireError go to the loop.
     """
 
-    def __init__(self, endpoint: str, routing_id: bytes, kind: type[T], receive: Callable[[T], None]) -> None:
-        self._codec = Codec(kind)
+    def __init__(self, endpoint: str, routing_id: bytes, codec: Codec[T], receive: Callable[[T], None]) -> None:
+        self._codec = codec
         self._receive = receive
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         socket = self._context.socket(zmq.DEALER)

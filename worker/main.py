@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Final
 
 from proto import exits
 from proto.birth import Birth
+from proto.framing import Codec
 from proto.messages import (
     Consolidate,
     Equip,
@@ -31,6 +33,10 @@ from worker.organ_host import OrganHost
 from worker.organs.mind import MindConfigError
 from worker.organs.probe import probe
 from worker.process import end_group
+
+# Made before the fork: it takes a millisecond.
+WORKER_CODEC: Final[Codec[ToWorker]] = Codec(ToWorker)  # type: ignore[arg-type]  # a union is no type to mypy
+HOST_CODEC: Final[Codec[ToHost]] = Codec(ToHost)  # type: ignore[arg-type]  # a union is no type to mypy
 
 
 def run(birth: Birth, death_pipe: int) -> int:
@@ -59,7 +65,7 @@ class PersonaLife(Life[ToWorker]):
 
     def __init__(self, birth: Birth) -> None:
         self._agent: Agent | None = None
-        super().__init__(birth, ToWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+        super().__init__(birth, WORKER_CODEC)
 
     def receive(self, message: ToWorker) -> None:
         match message:
@@ -96,7 +102,7 @@ class ProbeLife(Life[ToWorker]):
 
     def __init__(self, birth: Birth) -> None:
         self._asking: asyncio.Task[None] | None = None
-        super().__init__(birth, ToWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+        super().__init__(birth, WORKER_CODEC)
 
     def receive(self, message: ToWorker) -> None:
         match message:
@@ -119,7 +125,7 @@ class HostLife(Life[ToHost]):
 
     def __init__(self, birth: Birth) -> None:
         self._host: OrganHost | None = None
-        super().__init__(birth, ToHost)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+        super().__init__(birth, HOST_CODEC)
 
     def receive(self, message: ToHost) -> None:
         match message:
