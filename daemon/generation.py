@@ -16,7 +16,7 @@ from daemon.settings import Supervision
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto import exits
-from proto.framing import Codec
+from proto.framing import Codec, FrameError
 from proto.messages import (
     VERSION,
     Fault,
@@ -91,7 +91,7 @@ class Generation:
         """Queue one message to it; a process that takes none will be found hung, so this never raises."""
         try:
             self._peer.send(message)
-        except WireError as error:
+        except (WireError, FrameError) as error:
             self._log.warning("worker.unreachable", reason=str(error))
 
     async def prepare(self, prepare: Prepare, kinds: frozenset[str]) -> None:

@@ -24,7 +24,7 @@ SERVICE_RESTART: Final = 1012
 TRY_AGAIN_LATER: Final = 1013
 NORMAL_CLOSURE: Final = 1000
 
-RING_FRAMES: Final = 1024
+RING_FRAMES: Final = 256
 RING_CHARS: Final = 1_048_576
 QUEUE_CHARS: Final = 2_097_152
 """Characters that wait for one socket; ``limits.socket_queue`` bounds the frames."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -21,6 +22,10 @@ MAX_JOINS: Final = 8
 
 MAX_HISTORIES: Final = 64
 """Conversations whose recent lines are kept at hand."""
+
+MAX_HISTORY_CHARS: Final = 100_000
+"""Characters of one conversation's recent lines: more than a prompt takes, and with the longest batch and the largest
+memory less than a frame."""
 
 
 class Beat(msgspec.Struct):
@@ -72,9 +77,12 @@ class Lane:
         return None if lines is None else list(lines)
 
     def remember(self, conversation: Conversation, lines: list[Line]) -> None:
-        """Add to what is at hand; the conversation longest unused makes room."""
+        """Add to what is at hand; the oldest lines make room, and the conversation longest unused."""
         kept = self._histories.setdefault(conversation, deque(maxlen=self._history_lines))
         kept.extend(lines)
+        chars = sum(len(line.content) for line in kept)
+        while chars > MAX_HISTORY_CHARS:
+            chars -= len(kept.popleft().content)
         self._histories.move_to_end(conversation)
         if len(self._histories) > MAX_HISTORIES:
             self._histories.popitem(last=False)
@@ -105,7 +113,10 @@ class Lane:
         if beat is None or beat.replied or beat.joins == MAX_JOINS or now - beat.begun > window or beat.items[0].deaths:
             return []
         room = MAX_BATCH - len(beat.items)
-        items = [item for item in self.waiting if item.conversation == beat.conversation and not item.deaths][:room]
+        if room <= 0:
+            return []
+        fitting = (item for item in self.waiting if item.conversation == beat.conversation and not item.deaths)
+        items = list(islice(fitting, room))
         if not items or beat.chars + sum(len(item.perception.content) for item in items) > MAX_BATCH_CHARS:
             return []
         self._drop(items)

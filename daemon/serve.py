@@ -98,6 +98,7 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             ws_max_size=MAX_SOCKET_MESSAGE,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=max(1, round(settings.http.shutdown_timeout)),

@@ -24,6 +24,8 @@ from proto.birth import Birth, Role
 WARM_TIMEOUT: Final = 60.0
 RETRY_MIN: Final = 1.0
 RETRY_MAX: Final = 60.0
+STRAYS_AFTER: Final = 0.2
+"""Seconds between a process's end and the search for its strays, which must not slow its successor."""
 STABLE: Final = 60.0
 """Seconds after which a zygote's death is no sign of a lasting fault."""
 
@@ -97,6 +99,7 @@ class Spawner:
     async def reaped(self, process: Process) -> None:
         """A process of ours is gone: what escaped its group is ended too."""
         self._living.pop(process.pid, None)
+        await asyncio.sleep(STRAYS_AFTER)
         asked, known = self._asked, set(self._living)
         found = await asyncio.to_thread(children)
         if self._births or self._asked != asked:

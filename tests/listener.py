@@ -52,7 +52,7 @@ class Listener:
 
     def hears(self, *words: str, timeout: float = 20.0) -> None:
         """Wait until each of these words is in something that she said."""
-        wait_for(lambda: all(any(w in said for said in self.words) for w in words), f"{words}, not {self.words}", timeout)
+        wait_for(lambda: all(self.count(word) for word in words), f"{words}; she said {self.words}", timeout)
 
     def count(self, word: str) -> int:
         """In how many of her messages this word is."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _HOOK: Final = """\
-import os, signal, sys, time
+import os, signal
 
 def act(*_):
 {body}
@@ -25,8 +25,6 @@ STRAY: Final = """\
         os.setsid()
         os.execvp("sleep", ["sleep", "{seconds}"])"""
 """It makes a child in a session of its own, which no signal to its group reaches."""
-
-DISTRACTION: Final = "    time.sleep({seconds})"
 
 
 def on_signal(folder: Path, body: str) -> str:

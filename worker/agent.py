@@ -41,8 +41,9 @@ MAX_BEATS: Final = 4
 
 @dataclass(frozen=True)
 class Pace:
-    """How she waits, in seconds: between signs of typing, and between tries at a mind that is down."""
+    """How she waits, in seconds: before and between signs of typing, and between tries at a mind that is down."""
 
+    at_once: float = 0.05
     typing: float = 4.0
     shortest: float = 0.5
     longest: float = 60.0
@@ -139,7 +140,6 @@ class Agent:
     async def _answer(self, beat: Beat) -> Reply:
         """Ask her mind until it answers; what joined meanwhile is in the next question."""
         conversation = beat.message.conversation
-        self._send(Typing(conversation))
         typing = self._run(self._type(Typing(conversation)))
         backoff = Backoff(self._pace.shortest, self._pace.longest)
         told = ("", "")
@@ -180,9 +180,11 @@ class Agent:
         await asyncio.sleep(wait)
 
     async def _type(self, sign: Typing) -> None:
+        # An answer that comes at once needs no sign before it.
+        await asyncio.sleep(self._pace.at_once)
         while True:
-            await asyncio.sleep(self._pace.typing)
             self._send(sign)
+            await asyncio.sleep(self._pace.typing)
 
     # Consolidation
 

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from proto import exits
 from proto.birth import Birth
+from proto.framing import Codec
 from proto.messages import VERSION, Fault, GatewayState, Heartbeat, Hello
 from proto.secrets import redact
 from worker.link import Link
@@ -25,9 +26,9 @@ MAX_TRACE: Final = 3500
 class Life(Generic[T]):
     """One process from its greeting to its exit code; the roles say what it does with a message."""
 
-    def __init__(self, birth: Birth, kind: type[T]) -> None:
+    def __init__(self, birth: Birth, codec: Codec[T]) -> None:
         self.log = WorkerLog(role=birth.role)
-        self.link = Link(birth.endpoint, birth.routing_id, kind, self.receive)
+        self.link = Link(birth.endpoint, birth.routing_id, codec, self.receive)
         self._heartbeat = birth.heartbeat
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()

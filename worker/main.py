@@ -18,6 +18,7 @@ from proto.messages import (
 )
 from worker.gateways.identify import identify
 from worker.life import Life
+from worker.link import HOST_CODEC, WORKER_CODEC
 from worker.organ_host import OrganHost
 from worker.organs.probe import probe
 from worker.persona_life import PersonaLife
@@ -50,7 +51,7 @@ class ProbeLife(Life[ToWorker]):
 
     def __init__(self, birth: Birth) -> None:
         self._asking: asyncio.Task[None] | None = None
-        super().__init__(birth, ToWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+        super().__init__(birth, WORKER_CODEC)
 
     def receive(self, message: ToWorker) -> None:
         match message:
@@ -78,7 +79,7 @@ class HostLife(Life[ToHost]):
 
     def __init__(self, birth: Birth) -> None:
         self._host: OrganHost | None = None
-        super().__init__(birth, ToHost)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+        super().__init__(birth, HOST_CODEC)
 
     def receive(self, message: ToHost) -> None:
         match message:

@@ -7,6 +7,7 @@ import asyncio
 from proto import exits
 from proto.birth import Birth
 from proto.messages import (
+    Bound,
     Consolidate,
     Deliver,
     FromWorker,
@@ -26,6 +27,7 @@ from proto.messages import (
 )
 from worker.agent import Agent
 from worker.life import Life
+from worker.link import WORKER_CODEC
 from worker.organs.mind import MindConfigError
 from worker.switchboard import Switchboard
 
@@ -36,7 +38,7 @@ class PersonaLife(Life[ToWorker]):
     def __init__(self, birth: Birth) -> None:
         self._agent: Agent | None = None
         self._switchboard: Switchboard | None = None
-        super().__init__(birth, ToWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+        super().__init__(birth, WORKER_CODEC)
 
     def receive(self, message: ToWorker) -> None:
         match message:
@@ -47,7 +49,7 @@ class PersonaLife(Life[ToWorker]):
                 self.link.send(Ready(self.gateways()))
             case Perceive() | Join() | Consolidate() | OrganResult() if self._agent:
                 self._agent.receive(message)
-            case Taken() | Deliver() | Say() if self._switchboard:
+            case Taken() | Deliver() | Say() | Bound() if self._switchboard:
                 self._switchboard.receive(message)
             case Stop():
                 self.leave()

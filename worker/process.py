@@ -17,7 +17,7 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 ADOPTION_TIMEOUT: Final = 5.0
-ADOPTION_POLL: Final = 0.0005
+ADOPTION_POLL: Final = 0.0001
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

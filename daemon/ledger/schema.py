@@ -16,6 +16,9 @@ BUSY_TIMEOUT: Final = 5.0
 CHECKPOINT: Final = 2000
 """Pages in the write-ahead log that start a checkpoint: 8 MB, so that few commits pay for one."""
 
+CACHE: Final = 256
+"""KiB of pages that a connection keeps: the hot pages are few, and the system caches the file anyway."""
+
 MIGRATIONS: Final = (
     # 1: the main road. AUTOINCREMENT, because an id that was used for something forgotten is never given again;
     # for the outbox it also remembers the largest seq. Conversations are (type, name, talk) throughout. The inbox's
@@ -160,6 +163,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         # A burst or a long reader may grow the log; afterwards it gives the space back.
         connection.execute(f"PRAGMA journal_size_limit = {4 * 4096 * CHECKPOINT}")
@@ -179,6 +183,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, to a file that ``open_writer`` made."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
     return connection
 
 

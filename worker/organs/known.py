@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from proto.messages import Perception
@@ -23,7 +24,7 @@ from worker.organs.statements import (
 )
 from worker.prompt import Prompt, age
 
-Answerer: TypeAlias = Callable[[Prompt, list[Fact], "re.Match[str]"], str]
+Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
 
 _ORGANS: Final = {"image": "an eye", "audio": "an ear", "document": "a researcher"}
 _THINGS: Final = {"image": "a picture", "audio": "a recording", "document": "a document"}
@@ -47,16 +48,23 @@ def _answer(prompt: Prompt, perception: Perception) -> str | None:
         return "Your message was empty."
     for pattern, answer in _QUESTIONS:
         if match := pattern.match(question):
-            return answer(prompt, _facts(prompt), match)
+            return answer(Known(prompt), match)
     facts = list(stated(perception.content))
     return _acknowledged(facts) if facts else None
 
 
-def _facts(prompt: Prompt) -> list[Fact]:
-    """What person.md says, and on top what was said in this talk and is not consolidated yet."""
-    said = [line.content for line in prompt.history if line.role == "person"]
-    said += [perception.content for perception in prompt.perceptions if perception.kind == "text"]
-    return written(fold(prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
+class Known:
+    """What an answer can draw on."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.prompt = prompt
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        """What person.md says, and on top what was said in this talk and is not consolidated yet."""
+        said = [line.content for line in self.prompt.history if line.role == "person"]
+        said += [perception.content for perception in self.prompt.perceptions if perception.kind == "text"]
+        return written(fold(self.prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
 
 
 def _plain(text: str) -> str:
@@ -79,66 +87,66 @@ def _values(facts: list[Fact], key: str) -> list[str]:
     return [fact.value for fact in facts if same_key(fact.key, key)]
 
 
-def _her_name(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
-    return f"My name is {prompt.persona.name}."
+def _her_name(known: Known, _match: re.Match[str]) -> str:
+    return f"My name is {known.prompt.persona.name}."
 
 
-def _her_nature(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
+def _her_nature(known: Known, _match: re.Match[str]) -> str:
     return (
-        f"I am {prompt.persona.name}, a persona on this machine. I think with a very small built-in model, "
+        f"I am {known.prompt.persona.name}, a persona on this machine. I think with a very small built-in model, "
         "so I remember facts well and talk simply."
     )
 
 
-def _her_age(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
-    born = age(prompt.persona.birthday, prompt.now.date())
-    return f"I was born on {prompt.persona.birthday}, {born} ago." if born else "I do not know when I was born."
+def _her_age(known: Known, _match: re.Match[str]) -> str:
+    born = age(known.prompt.persona.birthday, known.prompt.now.date())
+    return f"I was born on {known.prompt.persona.birthday}, {born} ago." if born else "I do not know when I was born."
 
 
-def _time(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
-    return f"It is {prompt.now:%H:%M}."
+def _time(known: Known, _match: re.Match[str]) -> str:
+    return f"It is {known.prompt.now:%H:%M}."
 
 
-def _date(prompt: Prompt, _facts: list[Fact], _match: re.Match[str]) -> str:
-    return f"Today is {prompt.now:%A}, {prompt.now.day} {prompt.now:%B %Y}."
+def _date(known: Known, _match: re.Match[str]) -> str:
+    return f"Today is {known.prompt.now:%A}, {known.prompt.now.day} {known.prompt.now:%B %Y}."
 
 
-def _person_name(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
-    names = _values(facts, NAME)
+def _person_name(known: Known, _match: re.Match[str]) -> str:
+    names = _values(known.facts, NAME)
     return f"Your name is {names[-1]}." if names else "I do not know your name yet. Tell me, and I will remember it."
 
 
-def _person_home(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
-    homes = _values(facts, HOME)
+def _person_home(known: Known, _match: re.Match[str]) -> str:
+    homes = _values(known.facts, HOME)
     return f"You live in {homes[-1]}." if homes else "I do not know where you live yet."
 
 
-def _person_likes(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
-    likes = _values(facts, LIKES)
+def _person_likes(known: Known, _match: re.Match[str]) -> str:
+    likes = _values(known.facts, LIKES)
     return f"You like {_listed(likes)}." if likes else "You have not told me what you like yet."
 
 
-def _person_dislikes(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
-    dislikes = _values(facts, DISLIKES)
+def _person_dislikes(known: Known, _match: re.Match[str]) -> str:
+    dislikes = _values(known.facts, DISLIKES)
     return f"You do not like {_listed(dislikes)}." if dislikes else "You have not told me what you dislike yet."
 
 
-def _person_notes(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
-    notes = _values(facts, NOTE)
+def _person_notes(known: Known, _match: re.Match[str]) -> str:
+    notes = _values(known.facts, NOTE)
     return (
         f"You asked me to remember: {'; '.join(notes)}." if notes else "You have not asked me to remember anything yet."
     )
 
 
-def _everything(_prompt: Prompt, facts: list[Fact], _match: re.Match[str]) -> str:
-    if not facts:
+def _everything(known: Known, _match: re.Match[str]) -> str:
+    if not known.facts:
         return "I know nothing about you yet. Tell me, and I will remember it."
-    return "This is what I know about you:\n" + "\n".join(f"- {fact.key}: {fact.value}" for fact in facts)
+    return "This is what I know about you:\n" + "\n".join(f"- {fact.key}: {fact.value}" for fact in known.facts)
 
 
-def _person_thing(_prompt: Prompt, facts: list[Fact], match: re.Match[str]) -> str:
+def _person_thing(known: Known, match: re.Match[str]) -> str:
     thing = (match["thing"] or match["named"]).strip()
-    values = _values([fact for fact in facts if fact.key not in GATHERED], thing)
+    values = _values([fact for fact in known.facts if fact.key not in GATHERED], thing)
     if not values:
         return f"I do not know that yet. Tell me about your {thing}, and I will remember it."
     asked_for_name = match["named"] or re.search(r"(?:name|called|named)\Z", match.string)

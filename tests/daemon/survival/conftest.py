@@ -45,7 +45,8 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
 @pytest.fixture
 def brain() -> Iterator[ScriptedMind]:
     """A mind of this test alone."""
-    with ScriptedMind() as mind:
+    mind = ScriptedMind()
+    with mind:
         yield mind
 
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import psutil
@@ -17,7 +17,7 @@ from tests.daemon.survival.conftest import create
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
-from tests.observed import events, family, no_stray_was_killed, status, worker
+from tests.observed import events, family, no_stray_was_killed, status
 
 Launch = Callable[..., DaemonProcess]
 
@@ -105,7 +105,7 @@ def test_two_processes_never_serve_her_at_once(launch: Launch, brain: ScriptedMi
     with ThreadPoolExecutor(5) as pool, Listener(daemon, persona_id) as listener:
         for work in (lambda: torment("restart"), lambda: torment("start"), lambda: torment("stop"), strike):
             pool.submit(work)
-        words = []
+        words: list[str] = []
         end = time.monotonic() + 4.0
         while time.monotonic() < end:
             word = f"word{len(words)}."
@@ -134,6 +134,20 @@ def freeze_newborn(daemon: DaemonProcess, name: str, over: threading.Event) -> N
                 return
 
 
+def hang(
+    daemon: DaemonProcess, persona_id: str, pool: ThreadPoolExecutor, over: threading.Event
+) -> Future[httpx.Response]:
+    """Ask for a start of the persona "Slow" that hangs, since her newborn is stopped."""
+    while True:
+        pool.submit(freeze_newborn, daemon, "Slow", over)
+        hanging = pool.submit(post, daemon, persona_id, "start")
+        while not hanging.done():
+            if _frozen(daemon, "Slow"):
+                return hanging
+        # She was quicker than we.
+        post(daemon, persona_id, "stop")
+
+
 def test_a_start_that_hangs_delays_nobody(launch: Launch, brain: ScriptedMind) -> None:
     """One persona's process does not come up: it is killed at the deadline, and another one's start takes no longer."""
     daemon = launch(supervisor_ready_timeout="1.5")
@@ -141,14 +155,8 @@ def test_a_start_that_hangs_delays_nobody(launch: Launch, brain: ScriptedMind) -
     for one in (slow, quick):
         post(daemon, one, "stop")
     over = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(5):
-            pool.submit(freeze_newborn, daemon, "Slow", over)
-            hanging = pool.submit(post, daemon, slow, "start")
-            wait_for(lambda: hanging.done() or _frozen(daemon, "Slow"), "a frozen newborn")
-            if not hanging.done():
-                break
-            post(daemon, slow, "stop")
+    with ThreadPoolExecutor(8) as pool:
+        hanging = hang(daemon, slow, pool, over)
         over.set()
         begun = time.monotonic()
         assert post(daemon, quick, "start").json() == {"status": "started"}
@@ -167,14 +175,8 @@ def test_a_stop_ends_a_start_that_hangs(launch: Launch, brain: ScriptedMind) -> 
     slow = create(daemon, brain, "Slow")
     post(daemon, slow, "stop")
     over = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(5):
-            pool.submit(freeze_newborn, daemon, "Slow", over)
-            hanging = pool.submit(post, daemon, slow, "start")
-            wait_for(lambda: hanging.done() or _frozen(daemon, "Slow"), "a frozen newborn")
-            if not hanging.done():
-                break
-            post(daemon, slow, "stop")
+    with ThreadPoolExecutor(8) as pool:
+        hanging = hang(daemon, slow, pool, over)
         over.set()
         begun = time.monotonic()
         assert post(daemon, slow, "stop").json() == {"status": "stopped"}

@@ -52,7 +52,7 @@ def fill(disk: Path) -> Path:
 
 def until_refused(daemon: DaemonProcess, persona_id: str) -> list[str]:
     """Send words until one is refused for the full disk; returns those that were received."""
-    received = []
+    received: list[str] = []
     for number in range(2000):
         word = f"word{number}." + "x" * 2000
         answer = daemon.read(persona_id, word)

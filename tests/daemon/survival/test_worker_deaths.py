@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable
 
 from tests.daemon.survival.conftest import create
@@ -153,9 +155,6 @@ def test_a_daemon_that_was_paused_blames_nobody(launch: Launch, brain: ScriptedM
 
 def paused(daemon: DaemonProcess, seconds: float) -> None:
     """SIGSTOP the daemon for a while."""
-    import os
-    import threading
-
     os.kill(daemon.pid, signal.SIGSTOP)
     threading.Event().wait(seconds)
     os.kill(daemon.pid, signal.SIGCONT)

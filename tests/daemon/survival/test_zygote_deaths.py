@@ -92,7 +92,7 @@ def test_births_by_exec_behave_the_same(launch: Launch, brain: ScriptedMind, tmp
 
 
 def test_descriptors_run_out(launch: Launch, brain: ScriptedMind) -> None:
-    """A daemon without descriptors can make no process: she waits, with the reason in the log, and returns by herself."""
+    """A daemon without descriptors can make no process: she waits, the log says why, and she returns by herself."""
     daemon = launch()
     persona_id = create(daemon, brain)
     victim = worker(daemon, persona_id)

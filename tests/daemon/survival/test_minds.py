@@ -1,0 +1,145 @@
+"""Minds that are down, slow, or asked in bursts."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.daemon.survival.conftest import create
+from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators.scripted import ScriptedMind
+from tests.emulators.server import Step
+from tests.listener import Listener
+from tests.observed import lines, status, worker
+
+Launch = Callable[..., DaemonProcess]
+
+NOTICE = "I cannot reach my mind right now"
+
+
+def test_an_outage_is_told_once(launch: Launch, brain: ScriptedMind) -> None:
+    """Her person hears of it once, also after a respawn and a restart; the words stay, and are answered once."""
+    daemon = launch()
+    persona_id = create(daemon, brain)
+    brain.default = Step(status=503)
+    with Listener(daemon, persona_id) as listener:
+        assert daemon.read(persona_id, "apple").status_code == 200
+        listener.hears(NOTICE)
+        assert status(daemon, persona_id)["mind"] == "down"
+        assert daemon.read(persona_id, "pear").status_code == 200
+        worker(daemon, persona_id).send_signal(signal.SIGKILL)
+        wait_for(lambda: status(daemon, persona_id)["generation"] == 2, "the next process")
+        wait_for(lambda: status(daemon, persona_id)["mind"] == "down", "the outage to be seen again")
+        assert daemon.http.post(f"/api/persona/{persona_id}/restart").status_code == 200
+        wait_for(lambda: status(daemon, persona_id)["mind"] == "down", "the outage to be seen again")
+        assert status(daemon, persona_id)["inbox"] == 2
+        assert listener.count(NOTICE) == 1
+        brain.default = Step()
+        listener.hears("apple", "pear", timeout=40.0)
+        wait_for(lambda: status(daemon, persona_id)["mind"] == "ok", "the end of the outage")
+        assert (listener.count("apple"), listener.count("pear"), listener.count(NOTICE)) == (1, 1, 1)
+        brain.default = Step(status=503)
+        daemon.read(persona_id, "plum")
+        wait_for(lambda: listener.count(NOTICE) == 2, "the next outage to be told")
+        brain.default = Step()
+        listener.hears("plum", timeout=40.0)
+    said = [content for role, content in lines(daemon, persona_id) if role == "person"]
+    assert said == ["apple", "pear", "plum"]
+    prompts = [entry.body["messages"] for entry in brain.journal]
+    assert not any(NOTICE in turn["content"] for prompt in prompts for turn in prompt)
+
+
+def test_an_outage_over_a_death_of_the_daemon(launch: Launch, brain: ScriptedMind) -> None:
+    """The notice is not repeated by the next daemon, and what waited is answered by it."""
+    daemon = launch()
+    persona_id = create(daemon, brain)
+    brain.default = Step(status=503)
+    with Listener(daemon, persona_id) as listener:
+        daemon.read(persona_id, "apple")
+        listener.hears(NOTICE)
+    daemon.kill()
+    daemon.start().ready()
+    with Listener(daemon, persona_id, after=0) as listener:
+        wait_for(lambda: status(daemon, persona_id)["mind"] == "down", "the outage to be seen again")
+        brain.default = Step()
+        listener.hears("apple", timeout=40.0)
+        assert (listener.count("apple"), listener.count(NOTICE)) == (1, 1)
+
+
+def test_a_wrong_key_gives_a_hint(launch: Launch, brain: ScriptedMind) -> None:
+    """401 is told with what to check, and never with the key; the right key answers what waited, at once."""
+    daemon = launch()
+    persona_id = create(daemon, brain)
+    brain.key = "sk-the-right-one-0123456789"
+    with Listener(daemon, persona_id) as listener:
+        daemon.read(persona_id, "apple")
+        listener.hears(NOTICE)
+        assert "api_key" in listener.words[0]
+        organ = {"provider": "openai", "model": "m", "url": brain.url, "api_key": brain.key}
+        answer = daemon.http.post(f"/api/persona/{persona_id}/update", json={"thinking": organ})
+        assert answer.status_code == 200, answer.text
+        listener.hears("apple")
+        assert listener.count("apple") == 1
+    assert brain.key not in daemon.log.read_text()
+
+
+def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
+    """Three messages within the window are answered together: the call under way is broken off for them."""
+    daemon = launch(mind_burst_window="20")
+    persona_id = create(daemon, brain)
+    brain.hold("one")
+    with Listener(daemon, persona_id) as listener:
+        for word in ("one", "two", "three"):
+            daemon.read(persona_id, word)
+        wait_for(lambda: brain.heard and "three" in brain.heard[-1], "a question with all words")
+        brain.let_go("one")
+        listener.hears("one", "two", "three")
+        assert listener.words == ["one\n\ntwo\n\nthree"]
+    roles = [role for role, _ in lines(daemon, persona_id)]
+    assert roles == ["person", "person", "person", "assistant"]
+
+
+def test_words_outside_the_window_wait(launch: Launch, brain: ScriptedMind) -> None:
+    """Words that come later during a long call are answered after it, together."""
+    daemon = launch(mind_burst_window="0")
+    persona_id = create(daemon, brain)
+    brain.hold("one")
+    with Listener(daemon, persona_id) as listener:
+        daemon.read(persona_id, "one")
+        wait_for(lambda: brain.times("one") == 1, "the question")
+        daemon.read(persona_id, "two")
+        daemon.read(persona_id, "three")
+        assert len(brain.heard) == 1
+        brain.let_go("one")
+        listener.hears("three")
+        assert listener.words == ["one", "two\n\nthree"]
+
+
+def test_a_killed_worker_in_a_joined_burst(launch: Launch, brain: ScriptedMind) -> None:
+    """A death in the middle of a burst repeats the question, one by one, and every word is answered once."""
+    daemon = launch(mind_burst_window="20")
+    persona_id = create(daemon, brain)
+    brain.hold("one")
+    with Listener(daemon, persona_id) as listener:
+        for word in ("one", "two", "three"):
+            daemon.read(persona_id, word)
+        wait_for(lambda: brain.heard and "three" in brain.heard[-1], "a question with all words")
+        worker(daemon, persona_id).send_signal(signal.SIGKILL)
+        brain.let_go("one")
+        listener.hears("one", "two", "three")
+        assert [listener.count(word) for word in ("one", "two", "three")] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_talk_of_very_long_words(launch: Launch, brain: ScriptedMind) -> None:
+    """Forty lines as long as a message may be are more than one frame holds: she goes on to hear and to answer."""
+    daemon = launch(mind_burst_window="0")
+    persona_id = create(daemon, brain)
+    with Listener(daemon, persona_id) as listener:
+        for number in range(26):
+            assert daemon.read(persona_id, f"word{number}." + "\N{GRINNING FACE}" * 65_000).status_code == 200
+            listener.hears(f"word{number}.")
+        assert [listener.count(f"word{number}.") for number in range(26)] == [1] * 26
+    assert status(daemon, persona_id)["restarts"] == 0
