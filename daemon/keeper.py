@@ -61,6 +61,11 @@ class Keeper:
         pid = self._current.pid if self._current else None
         return KeeperView(self._state, self._number, pid, self._restarts, self._reason, self._since)
 
+    def send(self, message: msgspec.Struct) -> None:
+        """Send a message to her process, if there is one."""
+        if self._current:
+            self._current.send(message)
+
     def gateways(self) -> list[GatewayState]:
         """Her gateways as her process last told; none while there is no process."""
         return self._current.gateways if self._current else []

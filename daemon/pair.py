@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import ChannelUnknown, Ledger
 from daemon.personas import Personas
+from proto.messages import Bound
 from proto.records import Channel, Persona
 
 INVALID: Final = "Pairing code is invalid or has expired."
@@ -26,9 +28,17 @@ class PairingRefused(ValueError):
 
 
 class Pairing:
-    """Checks codes and binds channels."""
+    """Checks codes and binds channels; ``tell`` reaches a persona's worker."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        inbox: Inbox,
+        hubs: Hubs,
+        tell: Callable[[str, Bound], None],
+    ) -> None:
+        self._tell = tell
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
@@ -67,6 +77,7 @@ class Pairing:
         except ChannelUnknown as error:
             raise PairingRefused(NO_CHANNEL) from error
         await self._personas.save(paired)
+        self._tell(persona.id, Bound(pending.channel, pending.account, pending.chat))
         self._throttle.forget(persona.id)
         await self._connected(paired, verified, pending.channel, pending.chat)
         return paired, verified

@@ -165,7 +165,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         consolidation=consolidation,
         channels=channels,
         delivery=delivery,
-        pairing=Pairing(ledger, personas, inbox, hubs),
+        pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send),
         link=link,
         started_at=time.monotonic(),
         stopping=asyncio.Event(),

@@ -107,6 +107,11 @@ class Supervisor:
             case _:
                 return Identified(reason="there is no such kind; use telegram or discord.")
 
+    def send(self, persona_id: str, message: msgspec.Struct) -> None:
+        """Send a message to her process, if there is one; a later one reads the same from the ledger."""
+        if keeper := self._keepers.get(persona_id):
+            keeper.send(message)
+
     def gateways(self, persona_id: str) -> list[GatewayState]:
         """Her gateways as her worker last told."""
         keeper = self._keepers.get(persona_id)

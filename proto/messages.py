@@ -239,6 +239,14 @@ class Deliver(msgspec.Struct, tag="deliver"):
     ambiguous: bool
 
 
+class Bound(msgspec.Struct, tag="bound"):
+    """The channel was paired just now: from here on only this account's files are worth fetching."""
+
+    channel: ChannelId
+    account: AccountId
+    chat: AccountId
+
+
 class Say(msgspec.Struct, tag="say"):
     """Send a text that is kept nowhere, once, without an answer: a pairing code."""
 
@@ -260,7 +268,19 @@ class Stop(msgspec.Struct, tag="stop"):
 
 
 ToWorker: TypeAlias = (
-    Prepare | Open | Perceive | Join | Consolidate | OrganResult | Taken | Deliver | Say | Probe | Identify | Stop
+    Prepare
+    | Open
+    | Perceive
+    | Join
+    | Consolidate
+    | OrganResult
+    | Taken
+    | Deliver
+    | Say
+    | Bound
+    | Probe
+    | Identify
+    | Stop
 )
 
 

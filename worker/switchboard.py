@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from proto.messages import (
+    Bound,
     Conversation,
     Deliver,
     Delivered,
@@ -62,7 +63,7 @@ class Switchboard:
         """How each of them stands."""
         return [gateway.state() for gateway in self._gateways.values()]
 
-    def receive(self, message: Taken | Deliver | Say) -> None:
+    def receive(self, message: Taken | Deliver | Say | Bound) -> None:
         """Take one message of the daemon's."""
         match message:
             case Taken(request, ok):
@@ -77,6 +78,9 @@ class Switchboard:
             case Say():
                 if gateway := self._gateways.get(message.channel):
                     gateway.say(message)
+            case Bound(channel, account, chat):
+                if gateway := self._gateways.get(channel):
+                    gateway.bound(account, chat)
 
     def typing(self, conversation: Conversation) -> None:
         """Show on its gateway that she thinks about an answer in this conversation."""

@@ -28,6 +28,7 @@ import worker.main
 from proto.birth import MAX_BIRTH, Birth, Born, Stillborn, Warm
 from proto.records import EMBEDDED
 from worker.gateways import PRELOAD as GATEWAY_PRELOAD
+from worker.gateways import REHEARSALS
 from worker.organs.mind import PRELOAD
 from worker.process import die_with, settle
 
@@ -69,7 +70,9 @@ def preload(kinds: list[str]) -> dict[str, str]:
         try:
             for module in PRELOAD.get(kind) or GATEWAY_PRELOAD.get(kind, ()):
                 importlib.import_module(module)
-            if kind in PRELOAD and kind != EMBEDDED:
+            if rehearsal := REHEARSALS.get(kind):
+                importlib.import_module(rehearsal).rehearse()
+            elif kind in PRELOAD and kind != EMBEDDED:
                 importlib.import_module(REHEARSAL).rehearse(kind)
         except Exception as error:  # noqa: BLE001 - whatever a module raises at import must not end the zygote
             failed[module] = f"{type(error).__name__}: {error}"

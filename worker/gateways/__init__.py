@@ -13,10 +13,13 @@ TELEGRAM_URL: Final = "https://api.telegram.org"
 DISCORD_URL: Final = "https://discord.com/api/v10"
 
 PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
-    "telegram": ("worker.gateways.telegram_rehearsal", "worker.gateways.telegram_identity"),
+    "telegram": ("worker.gateways.telegram", "worker.gateways.telegram_identity"),
     "discord": ("worker.gateways.discord",),
 }
 """Modules that a gateway of this type needs, for a zygote to import before it forks a worker."""
+
+REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram_rehearsal"}
+"""The module whose ``rehearse`` does once, before the fork, what each worker would do at its first message."""
 
 
 class GatewayLink(Protocol):
@@ -52,6 +55,9 @@ class GatewayBase(Protocol):
 
     def say(self, message: Say) -> None:
         """Queue a text that is sent once, without an answer; never blocks."""
+
+    def bound(self, account: str, chat: str) -> None:
+        """The channel was paired with this account: it alone has its files fetched from now on."""
 
     def typing(self, chat: str) -> None:
         """Show in this chat that she is thinking, if the provider's pace allows it; never blocks."""

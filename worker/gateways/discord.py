@@ -97,6 +97,9 @@ class DiscordGateway:
         if client is None or not self._start(self._sender.say(client, message)):
             self._log.warning("discord.say_failed", reason=f"not connected ({self._state})")
 
+    def bound(self, account: str, chat: str) -> None:
+        self._gateway.account, self._gateway.chat = account, chat
+
     def typing(self, chat: str) -> None:
         """Show that she is thinking, if that takes no message's place."""
         client = self._connection.client

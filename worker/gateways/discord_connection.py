@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 import aiohttp
@@ -54,6 +55,17 @@ class Timing(NamedTuple):
     """At most, beside one fourth of it, before a new session after one was refused (documentation, opcode 9)."""
     commit: float = 30.0
     """For the daemon's word that messages are committed."""
+
+
+_opened: ContextVar[list[Socket]] = ContextVar("opened")
+
+
+class Socket(DiscordWebSocket):
+    """A gateway connection that is known from its first moment on, so that it can be left before it says hello."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(socket, loop=loop)
+        _opened.get().append(self)
 
 
 class Session(NamedTuple):
@@ -155,7 +167,7 @@ class Connection:
         self.answered()
         return client
 
-    async def _open(self, client: Client) -> DiscordWebSocket:
+    async def _open(self, client: Client) -> Socket:
         """Connect, and resume the session or ask for a new one; the answer comes as an event."""
         if self._resumes >= MAX_RESUMES:
             self._session = None
@@ -169,14 +181,19 @@ class Connection:
             url = str((await client.ask("GET", "/gateway"))["url"])
             await asyncio.sleep(self._identifies.take(self._loop.time()))
         self._deadline = self._loop.time() + 2 * self._timing.connect
-        async with asyncio.timeout(self._timing.connect):
-            # ``initial`` spares its pause of 5 s before a new session: the waits are ours.
-            socket: DiscordWebSocket = await DiscordWebSocket.from_client(
-                client, initial=True, gateway=url, format_gateway=True, **resume
-            )
-        return socket
+        opened: list[Socket] = []
+        _opened.set(opened)
+        try:
+            async with asyncio.timeout(self._timing.connect):
+                # ``initial`` spares its pause of 5 s before a new session: the waits are ours.
+                await Socket.from_client(client, initial=True, gateway=url, format_gateway=True, **resume)
+        except BaseException:
+            for socket in opened:
+                await _leave(socket, GOING_ON)
+            raise
+        return opened[0]
 
-    async def _listen(self, socket: DiscordWebSocket) -> Trouble:
+    async def _listen(self, socket: Socket) -> Trouble:
         """Read until the connection ends or falls silent; a frame that nextcord cannot parse is told and skipped."""
         unreadable = 0
         self._keep(socket, resumable=True)
@@ -220,7 +237,7 @@ class Connection:
             self._up_since = self._loop.time()
             self._up(self.client)
 
-    def _keep(self, socket: DiscordWebSocket, *, resumable: bool) -> None:
+    def _keep(self, socket: Socket, *, resumable: bool) -> None:
         """Remember how to go on with this connection's session."""
         id_, url = socket.session_id, socket.resume_url or (self._session.url if self._session else None)
         self._session = Session(id_, url, socket.sequence) if resumable and id_ and url else None
@@ -233,13 +250,13 @@ class Connection:
         return Backoff(self._timing.shortest, self._timing.longest)
 
 
-async def _leave(socket: DiscordWebSocket, code: int) -> None:
+async def _leave(socket: Socket, code: int) -> None:
     """Close a connection, whatever state it is in."""
     with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
         async with asyncio.timeout(LEAVE_TIMEOUT):
             await socket.close(code)
 
 
-def _ended(socket: DiscordWebSocket) -> Trouble:
+def _ended(socket: Socket) -> Trouble:
     code = socket.socket.close_code
     return Trouble("network", f"The connection to Discord's gateway ended{f' ({code})' if code else ''}.", NETWORK)

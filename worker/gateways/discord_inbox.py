@@ -161,8 +161,8 @@ class Inbox:
         if key in self._known:
             return
         gateway, author = self._gateway, message.author
-        known = gateway.account is None or (author is not None and author.id == gateway.account)
-        items = await inbound(message, self._media, self._prefix, edited=edited, fetch=known)
+        paired = author is not None and author.id == gateway.account
+        items = await inbound(message, self._media, self._prefix, edited=edited, fetch=paired)
         backoff = self._backoff()
         while items and not await self._committed(items):
             wait = backoff.next()

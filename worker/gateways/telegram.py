@@ -146,6 +146,9 @@ class TelegramGateway:
         if self._sender is None or not self._start(self._sender.say(message)):
             self._log.warning("telegram.say_failed", reason=f"not connected ({self._state})")
 
+    def bound(self, account: str, chat: str) -> None:
+        self._gateway.account, self._gateway.chat = account, chat
+
     def typing(self, chat: str) -> None:
         """Show that she is thinking, if that takes no message's place."""
         if self._sender and self._state == "connected" and self._budget.spare(chat):
@@ -248,8 +251,8 @@ class TelegramGateway:
         return list(await asyncio.gather(*(self._item(draft, media, prefix) for draft in found)))
 
     async def _item(self, draft: Draft, media: MediaStore, prefix: str) -> Inbound:
-        stranger = self._gateway.account is not None and draft.inbound.account != self._gateway.account
-        return untaken(draft) if stranger else await settle(draft, media, prefix)
+        paired = draft.inbound.account == self._gateway.account
+        return await settle(draft, media, prefix) if paired else untaken(draft)
 
     async def _committed(self, items: list[Inbound]) -> bool:
         try:
