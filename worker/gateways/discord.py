@@ -100,6 +100,10 @@ class DiscordGateway:
     def bound(self, account: str, chat: str) -> None:
         self._gateway.account, self._gateway.chat = account, chat
 
+    def bound(self, account: str, chat: str) -> None:
+        """From now on this account alone has its files fetched, and its chat is what is caught up with."""
+        self._gateway.account, self._gateway.chat = account, chat
+
     def typing(self, chat: str) -> None:
         """Show that she is thinking, if that takes no message's place."""
         client = self._connection.client

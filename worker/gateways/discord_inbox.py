@@ -171,7 +171,7 @@ class Inbox:
         self._known[key] = None
         if len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
-        if message.channel_id == gateway.chat and not edited:
+        if not edited and gateway.chat in (None, message.channel_id):
             self._last = max(self._last or 0, message.number)
 
     async def _committed(self, items: list[Inbound]) -> bool:

@@ -48,7 +48,7 @@ async def test_connected_after_a_session_has_begun(discord: DiscordEmulator, tmp
         assert routes == {"GET /users/@me", "GET /gateway"}
         [identify] = [frame.d for frame in discord.frames(2)]
         assert identify["intents"] == 1 << 12
-    assert discord.gateways() == 0
+    await asyncio.to_thread(discord.wait_for_gateways, 0)
 
 
 async def test_discord_that_is_down_at_first(discord: DiscordEmulator, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ async def test_commands(discord: DiscordEmulator, tmp_path: Path, text: str, com
 
 async def test_files(discord: DiscordEmulator, tmp_path: Path) -> None:
     """Each file goes to the perception of its extension, after the words, under keys that sort; none is half there."""
-    async with connected(discord, tmp_path) as channel:
+    async with connected(discord, tmp_path, paired=True) as channel:
         uploads = [Upload(f"page {number}.PDF", b"%PDF" + bytes([number])) for number in range(9)]
         message = discord.say("look", Upload("cat.png", b"png"), *uploads)
         items = await channel.first(11)
@@ -91,7 +91,7 @@ async def test_files(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 async def test_voice(discord: DiscordEmulator, tmp_path: Path) -> None:
     """A voice message is heard, without words of its own."""
-    async with connected(discord, tmp_path) as channel:
+    async with connected(discord, tmp_path, paired=True) as channel:
         discord.say("", Upload("voice-message.ogg", b"OggS", duration=1.5), flags=VOICE_MESSAGE)
         [item] = await channel.first()
         assert (item.kind, item.content, item.key.endswith(".01")) == ("audio", "", True)
@@ -100,7 +100,7 @@ async def test_voice(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path) -> None:
     """What is of no known kind, too large or gone is told in words, with the limit."""
-    async with connected(discord, tmp_path) as channel:
+    async with connected(discord, tmp_path, paired=True) as channel:
         discord.fail(FILE, "status", status=404)
         discord.say("", Upload("gone.png", b"png"))
         discord.say("", Upload("film.mkv", b"mkv"), Upload("huge.wav", bytes(25 * 2**20 + 1)))
@@ -116,7 +116,7 @@ async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path
 
 async def test_file_whose_download_breaks_off(discord: DiscordEmulator, tmp_path: Path) -> None:
     """A download is tried again, and leaves no half file behind."""
-    async with connected(discord, tmp_path) as channel:
+    async with connected(discord, tmp_path, paired=True) as channel:
         discord.fail(FILE, "drop")
         discord.fail(FILE, "status", status=503)
         discord.say("", Upload("cat.png", b"png" * 1000))
@@ -133,6 +133,21 @@ async def test_file_of_a_stranger(discord: DiscordEmulator, tmp_path: Path) -> N
         assert item.account == str(mallory.id)
         assert "not fetched" in item.content
         assert discord.requests(FILE) == []
+
+
+async def test_pairing(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """Once paired, the account's files are fetched, and what it says while she is away arrives."""
+    async with connected(discord, tmp_path) as channel:
+        discord.say("", Upload("one.png", b"png"))
+        [first] = await channel.first()
+        assert "not fetched" in first.content
+        channel.gateway.bound(str(discord.person.id), str(discord.channel_id))
+        discord.down()
+        discord.forget_sessions()
+        discord.say("", Upload("two.png", b"png"))
+        discord.up()
+        items = await channel.first(2)
+        assert [item.kind for item in items] == ["text", "image"]
 
 
 async def test_edit(discord: DiscordEmulator, tmp_path: Path) -> None:
