@@ -98,9 +98,6 @@ class DiscordGateway:
             self._log.warning("discord.say_failed", reason=f"not connected ({self._state})")
 
     def bound(self, account: str, chat: str) -> None:
-        self._gateway.account, self._gateway.chat = account, chat
-
-    def bound(self, account: str, chat: str) -> None:
         """From now on this account alone has its files fetched, and its chat is what is caught up with."""
         self._gateway.account, self._gateway.chat = account, chat
 

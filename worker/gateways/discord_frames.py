@@ -78,7 +78,7 @@ class Bare(msgspec.Struct):
         """What makes it this message; an edit has the number of its moment, so that keys keep the order of time."""
         if self.edited_timestamp is None:
             return self.id
-        return f"{moment_number(self.edited_timestamp)}.e{self.id}"
+        return f"{max(self.number, moment_number(self.edited_timestamp))}.e{self.id}"
 
 
 class Message(Bare):
