@@ -309,6 +309,8 @@ VERBS = [
     ["logs"],
     ["logs", "-f"],
     ["status"],
+    ["channel", "list", "Adam"],
+    ["pair", "Adam", "CODE"],
 ]
 
 
