@@ -182,6 +182,17 @@ async def test_token_that_is_reset(discord: DiscordEmulator, tmp_path: Path) -> 
         await quiet(discord, channel)
 
 
+async def test_sends_in_hand_when_the_token_is_reset(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """What waits for its turn when Discord refuses the token is given back without a request."""
+    async with connected(discord, tmp_path) as channel:
+        discord.fail(SEND, "status", status=401, times=0)
+        for seq in range(1, 9):
+            channel.deliver("hello", discord.channel_id, seq=seq)
+        for seq in range(1, 9):
+            assert not getattr(await channel.outcome(seq), "permanent", True)
+        assert len(discord.requests(SEND)) <= 5
+
+
 async def quiet(discord: DiscordEmulator, channel: Channel) -> None:
     """Whatever is asked of a stopped channel, Discord hears nothing of it."""
     await asyncio.to_thread(discord.wait_for_gateways, 0)

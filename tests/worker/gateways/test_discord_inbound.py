@@ -41,6 +41,9 @@ async def test_only_people_are_heard(discord: DiscordEmulator, tmp_path: Path) -
     async with connected(discord, tmp_path, paired=True, last_key=str(first.id)) as channel:
         discord.say("from a bot", author=discord.add_bot("other").account)
         discord.say("from a webhook", webhook_id=5)
+        author = {"id": "6", "username": "hook"}
+        hook = {"id": "7", "channel_id": "8", "author": author, "webhook_id": "6", "content": "from a hook"}
+        discord.dispatch("MESSAGE_CREATE", hook)
         channel.deliver("her own", discord.channel_id)
         await channel.outcome()
         discord.say("from alice")
@@ -112,6 +115,20 @@ async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path
         assert "25.0 MB" in items[2].content
         assert "limit" in items[2].content
         assert len(discord.requests(FILE)) == 1
+
+
+async def test_file_that_is_larger_than_said(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """The limit holds for what comes, not only for what is announced, and nothing of it stays."""
+    huge = discord.say("", Upload("huge.wav", bytes(25 * 2**20 + 1)))
+    async with connected(discord, tmp_path, paired=True) as channel:
+        author = {"id": str(discord.person.id), "username": "alice"}
+        file = {"url": huge.attachments[0].url, "filename": "huge.wav", "size": 1}
+        event = {"id": "1", "channel_id": str(discord.channel_id), "author": author, "attachments": [file]}
+        discord.dispatch("MESSAGE_CREATE", event)
+        [item] = await channel.first()
+        assert item.kind == "text"
+        assert "25 MB" in item.content
+        assert list(channel.media.iterdir()) == []
 
 
 async def test_file_whose_download_breaks_off(discord: DiscordEmulator, tmp_path: Path) -> None:
