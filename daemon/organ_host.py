@@ -88,17 +88,17 @@ class OrganHost:
     async def _ask(self, call: OrganCall) -> str:
         if len(self._calls) >= MAX_CALLS:
             raise HostFailed("too many questions wait for the embedded model already")
-        peer = await self._up()
         number = next(self._numbers)
         reply: asyncio.Future[str] = self._loop.create_future()
-        self._calls[number] = reply
         try:
+            peer = await self._up()
+            self._calls[number] = reply
             peer.send(Generate(number, call.turns, call.max_tokens))
             return await reply
         except WireError as error:
             raise HostFailed(f"the organ host cannot be reached: {error}") from error
         finally:
-            del self._calls[number]
+            self._calls.pop(number, None)
             self._rest()
 
     async def _up(self) -> Peer[FromHost]:
@@ -111,22 +111,22 @@ class OrganHost:
             if self._loop.time() < self._not_before:
                 raise HostFailed(f"the organ host keeps failing: {self._fault}")
             self._hello = self._loop.create_future()
-            self._peer = self._link.expect(_codec, self._take)
+            peer = self._link.expect(_codec, self._take)
             try:
-                self._process = await self._spawner.spawn(
-                    "organ_host", "organ-host", self._peer.routing_id, NO_KINDS, self._log
-                )
+                process = await self._spawner.spawn("organ_host", "organ-host", peer.routing_id, NO_KINDS, self._log)
             except BirthFailed as error:
-                self._peer.forget()
+                peer.forget()
                 raise HostFailed(f"the organ host could not be made: {error}") from error
-            self._reaping = self._loop.create_task(self._reap(self._process, self._peer))
+            self._process, self._peer = process, peer
+            self._reaping = self._loop.create_task(self._reap(process, peer))
             done, _ = await asyncio.wait([self._hello], timeout=HELLO_TIMEOUT)
-            if not done or not self._process.alive:
-                self._process.kill()
+            # When it died meanwhile, its reaping has forgotten it already.
+            if not done or self._process is not process:
+                process.kill()
                 raise HostFailed("the organ host did not come up")
-            self._peer.send(Equip(self._settings.mind_model, self._settings.threads))
-            self._log.info("organ_host.started", pid=self._process.pid)
-            return self._peer
+            peer.send(Equip(self._settings.mind_model, self._settings.threads))
+            self._log.info("organ_host.started", pid=process.pid)
+            return peer
 
     def _take(self, message: FromHost) -> None:
         match message:
