@@ -71,4 +71,4 @@ class Prober:
             peer.forget()
             if process:
                 process.kill()
-                await self._spawner.reaped(process)
+                self._spawner.reaped(process)
