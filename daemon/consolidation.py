@@ -43,7 +43,7 @@ class Consolidation:
         self._locks: dict[str, asyncio.Lock] = {}
         self._due: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._idle: set[asyncio.Task[None]] = set()
+        self._idle: dict[str, asyncio.Task[None]] = {}
 
     def attach(self, persona_id: str, generation: Generation) -> None:
         """She runs: what an earlier process left unconsolidated is due after a quiet time."""
@@ -99,9 +99,9 @@ class Consolidation:
         """Cancel what is under way: its lines stay unconsolidated."""
         for timer in self._timers.values():
             timer.cancel()
-        for task in self._idle:
+        for task in self._idle.values():
             task.cancel()
-        await asyncio.gather(*self._idle, return_exceptions=True)
+        await asyncio.gather(*self._idle.values(), return_exceptions=True)
 
     def _arm(self, persona_id: str) -> None:
         # One timer that looks again when it fires: a lively talk would otherwise cancel thousands.
@@ -112,9 +112,10 @@ class Consolidation:
         if self._due[persona_id] > self._loop.time():
             self._arm(persona_id)
             return
-        task = self._loop.create_task(self._sleep_idle(persona_id))
-        self._idle.add(task)
-        task.add_done_callback(self._idle.discard)
+        # One that still tries, because her mind is away, takes the new lines along.
+        if persona_id not in self._idle:
+            task = self._idle[persona_id] = self._loop.create_task(self._sleep_idle(persona_id))
+            task.add_done_callback(lambda _: self._idle.pop(persona_id, None))
 
     async def _sleep_idle(self, persona_id: str) -> None:
         delay = RETRY_MIN

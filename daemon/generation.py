@@ -208,7 +208,7 @@ class Generation:
         self._stop_watching()
         self._peer.forget()
         self._ended.set_result(_why(exit_, self._fault))
-        await self._spawner.reaped(process)
+        self._spawner.reaped(process)
 
 
 def _reached(state: asyncio.Future[None]) -> None:

@@ -7,13 +7,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.channel_health import ChannelHealth, channel_health
+from daemon.processes import resident
 from daemon.security import RESPONSE_STARTS
 from daemon.state import Daemon
 
@@ -72,9 +72,8 @@ def _escaped(text: str) -> str:
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    """The resident memory of this process; 0 when nobody can tell."""
+    return resident(os.getpid()) or 0
 
 
 async def loop_lag() -> float:

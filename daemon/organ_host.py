@@ -15,7 +15,7 @@ from daemon.settings import Organs
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
-from proto.messages import Equip, Fault, FromHost, Generate, Generated, Hello, OrganCall, OrganResult, Stop
+from proto.messages import Equip, Fault, FromHost, Generate, Generated, Heartbeat, Hello, OrganCall, OrganResult, Stop
 from proto.wire import WireError
 
 HELLO_TIMEOUT: Final = 20.0
@@ -23,6 +23,7 @@ CALL_TIMEOUT: Final = 180.0
 STOP_TIMEOUT: Final = 3.0
 MAX_CALLS: Final = 256
 NO_KINDS: Final[frozenset[str]] = frozenset()
+HANG_AFTER: Final = 60.0
 BACKOFF_MIN: Final = 0.5
 BACKOFF_MAX: Final = 60.0
 
@@ -55,6 +56,7 @@ class OrganHost:
         self._deaths = 0
         self._not_before = 0.0
         self._fault = ""
+        self._last_beat = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -88,17 +90,17 @@ class OrganHost:
     async def _ask(self, call: OrganCall) -> str:
         if len(self._calls) >= MAX_CALLS:
             raise HostFailed("too many questions wait for the embedded model already")
-        peer = await self._up()
         number = next(self._numbers)
         reply: asyncio.Future[str] = self._loop.create_future()
-        self._calls[number] = reply
         try:
+            peer = await self._up()
+            self._calls[number] = reply
             peer.send(Generate(number, call.turns, call.max_tokens))
             return await reply
         except WireError as error:
             raise HostFailed(f"the organ host cannot be reached: {error}") from error
         finally:
-            del self._calls[number]
+            self._calls.pop(number, None)
             self._rest()
 
     async def _up(self) -> Peer[FromHost]:
@@ -111,22 +113,35 @@ class OrganHost:
             if self._loop.time() < self._not_before:
                 raise HostFailed(f"the organ host keeps failing: {self._fault}")
             self._hello = self._loop.create_future()
-            self._peer = self._link.expect(_codec, self._take)
+            peer = self._link.expect(_codec, self._take)
             try:
-                self._process = await self._spawner.spawn(
-                    "organ_host", "organ-host", self._peer.routing_id, NO_KINDS, self._log
-                )
+                process = await self._spawner.spawn("organ_host", "organ-host", peer.routing_id, NO_KINDS, self._log)
             except BirthFailed as error:
-                self._peer.forget()
+                peer.forget()
                 raise HostFailed(f"the organ host could not be made: {error}") from error
-            self._reaping = self._loop.create_task(self._reap(self._process, self._peer))
+            self._process, self._peer = process, peer
+            self._reaping = self._loop.create_task(self._reap(process, peer))
             done, _ = await asyncio.wait([self._hello], timeout=HELLO_TIMEOUT)
-            if not done or not self._process.alive:
-                self._process.kill()
+            # When it died meanwhile, its reaping has forgotten it already.
+            if not done or self._process is not process:
+                process.kill()
                 raise HostFailed("the organ host did not come up")
-            self._peer.send(Equip(self._settings.mind_model, self._settings.threads))
-            self._log.info("organ_host.started", pid=self._process.pid)
-            return self._peer
+            self._fault, self._last_beat = "", self._loop.time()
+            self._watch_heart(process)
+            peer.send(Equip(self._settings.mind_model, self._settings.threads))
+            self._log.info("organ_host.started", pid=process.pid)
+            return peer
+
+    def _watch_heart(self, process: Process) -> None:
+        """A host that is silent for long is of use to nobody; loading a large model may keep it silent for a while."""
+        if not process.alive:
+            return
+        silent = self._loop.time() - self._last_beat
+        if silent < HANG_AFTER:
+            self._loop.call_later(HANG_AFTER - silent, self._watch_heart, process)
+        else:
+            self._fault = f"it hung: no heartbeat for {silent:.0f} s"
+            process.kill()
 
     def _take(self, message: FromHost) -> None:
         match message:
@@ -140,6 +155,8 @@ class OrganHost:
                         reply.set_result(text)
                     else:
                         reply.set_exception(HostFailed(error or "the embedded model gave no answer"))
+            case Heartbeat():
+                self._last_beat = self._loop.time()
             case Fault(reason):
                 self._fault = reason
 
@@ -159,7 +176,7 @@ class OrganHost:
         for reply in self._calls.values():
             if not reply.done():
                 reply.set_exception(HostFailed(f"the organ host died: {exit_}"))
-        await self._spawner.reaped(process)
+        self._spawner.reaped(process)
 
     def _rest(self) -> None:
         """Nobody asks any more: leave after a while."""

@@ -83,7 +83,7 @@ class Prober:
             peer.forget()
             if process:
                 process.kill()
-                await self._spawner.reaped(process)
+                self._spawner.reaped(process)
 
 
 def _kinds(question: Probe | Identify) -> frozenset[str]:

@@ -165,8 +165,8 @@ def children() -> list[int]:
 
 
 def resident(pid: int) -> int | None:
-    """Bytes of resident memory of a process, or None when it is gone."""
+    """Bytes of resident memory of a process, or None when it is gone or cannot be looked at."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return None

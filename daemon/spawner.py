@@ -48,7 +48,7 @@ class Spawner:
         """Set while the zygote is as warm as it will get."""
         self._rewarm = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
-        self._watching: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._death_read, self._death_write = os.pipe2(os.O_CLOEXEC)
 
     def start(self, kinds: frozenset[str]) -> None:
@@ -96,9 +96,14 @@ class Spawner:
             self._births -= 1
         return process
 
-    async def reaped(self, process: Process) -> None:
-        """A process of ours is gone: what escaped its group is ended too."""
+    def reaped(self, process: Process) -> None:
+        """A process of ours is gone: what escaped its group is ended too, in the background."""
         self._living.pop(process.pid, None)
+        task = asyncio.create_task(self._seek_strays())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _seek_strays(self) -> None:
         await asyncio.sleep(STRAYS_AFTER)
         asked, known = self._asked, set(self._living)
         found = await asyncio.to_thread(children)
@@ -110,7 +115,7 @@ class Spawner:
             self._log.warning("spawner.strays_ended", pids=", ".join(map(str, sorted(strays))))
 
     async def close(self) -> None:
-        """End the zygote; workers must have ended before."""
+        """End the zygote, and whatever else is left; workers must have ended before."""
         if self._keeping:
             self._keeping.cancel()
         if self._zygote:
@@ -118,6 +123,9 @@ class Spawner:
             zygote.retire()
             zygote.process.kill()
             await zygote.process.wait()
+        for task in self._background:
+            task.cancel()
+        await asyncio.to_thread(lambda: end_strays(children()))
         os.close(self._death_write)
         os.close(self._death_read)
 
@@ -186,8 +194,8 @@ class Spawner:
 
     def _go(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         return task
 
     async def _watch(self, zygote: Zygote) -> None:

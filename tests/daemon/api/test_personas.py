@@ -236,7 +236,9 @@ def test_broken_config_shows_her_last_good_record(front: DaemonProcess, make: Ma
     wait_for(lambda: not fault(), "the fault to be gone")
 
 
-@pytest.mark.parametrize("persona_id", [str(uuid.uuid4()), "nobody", "..", "%2e%2e", "%00", "🌵", "x" * 3000])
+@pytest.mark.parametrize(
+    "persona_id", ["6c17c83c-3158-450d-8e43-0e7efea717c1", "nobody", "..", "%2e%2e", "%00", "🌵", "x" * 3000]
+)
 @pytest.mark.parametrize("verb", ["update", "delete", "start", "restart"])
 def test_unknown_persona_is_404(front: DaemonProcess, verb: str, persona_id: str) -> None:
     """Whatever is no persona's id is the same 404 as an id that nobody has."""
