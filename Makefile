@@ -24,6 +24,9 @@ TESTING  := $(VENV)/.tests-installed
 ifneq ($(PYTHON),)
 VERSION := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
 ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell "$(BIN)/python" $(VERSION)))
+# Tests mostly wait for processes, clocks and sockets: more of them at a time than there are cores.
+JOBS ?= 4
+
 .PHONY: $(RUNTIME)
 endif
 endif
@@ -108,7 +111,7 @@ run: $(RUNTIME) ## run the daemon here, with a first persona called Adam
 	@exec "$(BIN)/personad" serve --create-first Adam
 
 test: $(TESTING) ## run the tests (ARGS="-k word" chooses)
-	@"$(BIN)/python" -m pytest $(ARGS)
+	@"$(BIN)/python" -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(TESTING) ## check style and format
 	@"$(BIN)/ruff" check .
