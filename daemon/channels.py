@@ -75,7 +75,7 @@ class Channels:
         stored = {row.channel: row for row in await self._ledger.channels(persona.id)}
         for gone in stored.keys() - {id_of(record) for record in persona.channels or []}:
             # Taken out of config.json by hand: its bot may belong to somebody else now.
-            await self._ledger.remove_channel(persona.id, gone)
+            await self.closed(persona.id, gone)
         found = []
         for record in persona.channels or []:
             channel = id_of(record)
@@ -94,6 +94,11 @@ class Channels:
                 )
             )
         return found
+
+    async def closed(self, persona_id: str, channel: str) -> None:
+        """A channel is not hers any more: should it come back, it begins anew. Raises LedgerError."""
+        await self._ledger.remove_channel(persona_id, channel)
+        self._codes_given = {who: at for who, at in self._codes_given.items() if who[0] != channel}
 
     def received(self, persona_id: str, generation: Generation, message: Received) -> None:
         """Messages of one gateway."""

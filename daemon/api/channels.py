@@ -95,7 +95,7 @@ async def remove(request: Request) -> Response:
         finally:
             # Not before: the old process could still bring words for it.
             for id_ in filter(None, map(id_of, gone)):
-                await daemon.ledger.remove_channel(persona.id, id_)
+                await daemon.channels.closed(persona.id, id_)
         daemon.hubs.signal("Event", "Channel removed", persona, {"name": name})
     return json_response({"removed": name})
 
@@ -152,7 +152,7 @@ async def _let_go(daemon: Daemon, owner: str) -> bool:
     hers = {id_of(channel) for channel in record.channels or []} if record else set()
     gone = [row.channel for row in await daemon.ledger.channels(owner) if row.channel not in hers]
     for channel in gone:
-        await daemon.ledger.remove_channel(owner, channel)
+        await daemon.channels.closed(owner, channel)
     return bool(gone)
 
 
