@@ -75,7 +75,7 @@ class Delivery:
         for lane in self._lanes.pop(persona_id, {}).values():
             lane.cancel_timer()
             if lane.in_flight:
-                await self._later(lane.in_flight, "the process ended while it was sending", 0.0, ambiguous=True)
+                await self._interrupted(persona_id, lane.in_flight)
 
     def refresh(self, persona_id: str) -> None:
         """There may be new messages in the outbox."""
@@ -213,6 +213,14 @@ class Delivery:
         row.ambiguous = row.ambiguous or ambiguous
         row.not_before = time.time_ns() + int(wait * SECOND)
         await self._ledger.retry_later(row.seq, row.not_before, reason, row.ambiguous)
+
+    async def _interrupted(self, persona_id: str, row: OutgoingRow) -> None:
+        """The process that was sending it is gone."""
+        try:
+            await self._later(row, "the process ended while it was sending", 0.0, ambiguous=True)
+        except LedgerError as error:
+            # The row stays ``sending`` in the ledger, which says as much; her next process must not wait for a disk.
+            self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
 
     async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
         await self._ledger.dead(row.seq, reason)
