@@ -9,6 +9,7 @@ from typing import Final, Literal
 from tests.daemon_process import wait_for
 from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.telegram import TelegramEmulator
+from tests.emulators.telegram_people import Posted
 
 SEND: Final = "POST /channels/{channel_id}/messages"
 _CODE: Final = re.compile(r"^[A-HJKMNP-Z2-9]{6}$", re.MULTILINE)
@@ -28,8 +29,8 @@ class Chat(ABC):
         """Send a text."""
 
     @abstractmethod
-    def send(self, kind: MediaKind, data: bytes, name: str = "", caption: str = "") -> None:
-        """Send a file."""
+    def send(self, kind: MediaKind, data: bytes, name: str = "", caption: str = "", size: int = 0) -> None:
+        """Send a file; ``size`` makes it look that large."""
 
     @abstractmethod
     def texts(self) -> list[str]:
@@ -111,6 +112,10 @@ class Provider(ABC):
         """Take the next send, and break the connection instead of answering."""
 
     @abstractmethod
+    def heal(self) -> None:
+        """Refuse and lose nothing any more."""
+
+    @abstractmethod
     def revoke(self, token: str) -> None:
         """Make a token worthless."""
 
@@ -131,12 +136,23 @@ class TelegramChat(Chat):
         self._emulator = emulator
         self._bot = emulator.bot(token)
         self.person = emulator.user(username=handle)
+        self._posted: list[Posted] = []
 
     def write(self, text: str) -> None:
-        self.person.write(text, bot=self._bot)
+        self._posted.append(self.person.write(text, bot=self._bot))
 
-    def send(self, kind: MediaKind, data: bytes, name: str = "", caption: str = "") -> None:
-        self.person.send(kind, data, name=name, caption=caption, bot=self._bot)
+    def start(self, payload: str) -> None:
+        """Follow a deep link."""
+        self.person.start(payload, bot=self._bot)
+
+    def redeliver(self) -> None:
+        """Bring every text again, as if the bot had confirmed none; it must not be polling just now."""
+        with self._emulator.world.changed:
+            again = [{"update_id": posted.update_id, "message": posted.message} for posted in self._posted]
+            self._bot.updates.pending = again
+
+    def send(self, kind: MediaKind, data: bytes, name: str = "", caption: str = "", size: int = 0) -> None:
+        self.person.send(kind, data, name=name, caption=caption, size=size or None, bot=self._bot)
 
     def texts(self) -> list[str]:
         with self._emulator.world.changed:
@@ -192,6 +208,9 @@ class Telegram(Provider):
     def lose_answer(self) -> None:
         self.emulator.fail("lose", "sendMessage")
 
+    def heal(self) -> None:
+        self.emulator.heal()
+
     def revoke(self, token: str) -> None:
         self.emulator.revoke(self.emulator.bot(token))
 
@@ -214,9 +233,9 @@ class DiscordChat(Chat):
     def write(self, text: str) -> None:
         self._emulator.say(text, channel_id=self._channel)
 
-    def send(self, kind: MediaKind, data: bytes, name: str = "", caption: str = "") -> None:
+    def send(self, kind: MediaKind, data: bytes, name: str = "", caption: str = "", size: int = 0) -> None:
         named = name or {"photo": "photo.jpg", "voice": "voice-message.ogg", "document": "file.pdf"}[kind]
-        upload = Upload(named, data, duration=1.5 if kind == "voice" else None)
+        upload = Upload(named, data.ljust(size, b"\0"), duration=1.5 if kind == "voice" else None)
         self._emulator.say(caption, upload, channel_id=self._channel)
 
     def texts(self) -> list[str]:
@@ -262,7 +281,7 @@ class Discord(Provider):
         asked = sum(token in entry.headers.get("authorization", "") for entry in self.emulator.requests())
         return asked + self.emulator.identifies(token) + self.emulator.resumes(token)
 
-    def downloads(self, token: str) -> int:  # noqa: ARG002 (files are fetched without a token)
+    def downloads(self, token: str) -> int:
         return len(self.emulator.requests("GET /attachments/{channel_id}/{attachment_id}/{filename}"))
 
     def fail_sends(self, status: int, times: int, retry_after: int = 1) -> None:
@@ -271,6 +290,9 @@ class Discord(Provider):
 
     def lose_answer(self) -> None:
         self.emulator.fail(SEND, "drop", stored=True)
+
+    def heal(self) -> None:
+        self.emulator.clear_faults()
 
     def revoke(self, token: str) -> None:
         self.emulator.revoke(token)

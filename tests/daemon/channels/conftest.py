@@ -24,22 +24,22 @@ SETTINGS = {
 Open = Callable[[Provider], Stage]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def brain() -> Iterator[ScriptedMind]:
-    """A mind that echoes, for this module alone."""
+    """A mind that echoes, for all tests here."""
     mind = ScriptedMind()
     with mind:
         yield mind
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def telegram() -> Iterator[Telegram]:
     """Telegram on loopback."""
     with Telegram() as provider:
         yield provider
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def discord() -> Iterator[Discord]:
     """Discord on loopback."""
     with Discord() as provider:
@@ -53,9 +53,9 @@ def provider(request: pytest.FixtureRequest) -> Provider:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, discord: Discord) -> Iterator[DaemonProcess]:
-    """The daemon of this module."""
+    """The daemon that most tests share."""
     urls = {one.setting: one.url for one in (telegram, discord)}
     daemon = DaemonProcess(tmp_path_factory.mktemp("channels") / "state", {**SETTINGS, **urls})
     try:
