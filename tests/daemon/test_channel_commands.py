@@ -113,15 +113,15 @@ def test_a_channel_is_added_paired_listed_and_removed(
 
 
 def test_json_prints_the_daemons_answers(house: DaemonProcess, eve: str, telegram: TelegramEmulator) -> None:
-    """--json is the API's answer as it is: for pair that is unmasked."""
-    bot, ann = telegram.add_bot(username="json_bot"), telegram.user(username="json_ann")
+    """--json is the API's answer as it is, for pair unmasked; a name may hold anything."""
+    bot, ann = telegram.add_bot(username="json_bot"), telegram.user(username="ann/2 50%")
     added = personad(house, "channel", "add", NAME, "telegram", "--token-env", "T", "--json", T=bot.token)
     assert json.loads(added.stdout) == {"kind": "telegram"}
     paired = json.loads(personad(house, "pair", NAME, code_for(telegram, ann, bot), "--json").stdout)
     assert paired["persona"]["id"] == eve
     assert paired["channel"]["credentials"] == {"token": bot.token}
-    removed = personad(house, "channel", "remove", NAME, "json_ann", "--json")
-    assert json.loads(removed.stdout) == {"removed": "json_ann"}
+    removed = personad(house, "channel", "remove", NAME, "ann/2 50%", "--json")
+    assert json.loads(removed.stdout) == {"removed": "ann/2 50%"}
 
 
 def test_the_token_is_asked_for_on_a_terminal(house: DaemonProcess, eve: str, telegram: TelegramEmulator) -> None:
