@@ -20,9 +20,10 @@ BIN      := $(VENV)/bin
 RUNTIME  := $(VENV)/.runtime-installed
 TESTING  := $(VENV)/.tests-installed
 
-# An environment of another Python than the one asked for is made anew.
 # Tests mostly wait for processes, clocks and sockets: more of them at a time than there are cores.
 JOBS ?= 4
+
+# An environment of another Python than the one asked for is made anew.
 ifneq ($(PYTHON),)
 VERSION := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
 ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell "$(BIN)/python" $(VERSION)))

@@ -87,7 +87,7 @@ async def test_files_go_to_their_perception(
 ) -> None:
     """A file lies whole in the media folder when its message comes, under a name of our own, with its caption."""
     data = PHOTO if sent == "photo" else b"some bytes" * 100_000
-    async with connected(telegram, tmp_path) as channel:
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         posted = person.send(sent, data, caption="look", name=name)  # type: ignore[arg-type]  # the parameters are kinds
         [item] = await channel.first()
         assert item.media
@@ -102,7 +102,7 @@ async def test_files_go_to_their_perception(
 
 async def test_largest_photo(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
     """Of a photo's sizes the largest is fetched, and a photo has no words but its caption."""
-    async with connected(telegram, tmp_path) as channel:
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         posted = person.send("photo", PHOTO, caption="just this")
         [item] = await channel.first()
         largest = max(posted.message["photo"], key=lambda size: size["width"])
@@ -112,7 +112,7 @@ async def test_largest_photo(telegram: TelegramEmulator, person: Person, tmp_pat
 
 async def test_file_over_the_limit(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
     """A file over Telegram's limit comes as text that says what it was and what the limit is."""
-    async with connected(telegram, tmp_path) as channel:
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         person.send("document", b"x", name="film.pdf", caption="mind this", size=31 * 1_048_576)
         [item] = await channel.first()
     assert (item.kind, item.media) == ("text", None)
@@ -123,7 +123,7 @@ async def test_file_over_the_limit(telegram: TelegramEmulator, person: Person, t
 
 async def test_file_that_cannot_be_fetched(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
     """A file that stays out of reach comes as text with the reason; one that fails once is fetched."""
-    async with connected(telegram, tmp_path) as channel:
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         telegram.fail("drop", "file", 1)
         person.send("voice", b"first")
         await channel.first(1)
@@ -149,7 +149,7 @@ async def test_extension_that_no_perception_claims(telegram: TelegramEmulator, p
 
 async def test_album_is_one_burst(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
     """Photos sent together come in one batch in their order, though the poll ends with the first of them."""
-    async with connected(telegram, tmp_path) as channel:
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         person.send("photo", PHOTO + b"1", caption="three of them", album="77")
         await telegram.until(
             lambda: [c for c in telegram.calls("getUpdates") if c.params["timeout"] == "2" and c.status]
@@ -262,3 +262,19 @@ async def test_update_that_the_library_does_not_understand(
         person.write("after")
         items = await channel.first(3)
     assert [item.content for item in items] == ["before", "odd", "after"]
+
+
+async def test_files_before_pairing_are_told_and_not_fetched(
+    telegram: TelegramEmulator, person: Person, tmp_path: Path
+) -> None:
+    """A bot that is paired with nobody fetches nobody's files; once paired, it fetches hers."""
+    async with connected(telegram, tmp_path) as channel:
+        person.send("photo", PHOTO, caption="look")
+        [item] = await channel.first()
+        assert (item.kind, item.media) == ("text", None)
+        assert "look" in item.content
+        assert not telegram.calls("getFile")
+        channel.gateway.bound(str(person.id), str(person.id))
+        person.send("photo", PHOTO, caption="again")
+        items = await channel.first(2)
+    assert items[1].kind == "image"
