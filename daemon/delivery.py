@@ -28,6 +28,9 @@ MAX_ATTEMPTS: Final = 40
 MAX_AGE: Final = 24 * 3600
 """Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
 
+KEY_KNOWN: Final = {"discord": 240.0}
+"""Seconds for which a provider knows a message by our key; Discord enforces a nonce for a few minutes."""
+
 ANSWER_TIMEOUT: Final = 120.0
 """Seconds that a gateway may take over one message, its rate budget's waits included."""
 
@@ -165,7 +168,7 @@ class Delivery:
                 content=row.content,
                 media=row.media,
                 parts_sent=row.parts_sent,
-                ambiguous=row.ambiguous,
+                ambiguous=row.ambiguous and not self._known_by_key(row),
             )
         )
         lane.timer = self._loop.call_later(ANSWER_TIMEOUT, self._unanswered, persona_id, talk, lane, row)
@@ -201,6 +204,10 @@ class Delivery:
         if row not in lane.rows and (event := self._settled.get(row.seq)):
             event.set()
         self._pump(persona_id, talk, lane)
+
+    def _known_by_key(self, row: OutgoingRow) -> bool:
+        """Whether the provider takes a repetition for what it is."""
+        return time.time() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
 
     def _too_late(self, row: OutgoingRow) -> bool:
         return row.attempts + 1 >= MAX_ATTEMPTS or time.time() - row.created_at / SECOND > MAX_AGE

@@ -224,8 +224,8 @@ class Deliver(msgspec.Struct, tag="deliver"):
     """Send one message of the outbox. Answered by ``Delivered`` or ``Undelivered``, after any ``PartSent``.
 
     A long message is split by the gateway, always in the same way; ``parts_sent`` parts are with the provider
-    already. ``ambiguous`` when the next part may have been sent before without our learning of it. ``key`` is the
-    outbox row's, the same at each try.
+    already. ``ambiguous`` when the next part may have been sent before without our learning of it, and the provider
+    does not know it by its key any more: it is visibly marked. ``key`` is the outbox row's, the same at each try.
     """
 
     seq: int

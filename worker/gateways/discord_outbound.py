@@ -19,8 +19,11 @@ from worker.gateways.discord_errors import PROVIDER_ERRORS, ProviderError, Troub
 from worker.gateways.splitting import split_markdown
 from worker.log import WorkerLog
 
-MAX_MESSAGE: Final = 2000
-"""Characters (Discord's documentation, create message)."""
+MARK: Final = "(perhaps repeated)\n"
+"""Stands before a part that may have been sent before, when Discord may have forgotten its nonce."""
+
+MAX_MESSAGE: Final = 2000 - len(MARK)
+"""Characters (Discord's documentation, create message: 2,000), with room for the mark."""
 
 NONCE_CHARS: Final = 25
 SUPPRESS_EMBEDS: Final = 1 << 2
@@ -52,6 +55,10 @@ class Part(NamedTuple):
     text: str
     file: Path | None = None
 
+    def marked(self) -> Part:
+        """The same, saying that it may be a repetition."""
+        return Part(MARK + self.text, self.file)
+
 
 class Sender:
     """Sends for one bot. ``refused`` is called when Discord refuses its token, ``answered`` at each taken request."""
@@ -79,7 +86,9 @@ class Sender:
         """Send the parts that are not yet sent, and report each, then all of it or why not."""
         all_parts = await parts(message, self._folder)
         for number in range(message.parts_sent, len(all_parts)):
-            if failure := await self._attempt(client, message, number, all_parts[number]):
+            marked = message.ambiguous and number == message.parts_sent
+            part = all_parts[number].marked() if marked else all_parts[number]
+            if failure := await self._attempt(client, message, number, part):
                 self._report(failure)
                 return
             if number + 1 < len(all_parts):

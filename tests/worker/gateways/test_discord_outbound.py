@@ -244,3 +244,11 @@ async def test_pace(discord: DiscordEmulator, tmp_path: Path) -> None:
             assert await channel.outcome(seq) == Delivered(seq)
         assert [message.content for message in discord.sent()] == [str(seq) for seq in range(1, 9)]
         assert all(request.status == 200 for request in discord.requests(SEND))
+
+
+async def test_a_repetition_that_discord_may_not_know_is_marked(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """Long after a send whose answer was lost, the next try says that it may be one too many."""
+    async with connected(discord, tmp_path) as channel:
+        channel.deliver("late", discord.channel_id, ambiguous=True)
+        await channel.outcome()
+    assert [message.content for message in discord.sent()] == ["(perhaps repeated)\nlate"]
