@@ -25,6 +25,8 @@ SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0
 BACKOFF_MAX: Final = 300.0
 MAX_ATTEMPTS: Final = 40
+"""Of one message on a connected gateway; while the provider is away, only its age counts."""
+
 MAX_AGE: Final = 24 * 3600
 """Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
 
@@ -45,6 +47,8 @@ class Lane:
     newest: int = 0
     """The largest seq that was ever in this lane: a row read while it was being settled is not taken twice."""
     busy: bool = False
+    held_until: int = 0
+    """Epoch nanoseconds: the provider asked for no message before then."""
 
     def cancel_timer(self) -> None:
         """Forget what it waited for."""
@@ -84,6 +88,13 @@ class Delivery:
         """There may be new messages in the outbox."""
         if persona_id in self._running:
             self._go(self._refresh(persona_id))
+
+    def connected(self, persona_id: str, channel: str) -> None:
+        """Her gateway is connected, perhaps after an outage: what waited for that goes now, as if it were new."""
+        for talk, lane in self._lanes.get(persona_id, {}).items():
+            if lane.rows and talk.partition(":")[0] == channel:
+                lane.rows[0].attempts, lane.rows[0].not_before = 0, lane.held_until
+                self._pump(persona_id, talk, lane)
 
     def received(self, persona_id: str, message: PartSent | Delivered | Undelivered) -> None:
         """What a gateway says of a message that it was given."""
@@ -181,53 +192,67 @@ class Delivery:
     async def _settle(
         self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
     ) -> None:
-        try:
-            match said:
-                case PartSent():
-                    row.parts_sent, row.ambiguous = said.parts, False
-                    await self._ledger.part_sent(row.seq, said.parts)
-                    return
-                case Delivered():
-                    await self._ledger.sent(row.seq, time.time_ns())
-                case Undelivered() if said.blocked:
-                    await self._bury_talk(persona_id, talk, lane, said.reason)
-                case Undelivered() if said.permanent or self._too_late(row):
-                    await self._bury(persona_id, row, said.reason)
-                case Undelivered():
-                    await self._later(row, said.reason, said.retry_after, ambiguous=said.ambiguous)
-                    lane.rows.appendleft(row)
-        except LedgerError as error:
-            # The row stays ``sending`` in the ledger; it is ambiguous when it is read again.
-            self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
+        if isinstance(said, PartSent):
+            row.parts_sent, row.ambiguous = said.parts, False
+        elif isinstance(said, Undelivered) and not self._final(row, said):
+            self._postpone(row, said)
+            lane.rows.appendleft(row)
+        while True:
+            try:
+                await self._record(persona_id, talk, lane, row, said)
+                break
+            except LedgerError as error:
+                # What the provider has said is not forgotten: until it is kept, nothing else of this talk is sent.
+                self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
+                await asyncio.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
+        if isinstance(said, PartSent):
+            return
         lane.cancel_timer()
         lane.in_flight = None
         if row not in lane.rows and (event := self._settled.get(row.seq)):
             event.set()
         self._pump(persona_id, talk, lane)
 
+    async def _record(
+        self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
+    ) -> None:
+        """Keep what became of a message. Raises LedgerError."""
+        match said:
+            case PartSent():
+                await self._ledger.part_sent(row.seq, said.parts)
+            case Delivered():
+                await self._ledger.sent(row.seq, time.time_ns())
+            case Undelivered() if said.blocked:
+                await self._bury_talk(persona_id, talk, lane, said.reason)
+            case Undelivered() if self._final(row, said):
+                await self._bury(persona_id, row, said.reason)
+            case Undelivered():
+                await self._ledger.retry_later(row.seq, row.not_before, said.reason, row.ambiguous)
+
+    def _final(self, row: OutgoingRow, said: Undelivered) -> bool:
+        """Whether it is not tried any more."""
+        return said.blocked or said.permanent or self._too_late(row)
+
     def _known_by_key(self, row: OutgoingRow) -> bool:
         """Whether the provider takes a repetition for what it is."""
         return time.time() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
 
-    def _too_late(self, row: OutgoingRow) -> bool:
-        return row.attempts + 1 >= MAX_ATTEMPTS or time.time() - row.created_at / SECOND > MAX_AGE
+    def _too_late(self, persona_id: str, talk: str, row: OutgoingRow) -> bool:
+        tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, talk)
+        return tried or time.time() - row.created_at / SECOND > MAX_AGE
 
-    async def _later(self, row: OutgoingRow, reason: str, retry_after: float, ambiguous: bool) -> None:
+    def _is_connected(self, persona_id: str, talk: str) -> bool:
+        generation, channel = self._running.get(persona_id), talk.partition(":")[0]
+        states = generation.gateways if generation else []
+        return any(state.state == "connected" for state in states if state.channel == channel)
+
+    def _postpone(self, row: OutgoingRow, said: Undelivered) -> None:
         """Try again after what the provider asks for, or after a jittered, growing while."""
         ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2**row.attempts)
-        wait = retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
+        wait = said.retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
         row.attempts += 1
-        row.ambiguous = row.ambiguous or ambiguous
+        row.ambiguous = row.ambiguous or said.ambiguous
         row.not_before = time.time_ns() + int(wait * SECOND)
-        await self._ledger.retry_later(row.seq, row.not_before, reason, row.ambiguous)
-
-    async def _interrupted(self, persona_id: str, row: OutgoingRow) -> None:
-        """The process that was sending it is gone."""
-        try:
-            await self._later(row, "the process ended while it was sending", 0.0, ambiguous=True)
-        except LedgerError as error:
-            # The row stays ``sending`` in the ledger, which says as much; her next process must not wait for a disk.
-            self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
 
     async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
         await self._ledger.dead(row.seq, reason)

@@ -135,6 +135,8 @@ class PersonaHouse:
                 self._parts.channels.received(self._id, generation, message)
             case GatewayChanged():
                 self._parts.channels.changed(self._id, generation, message.gateway)
+                if message.gateway.state == "connected":
+                    self._parts.delivery.connected(self._id, message.gateway.channel)
             case PartSent() | Delivered() | Undelivered():
                 self._parts.delivery.received(self._id, message)
             case _:
