@@ -46,9 +46,7 @@ class BotCommands:
         await self._say(persona_id, conversation, f"Hello! I am {name}, and I am listening.")
 
     async def _stop(self, persona_id: str, conversation: Conversation) -> None:
-        await self._say(
-            persona_id, conversation, "I stop now. What you write waits until my next start.", wait=True
-        )
+        await self._say(persona_id, conversation, "I stop now. What you write waits until my next start.", wait=True)
         await self._supervisor.stop(persona_id)
 
     async def _restart(self, persona_id: str, conversation: Conversation) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -82,7 +82,7 @@ class Delivery:
         for lane in self._lanes.pop(persona_id, {}).values():
             lane.cancel_timer()
             if lane.in_flight:
-                await self._interrupted(persona_id, lane.in_flight)
+                await self._interrupted(persona_id, lane, lane.in_flight)
 
     def refresh(self, persona_id: str) -> None:
         """There may be new messages in the outbox."""
@@ -192,46 +192,40 @@ class Delivery:
     async def _settle(
         self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
     ) -> None:
+        """Keep what a gateway said of a message, and go on with the talk.
+
+        What the provider has said is not forgotten: until the ledger takes it, nothing else of this talk is sent.
+        """
         if isinstance(said, PartSent):
             row.parts_sent, row.ambiguous = said.parts, False
-        elif isinstance(said, Undelivered) and not self._final(row, said):
-            self._postpone(row, said)
-            lane.rows.appendleft(row)
-        while True:
-            try:
-                await self._record(persona_id, talk, lane, row, said)
-                break
-            except LedgerError as error:
-                # What the provider has said is not forgotten: until it is kept, nothing else of this talk is sent.
-                self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
-                await asyncio.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
-        if isinstance(said, PartSent):
+            await self._until_kept(persona_id, row, lambda: self._ledger.part_sent(row.seq, said.parts))
             return
+        if isinstance(said, Delivered):
+            await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, time.time_ns()))
+        elif said.blocked:
+            await self._until_kept(persona_id, row, lambda: self._bury_talk(persona_id, talk, lane, said.reason))
+        elif said.permanent or self._too_late(persona_id, talk, row):
+            await self._until_kept(persona_id, row, lambda: self._bury(persona_id, row, said.reason))
+        else:
+            self._postpone(lane, row, said)
+            later = (row.seq, row.not_before, said.reason, row.ambiguous)
+            await self._until_kept(persona_id, row, lambda: self._ledger.retry_later(*later))
+            lane.rows.appendleft(row)
         lane.cancel_timer()
         lane.in_flight = None
         if row not in lane.rows and (event := self._settled.get(row.seq)):
             event.set()
         self._pump(persona_id, talk, lane)
 
-    async def _record(
-        self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
-    ) -> None:
-        """Keep what became of a message. Raises LedgerError."""
-        match said:
-            case PartSent():
-                await self._ledger.part_sent(row.seq, said.parts)
-            case Delivered():
-                await self._ledger.sent(row.seq, time.time_ns())
-            case Undelivered() if said.blocked:
-                await self._bury_talk(persona_id, talk, lane, said.reason)
-            case Undelivered() if self._final(row, said):
-                await self._bury(persona_id, row, said.reason)
-            case Undelivered():
-                await self._ledger.retry_later(row.seq, row.not_before, said.reason, row.ambiguous)
-
-    def _final(self, row: OutgoingRow, said: Undelivered) -> bool:
-        """Whether it is not tried any more."""
-        return said.blocked or said.permanent or self._too_late(row)
+    async def _until_kept(self, persona_id: str, row: OutgoingRow, keep: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await keep()
+            except LedgerError as error:
+                self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
+            else:
+                return
+            await asyncio.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
 
     def _known_by_key(self, row: OutgoingRow) -> bool:
         """Whether the provider takes a repetition for what it is."""
@@ -246,13 +240,26 @@ class Delivery:
         states = generation.gateways if generation else []
         return any(state.state == "connected" for state in states if state.channel == channel)
 
-    def _postpone(self, row: OutgoingRow, said: Undelivered) -> None:
+    def _postpone(self, lane: Lane, row: OutgoingRow, said: Undelivered) -> None:
         """Try again after what the provider asks for, or after a jittered, growing while."""
         ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2**row.attempts)
         wait = said.retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
         row.attempts += 1
         row.ambiguous = row.ambiguous or said.ambiguous
         row.not_before = time.time_ns() + int(wait * SECOND)
+        if said.retry_after:
+            lane.held_until = row.not_before
+
+    async def _interrupted(self, persona_id: str, lane: Lane, row: OutgoingRow) -> None:
+        """The process that was sending it is gone."""
+        self._postpone(lane, row, Undelivered(row.seq, "the process ended while it was sending", ambiguous=True))
+        try:
+            await self._ledger.retry_later(
+                row.seq, row.not_before, "the process ended while it was sending", ambiguous=True
+            )
+        except LedgerError as error:
+            # The row stays ``sending`` in the ledger, which says as much; her next process must not wait for a disk.
+            self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
 
     async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
         await self._ledger.dead(row.seq, reason)

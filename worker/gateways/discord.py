@@ -178,6 +178,4 @@ class DiscordGateway:
         if (state, found.reason) == (self._state, self._trouble.reason) or self._state == "stopped":
             return
         self._state, self._trouble = state, found
-        level = self._log.info if state == "connected" else self._log.warning
-        level(f"discord.{state}", reason=found.reason)
         self._link.changed(self.state())
