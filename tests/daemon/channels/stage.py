@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,6 +20,14 @@ from tests.providers import Chat, Provider
 CONNECTED: Final = "We are connected"
 
 _numbers = itertools.count(1)
+
+
+@contextmanager
+def ledger(daemon: DaemonProcess) -> Iterator[sqlite3.Connection]:
+    """The ledger's file, to look into, or to change while the daemon does not run."""
+    (file,) = daemon.state_dir.glob("*.db")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        yield connection
 
 
 class Stage:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
-from tests.daemon.channels.stage import Stage
+from tests.daemon.channels.stage import Stage, ledger
 from tests.daemon_process import wait_for
 from tests.emulators.server import Step
 from tests.listener import Listener
@@ -14,6 +15,8 @@ from tests.observed import events
 from tests.providers import SEND, Discord, Provider, Telegram
 
 MARK = "(perhaps repeated)"
+
+Open = Callable[[Provider], Stage]
 
 
 def test_a_long_answer_comes_in_order(stage: Stage) -> None:
@@ -137,6 +140,29 @@ def test_a_person_who_blocks_the_bot(stage: Stage) -> None:
     assert chat.count("blocked words") == 0
 
 
+def test_an_outage_of_hours(lonely: Open, provider: Provider) -> None:
+    """However often a message was tried in vain, it is no dead letter, and goes as soon as the provider is back."""
+    stage = lonely(provider)
+    chat = stage.paired()
+    stage.brain.hold("patient")
+    chat.write("patient words")
+    wait_for(lambda: stage.brain.times("patient words") == 1, "her mind")
+    provider.down()
+    try:
+        stage.brain.let_go("patient")
+        wait_for(lambda: stage.channel()["pending"] == 1, "a message that waits")
+        assert stage.daemon.stop() == 0
+        with ledger(stage.daemon) as connection:
+            connection.execute("UPDATE outbox SET attempts = 39, not_before = 0 WHERE state <> 'sent'")
+        stage.daemon.start().ready()
+        wait_for(lambda: tries(stage) == 40, "a try in vain")
+        assert stage.dead_letters() == []
+    finally:
+        provider.up()
+    wait_for(lambda: stage.channel()["state"] == "connected", "the provider")
+    chat.hears("patient words", timeout=2.0)
+
+
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
 def test_a_flood_is_kept_within_the_pace(stage: Stage, telegram: Telegram) -> None:
     """A dozen answers in a row meet Telegram's rule against floods in her own pace: all arrive and none is refused."""
@@ -161,3 +187,10 @@ def sends_since(stage: Stage, begun: float) -> list[float]:
     assert isinstance(provider, Discord)
     sends = provider.emulator.requests(SEND)
     return [entry.at for entry in sends if entry.at >= begun and stage.token in entry.headers["authorization"]]
+
+
+def tries(stage: Stage) -> int:
+    """How often the message that waits was tried."""
+    with ledger(stage.daemon) as connection:
+        found: tuple[int] = connection.execute("SELECT max(attempts) FROM outbox WHERE state <> 'sent'").fetchone()
+    return found[0]

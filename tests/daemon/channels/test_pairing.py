@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime
 
 import psutil
 import pytest
 
-from tests.daemon.channels.stage import CONNECTED, Stage
+from tests.daemon.channels.stage import CONNECTED, Stage, ledger
 from tests.daemon_process import wait_for
 from tests.observed import config, lives, worker
 from tests.providers import Discord, Provider, Telegram
@@ -85,10 +83,8 @@ def test_a_code_expires(lonely: Open, provider: Provider) -> None:
     chat = provider.chat(stage.add(), "alice_late")
     code = chat.ask_for_code()
     assert stage.daemon.stop() == 0
-    (ledger,) = stage.daemon.state_dir.glob("*.db*")
-    with closing(sqlite3.connect(ledger)) as connection:
+    with ledger(stage.daemon) as connection:
         connection.execute("UPDATE pairing_code SET expires_at = expires_at - 600 * 1000000000")
-        connection.commit()
     stage.daemon.start().ready()
     stage.connected()
     answer = stage.pair(code)
