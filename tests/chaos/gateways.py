@@ -1,0 +1,253 @@
+"""Workers are SIGKILLed while people write over Telegram and Discord, then the books are checked.
+
+``python -m tests.chaos.gateways --messages 1000 --kills 100 --seed 7``
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from tests.chaos.matrix import SETTINGS
+from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators.scripted import ScriptedMind
+from tests.observed import all_gone, events, family, lines, status
+from tests.providers import Chat, Discord, Provider, Telegram
+
+RATE: Final = 8.0
+"""Messages a second over all chats: each chat's answers are taken together by beats, within the providers' pace."""
+
+SETTLING: Final = 120.0
+MARK: Final = "(perhaps repeated)"
+
+_NUMBERED: Final = re.compile(r"<[a-z]+-\d+>")
+
+
+@dataclass
+class Books:
+    """One provider's side. Everything below ``doubled`` must be empty or small enough, see ``faults``."""
+
+    written: list[str] = field(default_factory=list)
+    doubled: int = 0
+    """Answers that were delivered again; on Telegram each of them marked."""
+    unanswered: list[str] = field(default_factory=list)
+    answered_twice: list[str] = field(default_factory=list)
+    undelivered: list[str] = field(default_factory=list)
+    unmarked: list[str] = field(default_factory=list)
+    """Delivered twice, and the person could not know."""
+    peak: int = 0
+
+    @property
+    def faults(self) -> list[str]:
+        """What must not be."""
+        found = [f"unanswered {one}" for one in self.unanswered]
+        found += [f"answered twice {one}" for one in self.answered_twice]
+        found += [f"undelivered {one}" for one in self.undelivered]
+        found += [f"twice without a mark {one}" for one in self.unmarked]
+        return found + [f"{self.peak} pollers at once"] * (self.peak > 1)
+
+
+@dataclass
+class Result:
+    """Both sides, and what was done to them."""
+
+    kills: int = 0
+    generations: int = 0
+    strays: int = 0
+    seconds: float = 0.0
+    books: dict[str, Books] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[str]:
+        """What must not be; empty when the books balance."""
+        found = [f"{kind}: {fault}" for kind, books in self.books.items() for fault in books.faults]
+        return found + [f"{self.strays} strays"] * (self.strays > 0)
+
+    def __str__(self) -> str:
+        sides = "; ".join(
+            f"{kind}: {len(books.written)} written, {len(books.unanswered)} unanswered,"
+            f" {len(books.answered_twice)} answered twice, {len(books.undelivered)} undelivered,"
+            f" {books.doubled} delivered again ({len(books.unmarked)} unmarked), {books.peak} poller at most"
+            for kind, books in self.books.items()
+        )
+        return f"{self.kills} kills, {self.generations} generations in {self.seconds:.0f} s. {sides}"
+
+
+@dataclass
+class Line:
+    """A persona with one channel, and the person who writes to her."""
+
+    provider: Provider
+    persona_id: str
+    token: str
+    chat: Chat
+    books: Books
+
+
+def run(folder: Path, messages: int, kills: int, seed: int, kinds: tuple[str, ...] = ("telegram", "discord")) -> Result:
+    """Write and kill that often, and check the books."""
+    result, begun = Result(), time.monotonic()
+    with Telegram() as telegram, Discord() as discord, ScriptedMind() as mind:
+        providers: list[Provider] = [one for one in (telegram, discord) if one.kind in kinds]
+        urls = {one.setting: one.url for one in providers}
+        daemon = DaemonProcess(folder / "state", {**SETTINGS, **urls})
+        try:
+            daemon.start().ready()
+            talks = [_connect(daemon, mind, provider, result) for provider in providers]
+            _torment(daemon, talks, messages, kills, random.Random(seed), result)
+            for talk in talks:
+                _audit(daemon, talk)
+                result.generations += status(daemon, talk.persona_id)["generation"]
+            everyone = family(daemon)
+            assert daemon.stop() == 0
+            all_gone(everyone, 2.0)
+            result.strays = len(events(daemon, "spawner.strays_ended"))
+        finally:
+            daemon.close()
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def _connect(daemon: DaemonProcess, mind: ScriptedMind, provider: Provider, result: Result) -> Line:
+    """Create a persona with a paired channel."""
+    persona_id = daemon.create(
+        f"chaos{provider.kind}",
+        thinking_model="m",
+        thinking_provider="openai",
+        thinking_api_key="k",
+        thinking_url=mind.url,
+    )
+    token = provider.add_bot(f"{provider.kind}_bot")
+    body = {"kind": provider.kind, "credentials": {"token": token}}
+    answer = daemon.http.post(f"/api/persona/{persona_id}/channels", json=body)
+    assert answer.status_code == 200, answer.text
+    wait_for(lambda: _is_connected(daemon, persona_id), "the channel")
+    chat = provider.chat(token, f"person_{provider.kind}")
+    paired = daemon.http.post(f"/api/persona/{persona_id}/pair", json={"code": chat.ask_for_code()})
+    assert paired.status_code == 200, paired.text
+    chat.hears("hello")
+    return Line(provider, persona_id, token, chat, result.books.setdefault(provider.kind, Books()))
+
+
+def _torment(
+    daemon: DaemonProcess, talks: list[Line], messages: int, kills: int, draw: random.Random, result: Result
+) -> None:
+    """Write at an even rate, kill at random moments of the same time, and wait until all is delivered."""
+    over = threading.Event()
+    length = messages / RATE
+    killer = threading.Thread(target=_kill, args=(daemon, talks, kills, length, draw, over, result), daemon=True)
+    killer.start()
+    begun = time.monotonic()
+    for number in range(messages):
+        over.wait(max(0.0, begun + number / RATE - time.monotonic()))
+        talk = talks[number % len(talks)]
+        text = f"<{talk.provider.kind}-{number}>"
+        talk.books.written.append(text)
+        talk.chat.write(text)
+    killer.join(length + SETTLING)
+    over.set()
+    for talk in talks:
+        wait_for(lambda t=talk: _is_settled(daemon, t), f"{talk.provider.kind}'s deliveries", SETTLING)  # type: ignore[misc]
+
+
+def _kill(
+    daemon: DaemonProcess,
+    talks: list[Line],
+    kills: int,
+    length: float,
+    draw: random.Random,
+    over: threading.Event,
+    result: Result,
+) -> None:
+    """SIGKILL one worker after the other, at moments drawn at random."""
+    begun = time.monotonic()
+    for moment in sorted(draw.uniform(0.0, length) for _ in range(kills)):
+        if over.wait(max(0.0, begun + moment - time.monotonic())):
+            return
+        name = f"chaos{draw.choice(talks).provider.kind}"
+        victims = wait_for(lambda n=name: [one for one in family(daemon) if _is(one, n)], f"{name}'s process")  # type: ignore[misc]
+        try:
+            draw.choice(victims).send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+        result.kills += 1
+
+
+def _is(process: psutil.Process, name: str) -> bool:
+    try:
+        return process.name() == name[:15] and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_connected(daemon: DaemonProcess, persona_id: str) -> bool:
+    return [one["state"] for one in status(daemon, persona_id)["channels"]] == ["connected"]
+
+
+def _is_settled(daemon: DaemonProcess, talk: Line) -> bool:
+    """Whether everything that was written is answered, and every answer delivered or given up."""
+    view = status(daemon, talk.persona_id)
+    if view["inbox"] or view["channels"][0]["pending"]:
+        return False
+    heard = {text for role, content in lines(daemon, talk.persona_id) if role == "person" for text in _found(content)}
+    return heard >= set(talk.books.written)
+
+
+def _audit(daemon: DaemonProcess, talk: Line) -> None:
+    """Compare what was written with the conversation, and with what arrived at the provider."""
+    books = talk.books
+    conversation = [_found(content) for role, content in lines(daemon, talk.persona_id) if role == "assistant"]
+    answers = Counter(text for found in conversation for text in found)
+    arrived: Counter[str] = Counter()
+    openly: Counter[str] = Counter()
+    for message in talk.chat.texts():
+        arrived.update(_found(message))
+        openly.update(() if message.startswith(MARK) else _found(message))
+    books.unanswered = [text for text in books.written if not answers[text]]
+    books.answered_twice = [text for text in books.written if answers[text] > 1]
+    books.undelivered = [text for text in books.written if not arrived[text]]
+    books.unmarked = [text for text in books.written if openly[text] > 1]
+    books.doubled = sum(count - 1 for count in arrived.values() if count > 1)
+    books.peak = talk.provider.peak(talk.token)
+
+
+def _found(content: str) -> list[str]:
+    return _NUMBERED.findall(content)
+
+
+def main() -> int:
+    """Run it and print the summary; 1 when the books do not balance, and then the folder with state and log is kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--provider", choices=["telegram", "discord", "both"], default="both")
+    arguments = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the emulators' answers to the dead
+    kinds = ("telegram", "discord") if arguments.provider == "both" else (arguments.provider,)
+    folder = Path(tempfile.mkdtemp(prefix="personad-chaos-"))
+    result = run(folder, arguments.messages, arguments.kills, arguments.seed, kinds)
+    print(result)
+    if not result.faults:
+        shutil.rmtree(folder)
+        return 0
+    print("\n".join(result.faults[:40]), f"state and log: {folder}", sep="\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

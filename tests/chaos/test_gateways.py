@@ -1,0 +1,20 @@
+"""A short run of the gateways' chaos in every test run; ``python -m tests.chaos.gateways`` makes long ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.gateways import run
+
+
+@pytest.mark.chaos
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_six_kills(tmp_path: Path) -> None:
+    """Every message of both providers is answered once and delivered; what came twice says so; one poller at most."""
+    result = run(tmp_path, messages=60, kills=6, seed=20261122)
+    assert result.faults == [], result
+    assert result.kills == 6
+    assert [len(books.written) for books in result.books.values()] == [30, 30]
