@@ -100,8 +100,8 @@ class Line:
 
 def run(folder: Path, messages: int, kills: int, seed: int, kinds: tuple[str, ...] = ("telegram", "discord")) -> Result:
     """Write and kill that often, and check the books."""
-    result, begun = Result(), time.monotonic()
-    with Telegram() as telegram, Discord() as discord, ScriptedMind() as mind:
+    result, begun, mind = Result(), time.monotonic(), ScriptedMind()
+    with Telegram() as telegram, Discord() as discord, mind:
         providers: list[Provider] = [one for one in (telegram, discord) if one.kind in kinds]
         urls = {one.setting: one.url for one in providers}
         daemon = DaemonProcess(folder / "state", {**SETTINGS, **urls})
