@@ -134,8 +134,7 @@ async def test_outage(telegram: TelegramEmulator, tmp_path: Path) -> None:
         state = await channel.in_state("degraded")
         person.write("while away")
         before = channel.gateway.state().round_trip or 0.0
-        await channel.until(channel.log)
-        assert (channel.gateway.state().round_trip or 0.0) > before
+        await channel.until(lambda: (channel.gateway.state().round_trip or 0.0) > before)
         await asyncio.to_thread(telegram.up)
         [item] = await channel.first()
         assert channel.gateway.state().state == "connected"
