@@ -81,6 +81,10 @@ class Channels:
             channel = id_of(record)
             if channel is None or record.type not in GATEWAYS:
                 continue
+            if channel not in stored and (owner := self._owner_elsewhere(persona, channel)):
+                # Two records with one token, edited by hand: two gateways on it would take each other's words.
+                self._log.error("channel.taken", persona=persona.id, channel=record.type, owner=owner)
+                continue
             row = stored.get(channel)
             bound = row if record.verified_at else None
             found.append(
@@ -94,6 +98,11 @@ class Channels:
                 )
             )
         return found
+
+    def _owner_elsewhere(self, persona: Persona, channel: str) -> str:
+        """The name of another persona whose record has this channel too, or an empty text."""
+        others = (other for other in self._personas.all() if other.id != persona.id)
+        return next((other.name for other in others if channel_named(other, channel)), "")
 
     async def closed(self, persona_id: str, channel: str) -> None:
         """A channel is not hers any more: should it come back, it begins anew. Raises LedgerError."""
