@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from daemon.api import channels, config, health, history, lifecycle, logs, perception, personas, sockets
+from daemon.api import channels, config, health, history, lifecycle, logs, perception, personas, sockets, uploads
 from daemon.api.errors import HANDLERS
 from daemon.metrics import Requests
 from daemon.openapi import openapi
@@ -21,6 +21,8 @@ PERSONA: Final = "/api/persona/{persona_id}"
 # Searched from the top: the route that is used most is first.
 ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/read", perception.Read(), methods=["POST"]),
+    Route(f"{PERSONA}/hear", uploads.hear, methods=["POST"]),
+    Route(f"{PERSONA}/attach", uploads.attach, methods=["POST"]),
     Route("/api/personas", personas.list_personas),
     Route("/api/config/providers", config.providers),
     Route("/api/persona/create", personas.create, methods=["POST"]),
@@ -54,7 +56,7 @@ def build(daemon: Daemon) -> ASGIApp:
     # A route has one spelling; a redirect would be made of the request's own Host.
     app.router.redirect_slashes = False
     http = daemon.settings.http
-    requests = Requests(Guard(app, http, Tokens(http.token_file), daemon.log))
+    requests = Requests(Guard(app, http, daemon.settings.limits, Tokens(http.token_file), daemon.log))
     app.state.daemon = daemon
     app.state.requests = requests
     return requests

@@ -81,8 +81,10 @@ class Inbox:
         content: str,
         media: str | None = None,
         key: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Commit words and let her have them; a ``key`` that this conversation had before is accepted again, once.
+
+        False when it was such a key, and nothing was kept.
 
         Raises InboxFull, LedgerFull, LedgerBusy.
         """
@@ -94,8 +96,10 @@ class Inbox:
             number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key)
         finally:
             lane.accepting -= 1
-        if number is not None:
-            self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media), conversation, 0)])
+        if number is None:
+            return False
+        self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media), conversation, 0)])
+        return True
 
     def require_room(self, persona_id: str, count: int) -> None:
         """Raise InboxFull unless ``count`` more perceptions may wait for her."""

@@ -50,6 +50,7 @@ class Operation(msgspec.Struct):
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
+    body_type: str = "application/json"
 
 
 def _ref(name: str) -> Json:
@@ -58,6 +59,12 @@ def _ref(name: str) -> Json:
 
 def _object(**properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _form(file: str) -> Json:
+    """A multipart form with one file and a caption."""
+    properties = {file: {"type": "string", "format": "binary"}, "caption": {"type": "string", "default": ""}}
+    return {"type": "object", "properties": properties, "required": [file]}
 
 
 def _list(name: str) -> Json:
@@ -79,6 +86,7 @@ UPDATE: Final[Json] = {
 }
 
 _PERSONA: Final = "/api/persona/{persona_id}"
+_UPLOAD_ERRORS: Final = (400, 408, 409, 413, 422, 429, 503, 507)
 
 OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/read"): Operation(
@@ -87,6 +95,22 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (400, 409, 413, 422, 429, 503, 507),
         _ref("ReadRequest"),
         headers=("Idempotency-Key",),
+    ),
+    ("POST", f"{_PERSONA}/hear"): Operation(
+        "Send her an audio clip, as if she heard the person speak.",
+        STATUS,
+        _UPLOAD_ERRORS,
+        _form("audio"),
+        headers=("Idempotency-Key",),
+        body_type="multipart/form-data",
+    ),
+    ("POST", f"{_PERSONA}/attach"): Operation(
+        "Send her a file, for the perception that its extension names.",
+        STATUS,
+        (*_UPLOAD_ERRORS, 415),
+        _form("file"),
+        headers=("Idempotency-Key",),
+        body_type="multipart/form-data",
     ),
     ("GET", "/api/personas"): Operation("List the personas.", _object(personas=_list("PersonaView"))),
     ("GET", "/api/config/providers"): Operation(
@@ -168,8 +192,10 @@ _STATUS_WORDS: Final = {
     401: "The token is missing or wrong.",
     403: "This Host or Origin is not answered.",
     404: "There is no such thing.",
+    408: "It did not come in time.",
     409: "She is not running.",
     413: "Too large.",
+    415: "No perception takes such a file; the detail lists those that one does.",
     416: "The range is not satisfiable.",
     422: "Faulty fields.",
     429: "Too much is unanswered; Retry-After says when to come again.",
@@ -231,7 +257,7 @@ def _operation(path: str, operation: Operation) -> Json:
         },
     }
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
+        described["requestBody"] = {"required": True, "content": {operation.body_type: {"schema": operation.body}}}
     return described
 
 

@@ -8,7 +8,8 @@
 3. With a token every route and socket needs it, as ``Authorization: Bearer <token>``, or in the handshake of a socket
    as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories. A token is looked up for
    each request; a socket whose token is revoked is closed.
-4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted.
+4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted; the form of an upload may
+   hold a file of ``limits.upload`` bytes besides.
 5. Every answer tells browsers that it is no page, and not for pages of others.
 """
 
@@ -26,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.api.errors import problem
 from daemon.logs import Log
-from daemon.settings import Http
+from daemon.settings import Http, Limits
 from daemon.tokens import Tokens
 
 RESPONSE_HEADERS: Final = (
@@ -46,6 +47,7 @@ REVOCATION_CHECK: Final = 5.0
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?\Z")
+_UPLOAD: Final = re.compile(r"/api/persona/[^/]+/(?:hear|attach)\Z")
 _ORIGIN: Final = re.compile(r"(https?)://([^/]+)\Z")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HTTP_SCHEMES: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
@@ -64,15 +66,28 @@ _TOKEN_REFUSED: Final = (
 )
 
 
+class Bound(NamedTuple):
+    """How many bytes a body may have, and the setting that says so, with its value."""
+
+    size: int
+    limit: int
+    setting: str
+
+    def words(self) -> str:
+        """What to tell the sender of a larger one."""
+        return f"The body is over the limit of {self.limit} bytes: send less, or raise {self.setting}."
+
+
 class Guard:
     """The ASGI layer that lets through what the rules above allow."""
 
-    def __init__(self, app: ASGIApp, http: Http, tokens: Tokens, log: Log) -> None:
+    def __init__(self, app: ASGIApp, http: Http, limits: Limits, tokens: Tokens, log: Log) -> None:
         self.app = app
         self._tokens = tokens
         self._log = log
         self._fault = ""
-        self._max_body = http.max_body
+        self._body = Bound(http.max_body, http.max_body, "http.max_body")
+        self._form = Bound(limits.upload + http.max_body, limits.upload, "limits.upload")
         self._hosts = frozenset(_canonical(name) for name in (*LOOPBACK, http.host, *http.allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +101,7 @@ class Guard:
             await refusal(scope, receive, send)
             return
         if seen.chunked:
-            receive = self._counted(receive)
+            receive = self._counted(receive, self._bound(scope))
         if scope["type"] == "websocket" and self._tokens.required:
             await self._until_revoked(scope, receive, send, _presented(scope, seen))
         else:
@@ -101,9 +116,14 @@ class Guard:
             return problem(403, _HOST_REFUSED)
         if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
             return problem(403, _ORIGIN_REFUSED)
-        if seen.length is not None and not (seen.length.isdecimal() and int(seen.length) <= self._max_body):
-            return problem(413, self._too_large())
+        if seen.length is not None:
+            bound = self._bound(scope)
+            if not (seen.length.isdecimal() and int(seen.length) <= bound.size):
+                return problem(413, bound.words())
         return None
+
+    def _bound(self, scope: Scope) -> Bound:
+        return self._form if _UPLOAD.match(scope["path"]) else self._body
 
     def _authorized(self, scope: Scope, seen: _Headers) -> bool:
         valid = self._tokens.valid(_presented(scope, seen))
@@ -133,7 +153,7 @@ class Guard:
         if revoked:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the token was revoked"})
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, bound: Bound) -> Receive:
         """Count a body whose length is not declared while it is read."""
         size = 0
 
@@ -141,14 +161,11 @@ class Guard:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self._max_body:
-                raise HTTPException(413, self._too_large())
+            if size > bound.size:
+                raise HTTPException(413, bound.words())
             return message
 
         return counted
-
-    def _too_large(self) -> str:
-        return f"The body is over the limit of {self._max_body} bytes: send less, or raise http.max_body."
 
 
 def _presented(scope: Scope, seen: _Headers) -> str:

@@ -30,6 +30,7 @@ from daemon.inbox import Inbox
 from daemon.ledger import Ledger, LedgerError
 from daemon.link import Link
 from daemon.logs import Log, configure
+from daemon.media import Uploads, settle_leftovers
 from daemon.notify import Notifier
 from daemon.organ_host import OrganHost
 from daemon.pair import Pairing
@@ -44,6 +45,7 @@ from daemon.tokens import TokenError
 from proto import exits
 
 LEDGER_NAME: Final = "ledger.db"
+PERSONAS_NAME: Final = "personas"
 DECISION_TIMEOUT: Final = 60.0
 WATCH_RETRY: Final = 30.0
 PRUNE_EVERY: Final = 24 * 3600.0
@@ -130,11 +132,12 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
 async def _assemble(settings: Settings, log: Log) -> Daemon:
     """Everything but the processes and the listener."""
     ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
-    personas = Personas(settings.state_dir / "personas", log)
+    personas = Personas(settings.state_dir / PERSONAS_NAME, log)
     await personas.load()
     for persona_id in await personas.graves():
         await ledger.forget(persona_id)
         await personas.bury(persona_id)
+    await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
     inbox = Inbox(settings, ledger, hubs, personas, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
@@ -167,6 +170,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         delivery=delivery,
         pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send),
         link=link,
+        uploads=Uploads(settings.limits.uploads_at_once),
         started_at=time.monotonic(),
         stopping=asyncio.Event(),
     )
@@ -211,6 +215,7 @@ async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) ->
     server.should_exit = True
     await daemon.hubs.close()
     await asyncio.wait([serving])
+    daemon.uploads.close()
     await daemon.supervisor.close()
     await daemon.channels.close()
     await daemon.delivery.close()

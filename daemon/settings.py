@@ -107,13 +107,15 @@ class Supervision(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, days."""
+    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, bytes, days."""
 
     inbox: Count = 1000
     message_chars: Count = 65_536
     sockets: Count = 256
     socket_queue: Count = 512
     personas: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    upload: Bytes = 52_428_800
+    uploads_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 

@@ -15,6 +15,7 @@ from daemon.inbox import Inbox
 from daemon.ledger import Ledger
 from daemon.link import Link
 from daemon.logs import Log, Tail
+from daemon.media import Uploads
 from daemon.pair import Pairing
 from daemon.personas import Personas
 from daemon.settings import Settings
@@ -38,6 +39,7 @@ class Daemon:
     delivery: Delivery
     pairing: Pairing
     link: Link
+    uploads: Uploads
     started_at: float
     stopping: asyncio.Event
 

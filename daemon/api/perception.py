@@ -54,7 +54,7 @@ class Read:
         longest = daemon.settings.limits.message_chars
         if len(message) > longest:
             raise HTTPException(413, f"The message is over {longest} characters: split it.")
-        key = _idempotency_key(scope)
+        key = idempotency_key(scope)
         persona_id: str = scope["path_params"]["persona_id"]
         require_web_channel(daemon, persona_id)
         await daemon.inbox.accept(persona_id, Conversation(WEB, persona_id), "text", message, key=key)
@@ -82,7 +82,8 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-def _idempotency_key(scope: Scope) -> str | None:
+def idempotency_key(scope: Scope) -> str | None:
+    """Return what makes a repeated request the same one, or None. Raises HTTPException."""
     keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
     if not keys:
         return None

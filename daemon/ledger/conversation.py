@@ -79,6 +79,17 @@ def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> li
     ]
 
 
+def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
+    """Whether one of her perceptions or lines refers to this file."""
+    found: int = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM inbox WHERE persona = ?1 AND media = ?2)"
+        " OR EXISTS (SELECT 1 FROM conversation WHERE persona = ?1 AND media = ?2)"
+        " OR EXISTS (SELECT 1 FROM held WHERE persona = ?1 AND media = ?2)",
+        (persona, media),
+    ).fetchone()[0]
+    return bool(found)
+
+
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
     """The oldest lines after the consolidated ones, without notices, and the id of the last of them (0: none)."""
     rows = connection.execute(

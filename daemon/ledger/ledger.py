@@ -118,6 +118,10 @@ class Ledger:
         """What a person sees: the last lines of all conversations by time, unanswered perceptions among them."""
         return await self._reader.submit(lines.lines, persona_id, limit)
 
+    async def mentions(self, persona_id: str, media: str) -> bool:
+        """Whether any of her perceptions or lines refers to this file."""
+        return await self._reader.submit(lines.mentions, persona_id, media)
+
     async def frames(self, persona_id: str, after: int, limit: int) -> list[StoredFrame]:
         """Her web frames with a seq larger than ``after``, in order."""
         return await self._reader.submit(outbox.frames, persona_id, after, limit)

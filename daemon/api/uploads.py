@@ -1,0 +1,190 @@
+"""What she hears, and files that are attached (the perception seed). Accepted means whole, synced and committed.
+
+A body is always read to its end before it is refused, so that the order of refusals is the documented system's, which
+reads a form before it looks at anything: 422, then 409, then 400, then, for ``attach``, 415.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from daemon.api.errors import json_response, problem
+from daemon.api.forms import Form
+from daemon.api.perception import WEB, idempotency_key, require_web_channel
+from daemon.media import FOLDER, Incoming, TooLarge
+from daemon.state import Daemon, daemon_of
+from proto.messages import Conversation
+from proto.perception import EXTENSIONS, PerceptionKind
+
+TIMEOUT: Final = 900.0
+"""Seconds in which an upload must have come."""
+LONGEST_EXTENSION: Final = 16
+MICROPHONE: Final = ".webm"
+"""What the recorders of browsers make."""
+
+_RETRY_AFTER: Final = {"retry-after": "5"}
+
+
+class Claim(NamedTuple):
+    """Which perception takes a file, and the extension that it is stored with."""
+
+    kind: PerceptionKind
+    extension: str
+
+
+async def hear(request: Request) -> Response:
+    """``POST /api/persona/{persona_id}/hear``: a clip, as if she heard the person speak."""
+    return await _perceive(request, "audio", _heard)
+
+
+async def attach(request: Request) -> Response:
+    """``POST /api/persona/{persona_id}/attach``: a file, for the perception that its extension names."""
+    return await _perceive(request, "file", _attached)
+
+
+class _Arrival:
+    """The file of one request; it is stored only where ``folder`` is given."""
+
+    def __init__(self, folder: Path | None, claim: Callable[[str], Claim], limit: int) -> None:
+        self._folder = folder
+        self._claim = claim
+        self._limit = limit
+        self._claimed: Claim | HTTPException | None = None
+        self._incoming: Incoming | None = None
+        self._is_committed = False
+
+    def begin(self, filename: str) -> Incoming | None:
+        """Open the file that is named so by whoever sends it; of two files the last counts."""
+        self.clean()
+        try:
+            claimed = self._claimed = self._claim(filename)
+        except HTTPException as refusal:
+            self._claimed = refusal
+            return None
+        if self._folder is not None:
+            self._incoming = Incoming(self._folder, claimed.kind, claimed.extension, self._limit)
+        return self._incoming
+
+    def whole(self) -> tuple[PerceptionKind, Incoming]:
+        """Return what came. Raises HTTPException when no perception claims it."""
+        if isinstance(self._claimed, HTTPException):
+            raise self._claimed
+        assert self._claimed is not None
+        assert self._incoming is not None
+        return self._claimed.kind, self._incoming
+
+    def leave(self) -> None:
+        """Whether the ledger speaks of it is not known: the next start finds out."""
+        self._incoming = None
+
+    def committed(self) -> None:
+        """The ledger speaks of it."""
+        self._is_committed = True
+
+    def clean(self) -> None:
+        """Leave nothing but a file that the ledger speaks of."""
+        incoming, self._incoming = self._incoming, None
+        if incoming and self._is_committed:
+            incoming.settle()
+        elif incoming:
+            incoming.drop()
+
+
+async def _perceive(request: Request, field: str, claim: Callable[[str], Claim]) -> Response:
+    daemon = daemon_of(request)
+    persona_id: str = request.path_params["persona_id"]
+    limits = daemon.settings.limits
+    refusal = _refusal(daemon, persona_id)
+    arrival = _Arrival(None if refusal else daemon.personas.folder(persona_id) / FOLDER, claim, limits.upload)
+    form = Form(request.headers.get("content-type", ""), field, arrival.begin, {"caption": limits.message_chars})
+    with daemon.uploads.slot() as granted:
+        if not granted:
+            return problem(503, f"{daemon.uploads.at_once} uploads are under way: try again in a moment.", _RETRY_AFTER)
+        try:
+            await _receive(request, daemon, form)
+            key = idempotency_key(request.scope)
+            if refusal:
+                raise refusal
+            require_web_channel(daemon, persona_id)
+            await _accept(daemon, persona_id, arrival, form.values.get("caption", ""), key)
+        except TimeoutError:
+            raise HTTPException(408, f"The upload did not come in {TIMEOUT:g} seconds: send it at once.") from None
+        except TooLarge:
+            words = f"The file is over the limit of {limits.upload} bytes: send a smaller one, or raise limits.upload."
+            raise HTTPException(413, words) from None
+        except OSError as error:
+            # Her folder is gone when she was deleted meanwhile.
+            require_web_channel(daemon, persona_id)
+            raise HTTPException(507, f"Nothing was kept: the file cannot be stored ({error.strerror}).") from error
+        finally:
+            await _clean(daemon, persona_id, arrival)
+    return json_response({"status": "received"})
+
+
+def _refusal(daemon: Daemon, persona_id: str) -> HTTPException | None:
+    try:
+        require_web_channel(daemon, persona_id)
+    except HTTPException as refusal:
+        return refusal
+    return None
+
+
+async def _receive(request: Request, daemon: Daemon, form: Form) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        async for piece in request.stream():
+            if piece:
+                await daemon.uploads.run(form.feed, piece)
+    form.finish()
+
+
+async def _accept(daemon: Daemon, persona_id: str, arrival: _Arrival, caption: str, key: str | None) -> None:
+    kind, incoming = arrival.whole()
+    await daemon.uploads.run(incoming.keep)
+    conversation = Conversation(WEB, persona_id)
+    try:
+        is_new = await daemon.inbox.accept(persona_id, conversation, kind, caption, incoming.name, key)
+    except asyncio.CancelledError:
+        # The daemon leaves; the row may still be committed.
+        arrival.leave()
+        raise
+    if is_new:
+        arrival.committed()
+
+
+async def _clean(daemon: Daemon, persona_id: str, arrival: _Arrival) -> None:
+    try:
+        await daemon.uploads.run(arrival.clean)
+    except OSError as error:
+        daemon.log.warning("media.upload_stays", persona=persona_id, reason=str(error))
+
+
+def _heard(filename: str) -> Claim:
+    """Any extension will do; one that is no plain word is stored without what is odd in it."""
+    suffix = _suffix(filename)
+    plain = re.sub(r"[^A-Za-z0-9]", "", suffix)[:LONGEST_EXTENSION]
+    return Claim("audio", f".{plain or 'bin'}" if suffix else MICROPHONE)
+
+
+def _attached(filename: str) -> Claim:
+    """Raise HTTPException for an extension that no perception claims."""
+    suffix = _suffix(filename).lower()
+    if suffix not in EXTENSIONS:
+        shown = "".join(one if one.isprintable() else "?" for one in suffix[: LONGEST_EXTENSION + 1]) or "unknown"
+        accepted = ", ".join(sorted(EXTENSIONS))
+        raise HTTPException(415, f"No perception capability for {shown}. Accepted: {accepted}.")
+    return Claim(EXTENSIONS[suffix], suffix)
+
+
+def _suffix(filename: str) -> str:
+    """The extension with its dot, of the last name in what may be a path of any system; "" without one."""
+    name = re.split(r"[/\\]", filename)[-1]
+    stem, dot, extension = name.rpartition(".")
+    return f".{extension}" if dot and stem.strip(".") and extension else ""
