@@ -116,6 +116,8 @@ async def _perceive(request: Request, field: str, claim: Callable[[str], Claim])
             require_web_channel(daemon, persona_id)
             await _accept(daemon, persona_id, arrival, form.values.get("caption", ""), key)
         except TimeoutError:
+            if daemon.stopping.is_set():
+                return problem(503, "The daemon is stopping: send it again when it is back.", _RETRY_AFTER)
             raise HTTPException(408, f"The upload did not come in {TIMEOUT:g} seconds: send it at once.") from None
         except TooLarge:
             words = f"The file is over the limit of {limits.upload} bytes: send a smaller one, or raise limits.upload."
@@ -138,11 +140,21 @@ def _refusal(daemon: Daemon, persona_id: str) -> HTTPException | None:
 
 
 async def _receive(request: Request, daemon: Daemon, form: Form) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        async for piece in request.stream():
-            if piece:
-                await daemon.uploads.run(form.feed, piece)
+    """Take the body apart; a daemon that stops gives it half of the time that requests get. Raises TimeoutError."""
+    async with asyncio.timeout(TIMEOUT) as deadline:
+        hurrying = asyncio.create_task(_hurry(daemon, deadline))
+        try:
+            async for piece in request.stream():
+                if piece:
+                    await daemon.uploads.run(form.feed, piece)
+        finally:
+            hurrying.cancel()
     form.finish()
+
+
+async def _hurry(daemon: Daemon, deadline: asyncio.Timeout) -> None:
+    await daemon.stopping.wait()
+    deadline.reschedule(asyncio.get_running_loop().time() + daemon.settings.http.shutdown_timeout / 2)
 
 
 async def _accept(daemon: Daemon, persona_id: str, arrival: _Arrival, caption: str, key: str | None) -> None:
