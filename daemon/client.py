@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +23,8 @@ SLOW_TIMEOUT: Final = 300.0
 """For what waits for a model or a process: create, start, restart."""
 REUSE_SECONDS: Final = 2.0
 """How long an idle connection is used again: the daemon closes it after five, and a POST must not meet that."""
+PIECE: Final = 65_536
+"""Bytes of a file that are read at a time."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
 
 
@@ -74,6 +79,19 @@ class Client:
         """Return the JSON answer. Raises RefusedError, UnreachableError."""
         return self._call("DELETE", path, None, timeout)
 
+    def upload(self, path: str, file: Path, caption: str) -> object:
+        """Send a file and its caption as a form, piece by piece. Raises OSError for the file, and as ``get``."""
+        boundary = secrets.token_hex(16)
+        name = "".join(one if one.isprintable() and one not in '"\\' else "_" for one in file.name)
+        part = f"--{boundary}\r\nContent-Disposition: form-data; name="
+        head = f'{part}"caption"\r\n\r\n{caption}\r\n{part}"file"; filename="{name}"\r\n\r\n'.encode()
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        with file.open("rb") as stream:
+            size = len(head) + os.fstat(stream.fileno()).st_size + len(tail)
+            headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(size)}
+            pieces = itertools.chain((head,), iter(lambda: stream.read(PIECE), b""), (tail,))
+            return self._answer(self._exchange("POST", path, pieces, headers, SLOW_TIMEOUT))
+
     def personas(self) -> list[Persona]:
         """Return all personas."""
         views = _field(self.get("/api/personas"), "personas")
@@ -119,7 +137,9 @@ class Client:
             raise UnreachableError(f"personad at {self.url} ended the answer: {error}") from error
 
     def _call(self, method: str, path: str, body: object, timeout: float) -> object:
-        response = self._request(method, path, body, timeout)
+        return self._answer(self._request(method, path, body, timeout))
+
+    def _answer(self, response: http.client.HTTPResponse) -> object:
         try:
             data = response.read(MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:
@@ -132,15 +152,19 @@ class Client:
             raise self._stranger() from error
 
     def _request(self, method: str, path: str, body: object, timeout: float) -> http.client.HTTPResponse:
-        headers = {"Accept": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        if body is None:
+            return self._exchange(method, path, None, {}, timeout)
+        return self._exchange(method, path, json.dumps(body).encode(), {"Content-Type": "application/json"}, timeout)
+
+    def _exchange(
+        self, method: str, path: str, data: bytes | Iterator[bytes] | None, headers: Mapping[str, str], timeout: float
+    ) -> http.client.HTTPResponse:
+        token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         connection = self._connect(timeout)
         try:
-            data = None if body is None else json.dumps(body).encode()
-            connection.request(method, self._parts.path + path, data, headers)
+            connection.request(
+                method, self._parts.path + path, data, {"Accept": "application/json", **token, **headers}
+            )
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from daemon.client import Client, Persona, RefusedError, UnreachableError
@@ -23,6 +25,8 @@ MORE_SECONDS: Final = 0.2
 """How long after a message another one of the same answer may follow."""
 NO_ANSWER: Final = 1
 PROMPT: Final = "> "
+ATTACH: Final = re.compile(r'/attach\s+(?:"([^"]+)"|(\S+))\s*(.*)')
+"""A line that sends a file: its path, in quotes where it holds spaces, and perhaps a caption."""
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -43,10 +47,19 @@ def run(context: Context) -> int:
 
 def _send(client: Client, persona: Persona, message: str) -> None:
     """Deliver one message. Raises RefusedError, UnreachableError."""
+    _deliver(lambda: client.post(f"/api/persona/{persona.id}/read", {"message": message}))
+
+
+def _attach(client: Client, persona: Persona, file: Path, caption: str) -> None:
+    """Deliver one file. Raises OSError where it cannot be read, RefusedError, UnreachableError."""
+    _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", file, caption))
+
+
+def _deliver(post: Callable[[], object]) -> None:
     deadline = time.monotonic() + CHANNEL_SECONDS
     while True:
         try:
-            client.post(f"/api/persona/{persona.id}/read", {"message": message})
+            post()
         except RefusedError as error:
             if "Web channel" not in str(error) or time.monotonic() > deadline:
                 raise
@@ -118,6 +131,7 @@ def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
 
     name = one_line(persona.name)
     print(f"Talking to {name}; Ctrl-D leaves.")
+    print("A file: /attach FILE [caption]")
     _print_history(client, persona)
 
     def show(text: str) -> None:
@@ -131,9 +145,15 @@ def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
             message = input(PROMPT)
             if not message.strip():
                 continue
+            # Only here: what a pipe says must not choose files of this machine.
+            attachment = ATTACH.fullmatch(message)
             try:
-                _send(client, persona, message)
-            except (RefusedError, UnreachableError) as error:
+                if attachment:
+                    _attach(client, persona, Path(attachment[1] or attachment[2]).expanduser(), attachment[3])
+                else:
+                    _send(client, persona, message)
+            except (OSError, RuntimeError) as error:
+                # A RuntimeError is the daemon's refusal, its absence, or a "~somebody" who has no home here.
                 print(f"(not sent: {one_line(str(error))})")
     print()
 

@@ -165,6 +165,26 @@ def test_a_conversation_on_a_terminal(daemon: DaemonProcess, eve: str, own_mind:
         terminal.close()
 
 
+def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
+    """/attach sends the file with its caption; what cannot be sent is told, and the talk goes on."""
+    file = tmp_path / "morning scan \N{SNOWMAN}.txt"
+    file.write_bytes(b"x" * 200_000)
+    terminal = Terminal(daemon, "Eve")
+    try:
+        terminal.wait_for(r"/attach FILE")
+        terminal.type(f'/attach "{file}" what\'s this?\n')
+        terminal.wait_for(r"Eve: [^\n]*\n?[^\n]*what's this\?")
+        terminal.type("/attach /nowhere/at-all.txt\n")
+        terminal.wait_for(r"not sent: .*No such file")
+        terminal.type(f"/attach {Path(__file__)}\n")
+        terminal.wait_for(r"not sent: No perception capability for \.py")
+    finally:
+        terminal.close()
+    first = daemon.http.get(f"/api/persona/{eve}/conversation").json()["messages"][0]
+    assert first["content"] == "what's this?"
+    assert daemon.http.get(f"/api/persona/{eve}/media/{first['media']}").content == b"x" * 200_000
+
+
 def test_a_terminal_survives_a_daemon_that_is_killed(daemon: DaemonProcess, eve: str) -> None:
     """The connection comes back by itself, and what she says then appears once."""
     terminal = Terminal(daemon, "Eve")
