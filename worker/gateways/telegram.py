@@ -64,7 +64,7 @@ class Timing(NamedTuple):
     conflict: float = 30.0
     """Between two tries while another program polls."""
     shortest: float = 0.5
-    longest: float = 60.0
+    longest: float = 15.0
     """Ceilings of the backoff."""
     album: float = 0.7
     """For the rest of a media group."""
