@@ -1,4 +1,4 @@
-"""Workers are SIGKILLed while people write over Telegram and Discord, then the books are checked.
+"""Workers are SIGKILLed and answers get lost while people write over Telegram and Discord, then the books are checked.
 
 ``python -m tests.chaos.gateways --messages 1000 --kills 100 --seed 7``
 """
@@ -38,6 +38,9 @@ THOUGHT: Final = 0.35
 """Seconds before each of the four pieces of an answer: what comes meanwhile is answered together, so that answers keep
 the providers' pace of one a second, and a kill often meets a thought."""
 
+LOSS: Final = 0.04
+"""How often, for each message, the answer to some send is lost on its way back: nobody knows whether it arrived."""
+
 SETTLING: Final = 120.0
 MARK: Final = "(perhaps repeated)"
 
@@ -73,6 +76,7 @@ class Result:
     """Both sides, and what was done to them."""
 
     kills: int = 0
+    losses: int = 0
     generations: int = 0
     strays: int = 0
     seconds: float = 0.0
@@ -91,7 +95,8 @@ class Result:
             f" {books.doubled} delivered again ({len(books.unmarked)} unmarked), {books.peak} poller at most"
             for kind, books in self.books.items()
         )
-        return f"{self.kills} kills, {self.generations} generations in {self.seconds:.0f} s. {sides}"
+        done = f"{self.kills} kills, {self.losses} lost answers, {self.generations} generations in {self.seconds:.0f} s"
+        return f"{done}. {sides}"
 
 
 @dataclass
@@ -156,7 +161,7 @@ def _torment(
     daemon: DaemonProcess, talks: list[Line], messages: int, kills: int, draw: random.Random, result: Result
 ) -> None:
     """Write at an even rate, kill at random moments of the same time, and wait until all is delivered."""
-    over = threading.Event()
+    over, losing = threading.Event(), random.Random(draw.random())
     length = messages / RATE
     killer = threading.Thread(target=_kill, args=(daemon, talks, kills, length, draw, over, result), daemon=True)
     killer.start()
@@ -166,6 +171,9 @@ def _torment(
         talk = talks[number % len(talks)]
         talk.written.append(f"<{talk.name}-{number}>")
         talk.chat.write(talk.written[-1])
+        if losing.random() < LOSS:
+            talk.provider.lose_answer()
+            result.losses += 1
     killer.join(length + SETTLING)
     over.set()
     for talk in talks:
