@@ -19,7 +19,7 @@ from daemon.hubs import Hubs
 from daemon.ledger import Ledger, LedgerError, OutgoingRow
 from daemon.logs import Log
 from daemon.personas import Personas
-from proto.messages import Deliver, Delivered, PartSent, Undelivered
+from proto.gateways import Deliver, Delivered, PartSent, Undelivered
 
 SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0

@@ -11,7 +11,7 @@ from daemon.generation import GenerationFailed
 from daemon.house import Parts, PersonaHouse, kinds_for, mind_limits, provider_urls
 from daemon.keeper import Keeper, StartFailed, State
 from daemon.prober import Prober
-from proto.messages import GatewayState, Identified
+from proto.gateways import GatewayState, Identified
 from proto.records import EMBEDDED, Organ, Persona
 from proto.secrets import Secret
 

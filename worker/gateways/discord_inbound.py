@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
-from proto.messages import Inbound
+from proto.gateways import Inbound
 from proto.perception import EXTENSIONS, PerceptionKind
 from worker.gateways.discord_frames import HUMAN, Attachment, Message, moment_number, nanoseconds
 from worker.gateways.discord_media import MediaStore

@@ -16,7 +16,7 @@ from aiogram.types import BotCommand, Update
 from aiogram.utils.token import TokenValidationError
 from pydantic import ValidationError
 
-from proto.messages import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered
+from proto.gateways import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace

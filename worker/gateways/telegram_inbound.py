@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from aiogram.enums import ChatType, MessageEntityType
 from aiogram.types import Message, MessageEntity, PhotoSize, Update
 
-from proto.messages import Inbound
+from proto.gateways import Inbound
 from proto.perception import EXTENSIONS
 from worker.gateways.media import NotFetchedError
 from worker.gateways.telegram_media import Attachment, MediaStore
