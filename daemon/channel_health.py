@@ -11,7 +11,7 @@ import msgspec
 from daemon.channels import GATEWAYS, id_of
 from daemon.ledger import DeadLetter, Depth, StoredChannel
 from daemon.state import Daemon
-from proto.messages import GatewayState
+from proto.gateways import GatewayState
 from proto.records import Channel, Persona
 
 DEAD_LETTERS: Final = 20

@@ -19,7 +19,8 @@ from daemon.inbox import Inbox, InboxFull
 from daemon.ledger import Ledger, LedgerError, StoredChannel
 from daemon.logs import Log
 from daemon.personas import Personas
-from proto.messages import Conversation, Gateway, GatewayState, Inbound, Received, Say, Taken, channel_id
+from proto.gateways import Gateway, GatewayState, Inbound, Received, Say, Taken, channel_id
+from proto.messages import Conversation
 from proto.records import Channel, Persona
 
 SECOND: Final = 1_000_000_000

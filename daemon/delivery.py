@@ -19,7 +19,7 @@ from daemon.hubs import Hubs
 from daemon.ledger import Ledger, LedgerError, OutgoingRow
 from daemon.logs import Log
 from daemon.personas import Personas
-from proto.messages import Deliver, Delivered, PartSent, Undelivered
+from proto.gateways import Deliver, Delivered, PartSent, Undelivered
 
 SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0
@@ -29,6 +29,9 @@ MAX_ATTEMPTS: Final = 40
 
 MAX_AGE: Final = 24 * 3600
 """Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
+
+REMEMBERED: Final = 256
+"""Messages of a talk that are remembered after they left; far more than can be settled during one read."""
 
 KEY_KNOWN: Final = {"discord": 240.0}
 """Seconds for which a provider knows a message by our key; Discord enforces a nonce for a few minutes."""
@@ -44,8 +47,8 @@ class Lane:
     rows: deque[OutgoingRow] = field(default_factory=deque)
     in_flight: OutgoingRow | None = None
     timer: asyncio.TimerHandle | None = None
-    newest: int = 0
-    """The largest seq that was ever in this lane: a row read while it was being settled is not taken twice."""
+    taken: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """The last seqs that were in this lane: a row read while it was being settled is not taken twice."""
     busy: bool = False
     held_until: int = 0
     """Epoch nanoseconds: the provider asked for no message before then."""
@@ -126,14 +129,19 @@ class Delivery:
         task.add_done_callback(self._tasks.discard)
 
     async def _refresh(self, persona_id: str) -> None:
-        rows = await self._ledger.outgoing(persona_id)
+        try:
+            rows = await self._ledger.outgoing(persona_id)
+        except LedgerError as error:
+            self._log.error("delivery.outbox_unread", persona=persona_id, reason=str(error))
+            self._loop.call_later(BACKOFF_MIN, self.refresh, persona_id)
+            return
         if persona_id not in self._running:
             return
         lanes = self._lanes.setdefault(persona_id, {})
         for row in rows:
             lane = lanes.setdefault(row.talk, Lane())
-            if row.seq > lane.newest:
-                lane.newest = row.seq
+            if row.seq not in lane.taken:
+                lane.taken.append(row.seq)
                 lane.rows.append(row)
         for talk, lane in lanes.items():
             self._pump(persona_id, talk, lane)

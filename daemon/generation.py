@@ -17,19 +17,8 @@ from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto import exits
 from proto.framing import Codec, FrameError
-from proto.messages import (
-    VERSION,
-    Fault,
-    FromWorker,
-    GatewayState,
-    Heartbeat,
-    Hello,
-    Open,
-    Prepare,
-    Prepared,
-    Ready,
-    Stop,
-)
+from proto.gateways import GatewayState
+from proto.messages import VERSION, Fault, FromWorker, Heartbeat, Hello, Open, Prepare, Prepared, Ready, Stop
 from proto.wire import WireError
 
 TERM_TIMEOUT: Final = 1.0

@@ -21,19 +21,8 @@ from daemon.organ_host import OrganHost
 from daemon.personas import Personas, PersonasError
 from daemon.settings import Settings
 from daemon.spawner import Spawner
-from proto.messages import (
-    Consolidated,
-    ConsolidationFailed,
-    Delivered,
-    FromWorker,
-    GatewayChanged,
-    MindLimits,
-    OrganCall,
-    PartSent,
-    Prepare,
-    Received,
-    Undelivered,
-)
+from proto.gateways import Delivered, GatewayChanged, PartSent, Received, Undelivered
+from proto.messages import Consolidated, ConsolidationFailed, FromWorker, MindLimits, OrganCall, Prepare
 from proto.records import EMBEDDED, Organ, Persona
 
 LOCAL: Final = "local"

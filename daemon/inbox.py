@@ -21,18 +21,7 @@ from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logs import Log
 from daemon.personas import Personas
 from daemon.settings import Settings
-from proto.messages import (
-    Conversation,
-    FromWorker,
-    Join,
-    Line,
-    MindDown,
-    Outgoing,
-    Perceive,
-    Perception,
-    Reply,
-    Typing,
-)
+from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Outgoing, Perceive, Perception, Reply, Typing
 from proto.perception import PerceptionKind
 
 WEB: Final = "web"

@@ -14,7 +14,7 @@ from daemon.generation import Generation, GenerationFailed
 from daemon.house import PersonaHouse
 from daemon.logs import Log
 from daemon.settings import Supervision
-from proto.messages import GatewayState
+from proto.gateways import GatewayState
 
 State = Literal["stopped", "starting", "running", "restarting", "stopping", "backoff", "failed"]
 

@@ -15,7 +15,7 @@ from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import ChannelUnknown, Ledger
 from daemon.personas import Personas
-from proto.messages import Bound
+from proto.gateways import Bound
 from proto.records import Channel, Persona
 
 INVALID: Final = "Pairing code is invalid or has expired."

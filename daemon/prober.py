@@ -12,7 +12,8 @@ from daemon.processes import Exit
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
-from proto.messages import Fault, FromWorker, Hello, Identified, Identify, MindLimits, Probe, Probed, Stop
+from proto.gateways import Identified, Identify
+from proto.messages import Fault, FromWorker, Hello, MindLimits, Probe, Probed, Stop
 from proto.records import Organ
 from proto.secrets import Secret
 from proto.wire import WireError

@@ -164,6 +164,18 @@ def children() -> list[int]:
     return found
 
 
+def private(pid: int) -> int | None:
+    """Bytes of memory that no other process shares, or None when it is gone or cannot be looked at. Blocking.
+
+    A forked process counts most of the zygote's pages as resident, though they cost nothing.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
 def resident(pid: int) -> int | None:
     """Bytes of resident memory of a process, or None when it is gone or cannot be looked at."""
     try:

@@ -11,8 +11,7 @@ from daemon.generation import GenerationFailed
 from daemon.house import Parts, PersonaHouse, kinds_for, mind_limits, provider_urls
 from daemon.keeper import Keeper, StartFailed, State
 from daemon.prober import Prober
-from daemon.processes import resident
-from proto.messages import GatewayState, Identified
+from proto.gateways import GatewayState, Identified
 from proto.records import EMBEDDED, Organ, Persona
 from proto.secrets import Secret
 
@@ -20,7 +19,7 @@ __all__ = ["PersonaState", "StartFailed", "Supervisor"]
 
 
 class PersonaState(msgspec.Struct):
-    """How a persona is; ``since`` in epoch seconds, ``rss`` in bytes."""
+    """How a persona is; ``since`` in epoch seconds."""
 
     state: State
     generation: int
@@ -29,7 +28,6 @@ class PersonaState(msgspec.Struct):
     reason: str
     since: float
     mind: Literal["ok", "down"]
-    rss: int | None
 
 
 class Supervisor:
@@ -79,7 +77,6 @@ class Supervisor:
         return PersonaState(
             **msgspec.structs.asdict(view),
             mind="down" if self._inbox.mind_down(persona_id) else "ok",
-            rss=resident(view.pid) if view.pid else None,
         )
 
     async def start(self, persona_id: str) -> bool:

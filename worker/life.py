@@ -10,7 +10,8 @@ from typing import Final, Generic, TypeVar
 from proto import exits
 from proto.birth import Birth
 from proto.framing import Codec
-from proto.messages import VERSION, Fault, GatewayState, Heartbeat, Hello
+from proto.gateways import GatewayState
+from proto.messages import VERSION, Fault, Heartbeat, Hello
 from proto.secrets import redact
 from worker.link import Link
 from worker.log import WorkerLog

@@ -6,16 +6,8 @@ import asyncio
 import signal
 
 from proto.birth import Birth
-from proto.messages import (
-    Equip,
-    FromHost,
-    Generate,
-    Identify,
-    Probe,
-    Probed,
-    ToHost,
-    ToWorker,
-)
+from proto.gateways import Identify
+from proto.messages import Equip, FromHost, Generate, Probe, Probed, ToHost, ToWorker
 from worker.gateways.identify import identify
 from worker.life import Life
 from worker.link import HOST_CODEC, WORKER_CODEC

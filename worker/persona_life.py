@@ -6,12 +6,10 @@ import asyncio
 
 from proto import exits
 from proto.birth import Birth
+from proto.gateways import Bound, Deliver, GatewayState, Say, Taken
 from proto.messages import (
-    Bound,
     Consolidate,
-    Deliver,
     FromWorker,
-    GatewayState,
     Join,
     Open,
     OrganResult,
@@ -19,9 +17,7 @@ from proto.messages import (
     Prepare,
     Prepared,
     Ready,
-    Say,
     Stop,
-    Taken,
     ToWorker,
     Typing,
 )

@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from proto.messages import (
+from proto.gateways import (
     Bound,
-    Conversation,
     Deliver,
     Delivered,
-    FromWorker,
     Gateway,
     GatewayChanged,
     GatewayState,
@@ -24,6 +22,7 @@ from proto.messages import (
     Taken,
     Undelivered,
 )
+from proto.messages import Conversation, FromWorker
 from worker.gateways import GatewayBase, open_gateway
 from worker.log import WorkerLog
 

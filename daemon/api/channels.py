@@ -19,7 +19,7 @@ from daemon.pair import PairingRefused
 from daemon.personas import PersonasError
 from daemon.state import Daemon, daemon_of
 from daemon.supervisor import StartFailed
-from proto.messages import Identified, channel_id
+from proto.gateways import Identified, channel_id
 from proto.records import Channel, Persona
 from proto.secrets import Secret
 

@@ -16,6 +16,7 @@ from daemon.api.errors import NO_STORE, json_response
 from daemon.channel_health import ChannelHealth, channel_health, dead_letters
 from daemon.ledger import Depth, LedgerError
 from daemon.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
+from daemon.processes import private
 from daemon.state import Daemon, daemon_of
 from proto.records import Persona, Status
 
@@ -31,7 +32,10 @@ class Check(msgspec.Struct):
 
 
 class PersonaStatus(msgspec.Struct):
-    """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions, ``rss`` is in bytes."""
+    """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions.
+
+    ``memory`` is in bytes: what her process has for itself, without what all share with the zygote.
+    """
 
     id: str
     name: str
@@ -46,7 +50,7 @@ class PersonaStatus(msgspec.Struct):
     inbox: int
     poison: int
     mind: str
-    rss: int | None
+    memory: int | None
     channels: list[ChannelHealth]
 
 
@@ -149,6 +153,6 @@ async def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: 
         inbox=depth.pending,
         poison=depth.poison,
         mind=view.mind,
-        rss=view.rss,
+        memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
         channels=await channel_health(daemon, persona),
     )

@@ -71,7 +71,7 @@ def _row(persona: Mapping[str, object]) -> list[str]:
         waiting,
         str(persona.get("restarts")),
         str(persona.get("pid") or "-"),
-        _size(persona.get("rss")),
+        _size(persona.get("memory")),
     ]
 
 

@@ -10,7 +10,8 @@ import msgspec
 from daemon.ledger import inbox
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown
 from daemon.ledger.inbox import Waiting
-from proto.messages import Conversation, Inbound, Perception
+from proto.gateways import Inbound
+from proto.messages import Conversation, Perception
 
 
 class StoredChannel(msgspec.Struct, frozen=True):

@@ -19,7 +19,8 @@ from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
-from proto.messages import Conversation, Inbound, Line, Outgoing
+from proto.gateways import Inbound
+from proto.messages import Conversation, Line, Outgoing
 from proto.perception import PerceptionKind
 
 

@@ -11,7 +11,8 @@ import msgspec
 from daemon.ledger import channels, inbox
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
-from proto.messages import Conversation, Inbound, Perception
+from proto.gateways import Inbound
+from proto.messages import Conversation, Perception
 
 CODES: Final = 3
 """Accounts that may have a code for one channel at the same time."""

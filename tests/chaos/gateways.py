@@ -1,4 +1,4 @@
-"""Workers are SIGKILLed while people write over Telegram and Discord, then the books are checked.
+"""Workers are SIGKILLed and answers get lost while people write over Telegram and Discord, then the books are checked.
 
 ``python -m tests.chaos.gateways --messages 1000 --kills 100 --seed 7``
 """
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,11 +26,20 @@ import psutil
 from tests.chaos.matrix import SETTINGS
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
+from tests.emulators.server import Step
 from tests.observed import all_gone, events, family, lines, status
 from tests.providers import Chat, Discord, Provider, Telegram
 
+KINDS: Final = ("telegram", "discord")
 RATE: Final = 8.0
-"""Messages a second over all chats: each chat's answers are taken together by beats, within the providers' pace."""
+"""Messages a second over all chats."""
+
+THOUGHT: Final = 0.35
+"""Seconds before each of the four pieces of an answer: what comes meanwhile is answered together, so that answers keep
+the providers' pace of one a second, and a kill often meets a thought."""
+
+LOSS: Final = 0.04
+"""How often, for each message, the answer to some send is lost on its way back: nobody knows whether it arrived."""
 
 SETTLING: Final = 120.0
 MARK: Final = "(perhaps repeated)"
@@ -39,7 +49,7 @@ _NUMBERED: Final = re.compile(r"<[a-z]+-\d+>")
 
 @dataclass
 class Books:
-    """One provider's side. Everything below ``doubled`` must be empty or small enough, see ``faults``."""
+    """One provider's side. Everything below ``doubled`` must be empty, and ``peak`` 1."""
 
     written: list[str] = field(default_factory=list)
     doubled: int = 0
@@ -66,6 +76,7 @@ class Result:
     """Both sides, and what was done to them."""
 
     kills: int = 0
+    losses: int = 0
     generations: int = 0
     strays: int = 0
     seconds: float = 0.0
@@ -84,22 +95,26 @@ class Result:
             f" {books.doubled} delivered again ({len(books.unmarked)} unmarked), {books.peak} poller at most"
             for kind, books in self.books.items()
         )
-        return f"{self.kills} kills, {self.generations} generations in {self.seconds:.0f} s. {sides}"
+        done = f"{self.kills} kills, {self.losses} lost answers, {self.generations} generations in {self.seconds:.0f} s"
+        return f"{done}. {sides}"
 
 
 @dataclass
 class Line:
     """A persona with one channel, and the person who writes to her."""
 
+    name: str
     provider: Provider
     persona_id: str
     token: str
     chat: Chat
     books: Books
+    """Its provider's."""
+    written: list[str] = field(default_factory=list)
 
 
-def run(folder: Path, messages: int, kills: int, seed: int, kinds: tuple[str, ...] = ("telegram", "discord")) -> Result:
-    """Write and kill that often, and check the books."""
+def run(folder: Path, messages: int, kills: int, seed: int, kinds: Sequence[str] = KINDS, personas: int = 1) -> Result:
+    """Write and kill that often, with so many personas on each provider, and check the books."""
     result, begun, mind = Result(), time.monotonic(), ScriptedMind()
     with Telegram() as telegram, Discord() as discord, mind:
         providers: list[Provider] = [one for one in (telegram, discord) if one.kind in kinds]
@@ -107,7 +122,8 @@ def run(folder: Path, messages: int, kills: int, seed: int, kinds: tuple[str, ..
         daemon = DaemonProcess(folder / "state", {**SETTINGS, **urls})
         try:
             daemon.start().ready()
-            talks = [_connect(daemon, mind, provider, result) for provider in providers]
+            mind.default = Step(pause=THOUGHT)
+            talks = [_connect(daemon, mind, one, number, result) for number in range(personas) for one in providers]
             _torment(daemon, talks, messages, kills, random.Random(seed), result)
             for talk in talks:
                 _audit(daemon, talk)
@@ -122,32 +138,30 @@ def run(folder: Path, messages: int, kills: int, seed: int, kinds: tuple[str, ..
     return result
 
 
-def _connect(daemon: DaemonProcess, mind: ScriptedMind, provider: Provider, result: Result) -> Line:
+def _connect(daemon: DaemonProcess, mind: ScriptedMind, provider: Provider, number: int, result: Result) -> Line:
     """Create a persona with a paired channel."""
+    name = f"{provider.kind}{'abcdefgh'[number]}"
     persona_id = daemon.create(
-        f"chaos{provider.kind}",
-        thinking_model="m",
-        thinking_provider="openai",
-        thinking_api_key="k",
-        thinking_url=mind.url,
+        name, thinking_model="m", thinking_provider="openai", thinking_api_key="k", thinking_url=mind.url
     )
-    token = provider.add_bot(f"{provider.kind}_bot")
+    token = provider.add_bot(f"{name}_bot")
     body = {"kind": provider.kind, "credentials": {"token": token}}
     answer = daemon.http.post(f"/api/persona/{persona_id}/channels", json=body)
     assert answer.status_code == 200, answer.text
     wait_for(lambda: _is_connected(daemon, persona_id), "the channel")
-    chat = provider.chat(token, f"person_{provider.kind}")
+    chat = provider.chat(token, f"person_{name}")
     paired = daemon.http.post(f"/api/persona/{persona_id}/pair", json={"code": chat.ask_for_code()})
     assert paired.status_code == 200, paired.text
     chat.hears("hello")
-    return Line(provider, persona_id, token, chat, result.books.setdefault(provider.kind, Books()))
+    books = result.books.setdefault(provider.kind, Books())
+    return Line(name, provider, persona_id, token, chat, books)
 
 
 def _torment(
     daemon: DaemonProcess, talks: list[Line], messages: int, kills: int, draw: random.Random, result: Result
 ) -> None:
     """Write at an even rate, kill at random moments of the same time, and wait until all is delivered."""
-    over = threading.Event()
+    over, losing = threading.Event(), random.Random(draw.random())
     length = messages / RATE
     killer = threading.Thread(target=_kill, args=(daemon, talks, kills, length, draw, over, result), daemon=True)
     killer.start()
@@ -155,13 +169,15 @@ def _torment(
     for number in range(messages):
         over.wait(max(0.0, begun + number / RATE - time.monotonic()))
         talk = talks[number % len(talks)]
-        text = f"<{talk.provider.kind}-{number}>"
-        talk.books.written.append(text)
-        talk.chat.write(text)
+        talk.written.append(f"<{talk.name}-{number}>")
+        talk.chat.write(talk.written[-1])
+        if losing.random() < LOSS:
+            talk.provider.lose_answer()
+            result.losses += 1
     killer.join(length + SETTLING)
     over.set()
     for talk in talks:
-        wait_for(lambda t=talk: _is_settled(daemon, t), f"{talk.provider.kind}'s deliveries", SETTLING)  # type: ignore[misc]
+        wait_for(lambda t=talk: _is_settled(daemon, t), f"{talk.name}'s deliveries", SETTLING)  # type: ignore[misc]
 
 
 def _kill(
@@ -178,7 +194,7 @@ def _kill(
     for moment in sorted(draw.uniform(0.0, length) for _ in range(kills)):
         if over.wait(max(0.0, begun + moment - time.monotonic())):
             return
-        name = f"chaos{draw.choice(talks).provider.kind}"
+        name = draw.choice(talks).name
         victims = wait_for(lambda n=name: [one for one in family(daemon) if _is(one, n)], f"{name}'s process")  # type: ignore[misc]
         try:
             draw.choice(victims).send_signal(signal.SIGKILL)
@@ -204,7 +220,7 @@ def _is_settled(daemon: DaemonProcess, talk: Line) -> bool:
     if view["inbox"] or view["channels"][0]["pending"]:
         return False
     heard = {text for role, content in lines(daemon, talk.persona_id) if role == "person" for text in _found(content)}
-    return heard >= set(talk.books.written)
+    return heard >= set(talk.written)
 
 
 def _audit(daemon: DaemonProcess, talk: Line) -> None:
@@ -217,12 +233,13 @@ def _audit(daemon: DaemonProcess, talk: Line) -> None:
     for message in talk.chat.texts():
         arrived.update(_found(message))
         openly.update(() if message.startswith(MARK) else _found(message))
-    books.unanswered = [text for text in books.written if not answers[text]]
-    books.answered_twice = [text for text in books.written if answers[text] > 1]
-    books.undelivered = [text for text in books.written if not arrived[text]]
-    books.unmarked = [text for text in books.written if openly[text] > 1]
-    books.doubled = sum(count - 1 for count in arrived.values() if count > 1)
-    books.peak = talk.provider.peak(talk.token)
+    books.written += talk.written
+    books.unanswered += [text for text in talk.written if not answers[text]]
+    books.answered_twice += [text for text in talk.written if answers[text] > 1]
+    books.undelivered += [text for text in talk.written if not arrived[text]]
+    books.unmarked += [text for text in talk.written if openly[text] > 1]
+    books.doubled += sum(count - 1 for count in arrived.values() if count > 1)
+    books.peak = max(books.peak, talk.provider.peak(talk.token))
 
 
 def _found(content: str) -> list[str]:
@@ -235,12 +252,13 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--provider", choices=["telegram", "discord", "both"], default="both")
+    parser.add_argument("--personas", type=int, default=3, help="on each provider, eight at most")
+    parser.add_argument("--provider", choices=[*KINDS, "both"], default="both")
     arguments = parser.parse_args()
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # the emulators' answers to the dead
-    kinds = ("telegram", "discord") if arguments.provider == "both" else (arguments.provider,)
+    kinds = KINDS if arguments.provider == "both" else [arguments.provider]
     folder = Path(tempfile.mkdtemp(prefix="personad-chaos-"))
-    result = run(folder, arguments.messages, arguments.kills, arguments.seed, kinds)
+    result = run(folder, arguments.messages, arguments.kills, arguments.seed, kinds, arguments.personas)
     print(result)
     if not result.faults:
         shutil.rmtree(folder)

@@ -38,11 +38,11 @@ def last_words(emulator: Emulator, request: int) -> str:
 
 
 async def test_words_are_answered(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A beat types at once and ends with one reply that names the perception it answers."""
-    adam = seat(organ_at(openai))
+    """A beat that is answered at once types nothing and ends with one reply that names what it answers."""
+    adam = seat(organ_at(openai), pace=Pace(at_once=5.0))
     adam.perceive("hello there")
     reply = await adam.first(Reply)
-    assert isinstance(adam.sent[0], Typing)
+    assert not any(isinstance(message, Typing) for message in adam.sent)
     assert (reply.beat, reply.perceptions) == (1, [1])
     assert [message.content for message in reply.messages] == ["hello there"]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from proto.messages import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Say, Undelivered
+from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Say, Undelivered
 from worker.log import WorkerLog
 
 TELEGRAM_URL: Final = "https://api.telegram.org"

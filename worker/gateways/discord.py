@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from proto.messages import Deliver, Gateway, GatewayState, Say, Undelivered
+from proto.gateways import Deliver, Gateway, GatewayState, Say, Undelivered
 from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
 from worker.gateways.discord_client import Client, is_token

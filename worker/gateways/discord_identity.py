@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from proto.messages import Identified
+from proto.gateways import Identified
 from proto.secrets import Secret
 from worker.gateways.discord_client import Client, is_token
 from worker.gateways.discord_errors import PROVIDER_ERRORS, UNREADABLE, trouble

@@ -7,10 +7,11 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
-from proto.messages import Inbound
+from proto.gateways import Inbound
 from proto.perception import EXTENSIONS, PerceptionKind
 from worker.gateways.discord_frames import HUMAN, Attachment, Message, moment_number, nanoseconds
-from worker.gateways.discord_media import MediaStore, NotFetchedError
+from worker.gateways.discord_media import MediaStore
+from worker.gateways.media import NotFetchedError
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
 FORWARDED: Final = "(Forwarded; these are not the person's own words:)\n"

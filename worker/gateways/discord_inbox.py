@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proto.messages import Gateway, Inbound
+from proto.gateways import Gateway, Inbound
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.discord_errors import PROVIDER_ERRORS, ProviderError, trouble

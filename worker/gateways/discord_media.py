@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from worker.backoff import Backoff
 from worker.gateways.discord_frames import Attachment
+from worker.gateways.media import NotFetchedError, TooLargeError, store
 
 MAX_FILE: Final = 25 * 1024 * 1024
 FETCH_TIMEOUT: Final = 60.0
@@ -23,10 +23,6 @@ TOGETHER: Final = 3
 
 CHUNK: Final = 256 * 1024
 TOO_LARGE: Final = "it is larger than 25 MB, the limit here"
-
-
-class NotFetchedError(Exception):
-    """The file cannot be had; the text says why, as the end of a sentence."""
 
 
 class MediaStore:
@@ -73,42 +69,15 @@ class MediaStore:
             await asyncio.sleep(backoff.next())
 
     async def _get(self, url: str, name: str) -> None:
-        part = self._folder / f".part-{secrets.token_hex(8)}"
-        target = await asyncio.to_thread(_create, part)
         try:
-            await self._copy(url, target)
-            await asyncio.to_thread(_keep, target, part, self._folder / name)
-        except BaseException:
-            target.close()
-            part.unlink(missing_ok=True)
-            raise
+            await store(self._folder, name, self._chunks(url), MAX_FILE)
+        except TooLargeError:
+            raise NotFetchedError(TOO_LARGE) from None
 
-    async def _copy(self, url: str, target: IO[bytes]) -> None:
+    async def _chunks(self, url: str) -> AsyncIterator[bytes]:
         limits = aiohttp.ClientTimeout(total=FETCH_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
-        size = 0
         async with self._session.get(url, timeout=limits, allow_redirects=False) as response:
             if response.status != 200:
                 raise aiohttp.ClientResponseError(response.request_info, (), status=response.status)
             async for chunk in response.content.iter_chunked(CHUNK):
-                size += len(chunk)
-                if size > MAX_FILE:
-                    raise NotFetchedError(TOO_LARGE)
-                await asyncio.to_thread(target.write, chunk)
-
-
-def _create(part: Path) -> IO[bytes]:
-    part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _keep(target: IO[bytes], part: Path, whole: Path) -> None:
-    """Give a file its name once all of it is on the disk, and the name too."""
-    with target:
-        target.flush()
-        os.fsync(target.fileno())
-    part.rename(whole)
-    folder = os.open(whole.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+                yield chunk

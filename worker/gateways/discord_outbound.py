@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import aiohttp
 import msgspec
 
-from proto.messages import Deliver, Delivered, PartSent, Say, Undelivered
+from proto.gateways import Deliver, Delivered, PartSent, Say, Undelivered
 from proto.secrets import Secret
 from worker.gateways.budget import Budget
 from worker.gateways.discord_client import Client, Refusal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from proto.messages import Identified
+from proto.gateways import Identified
 from proto.secrets import Secret
 
 

@@ -16,7 +16,7 @@ from aiogram.types import BotCommand, Update
 from aiogram.utils.token import TokenValidationError
 from pydantic import ValidationError
 
-from proto.messages import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered
+from proto.gateways import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
@@ -64,7 +64,7 @@ class Timing(NamedTuple):
     conflict: float = 30.0
     """Between two tries while another program polls."""
     shortest: float = 0.5
-    longest: float = 60.0
+    longest: float = 15.0
     """Ceilings of the backoff."""
     album: float = 0.7
     """For the rest of a media group."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiogram.utils.token import TokenValidationError
 
-from proto.messages import Identified
+from proto.gateways import Identified
 from proto.secrets import Secret
 from worker.gateways.telegram_session import PROVIDER_ERRORS, connect, trouble
 

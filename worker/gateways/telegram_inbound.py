@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 from aiogram.enums import ChatType, MessageEntityType
 from aiogram.types import Message, MessageEntity, PhotoSize, Update
 
-from proto.messages import Inbound
+from proto.gateways import Inbound
 from proto.perception import EXTENSIONS
-from worker.gateways.telegram_media import Attachment, MediaStore, NotFetchedError
+from worker.gateways.media import NotFetchedError
+from worker.gateways.telegram_media import Attachment, MediaStore
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
 QUOTE_CHARS: Final = 200

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest
@@ -15,6 +13,7 @@ from aiohttp import ClientError, ClientResponseError
 from proto.perception import PerceptionKind
 from proto.secrets import Secret
 from worker.backoff import Backoff
+from worker.gateways.media import NotFetchedError, TooLargeError, store
 from worker.gateways.telegram_session import PROVIDER_ERRORS, Session, trouble
 
 MAX_FILE: Final = 20 * 1024 * 1024
@@ -36,10 +35,6 @@ class Attachment(NamedTuple):
     extension: str
     what: str
     size: int | None
-
-
-class NotFetchedError(Exception):
-    """The file cannot be had; the text says why, as the end of a sentence."""
 
 
 class MediaStore:
@@ -88,38 +83,8 @@ class MediaStore:
         file = await self._bot.get_file(file_id)
         if (file.file_size or 0) > MAX_FILE:
             raise NotFetchedError(TOO_LARGE)
-        part = self._folder / f".part-{secrets.token_hex(8)}"
-        target = await asyncio.to_thread(_create, part)
+        chunks = self._session.download(self._bot, file.file_path or "", FETCH_TIMEOUT)
         try:
-            await self._copy(file.file_path or "", target)
-            await asyncio.to_thread(_keep, target, part, self._folder / name)
-        except BaseException:
-            target.close()
-            part.unlink(missing_ok=True)
-            raise
-
-    async def _copy(self, path: str, target: IO[bytes]) -> None:
-        size = 0
-        async for chunk in self._session.download(self._bot, path, FETCH_TIMEOUT):
-            size += len(chunk)
-            if size > MAX_FILE:
-                raise NotFetchedError(TOO_LARGE)
-            await asyncio.to_thread(target.write, chunk)
-
-
-def _create(part: Path) -> IO[bytes]:
-    part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _keep(target: IO[bytes], part: Path, whole: Path) -> None:
-    """Give a file its name once all of it is on the disk, and the name too."""
-    with target:
-        target.flush()
-        os.fsync(target.fileno())
-    part.rename(whole)
-    folder = os.open(whole.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            await store(self._folder, name, chunks, MAX_FILE)
+        except TooLargeError:
+            raise NotFetchedError(TOO_LARGE) from None

@@ -18,7 +18,7 @@ from aiogram.exceptions import (
 )
 from aiogram.types import BufferedInputFile, LinkPreviewOptions, MessageEntity
 
-from proto.messages import Deliver, Delivered, PartSent, Say, Undelivered
+from proto.gateways import Deliver, Delivered, PartSent, Say, Undelivered
 from proto.secrets import Secret
 from worker.gateways.budget import Budget
 from worker.gateways.markdown import render

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from proto.messages import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
+from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
 from proto.secrets import Secret
 from worker.gateways.telegram import TelegramGateway
 from worker.log import WorkerLog

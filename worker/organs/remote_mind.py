@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from proto.messages import MAX_TEXT, ChatTurn, MindLimits
+from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from proto.secrets import MASK, redact
+from proto.texts import MAX_TEXT
 from worker.backoff import Backoff
 from worker.organs import tls
 from worker.organs.mind import Mind, MindUnreachable

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.bench.rows import front, idle, memory, read, reply, restart, start
+from tests.bench.rows import channel, front, gateways, idle, memory, read, reply, restart, start
 from tests.bench.table import Line
 
 ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
     "restart": restart.measure,
+    "channel": channel.measure,
     "memory": memory.measure,
+    "gateways": gateways.measure,
     "start": start.measure,
     "read": read.measure,
     "reply": reply.measure,

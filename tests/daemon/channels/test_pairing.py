@@ -67,6 +67,18 @@ def test_restarts_never_poll_twice(stage: Stage) -> None:
     assert stage.provider.peak(stage.token) == 1
 
 
+def test_a_process_that_hangs_is_gone_first(stage: Stage) -> None:
+    """The old process stands still with its connection open: the new one does not connect before it is killed."""
+    chat = stage.paired()
+    old = worker(stage.daemon, stage.id)
+    old.send_signal(signal.SIGSTOP)
+    assert stage.post("restart").status_code == 200
+    assert not lives(old)
+    chat.write("whose turn is it?")
+    chat.hears("whose turn is it?")
+    assert stage.provider.peak(stage.token) == 1
+
+
 def test_a_code_is_good_once(stage: Stage) -> None:
     """A used code is worth nothing, nor is one that nobody was shown."""
     chat = stage.provider.chat(stage.add(), "alice_once")

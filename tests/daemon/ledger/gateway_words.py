@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from daemon.ledger import Ledger, StoredChannel
-from proto.messages import Conversation, Inbound, Outgoing
+from proto.gateways import Inbound
+from proto.messages import Conversation, Outgoing
 
 ADAM = "0a1b2c3d-0000-4000-8000-000000000001"
 EVE = "0a1b2c3d-0000-4000-8000-000000000002"

@@ -18,7 +18,8 @@ from daemon.ledger import (
     StoredLine,
     Waiting,
 )
-from proto.messages import Conversation, Inbound, Perception
+from proto.gateways import Inbound
+from proto.messages import Conversation, Perception
 from tests.daemon.ledger.gateway_words import (
     ADAM,
     CHANNEL,

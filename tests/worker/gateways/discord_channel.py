@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from proto.messages import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
+from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
 from proto.secrets import Secret
 from tests.emulators.discord import DiscordEmulator
 from worker.log import WorkerLog

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from proto.messages import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
+from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
 from proto.secrets import Secret
 from tests.emulators.telegram import TelegramEmulator
 from worker.gateways.telegram import TelegramGateway, Timing

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proto.messages import Delivered, PartSent, Say, Undelivered
+from proto.gateways import Delivered, PartSent, Say, Undelivered
 from tests.emulators.discord import DiscordEmulator
 from tests.worker.gateways.discord_channel import SEND, connected, opened
 

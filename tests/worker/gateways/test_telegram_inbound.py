@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proto.messages import Inbound
+from proto.gateways import Inbound
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_people import Person
 from tests.worker.gateways.telegram_channel import connected, opened

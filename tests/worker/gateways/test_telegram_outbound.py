@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proto.messages import Delivered, PartSent, Say, Undelivered
+from proto.gateways import Delivered, PartSent, Say, Undelivered
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_people import Person
 from tests.worker.gateways.telegram_channel import connected, opened

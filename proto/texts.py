@@ -1,0 +1,22 @@
+"""Bounded texts and units, for the fields of messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+MAX_TEXT: Final = 256 * 1024
+"""Characters in one text that a worker sends."""
+
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+
+Reason = Annotated[str, msgspec.Meta(max_length=2000)]
+
+Nanoseconds: TypeAlias = int
+
+MediaName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+"""A bare file name under the persona's media folder, never a path."""
+
+MemoryName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
+"""The name of a memory file without its ``.md``."""
