@@ -1,0 +1,127 @@
+"""What ``hear`` and ``attach`` take, as the perception seed says: it is whole, kept and answered."""
+
+from __future__ import annotations
+
+import pytest
+
+from proto.perception import EXTENSIONS
+from tests.daemon.api.uploading import Make, detail_of, media, person_lines, post_form, send
+from tests.daemon_process import DaemonProcess
+from tests.listener import Listener
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_attach_routes_by_extension(front: DaemonProcess, make: Make, extension: str) -> None:
+    """Each documented extension, in any letter case, is received, shown with its caption and served whole."""
+    persona_id, data = make(), b"\x00\r\n--x\xff" * 100
+    with front.socket(f"/ws/{persona_id}"):
+        answer = send(front, persona_id, "attach", f"Some File{extension.upper()}", data, "what do you make of this?")
+        assert (answer.status_code, answer.json()) == (200, {"status": "received"})
+    [line] = person_lines(front, persona_id)
+    assert line["content"] == "what do you make of this?"
+    kind, dot, rest = line["media"].partition("-")
+    assert (kind, dot, rest[32:]) == (EXTENSIONS[extension], "-", extension)
+    assert [file.name for file in media(front, persona_id)] == [line["media"]]
+    assert front.http.get(f"/api/persona/{persona_id}/media/{line['media']}").content == data
+
+
+@pytest.mark.parametrize(
+    ("filename", "stored"),
+    [
+        ("question.m4a", ".m4a"),
+        ("QUESTION.WAV", ".WAV"),
+        ("question", ".webm"),
+        ("", ".webm"),
+        ("question.xyz", ".xyz"),
+        ("page.html", ".html"),
+        ("../../../etc/passwd", ".webm"),
+        ("..\\..\\secret.ogg", ".ogg"),
+        ("/tmp/a.b/clip", ".webm"),
+        ("a.o\x01g\tg", ".ogg"),
+        ("clip.\N{SNOWMAN}", ".bin"),
+        ("clip." + "x" * 200, "." + "x" * 16),
+    ],
+)
+def test_hear_keeps_the_extension(front: DaemonProcess, make: Make, filename: str, stored: str) -> None:
+    """hear refuses no extension, takes .webm for none, and leaves out what is odd in one; all stays in her folder."""
+    persona_id = make()
+    disposition = f'form-data; name="audio"; filename="{filename}"'
+    with front.socket(f"/ws/{persona_id}"):
+        assert post_form(front, persona_id, "hear", (disposition, b"RIFF")).status_code == 200
+    [line] = person_lines(front, persona_id)
+    assert line["content"] == ""
+    assert line["media"].startswith("audio-")
+    assert line["media"].partition(".")[2] == stored[1:]
+    [file] = media(front, persona_id)
+    assert (file.name, file.read_bytes(), file.stat().st_mode & 0o777) == (line["media"], b"RIFF", 0o600)
+
+
+def test_an_empty_file_and_a_long_caption(front: DaemonProcess, make: Make) -> None:
+    """A file of no bytes is a file; a caption has up to limits.message_chars characters, wherever it stands."""
+    persona_id = make()
+    with front.socket(f"/ws/{persona_id}"):
+        audio = ('form-data; name="audio"; filename="a.wav"', b"")
+        caption = ("form-data; name=caption", ("é" * 65_536).encode())
+        for parts in ((audio, caption), (caption, audio)):
+            assert post_form(front, persona_id, "hear", *parts).status_code == 200
+        longer = ("form-data; name=caption", b"x" * 65_537)
+        much_longer = ("form-data; name=caption", b"x" * 300_000)
+        for refused in (longer, much_longer):
+            answer = post_form(front, persona_id, "hear", audio, refused)
+            assert answer.status_code == 413
+            assert "65536 characters" in detail_of(answer)
+    assert len(media(front, persona_id)) == 2
+
+
+def test_of_two_files_the_last_counts(front: DaemonProcess, make: Make) -> None:
+    """As in the documented system; the first leaves nothing, and unknown fields are ignored."""
+    persona_id = make()
+    with front.socket(f"/ws/{persona_id}"):
+        answer = post_form(
+            front,
+            persona_id,
+            "attach",
+            ('form-data; name="file"; filename="one.png"', b"1"),
+            ('form-data; name="other"; filename="x.exe"', b"MZ"),
+            ('form-data; name="file"; filename="two.txt"', b"2"),
+        )
+        assert answer.status_code == 200
+    [file] = media(front, persona_id)
+    assert (file.read_bytes(), file.suffix) == (b"2", ".txt")
+
+
+def test_signals_as_for_read(front: DaemonProcess, make: Make) -> None:
+    """Her sockets see that she heard, with the caption, and her answer comes as a chat frame."""
+    persona_id = make()
+    with Listener(front, persona_id) as listener:
+        assert send(front, persona_id, "hear", "q.webm", b"x", "quick question for you").status_code == 200
+        listener.hears("quick question for you")
+        heard = [frame for frame in listener.frames if frame.get("title") == "Heard"]
+    assert [frame["details"]["content"] for frame in heard] == ["quick question for you"]
+
+
+def test_the_embedded_mind_says_what_it_lacks(front: DaemonProcess) -> None:
+    """Without organs the file is kept, and she says that she has nothing to perceive it with."""
+    persona_id = front.create("Adam")
+    try:
+        with Listener(front, persona_id) as listener:
+            for filename, organ in (("a.png", "an eye"), ("a.ogg", "an ear"), ("a.pdf", "a researcher")):
+                assert send(front, persona_id, "attach", filename, b"data").status_code == 200
+                listener.hears("nothing to perceive it with", organ)
+        assert len(media(front, persona_id)) == 3
+    finally:
+        front.http.post(f"/api/persona/{persona_id}/delete")
+
+
+def test_idempotency_key_makes_one_upload(front: DaemonProcess, make: Make) -> None:
+    """A repeated upload is received again and its file dropped; a key that cannot be kept is 400."""
+    persona_id = make()
+    with front.socket(f"/ws/{persona_id}"):
+        for key in ("k1", "k1", "k2"):
+            answer = send(front, persona_id, "hear", "a.wav", b"again", **{"Idempotency-Key": key})
+            assert (answer.status_code, answer.json()) == (200, {"status": "received"})
+        assert len(media(front, persona_id)) == 2
+        answer = send(front, persona_id, "hear", "a.wav", b"again", **{"Idempotency-Key": "a b"})
+        assert answer.status_code == 400
+        assert "Idempotency-Key" in detail_of(answer)
+    assert len(media(front, persona_id)) == len(person_lines(front, persona_id)) == 2
