@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from tests.daemon_process import wait_for
 from tests.emulators.discord import DiscordEmulator, Upload
@@ -71,17 +71,19 @@ class Provider(ABC):
     kind: str
     setting: str
     """The environment variable that points personad to it."""
+    emulator: TelegramEmulator | DiscordEmulator
 
-    @abstractmethod
-    def __enter__(self) -> Provider: ...
+    def __enter__(self) -> Self:
+        self.emulator.start()
+        return self
 
-    @abstractmethod
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.emulator.close()
 
     @property
-    @abstractmethod
     def url(self) -> str:
         """Where it listens."""
+        return self.emulator.url
 
     @abstractmethod
     def add_bot(self, name: str) -> str:
@@ -119,13 +121,13 @@ class Provider(ABC):
     def revoke(self, token: str) -> None:
         """Make a token worthless."""
 
-    @abstractmethod
     def down(self) -> None:
         """Break all connections and refuse new ones."""
+        self.emulator.down()
 
-    @abstractmethod
     def up(self) -> None:
         """Listen again."""
+        self.emulator.up()
 
 
 class TelegramChat(Chat):
@@ -173,19 +175,8 @@ class Telegram(Provider):
     setting = "PERSONAD_PROVIDERS_TELEGRAM_URL"
 
     def __init__(self) -> None:
-        self.emulator = TelegramEmulator()
+        self.emulator: TelegramEmulator = TelegramEmulator()
         self.emulator.flood(on=False)
-
-    def __enter__(self) -> Telegram:
-        self.emulator.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.emulator.close()
-
-    @property
-    def url(self) -> str:
-        return self.emulator.url
 
     def add_bot(self, name: str) -> str:
         return self.emulator.add_bot(username=name).token
@@ -213,12 +204,6 @@ class Telegram(Provider):
 
     def revoke(self, token: str) -> None:
         self.emulator.revoke(self.emulator.bot(token))
-
-    def down(self) -> None:
-        self.emulator.down()
-
-    def up(self) -> None:
-        self.emulator.up()
 
 
 class DiscordChat(Chat):
@@ -255,18 +240,7 @@ class Discord(Provider):
     setting = "PERSONAD_PROVIDERS_DISCORD_URL"
 
     def __init__(self) -> None:
-        self.emulator = DiscordEmulator()
-
-    def __enter__(self) -> Discord:
-        self.emulator.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.emulator.close()
-
-    @property
-    def url(self) -> str:
-        return self.emulator.url
+        self.emulator: DiscordEmulator = DiscordEmulator()
 
     def add_bot(self, name: str) -> str:
         return self.emulator.add_bot(name).token
@@ -296,9 +270,3 @@ class Discord(Provider):
 
     def revoke(self, token: str) -> None:
         self.emulator.revoke(token)
-
-    def down(self) -> None:
-        self.emulator.down()
-
-    def up(self) -> None:
-        self.emulator.up()

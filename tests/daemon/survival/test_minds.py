@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -85,8 +86,9 @@ def test_a_wrong_key_gives_a_hint(launch: Launch, brain: ScriptedMind) -> None:
     assert brain.key not in daemon.log.read_text()
 
 
-def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
-    """Three messages within the window are answered together: the call under way is broken off for them."""
+@contextmanager
+def burst(launch: Launch, brain: ScriptedMind) -> Iterator[tuple[DaemonProcess, str, Listener]]:
+    """Three messages within the window, and the question with all of them held open until ``one`` is let go."""
     daemon = launch(mind_burst_window="20")
     persona_id = create(daemon, brain)
     brain.hold("one")
@@ -94,6 +96,12 @@ def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
         for word in ("one", "two", "three"):
             daemon.read(persona_id, word)
         wait_for(lambda: brain.heard and "three" in brain.heard[-1], "a question with all words")
+        yield daemon, persona_id, listener
+
+
+def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
+    """Three messages within the window are answered together: the call under way is broken off for them."""
+    with burst(launch, brain) as (daemon, persona_id, listener):
         brain.let_go("one")
         listener.hears("one", "two", "three")
         assert listener.words == ["one\n\ntwo\n\nthree"]
@@ -119,13 +127,7 @@ def test_words_outside_the_window_wait(launch: Launch, brain: ScriptedMind) -> N
 
 def test_a_killed_worker_in_a_joined_burst(launch: Launch, brain: ScriptedMind) -> None:
     """A death in the middle of a burst repeats the question, one by one, and every word is answered once."""
-    daemon = launch(mind_burst_window="20")
-    persona_id = create(daemon, brain)
-    brain.hold("one")
-    with Listener(daemon, persona_id) as listener:
-        for word in ("one", "two", "three"):
-            daemon.read(persona_id, word)
-        wait_for(lambda: brain.heard and "three" in brain.heard[-1], "a question with all words")
+    with burst(launch, brain) as (daemon, persona_id, listener):
         worker(daemon, persona_id).send_signal(signal.SIGKILL)
         brain.let_go("one")
         listener.hears("one", "two", "three")

@@ -1,19 +1,17 @@
-"""A seat for one Discord gateway: the daemon's side of it, collected, and Discord behind an emulator."""
+"""A seat for one Discord gateway, with Discord behind an emulator."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
+from proto.gateways import Delivered, Gateway, Undelivered, channel_id
 from proto.secrets import Secret
 from tests.emulators.discord import DiscordEmulator
-from worker.log import WorkerLog
+from tests.worker.gateways.channel import Channel
 
 with warnings.catch_warnings():
     # nextcord imports audioop, which Python 3.13 no longer has and 3.11 warns of.
@@ -21,102 +19,19 @@ with warnings.catch_warnings():
     from worker.gateways.discord import DiscordGateway
     from worker.gateways.discord_connection import Timing
 
-T = TypeVar("T")
-
 TIMING: Final = Timing(shortest=0.02, longest=0.1, stable=0.5, connect=2.0, silence=5.0, invalid=0.05, commit=2.0)
-PATIENCE: Final = 10.0
 SEND: Final = "POST /channels/{channel_id}/messages"
 HISTORY: Final = "GET /channels/{channel_id}/messages"
 
 
-class Channel:
-    """Commits what comes in, unless told otherwise, and keeps all that the gateway says."""
-
-    def __init__(self, gateway: Gateway, url: str, folder: Path, timing: Timing) -> None:
-        self.batches: list[list[Inbound]] = []
-        self.offers: list[list[Inbound]] = []
-        self.reports: list[PartSent | Delivered | Undelivered] = []
-        self.states: list[GatewayState] = []
-        self.refusals = 0
-        self.media = folder / "media"
-        self.log_file = folder / "log"
-        self._news = asyncio.Event()
-        self._log = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.gateway = DiscordGateway(gateway, url, self.media, self, WorkerLog(self._log), timing)
-        self._run = asyncio.create_task(self.gateway.run())
-
-    async def received(self, channel: str, items: list[Inbound]) -> bool:
-        """Commit a batch, or refuse it as often as ``refusals`` says."""
-        assert channel == self.gateway.channel
-        self.offers.append(items)
-        self._news.set()
-        if self.refusals:
-            self.refusals -= 1
-            return False
-        self.batches.append(items)
-        return True
-
-    def changed(self, state: GatewayState) -> None:
-        self.states.append(state)
-        self._news.set()
-
-    def send(self, message: PartSent | Delivered | Undelivered) -> None:
-        self.reports.append(message)
-        self._news.set()
-
-    @property
-    def items(self) -> list[Inbound]:
-        """Everything that was committed."""
-        return [item for batch in self.batches for item in batch]
-
-    @property
-    def words(self) -> list[str]:
-        """The contents of everything that was committed."""
-        return [item.content for item in self.items]
-
-    def log(self) -> str:
-        """What the gateway logged."""
-        return self.log_file.read_text()
-
-    def deliver(self, content: str, chat: int, *, seq: int = 1, **fields: object) -> None:
-        """Ask for one delivery."""
-        whole = {"kind": "text", "media": None, "parts_sent": 0, "ambiguous": False, **fields}
-        self.gateway.deliver(Deliver(seq, self.gateway.channel, str(chat), f"key-{seq}", content=content, **whole))  # type: ignore[arg-type]  # the fields are Deliver's
+class DiscordChannel(Channel):
+    """The seat of a gateway whose deliveries may be tried again."""
 
     async def outcome(self, seq: int = 1) -> Delivered | Undelivered:
         """Wait for what became of a delivery; it is taken away, so that the next try has its own."""
-        found = await self.until(lambda: [end for end in self._ends() if end.seq == seq])
-        self.reports.remove(found[0])
-        return found[0]
-
-    async def first(self, count: int = 1) -> list[Inbound]:
-        """Wait for so many committed messages."""
-        await self.until(lambda: len(self.items) >= count)
-        return self.items
-
-    async def in_state(self, state: str) -> GatewayState:
-        """Wait for a state, and return it as it was told."""
-        return await self.until(lambda: next((one for one in self.states[-1:] if one.state == state), None))
-
-    async def until(self, condition: Callable[[], T | None]) -> T:
-        """Wait until the condition is true; an end of the gateway is a failure."""
-        async with asyncio.timeout(PATIENCE):
-            while not (found := condition()):
-                assert not self._run.done(), self._run
-                self._news.clear()
-                await self._news.wait()
+        found = await super().outcome(seq)
+        self.reports.remove(found)
         return found
-
-    def _ends(self) -> list[Delivered | Undelivered]:
-        return [report for report in self.reports if not isinstance(report, PartSent)]
-
-    async def close(self) -> None:
-        self._run.cancel()
-        await asyncio.wait([self._run])
-        await self.gateway.close()
-        os.close(self._log)
-        if not self._run.cancelled():
-            self._run.result()
 
 
 @asynccontextmanager
@@ -128,12 +43,14 @@ async def opened(
     last_key: str | None = None,
     token: str = "",
     timing: Timing = TIMING,
-) -> AsyncIterator[Channel]:
+) -> AsyncIterator[DiscordChannel]:
     """A running gateway of the emulator's first bot, if need be paired with the first person."""
     token = token or discord.token
     account, chat = (str(discord.person.id), str(discord.channel_id)) if paired else (None, None)
     gateway = Gateway(channel_id("discord", token), "discord", Secret(token), account, chat, last_key)
-    channel = Channel(gateway, discord.url, folder, timing)
+    channel = DiscordChannel(
+        folder, lambda media, link, log: DiscordGateway(gateway, discord.url, media, link, log, timing)
+    )
     try:
         yield channel
     finally:
@@ -148,7 +65,7 @@ async def connected(
     paired: bool = False,
     last_key: str | None = None,
     timing: Timing = TIMING,
-) -> AsyncIterator[Channel]:
+) -> AsyncIterator[DiscordChannel]:
     """A gateway that is connected."""
     async with opened(discord, folder, paired=paired, last_key=last_key, timing=timing) as channel:
         await channel.in_state("connected")

@@ -1,106 +1,19 @@
-"""A seat for one Telegram gateway: the daemon's side of it, collected, and Telegram behind an emulator."""
+"""A seat for one Telegram gateway, with Telegram behind an emulator."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final
 
-from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
+from proto.gateways import Gateway, channel_id
 from proto.secrets import Secret
 from tests.emulators.telegram import TelegramEmulator
+from tests.worker.gateways.channel import Channel
 from worker.gateways.telegram import TelegramGateway, Timing
-from worker.log import WorkerLog
 
-T = TypeVar("T")
-
-TIMING = Timing(poll=2.0, margin=1.0, conflict=0.3, shortest=0.02, longest=0.1, album=0.3, commit=2.0)
-PATIENCE = 10.0
-
-
-class Channel:
-    """Commits what comes in, unless told otherwise, and keeps all that the gateway says."""
-
-    def __init__(self, token: str, url: str, folder: Path, account: str | None, timing: Timing) -> None:
-        self.batches: list[list[Inbound]] = []
-        self.reports: list[PartSent | Delivered | Undelivered] = []
-        self.states: list[GatewayState] = []
-        self.refusals = 0
-        self.media = folder / "media"
-        self.log_file = folder / "log"
-        self._news = asyncio.Event()
-        self._log = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        gateway = Gateway(channel_id("telegram", token), "telegram", Secret(token), account)
-        self.gateway = TelegramGateway(gateway, url, self.media, self, WorkerLog(self._log), timing)
-        self._run = asyncio.create_task(self.gateway.run())
-
-    async def received(self, channel: str, items: list[Inbound]) -> bool:
-        """Commit a batch, or refuse it as often as ``refusals`` says."""
-        assert channel == self.gateway.channel
-        self._news.set()
-        if self.refusals:
-            self.refusals -= 1
-            return False
-        self.batches.append(items)
-        return True
-
-    def changed(self, state: GatewayState) -> None:
-        self.states.append(state)
-        self._news.set()
-
-    def send(self, message: PartSent | Delivered | Undelivered) -> None:
-        self.reports.append(message)
-        self._news.set()
-
-    @property
-    def items(self) -> list[Inbound]:
-        """Everything that was committed."""
-        return [item for batch in self.batches for item in batch]
-
-    def log(self) -> str:
-        """What the gateway logged."""
-        return self.log_file.read_text()
-
-    def deliver(self, content: str, chat: int, *, seq: int = 1, **fields: object) -> None:
-        """Ask for one delivery."""
-        whole = {"kind": "text", "media": None, "parts_sent": 0, "ambiguous": False, **fields}
-        self.gateway.deliver(Deliver(seq, self.gateway.channel, str(chat), f"key-{seq}", content=content, **whole))  # type: ignore[arg-type]  # the fields are Deliver's
-
-    async def outcome(self, seq: int = 1) -> Delivered | Undelivered:
-        """Wait for what became of a delivery."""
-        return await self.until(lambda: next((end for end in self._ends() if end.seq == seq), None))
-
-    async def first(self, count: int = 1) -> list[Inbound]:
-        """Wait for so many committed messages."""
-        await self.until(lambda: len(self.items) >= count)
-        return self.items
-
-    async def in_state(self, state: str) -> GatewayState:
-        """Wait for a state, and return it as it was told."""
-        return await self.until(lambda: next((one for one in self.states[-1:] if one.state == state), None))
-
-    async def until(self, condition: Callable[[], T | None]) -> T:
-        """Wait until the condition is true; an end of the gateway is a failure."""
-        async with asyncio.timeout(PATIENCE):
-            while not (found := condition()):
-                assert not self._run.done(), self._run
-                self._news.clear()
-                await self._news.wait()
-        return found
-
-    def _ends(self) -> list[Delivered | Undelivered]:
-        return [report for report in self.reports if not isinstance(report, PartSent)]
-
-    async def close(self) -> None:
-        self._run.cancel()
-        await asyncio.wait([self._run])
-        await self.gateway.close()
-        os.close(self._log)
-        if not self._run.cancelled():
-            self._run.result()
+TIMING: Final = Timing(poll=2.0, margin=1.0, conflict=0.3, shortest=0.02, longest=0.1, album=0.3, commit=2.0)
 
 
 @asynccontextmanager
@@ -108,7 +21,9 @@ async def opened(
     telegram: TelegramEmulator, folder: Path, *, account: str | None = None, token: str = "", timing: Timing = TIMING
 ) -> AsyncIterator[Channel]:
     """A running gateway of the emulator's only bot."""
-    channel = Channel(token or telegram.bot().token, telegram.url, folder, account, timing)
+    token = token or telegram.bot().token
+    gateway = Gateway(channel_id("telegram", token), "telegram", Secret(token), account)
+    channel = Channel(folder, lambda media, link, log: TelegramGateway(gateway, telegram.url, media, link, log, timing))
     try:
         yield channel
     finally:

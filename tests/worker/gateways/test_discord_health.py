@@ -11,7 +11,7 @@ import pytest
 from proto.secrets import Secret
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.discord_server import Server
-from tests.worker.gateways.discord_channel import SEND, TIMING, Channel, connected, opened
+from tests.worker.gateways.discord_channel import SEND, TIMING, DiscordChannel, connected, opened
 from worker.gateways.identify import identify
 
 # aiohttp calls two arguments of nextcord's deprecated.
@@ -25,7 +25,7 @@ def discord() -> Iterator[DiscordEmulator]:
         yield emulator
 
 
-async def works(discord: DiscordEmulator, channel: Channel, words: str) -> None:
+async def works(discord: DiscordEmulator, channel: DiscordChannel, words: str) -> None:
     """What is said arrives, and once."""
     discord.say(words)
     await channel.until(lambda: words in channel.words)
@@ -193,7 +193,7 @@ async def test_sends_in_hand_when_the_token_is_reset(discord: DiscordEmulator, t
         assert len(discord.requests(SEND)) <= 5
 
 
-async def quiet(discord: DiscordEmulator, channel: Channel) -> None:
+async def quiet(discord: DiscordEmulator, channel: DiscordChannel) -> None:
     """Whatever is asked of a stopped channel, Discord hears nothing of it."""
     await asyncio.to_thread(discord.wait_for_gateways, 0)
     asked, frames = len(discord.requests()), len(discord.frames())

@@ -8,12 +8,13 @@ import pty
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.daemon.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.commands.command_line import PATIENCE, ROOT, command, persona, personad
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.telegram import TelegramEmulator
@@ -33,23 +34,16 @@ def telegram() -> Iterator[TelegramEmulator]:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, telegram: TelegramEmulator) -> Iterator[DaemonProcess]:
     """One daemon for all tests of this module."""
-    process = DaemonProcess(
-        tmp_path_factory.mktemp("channel-commands") / "state", {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url}
-    )
-    try:
+    state, settings = tmp_path_factory.mktemp("channel") / "state", {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url}
+    with closing(DaemonProcess(state, settings)) as process:
         yield process.start().ready()
-    finally:
-        process.close()
 
 
 @pytest.fixture
 def eve(house: DaemonProcess, mind: OpenAIEmulator) -> Iterator[str]:
     """Eve Adams, whose mind is the echo; deleted after the test."""
-    persona_id = house.create(
-        NAME, thinking_model="echo", thinking_provider="openai", thinking_api_key="k", thinking_url=mind.url
-    )
-    yield persona_id
-    house.http.post(f"/api/persona/{persona_id}/delete")
+    with persona(house, NAME, mind) as persona_id:
+        yield persona_id
 
 
 @pytest.fixture

@@ -1,16 +1,18 @@
-"""``personad`` as a user runs it: a process of its own, with the environment of a daemon under test."""
+"""``personad`` as a user runs it, with the environment of a daemon under test; and a persona to run it on."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tests.daemon_process import DaemonProcess
+from tests.emulators.openai import OpenAIEmulator
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 PATIENCE: Final = 60.0
 
 
@@ -34,3 +36,13 @@ def personad(
         timeout=PATIENCE,
         check=False,
     )
+
+
+@contextmanager
+def persona(daemon: DaemonProcess, name: str, mind: OpenAIEmulator) -> Iterator[str]:
+    """A persona whose mind is the echo, by her id; deleted at the end."""
+    persona_id = daemon.create(
+        name, thinking_model="echo", thinking_provider="openai", thinking_api_key="k", thinking_url=mind.url
+    )
+    yield persona_id
+    daemon.http.post(f"/api/persona/{persona_id}/delete")

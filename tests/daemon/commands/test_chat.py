@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.commands.command_line import PATIENCE, ROOT, command, personad
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step

@@ -1,0 +1,75 @@
+"""The routes of channels as a user calls them, and what can be seen of a channel afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tests.daemon_process import DaemonProcess
+from tests.emulators.discord import DiscordEmulator
+from tests.emulators.telegram import TelegramEmulator
+from tests.emulators.telegram_people import Person
+from tests.emulators.telegram_world import Bot
+from tests.observed import status
+
+Make = Callable[..., str]
+"""Create a persona, by name, and return her id."""
+
+INVALID = "Pairing code is invalid or has expired."
+NOT_ACTIVE = "Persona is not active."
+
+
+def add(house: DaemonProcess, persona_id: str, kind: str, token: str) -> httpx.Response:
+    """Add a channel with a bot's token."""
+    body = {"kind": kind, "credentials": {"token": token}}
+    return house.http.post(f"/api/persona/{persona_id}/channels", json=body)
+
+
+def remove(house: DaemonProcess, persona_id: str, name: str) -> httpx.Response:
+    """Remove the channels of this name, whatever characters are in it."""
+    return house.http.delete(f"/api/persona/{persona_id}/channels/{quote(name, safe='')}")
+
+
+def pair(house: DaemonProcess, persona_id: str, code: str) -> httpx.Response:
+    """Claim a code."""
+    return house.http.post(f"/api/persona/{persona_id}/pair", json={"code": code})
+
+
+def config_file(house: DaemonProcess, persona_id: str) -> Path:
+    """Her record, as a hand may edit it."""
+    return house.state_dir / "personas" / persona_id / "config.json"
+
+
+def channels_on_disk(house: DaemonProcess, persona_id: str) -> list[dict[str, Any]]:
+    """Her channels as they are saved."""
+    return json.loads(config_file(house, persona_id).read_text())["channels"] or []
+
+
+def channel(house: DaemonProcess, persona_id: str) -> dict[str, Any]:
+    """The health of her one channel."""
+    (found,) = status(house, persona_id)["channels"]
+    assert isinstance(found, dict)
+    return found
+
+
+def new_token(emulator: TelegramEmulator | DiscordEmulator, name: str) -> str:
+    """A bot's token."""
+    if isinstance(emulator, TelegramEmulator):
+        return emulator.add_bot(username=name).token
+    return emulator.add_bot(name).token
+
+
+def code_for(telegram: TelegramEmulator, person: Person, bot: Bot, words: str = "hello") -> str:
+    """Write to an unverified bot and return the code that it shows."""
+    before = len(telegram.sent(person.id))
+    person.write(words, bot=bot)
+    text = str(telegram.wait_for_sent(person.id, before + 1)[-1]["text"])
+    found = re.search(r"^[A-Z2-9]{6}$", text, re.MULTILINE)
+    assert found, text
+    return found[0]

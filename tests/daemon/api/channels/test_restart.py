@@ -1,0 +1,78 @@
+"""Adding and removing a channel when her process is stopped, or cannot be replaced."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import httpx
+
+from tests.daemon.api.channels.routes import Make, add, channel, channels_on_disk, new_token, remove
+from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators.telegram import TelegramEmulator
+from tests.observed import status
+from tests.saboteur import at_start
+
+
+def test_a_stopped_persona_is_not_started(house: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
+    """Add and remove edit the record of a stopped persona and leave her stopped; the channel counts when she starts."""
+    persona_id = make()
+    house.http.post(f"/api/persona/{persona_id}/stop")
+    assert add(house, persona_id, "telegram", new_token(telegram, "calm_bot")).status_code == 200
+    assert (status(house, persona_id)["running"], channel(house, persona_id)["state"]) == (False, "closed")
+    house.http.post(f"/api/persona/{persona_id}/start")
+    wait_for(lambda: channel(house, persona_id)["state"] == "connected", "the gateway to connect")
+    house.http.post(f"/api/persona/{persona_id}/stop")
+    assert remove(house, persona_id, "calm_bot").json() == {"removed": "calm_bot"}
+    assert (status(house, persona_id)["running"], channels_on_disk(house, persona_id)) == (False, [])
+
+
+STILLBORN = """\
+import os, sys
+
+def die():
+    if os.path.exists({flag!r}):
+        os._exit(70)
+
+if sys.orig_argv[-3:-2] == ["worker"]:
+    die()
+os.register_at_fork(after_in_child=die)
+"""
+
+
+def test_what_is_saved_stays_when_the_restart_fails(
+    tmp_path: Path, telegram: TelegramEmulator, organs: dict[str, str]
+) -> None:
+    """500 with the documented text; the record keeps the change, and she comes back with it by herself."""
+    flag, bot = tmp_path / "no process is born", telegram.add_bot(username="slow_bot")
+    settings = {
+        "PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url,
+        "PERSONAD_SUPERVISOR_FAILURES": "500",
+        "PERSONAD_SUPERVISOR_BACKOFF_MAX": "0.5",
+        "PYTHONPATH": at_start(tmp_path / "hook", STILLBORN.format(flag=str(flag))),
+    }
+    daemon = DaemonProcess(tmp_path / "state", settings)
+    try:
+        persona_id = daemon.start().ready().create("Eve", **organs)
+        telegram.fail("hang", "getMe", token=bot.token)
+        answers: list[httpx.Response] = []
+        adding = threading.Thread(target=lambda: answers.append(add(daemon, persona_id, "telegram", bot.token)))
+        adding.start()
+        telegram.wait_for_calls("getMe", token=bot.token)
+        flag.touch()
+        telegram.heal()
+        adding.join()
+        assert answers[0].status_code == 500, answers[0].text
+        assert answers[0].json()["detail"].startswith("Channel added but restart failed: ")
+        assert [one["name"] for one in channels_on_disk(daemon, persona_id)] == ["slow_bot"]
+        flag.unlink()
+        wait_for(lambda: channel(daemon, persona_id)["state"] == "connected", "her to come back", timeout=60)
+        flag.touch()
+        answer = remove(daemon, persona_id, "slow_bot")
+        assert answer.status_code == 500
+        assert answer.json()["detail"].startswith("Channel removed but restart failed: ")
+        assert channels_on_disk(daemon, persona_id) == []
+        flag.unlink()
+        wait_for(lambda: status(daemon, persona_id)["state"] == "running", "her to come back", timeout=60)
+    finally:
+        daemon.close()

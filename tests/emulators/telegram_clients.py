@@ -1,0 +1,17 @@
+"""What speaks to the Telegram emulator in its tests: aiogram, the library that the gateway uses."""
+
+from __future__ import annotations
+
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+
+from tests.emulators.telegram import TelegramEmulator
+
+PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 40
+
+
+def connected(telegram: TelegramEmulator, token: str = "") -> Bot:
+    """An aiogram client of its own for a bot; use it as a context manager."""
+    session = AiohttpSession(api=TelegramAPIServer.from_base(telegram.url), timeout=10)
+    return Bot(token or telegram.bot().token, session=session)
