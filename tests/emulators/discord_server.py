@@ -19,6 +19,7 @@ from tests.emulators.discord_limits import Limits
 from tests.emulators.discord_objects import Bot, Channel, Message, Upload
 from tests.emulators.discord_rest import Rest
 from tests.emulators.discord_world import World
+from tests.emulators.listening import stop_accepting
 
 
 class Server:
@@ -58,7 +59,7 @@ class Server:
     async def down(self, seconds: float = 0.0) -> None:
         """Refuse connections and break those that are open; for so many seconds when given."""
         if self._listener is not None:
-            await self._stop_accepting(self._listener)
+            await stop_accepting(self._listener)
             self._listener = None
         for connection in self.gateway.connected():
             self.gateway.drop(connection)
@@ -67,14 +68,6 @@ class Server:
         self.journal.release()
         if seconds:
             self._later(seconds, self.up)
-
-    async def _stop_accepting(self, listener: asyncio.Server) -> None:
-        """Close a listener; asyncio would leak connections that it accepted and has not yet handed over."""
-        for listening in listener.sockets:
-            asyncio.get_running_loop().remove_reader(listening.fileno())
-        for _ in ("accepted", "transport made", "protocol told"):
-            await asyncio.sleep(0)
-        listener.close()
 
     def go_down_soon(self, seconds: float) -> None:
         """Go down for so many seconds, once the answer to who asks has left."""

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from tests.emulators.listening import stop_accepting
 from tests.emulators.telegram_faults import DESCRIPTIONS, Fault, Faults
 from tests.emulators.telegram_methods import WEBHOOK_SET, Methods
 from tests.emulators.telegram_params import Params, read_params
@@ -294,7 +295,7 @@ class LoopbackServer:
     async def vanish(self) -> None:
         """Close the port and break every connection."""
         if self._listener is not None:
-            self._listener.close()
+            await stop_accepting(self._listener)
             self._listener = None
         self._api.abort_connections()
         while self._api.state.connections:  # noqa: ASYNC110  aborted transports report on a later turn of the loop

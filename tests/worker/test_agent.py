@@ -173,7 +173,7 @@ async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> No
     assert reply.perceptions == [1]
     downs = adam.of(MindDown)
     assert [down.beat for down in downs] == [1, 1, 1]
-    assert ["500" in down.reason for down in downs] == [True, False, True]
+    assert ["answered 500" in down.reason for down in downs] == [True, False, True]
     assert "api_key" in downs[1].hint
     assert len(openai.journal) == 6
 
