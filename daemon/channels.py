@@ -16,7 +16,7 @@ from daemon import pairing
 from daemon.generation import Generation
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox, InboxFull
-from daemon.ledger import Ledger, LedgerError, StoredChannel
+from daemon.ledger import Ledger, LedgerError, StoredChannel, Waiting
 from daemon.logs import Log
 from daemon.personas import Personas
 from proto.gateways import Gateway, GatewayState, Inbound, Received, Say, Taken, channel_id
@@ -73,6 +73,7 @@ class Channels:
 
     async def gateways(self, persona: Persona) -> list[Gateway]:
         """What a worker needs to open her gateways."""
+        self._inbox.admit(persona.id, await self.recover(persona))
         stored = {row.channel: row for row in await self._ledger.channels(persona.id)}
         for gone in stored.keys() - {id_of(record) for record in persona.channels or []}:
             # Taken out of config.json by hand: its bot may belong to somebody else now.
@@ -141,12 +142,19 @@ class Channels:
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 
-    async def recover(self, persona: Persona) -> None:
-        """Finish a pairing that was saved when the daemon died: let her have the words that were kept for it."""
+    async def recover(self, persona: Persona) -> list[Waiting]:
+        """Finish a pairing that was saved when the daemon died or its disk was full: release the words kept for it."""
+        released: list[Waiting] = []
         for row in await self._ledger.channels(persona.id):
             record = channel_named(persona, row.channel)
             if record and record.verified_at and row.account and row.chat:
-                await self._ledger.release(persona.id, row.channel, conversation_of(record, row.channel, row.chat))
+                conversation = conversation_of(record, row.channel, row.chat)
+                try:
+                    released += await self._ledger.release(persona.id, row.channel, conversation)
+                except LedgerError as error:
+                    # They stay kept, and come with her next start; a full disk must not keep her from this one.
+                    self._log.error("channel.words_kept", persona=persona.id, channel=row.type, reason=str(error))
+        return released
 
     def _go(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -57,7 +57,6 @@ class Lane:
         self.accepting = 0
         self.recalling = False
         self.mind_down = ""
-        self.last_words = 0.0
         self._history_lines = history_lines
         self._beats = 0
         self._histories: OrderedDict[Conversation, deque[Line]] = OrderedDict()
