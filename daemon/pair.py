@@ -13,7 +13,8 @@ from daemon import pairing
 from daemon.channels import channel_named, conversation_of
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
-from daemon.ledger import ChannelUnknown, Ledger
+from daemon.ledger import ChannelUnknown, Ledger, LedgerError
+from daemon.logs import Log
 from daemon.personas import Personas
 from proto.gateways import Bound
 from proto.records import Channel, Persona
@@ -37,7 +38,9 @@ class Pairing:
         inbox: Inbox,
         hubs: Hubs,
         tell: Callable[[str, Bound], None],
+        log: Log,
     ) -> None:
+        self._log = log
         self._tell = tell
         self._ledger = ledger
         self._personas = personas
@@ -79,7 +82,11 @@ class Pairing:
         await self._personas.save(paired)
         self._tell(persona.id, Bound(pending.channel, pending.account, pending.chat))
         self._throttle.forget(persona.id)
-        await self._connected(paired, verified, pending.channel, pending.chat)
+        try:
+            await self._connected(paired, verified, pending.channel, pending.chat)
+        except LedgerError as error:
+            # Paired it is, and says so; ``Channels.recover`` lets her have the words at her next start.
+            self._log.error("channel.words_kept", persona=persona.id, channel=record.type, reason=str(error))
         return paired, verified
 
     def forget(self, persona_id: str) -> None:

@@ -168,7 +168,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         consolidation=consolidation,
         channels=channels,
         delivery=delivery,
-        pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send),
+        pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
         started_at=time.monotonic(),
