@@ -44,6 +44,8 @@ class Personas:
         self._personas: dict[str, Persona] = {}
         self._memories: dict[str, Memory] = {}
         self._faults: dict[str, str] = {}
+        self._disk = asyncio.Lock()
+        """Held from a file to what is known of it: a read that a write overtook would bring the old state back."""
 
     async def load(self) -> None:
         """Read all of them."""
@@ -88,11 +90,12 @@ class Personas:
             for name, text in memory.items():
                 files.write(folder / f"{name}.md", text.encode())
 
-        try:
-            await asyncio.to_thread(write)
-        except OSError as error:
-            raise PersonasError(f"What she learned could not be written: {error}") from error
-        self._memories[persona_id] = {**self.memory(persona_id), **memory}
+        async with self._disk:
+            try:
+                await asyncio.to_thread(write)
+            except OSError as error:
+                raise PersonasError(f"What she learned could not be written: {error}") from error
+            self._memories[persona_id] = {**self.memory(persona_id), **memory}
 
     async def delete(self, persona_id: str) -> None:
         """Put her folder aside: from now on she is gone, even if the machine stops. Raises PersonasError."""
@@ -101,15 +104,16 @@ class Personas:
             self.folder(persona_id).rename(self._grave(persona_id))
             files.sync_directory(self._root)
 
-        persona = self._personas.pop(persona_id, None)
-        try:
-            await asyncio.to_thread(put_aside)
-        except OSError as error:
-            if persona:
-                self._personas[persona_id] = persona
-            raise PersonasError(f"Her folder could not be removed: {error}") from error
-        self._faults.pop(persona_id, None)
-        self._memories.pop(persona_id, None)
+        async with self._disk:
+            persona = self._personas.pop(persona_id, None)
+            try:
+                await asyncio.to_thread(put_aside)
+            except OSError as error:
+                if persona:
+                    self._personas[persona_id] = persona
+                raise PersonasError(f"Her folder could not be removed: {error}") from error
+            self._faults.pop(persona_id, None)
+            self._memories.pop(persona_id, None)
 
     async def graves(self) -> list[str]:
         """The ids of deleted personas of whom something may be left."""
@@ -158,15 +162,20 @@ class Personas:
                     part.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
 
-        try:
-            await asyncio.to_thread(write)
-        except OSError as error:
-            raise PersonasError(f"Her record could not be written: {error}") from error
-        self._personas[persona.id] = persona
-        self._faults.pop(persona.id, None)
+        async with self._disk:
+            try:
+                await asyncio.to_thread(write)
+            except OSError as error:
+                raise PersonasError(f"Her record could not be written: {error}") from error
+            self._personas[persona.id] = persona
+            self._faults.pop(persona.id, None)
 
     async def _reload(self, persona_id: str) -> Persona | None:
         """Read her record anew; returns it when it is good and differs from what was known."""
+        async with self._disk:
+            return await self._reread(persona_id)
+
+    async def _reread(self, persona_id: str) -> Persona | None:
         try:
             data = await asyncio.to_thread(files.read, self.folder(persona_id) / CONFIG, MAX_CONFIG)
             persona = from_json(data, Persona)
@@ -207,4 +216,7 @@ class Personas:
                     self._log.error("persona.memory_unreadable", persona=persona_id, file=path.name, reason=str(error))
             return memory
 
-        self._memories[persona_id] = await asyncio.to_thread(read)
+        async with self._disk:
+            memory = await asyncio.to_thread(read)
+            if memory or persona_id in self._personas:
+                self._memories[persona_id] = memory
