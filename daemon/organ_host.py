@@ -15,7 +15,7 @@ from daemon.settings import Organs
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
-from proto.messages import Equip, Fault, FromHost, Generate, Generated, Heartbeat, Hello, OrganCall, OrganResult, Stop
+from proto.messages import Answered, Equip, Fault, FromHost, Generate, Heartbeat, Hello, OrganCall, OrganResult, Stop
 from proto.wire import WireError
 
 HELLO_TIMEOUT: Final = 20.0
@@ -147,7 +147,7 @@ class OrganHost:
         match message:
             case Hello() if not self._hello.done():
                 self._hello.set_result(None)
-            case Generated(number, text, error):
+            case Answered(number, text, error):
                 reply = self._calls.get(number)
                 if reply and not reply.done():
                     self._deaths = 0

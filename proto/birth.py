@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-Role = Literal["persona", "probe", "organ_host"]
+Role = Literal["persona", "probe", "organ_host", "feeder"]
 
 MAX_BIRTH: Final = 16 * 1024
 """Bytes of one message on the zygote's control socket."""

@@ -9,7 +9,7 @@ import msgspec
 
 from proto.perception import PerceptionKind
 from proto.secrets import Secret
-from proto.texts import MediaName, Nanoseconds, Reason, Text
+from proto.texts import MediaName, Nanoseconds, Reason, Text, Title
 
 ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """A channel's id inside this daemon: ``channel_id`` of its type and token."""
@@ -74,6 +74,7 @@ class Inbound(msgspec.Struct):
     content: Text
     at: Nanoseconds
     media: MediaName | None = None
+    title: Title = ""
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
 
 

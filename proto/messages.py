@@ -26,10 +26,10 @@ from proto.gateways import (
     Undelivered,
 )
 from proto.perception import PerceptionKind
-from proto.records import Organ, OrganName, Persona
-from proto.texts import MediaName, MemoryName, Nanoseconds, Reason, Text
+from proto.records import Organ, Persona
+from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 MAX_FRAME: Final = 4 * 1024 * 1024
 """Bytes in one frame; the link's sockets drop the peer that sends more."""
@@ -48,22 +48,31 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class Perception(msgspec.Struct):
-    """Something she perceives: ``id`` is the ledger's, ``at`` the epoch nanoseconds of its acceptance."""
+    """Something she perceives: ``id`` is the ledger's, ``at`` the epoch nanoseconds of its acceptance.
+
+    ``media`` is its file under a name of ours, ``title`` what the person's device called it.
+    """
 
     id: int
     kind: PerceptionKind
     content: str
     at: Nanoseconds
     media: str | None = None
+    title: str = ""
 
 
 class Line(msgspec.Struct):
-    """A line of the conversation; ``role`` is ``person`` or ``assistant`` (knowledge page of the documents)."""
+    """A line of the conversation; ``role`` is ``person`` or ``assistant`` (knowledge page of the documents).
+
+    ``perceived`` is what her organ made of the file: words heard, text read, what a document holds.
+    """
 
     role: Literal["person", "assistant"]
     content: str
     at: Nanoseconds
     media: str | None = None
+    title: str = ""
+    perceived: str = ""
 
 
 class Outgoing(msgspec.Struct):
@@ -109,13 +118,22 @@ class Open(msgspec.Struct, tag="open"):
 
 
 class Perceive(msgspec.Struct, tag="perceive"):
-    """One beat: everything that waits in one conversation, with what she needs to answer it."""
+    """One beat: everything that waits in one conversation, with what she needs to answer it.
+
+    ``visitor`` names a stranger who writes on an open channel, None for her own person; a visitor's beat brings no
+    memory. ``mind`` answers in place of her own, ``datasets`` are the folders that this conversation may search;
+    None stands for her own documents, of which there are some when ``has_documents``.
+    """
 
     beat: int
     conversation: Conversation
     perceptions: list[Perception]
     history: list[Line]
     memory: Memory
+    has_documents: bool = False
+    visitor: str | None = None
+    mind: Organ | None = None
+    datasets: list[str] | None = None
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -134,10 +152,11 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
 
 
 class OrganResult(msgspec.Struct, tag="organ_result"):
-    """The organ host's answer to an ``OrganCall``; exactly one of ``text`` and ``error`` is set."""
+    """The organ host's answer to an ``OrganCall``: exactly one of ``text``, ``media`` and ``error`` is set."""
 
     call: int
     text: str | None = None
+    media: str | None = None
     error: str | None = None
 
 
@@ -197,11 +216,15 @@ class Typing(msgspec.Struct, tag="typing"):
 
 
 class Reply(msgspec.Struct, tag="reply"):
-    """A beat is done: these perceptions are answered by these messages (none: she chose silence)."""
+    """A beat is done: these perceptions are answered by these messages (none: she chose silence).
+
+    ``perceived`` holds what her organs made of files, by the perception's id.
+    """
 
     beat: int
     perceptions: list[int]
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
+    perceived: dict[int, Text] = {}
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -226,13 +249,26 @@ class ConsolidationFailed(msgspec.Struct, tag="consolidation_failed"):
     reason: Reason
 
 
+EmbeddedOrgan = Literal["thinking", "ear", "eye", "researcher", "mouth"]
+"""The organs that have an embedded model."""
+
+
 class OrganCall(msgspec.Struct, tag="organ_call"):
-    """Ask the organ host's embedded model. Answered by ``OrganResult``."""
+    """Ask the organ host's embedded model. Answered by ``OrganResult``.
+
+    ``thinking`` takes ``turns`` and ``max_tokens``; ``ear`` and ``eye`` take ``media``; ``mouth`` takes ``text`` and
+    answers with ``media``. ``researcher`` with ``media`` and ``title`` studies that document and tells what it holds;
+    without, it searches for ``text`` in ``datasets`` (None: in her own documents) and quotes what it finds.
+    """
 
     call: int
-    organ: Literal["thinking"] | OrganName
-    turns: list[ChatTurn]
-    max_tokens: int
+    organ: EmbeddedOrgan
+    turns: list[ChatTurn] = []
+    max_tokens: int = 0
+    media: MediaName | None = None
+    title: Title = ""
+    text: Text = ""
+    datasets: list[DatasetName] | None = None
 
 
 class Probed(msgspec.Struct, tag="probed"):
@@ -287,20 +323,61 @@ class Equip(msgspec.Struct, tag="equip"):
 
 
 class Generate(msgspec.Struct, tag="generate"):
-    """Run the embedded mind greedily. Answered by ``Generated``."""
+    """Run the embedded mind greedily. Answered, as everything the host is asked, by ``Answered``."""
 
     call: int
     turns: list[ChatTurn]
     max_tokens: int
 
 
-class Generated(msgspec.Struct, tag="generated"):
-    """Exactly one of ``text`` and ``error`` is set."""
+class Transcribe(msgspec.Struct, tag="transcribe"):
+    """Write down what is said in the audio file at ``path``."""
+
+    call: int
+    path: str
+
+
+class Look(msgspec.Struct, tag="look"):
+    """Read the picture at ``path``, and tell what can be told of it without seeing."""
+
+    call: int
+    path: str
+
+
+class Study(msgspec.Struct, tag="study"):
+    """Put the document at ``path`` into the index at ``library``, and tell what it holds."""
+
+    call: int
+    path: str
+    title: str
+    library: str
+
+
+class Search(msgspec.Struct, tag="search"):
+    """Quote what the documents in ``folders`` say about ``question``; those not in the index yet come into it."""
+
+    call: int
+    question: str
+    folders: list[str]
+    library: str
+
+
+class Speak(msgspec.Struct, tag="speak"):
+    """Say ``text`` into a new file under ``folder``. Answered with ``media``, its bare name."""
+
+    call: int
+    text: str
+    folder: str
+
+
+class Answered(msgspec.Struct, tag="answered"):
+    """Exactly one of ``text``, ``media`` and ``error`` is set."""
 
     call: int
     text: Text | None = None
+    media: MediaName | None = None
     error: Reason | None = None
 
 
-ToHost: TypeAlias = Equip | Generate | Stop
-FromHost: TypeAlias = Hello | Generated | Heartbeat | Fault
+ToHost: TypeAlias = Equip | Generate | Transcribe | Look | Study | Search | Speak | Stop
+FromHost: TypeAlias = Hello | Answered | Heartbeat | Fault

@@ -21,6 +21,14 @@ EMBEDDED: Final = "embedded"
 
 EMBEDDED_MIND: Final = "smollm2-135m-instruct"
 
+EMBEDDED_SENSES: Final[dict[OrganName, str]] = {
+    "ear": "whisper-tiny.en",
+    "eye": "pp-ocr",
+    "researcher": "library",
+    "mouth": "hibari-heart",
+}
+"""The optional organs that have an embedded model, and what a record calls it."""
+
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z"
 """A persona's name is shown in terminals and logs: no control characters, no line breaks."""
 

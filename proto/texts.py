@@ -20,3 +20,9 @@ MediaName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,1
 
 MemoryName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
 """The name of a memory file without its ``.md``."""
+
+Title = Annotated[str, msgspec.Meta(max_length=255)]
+"""What a person's device called a file: shown and quoted, never a path."""
+
+DatasetName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+"""A bare folder name under a persona's ``datasets``."""

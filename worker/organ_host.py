@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proto.messages import ChatTurn, FromHost, Generate, Generated
+from proto.messages import Answered, ChatTurn, FromHost, Generate
 from worker.log import WorkerLog
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class HostFault(Exception):
 
 
 class OrganHost:
-    """Runs one generation after the other and answers each ``Generate`` with one ``Generated``."""
+    """Runs one generation after the other and answers each ``Generate`` with one ``Answered``."""
 
     def __init__(self, send: Callable[[FromHost], None], model: str, threads: int, log: WorkerLog) -> None:
         """``model`` is the path of the operator's own GGUF, "" for the packaged one; ``threads`` 0 leaves one core."""
@@ -58,7 +58,7 @@ class OrganHost:
     def receive(self, message: Generate) -> None:
         """Take one call; too many at once are refused with a clear error."""
         if len(self._calls) >= MOST_CALLS:
-            self._send(Generated(message.call, error="The embedded mind is busy: too many personas ask it at once."))
+            self._send(Answered(message.call, error="The embedded mind is busy: too many personas ask it at once."))
             return
         task = asyncio.get_running_loop().create_task(self._generate(message))
         self._calls.add(task)
@@ -77,9 +77,9 @@ class OrganHost:
             text = await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except HostFault as fault:
             self._log.warning("organ_host.failed", call=message.call, reason=str(fault))
-            self._send(Generated(message.call, error=str(fault)[:MAX_REASON]))
+            self._send(Answered(message.call, error=str(fault)[:MAX_REASON]))
         else:
-            self._send(Generated(message.call, text=text))
+            self._send(Answered(message.call, text=text))
 
 
 class EmbeddedModel:

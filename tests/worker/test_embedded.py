@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from proto.messages import (
+    Answered,
     ChatTurn,
     Consolidate,
     Consolidated,
     FromHost,
     Generate,
-    Generated,
     Line,
     MindDown,
     MindLimits,
@@ -239,14 +239,14 @@ class Host:
         self.sent: asyncio.Queue[FromHost] = asyncio.Queue()
         self.host = OrganHost(self.sent.put_nowait, model, 0, WorkerLog())
 
-    async def generate(self, call: int, words: str) -> Generated:
+    async def generate(self, call: int, words: str) -> Answered:
         self.host.receive(Generate(call, [ChatTurn("user", words)], 12))
         return await self.result()
 
-    async def result(self) -> Generated:
+    async def result(self) -> Answered:
         async with asyncio.timeout(30):
             result = await self.sent.get()
-        assert isinstance(result, Generated)
+        assert isinstance(result, Answered)
         return result
 
 
