@@ -14,8 +14,10 @@ from proto.texts import MediaName, Nanoseconds, Reason, Text, Title
 ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """A channel's id inside this daemon: ``channel_id`` of its type and token."""
 
-AccountId = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,32}\Z")]
-"""A provider's immutable numeric id of an account or a chat, as text."""
+GatewayType = Literal["telegram", "discord", "sms", "whatsapp", "slack"]
+
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,63}\Z")]
+"""A provider's immutable id of an account or a chat, as text: a number, a phone number without its plus, a Slack id."""
 
 InboundKey = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}\Z")]
 """What makes an inbound message the same one when it comes again: a Telegram update id, a Discord message id."""
@@ -46,16 +48,22 @@ class GatewayState(msgspec.Struct):
 class Gateway(msgspec.Struct):
     """One channel that the worker opens a gateway for.
 
-    ``account`` and ``chat`` are who it is paired with, None while it is unverified. ``last_key`` is the key of the
-    last message committed from that chat, for providers whose missed messages must be asked for.
+    ``account`` and ``chat`` are who it is paired with, None while it is unverified; an ``open`` channel takes words
+    from everybody. ``last_key`` is the key of the last message committed from that chat, for providers whose missed
+    messages must be asked for. ``credentials`` are the provider account's (``proto/README.md`` names them by type),
+    ``phone`` is ours in E.164. ``webhook`` is the public URL that the provider calls, "" to poll or hold a socket.
     """
 
     channel: ChannelId
-    type: Literal["telegram", "discord"]
+    type: GatewayType
     token: Secret
     account: AccountId | None = None
     chat: AccountId | None = None
     last_key: InboundKey | None = None
+    open: bool = False
+    phone: str = ""
+    credentials: dict[str, Secret] = {}
+    webhook: str = ""
 
 
 class Inbound(msgspec.Struct):
@@ -123,17 +131,35 @@ class Say(msgspec.Struct, tag="say"):
 class Identify(msgspec.Struct, tag="identify"):
     """To a short-lived probe: whose token is this? Answered by ``Identified``."""
 
-    kind: Literal["telegram", "discord"]
+    kind: GatewayType
     token: Secret
     urls: dict[str, str]
+    phone: str = ""
+    credentials: dict[str, Secret] = {}
+
+
+class Hook(msgspec.Struct, tag="hook"):
+    """A provider's webhook request, verified and committed by the daemon. The gateway names ``number`` in ``Received``.
+
+    ``body`` is as it came, ``content_type`` says of what kind.
+    """
+
+    number: int
+    channel: ChannelId
+    content_type: Annotated[str, msgspec.Meta(max_length=255)]
+    body: bytes
 
 
 class Received(msgspec.Struct, tag="received"):
-    """Messages from one gateway, oldest first. Answered by ``Taken``; until then the provider is not told."""
+    """Messages from one gateway, oldest first. Answered by ``Taken``; until then the provider is not told.
+
+    ``hooks`` are the webhook requests that are dealt with once these messages are committed.
+    """
 
     request: int
     channel: ChannelId
     items: Annotated[list[Inbound], msgspec.Meta(max_length=100)]
+    hooks: list[int] = []
 
 
 class PartSent(msgspec.Struct, tag="part_sent"):
@@ -144,9 +170,10 @@ class PartSent(msgspec.Struct, tag="part_sent"):
 
 
 class Delivered(msgspec.Struct, tag="delivered"):
-    """All of a message is with the provider."""
+    """All of a message is with the provider, which calls it ``provider_id`` where its receipts come later."""
 
     seq: int
+    provider_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class Undelivered(msgspec.Struct, tag="undelivered"):
@@ -162,6 +189,14 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
     blocked: bool = False
     ambiguous: bool = False
     retry_after: float = 0.0
+
+
+class Receipt(msgspec.Struct, tag="receipt"):
+    """What became of a message that was delivered: ``error`` says why it did not reach the person."""
+
+    channel: ChannelId
+    provider_id: Annotated[str, msgspec.Meta(max_length=128)]
+    error: Reason
 
 
 class GatewayChanged(msgspec.Struct, tag="gateway_changed"):

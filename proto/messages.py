@@ -17,9 +17,11 @@ from proto.gateways import (
     Gateway,
     GatewayChanged,
     GatewayState,
+    Hook,
     Identified,
     Identify,
     PartSent,
+    Receipt,
     Received,
     Say,
     Taken,
@@ -183,6 +185,7 @@ ToWorker: TypeAlias = (
     | Deliver
     | Say
     | Bound
+    | Hook
     | Probe
     | Identify
     | Stop
@@ -306,6 +309,7 @@ FromWorker: TypeAlias = (
     | PartSent
     | Delivered
     | Undelivered
+    | Receipt
     | GatewayChanged
     | Heartbeat
     | Fault

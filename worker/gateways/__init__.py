@@ -84,3 +84,5 @@ def open_gateway(
             from worker.gateways.discord import DiscordGateway
 
             return DiscordGateway(gateway, urls.get("discord") or DISCORD_URL, media, link, bound)
+        case _:
+            raise NotImplementedError(gateway.type)
