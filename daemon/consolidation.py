@@ -7,6 +7,8 @@ import itertools
 import random
 from typing import Final
 
+import msgspec
+
 from daemon.generation import Generation
 from daemon.ledger import Ledger, LedgerError
 from daemon.logs import Log
@@ -154,4 +156,11 @@ class Consolidation:
 def _within_limits(lines: list[Line]) -> list[Line]:
     """Cut what one line may bring, so that no talk is too long to be consolidated."""
     room = MAX_CHARS // len(lines)
-    return [Line(line.role, line.content[:room], line.at, line.media) for line in lines]
+    return [
+        msgspec.structs.replace(
+            line, content=line.content[:room], perceived=line.perceived[: max(0, room - len(line.content))]
+        )
+        if len(line.content) + len(line.perceived) > room
+        else line
+        for line in lines
+    ]

@@ -101,6 +101,7 @@ class PersonaHouse:
         settings = self._parts.settings
         try:
             gateways = await self._parts.channels.gateways(persona)
+            await self._parts.inbox.find_documents(persona.id)
         except LedgerError as error:
             raise GenerationFailed(str(error)) from error
         prepare = Prepare(
@@ -117,7 +118,7 @@ class PersonaHouse:
         """Hand on a message of her current generation."""
         match message:
             case OrganCall():
-                self._parts.organ_host.call(message, generation.send)
+                self._parts.organ_host.call(message, self._parts.personas.folder(self._id), generation.send)
             case Consolidated() | ConsolidationFailed():
                 self._parts.consolidation.received(self._id, message)
             case Received():

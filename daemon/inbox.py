@@ -19,6 +19,8 @@ from daemon.hubs import Hubs, SignalType, Slot, chat_frame
 from daemon.lane import Lane
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logs import Log
+from daemon.media import FOLDER as MEDIA
+from daemon.media import holds_documents, settle
 from daemon.personas import Personas
 from daemon.settings import Settings
 from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Outgoing, Perceive, Perception, Reply, Typing
@@ -56,11 +58,18 @@ class Inbox:
         self._log = log
         self._lanes: dict[str, Lane] = {}
         self._running: dict[str, Generation] = {}
+        self._readers: set[str] = set()
+        """The personas that have documents to look things up in."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self, persona_id: str) -> None:
         """Read back what waits for her."""
         self._lane(persona_id).waiting.extend(await self._ledger.waiting(persona_id))
+
+    async def find_documents(self, persona_id: str) -> None:
+        """Look whether she has documents."""
+        if await asyncio.to_thread(holds_documents, self._personas.folder(persona_id) / MEDIA):
+            self._readers.add(persona_id)
 
     async def accept(
         self,
@@ -70,6 +79,7 @@ class Inbox:
         content: str,
         media: str | None = None,
         key: str | None = None,
+        title: str = "",
     ) -> bool:
         """Commit words and let her have them; a ``key`` that this conversation had before is accepted again, once.
 
@@ -82,12 +92,12 @@ class Inbox:
         lane.accepting += 1
         try:
             at = time.time_ns()
-            number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key)
+            number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key, title)
         finally:
             lane.accepting -= 1
         if number is None:
             return False
-        self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media), conversation, 0)])
+        self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media, title), conversation, 0)])
         return True
 
     def require_room(self, persona_id: str, count: int) -> None:
@@ -101,6 +111,8 @@ class Inbox:
             return
         lane = self._lane(persona_id)
         lane.waiting.extend(items)
+        if any(item.perception.kind == "document" for item in items):
+            self._readers.add(persona_id)
         self.accepted += len(items)
         self.touched(persona_id)
         if lane.mind_down:
@@ -147,6 +159,7 @@ class Inbox:
     def forget(self, persona_id: str) -> None:
         """She is deleted."""
         self._lanes.pop(persona_id, None)
+        self._readers.discard(persona_id)
 
     def received(self, persona_id: str, message: FromWorker) -> None:
         """A message of her beat."""
@@ -198,7 +211,8 @@ class Inbox:
         beat = lane.take(now)
         perceptions = [item.perception for item in beat.items]
         memory = self._personas.memory(persona_id)
-        generation.send(Perceive(beat.number, conversation, perceptions, history, memory))
+        has_documents = persona_id in self._readers
+        generation.send(Perceive(beat.number, conversation, perceptions, history, memory, has_documents))
         content = "\n".join(perception.content for perception in perceptions)
         self._signal("Event", "Heard", persona_id, conversation, content=content)
 
@@ -220,7 +234,11 @@ class Inbox:
         if beat is None or beat.number != reply.beat or beat.replied:
             return
         answered = beat.answered(reply.perceptions)
-        if len(answered) != len(reply.perceptions) or not answered:
+        if (
+            len(answered) != len(reply.perceptions)
+            or not answered
+            or not reply.perceived.keys() <= {*reply.perceptions}
+        ):
             self._log.warning("inbox.reply_refused", persona=persona_id, reason="it answers what is not in hand")
             return
         beat.replied = True
@@ -239,9 +257,12 @@ class Inbox:
         if committed:
             self.answered += len(answered)
             lane.mind_down = ""
-            lane.remember(beat.conversation, _lines(answered, reply.messages, at))
+            lane.remember(beat.conversation, _lines(answered, reply, at))
             self.touched(persona_id)
         self._pump(persona_id)
+        if made := [message.media for message in reply.messages if message.media]:
+            # Its mark was there in case nobody would ever speak of it.
+            await asyncio.to_thread(settle, self._personas.folder(persona_id) / MEDIA, made)
 
     async def _commit(
         self, persona_id: str, reply: Reply, conversation: Conversation, slots: list[Slot], at: int
@@ -251,7 +272,9 @@ class Inbox:
         while True:
             try:
                 seqs = [slot.seq for slot in slots]
-                return await self._ledger.answer(persona_id, reply.perceptions, conversation, reply.messages, seqs, at)
+                return await self._ledger.answer(
+                    persona_id, reply.perceptions, conversation, reply.messages, seqs, at, reply.perceived
+                )
             except LedgerError as error:
                 self._log.error("inbox.answer_not_committed", persona=persona_id, reason=str(error))
             await asyncio.sleep(random.uniform(delay / 2, delay))
@@ -316,6 +339,9 @@ class Inbox:
             self._hubs.signal(kind, title, persona, {"channel": channel, **details})
 
 
-def _lines(items: list[Waiting], messages: list[Outgoing], at: int) -> list[Line]:
-    heard = [Line("person", i.perception.content, i.perception.at, i.perception.media) for i in items]
-    return heard + [Line("assistant", message.content, at, message.media) for message in messages]
+def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
+    heard = [
+        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
+        for one in (item.perception for item in items)
+    ]
+    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

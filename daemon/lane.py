@@ -79,9 +79,10 @@ class Lane:
         """Add to what is at hand; the oldest lines make room, and the conversation longest unused."""
         kept = self._histories.setdefault(conversation, deque(maxlen=self._history_lines))
         kept.extend(lines)
-        chars = sum(len(line.content) for line in kept)
+        chars = sum(len(line.content) + len(line.perceived) for line in kept)
         while chars > MAX_HISTORY_CHARS:
-            chars -= len(kept.popleft().content)
+            oldest = kept.popleft()
+            chars -= len(oldest.content) + len(oldest.perceived)
         self._histories.move_to_end(conversation)
         if len(self._histories) > MAX_HISTORIES:
             self._histories.popitem(last=False)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
@@ -18,7 +18,7 @@ from typing import Final, TypeVar, TypeVarTuple
 from daemon import files
 from daemon.ledger import Ledger
 from daemon.logs import Log
-from proto.perception import PerceptionKind
+from proto.perception import EXTENSIONS, PerceptionKind
 
 FOLDER: Final = "media"
 PART: Final = ".part-"
@@ -77,6 +77,23 @@ class Incoming:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+
+def settle(folder: Path, names: Iterable[str]) -> None:
+    """The ledger speaks of these files, which an organ made or a gateway fetched. Blocks."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            # A mark that stays is looked at again at the next start.
+            (folder / f"{PART}{name}").unlink(missing_ok=True)
+
+
+def holds_documents(folder: Path) -> bool:
+    """Whether there is a document among her files. Blocks."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(EXTENSIONS.get(Path(one.name).suffix.lower()) == "document" for one in entries)
+    except OSError:
+        return False
 
 
 class Uploads:

@@ -6,22 +6,57 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from daemon.link import Link, Peer
 from daemon.logs import Log
+from daemon.media import FOLDER as MEDIA
 from daemon.processes import Process
 from daemon.settings import Organs
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
-from proto.messages import Answered, Equip, Fault, FromHost, Generate, Heartbeat, Hello, OrganCall, OrganResult, Stop
+from proto.messages import (
+    Answered,
+    EmbeddedOrgan,
+    Equip,
+    Fault,
+    FromHost,
+    Generate,
+    Heartbeat,
+    Hello,
+    Look,
+    OrganCall,
+    OrganResult,
+    Search,
+    Speak,
+    Stop,
+    Study,
+    Transcribe,
+)
 from proto.wire import WireError
 
 HELLO_TIMEOUT: Final = 20.0
-CALL_TIMEOUT: Final = 180.0
+TIMEOUTS: Final[dict[EmbeddedOrgan, float]] = {
+    "thinking": 180.0,
+    "ear": 900.0,
+    "eye": 120.0,
+    "researcher": 600.0,
+    "mouth": 120.0,
+}
+"""Seconds that a call may take, its wait for others included: half an hour of speech takes minutes to write down."""
+
 STOP_TIMEOUT: Final = 3.0
 MAX_CALLS: Final = 256
+DATASETS: Final = "datasets"
+"""A persona's folder with a folder for each dataset."""
+
+LIBRARY: Final = "library.db"
+"""The index of her documents, a cache that only the host writes."""
+
+Work: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
+
 NO_KINDS: Final[frozenset[str]] = frozenset()
 HANG_AFTER: Final = 60.0
 BACKOFF_MIN: Final = 0.5
@@ -48,7 +83,7 @@ class OrganHost:
         self._peer: Peer[FromHost] | None = None
         self._hello: asyncio.Future[None] = self._loop.create_future()
         self._numbers = itertools.count(1)
-        self._calls: dict[int, asyncio.Future[str]] = {}
+        self._calls: dict[int, asyncio.Future[Answered]] = {}
         self._relays: set[asyncio.Task[None]] = set()
         self._reaping: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -63,9 +98,9 @@ class OrganHost:
         """The host's pid while it lives."""
         return self._process.pid if self._process else None
 
-    def call(self, call: OrganCall, answer: Callable[[OrganResult], None]) -> None:
-        """Have ``answer`` called with the result, once."""
-        task = self._loop.create_task(self._relay(call, answer))
+    def call(self, call: OrganCall, folder: Path, answer: Callable[[OrganResult], None]) -> None:
+        """Have ``answer`` called with the result, once; ``folder`` is that of the persona who asks."""
+        task = self._loop.create_task(self._relay(call, folder, answer))
         self._relays.add(task)
         task.add_done_callback(self._relays.discard)
 
@@ -76,26 +111,28 @@ class OrganHost:
         await asyncio.gather(*self._relays, return_exceptions=True)
         await self._stop()
 
-    async def _relay(self, call: OrganCall, answer: Callable[[OrganResult], None]) -> None:
+    async def _relay(self, call: OrganCall, folder: Path, answer: Callable[[OrganResult], None]) -> None:
+        timeout = TIMEOUTS[call.organ]
         try:
-            async with asyncio.timeout(CALL_TIMEOUT):
-                text = await self._ask(call)
+            async with asyncio.timeout(timeout):
+                done = await self._ask(call, folder)
         except HostFailed as failure:
             answer(OrganResult(call.call, error=str(failure)))
         except TimeoutError:
-            answer(OrganResult(call.call, error=f"the embedded model took longer than {CALL_TIMEOUT:g} s"))
+            answer(OrganResult(call.call, error=f"the embedded model took longer than {timeout:g} s"))
         else:
-            answer(OrganResult(call.call, text=text))
+            answer(OrganResult(call.call, done.text, done.media))
 
-    async def _ask(self, call: OrganCall) -> str:
+    async def _ask(self, call: OrganCall, folder: Path) -> Answered:
         if len(self._calls) >= MAX_CALLS:
             raise HostFailed("too many questions wait for the embedded model already")
         number = next(self._numbers)
-        reply: asyncio.Future[str] = self._loop.create_future()
+        reply: asyncio.Future[Answered] = self._loop.create_future()
+        work = _work(number, call, folder)
         try:
             peer = await self._up()
             self._calls[number] = reply
-            peer.send(Generate(number, call.turns, call.max_tokens))
+            peer.send(work)
             return await reply
         except WireError as error:
             raise HostFailed(f"the organ host cannot be reached: {error}") from error
@@ -147,14 +184,14 @@ class OrganHost:
         match message:
             case Hello() if not self._hello.done():
                 self._hello.set_result(None)
-            case Answered(number, text, error):
-                reply = self._calls.get(number)
+            case Answered():
+                reply = self._calls.get(message.call)
                 if reply and not reply.done():
                     self._deaths = 0
-                    if text is not None:
-                        reply.set_result(text)
+                    if message.text is None and message.media is None:
+                        reply.set_exception(HostFailed(message.error or "the embedded model gave no answer"))
                     else:
-                        reply.set_exception(HostFailed(error or "the embedded model gave no answer"))
+                        reply.set_result(message)
             case Heartbeat():
                 self._last_beat = self._loop.time()
             case Fault(reason):
@@ -200,3 +237,24 @@ class OrganHost:
                 process.kill()
                 await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
             self._log.info("organ_host.ended")
+
+
+def _work(number: int, call: OrganCall, folder: Path) -> Work:
+    """What the host is to do; names become paths here, and nowhere else. Raises HostFailed."""
+    media, library = folder / MEDIA, str(folder / LIBRARY)
+    file = str(media / call.media) if call.media else ""
+    match call.organ:
+        case "thinking":
+            return Generate(number, call.turns, call.max_tokens)
+        case "mouth":
+            return Speak(number, call.text, str(media))
+        case "ear" if file:
+            return Transcribe(number, file)
+        case "eye" if file:
+            return Look(number, file)
+        case "researcher" if file:
+            return Study(number, file, call.title, library)
+        case "researcher":
+            folders = [media] if call.datasets is None else [folder / DATASETS / name for name in call.datasets]
+            return Search(number, call.text, [str(one) for one in folders], library)
+    raise HostFailed(f"the {call.organ} was asked without a file")

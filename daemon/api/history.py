@@ -56,13 +56,18 @@ class ChannelShown(msgspec.Struct):
 
 
 class Message(msgspec.Struct, omit_defaults=True):
-    """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``."""
+    """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``.
+
+    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it.
+    """
 
     role: str
     content: str
     channel: ChannelShown
     time: str
     media: str | None = None
+    title: str = ""
+    perceived: str = ""
 
 
 async def conversation(request: Request) -> Response:
@@ -103,7 +108,8 @@ def _shown(lines: list[StoredLine]) -> Response:
 def _message(line: StoredLine) -> Message:
     channel = ChannelShown(line.conversation.type, line.conversation.name)
     when = datetime.fromtimestamp(line.at / 1e9, UTC).astimezone()
-    return Message(line.role, line.content, channel, when.isoformat(timespec="milliseconds"), line.media)
+    time = when.isoformat(timespec="milliseconds")
+    return Message(line.role, line.content, channel, time, line.media, line.title, line.perceived)
 
 
 def _open(folder: Path, name: str) -> int | None:

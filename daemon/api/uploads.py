@@ -27,6 +27,7 @@ from proto.perception import EXTENSIONS, PerceptionKind
 TIMEOUT: Final = 900.0
 """Seconds in which an upload must have come."""
 LONGEST_EXTENSION: Final = 16
+LONGEST_TITLE: Final = 255
 MICROPHONE: Final = ".webm"
 """What the recorders of browsers make."""
 
@@ -60,10 +61,13 @@ class _Arrival:
         self._claimed: Claim | HTTPException | None = None
         self._incoming: Incoming | None = None
         self._is_committed = False
+        self.title = ""
+        """What the sender's device calls the file."""
 
     def begin(self, filename: str) -> Incoming | None:
         """Open the file that is named so by whoever sends it; of two files the last counts."""
         self.clean()
+        self.title = _title(filename)
         try:
             claimed = self._claimed = self._claim(filename)
         except HTTPException as refusal:
@@ -162,7 +166,7 @@ async def _accept(daemon: Daemon, persona_id: str, arrival: _Arrival, caption: s
     await daemon.uploads.run(incoming.keep)
     conversation = Conversation(WEB, persona_id)
     try:
-        is_new = await daemon.inbox.accept(persona_id, conversation, kind, caption, incoming.name, key)
+        is_new = await daemon.inbox.accept(persona_id, conversation, kind, caption, incoming.name, key, arrival.title)
     except asyncio.CancelledError:
         # The daemon leaves; the row may still be committed.
         arrival.leave()
@@ -193,6 +197,12 @@ def _attached(filename: str) -> Claim:
         accepted = ", ".join(sorted(EXTENSIONS))
         raise HTTPException(415, f"No perception capability for {shown}. Accepted: {accepted}.")
     return Claim(EXTENSIONS[suffix], suffix)
+
+
+def _title(filename: str) -> str:
+    """The last name in what may be a path of any system, fit to be shown."""
+    name = re.split(r"[/\\]", filename)[-1]
+    return "".join(one if one.isprintable() else " " for one in name).strip()[:LONGEST_TITLE]
 
 
 def _suffix(filename: str) -> str:

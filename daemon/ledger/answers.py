@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from daemon.ledger import channels, delivery, inbox, outbox, pairing
 from daemon.ledger import conversation as lines
@@ -17,11 +18,12 @@ def answer(
     messages: list[Outgoing],
     seqs: list[int],
     at: int,
+    perceived: Mapping[int, str],
 ) -> bool:
     """Close the perceptions and keep what she says to them; False, and no change, unless all are pending and hers."""
     if not inbox.all_pending(connection, persona, perceptions):
         return False
-    lines.heard(connection, perceptions)
+    lines.heard(connection, perceptions, perceived)
     inbox.finish(connection, perceptions)
     lines.said(connection, persona, conversation, messages, at)
     outbox.add(connection, persona, conversation, messages, seqs, at)

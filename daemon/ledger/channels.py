@@ -86,11 +86,13 @@ def take(
     for item in items:
         keys.append(item.key)
         when = item.at or at
-        id_ = inbox.accept(connection, persona, conversation, item.kind, item.content, item.media, when, item.key)
+        id_ = inbox.accept(
+            connection, persona, conversation, item.kind, item.content, item.media, when, item.key, item.title
+        )
         if id_ is None:
             continue
         if item.command is None:
-            perception = Perception(id_, item.kind, item.content, when, item.media)
+            perception = Perception(id_, item.kind, item.content, when, item.media, item.title)
             committed.waiting.append(Waiting(perception, conversation, 0))
         else:
             inbox.finish(connection, [id_])

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Literal
 
 import msgspec
 
 from proto.messages import Conversation, Line, Outgoing
+
+
+_HEARD: Final = (
+    "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, title)"
+    " SELECT persona, type, name, talk, 'person', content, media, at, title FROM inbox"
+    " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
+_HEARD_WITH_FILES: Final = (
+    "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, title, perceived)"
+    " SELECT persona, type, name, talk, 'person', content, media, at, title,"
+    "  coalesce((SELECT value FROM json_each(?2) WHERE key = CAST(inbox.id AS TEXT)), '') FROM inbox"
+    " WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id"
+)
 
 
 class StoredLine(msgspec.Struct, frozen=True):
@@ -20,16 +34,22 @@ class StoredLine(msgspec.Struct, frozen=True):
     at: int
     media: str | None
     conversation: Conversation
+    title: str = ""
+    perceived: str = ""
 
 
-def heard(connection: sqlite3.Connection, perceptions: Iterable[int]) -> None:
-    """Add the person's lines: those perceptions, in the order and at the time of their acceptance."""
-    connection.execute(
-        "INSERT INTO conversation (persona, type, name, talk, role, content, media, at)"
-        " SELECT persona, type, name, talk, 'person', content, media, at FROM inbox"
-        " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (json.dumps(list(perceptions)),),
-    )
+def heard(
+    connection: sqlite3.Connection, perceptions: Iterable[int], perceived: Mapping[int, str] = MappingProxyType({})
+) -> None:
+    """Add the person's lines: those perceptions, in the order and at the time of their acceptance.
+
+    ``perceived`` holds, by a perception's id, what she made of its file.
+    """
+    ids = json.dumps(list(perceptions))
+    if perceived:
+        connection.execute(_HEARD_WITH_FILES, (ids, json.dumps(dict(perceived))))
+    else:
+        connection.execute(_HEARD, (ids,))
 
 
 def said(
@@ -54,7 +74,7 @@ def said(
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
     """The last lines of one conversation in the order of their insertion, oldest first, without notices."""
     rows = connection.execute(
-        "SELECT role, content, at, media FROM conversation"
+        "SELECT role, content, at, media, title, perceived FROM conversation"
         " WHERE persona = ? AND type = ? AND name = ? AND talk = ? AND notice = 0 ORDER BY id DESC LIMIT ?",
         (persona, conversation.type, conversation.name, conversation.talk, limit),
     ).fetchall()
@@ -65,17 +85,17 @@ def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> li
     """The last lines of all her conversations by time, oldest first, with what is not answered yet as person lines."""
     most = -1 if limit is None else limit
     rows = connection.execute(
-        "SELECT role, content, at, media, type, name, talk FROM ("
-        " SELECT * FROM (SELECT role, content, at, media, type, name, talk, 0 AS open, id"
+        "SELECT role, content, at, media, type, name, talk, title, perceived FROM ("
+        " SELECT * FROM (SELECT role, content, at, media, type, name, talk, title, perceived, 0 AS open, id"
         "  FROM conversation WHERE persona = ?1 ORDER BY at DESC, id DESC LIMIT ?2)"
-        " UNION ALL SELECT 'person', content, at, media, type, name, talk, 1, id"
+        " UNION ALL SELECT 'person', content, at, media, type, name, talk, title, '', 1, id"
         "  FROM inbox WHERE persona = ?1 AND state <> 'done'"
         ") ORDER BY at DESC, open DESC, id DESC LIMIT ?2",
         (persona, most),
     ).fetchall()
     return [
-        StoredLine(role, content, at, media, Conversation(type_, name, talk))
-        for role, content, at, media, type_, name, talk in reversed(rows)
+        StoredLine(role, content, at, media, Conversation(type_, name, talk), title, perceived)
+        for role, content, at, media, type_, name, talk, title, perceived in reversed(rows)
     ]
 
 
@@ -93,7 +113,7 @@ def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
     """The oldest lines after the consolidated ones, without notices, and the id of the last of them (0: none)."""
     rows = connection.execute(
-        "SELECT id, role, content, at, media FROM conversation WHERE persona = ?1 AND notice = 0"
+        "SELECT id, role, content, at, media, title, perceived FROM conversation WHERE persona = ?1 AND notice = 0"
         " AND id > coalesce((SELECT up_to FROM consolidation WHERE persona = ?1), 0) ORDER BY id LIMIT ?2",
         (persona, limit),
     ).fetchall()

@@ -29,13 +29,14 @@ def accept(
     media: str | None,
     at: int,
     key: str | None,
+    title: str = "",
 ) -> int | None:
     """Add a row and return its id; None when the conversation has a row with this key."""
     row = connection.execute(
-        "INSERT INTO inbox (persona, type, name, talk, kind, content, media, at, key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO inbox (persona, type, name, talk, kind, content, media, at, key, title)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (persona, type, name, talk, key) WHERE key IS NOT NULL DO NOTHING",
-        (persona, conversation.type, conversation.name, conversation.talk, kind, content, media, at, key),
+        (persona, conversation.type, conversation.name, conversation.talk, kind, content, media, at, key, title),
     )
     return row.lastrowid if row.rowcount else None
 
@@ -43,13 +44,13 @@ def accept(
 def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
     """Her pending rows, oldest first."""
     rows = connection.execute(
-        "SELECT id, kind, content, at, media, type, name, talk, deaths FROM inbox"
+        "SELECT id, kind, content, at, media, title, type, name, talk, deaths FROM inbox"
         " WHERE persona = ? AND state = 'pending' AND state <> 'done' ORDER BY id",
         (persona,),
     )
     return [
-        Waiting(Perception(id_, kind, content, at, media), Conversation(type_, name, talk), deaths)
-        for id_, kind, content, at, media, type_, name, talk, deaths in rows
+        Waiting(Perception(id_, kind, content, at, media, title), Conversation(type_, name, talk), deaths)
+        for id_, kind, content, at, media, title, type_, name, talk, deaths in rows
     ]
 
 

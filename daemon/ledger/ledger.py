@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -76,9 +78,10 @@ class Ledger:
         media: str | None,
         at: int,
         key: str | None,
+        title: str = "",
     ) -> int | None:
         """Keep a perception and return its id; None when this conversation has one with this key already."""
-        return await self._writer.submit(inbox.accept, persona_id, conversation, kind, content, media, at, key)
+        return await self._writer.submit(inbox.accept, persona_id, conversation, kind, content, media, at, key, title)
 
     async def waiting(self, persona_id: str) -> list[Waiting]:
         """Her pending perceptions, oldest first."""
@@ -92,12 +95,16 @@ class Ledger:
         messages: list[Outgoing],
         seqs: list[int],
         at: int,
+        perceived: Mapping[int, str] = MappingProxyType({}),
     ) -> bool:
         """Close these perceptions and keep her messages, ``seqs[i]`` for ``messages[i]``, in one transaction.
 
-        False, and nothing changed, unless all perceptions are pending and hers. Ends the conversation's outage.
+        ``perceived`` holds what she made of their files. False, and nothing changed, unless all perceptions are
+        pending and hers. Ends the conversation's outage.
         """
-        return await self._writer.submit(answers.answer, persona_id, perceptions, conversation, messages, seqs, at)
+        return await self._writer.submit(
+            answers.answer, persona_id, perceptions, conversation, messages, seqs, at, perceived
+        )
 
     async def tell(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> bool:
         """Keep a notice to the person, once in an outage of this conversation; False when there was one."""

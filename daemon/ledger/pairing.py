@@ -65,8 +65,8 @@ def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iter
         if sum(mine) + len(item.content) > HELD_CHARACTERS:
             continue
         added = connection.execute(
-            "INSERT INTO held (persona, channel, account, chat, kind, content, media, at, key)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, key) DO NOTHING",
+            "INSERT INTO held (persona, channel, account, chat, kind, content, media, at, key, title)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, key) DO NOTHING",
             (
                 persona,
                 channel,
@@ -77,6 +77,7 @@ def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iter
                 item.media,
                 item.at or at,
                 item.key,
+                item.title,
             ),
         )
         if added.rowcount:
@@ -93,14 +94,14 @@ def release(connection: sqlite3.Connection, persona: str, channel: str, conversa
     if account is None or account[0] is None:
         return []
     rows = connection.execute(
-        "SELECT kind, content, media, at, key FROM held WHERE channel = ? AND account = ? ORDER BY id",
+        "SELECT kind, content, media, title, at, key FROM held WHERE channel = ? AND account = ? ORDER BY id",
         (channel, *account),
     ).fetchall()
     released = []
-    for kind, content, media, at, key in rows:
-        id_ = inbox.accept(connection, persona, conversation, kind, content, media, at, key)
+    for kind, content, media, title, at, key in rows:
+        id_ = inbox.accept(connection, persona, conversation, kind, content, media, at, key, title)
         if id_ is not None:
-            released.append(Waiting(Perception(id_, kind, content, at, media), conversation, 0))
+            released.append(Waiting(Perception(id_, kind, content, at, media, title), conversation, 0))
     if rows:
         channels.count_received(connection, persona, channel, len(released), [row[-1] for row in rows])
     remove(connection, persona, channel)

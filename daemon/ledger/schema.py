@@ -141,6 +141,13 @@ MIGRATIONS: Final = (
     ALTER TABLE outbox ADD COLUMN parts_sent INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE outbox ADD COLUMN sent_at INTEGER;
     """,
+    # 3: what a file is called by the person who sent it, and what her organ made of it.
+    """
+    ALTER TABLE inbox ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    ALTER TABLE held ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    ALTER TABLE conversation ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    ALTER TABLE conversation ADD COLUMN perceived TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
