@@ -42,6 +42,42 @@ def check_path(text: str) -> str:
     return ""
 
 
+def check_optional_url(text: str) -> str:
+    """Return "" for no URL or a base URL, else what it must be."""
+    return check_url(text) if text else ""
+
+
+def check_keys_url(text: str) -> str:
+    """Return "" for no URL, or one whose answer nobody can change on the way, else what it must be."""
+    from urllib.parse import urlsplit
+
+    fault = check_optional_url(text)
+    if not fault and text and urlsplit(text).scheme != "https" and not is_loopback(urlsplit(text).hostname or ""):
+        return "must begin with https://: whoever changes its answer on the way could sign tokens"
+    return fault
+
+
+def check_text(text: str) -> str:
+    """Return "" for a text of one line, else what it must be."""
+    if len(text) > 500 or any(not character.isprintable() for character in text) or text != text.strip():
+        return "must be one line of at most 500 printable characters, without spaces around it"
+    return ""
+
+
+def check_credential(text: str) -> str:
+    """Return "" for no file, an absolute path, one under ``~``, or the name of a systemd credential."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}", text) or not check_path(text):
+        return ""
+    return "must be the path of a file that holds it, absolute or beginning with ~/, or a systemd credential's name"
+
+
+def check_phones(texts: tuple[str, ...]) -> str:
+    """Return "" where every entry is a phone number, else what it must be."""
+    if all(re.fullmatch(r"\+[1-9][0-9]{1,14}", text) for text in texts):
+        return ""
+    return "must hold phone numbers in E.164, such as +491701234567"
+
+
 def _is_address(text: str) -> bool:
     import ipaddress
 

@@ -7,18 +7,58 @@ a ``SettingsError`` before anything is touched: the daemon never guesses and nev
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
-from daemon.setting_checks import check_host, check_hosts, check_path, check_url, is_loopback
-from proto.secrets import redact
+from daemon import setting_tables
+from daemon.setting_checks import is_loopback
+from daemon.setting_sections import (
+    SECTIONS,
+    TABLES,
+    V1,
+    Account,
+    FilePath,
+    Hooks,
+    Http,
+    Level,
+    Limits,
+    Logs,
+    Mind,
+    Model,
+    Oidc,
+    Organs,
+    Providers,
+    Supervision,
+)
+from daemon.setting_values import Given, SettingsError, checked, home, unknown
+
+__all__ = [
+    "SECTIONS",
+    "V1",
+    "Account",
+    "Hooks",
+    "Http",
+    "Level",
+    "Limits",
+    "Logs",
+    "Mind",
+    "Model",
+    "Oidc",
+    "Organs",
+    "Providers",
+    "Settings",
+    "SettingsError",
+    "SettingsFileError",
+    "Supervision",
+    "keys",
+    "load",
+]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,102 +77,8 @@ SOCKET_NAME_ROOM: Final = 20
 """Bytes that a socket's own name, with its slash, may take under ``runtime_dir``."""
 
 
-class SettingsError(ValueError):
-    """A setting that cannot be taken; the text names its file or variable, its key, and what to do."""
-
-
 class SettingsFileError(SettingsError):
     """There is no settings file at the path."""
-
-
-Url = Annotated[str, check_url]
-Host = Annotated[str, check_host]
-Hosts = Annotated[tuple[str, ...], check_hosts]
-FilePath = Annotated[str, check_path]
-Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
-Bytes = Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-Level = Literal["debug", "info", "warning", "error"]
-
-
-class Http(msgspec.Struct, frozen=True):
-    """The API's listener. ``port`` 0 takes a free one; ``max_body`` in bytes, ``shutdown_timeout`` in seconds."""
-
-    host: Host = "127.0.0.1"
-    port: Port = 5000
-    token_file: FilePath = ""
-    allowed_hosts: Hosts = ()
-    max_body: Bytes = 1_048_576
-    shutdown_timeout: Seconds = 5.0
-
-
-class Providers(msgspec.Struct, frozen=True):
-    """Where each provider answers: its base URL."""
-
-    telegram_url: Url = "https://api.telegram.org"
-    discord_url: Url = "https://discord.com/api/v10"
-    slack_url: Url = "https://slack.com/api/"
-    twilio_url: Url = "https://api.twilio.com"
-    whatsapp_url: Url = "https://graph.facebook.com"
-    openai_url: Url = "https://api.openai.com/v1"
-    anthropic_url: Url = "https://api.anthropic.com"
-    xai_url: Url = "https://api.x.ai/v1"
-    gemini_url: Url = "https://generativelanguage.googleapis.com/v1beta/openai"
-    local_url: Url = "http://localhost:11434/v1"
-
-
-class Mind(msgspec.Struct, frozen=True):
-    """How long a mind may take, how often one call is tried again, and how words are put together; seconds."""
-
-    first_token_timeout: Seconds = 60.0
-    total_timeout: Seconds = 180.0
-    retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
-    burst_window: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.0
-    history_lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 40
-
-
-class Supervision(msgspec.Struct, frozen=True):
-    """The deadlines and the restarts of workers; times in seconds."""
-
-    ready_timeout: Seconds = 20.0
-    stop_timeout: Seconds = 3.0
-    hang_after: Seconds = 15.0
-    backoff_min: Seconds = 0.2
-    backoff_max: Seconds = 60.0
-    stable_after: Seconds = 60.0
-    failures: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
-    failure_window: Seconds = 300.0
-    poison_deaths: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, bytes, days."""
-
-    inbox: Count = 1000
-    message_chars: Count = 65_536
-    sockets: Count = 256
-    socket_queue: Count = 512
-    personas: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
-    upload: Bytes = 52_428_800
-    uploads_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
-    replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
-
-
-class Organs(msgspec.Struct, frozen=True):
-    """The embedded models: seconds until an idle host leaves, an own GGUF file, threads (0: one less than cores)."""
-
-    idle_timeout: Seconds = 600.0
-    mind_model: FilePath = ""
-    threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
-
-
-class Logs(msgspec.Struct, frozen=True):
-    """What is logged, the events kept for ``personad logs``, and the bytes taken of one line of a worker's."""
-
-    level: Level = "info"
-    tail: Annotated[int, msgspec.Meta(ge=10, le=100_000)] = 2000
-    worker_line: Annotated[int, msgspec.Meta(ge=1024, le=262_144)] = 16_384
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,13 +87,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path
     runtime_dir: Path
     http: Http = Http()
+    v1: V1 = V1()
+    oidc: Oidc = Oidc()
+    hooks: Hooks = Hooks()
     providers: Providers = Providers()
     mind: Mind = Mind()
     supervisor: Supervision = Supervision()
     limits: Limits = Limits()
     organs: Organs = Organs()
     logs: Logs = Logs()
+    models: dict[str, Model] = {}
+    accounts: dict[str, Account] = {}
     file: Path | None = None
+
+    @property
+    def listens_for_hooks(self) -> bool:
+        """Whether there is a listener for webhooks: with a port, and with somebody who would call it."""
+        callers = (
+            account.type in ("twilio", "meta") or account.signing_secret_file for account in self.accounts.values()
+        )
+        return bool(self.hooks.port) and (bool(self.hooks.public_url) or any(callers))
 
 
 class Key(NamedTuple):
@@ -163,25 +122,6 @@ class Key(NamedTuple):
     @property
     def variable(self) -> str:
         return PREFIX + self.dotted.replace(".", "_").upper()
-
-
-class Given(NamedTuple):
-    """A value as it was given: ``where`` is its file or variable, ``text`` whether it is a variable's text."""
-
-    value: object
-    where: str
-    text: bool = False
-
-
-SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
-    "http": Http,
-    "providers": Providers,
-    "mind": Mind,
-    "supervisor": Supervision,
-    "limits": Limits,
-    "organs": Organs,
-    "logs": Logs,
-}
 
 
 @cache
@@ -201,19 +141,25 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises SettingsError.
     """
     file, document = _read_first(path, environ)
+    tables = {section: document.pop(section, {}) for section in TABLES}
     given = _given_by_file(document, file) | _given_by_environ(environ)
-    values = {key: _value(key, one, environ) for key, one in given.items()}
+    values = {key: checked(key.dotted, keys()[key], one, environ) for key, one in given.items()}
     state_dir = _state_dir(values.get(Key("", "state_dir")), environ)
     settings = Settings(
         state_dir=state_dir,
         runtime_dir=_runtime_dir(values.get(Key("", "runtime_dir")), state_dir, environ),
         http=_section("http", Http, values),
+        v1=_section("v1", V1, values),
+        oidc=_section("oidc", Oidc, values),
+        hooks=_section("hooks", Hooks, values),
         providers=_section("providers", Providers, values),
         mind=_section("mind", Mind, values),
         supervisor=_section("supervisor", Supervision, values),
         limits=_section("limits", Limits, values),
         organs=_section("organs", Organs, values),
         logs=_section("logs", Logs, values),
+        models=setting_tables.models(tables["models"], str(file), environ),
+        accounts=setting_tables.accounts(tables["accounts"], str(file), environ),
         file=file,
     )
     _check_together(settings, given)
@@ -227,7 +173,7 @@ def _section(name: str, kind: type[S], values: Mapping[Key, object]) -> S:
 def _read_first(path: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, object]]:
     if path is not None:
         return path, _read(path)
-    for candidate in (SYSTEM_FILE, _home(environ) / USER_FILE):
+    for candidate in (SYSTEM_FILE, home(environ) / USER_FILE):
         try:
             return candidate, _read(candidate)
         except SettingsFileError:
@@ -267,7 +213,7 @@ def _given_by_file(document: dict[str, object], file: Path | None) -> dict[Key, 
             given[Key("", name)] = Given(value, str(file))
     for key in given:
         if key not in keys():
-            raise SettingsError(_unknown(str(file), key.dotted, [known.dotted for known in keys()]))
+            raise unknown(str(file), key.dotted, [known.dotted for known in keys()])
     return given
 
 
@@ -277,63 +223,18 @@ def _given_by_environ(environ: Mapping[str, str]) -> dict[Key, Given]:
     for name, text in environ.items():
         if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
+        if name not in by_variable and (table := _table_of(name)):
+            raise SettingsError(
+                f"environment: {name}: a [{table}.NAME] table is set in the settings file only; remove it"
+            )
         if name not in by_variable:
-            raise SettingsError(_unknown("environment", name, list(by_variable)))
+            raise unknown("environment", name, by_variable)
         given[by_variable[name]] = Given(text, f"environment variable {name}", text=True)
     return given
 
 
-def _unknown(where: str, name: str, known: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "etc/personad.toml lists every setting; remove or correct it"
-    return f"{where}: unknown setting {_shown(name)}; {hint}"
-
-
-def _value(key: Key, given: Given, environ: Mapping[str, str]) -> object:
-    """Raise SettingsError unless the value fits the setting's declared type, bounds and checks."""
-    kind = keys()[key]
-    value = given.value
-    if given.text and isinstance(value, str) and kind is Hosts:
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    fault = ""
-    try:
-        value = msgspec.convert(value, kind, strict=not given.text)
-    except msgspec.ValidationError:
-        fault = _wanted(kind)
-    if not fault and isinstance(value, float) and not math.isfinite(value):
-        fault = _wanted(kind)
-    if not fault:
-        checks: list[Callable[[object], str]] = [check for check in get_args(kind)[1:] if callable(check)]
-        fault = next((words for check in checks if (words := check(value))), "")
-    if fault:
-        raise SettingsError(f"{given.where}: {key.dotted} {fault}; it is {_shown(given.value)}")
-    return _expanded(str(value), environ) if kind is FilePath else value
-
-
-def _wanted(kind: Any) -> str:
-    """Say in words what a declared type takes."""
-    # Any: an annotation is no type that mypy could name.
-    if get_origin(kind) is Literal:
-        return "must be one of: " + ", ".join(get_args(kind))
-    base, *extras = get_args(kind)
-    bounds = [extra for extra in extras if isinstance(extra, msgspec.Meta)]
-    name = {int: "a whole number", float: "a number", str: "a text"}.get(base, "a list of texts")
-    return f"must be {name}" + "".join(f" from {bound.ge} to {bound.le}" for bound in bounds)
-
-
-def _shown(value: object) -> str:
-    text = redact(repr(value))
-    return text if len(text) <= 100 else text[:100] + "..."
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-
-
-def _expanded(text: str, environ: Mapping[str, str]) -> str:
-    return str(_home(environ) / text[2:]) if text.startswith("~/") else text
+def _table_of(variable: str) -> str:
+    return next((name for name in TABLES if variable.startswith(f"{PREFIX}{name.upper()}_")), "")
 
 
 def _state_dir(given: object, environ: Mapping[str, str]) -> Path:
@@ -342,7 +243,7 @@ def _state_dir(given: object, environ: Mapping[str, str]) -> Path:
         return Path(str(given))
     if directory := environ.get("STATE_DIRECTORY", "").split(":")[0]:
         return Path(directory)
-    return _home(environ) / ".local/state/personad"
+    return home(environ) / ".local/state/personad"
 
 
 def _runtime_dir(given: object, state_dir: Path, environ: Mapping[str, str]) -> Path:
@@ -383,3 +284,19 @@ def _check_together(settings: Settings, given: Mapping[Key, Given]) -> None:
     if supervisor.backoff_min > supervisor.backoff_max:
         place = where(Key("supervisor", "backoff_min"), Key("supervisor", "backoff_max"))
         raise SettingsError(f"{place}: supervisor.backoff_min is over supervisor.backoff_max; lower it")
+    if settings.hooks.port and (settings.hooks.host, settings.hooks.port) == (http.host, http.port):
+        place = where(Key("hooks", "port"), Key("http", "port"))
+        raise SettingsError(f"{place}: hooks.port is http.port; give webhooks a port of their own")
+    if fault := _oidc_fault(settings.oidc):
+        place = where(*(Key("oidc", name) for name in Oidc.__struct_fields__))
+        raise SettingsError(f"{place}: {fault}")
+
+
+def _oidc_fault(oidc: Oidc) -> str:
+    """Why nobody's tokens could be told from a stranger's."""
+    given = [name for name in Oidc.__struct_fields__ if getattr(oidc, name)]
+    if given and not (oidc.issuer and oidc.audience):
+        return f"oidc.{given[0]} needs oidc.issuer and oidc.audience; set both"
+    if given and bool(oidc.jwks_url) == bool(oidc.jwks_file):
+        return "oidc.issuer needs the keys that sign its tokens: set one of oidc.jwks_url and oidc.jwks_file"
+    return ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-import stat
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from daemon.private_files import PrivateFileError, check_private, read_private
+
+SETTING: Final = "http.token_file"
 PREFIX: Final = "personad_"
 RANDOM_BYTES: Final = 32
 MIN_LENGTH: Final = 16
@@ -92,16 +94,9 @@ def _mark(file: Path) -> Mark | None:
 def read_tokens(file: Path) -> tuple[bytes, ...]:
     """Read a token file: one token a line, ``#`` begins a comment line. Raises TokenError."""
     try:
-        # Non-blocking: opening a FIFO would wait for its writer.
-        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            _check_mode(file, os.fstat(stream.fileno()))
-            data = stream.read(MAX_FILE + 1)
-    except OSError as error:
-        raise TokenError(
-            f"{file}: {error.strerror}; make a token with `personad token`, or correct http.token_file"
-        ) from error
-    if len(data) > MAX_FILE:
-        raise TokenError(f"{file}: larger than {MAX_FILE} bytes; a token file holds one token a line")
+        data = read_private(file, MAX_FILE, SETTING, f"make a token with `personad token`, or correct {SETTING}")
+    except PrivateFileError as error:
+        raise TokenError(str(error)) from error
     lines = [line.strip() for line in data.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith(b"#"))
     if not tokens:
@@ -114,23 +109,6 @@ def read_tokens(file: Path) -> tuple[bytes, ...]:
     return tokens
 
 
-def _check_mode(file: Path, found: os.stat_result) -> None:
-    """Raise TokenError for what others may read.
-
-    systemd makes the files under ``$CREDENTIALS_DIRECTORY`` 0440 in a directory that only the service enters.
-    """
-    if not stat.S_ISREG(found.st_mode):
-        raise TokenError(f"{file}: not a regular file; give http.token_file the path of one")
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    allowed = 0o740 if credentials and file.is_relative_to(credentials) else 0o700
-    if stat.S_IMODE(found.st_mode) & 0o777 & ~allowed:
-        raise TokenError(
-            f"{file}: others may read or write it (mode {stat.S_IMODE(found.st_mode):04o}); chmod 600 {file}"
-        )
-    if found.st_uid not in (os.geteuid(), 0):
-        raise TokenError(f"{file}: belongs to another user (uid {found.st_uid}); chown it to this one's")
-
-
 def make_token() -> str:
     """Return a new token: ``personad_`` and 32 random bytes as base64url."""
     return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
@@ -141,12 +119,14 @@ def add_token(file: Path, token: str) -> None:
     before = b""
     try:
         if file.exists():
-            _check_mode(file, file.stat())
+            check_private(file, file.stat(), SETTING)
             before = file.read_bytes()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if before and not before.endswith(b"\n"):
             before += b"\n"
         _write_whole(file, before + token.encode() + b"\n")
+    except PrivateFileError as error:
+        raise TokenError(str(error)) from error
     except OSError as error:
         raise TokenError(
             f"{file}: cannot be written: {error.strerror}; choose another place in http.token_file"

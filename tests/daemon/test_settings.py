@@ -11,6 +11,12 @@ import pytest
 
 from daemon.settings import SECTIONS, Settings, SettingsError, keys, load
 
+TWILIO = '[accounts.a]\ntype = "twilio"\naccount_sid = "AC1"\nauth_token_file = "/t"\n'
+META = (
+    '[accounts.a]\ntype = "meta"\nphone_number_id = "1"\naccess_token_file = "/t"\n'
+    'app_secret_file = "/s"\nverify_token_file = "/v"\n'
+)
+
 EXAMPLE = Path(__file__).parents[2] / "etc" / "personad.toml"
 
 
@@ -152,6 +158,30 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
         ('[logs]\nlevel = "loud"\n', ["logs.level", "debug, info, warning, error"]),
         ('state_dir = "state"\n', ["state_dir", "absolute path"]),
         ("[http\n", ["not TOML", "line 1"]),
+        ("[http]\nport = 5001\n", ["hooks.port", "http.port", "of their own"]),
+        ('[hooks]\npublic_url = "hooks.example.org"\n', ["hooks.public_url", "https://"]),
+        ('[v1]\norganization_id = ""\n', ["v1.organization_id", "1 to 100 characters"]),
+        ('[oidc]\naudience = "personad"\n', ["oidc.audience needs oidc.issuer"]),
+        ('[oidc]\nissuer = "i"\naudience = "a"\n', ["one of oidc.jwks_url and oidc.jwks_file"]),
+        ('[oidc]\njwks_url = "http://a.example/keys"\n', ["oidc.jwks_url", "https://"]),
+        ("models = 1\n", ["section of tables", "[models.NAME]"]),
+        ("[models]\nfast = 1\n", ["models.fast is a table", "[models.fast]"]),
+        ('[models.fast]\nurl = "http://a.example"\n', ["models.fast has no name"]),
+        (
+            '[models.fast]\nname = "m"\napi_key = "k"\n',
+            ["models.fast.api_key", "did you mean models.fast.api_key_file"],
+        ),
+        ('[models.fast]\nname = "m"\nprovider = "open"\n', ["models.fast.provider", "local, openai"]),
+        ('[models."two words"]\nname = "m"\n', ["[models.'two words']", "letters, digits"]),
+        ('[accounts.a]\nphones = ["+15005550006"]\n', ["accounts.a has no type"]),
+        ('[accounts.a]\ntype = "sms"\n', ["accounts.a.type", "twilio, meta, slack, telegram"]),
+        ('[accounts.a]\ntype = "twilio"\n', ["accounts.a (type twilio)", "phones, account_sid, auth_token_file"]),
+        (f'{TWILIO}phones = ["015005550006"]\n', ["accounts.a.phones", "E.164"]),
+        (f'{TWILIO}phones = ["+1500"]\nbot_token_file = "/b"\n', ["has no use for bot_token_file"]),
+        (f'{TWILIO}phones = ["+1500"]\napi_key_sid = "SK1"\n', ["api_key_sid and api_key_secret_file together"]),
+        ('[accounts.a]\ntype = "slack"\nbot_token_file = "/b"\n', ["app_token_file or signing_secret_file"]),
+        ('[accounts.a]\ntype = "telegram"\nbot_token_file = "etc/b"\n', ["accounts.a.bot_token_file", "absolute"]),
+        (f'{META}phones = ["+1500", "+1501"]\n', ["one phone number", "a table for each"]),
     ],
 )
 def test_a_fault_in_the_file_names_the_file_the_key_and_what_to_do(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -173,6 +203,7 @@ def test_a_fault_in_the_file_names_the_file_the_key_and_what_to_do(tmp_path: Pat
         ("PERSONAD_HTTP_PORT", "five", ["PERSONAD_HTTP_PORT", "http.port", "whole number"]),
         ("PERSONAD_HTTP_PORT", "", ["PERSONAD_HTTP_PORT", "http.port", "whole number"]),
         ("PERSONAD_HTTP_HOST", "::", ["PERSONAD_HTTP_HOST", "token"]),
+        ("PERSONAD_MODELS_FAST_NAME", "m", ["PERSONAD_MODELS_FAST_NAME", "[models.NAME]", "file only"]),
         ("PERSONAD_RUNTIME_DIR", "/" + "x" * 90, ["PERSONAD_RUNTIME_DIR", "shorter"]),
     ],
 )
@@ -206,3 +237,16 @@ def test_an_address_of_other_machines_is_taken_with_a_token_file(tmp_path: Path)
     settings = load_with(tmp_path, '[http]\nhost = "0.0.0.0"\ntoken_file = "/etc/personad/token"\n')
 
     assert settings.http.host == "0.0.0.0"
+
+
+def test_the_examples_tables_can_be_taken_as_they_are(tmp_path: Path) -> None:
+    """An operator who takes the comments off the accounts and models gets these."""
+    text = re.sub(r"^# {1,3}(?=\[\w+\.|[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+
+    settings = load_with(tmp_path, text)
+
+    assert [account.type for account in settings.accounts.values()] == ["twilio", "meta", "slack", "telegram"]
+    assert settings.accounts["my-twilio"].phones == ("+15005550006",)
+    assert settings.models["fast"].provider == "openai"
+    assert settings.listens_for_hooks
+    assert not load_with(tmp_path).listens_for_hooks
