@@ -18,6 +18,7 @@ import uvloop
 from uvicorn.config import Config
 
 from daemon import claims
+from daemon.accounts import read_accounts, read_models
 from daemon.app import build
 from daemon.bot_commands import BotCommands
 from daemon.channels import Channels
@@ -37,7 +38,7 @@ from daemon.pair import Pairing
 from daemon.personas import Personas
 from daemon.processes import become_subreaper
 from daemon.protocols import HttpProtocol, WebSocketProtocol
-from daemon.settings import Settings
+from daemon.settings import Settings, SettingsError
 from daemon.spawner import Spawner
 from daemon.state import Daemon
 from daemon.supervisor import Supervisor
@@ -78,7 +79,7 @@ def run(settings: Settings, create_first: str | None) -> int:
     become_subreaper()
     try:
         uvloop.run(_serve(settings, log, listening, create_first))
-    except (LedgerError, TokenError) as error:
+    except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
         return _refuse(error, exits.CONFIG)
     return exits.OK
@@ -131,6 +132,7 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
 
 async def _assemble(settings: Settings, log: Log) -> Daemon:
     """Everything but the processes and the listener."""
+    accounts, models = read_accounts(settings), read_models(settings)
     ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
     personas = Personas(settings.state_dir / PERSONAS_NAME, log)
     await personas.load()
@@ -171,6 +173,8 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
+        accounts=accounts,
+        models=models,
         started_at=time.monotonic(),
         stopping=asyncio.Event(),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from daemon.accounts import ReadAccount
 from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
@@ -20,6 +21,7 @@ from daemon.pair import Pairing
 from daemon.personas import Personas
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
+from proto.records import Organ
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Daemon:
     pairing: Pairing
     link: Link
     uploads: Uploads
+    accounts: dict[str, ReadAccount]
+    models: dict[str, Organ]
     started_at: float
     stopping: asyncio.Event
 
