@@ -23,6 +23,11 @@ InboundKey = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}\Z")]
 """What makes an inbound message the same one when it comes again: a Telegram update id, a Discord message id."""
 
 
+ErrorClass = Literal["credential", "config", "throttle", "transient", "recipient"]
+"""What is wrong: with the channel's credentials or configuration, until somebody mends them; with its pace or the way
+to its provider, which pass; or with one person, whom it does not reach."""
+
+
 def channel_id(type_: str, token: str) -> ChannelId:
     """The id of the channel that has this token; not a secret, and no way back to one."""
     return sha256(f"{type_}:{token}".encode()).hexdigest()[:16]
@@ -32,8 +37,9 @@ class GatewayState(msgspec.Struct):
     """A gateway as its worker sees it.
 
     ``connecting`` has had no round trip yet; ``degraded`` had some and tries to come back; ``stopped`` will not come
-    back by itself. ``error`` says what happened, ``hint`` what a person can do about it. ``round_trip`` is the age in
-    seconds of the last completed exchange with the provider, None before the first.
+    back by itself. ``error`` says what happened, ``hint`` what a person can do about it, ``error_class`` of what kind
+    it is (None: ``stopped`` is for credentials, everything else passes). ``round_trip`` is the age in seconds of the
+    last completed exchange with the provider, None before the first.
     """
 
     channel: ChannelId
@@ -43,6 +49,7 @@ class GatewayState(msgspec.Struct):
     round_trip: float | None = None
     bot_id: Annotated[str, msgspec.Meta(max_length=64)] = ""
     bot_name: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    error_class: ErrorClass | None = None
 
 
 class Gateway(msgspec.Struct):
@@ -197,6 +204,7 @@ class Receipt(msgspec.Struct, tag="receipt"):
     channel: ChannelId
     provider_id: Annotated[str, msgspec.Meta(max_length=128)]
     error: Reason
+    error_class: ErrorClass = "recipient"
 
 
 class GatewayChanged(msgspec.Struct, tag="gateway_changed"):

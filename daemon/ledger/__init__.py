@@ -6,25 +6,39 @@ from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.hooks import OpenHook
+from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
+from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.visitors import Said, SenderLimits, Visited
 
 __all__ = [
+    "ChannelFields",
+    "ChannelStatus",
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
     "DeadLetter",
     "Depth",
+    "Idempotent",
     "Ledger",
     "LedgerBusy",
     "LedgerError",
     "LedgerFull",
+    "OpenChannel",
+    "OpenHook",
     "OutgoingRow",
     "PendingPairing",
+    "Said",
+    "SenderLimits",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "Talk",
+    "TalkMessage",
+    "Visited",
     "Waiting",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, inbox, outbox, pairing
+from daemon.ledger import channels, delivery, inbox, open_channels, outbox, pairing
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -70,7 +70,8 @@ def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -
     connection.execute("DELETE FROM outage WHERE persona = ? AND instr(talk, ?) = 1", (persona, talks))
     delivery.remove(connection, persona, channel, "the channel was removed")
     pairing.remove(connection, persona, channel)
-    channels.remove(connection, persona, channel)
+    if channels.remove(connection, persona, channel):
+        open_channels.remove(connection, channel)
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:
@@ -86,5 +87,6 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     lines.forget(connection, persona)
     outbox.forget(connection, persona)
     channels.forget(connection, persona)
+    open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -10,7 +10,7 @@ import msgspec
 from daemon.ledger import inbox
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown
 from daemon.ledger.inbox import Waiting
-from proto.gateways import Inbound
+from proto.gateways import ErrorClass, Inbound
 from proto.messages import Conversation, Perception
 
 
@@ -123,17 +123,21 @@ def strangers(connection: sqlite3.Connection, persona: str, channel: str, keys: 
     )
 
 
-def error(connection: sqlite3.Connection, persona: str, channel: str, text: str, at: int) -> None:
-    """Keep what went wrong last."""
+def error(
+    connection: sqlite3.Connection, persona: str, channel: str, text: str, at: int, error_class: ErrorClass
+) -> None:
+    """Keep what went wrong last, and since when something is."""
     connection.execute(
-        "UPDATE channel SET last_error = ?, last_error_at = ? WHERE persona = ? AND channel = ?",
-        (text, at, persona, channel),
+        "UPDATE channel SET last_error = ?1, last_error_at = ?2, error_class = ?3,"
+        " error_since = coalesce(error_since, ?2) WHERE persona = ?4 AND channel = ?5",
+        (text, at, error_class, persona, channel),
     )
 
 
-def remove(connection: sqlite3.Connection, persona: str, channel: str) -> None:
-    """Delete the row."""
-    connection.execute("DELETE FROM channel WHERE persona = ? AND channel = ?", (persona, channel))
+def remove(connection: sqlite3.Connection, persona: str, channel: str) -> bool:
+    """Delete the row; False when it was not hers."""
+    gone = connection.execute("DELETE FROM channel WHERE persona = ? AND channel = ?", (persona, channel))
+    return gone.rowcount > 0
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

@@ -12,7 +12,6 @@ import msgspec
 
 from proto.messages import Conversation, Line, Outgoing
 
-
 _HEARD: Final = (
     "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, title)"
     " SELECT persona, type, name, talk, 'person', content, media, at, title FROM inbox"
@@ -82,14 +81,15 @@ def history(connection: sqlite3.Connection, persona: str, conversation: Conversa
 
 
 def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> list[StoredLine]:
-    """The last lines of all her conversations by time, oldest first, with what is not answered yet as person lines."""
+    """The last lines by time, oldest first, with what is not answered yet as person lines; none of open channels."""
     most = -1 if limit is None else limit
     rows = connection.execute(
         "SELECT role, content, at, media, type, name, talk, title, perceived FROM ("
         " SELECT * FROM (SELECT role, content, at, media, type, name, talk, title, perceived, 0 AS open, id"
-        "  FROM conversation WHERE persona = ?1 ORDER BY at DESC, id DESC LIMIT ?2)"
+        "  FROM conversation WHERE persona = ?1 AND conversation.open = 0 ORDER BY at DESC, id DESC LIMIT ?2)"
         " UNION ALL SELECT 'person', content, at, media, type, name, talk, title, '', 1, id"
-        "  FROM inbox WHERE persona = ?1 AND state <> 'done'"
+        "  FROM inbox WHERE persona = ?1 AND state <> 'done' AND NOT EXISTS"
+        "   (SELECT 1 FROM channel WHERE channel = substr(inbox.talk, 1, 16) AND channel.open = 1)"
         ") ORDER BY at DESC, open DESC, id DESC LIMIT ?2",
         (persona, most),
     ).fetchall()
@@ -111,9 +111,10 @@ def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
 
 
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
-    """The oldest lines after the consolidated ones, without notices, and the id of the last of them (0: none)."""
+    """The oldest lines after the consolidated ones, without notices and open talks, and the last one's id (0: none)."""
     rows = connection.execute(
-        "SELECT id, role, content, at, media, title, perceived FROM conversation WHERE persona = ?1 AND notice = 0"
+        "SELECT id, role, content, at, media, title, perceived FROM conversation"
+        " WHERE persona = ?1 AND open = 0 AND notice = 0"
         " AND id > coalesce((SELECT up_to FROM consolidation WHERE persona = ?1), 0) ORDER BY id LIMIT ?2",
         (persona, limit),
     ).fetchall()

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from daemon.ledger.open_channels import mark_talk
+
 
 class OutgoingRow(msgspec.Struct):
     """An open message; ``ambiguous`` when its next part may have been sent without our learning of it."""
@@ -79,17 +81,17 @@ def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
     )
 
 
-def sent(connection: sqlite3.Connection, seq: int, at: int) -> None:
-    """All of it is with the provider; counted once on its channel."""
+def sent(connection: sqlite3.Connection, seq: int, at: int, provider_id: str) -> None:
+    """All of it is with the provider, which calls it so; counted once on its channel."""
     rows = connection.execute(
-        "UPDATE outbox SET state = 'sent', sent_at = ?"
+        "UPDATE outbox SET state = 'sent', sent_at = ?, provider_id = nullif(?, '')"
         " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
-        (at, seq),
+        (at, provider_id, seq),
     ).fetchall()
     for persona, talk in rows:
-        connection.execute(
-            "UPDATE channel SET sent = sent + 1 WHERE persona = ? AND channel = ?", (persona, talk.partition(":")[0])
-        )
+        channel, _, chat = talk.partition(":")
+        connection.execute("UPDATE channel SET sent = sent + 1 WHERE persona = ? AND channel = ?", (persona, channel))
+        mark_talk(connection, channel, chat, None, at)
 
 
 def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
@@ -112,8 +114,24 @@ def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
         _count_dead(connection, persona, talk.partition(":")[0], 1)
 
 
-def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: str, reason: str) -> list[int]:
+def receipt(connection: sqlite3.Connection, channel: str, provider_id: str, reason: str, at: int) -> DeadLetter | None:
+    """Give up a row that was sent and did not reach its person; None when there is none, or it is given up already."""
+    row = connection.execute(
+        "UPDATE outbox SET state = 'dead', last_error = ? WHERE provider_id = ? AND state = 'sent'"
+        " AND substr(talk, 1, 16) = ? RETURNING persona, talk, seq, type, name, content, last_error, created_at",
+        (reason, provider_id, channel),
+    ).fetchone()
+    if row is None:
+        return None
+    persona, talk, *letter = row
+    _count_dead(connection, persona, channel, 1)
+    mark_talk(connection, channel, talk.partition(":")[2], reason, at)
+    return DeadLetter(*letter)
+
+
+def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: str, reason: str, at: int) -> list[int]:
     """Give up all open rows of a chat; return them in order."""
+    mark_talk(connection, channel, chat, reason, at)
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
         " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND talk = ? RETURNING seq",

@@ -11,8 +11,9 @@ from types import MappingProxyType
 
 import msgspec
 
-from daemon.ledger import answers, channels, delivery, inbox, outbox, pairing, schema
+from daemon.ledger import answers, channels, delivery, idempotency, inbox, outbox, pairing, schema
 from daemon.ledger import conversation as lines
+from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
@@ -36,7 +37,7 @@ class Depth(msgspec.Struct):
     lines: int = 0
 
 
-class Ledger:
+class Ledger(ChannelOperations):
     """Every operation is committed to the disk when its call returns, and has changed nothing when it raises.
 
     Times are epoch nanoseconds. Every operation raises LedgerFull when the disk does not take it, LedgerBusy when too
@@ -160,10 +161,6 @@ class Ledger:
         """Her channels, oldest first."""
         return await self._reader.submit(channels.stored, persona_id)
 
-    async def channel_error(self, persona_id: str, channel: str, error: str, at: int) -> None:
-        """Keep what went wrong with a channel last."""
-        await self._writer.submit(channels.error, persona_id, channel, error, at)
-
     async def take(
         self, persona_id: str, channel: str, conversation: Conversation, items: list[Inbound], at: int
     ) -> Committed:
@@ -239,9 +236,12 @@ class Ledger:
         """So many parts are with the provider, and the next one is known not to be."""
         await self._writer.submit(delivery.part_sent, seq, parts)
 
-    async def sent(self, seq: int, at: int) -> None:
-        """All of a message is with the provider. Of a message that is sent or dead this and what follows is ignored."""
-        await self._writer.submit(delivery.sent, seq, at)
+    async def sent(self, seq: int, at: int, provider_id: str = "") -> None:
+        """All of a message is with the provider, which may call it ``provider_id`` in a later receipt.
+
+        Of a message that is sent or dead this and what follows is ignored.
+        """
+        await self._writer.submit(delivery.sent, seq, at, provider_id)
 
     async def retry_later(self, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
         """Count a try that failed, to be repeated not before then."""
@@ -251,16 +251,20 @@ class Ledger:
         """Give a message up."""
         await self._writer.submit(delivery.dead, seq, reason)
 
-    async def blocked(self, persona_id: str, channel: str, chat: str, reason: str) -> list[int]:
-        """Give up all that is open for this chat; return the seqs, in order."""
-        return await self._writer.submit(delivery.blocked, persona_id, channel, chat, reason)
+    async def blocked(self, persona_id: str, channel: str, chat: str, reason: str, at: int = 0) -> list[int]:
+        """Give up all that is open for this chat, whose talk says why from now on; return the seqs, in order."""
+        return await self._writer.submit(delivery.blocked, persona_id, channel, chat, reason, at)
 
     async def dead_letters(self, persona_id: str, limit: int) -> list[DeadLetter]:
         """Her last messages that were given up, newest first."""
         return await self._reader.submit(delivery.dead_letters, persona_id, limit)
 
     async def unsettle(self) -> int:
-        """At boot: what was being sent is ambiguous. Returns how many messages."""
+        """At boot: what was being sent is ambiguous, and who was being answered may ask again.
+
+        Returns how many messages are ambiguous now.
+        """
+        await self._writer.submit(idempotency.settle)
         return await self._writer.submit(delivery.unsettle)
 
     async def last_seq(self) -> int:

@@ -204,7 +204,7 @@ async def test_what_is_open_is_found_without_what_was_sent(ledger: Ledger, path:
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
     delivery.outgoing(connection, ADAM)
-    delivery.blocked(connection, ADAM, CHANNEL, "43", "blocked")
+    delivery.blocked(connection, ADAM, CHANNEL, "43", "blocked", 9)
     delivery.sending(connection, 1)
     delivery.sent(connection, 1, 2_000)
     connection.set_trace_callback(None)

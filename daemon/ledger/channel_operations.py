@@ -1,0 +1,144 @@
+"""What the ledger does for /v1: open channels, their visitors' words, providers' webhooks, idempotency keys."""
+
+from __future__ import annotations
+
+from daemon.ledger import channels, delivery, hooks, idempotency, open_channels, visitors
+from daemon.ledger.delivery import DeadLetter
+from daemon.ledger.hooks import OpenHook
+from daemon.ledger.idempotency import Idempotent
+from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.ledger.threads import Reader
+from daemon.ledger.visitors import SenderLimits, Visited
+from daemon.ledger.writer import Writer
+from proto.gateways import ErrorClass, Inbound
+
+FIRST = (0, "")
+"""The cursor before all channels."""
+
+
+class ChannelOperations:
+    """A part of the ``Ledger``, with the same promises. Channel ids are unique over all personas."""
+
+    _writer: Writer
+    _reader: Reader
+
+    async def add_open_channel(
+        self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, fields: ChannelFields, at: int
+    ) -> None:
+        """Add her open channel, created ``at``.
+
+        Raise ChannelTaken when this channel, or another one of this bot or number, is in the ledger already.
+        """
+        await self._writer.submit(open_channels.add_open, persona_id, channel, type_, bot_id, bot_name, fields, at)
+
+    async def update_open_channel(self, channel: str, fields: ChannelFields, at: int) -> None:
+        """Replace what its operator set. Raise ChannelUnknown when the channel is gone."""
+        await self._writer.submit(open_channels.update, channel, fields, at)
+
+    async def pause_channel(self, channel: str, paused: bool, at: int) -> None:
+        """Keep whether beats are made of its words. Raise ChannelUnknown when the channel is gone."""
+        await self._writer.submit(open_channels.pause, channel, paused, at)
+
+    async def open_channel(self, channel: str, now: int) -> OpenChannel | None:
+        """The channel with this id, open or paired. ``now`` decides whether trouble has lasted too long."""
+        return await self._reader.submit(open_channels.found, channel, now)
+
+    async def open_channels(
+        self,
+        now: int,
+        status: ChannelStatus | None = None,
+        type_: str | None = None,
+        after: tuple[int, str] = FIRST,
+        limit: int = 100,
+    ) -> list[OpenChannel]:
+        """Open channels of all personas, and paired Telegram ones, oldest first.
+
+        ``after`` is ``(created_at, channel)`` of the last one that the caller has.
+        """
+        return await self._reader.submit(open_channels.listed, now, status, type_, after, limit)
+
+    async def channels_of(self, persona_id: str, now: int) -> list[OpenChannel]:
+        """All channels of hers, open and paired, oldest first."""
+        return await self._reader.submit(open_channels.of_persona, persona_id, now)
+
+    async def channel_conversations(
+        self, channel: str, before: tuple[int, str] | None = None, limit: int = 100
+    ) -> list[Talk]:
+        """A channel's talks, the last lively one first; ``before`` is ``(last_at, chat)`` of the caller's last one."""
+        return await self._reader.submit(open_channels.talks, channel, before, limit)
+
+    async def channel_messages(
+        self, channel: str, chat: str, before: int | None = None, limit: int = 100
+    ) -> list[TalkMessage]:
+        """A talk's messages, newest first; ``before`` is the id of the caller's last one.
+
+        Without ``before``, words that wait for an answer come first, under the id 0.
+        """
+        return await self._reader.submit(open_channels.messages, channel, chat, before, limit)
+
+    async def channel_error(
+        self, persona_id: str, channel: str, error: str, at: int, error_class: ErrorClass = "transient"
+    ) -> None:
+        """Keep what went wrong with a channel last."""
+        await self._writer.submit(channels.error, persona_id, channel, error, at, error_class)
+
+    async def channel_recovered(self, persona_id: str, channel: str) -> None:
+        """Its provider answers again: nothing is wrong with it."""
+        await self._writer.submit(open_channels.recovered, persona_id, channel)
+
+    async def visit(
+        self,
+        persona_id: str,
+        channel: str,
+        items: list[Inbound],
+        hook_numbers: list[int],
+        limits: SenderLimits,
+        seqs: list[int],
+        at: int,
+    ) -> Visited:
+        """Keep what people wrote on her open channel, each chat a talk of its own, and close the webhook requests.
+
+        A new talk is welcomed in the same transaction; a sender over the limits is told so, once in each window.
+        ``seqs`` are for what is said so: two for each item. Keys that a talk had before are skipped. Raise
+        ChannelUnknown when the channel is gone, and keep nothing.
+        """
+        return await self._writer.submit(visitors.take, persona_id, channel, items, hook_numbers, limits, seqs, at)
+
+    async def hook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
+        """Keep a verified webhook request and return its number; None when one with this key was kept before.
+
+        Raise ChannelUnknown when there is no such channel.
+        """
+        return await self._writer.submit(hooks.add, channel, key, content_type, body, at)
+
+    async def open_hooks(self, persona_id: str, after: int = 0, limit: int = 100) -> list[OpenHook]:
+        """Her webhook requests that no ``visit`` has closed, with a number above ``after``, oldest first."""
+        return await self._reader.submit(hooks.open_, persona_id, after, limit)
+
+    async def hooks_died(self, numbers: list[int], limit: int) -> list[int]:
+        """Count a worker's death with these in hand; those that reach ``limit`` are set aside, and returned."""
+        return await self._writer.submit(hooks.died, numbers, limit)
+
+    async def receipt(self, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
+        """A message that was sent did not reach its person: it is dead, and its talk says why. None when unknown."""
+        return await self._writer.submit(delivery.receipt, channel, provider_id, error, at)
+
+    async def idempotency_begin(self, key: str, fingerprint: str, at: int) -> Idempotent:
+        """Claim a key for a request, or tell what became of the request that has it. Keys live for 24 hours.
+
+        A claim ends by ``idempotency_done`` or ``idempotency_drop``, and with the daemon.
+        """
+        return await self._writer.submit(idempotency.begin, key, fingerprint, at)
+
+    async def idempotency_done(self, key: str, status: int, body: bytes) -> None:
+        """Keep the answer for who repeats the request."""
+        await self._writer.submit(idempotency.done, key, status, body)
+
+    async def idempotency_drop(self, key: str) -> None:
+        """Let go of a key whose request was not carried out."""
+        await self._writer.submit(idempotency.drop, key)
+
+    async def prune_channels(self, now: int) -> None:
+        """Forget webhook requests, idempotency keys and senders whose time is over."""
+        for prune in (hooks.prune, idempotency.prune, visitors.prune):
+            await self._writer.submit(prune, now)

@@ -1,0 +1,74 @@
+"""Webhook requests of providers: committed before they are answered, and kept until her gateway has dealt with them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from daemon.ledger.errors import ChannelUnknown
+
+SECOND: Final = 1_000_000_000
+REPEATED_FOR: Final = 8 * 24 * 3600
+"""Seconds for which a request is known again: Meta repeats for seven days."""
+
+
+class OpenHook(msgspec.Struct, frozen=True):
+    """A request that her gateway has not dealt with yet, and how many workers died with it in hand."""
+
+    number: int
+    channel: str
+    content_type: str
+    body: bytes
+    deaths: int
+
+
+def add(connection: sqlite3.Connection, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
+    """Keep a request and return its number; None when the channel has one with this key. Raise ChannelUnknown."""
+    owner: tuple[str] | None = connection.execute(
+        "SELECT persona FROM channel WHERE channel = ?", (channel,)
+    ).fetchone()
+    if owner is None:
+        raise ChannelUnknown(channel)
+    row = connection.execute(
+        "INSERT INTO hook (persona, channel, key, content_type, body, at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (channel, key) DO NOTHING",
+        (*owner, channel, key, content_type, body, at),
+    )
+    return row.lastrowid if row.rowcount else None
+
+
+def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[OpenHook]:
+    """Hers that are not done, with a number above ``after``, oldest first."""
+    rows = connection.execute(
+        "SELECT number, channel, content_type, body, deaths FROM hook WHERE persona = ? AND done = 0 AND number > ?"
+        " ORDER BY number LIMIT ?",
+        (persona, after, limit),
+    )
+    return [OpenHook(*row) for row in rows]
+
+
+def done(connection: sqlite3.Connection, persona: str, numbers: Iterable[int]) -> None:
+    """Her gateway has dealt with these: only their keys are kept."""
+    connection.executemany(
+        "UPDATE hook SET done = 1, body = x'' WHERE number = ? AND persona = ? AND done = 0",
+        [(number, persona) for number in numbers],
+    )
+
+
+def died(connection: sqlite3.Connection, numbers: Iterable[int], limit: int) -> list[int]:
+    """Count a death for each that is open; those that so reach ``limit`` are done with, and returned."""
+    rows = connection.execute(
+        "UPDATE hook SET deaths = deaths + 1, done = iif(deaths + 1 >= ?1, 1, 0)"
+        " WHERE done = 0 AND number IN (SELECT value FROM json_each(?2)) RETURNING number, done",
+        (limit, json.dumps(list(numbers))),
+    ).fetchall()
+    return [number for number, is_done in rows if is_done]
+
+
+def prune(connection: sqlite3.Connection, now: int) -> None:
+    """Forget those that nobody repeats any more."""
+    connection.execute("DELETE FROM hook WHERE at < ?", (now - REPEATED_FOR * SECOND,))

@@ -1,0 +1,282 @@
+"""Open channels: what their operator set, how they stand, who talks on them, and what was said there.
+
+The paired channels of the persona API are in the same table, and are shown with the same figures.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from daemon.ledger.channels import add
+from daemon.ledger.errors import ChannelUnknown
+from proto.gateways import ErrorClass
+
+SECOND: Final = 1_000_000_000
+TROUBLE_AFTER: Final = 300
+"""Seconds after which trouble that should pass by itself is shown as an error."""
+
+ChannelStatus: TypeAlias = Literal["active", "paused", "error"]
+
+_STATUS: Final = (
+    "CASE WHEN paused THEN 'paused' WHEN error_class IS NULL THEN 'active'"
+    " WHEN error_class = 'credential' OR error_class = 'config' OR error_since <= ?1 THEN 'error' ELSE 'active' END"
+)
+_COLUMNS: Final = (
+    f"channel, persona, type, open, coalesce(name, account_name, bot_name), bot_id, bot_name, phone, provider_account,"
+    f" model, datasets, welcome, fallback, {_STATUS}, error_class, last_error, last_error_at, created_at, updated_at,"
+    f" conversations, messages, last_message_at"
+)
+
+
+class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator of an open channel sets; ``account`` names one of ``[accounts]``, ``model`` of ``[models]``."""
+
+    name: str
+    phone: str | None = None
+    account: str = ""
+    model: str | None = None
+    datasets: tuple[str, ...] = ()
+    welcome: str | None = None
+    fallback: str | None = None
+
+
+class OpenChannel(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel as /v1 shows it; ``open`` is False for one of the persona API, paired with her own person.
+
+    ``error`` is what went wrong last and has not passed since. Times are epoch nanoseconds.
+    """
+
+    channel: str
+    persona: str
+    type: str
+    open: bool
+    fields: ChannelFields
+    bot_id: str
+    bot_name: str
+    status: ChannelStatus
+    error_class: ErrorClass | None
+    error: str | None
+    error_at: int | None
+    created_at: int
+    updated_at: int
+    conversation_count: int
+    message_count: int
+    last_message_at: int | None
+
+
+class Talk(msgspec.Struct, frozen=True):
+    """One conversation of a channel; ``name`` is how the person was called at first, ``error`` why none is reached."""
+
+    chat: str
+    name: str
+    messages: int
+    first_at: int
+    last_at: int
+    error: str | None
+    error_at: int | None
+
+
+class TalkMessage(msgspec.Struct, frozen=True):
+    """A line of a talk; ``id`` is 0 for words that wait for an answer, which are no lines yet."""
+
+    id: int
+    role: Literal["person", "assistant"]
+    content: str
+    media: str | None
+    at: int
+
+
+def add_open(
+    connection: sqlite3.Connection,
+    persona: str,
+    channel: str,
+    type_: str,
+    bot_id: str,
+    bot_name: str,
+    fields: ChannelFields,
+    at: int,
+) -> None:
+    """Add her channel. Raise ChannelTaken when channel or bot belong to another one."""
+    add(connection, persona, channel, type_, bot_id, bot_name, at)
+    connection.execute("UPDATE channel SET open = 1 WHERE persona = ? AND channel = ?", (persona, channel))
+    update(connection, channel, fields, at)
+
+
+def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, at: int) -> None:
+    """Replace what the operator set. Raise ChannelUnknown for a channel that is gone."""
+    changed = connection.execute(
+        "UPDATE channel SET name = ?, phone = ?, provider_account = ?, model = ?, datasets = ?, welcome = ?,"
+        " fallback = ?, updated_at = ? WHERE channel = ?",
+        (
+            fields.name,
+            fields.phone,
+            fields.account,
+            fields.model,
+            json.dumps(fields.datasets),
+            fields.welcome,
+            fields.fallback,
+            at,
+            channel,
+        ),
+    )
+    _require(changed, channel)
+
+
+def pause(connection: sqlite3.Connection, channel: str, paused: bool, at: int) -> None:
+    """Keep whether beats are made of its words. Raise ChannelUnknown for a channel that is gone."""
+    changed = connection.execute(
+        "UPDATE channel SET updated_at = iif(paused = ?1, updated_at, ?2), paused = ?1 WHERE channel = ?3",
+        (paused, at, channel),
+    )
+    _require(changed, channel)
+
+
+def recovered(connection: sqlite3.Connection, persona: str, channel: str) -> None:
+    """Its provider answers again: nothing is wrong with it."""
+    connection.execute(
+        "UPDATE channel SET error_class = NULL, error_since = NULL, last_error = NULL, last_error_at = NULL"
+        " WHERE persona = ? AND channel = ? AND last_error IS NOT NULL",
+        (persona, channel),
+    )
+
+
+def found(connection: sqlite3.Connection, channel: str, now: int) -> OpenChannel | None:
+    """The channel with this id."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM channel WHERE channel = ?2",  # noqa: S608 - a constant
+        (now - TROUBLE_AFTER * SECOND, channel),
+    ).fetchone()
+    return _shown(row) if row else None
+
+
+def listed(
+    connection: sqlite3.Connection,
+    now: int,
+    status: str | None,
+    type_: str | None,
+    after: tuple[int, str],
+    limit: int,
+) -> list[OpenChannel]:
+    """All personas' channels behind ``after`` (``created_at`` and id), oldest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM channel WHERE (created_at, channel) > (?2, ?3) AND (?4 IS NULL OR type = ?4)"  # noqa: S608 - a constant
+        f" AND (?5 IS NULL OR {_STATUS} = ?5) AND (open = 1 OR type = 'telegram')"
+        " ORDER BY created_at, channel LIMIT ?6",
+        (now - TROUBLE_AFTER * SECOND, *after, type_, status, limit),
+    )
+    return [_shown(row) for row in rows]
+
+
+def of_persona(connection: sqlite3.Connection, persona: str, now: int) -> list[OpenChannel]:
+    """All of hers, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM channel WHERE persona = ?2 ORDER BY created_at, channel",  # noqa: S608 - a constant
+        (now - TROUBLE_AFTER * SECOND, persona),
+    )
+    return [_shown(row) for row in rows]
+
+
+def talks(connection: sqlite3.Connection, channel: str, before: tuple[int, str] | None, limit: int) -> list[Talk]:
+    """The channel's talks, the last lively one first; ``before`` is ``last_at`` and chat of the last one known."""
+    last_at, chat = before or (2**63 - 1, "")
+    rows = connection.execute(
+        "SELECT chat, name, messages, first_at, last_at, error, error_at FROM talk"
+        " WHERE channel = ?1 AND (last_at < ?2 OR (last_at = ?2 AND chat > ?3))"
+        " ORDER BY last_at DESC, chat LIMIT ?4",
+        (channel, last_at, chat, limit),
+    )
+    return [Talk(*row) for row in rows]
+
+
+def messages(
+    connection: sqlite3.Connection, channel: str, chat: str, before: int | None, limit: int
+) -> list[TalkMessage]:
+    """A talk's lines with an id below ``before``, newest first; without it, what waits for an answer comes first."""
+    talk = f"{channel}:{chat}"
+    rows = connection.execute(
+        "SELECT id, role, content, media, at FROM conversation WHERE talk = ?1 AND talk <> '' AND id < ?2"
+        " ORDER BY id DESC LIMIT ?3",
+        (talk, before or 2**63 - 1, limit),
+    ).fetchall()
+    if before is None:
+        waiting = connection.execute(
+            "SELECT 0, 'person', content, media, at FROM inbox WHERE state <> 'done' AND talk = ?1"
+            " AND persona = (SELECT persona FROM channel WHERE channel = ?2) ORDER BY id DESC LIMIT ?3",
+            (talk, channel, limit),
+        )
+        rows = [*waiting, *rows][:limit]
+    return [TalkMessage(*row) for row in rows]
+
+
+def mark_talk(connection: sqlite3.Connection, channel: str, chat: str, error: str | None, at: int) -> None:
+    """Keep why this person is not reached; None when a message has reached them."""
+    connection.execute(
+        "UPDATE talk SET error = ?1, error_at = iif(?1 IS NULL, NULL, ?2)"
+        " WHERE channel = ?3 AND chat = ?4 AND error IS NOT ?1",
+        (error, at, channel, chat),
+    )
+
+
+def remove(connection: sqlite3.Connection, channel: str) -> None:
+    """Delete what is known of its talks and people; the lines stay."""
+    for table in ("talk", "sender", "hook"):
+        connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete all of hers."""
+    for table in ("talk", "sender", "hook"):
+        connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
+
+
+def _require(changed: sqlite3.Cursor, channel: str) -> None:
+    if not changed.rowcount:
+        raise ChannelUnknown(channel)
+
+
+def _shown(row: tuple[object, ...]) -> OpenChannel:
+    (
+        (channel, persona, type_, open_, name, bot_id, bot_name, phone, account, model, datasets, welcome, fallback),
+        rest,
+    ) = (
+        row[:13],
+        row[13:],
+    )
+    return msgspec.convert(
+        {
+            "channel": channel,
+            "persona": persona,
+            "type": type_,
+            "open": bool(open_),
+            "bot_id": bot_id,
+            "bot_name": bot_name,
+            "fields": {
+                "name": name,
+                "phone": phone,
+                "account": account,
+                "model": model,
+                "datasets": json.loads(str(datasets)),
+                "welcome": welcome,
+                "fallback": fallback,
+            },
+            **dict(zip(_FIGURES, rest, strict=True)),
+        },
+        OpenChannel,
+    )
+
+
+_FIGURES: Final = (
+    "status",
+    "error_class",
+    "error",
+    "error_at",
+    "created_at",
+    "updated_at",
+    "conversation_count",
+    "message_count",
+    "last_message_at",
+)

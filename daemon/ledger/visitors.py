@@ -1,0 +1,186 @@
+"""What comes in over an open channel: everybody's words, each talk's welcome, and the limits of one sender."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from daemon.ledger import answers, hooks, inbox
+from daemon.ledger import conversation as lines
+from daemon.ledger.errors import ChannelUnknown
+from daemon.ledger.inbox import Waiting
+from proto.gateways import Inbound
+from proto.messages import Conversation, Perception
+
+MINUTE: Final = 60 * 1_000_000_000
+DAY: Final = 24 * 60 * MINUTE
+
+_TOO_MANY: Final = "You write faster than I can read: please wait {wait}. I did not keep your last message."
+
+
+class SenderLimits(msgspec.Struct, frozen=True):
+    """How many messages of one sender are kept on a channel."""
+
+    per_minute: int
+    per_day: int
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What was said in her name, in the transaction that took the words."""
+
+    seq: int
+    conversation: Conversation
+    content: str
+
+
+class Visited(msgspec.Struct, frozen=True):
+    """What was new in a batch: words that wait now, what was said to them at once, and whose files nobody wants."""
+
+    waiting: list[Waiting]
+    said: list[Said]
+    unwanted: list[str]
+
+
+class _Open(msgspec.Struct, frozen=True):
+    """The channel as this transaction needs it."""
+
+    persona: str
+    channel: str
+    type: str
+    welcome: str | None
+
+
+def take(
+    connection: sqlite3.Connection,
+    persona: str,
+    channel: str,
+    items: list[Inbound],
+    hook_numbers: list[int],
+    limits: SenderLimits,
+    seqs: list[int],
+    at: int,
+) -> Visited:
+    """Keep what was not kept before and is within the sender's limits. Raise ChannelUnknown for a channel that is gone.
+
+    ``seqs`` are at least two for each item. The webhook requests that brought the items are done.
+    """
+    row: tuple[str, str | None] | None = connection.execute(
+        "SELECT type, welcome FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
+    ).fetchone()
+    if row is None:
+        raise ChannelUnknown(channel)
+    opened, visited, free = _Open(persona, channel, *row), Visited([], [], []), iter(seqs)
+    for item in items:
+        _take_one(connection, opened, item, limits, free, at, visited)
+    hooks.done(connection, persona, hook_numbers)
+    return visited
+
+
+def _take_one(
+    connection: sqlite3.Connection,
+    channel: _Open,
+    item: Inbound,
+    limits: SenderLimits,
+    seqs: Iterator[int],
+    at: int,
+    visited: Visited,
+) -> None:
+    name = _name(connection, channel.channel, item.chat)
+    conversation = Conversation(channel.type, name or _called(item), f"{channel.channel}:{item.chat}")
+    if _known(connection, channel.persona, conversation, item.key):
+        return
+    if wait := _over(connection, channel, item.account, limits, at):
+        if wait.tell and name:
+            _say(connection, channel, conversation, _TOO_MANY.format(wait=wait.words), seqs, at, visited)
+        visited.unwanted.extend(filter(None, [item.media]))
+        return
+    content = f"/{item.command} {item.content}".strip() if item.command else item.content
+    when = min(item.at or at, at)
+    id_ = inbox.accept(
+        connection, channel.persona, conversation, item.kind, content, item.media, when, item.key, item.title
+    )
+    assert id_ is not None
+    connection.execute(
+        "UPDATE channel SET received = received + 1 WHERE persona = ? AND channel = ?",
+        (channel.persona, channel.channel),
+    )
+    if not name and channel.welcome:
+        _say(connection, channel, conversation, channel.welcome, seqs, at, visited)
+        if item.command == "start":
+            # The welcome is the answer to it.
+            lines.heard(connection, [id_])
+            inbox.finish(connection, [id_])
+            return
+    visited.waiting.append(Waiting(Perception(id_, item.kind, content, when, item.media, item.title), conversation, 0))
+
+
+def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:
+    """How this talk's person is called in it for good; "" before the first words."""
+    row: tuple[str] | None = connection.execute(
+        "SELECT name FROM talk WHERE channel = ? AND chat = ?", (channel, chat)
+    ).fetchone()
+    return row[0] if row else ""
+
+
+def _called(item: Inbound) -> str:
+    return item.account_name or item.account
+
+
+def _known(connection: sqlite3.Connection, persona: str, conversation: Conversation, key: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM inbox WHERE persona = ? AND type = ? AND name = ? AND talk = ? AND key = ?",
+        (persona, conversation.type, conversation.name, conversation.talk, key),
+    )
+    return row.fetchone() is not None
+
+
+class _Over(msgspec.Struct, frozen=True):
+    words: str
+    tell: bool
+
+
+def _over(connection: sqlite3.Connection, channel: _Open, account: str, limits: SenderLimits, at: int) -> _Over | None:
+    """Count one message of a sender; tell which limit it is over, and whether the sender is to hear of that now."""
+    minute, day = at // MINUTE, at // DAY
+    in_minute, in_day, told_until = connection.execute(
+        "INSERT INTO sender (channel, account, persona, minute, in_minute, day, in_day)"
+        " VALUES (?1, ?2, ?3, ?4, 1, ?5, 1)"
+        " ON CONFLICT (channel, account) DO UPDATE SET"
+        " in_minute = iif(minute = ?4, in_minute, 0) + 1, in_day = iif(day = ?5, in_day, 0) + 1, minute = ?4, day = ?5"
+        " RETURNING in_minute, in_day, told_until",
+        (channel.channel, account, channel.persona, minute, day),
+    ).fetchone()
+    # What is refused counts for neither window, so that somebody who goes on writing is heard in the next minute.
+    over_day, over_minute = in_day > limits.per_day, in_minute > limits.per_minute
+    if not over_day and not over_minute:
+        return None
+    until = (day + 1) * DAY if over_day else (minute + 1) * MINUTE
+    connection.execute(
+        "UPDATE sender SET in_minute = in_minute - 1, in_day = in_day - 1, told_until = max(told_until, ?)"
+        " WHERE channel = ? AND account = ?",
+        (until, channel.channel, account),
+    )
+    connection.execute("UPDATE channel SET limited = limited + 1 WHERE channel = ?", (channel.channel,))
+    return _Over("until tomorrow" if over_day else "a minute", tell=told_until < until)
+
+
+def _say(
+    connection: sqlite3.Connection,
+    channel: _Open,
+    conversation: Conversation,
+    content: str,
+    seqs: Iterator[int],
+    at: int,
+    visited: Visited,
+) -> None:
+    said = Said(next(seqs), conversation, content)
+    answers.say(connection, channel.persona, conversation, content, said.seq, at)
+    visited.said.append(said)
+
+
+def prune(connection: sqlite3.Connection, now: int) -> None:
+    """Forget how much was written by those who were silent for a day."""
+    connection.execute("DELETE FROM sender WHERE day < ?", (now // DAY - 1,))
