@@ -131,13 +131,13 @@ def receipt(connection: sqlite3.Connection, channel: str, provider_id: str, reas
 
 def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: str, reason: str, at: int) -> list[int]:
     """Give up all open rows of a chat; return them in order."""
-    mark_talk(connection, channel, chat, reason, at)
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
         " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND talk = ? RETURNING seq",
         (reason, persona, f"{channel}:{chat}"),
     ).fetchall()
     _count_dead(connection, persona, channel, len(rows))
+    mark_talk(connection, channel, chat, reason, at)
     return sorted(seq for (seq,) in rows)
 
 

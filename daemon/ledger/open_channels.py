@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -26,10 +26,11 @@ _STATUS: Final = (
     " WHEN error_class = 'credential' OR error_class = 'config' OR error_since <= ?1 THEN 'error' ELSE 'active' END"
 )
 _COLUMNS: Final = (
-    f"channel, persona, type, open, coalesce(name, account_name, bot_name), bot_id, bot_name, phone, provider_account,"
-    f" model, datasets, welcome, fallback, {_STATUS}, error_class, last_error, last_error_at, created_at, updated_at,"
-    f" conversations, messages, last_message_at"
+    "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
+    f" welcome, fallback, bot_id, bot_name, {_STATUS}, error_class, last_error, last_error_at, created_at, updated_at,"
+    " conversations, messages, last_message_at"
 )
+"""As ``OpenChannel`` and its ``ChannelFields`` have them; ``?1`` is the latest moment at which trouble is old."""
 
 
 class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str | None = None
 
 
-class OpenChannel(msgspec.Struct, frozen=True, kw_only=True):
+class OpenChannel(msgspec.Struct, frozen=True):
     """A channel as /v1 shows it; ``open`` is False for one of the persona API, paired with her own person.
 
     ``error`` is what went wrong last and has not passed since. Times are epoch nanoseconds.
@@ -69,7 +70,7 @@ class OpenChannel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Talk(msgspec.Struct, frozen=True):
-    """One conversation of a channel; ``name`` is how the person was called at first, ``error`` why none is reached."""
+    """One conversation of a channel; ``name`` is its person's at first, ``error`` why that person is not reached."""
 
     chat: str
     name: str
@@ -238,45 +239,16 @@ def _require(changed: sqlite3.Cursor, channel: str) -> None:
         raise ChannelUnknown(channel)
 
 
-def _shown(row: tuple[object, ...]) -> OpenChannel:
-    (
-        (channel, persona, type_, open_, name, bot_id, bot_name, phone, account, model, datasets, welcome, fallback),
-        rest,
-    ) = (
-        row[:13],
-        row[13:],
+def _shown(row: tuple[Any, ...]) -> OpenChannel:
+    # Any: columns are what the schema says.
+    channel, persona, type_, open_, name, phone, account, model, datasets, welcome, fallback, *figures = row
+    fields = ChannelFields(
+        name=name,
+        phone=phone,
+        account=account,
+        model=model,
+        datasets=tuple(json.loads(datasets)),
+        welcome=welcome,
+        fallback=fallback,
     )
-    return msgspec.convert(
-        {
-            "channel": channel,
-            "persona": persona,
-            "type": type_,
-            "open": bool(open_),
-            "bot_id": bot_id,
-            "bot_name": bot_name,
-            "fields": {
-                "name": name,
-                "phone": phone,
-                "account": account,
-                "model": model,
-                "datasets": json.loads(str(datasets)),
-                "welcome": welcome,
-                "fallback": fallback,
-            },
-            **dict(zip(_FIGURES, rest, strict=True)),
-        },
-        OpenChannel,
-    )
-
-
-_FIGURES: Final = (
-    "status",
-    "error_class",
-    "error",
-    "error_at",
-    "created_at",
-    "updated_at",
-    "conversation_count",
-    "message_count",
-    "last_message_at",
-)
+    return OpenChannel(channel, persona, type_, bool(open_), fields, *figures)

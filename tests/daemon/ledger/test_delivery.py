@@ -206,11 +206,11 @@ async def test_what_is_open_is_found_without_what_was_sent(ledger: Ledger, path:
     delivery.outgoing(connection, ADAM)
     delivery.blocked(connection, ADAM, CHANNEL, "43", "blocked", 9)
     delivery.sending(connection, 1)
-    delivery.sent(connection, 1, 2_000)
+    delivery.sent(connection, 1, 2_000, "")
     connection.set_trace_callback(None)
     reading = [text for text in statements if text.startswith(("SELECT", "UPDATE"))]
     plans = [connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchone()[3] for text in reading]
     connection.close()
-    assert ["SEARCH" in plan for plan in plans] == [True] * 6
+    assert ["SEARCH" in plan for plan in plans] == [True] * 8
     assert "outbox_open" in plans[0]
     assert "outbox_open" in plans[1]
