@@ -58,6 +58,9 @@ def provider_urls(settings: Settings) -> dict[str, str]:
         "gemini": providers.gemini_url,
         "telegram": providers.telegram_url,
         "discord": providers.discord_url,
+        "slack": providers.slack_url,
+        "twilio": providers.twilio_url,
+        "whatsapp": providers.whatsapp_url,
         LOCAL: providers.local_url,
         EMBEDDED: settings.organs.mind_model,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final
 
 from daemon.house import kinds_of
 from daemon.link import Link
@@ -12,7 +13,7 @@ from daemon.processes import Exit
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
 from proto.framing import Codec
-from proto.gateways import Identified, Identify
+from proto.gateways import GatewayType, Identified, Identify
 from proto.messages import Fault, FromWorker, Hello, MindLimits, Probe, Probed, Stop
 from proto.records import Organ
 from proto.secrets import Secret
@@ -47,11 +48,14 @@ class Prober:
         except TimeoutError:
             return f"The model could not be tried within {PROBE_TIMEOUT:g} s."
 
-    async def identify(self, kind: Literal["telegram", "discord"], token: Secret) -> Identified:
-        """Whose token this is, asked of the provider; its ``reason`` is set when it is of no use."""
+    async def identify(
+        self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
+    ) -> Identified:
+        """Whose token it is, asked of the provider; its ``reason`` is set when it is of no use."""
+        question = Identify(kind, token, self._urls, phone, dict(credentials or {}))
         try:
             async with self._room, asyncio.timeout(PROBE_TIMEOUT):
-                answer = await self._ask(Identify(kind, token, self._urls))
+                answer = await self._ask(question)
         except (BirthFailed, WireError) as error:
             return Identified(reason=f"the provider could not be asked: {error}")
         except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -11,7 +12,7 @@ from daemon.generation import GenerationFailed
 from daemon.house import Parts, PersonaHouse, kinds_for, mind_limits, provider_urls
 from daemon.keeper import Keeper, StartFailed, State
 from daemon.prober import Prober
-from proto.gateways import GatewayState, Identified
+from proto.gateways import GatewayState, GatewayType, Identified
 from proto.records import EMBEDDED, Organ, Persona
 from proto.secrets import Secret
 
@@ -96,13 +97,11 @@ class Supervisor:
             self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
         self._hubs.stopped(persona_id)
 
-    async def identify(self, kind: str, token: Secret) -> Identified:
-        """Ask the provider, by a short-lived process, whose token this is."""
-        match kind:
-            case "telegram" | "discord":
-                return await self._prober.identify(kind, token)
-            case _:
-                return Identified(reason="there is no such kind; use telegram or discord.")
+    async def identify(
+        self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
+    ) -> Identified:
+        """Ask the provider, by a short-lived process, whose token this is; for a phone number, whether it is ours."""
+        return await self._prober.identify(kind, token, phone, credentials)
 
     def send(self, persona_id: str, message: msgspec.Struct) -> None:
         """Send a message to her process, if there is one; a later one reads the same from the ledger."""
