@@ -125,11 +125,13 @@ async def _pair(daemon: Daemon, persona: Persona, code: str) -> Response:
 
 async def identify(daemon: Daemon, kind: str, token: str, refused: str) -> NewChannel:
     """Ask the provider whose token it is. Raises 400, its text beginning with ``refused``."""
-    if kind != "telegram" and kind != "discord":  # noqa: PLR1714 (so that the type is narrowed)
-        raise HTTPException(400, f"{refused}: there is no such kind; use telegram or discord.")
     secret = Secret(token.strip())
-    _refuse_taken(daemon, kind, secret, refused)
-    found = await daemon.supervisor.identify(kind, secret)
+    match kind:
+        case "telegram" | "discord":
+            _refuse_taken(daemon, kind, secret, refused)
+            found = await daemon.supervisor.identify(kind, secret)
+        case _:
+            raise HTTPException(400, f"{refused}: there is no such kind; use telegram or discord.")
     if found.reason:
         raise HTTPException(400, f"{refused}: {found.reason}")
     return NewChannel(kind, secret, found, refused)
