@@ -120,6 +120,19 @@ class Hooks(msgspec.Struct, frozen=True):
     public_url: OptionalUrl = ""
 
 
+class Channels(msgspec.Struct, frozen=True):
+    """Open channels: beats of visitors in hand at once per persona, seconds until the fallback, messages per sender.
+
+    ``default_persona`` is the id of who answers on a channel that names nobody.
+    """
+
+    beats_at_once: Annotated[int, msgspec.Meta(ge=1, le=7)] = 4
+    fallback_after: Seconds = 30.0
+    sender_per_minute: Count = 10
+    sender_per_day: Count = 200
+    default_persona: Words = ""
+
+
 class V1(msgspec.Struct, frozen=True):
     """The ``/v1`` door; ``organization_id`` is what its objects show as their organization."""
 
@@ -194,6 +207,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "v1": V1,
     "oidc": Oidc,
     "hooks": Hooks,
+    "channels": Channels,
     "providers": Providers,
     "mind": Mind,
     "supervisor": Supervision,

@@ -23,6 +23,7 @@ from daemon.setting_sections import (
     TABLES,
     V1,
     Account,
+    Channels,
     FilePath,
     Hooks,
     Http,
@@ -42,6 +43,7 @@ __all__ = [
     "SECTIONS",
     "V1",
     "Account",
+    "Channels",
     "Hooks",
     "Http",
     "Level",
@@ -90,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     v1: V1 = V1()
     oidc: Oidc = Oidc()
     hooks: Hooks = Hooks()
+    channels: Channels = Channels()
     providers: Providers = Providers()
     mind: Mind = Mind()
     supervisor: Supervision = Supervision()
@@ -152,6 +155,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         v1=_section("v1", V1, values),
         oidc=_section("oidc", Oidc, values),
         hooks=_section("hooks", Hooks, values),
+        channels=_section("channels", Channels, values),
         providers=_section("providers", Providers, values),
         mind=_section("mind", Mind, values),
         supervisor=_section("supervisor", Supervision, values),
