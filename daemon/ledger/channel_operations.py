@@ -126,7 +126,8 @@ class ChannelOperations:
     async def idempotency_begin(self, key: str, fingerprint: str, at: int) -> Idempotent:
         """Claim a key for a request, or tell what became of the request that has it. Keys live for 24 hours.
 
-        A claim ends by ``idempotency_done`` or ``idempotency_drop``, and with the daemon.
+        A claim ends by ``idempotency_done`` or ``idempotency_drop``. It outlives the daemon, so that who asks again
+        after its death is known.
         """
         return await self._writer.submit(idempotency.begin, key, fingerprint, at)
 

@@ -15,11 +15,13 @@ KEPT_FOR: Final = 24 * 3600
 class Idempotent(msgspec.Struct, frozen=True):
     """What is known of a key.
 
-    ``new``: this request is the first, and shall be carried out. ``running``: the first is not answered yet.
-    ``done``: it was answered with ``status`` and ``body``. ``other``: the key came with another request.
+    ``new``: this request is the first, and shall be carried out. ``begun``: the first has no answer yet, because it is
+    being carried out, or was when the daemon died. ``done``: it was answered with ``status`` and ``body``. ``other``:
+    the key came with another request. ``at`` is when the first came, epoch nanoseconds.
     """
 
-    state: Literal["new", "running", "done", "other"]
+    state: Literal["new", "begun", "done", "other"]
+    at: int
     status: int = 0
     body: bytes = b""
 
@@ -32,13 +34,13 @@ def begin(connection: sqlite3.Connection, key: str, fingerprint: str, at: int) -
         (key, fingerprint, at),
     )
     if added.rowcount:
-        return Idempotent("new")
-    known, status, body = connection.execute(
-        "SELECT fingerprint, status, body FROM idempotency WHERE key = ?", (key,)
+        return Idempotent("new", at)
+    known, status, body, first = connection.execute(
+        "SELECT fingerprint, status, body, at FROM idempotency WHERE key = ?", (key,)
     ).fetchone()
     if known != fingerprint:
-        return Idempotent("other")
-    return Idempotent("running") if status is None else Idempotent("done", status, body)
+        return Idempotent("other", first)
+    return Idempotent("begun", first) if status is None else Idempotent("done", first, status, body)
 
 
 def done(connection: sqlite3.Connection, key: str, status: int, body: bytes) -> None:
@@ -49,11 +51,6 @@ def done(connection: sqlite3.Connection, key: str, status: int, body: bytes) -> 
 def drop(connection: sqlite3.Connection, key: str) -> None:
     """The request failed in a way that may be tried again."""
     connection.execute("DELETE FROM idempotency WHERE key = ? AND status IS NULL", (key,))
-
-
-def settle(connection: sqlite3.Connection) -> None:
-    """At boot: whoever was being answered was not, and may ask again."""
-    connection.execute("DELETE FROM idempotency WHERE status IS NULL")
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:

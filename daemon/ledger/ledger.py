@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from daemon.ledger import answers, channels, delivery, idempotency, inbox, outbox, pairing, schema
+from daemon.ledger import answers, channels, delivery, inbox, outbox, pairing, schema
 from daemon.ledger import conversation as lines
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
@@ -264,7 +264,6 @@ class Ledger(ChannelOperations):
 
         Returns how many messages are ambiguous now.
         """
-        await self._writer.submit(idempotency.settle)
         return await self._writer.submit(delivery.unsettle)
 
     async def last_seq(self) -> int:
