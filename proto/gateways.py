@@ -59,6 +59,7 @@ class Gateway(msgspec.Struct):
     from everybody. ``last_key`` is the key of the last message committed from that chat, for providers whose missed
     messages must be asked for. ``credentials`` are the provider account's (``proto/README.md`` names them by type),
     ``phone`` is ours in E.164. ``webhook`` is the public URL that the provider calls, "" to poll or hold a socket.
+    ``since`` is when the channel was made, in epoch nanoseconds: what came in before is not hers. 0: from now on.
     """
 
     channel: ChannelId
@@ -71,6 +72,7 @@ class Gateway(msgspec.Struct):
     phone: str = ""
     credentials: dict[str, Secret] = {}
     webhook: str = ""
+    since: Nanoseconds = 0
 
 
 class Inbound(msgspec.Struct):

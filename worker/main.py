@@ -59,7 +59,7 @@ class ProbeLife(Life[ToWorker]):
         self.link.send(Probed(reason[:2000]))
 
     async def _identify(self, question: Identify) -> None:
-        self.link.send(await identify(question.kind, question.token, question.urls.get(question.kind, "")))
+        self.link.send(await identify(question))
 
     async def close(self) -> None:
         if self._asking:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from proto.gateways import (
     Bound,
     Deliver,
-    Delivered,
     Gateway,
     GatewayChanged,
     GatewayState,
+    Hook,
     Inbound,
-    PartSent,
     Received,
     Say,
     Taken,
     Undelivered,
 )
 from proto.messages import Conversation, FromWorker
-from worker.gateways import GatewayBase, open_gateway
+from worker.gateways import GatewayBase, Report, TakesHooks, open_gateway
 from worker.log import WorkerLog
 
 COMMIT_TIMEOUT: Final = 30.0
@@ -62,7 +61,7 @@ class Switchboard:
         """How each of them stands."""
         return [gateway.state() for gateway in self._gateways.values()]
 
-    def receive(self, message: Taken | Deliver | Say | Bound) -> None:
+    def receive(self, message: Taken | Deliver | Say | Bound | Hook) -> None:
         """Take one message of the daemon's."""
         match message:
             case Taken(request, ok):
@@ -80,6 +79,10 @@ class Switchboard:
             case Bound(channel, account, chat):
                 if gateway := self._gateways.get(channel):
                     gateway.bound(account, chat)
+            case Hook():
+                found: object = self._gateways.get(message.channel)
+                if isinstance(found, TakesHooks):
+                    found.hook(message)
 
     def typing(self, conversation: Conversation) -> None:
         """Show on its gateway that she thinks about an answer in this conversation."""
@@ -87,13 +90,13 @@ class Switchboard:
         if gateway := self._gateways.get(channel):
             gateway.typing(chat)
 
-    async def received(self, channel: str, items: list[Inbound]) -> bool:
+    async def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
         """Have messages committed; False when they were not, or nobody can tell."""
         request = next(self._requests)
         commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits[request] = commit
         try:
-            self._send(Received(request, channel, items))
+            self._send(Received(request, channel, items, list(hooks)))
             return await asyncio.wait_for(commit, COMMIT_TIMEOUT)
         except TimeoutError:
             return False
@@ -104,7 +107,7 @@ class Switchboard:
         """Tell the daemon at once."""
         self._send(GatewayChanged(state))
 
-    def send(self, message: PartSent | Delivered | Undelivered) -> None:
+    def send(self, message: Report) -> None:
         """Tell the daemon what became of a delivery."""
         self._send(message)
 

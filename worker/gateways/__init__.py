@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
-from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Say, Undelivered
+from proto.gateways import (
+    Deliver,
+    Delivered,
+    Gateway,
+    GatewayState,
+    GatewayType,
+    Hook,
+    Inbound,
+    PartSent,
+    Receipt,
+    Say,
+    Undelivered,
+)
+from proto.secrets import Secret
 from worker.log import WorkerLog
 
-TELEGRAM_URL: Final = "https://api.telegram.org"
-DISCORD_URL: Final = "https://discord.com/api/v10"
+Provider = Literal["telegram", "discord", "slack", "twilio", "whatsapp"]
+"""Whose API a channel speaks; WhatsApp's own is Meta's Cloud API."""
+
+URLS: Final[Mapping[Provider, str]] = {
+    "telegram": "https://api.telegram.org",
+    "discord": "https://discord.com/api/v10",
+    "slack": "https://slack.com/api/",
+    "twilio": "https://api.twilio.com",
+    "whatsapp": "https://graph.facebook.com",
+}
 
 PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
     "telegram": ("worker.gateways.telegram", "worker.gateways.telegram_identity"),
     "discord": ("worker.gateways.discord",),
+    "slack": ("worker.gateways.slack",),
+    "sms": ("worker.gateways.twilio",),
+    "whatsapp": ("worker.gateways.twilio", "worker.gateways.meta"),
 }
 """Modules that a gateway of this type needs, for a zygote to import before it forks a worker."""
 
@@ -22,16 +46,23 @@ REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram_re
 """The module whose ``rehearse`` does once, before the fork, what each worker would do at its first message."""
 
 
+Report: TypeAlias = PartSent | Delivered | Undelivered | Receipt
+"""What a gateway says of a message that it was given."""
+
+
 class GatewayLink(Protocol):
     """What a gateway may do; the worker's life gives it."""
 
-    def received(self, channel: str, items: list[Inbound]) -> Awaitable[bool]:
-        """Hand messages to the daemon; False or an exception means that they are not committed."""
+    def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> Awaitable[bool]:
+        """Hand messages to the daemon; False or an exception means that they are not committed.
+
+        ``hooks`` are the webhook requests that are dealt with once they are. There may be no messages in them.
+        """
 
     def changed(self, state: GatewayState) -> None:
         """Report a change of state at once; heartbeats carry it from then on."""
 
-    def send(self, message: PartSent | Delivered | Undelivered) -> None:
+    def send(self, message: Report) -> None:
         """Report what became of a delivery."""
 
 
@@ -66,6 +97,30 @@ class GatewayBase(Protocol):
         """Leave connections; call it after ``run`` was cancelled."""
 
 
+@runtime_checkable
+class TakesHooks(Protocol):
+    """A gateway whose provider calls the daemon."""
+
+    def hook(self, message: Hook) -> None:
+        """Queue a webhook request, verified and committed; never blocks. ``GatewayLink.received`` names it later."""
+
+
+def provider_of(kind: GatewayType, credentials: Mapping[str, Secret]) -> Provider:
+    """Whose API a channel of this type speaks, which for WhatsApp its credentials tell."""
+    match kind:
+        case "sms":
+            return "twilio"
+        case "whatsapp":
+            return "whatsapp" if "phone_number_id" in credentials else "twilio"
+        case _:
+            return kind
+
+
+def url_of(provider: Provider, urls: Mapping[str, str]) -> str:
+    """The operator's base URL of a provider, else the real one."""
+    return urls.get(provider) or URLS[provider]
+
+
 def open_gateway(
     gateway: Gateway, urls: Mapping[str, str], media: Path, link: GatewayLink, log: WorkerLog
 ) -> GatewayBase:
@@ -75,14 +130,26 @@ def open_gateway(
     library is imported here and not before.
     """
     bound = log.bind(channel=gateway.channel, provider=gateway.type)
-    match gateway.type:
+    provider = provider_of(gateway.type, gateway.credentials)
+    url = url_of(provider, urls)
+    match provider:
         case "telegram":
             from worker.gateways.telegram import TelegramGateway
 
-            return TelegramGateway(gateway, urls.get("telegram") or TELEGRAM_URL, media, link, bound)
+            return TelegramGateway(gateway, url, media, link, bound)
         case "discord":
             from worker.gateways.discord import DiscordGateway
 
-            return DiscordGateway(gateway, urls.get("discord") or DISCORD_URL, media, link, bound)
-        case _:
-            raise NotImplementedError(gateway.type)
+            return DiscordGateway(gateway, url, media, link, bound)
+        case "slack":
+            from worker.gateways.slack import SlackGateway
+
+            return SlackGateway(gateway, url, media, link, bound)
+        case "twilio":
+            from worker.gateways.twilio import TwilioGateway
+
+            return TwilioGateway(gateway, url, media, link, bound)
+        case "whatsapp":
+            from worker.gateways.meta import MetaGateway
+
+            return MetaGateway(gateway, url, media, link, bound)

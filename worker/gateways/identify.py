@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from proto.gateways import Identified
-from proto.secrets import Secret
+from proto.gateways import Identified, Identify
+from worker.gateways import provider_of, url_of
 
 
-async def identify(kind: Literal["telegram", "discord"], token: Secret, url: str) -> Identified:
-    """Ask the provider at ``url``, for at most 10 s; a reason says why the token is of no use and what to do."""
-    match kind:
+async def identify(question: Identify) -> Identified:
+    """Ask the provider, for at most 10 s; a reason says why the token is of no use and what to do."""
+    provider = provider_of(question.kind, question.credentials)
+    url = url_of(provider, question.urls)
+    match provider:
         case "telegram":
             import worker.gateways.telegram_identity as telegram
 
-            return await telegram.identify(token, url)
+            return await telegram.identify(question.token, url)
         case "discord":
             import worker.gateways.discord_identity as discord
 
-            return await discord.identify(token, url)
+            return await discord.identify(question.token, url)
+        case "slack":
+            import worker.gateways.slack_identity as slack
+
+            return await slack.identify(question.token, url, question.credentials)
+        case "twilio":
+            import worker.gateways.twilio_identity as twilio
+
+            return await twilio.identify(question.kind, question.phone, question.credentials, url)
+        case "whatsapp":
+            import worker.gateways.meta_identity as meta
+
+            return await meta.identify(question.phone, question.credentials, url)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, PartSent, Undelivered, channel_id
+from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, channel_id
 from proto.secrets import Secret
+from worker.gateways import Report
 from worker.gateways.telegram import TelegramGateway
 from worker.log import WorkerLog
 from worker.organs import tls
@@ -54,14 +56,14 @@ class _Link:
         self.came = asyncio.Event()
         self.went = asyncio.Event()
 
-    async def received(self, _channel: str, _items: list[Inbound]) -> bool:
+    async def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:  # noqa: ARG002
         self.came.set()
         return True
 
     def changed(self, state: GatewayState) -> None:
         """Nobody waits for it."""
 
-    def send(self, message: PartSent | Delivered | Undelivered) -> None:
+    def send(self, message: Report) -> None:
         if isinstance(message, Delivered):
             self.went.set()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from proto.gateways import Deliver, Delivered, GatewayState, Inbound, PartSent, Undelivered
-from worker.gateways import GatewayBase, GatewayLink
+from proto.gateways import Deliver, Delivered, GatewayState, Hook, Inbound, Receipt, Undelivered
+from worker.gateways import GatewayBase, GatewayLink, Report, TakesHooks
 from worker.log import WorkerLog
 
 T = TypeVar("T")
@@ -26,17 +26,19 @@ class Channel:
     def __init__(self, folder: Path, open_gateway: OpenGateway) -> None:
         self.batches: list[list[Inbound]] = []
         self.offers: list[list[Inbound]] = []
-        self.reports: list[PartSent | Delivered | Undelivered] = []
+        self.reports: list[Report] = []
         self.states: list[GatewayState] = []
         self.refusals = 0
+        self.hooks_done: list[int] = []
         self.media = folder / "media"
         self.log_file = folder / "log"
+        self._hooks = 0
         self._news = asyncio.Event()
         self._log = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.gateway = open_gateway(self.media, self, WorkerLog(self._log))
         self._run = asyncio.create_task(self.gateway.run())
 
-    async def received(self, channel: str, items: list[Inbound]) -> bool:
+    async def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
         """Commit a batch, or refuse it as often as ``refusals`` says."""
         assert channel == self.gateway.channel
         self.offers.append(items)
@@ -45,13 +47,14 @@ class Channel:
             self.refusals -= 1
             return False
         self.batches.append(items)
+        self.hooks_done += hooks
         return True
 
     def changed(self, state: GatewayState) -> None:
         self.states.append(state)
         self._news.set()
 
-    def send(self, message: PartSent | Delivered | Undelivered) -> None:
+    def send(self, message: Report) -> None:
         self.reports.append(message)
         self._news.set()
 
@@ -68,6 +71,13 @@ class Channel:
     def log(self) -> str:
         """What the gateway logged."""
         return self.log_file.read_text()
+
+    def hook(self, body: bytes, content_type: str) -> int:
+        """Hand on a webhook request, and return its number."""
+        self._hooks += 1
+        assert isinstance(self.gateway, TakesHooks)
+        self.gateway.hook(Hook(self._hooks, self.gateway.channel, content_type, body))
+        return self._hooks
 
     def deliver(self, content: str, chat: int, *, seq: int = 1, **fields: object) -> None:
         """Ask for one delivery."""
@@ -96,8 +106,13 @@ class Channel:
                 await self._news.wait()
         return found
 
+    @property
+    def receipts(self) -> list[Receipt]:
+        """What the provider said later of what was delivered."""
+        return [report for report in self.reports if isinstance(report, Receipt)]
+
     def _ends(self) -> list[Delivered | Undelivered]:
-        return [report for report in self.reports if not isinstance(report, PartSent)]
+        return [report for report in self.reports if isinstance(report, Delivered | Undelivered)]
 
     async def close(self) -> None:
         self._run.cancel()
