@@ -260,10 +260,7 @@ class Ledger(ChannelOperations):
         return await self._reader.submit(delivery.dead_letters, persona_id, limit)
 
     async def unsettle(self) -> int:
-        """At boot: what was being sent is ambiguous, and who was being answered may ask again.
-
-        Returns how many messages are ambiguous now.
-        """
+        """At boot: what was being sent is ambiguous; returns how many messages are."""
         return await self._writer.submit(delivery.unsettle)
 
     async def last_seq(self) -> int:
