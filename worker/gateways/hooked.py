@@ -24,7 +24,7 @@ MAX_ITEMS: Final = 100
 HOOKS_TOGETHER: Final = 50
 """Webhook requests that are read and committed at once."""
 
-FINE: Final = Trouble("network", "", "")
+FINE: Final = Trouble("transient", "", "")
 
 State: TypeAlias = Literal["connecting", "connected", "degraded", "stopped"]
 
@@ -110,6 +110,7 @@ class HookedGateway(ABC):
             None if exchanged is None else asyncio.get_running_loop().time() - exchanged,
             self.identity[0],
             self.identity[1],
+            self._trouble.kind if self._trouble.reason else None,
         )
 
     async def run(self) -> None:
@@ -232,7 +233,7 @@ class HookedGateway(ABC):
                 return
             except PROVIDER_ERRORS as error:
                 found = self.trouble(error)
-                if found.kind == "stop":
+                if found.stops:
                     self.stop(found)
                     return
                 self.change("degraded" if self.rest.exchanged is not None else "connecting", found)

@@ -55,7 +55,7 @@ class MetaGateway(HookedGateway):
         if found := missing(self.gateway.credentials):
             return found
         if not self.gateway.webhook:
-            return Trouble("stop", "This daemon has no public address that WhatsApp could call.", WEBHOOK_HINT)
+            return Trouble("config", "This daemon has no public address that WhatsApp could call.", WEBHOOK_HINT)
         return None
 
     def trouble(self, error: Exception) -> Trouble:
@@ -67,7 +67,7 @@ class MetaGateway(HookedGateway):
         self.identity = (number.digits, number.verified_name or number.display_phone_number)
         if self.gateway.phone and number.digits != self.gateway.phone.removeprefix("+"):
             told = f"The account's phone_number_id is that of {number.display_phone_number}, not {self.gateway.phone}."
-            raise StoppedError(Trouble("stop", told, NUMBER_HINT))
+            raise StoppedError(Trouble("config", told, NUMBER_HINT))
         return self.timing.check
 
     async def read(self, hooks: Sequence[Hook]) -> list[Inbound]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from proto.gateways import ErrorClass
 from proto.secrets import Secret
 from worker.gateways.fetching import Hosts
 from worker.gateways.rest import DEFAULT_WAIT, WAIT, Refusal, Rest, Trouble, passing, understood
@@ -108,7 +109,7 @@ def missing(credentials: Mapping[str, Secret]) -> Trouble | None:
     lacking = [name.replace("_", " ") for name in NEEDED if name not in credentials]
     if lacking:
         told = f"The channel's WhatsApp account has no {' and no '.join(lacking)}."
-        return Trouble("stop", told, "Write it below the account in the settings, and restart personad.")
+        return Trouble("config", told, "Write it below the account in the settings, and restart personad.")
     return None
 
 
@@ -134,15 +135,17 @@ def _read_error(body: bytes) -> tuple[int | None, str]:
 def trouble(error: Exception) -> Trouble:
     """Put an error into words."""
     match error:
-        case Refusal(status=401) | Refusal(code=0 | 190):
-            return Trouble("stop", f"WhatsApp refuses the access token ({error.code}): {error.message}", TOKEN_HINT)
+        case Refusal() if error.status == 401 or error.code in TOKEN:
+            return Trouble(
+                "credential", f"WhatsApp refuses the access token ({error.code}): {error.message}", TOKEN_HINT
+            )
         case Refusal(code=int(code)) if code in PERMISSION:
-            return Trouble("stop", f"The access token may not do this ({code}): {error.message}", PERMISSION_HINT)
+            return Trouble("config", f"The access token may not do this ({code}): {error.message}", PERMISSION_HINT)
         case Refusal(code=int(code)) if code in NUMBER:
-            return Trouble("stop", f"WhatsApp refuses the number ({code}): {error.message}", NUMBER_HINT)
+            return Trouble("config", f"WhatsApp refuses the number ({code}): {error.message}", NUMBER_HINT)
         case Refusal(code=int(code)) if code in THROTTLE or error.status == 429:
             seconds = error.retry_after or DEFAULT_WAIT
-            return Trouble("wait", f"WhatsApp asks to wait {seconds:g} s ({code}).", WAIT, seconds)
+            return Trouble("throttle", f"WhatsApp asks to wait {seconds:g} s ({code}).", WAIT, seconds)
         case _:
             return passing(PROVIDER, error)
 
@@ -153,11 +156,20 @@ def told(code: int | None, message: str = "") -> str:
     return f"{words} (WhatsApp {code})" if code else words
 
 
+def kind_of(code: int | None) -> ErrorClass:
+    """Of what kind an error code is that came with one message."""
+    if code in TOKEN:
+        return "credential"
+    if code in PERMISSION or code in NUMBER:
+        return "config"
+    return "throttle" if code in THROTTLE else "recipient"
+
+
 def fate(error: Exception) -> Fate:
     """What a refused send means."""
     code = error.code if isinstance(error, Refusal) else None
     if code in PERSON:
-        return Fate(Trouble("network", told(code), ""), permanent=True, blocked=code in BLOCKED)
+        return Fate(Trouble("recipient", told(code), ""), permanent=True, blocked=code in BLOCKED)
     found = trouble(error)
     status = error.status if isinstance(error, Refusal) else 0
-    return Fate(found, permanent=found.kind == "network" and 400 <= status < 500 and status != 408)
+    return Fate(found, permanent=found.kind == "transient" and 400 <= status < 500 and status != 408)

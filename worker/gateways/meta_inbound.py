@@ -11,7 +11,7 @@ import msgspec
 from proto.gateways import Inbound, Receipt
 from worker.gateways.fetching import Fetcher
 from worker.gateways.media import NotFetchedError
-from worker.gateways.meta_api import Meta, told
+from worker.gateways.meta_api import Meta, kind_of, told
 from worker.gateways.phone_media import Attachment, attach, lost, shown, unperceived, unwanted
 from worker.gateways.rest import PROVIDER_ERRORS
 from worker.log import WorkerLog
@@ -261,7 +261,8 @@ def _read_value(value: Value, channel: str, moved: dict[str, str], found: Conten
             continue
         if status.status == "failed":
             fault = status.errors[0] if status.errors else Fault()
-            found.receipts.append(Receipt(channel, key_of(status.id), told(fault.code, fault.message or fault.title)))
+            words = told(fault.code, fault.message or fault.title)
+            found.receipts.append(Receipt(channel, key_of(status.id), words, kind_of(fault.code)))
 
 
 def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log: WorkerLog) -> Letter | None:

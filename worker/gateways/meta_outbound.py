@@ -109,7 +109,7 @@ class MetaSender(Sender):
             self._crowded[chat] = self._crowded.get(chat, 0) + 1
             wait = min(4.0 ** self._crowded[chat], MAX_PAIR_WAIT)
             told = f"WhatsApp asks to wait before this person is sent more ({PAIR})."
-            return Fate(Trouble("wait", told, "", wait))
+            return Fate(Trouble("throttle", told, "", wait))
         return fate(error)
 
     def heard(self, chat: str, message_id: str) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from proto.gateways import ErrorClass
 from proto.secrets import redact
 from worker.organs import tls
 
@@ -59,12 +60,17 @@ May raise ``msgspec.DecodeError``."""
 
 
 class Trouble(NamedTuple):
-    """What an error means: after ``stop`` only a person can help, ``wait`` and ``network`` pass."""
+    """What an error means, and what to do about it; ``retry_after`` in seconds."""
 
-    kind: Literal["stop", "wait", "network"]
+    kind: ErrorClass
     reason: str
     hint: str
     retry_after: float = 0.0
+
+    @property
+    def stops(self) -> bool:
+        """Whether only a person can help."""
+        return self.kind in ("credential", "config")
 
 
 class Rest:
@@ -172,18 +178,18 @@ def passing(provider: str, error: Exception) -> Trouble:
     """An error that has no code of the provider's own, in words."""
     match error:
         case Refusal(status=429, retry_after=seconds):
-            return Trouble("wait", f"{provider} asks to wait {seconds:g} s.", WAIT, seconds)
+            return Trouble("throttle", f"{provider} asks to wait {seconds:g} s.", WAIT, seconds)
         case Refusal(status=status, code=code, message=message):
             told = f"{status}, {code}" if code is not None else str(status)
-            return Trouble("network", clean(f"{provider} refuses ({told}): {message}"), NETWORK)
+            return Trouble("transient", clean(f"{provider} refuses ({told}): {message}"), NETWORK)
         case TimeoutError():
-            return Trouble("network", f"{provider} did not answer in time.", NETWORK)
+            return Trouble("transient", f"{provider} did not answer in time.", NETWORK)
         case OSError() | aiohttp.ClientError():
             return Trouble(
                 "network", clean(f"{provider} cannot be reached: {str(error) or type(error).__name__}"), NETWORK
             )
         case _:
-            return Trouble("network", f"{provider}'s address answers something that is not its protocol.", NETWORK)
+            return Trouble("transient", f"{provider}'s address answers something that is not its protocol.", NETWORK)
 
 
 def clean(text: str) -> str:

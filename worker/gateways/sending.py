@@ -39,7 +39,7 @@ class UnsendableError(Exception):
 
 
 class Fate(NamedTuple):
-    """What a refused send means: ``trouble`` concerns the whole channel if its kind is ``stop``."""
+    """What a refused send means: ``trouble`` concerns the whole channel if it stops it."""
 
     trouble: Trouble
     permanent: bool = False
@@ -128,11 +128,10 @@ class Sender(ABC):
 
     def _undelivered(self, seq: int, chat: str, error: Exception) -> Undelivered:
         found, permanent, blocked = self.fate(error, chat)
-        match found.kind:
-            case "wait":
-                self.budget.pause(chat, found.retry_after)
-            case "stop":
-                self._refused(found)
+        if found.stops:
+            self._refused(found)
+        elif found.kind == "throttle":
+            self.budget.pause(chat, found.retry_after)
         return Undelivered(
             seq,
             found.reason,

@@ -6,11 +6,11 @@ import base64
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-from proto.gateways import GatewayType
+from proto.gateways import ErrorClass, GatewayType
 from proto.secrets import Secret
 from worker.gateways.fetching import Hosts
 from worker.gateways.hooked import StoppedError
@@ -123,9 +123,11 @@ class Twilio(Rest):
         """What this channel lacks before anything can be asked."""
         lacking = [name.replace("_", " ") for name in NEEDED if name not in credentials]
         if lacking:
-            return Trouble("stop", f"The channel's Twilio account has no {' and no '.join(lacking)}.", CREDENTIAL_HINT)
+            return Trouble(
+                "config", f"The channel's Twilio account has no {' and no '.join(lacking)}.", CREDENTIAL_HINT
+            )
         if not digits(phone):
-            return Trouble("stop", "The channel has no phone number of its own.", NUMBER_HINT)
+            return Trouble("config", "The channel has no phone number of its own.", NUMBER_HINT)
         return None
 
     async def sign_in(self, kind: GatewayType, phone: str) -> Number | None:
@@ -137,7 +139,7 @@ class Twilio(Rest):
         if not self.by_key:
             account = await self.ask("GET", f"{VERSION}/Accounts/{self.sid}.json")
             if (status := account.get("status") if isinstance(account, dict) else "") != "active":
-                raise StoppedError(Trouble("stop", f"The Twilio account is {status}.", CREDENTIAL_HINT))
+                raise StoppedError(Trouble("credential", f"The Twilio account is {status}.", CREDENTIAL_HINT))
         if kind != "sms":
             if self.by_key:
                 await self.ask("GET", self.path("Messages.json"), params={"PageSize": "1"})
@@ -146,9 +148,9 @@ class Twilio(Rest):
         found = understood(page, Numbers).incoming_phone_numbers
         number = next((one for one in found if one.phone_number == phone), None)
         if number is None and len(phone.removeprefix("+")) > SHORT_CODE:
-            raise StoppedError(Trouble("stop", f"This Twilio account does not own {phone}.", NUMBER_HINT))
+            raise StoppedError(Trouble("config", f"This Twilio account does not own {phone}.", NUMBER_HINT))
         if number and not number.sends_texts:
-            raise StoppedError(Trouble("stop", f"{phone} cannot send text messages.", NUMBER_HINT))
+            raise StoppedError(Trouble("config", f"{phone} cannot send text messages.", NUMBER_HINT))
         return number
 
 
@@ -186,15 +188,15 @@ def _read_error(body: bytes) -> tuple[int | None, str]:
     return found.code, found.message
 
 
-def kind_of(code: int | None) -> Literal["credential", "config", "throttle", "person", ""]:
-    """The class of an error code, "" for one that is not known."""
+def kind_of(code: int | None) -> ErrorClass:
+    """Of what kind an error code is that came with one message."""
     if code in CREDENTIAL:
         return "credential"
     if code in CONFIG:
         return "config"
     if code in THROTTLE:
         return "throttle"
-    return "person" if code in PERSON else ""
+    return "recipient"
 
 
 def trouble(error: Exception) -> Trouble:
@@ -202,12 +204,12 @@ def trouble(error: Exception) -> Trouble:
     match error:
         case Refusal(status=429) | Refusal(code=20429 | 14107 | 30001 | 30022 | 63018):
             seconds = error.retry_after or DEFAULT_WAIT
-            return Trouble("wait", f"{PROVIDER} asks to wait {seconds:g} s ({error.code}).", WAIT, seconds)
+            return Trouble("throttle", f"{PROVIDER} asks to wait {seconds:g} s ({error.code}).", WAIT, seconds)
         case Refusal(status=401) | Refusal(code=20003 | 20005 | 20006 | 20008 | 10001 | 30002):
             told = f"Twilio refuses the account's credentials ({error.code or error.status}): {error.message}"
-            return Trouble("stop", told, CREDENTIAL_HINT)
+            return Trouble("credential", told, CREDENTIAL_HINT)
         case Refusal(code=int(code)) if code in CONFIG:
-            return Trouble("stop", f"Twilio refuses ({code}): {error.message}", CONFIG[code])
+            return Trouble("config", f"Twilio refuses ({code}): {error.message}", CONFIG[code])
         case _:
             return passing(PROVIDER, error)
 
@@ -220,9 +222,9 @@ def told(code: int | None, message: str = "") -> str:
 
 def fate(error: Exception) -> Fate:
     """What a refused send means."""
-    if isinstance(error, Refusal) and kind_of(error.code) == "person":
-        found = Trouble("network", told(error.code), "")
+    if isinstance(error, Refusal) and error.code in PERSON:
+        found = Trouble("recipient", told(error.code), "")
         return Fate(found, permanent=True, blocked=error.code in BLOCKED)
     found = trouble(error)
     status = error.status if isinstance(error, Refusal) else 0
-    return Fate(found, permanent=found.kind == "network" and 400 <= status < 500 and status != 408)
+    return Fate(found, permanent=found.kind == "transient" and 400 <= status < 500 and status != 408)

@@ -12,7 +12,7 @@ from proto.gateways import GatewayType, Inbound, Receipt
 from worker.gateways.fetching import Fetcher
 from worker.gateways.media import NotFetchedError
 from worker.gateways.phone_media import Attachment, attach, lost, shown, unperceived, unwanted
-from worker.gateways.twilio_api import digits, moment, told
+from worker.gateways.twilio_api import digits, kind_of, moment, told
 
 MAX_FILES: Final = 10
 """Media of one message (Twilio, messages resource)."""
@@ -109,7 +109,8 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
     if form.get("MessageStatus", "") not in FAILED:
         return None
     code = form.get("ErrorCode", "")
-    return Receipt(channel, form.get("MessageSid", "")[:128], told(int(code) if code.isdigit() else None))
+    number = int(code) if code.isdigit() else None
+    return Receipt(channel, form.get("MessageSid", "")[:128], told(number), kind_of(number))
 
 
 async def settle(one: Letter, fetch: Fetcher | None, prefix: str) -> list[Inbound]:

@@ -100,8 +100,8 @@ class TwilioSender(Sender):
         """Say of what kind a failure is; the number is not to blame for one person if it has worked for others."""
         del chat
         found = fate(error)
-        if found.trouble.kind == "stop" and self._works and getattr(error, "status", 0) != 401:
-            return Fate(found.trouble._replace(kind="network"), permanent=True)
+        if found.trouble.kind == "config" and self._works:
+            return Fate(found.trouble._replace(kind="recipient"), permanent=True)
         return found
 
     def stopped(self, chat: str) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from proto.gateways import Gateway, Receipt
 from worker.gateways.phone_media import Attachment
 from worker.gateways.rest import PROVIDER_ERRORS, understood
-from worker.gateways.twilio_api import VERSION, Twilio, address_of, told
+from worker.gateways.twilio_api import VERSION, Twilio, address_of, kind_of, told
 from worker.gateways.twilio_inbound import FAILED, MAX_FILES, Letter, Row, letter_of_row
 from worker.gateways.twilio_outbound import Rows
 from worker.log import WorkerLog
@@ -112,7 +112,8 @@ class Poller:
             if row.sid in unsettled and row.status in (FAILED | WELL):
                 del unsettled[row.sid]
                 if row.status in FAILED:
-                    failed.append(Receipt(channel, row.sid, told(row.error_code, row.error_message or "")))
+                    words = told(row.error_code, row.error_message or "")
+                    failed.append(Receipt(channel, row.sid, words, kind_of(row.error_code)))
         for sid in [sid for sid, at in unsettled.items() if now - at > GIVE_UP]:
             del unsettled[sid]
         while len(unsettled) > MAX_UNSETTLED:
