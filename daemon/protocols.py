@@ -20,12 +20,16 @@ STALL_TIMEOUT: Final = 60.0
 LINGER: Final = 3.0
 """Seconds in which a closed WebSocket's peer must take what was sent."""
 
-_TOO_LARGE: Final = b'{"detail":"The request line and headers are over the limit of 65536 bytes: send less."}'
+_TOO_LARGE: Final = b'{"detail":"The request line and headers are over the limit: send less."}'
 _TOO_SLOW: Final = b'{"detail":"The request did not come whole in time: send it at once."}'
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection."""
+    """One HTTP connection; a server that wants narrower bounds sets them in a class of its own."""
+
+    max_head = MAX_HEAD
+    head_timeout = HEAD_TIMEOUT
+    stall_timeout = STALL_TIMEOUT
 
     _began = False
     _in_head = True
@@ -35,7 +39,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn declares it
         super().connection_made(transport)
-        self._expect(HEAD_TIMEOUT)
+        self._expect(self.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
@@ -46,14 +50,14 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head:
             self._head_bytes = self._head_bytes + len(data) if was_in_head else 0
-            if self._head_bytes > MAX_HEAD:
+            if self._head_bytes > self.max_head:
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
             elif self._deadline is None:
-                self._expect(HEAD_TIMEOUT)
+                self._expect(self.head_timeout)
         else:
             self._head_bytes = 0
             if self._in_body or self._deadline is not None:
-                self._expect(STALL_TIMEOUT if self._in_body else None)
+                self._expect(self.stall_timeout if self._in_body else None)
 
     def on_message_begin(self) -> None:
         self._began = self._in_head = True

@@ -186,7 +186,7 @@ def passing(provider: str, error: Exception) -> Trouble:
             return Trouble("transient", f"{provider} did not answer in time.", NETWORK)
         case OSError() | aiohttp.ClientError():
             return Trouble(
-                "network", clean(f"{provider} cannot be reached: {str(error) or type(error).__name__}"), NETWORK
+                "transient", clean(f"{provider} cannot be reached: {str(error) or type(error).__name__}"), NETWORK
             )
         case _:
             return Trouble("transient", f"{provider}'s address answers something that is not its protocol.", NETWORK)

@@ -1,0 +1,77 @@
+"""The listener for webhooks: a second server in the daemon's process, with bounds of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+
+from daemon.claims import BACKLOG, PortInUse
+from daemon.protocols import HttpProtocol
+from daemon.setting_sections import Hooks
+
+CONNECTIONS: Final = 200
+"""At once; beyond, providers are told to come again."""
+
+KEEP_ALIVE: Final = 10
+DRAIN: Final = 2
+"""Seconds that requests in hand get when the daemon leaves: they are kept, or the provider comes again."""
+
+
+class HookProtocol(HttpProtocol):
+    """One connection of a provider's: a short head, soon."""
+
+    max_head = 16_384
+    head_timeout = 10.0
+    stall_timeout = 10.0
+
+
+class HookServer(uvicorn.Server):
+    """Uvicorn's server, which leaves the signals to the daemon."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listener(settings: Hooks) -> socket.socket | None:
+    """The listening socket, None where no webhooks are wanted; raises PortInUse."""
+    if not settings.public_url or not settings.port:
+        return None
+    host, port = settings.host, settings.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortInUse(
+            f"{host}:{port} cannot be listened on for webhooks: {error.strerror}. Stop what listens there (ss -ltnp), "
+            "set another hooks.port (PERSONAD_HOOKS_PORT), or 0 for no webhooks."
+        ) from error
+    listening.settimeout(0)
+    return listening
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> tuple[HookServer, asyncio.Task[None]]:
+    """Listen until ``should_exit`` of the server is set; the task ends when its last request is answered."""
+    server = HookServer(
+        Config(
+            app,
+            lifespan="off",
+            http=HookProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=DRAIN,
+        )
+    )
+    return server, asyncio.create_task(server.serve([listening]))
