@@ -7,12 +7,12 @@ from collections.abc import Coroutine
 from typing import Final
 
 from daemon.delivery import Delivery
-from daemon.inbox import Inbox
 from daemon.keeper import StartFailed
 from daemon.ledger import LedgerError
 from daemon.logs import Log
 from daemon.personas import Personas
 from daemon.supervisor import Supervisor
+from daemon.voice import Voice
 from proto.messages import Conversation
 
 LAST_WORDS: Final = 5.0
@@ -22,10 +22,10 @@ LAST_WORDS: Final = 5.0
 class BotCommands:
     """Obeys in the background: the worker that brought a command must not wait for its own end."""
 
-    def __init__(self, supervisor: Supervisor, personas: Personas, inbox: Inbox, delivery: Delivery, log: Log) -> None:
+    def __init__(self, supervisor: Supervisor, personas: Personas, voice: Voice, delivery: Delivery, log: Log) -> None:
         self._supervisor = supervisor
         self._personas = personas
-        self._inbox = inbox
+        self._voice = voice
         self._delivery = delivery
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +64,7 @@ class BotCommands:
     async def _say(self, persona_id: str, conversation: Conversation, words: str, *, wait: bool = False) -> None:
         """Say it; with ``wait``, go on when it is delivered or has had its time."""
         try:
-            seq = await self._inbox.say(persona_id, conversation, words)
+            seq = await self._voice.say(persona_id, conversation, words)
         except LedgerError as error:
             self._log.error("inbox.answer_not_committed", persona=persona_id, reason=str(error))
             return

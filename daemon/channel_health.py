@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from daemon.channels import GATEWAYS, id_of
+from daemon.channel_records import GATEWAYS, id_of
 from daemon.ledger import DeadLetter, Depth, StoredChannel
 from daemon.state import Daemon
 from proto.gateways import GatewayState
@@ -87,7 +87,7 @@ def _health(record: Channel) -> ChannelHealth:
     health = ChannelHealth(record.type, record.name, record.verified_at is not None, id_of(record))
     if record.type not in GATEWAYS:
         health.error = f"This version of personad has no gateway for {record.type}."
-        health.hint = "Remove the channel; telegram and discord are the kinds that there are."
+        health.hint = f"Remove the channel; {', '.join(GATEWAYS)} are the kinds that there are."
     elif health.channel is None:
         health.error = "The channel has no token."
         health.hint = "Remove it and add it again."

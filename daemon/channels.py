@@ -1,83 +1,73 @@
-"""What comes in over gateways: a paired person's words, strangers, first words that get a code, bot commands.
+"""The channels that have gateways: what a worker opens them with, what comes in over them, and how they stand.
 
-The daemon alone decides who is who. People are numbers: a channel is bound to the provider's account id and the
-private chat it was paired in; a handle is only what is shown.
+The daemon alone decides who is who: a worker hands over everything that its bots receive.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Final
 
-from daemon import pairing
+from daemon.accounts import ReadAccount
+from daemon.channel_records import GATEWAYS, PAIRED, channel_named, conversation_of, id_of
 from daemon.generation import Generation
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox, InboxFull
-from daemon.ledger import Ledger, LedgerError, StoredChannel, Waiting
+from daemon.ledger import Ledger, LedgerError, OpenChannel, StoredChannel, Waiting
 from daemon.logs import Log
+from daemon.open_talks import OpenTalks
+from daemon.paired import Paired
 from daemon.personas import Personas
-from proto.gateways import Gateway, GatewayState, Inbound, Received, Say, Taken, channel_id
-from proto.messages import Conversation
+from daemon.visits import Visits
+from proto.gateways import ErrorClass, Gateway, GatewayState, Received, Taken
 from proto.records import Channel, Persona
+from proto.secrets import Secret
 
-SECOND: Final = 1_000_000_000
-CODE_PAUSE: Final = 30.0
-"""Seconds before the same account gets another code."""
-
-GATEWAYS: Final = ("telegram", "discord")
-"""The kinds of channels that a worker opens gateways for."""
-
-_CODE: Final = (
-    "Hello! I do not know you yet. To connect this chat with me, give personad this code:\n\n{code}\n\n"
-    "In a terminal: personad pair {name} {code}\nIt is valid for 10 minutes. What you wrote is kept until then."
-)
-
-
-def id_of(channel: Channel) -> str | None:
-    """The channel's id inside this daemon; None for one without a token."""
-    token = channel.credentials.get("token")
-    return channel_id(channel.type, token.reveal()) if token else None
-
-
-def channel_named(persona: Persona, channel: str) -> Channel | None:
-    """The channel of hers that has this id."""
-    return next((record for record in persona.channels or [] if id_of(record) == channel), None)
-
-
-def conversation_of(record: Channel, channel: str, chat: str) -> Conversation:
-    """The one talk of a paired channel."""
-    return Conversation(record.type, record.name, f"{channel}:{chat}")
+CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
+"""What a gateway's state says of its error when the gateway itself does not; every other state passes."""
 
 
 class Channels:
     """Commits what gateways receive and answers each with ``Taken``.
 
-    ``command`` is called with a persona's id, a bot command and its conversation, once for each command that the
-    paired account gives. ``editing`` is held by whoever changes the channels of a record and of the ledger, which must
-    agree.
+    ``editing`` is held by whoever changes the channels of a record and of the ledger, which must agree. ``hooks_url``
+    is where providers call, "" when they cannot.
     """
 
-    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs, log: Log) -> None:
-        self.command: Callable[[str, str, Conversation], None] = lambda *_: None
+    def __init__(
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        inbox: Inbox,
+        talks: OpenTalks,
+        paired: Paired,
+        visits: Visits,
+        accounts: Mapping[str, ReadAccount],
+        hooks_url: str,
+        hubs: Hubs,
+        log: Log,
+    ) -> None:
         self.editing = asyncio.Lock()
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
+        self._talks = talks
+        self._paired = paired
+        self._visits = visits
+        self._accounts = accounts
+        self._hooks_url = hooks_url
         self._hubs = hubs
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
-        self._codes_given: dict[tuple[str, str], float] = {}
 
     async def gateways(self, persona: Persona) -> list[Gateway]:
         """What a worker needs to open her gateways."""
         self._inbox.admit(persona.id, await self.recover(persona))
+        await self.settle(persona)
         stored = {row.channel: row for row in await self._ledger.channels(persona.id)}
-        for gone in stored.keys() - {id_of(record) for record in persona.channels or []}:
-            # Taken out of config.json by hand: its bot may belong to somebody else now.
-            await self.closed(persona.id, gone)
+        shown = {row.channel: row for row in await self._ledger.channels_of(persona.id, time.time_ns()) if row.open}
         found = []
         for record in persona.channels or []:
             channel = id_of(record)
@@ -86,30 +76,29 @@ class Channels:
             if channel not in stored and (owner := self._owner_elsewhere(persona, channel)):
                 # Two records with one token, edited by hand: two gateways on it would take each other's words.
                 self._log.error("channel.taken", persona=persona.id, channel=record.type, owner=owner)
-                continue
-            row = stored.get(channel)
-            bound = row if record.verified_at else None
-            found.append(
-                Gateway(
-                    channel=channel,
-                    type="telegram" if record.type == "telegram" else "discord",
-                    token=record.credentials["token"],
-                    account=bound.account if bound else None,
-                    chat=bound.chat if bound else None,
-                    last_key=row.last_key if row else None,
-                )
-            )
+            elif channel in shown:
+                found.append(self._open_gateway(record, shown[channel]))
+            elif record.type in PAIRED:
+                found.append(_paired_gateway(record, channel, stored.get(channel)))
+            else:
+                self._log.error("channel.not_made_here", persona=persona.id, channel=record.type, name=record.name)
         return found
 
-    def _owner_elsewhere(self, persona: Persona, channel: str) -> str:
-        """The name of another persona whose record has this channel too, or an empty text."""
-        others = (other for other in self._personas.all() if other.id != persona.id)
-        return next((other.name for other in others if channel_named(other, channel)), "")
+    async def settle(self, persona: Persona) -> None:
+        """Let go of channels that are in the ledger and not in her record: taken out by hand, or never saved.
+
+        Their bots may belong to somebody else now.
+        """
+        hers = {id_of(record) for record in persona.channels or []}
+        for row in await self._ledger.channels(persona.id):
+            if row.channel not in hers:
+                await self.closed(persona.id, row.channel)
 
     async def closed(self, persona_id: str, channel: str) -> None:
         """A channel is not hers any more: should it come back, it begins anew. Raises LedgerError."""
         await self._ledger.remove_channel(persona_id, channel)
-        self._codes_given = {who: at for who, at in self._codes_given.items() if who[0] != channel}
+        self._inbox.drop_channel(persona_id, channel)
+        self._paired.forget(channel)
 
     def received(self, persona_id: str, generation: Generation, message: Received) -> None:
         """Messages of one gateway."""
@@ -131,14 +120,12 @@ class Channels:
         self._hubs.signal("Event", "Gateway changed", persona, details)
         self._go(self._remember(persona_id, record.type, state))
 
-    async def _remember(self, persona_id: str, type_: str, state: GatewayState) -> None:
-        """Keep who the bot is, for a channel that was written into config.json by hand, and what went wrong."""
+    async def failed(self, persona_id: str, reason: str) -> None:
+        """Her process does not come up any more: none of her channels works until somebody acts."""
         try:
-            if state.bot_id:
-                at = time.time_ns()
-                await self._ledger.add_channel(persona_id, state.channel, type_, state.bot_id, state.bot_name, at)
-            if state.error:
-                await self._ledger.channel_error(persona_id, state.channel, state.error, time.time_ns())
+            for row in await self._ledger.channels(persona_id):
+                error = f"Her process failed too often: {reason}. Mend that, and start her."
+                await self._ledger.channel_error(persona_id, row.channel, error, time.time_ns(), "config")
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 
@@ -156,16 +143,64 @@ class Channels:
                     self._log.error("channel.words_kept", persona=persona.id, channel=row.type, reason=str(error))
         return released
 
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def close(self) -> None:
         """Cancel what is not committed: its providers will bring it again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _owner_elsewhere(self, persona: Persona, channel: str) -> str:
+        """The name of another persona whose record has this channel too, or an empty text."""
+        others = (other for other in self._personas.all() if other.id != persona.id)
+        return next((other.name for other in others if channel_named(other, channel)), "")
+
+    def _open_gateway(self, record: Channel, row: OpenChannel) -> Gateway:
+        """An open channel's; its account's credentials are as the settings have them now."""
+        account = self._accounts.get(row.fields.account)
+        if row.fields.account and account is None:
+            self._log.error(
+                "channel.account_unknown", persona=row.persona, channel=row.channel, account=row.fields.account
+            )
+        credentials = account.credentials if account else {}
+        token = record.credentials["token"]
+        return Gateway(
+            channel=row.channel,
+            type=row.type,
+            token=credentials.get("bot_token", token) if row.type == "slack" else token,
+            open=True,
+            phone=row.fields.phone or "",
+            credentials=credentials,
+            webhook=self._webhook(row, credentials),
+            since=row.created_at,
+        )
+
+    def _webhook(self, row: OpenChannel, credentials: Mapping[str, Secret]) -> str:
+        """Where its provider calls; "" for one that is polled or holds a socket."""
+        by_socket = row.type == "telegram" or "app_token" in credentials
+        return f"{self._hooks_url}/hooks/{row.channel}" if self._hooks_url and not by_socket else ""
+
+    async def _remember(self, persona_id: str, type_: str, state: GatewayState) -> None:
+        """Keep who the bot is, for a channel that was written into config.json by hand, and what is wrong, if anything.
+
+        An open channel keeps the identity that it was made with.
+        """
+        try:
+            if state.bot_id and not self._talks.is_open_channel(state.channel):
+                at = time.time_ns()
+                await self._ledger.add_channel(persona_id, state.channel, type_, state.bot_id, state.bot_name, at)
+            if state.error:
+                text, kind = f"{state.error} {state.hint}".strip(), CLASSES.get(state.state, "transient")
+                at = time.time_ns()
+                await self._ledger.channel_error(persona_id, state.channel, text, at, state.error_class or kind)
+            elif state.state == "connected":
+                await self._ledger.channel_recovered(persona_id, state.channel)
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _take(self, persona_id: str, generation: Generation, message: Received) -> None:
         try:
@@ -181,70 +216,23 @@ class Channels:
         record = channel_named(persona, message.channel) if persona else None
         if persona is None or record is None:
             return False
-        row = await self._row(persona_id, message.channel)
-        if record.verified_at and row and row.account:
-            await self._from_paired(persona_id, record, row, message.items)
+        if self._talks.is_open_channel(message.channel):
+            await self._visits.take(persona_id, message)
         else:
-            await self._from_unpaired(persona, message.channel, generation, message.items)
+            rows = await self._ledger.channels(persona_id)
+            row = next((row for row in rows if row.channel == message.channel), None)
+            await self._paired.take(persona, record, row, message.channel, generation, message.items)
         return True
 
-    async def _from_paired(self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]) -> None:
-        mine = [item for item in items if item.private and (item.account, item.chat) == (row.account, row.chat)]
-        strangers = [item.key for item in items if item not in mine]
-        if strangers:
-            await self._ledger.strangers(persona_id, row.channel, strangers)
-        if not mine:
-            return
-        self._inbox.require_room(persona_id, len(mine))
-        assert row.chat is not None
-        conversation = conversation_of(record, row.channel, row.chat)
-        committed = await self._ledger.take(persona_id, row.channel, conversation, mine, time.time_ns())
-        self._inbox.admit(persona_id, committed.waiting)
-        for command in committed.commands:
-            self.command(persona_id, command, conversation)
 
-    async def _from_unpaired(
-        self, persona: Persona, channel: str, generation: Generation, items: list[Inbound]
-    ) -> None:
-        private = [item for item in items if item.private]
-        if others := [item.key for item in items if not item.private]:
-            await self._ledger.strangers(persona.id, channel, others)
-        now = time.time_ns()
-        await self._ledger.hold(persona.id, channel, [item for item in private if item.command is None], now)
-        if await self._paired_meanwhile(persona.id, channel):
-            return
-        for item in {item.account: item for item in private}.values():
-            await self._give_code(persona, channel, generation, item)
-
-    async def _paired_meanwhile(self, persona_id: str, channel: str) -> bool:
-        """Whether the owner was quicker than these words; they are hers then, not kept for ever."""
-        persona = self._personas.get(persona_id)
-        record = channel_named(persona, channel) if persona else None
-        row = await self._row(persona_id, channel)
-        if record is None or not record.verified_at or row is None or row.chat is None:
-            return False
-        conversation = conversation_of(record, channel, row.chat)
-        self._inbox.admit(persona_id, await self._ledger.release(persona_id, channel, conversation))
-        return True
-
-    async def _give_code(self, persona: Persona, channel: str, generation: Generation, item: Inbound) -> None:
-        """Show a code on the channel; it is kept hashed, and nothing but the chat ever sees it."""
-        now = time.monotonic()
-        if now - self._codes_given.get((channel, item.account), -CODE_PAUSE) < CODE_PAUSE:
-            return
-        self._codes_given = {who: at for who, at in self._codes_given.items() if now - at < CODE_PAUSE}
-        self._codes_given[channel, item.account] = now
-        code = pairing.new_code()
-        hashed = await pairing.code_hash(persona.id, code)
-        wall = time.time_ns()
-        expires = wall + int(pairing.LIFETIME * SECOND)
-        if not await self._ledger.add_code(
-            persona.id, channel, item.account, item.account_name, item.chat, hashed, expires, wall
-        ):
-            await self._ledger.strangers(persona.id, channel, [item.key])
-            return
-        generation.send(Say(channel, item.chat, _CODE.format(code=code, name=shlex.quote(persona.name))))
-        self._hubs.signal("Event", "Pairing channel", persona, {"account": item.account_name})
-
-    async def _row(self, persona_id: str, channel: str) -> StoredChannel | None:
-        return next((row for row in await self._ledger.channels(persona_id) if row.channel == channel), None)
+def _paired_gateway(record: Channel, channel: str, row: StoredChannel | None) -> Gateway:
+    """A channel's that is bound to its person, or waits to be."""
+    bound = row if record.verified_at else None
+    return Gateway(
+        channel=channel,
+        type="telegram" if record.type == "telegram" else "discord",
+        token=record.credentials["token"],
+        account=bound.account if bound else None,
+        chat=bound.chat if bound else None,
+        last_key=row.last_key if row else None,
+    )

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
 from daemon.generation import Generation
 from daemon.hubs import Hubs
-from daemon.ledger import Ledger, LedgerError, OutgoingRow
+from daemon.ledger import DeadLetter, Ledger, LedgerError, OutgoingRow
 from daemon.logs import Log
 from daemon.personas import Personas
-from proto.gateways import Deliver, Delivered, PartSent, Undelivered
+from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
 
 SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0
@@ -40,6 +40,14 @@ ANSWER_TIMEOUT: Final = 120.0
 """Seconds that a gateway may take over one message, its rate budget's waits included."""
 
 
+IN_FLIGHT: Final = 48
+"""Messages of one persona that are with her worker at a time; it takes a few more."""
+
+RECEIPT_TRIES: Final = 4
+RECEIPT_PAUSE: Final = 2.0
+"""Seconds, doubled each time, until a receipt is looked at again that came before we knew of its message."""
+
+
 @dataclass
 class Lane:
     """The open messages of one talk, oldest first. ``in_flight`` is the one at the worker."""
@@ -52,6 +60,11 @@ class Lane:
     busy: bool = False
     held_until: int = 0
     """Epoch nanoseconds: the provider asked for no message before then."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is open."""
+        return not self.rows and self.in_flight is None and not self.busy
 
     def cancel_timer(self) -> None:
         """Forget what it waited for."""
@@ -73,6 +86,9 @@ class Delivery:
         self._lanes: dict[str, dict[str, Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled: dict[int, asyncio.Event] = {}
+        self._reading: Counter[str] = Counter()
+        self._in_hand: defaultdict[str, set[str]] = defaultdict(set)
+        """The talks of each persona whose next message is with her worker, or about to be."""
 
     def attach(self, persona_id: str, generation: Generation) -> None:
         """She runs: deliver what is open."""
@@ -82,6 +98,7 @@ class Delivery:
     async def detach(self, persona_id: str) -> None:
         """Her process is gone: what it was sending may have been sent."""
         self._running.pop(persona_id, None)
+        self._in_hand.pop(persona_id, None)
         for lane in self._lanes.pop(persona_id, {}).values():
             lane.cancel_timer()
             if lane.in_flight:
@@ -106,6 +123,10 @@ class Delivery:
                 self._go(self._settle(persona_id, talk, lane, lane.in_flight, message))
                 return
 
+    def receipt(self, persona_id: str, message: Receipt) -> None:
+        """What a provider says later of a message that it took."""
+        self._go(self._receipt(persona_id, message))
+
     async def settled(self, seq: int, timeout: float) -> bool:
         """Wait until this message is delivered or dead; False when it takes longer."""
         event = self._settled.setdefault(seq, asyncio.Event())
@@ -129,21 +150,36 @@ class Delivery:
         task.add_done_callback(self._tasks.discard)
 
     async def _refresh(self, persona_id: str) -> None:
+        self._reading[persona_id] += 1
         try:
             rows = await self._ledger.outgoing(persona_id)
         except LedgerError as error:
             self._log.error("delivery.outbox_unread", persona=persona_id, reason=str(error))
             self._loop.call_later(BACKOFF_MIN, self.refresh, persona_id)
             return
+        finally:
+            self._reading[persona_id] -= 1
         if persona_id not in self._running:
             return
         lanes = self._lanes.setdefault(persona_id, {})
+        if not self._reading[persona_id]:
+            self._forget_idle(persona_id, rows)
         for row in rows:
             lane = lanes.setdefault(row.talk, Lane())
             if row.seq not in lane.taken:
                 lane.taken.append(row.seq)
                 lane.rows.append(row)
-        for talk, lane in lanes.items():
+        self._pump_all(persona_id)
+
+    def _forget_idle(self, persona_id: str, rows: list[OutgoingRow]) -> None:
+        """Let go of talks in which nothing is open; no other read may be under way that would bring old rows back."""
+        named = {row.talk for row in rows}
+        lanes = self._lanes[persona_id]
+        for talk in [talk for talk, lane in lanes.items() if lane.is_idle and talk not in named]:
+            lanes.pop(talk).cancel_timer()
+
+    def _pump_all(self, persona_id: str) -> None:
+        for talk, lane in list(self._lanes.get(persona_id, {}).items()):
             self._pump(persona_id, talk, lane)
 
     def _pump(self, persona_id: str, talk: str, lane: Lane) -> None:
@@ -154,8 +190,9 @@ class Delivery:
         lane.cancel_timer()
         if wait > 0:
             lane.timer = self._loop.call_later(wait, self._pump, persona_id, talk, lane)
-        else:
+        elif len(self._in_hand[persona_id]) < IN_FLIGHT:
             lane.busy = True
+            self._in_hand[persona_id].add(talk)
             self._go(self._send(persona_id, talk, lane))
 
     async def _send(self, persona_id: str, talk: str, lane: Lane) -> None:
@@ -164,6 +201,7 @@ class Delivery:
             open_ = await self._ledger.sending(row.seq)
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
+            self._in_hand[persona_id].discard(talk)
             lane.timer = self._loop.call_later(BACKOFF_MIN, self._pump, persona_id, talk, lane)
             return
         finally:
@@ -173,6 +211,7 @@ class Delivery:
             return
         lane.rows.popleft()
         if not open_:
+            self._in_hand[persona_id].discard(talk)
             self._pump(persona_id, talk, lane)
             return
         lane.in_flight = row
@@ -209,7 +248,8 @@ class Delivery:
             await self._until_kept(persona_id, row, lambda: self._ledger.part_sent(row.seq, said.parts))
             return
         if isinstance(said, Delivered):
-            await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, time.time_ns()))
+            name = said.provider_id
+            await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, time.time_ns(), name))
         elif said.blocked:
             await self._until_kept(persona_id, row, lambda: self._bury_talk(persona_id, talk, lane, said.reason))
         elif said.permanent or self._too_late(persona_id, talk, row):
@@ -221,9 +261,11 @@ class Delivery:
             lane.rows.appendleft(row)
         lane.cancel_timer()
         lane.in_flight = None
+        if self._lanes.get(persona_id, {}).get(talk) is lane:
+            self._in_hand[persona_id].discard(talk)
         if row not in lane.rows and (event := self._settled.get(row.seq)):
             event.set()
-        self._pump(persona_id, talk, lane)
+        self._pump_all(persona_id)
 
     async def _until_kept(self, persona_id: str, row: OutgoingRow, keep: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -269,6 +311,20 @@ class Delivery:
             # The row stays ``sending`` in the ledger, which says as much; her next process must not wait for a disk.
             self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
 
+    async def _receipt(self, persona_id: str, message: Receipt) -> None:
+        """It did not reach its person: it is dead. What is wrong with the channel itself, the channel shows."""
+        try:
+            at = time.time_ns()
+            if message.error_class in ("credential", "config"):
+                await self._ledger.channel_error(persona_id, message.channel, message.error, at, message.error_class)
+            for number in range(RECEIPT_TRIES):
+                if letter := await self._ledger.receipt(message.channel, message.provider_id, message.error, at):
+                    self._tell(persona_id, letter, message.error)
+                    return
+                await asyncio.sleep(RECEIPT_PAUSE * 2**number)
+        except LedgerError as error:
+            self._log.error("delivery.receipt_lost", persona=persona_id, reason=str(error))
+
     async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
         await self._ledger.dead(row.seq, reason)
         self._tell(persona_id, row, reason)
@@ -276,12 +332,12 @@ class Delivery:
     async def _bury_talk(self, persona_id: str, talk: str, lane: Lane, reason: str) -> None:
         """The person has blocked the bot: nothing more for this talk, until the person writes again."""
         channel, _, chat = talk.partition(":")
-        await self._ledger.blocked(persona_id, channel, chat, reason)
+        await self._ledger.blocked(persona_id, channel, chat, reason, time.time_ns())
         for row in [*filter(None, [lane.in_flight]), *lane.rows]:
             self._tell(persona_id, row, reason)
         lane.rows.clear()
 
-    def _tell(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
+    def _tell(self, persona_id: str, row: OutgoingRow | DeadLetter, reason: str) -> None:
         self._log.error("delivery.dead_letter", persona=persona_id, seq=row.seq, channel=row.type, reason=reason)
         if persona := self._personas.get(persona_id):
             details = {"channel": {"type": row.type, "name": row.name}, "reason": reason}

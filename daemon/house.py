@@ -8,20 +8,23 @@ from typing import Final
 
 import msgspec
 
-from daemon.channels import GATEWAYS, Channels
+from daemon.channel_records import GATEWAYS, id_of
+from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
 from daemon.generation import Generation, GenerationFailed
+from daemon.hook_feed import HookFeed
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import LedgerError
 from daemon.link import Link
 from daemon.logs import Log
+from daemon.open_talks import OpenTalks
 from daemon.organ_host import OrganHost
 from daemon.personas import Personas, PersonasError
 from daemon.settings import Settings
 from daemon.spawner import Spawner
-from proto.gateways import Delivered, GatewayChanged, PartSent, Received, Undelivered
+from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, FromWorker, MindLimits, OrganCall, Prepare
 from proto.records import EMBEDDED, Organ, Persona
 
@@ -74,8 +77,10 @@ class Parts:
     personas: Personas
     hubs: Hubs
     inbox: Inbox
+    talks: OpenTalks
     consolidation: Consolidation
     channels: Channels
+    hook_feed: HookFeed
     delivery: Delivery
     link: Link
     spawner: Spawner
@@ -115,7 +120,8 @@ class PersonaHouse:
             gateways=gateways,
             media=str(self._parts.personas.folder(self._id) / "media"),
         )
-        return prepare, kinds_for(persona)
+        minds = (self._parts.talks.mind(id_of(record) or "") for record in persona.channels or [])
+        return prepare, kinds_for(persona).union(*(kinds_of(mind) for mind in minds if mind))
 
     def received(self, generation: Generation, message: FromWorker) -> None:
         """Hand on a message of her current generation."""
@@ -132,6 +138,8 @@ class PersonaHouse:
                     self._parts.delivery.connected(self._id, message.gateway.channel)
             case PartSent() | Delivered() | Undelivered():
                 self._parts.delivery.received(self._id, message)
+            case Receipt():
+                self._parts.delivery.receipt(self._id, message)
             case _:
                 self._parts.inbox.received(self._id, message)
 
@@ -142,12 +150,14 @@ class PersonaHouse:
         self._parts.inbox.attach(self._id, generation)
         self._parts.consolidation.attach(self._id, generation)
         self._parts.delivery.attach(self._id, generation)
+        self._parts.hook_feed.attach(self._id, generation)
         self._parts.hubs.signal("Event", "Awake", self._parts.personas.get(self._id), {})
 
     async def fallen(self, crashed: bool) -> None:
         """Her process is gone; ``crashed`` when nobody had asked for it."""
         self._parts.consolidation.detach(self._id)
         await self._parts.delivery.detach(self._id)
+        await self._parts.hook_feed.detach(self._id, crashed)
         await self._parts.inbox.detach(self._id, crashed)
         title = "Process died" if crashed else "Asleep"
         self._parts.hubs.signal("Event", title, self._parts.personas.get(self._id), {})
@@ -163,5 +173,6 @@ class PersonaHouse:
             await self._parts.personas.save(sick)
         except PersonasError as error:
             self._parts.log.error("persona.not_saved", persona=self._id, reason=str(error))
+        await self._parts.channels.failed(self._id, reason)
         self._parts.log.error("persona.sick", persona=self._id, reason=reason)
         self._parts.hubs.signal("Event", "Persona became sick", sick, {"reason": reason})

@@ -15,18 +15,22 @@ from typing import Final
 import msgspec
 
 from daemon.generation import Generation
-from daemon.hubs import Hubs, SignalType, Slot, chat_frame
-from daemon.lane import Lane
+from daemon.hubs import Slot
+from daemon.lane import Beat, Lane
+from daemon.lanes import Lanes
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logs import Log
 from daemon.media import FOLDER as MEDIA
 from daemon.media import holds_documents, settle
+from daemon.open_talks import OpenTalks
 from daemon.personas import Personas
 from daemon.settings import Settings
-from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Outgoing, Perceive, Perception, Reply, Typing
+from daemon.voice import WEB, Voice
+from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
 from proto.perception import PerceptionKind
 
-WEB: Final = "web"
+__all__ = ["WEB", "Inbox", "InboxFull"]
+
 COMMIT_RETRY_MAX: Final = 10.0
 """Seconds between two tries to commit an answer that the disk does not take."""
 
@@ -38,25 +42,25 @@ class InboxFull(RuntimeError):
 
 
 class Inbox:
-    """The lanes of all personas.
+    """The lanes of all personas. ``touched`` is called with a persona's id when a talk with her own person goes on."""
 
-    ``touched`` is called with a persona's id when a talk of hers goes on, ``said`` when the outbox has something new
-    for a gateway.
-    """
-
-    def __init__(self, settings: Settings, ledger: Ledger, hubs: Hubs, personas: Personas, log: Log) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, personas: Personas, talks: OpenTalks, voice: Voice, log: Log
+    ) -> None:
         self.accepted = 0
         self.answered = 0
         self.touched: Callable[[str], None] = lambda _: None
-        self.said: Callable[[str], None] = lambda _: None
         self._mind = settings.mind
         self._limit = settings.limits.inbox
         self._poison_deaths = settings.supervisor.poison_deaths
+        self._at_once = settings.channels.beats_at_once
+        self._fallback_after = settings.channels.fallback_after
         self._ledger = ledger
-        self._hubs = hubs
         self._personas = personas
+        self._talks = talks
+        self._voice = voice
         self._log = log
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Generation] = {}
         self._readers: set[str] = set()
         """The personas that have documents to look things up in."""
@@ -64,7 +68,8 @@ class Inbox:
 
     async def load(self, persona_id: str) -> None:
         """Read back what waits for her."""
-        self._lane(persona_id).waiting.extend(await self._ledger.waiting(persona_id))
+        for item in await self._ledger.waiting(persona_id):
+            self._all(persona_id).admit([item], self._talks.is_open(item.conversation))
 
     async def find_documents(self, persona_id: str) -> None:
         """Look whether she has documents."""
@@ -88,7 +93,7 @@ class Inbox:
         Raises InboxFull, LedgerFull, LedgerBusy.
         """
         self.require_room(persona_id, 1)
-        lane = self._lane(persona_id)
+        lane = self._all(persona_id).own
         lane.accepting += 1
         try:
             at = time.time_ns()
@@ -100,48 +105,43 @@ class Inbox:
         self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media, title), conversation, 0)])
         return True
 
-    def require_room(self, persona_id: str, count: int) -> None:
-        """Raise InboxFull unless ``count`` more perceptions may wait for her."""
-        if self._lane(persona_id).depth + count > self._limit:
+    def require_room(self, persona_id: str, count: int, visitors: bool = False) -> None:
+        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her own person or of visitors."""
+        lanes = self._all(persona_id)
+        if (lanes.depth if visitors else lanes.own.depth) + count > self._limit:
             raise InboxFull(f"{self._limit} messages wait for her answer already")
 
-    def admit(self, persona_id: str, items: list[Waiting]) -> None:
-        """Let her have what is committed already."""
+    def admit(self, persona_id: str, items: list[Waiting], visitors: bool = False) -> None:
+        """Let her have what is committed already, of her own person or of the visitors of an open channel."""
         if not items:
             return
-        lane = self._lane(persona_id)
-        lane.waiting.extend(items)
-        if any(item.perception.kind == "document" for item in items):
-            self._readers.add(persona_id)
+        lanes = self._all(persona_id)
+        lanes.admit(items, visitors)
         self.accepted += len(items)
-        self.touched(persona_id)
-        if lane.mind_down:
-            for conversation in {item.conversation for item in items}:
-                self._go(self._tell(persona_id, lane, conversation))
-        self._pump(persona_id)
-
-    async def say(self, persona_id: str, conversation: Conversation, content: str) -> int:
-        """Say something in her name that is not of her mind; returns its seq. Raises LedgerError."""
-        slot = self._hubs.reserve(persona_id)
-        try:
-            await self._ledger.say(persona_id, conversation, content, slot.seq, time.time_ns())
-            self._publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
-        finally:
-            slot.drop()
-        return slot.seq
+        if not visitors:
+            if any(item.perception.kind == "document" for item in items):
+                self._readers.add(persona_id)
+            self.touched(persona_id)
+        for conversation in {item.conversation for item in items}:
+            lane = lanes.visitor(conversation.talk) if visitors else lanes.own
+            if lane.mind_down:
+                self._go(self._voice.tell(persona_id, conversation, lane.mind_down))
+        self.pump(persona_id)
 
     def depth(self, persona_id: str) -> int:
         """How many perceptions wait for her answer."""
-        return self._lane(persona_id).depth
+        lanes = self._all(persona_id)
+        return lanes.own.depth + lanes.depth
 
     def mind_down(self, persona_id: str) -> str:
         """Why her mind cannot be reached, or an empty text."""
-        return self._lane(persona_id).mind_down
+        lanes = self._lanes.get(persona_id)
+        return next((lane.mind_down for lane in lanes or () if lane.mind_down and not self._lent(lane)), "")
 
     def attach(self, persona_id: str, generation: Generation) -> None:
         """She runs: give her what waits."""
         self._running[persona_id] = generation
-        self._pump(persona_id)
+        self.pump(persona_id)
 
     async def detach(self, persona_id: str, crashed: bool) -> None:
         """Her process is gone. What it had in hand waits again; after one crash too many it is set aside.
@@ -149,28 +149,42 @@ class Inbox:
         What it had answered waits for the disk, not for another answer.
         """
         self._running.pop(persona_id, None)
-        lane = self._lane(persona_id)
-        lane.mind_down = ""
-        items = lane.drop_beat()
+        lanes = self._all(persona_id)
+        in_hand = [(lane, lane.drop_beat()) for lane in lanes]
+        items = [item for _, dropped in in_hand for item in dropped]
+        counted = {item.perception.id: item for item in items}
         if crashed and items:
-            items = await self._count_deaths(persona_id, items)
-        lane.put_back(items)
+            counted = {item.perception.id: item for item in await self._count_deaths(persona_id, items)}
+        for lane, dropped in in_hand:
+            lane.mind_down = ""
+            lane.put_back([counted[item.perception.id] for item in dropped if item.perception.id in counted])
+            lanes.took_turn(lane)
 
     def forget(self, persona_id: str) -> None:
         """She is deleted."""
-        self._lanes.pop(persona_id, None)
+        if lanes := self._lanes.pop(persona_id, None):
+            for lane in lanes:
+                lane.cancel_timer()
         self._readers.discard(persona_id)
+        self._talks.forget(persona_id)
+
+    def drop_channel(self, persona_id: str, channel: str) -> None:
+        """The channel is removed, and what waited on it is done with."""
+        self._talks.drop(channel)
+        self._all(persona_id).drop_channel(channel)
 
     def received(self, persona_id: str, message: FromWorker) -> None:
         """A message of her beat."""
-        lane = self._lane(persona_id)
+        lanes = self._all(persona_id)
         match message:
             case Reply():
-                self._go(self._answer(persona_id, lane, message))
+                if lane := lanes.holding(message.beat):
+                    self._go(self._answer(persona_id, lanes, lane, message))
             case Typing():
-                self._signal("Command", "Persona wants to type", persona_id, message.conversation)
+                self._voice.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
-                self._mind_down(persona_id, lane, message)
+                if lane := lanes.holding(message.beat):
+                    self._mind_down(persona_id, lane, message)
 
     async def close(self) -> None:
         """Cancel what still waits for the disk: it is in the inbox."""
@@ -178,43 +192,63 @@ class Inbox:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _lane(self, persona_id: str) -> Lane:
-        lane = self._lanes.get(persona_id)
-        if lane is None:
-            lane = self._lanes[persona_id] = Lane(self._mind.history_lines)
-        return lane
+    def pump(self, persona_id: str) -> None:
+        """Give her the next beats, and join new words to those in hand."""
+        lanes, generation = self._all(persona_id), self._running.get(persona_id)
+        if generation is None:
+            return
+        now = time.monotonic()
+        for lane in lanes:
+            if lane.in_hand and (joining := lane.join(now, self._mind.burst_window)):
+                generation.send(Join(lane.in_hand.number, joining))
+        for lane in lanes.startable():
+            self._start(persona_id, lanes, lane, generation, now)
+        self._remind(persona_id, lanes)
+
+    def _all(self, persona_id: str) -> Lanes:
+        lanes = self._lanes.get(persona_id)
+        if lanes is None:
+            lanes = Lanes(self._mind.history_lines, self._at_once, self._talks.is_paused)
+            self._lanes[persona_id] = lanes
+        return lanes
 
     def _go(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _pump(self, persona_id: str) -> None:
-        """Give her the next beat, or join new words to the one in hand."""
-        lane, generation = self._lane(persona_id), self._running.get(persona_id)
-        if generation is None:
-            return
-        now = time.monotonic()
-        if lane.in_hand:
-            if joining := lane.join(now, self._mind.burst_window):
-                generation.send(Join(lane.in_hand.number, joining))
-            return
-        conversation = lane.next_conversation()
-        if conversation is None:
-            return
+    def _start(self, persona_id: str, lanes: Lanes, lane: Lane, generation: Generation, now: float) -> None:
+        """Give her a lane's next beat, as soon as what was said before is at hand."""
+        following = lane.next()
+        assert following is not None
+        conversation = following.conversation
         history = lane.history(conversation)
         if history is None:
-            if not lane.recalling:
-                lane.recalling = True
-                self._go(self._recall(persona_id, lane, conversation))
+            lane.recalling = True
+            self._go(self._recall(persona_id, lane, conversation))
             return
         beat = lane.take(now)
-        perceptions = [item.perception for item in beat.items]
-        memory = self._personas.memory(persona_id)
-        has_documents = persona_id in self._readers
-        generation.send(Perceive(beat.number, conversation, perceptions, history, memory, has_documents))
-        content = "\n".join(perception.content for perception in perceptions)
-        self._signal("Event", "Heard", persona_id, conversation, content=content)
+        if lane is lanes.own:
+            memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
+            generation.send(Perceive(beat.number, conversation, _perceptions(beat), history, memory, has_documents))
+        else:
+            generation.send(self._visited(beat, history))
+        content = "\n".join(item.perception.content for item in beat.items)
+        self._voice.signal("Event", "Heard", persona_id, conversation, content=content)
+
+    def _visited(self, beat: Beat, history: list[Line]) -> Perceive:
+        """A beat with a stranger: nothing that she knows of her person goes with it."""
+        terms = self._talks.terms(beat.conversation)
+        return Perceive(
+            beat.number,
+            beat.conversation,
+            _perceptions(beat),
+            history,
+            memory={},
+            visitor=beat.conversation.name,
+            mind=terms.mind if terms else None,
+            datasets=terms.datasets if terms else [],
+        )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
@@ -226,9 +260,9 @@ class Inbox:
             await asyncio.sleep(RECALL_RETRY)
         finally:
             lane.recalling = False
-        self._pump(persona_id)
+        self.pump(persona_id)
 
-    async def _answer(self, persona_id: str, lane: Lane, reply: Reply) -> None:
+    async def _answer(self, persona_id: str, lanes: Lanes, lane: Lane, reply: Reply) -> None:
         """Commit a reply, let the listeners have it, and go on to what waits."""
         beat = lane.in_hand
         if beat is None or beat.number != reply.beat or beat.replied:
@@ -242,13 +276,15 @@ class Inbox:
             self._log.warning("inbox.reply_refused", persona=persona_id, reason="it answers what is not in hand")
             return
         beat.replied = True
-        slots = [self._hubs.reserve(persona_id) for _ in reply.messages]
+        lane.committing += 1
+        slots = self._voice.reserve(persona_id, len(reply.messages))
         at = time.time_ns()
         try:
             committed = await self._commit(persona_id, reply, beat.conversation, slots, at)
             if committed:
-                self._publish(persona_id, beat.conversation, reply.messages, slots)
+                self._voice.publish(persona_id, beat.conversation, reply.messages, slots)
         finally:
+            lane.committing -= 1
             for slot in slots:
                 slot.drop()
         if lane.in_hand is beat:
@@ -258,8 +294,11 @@ class Inbox:
             self.answered += len(answered)
             lane.mind_down = ""
             lane.remember(beat.conversation, _lines(answered, reply, at))
-            self.touched(persona_id)
-        self._pump(persona_id)
+            if lane is lanes.own:
+                self.touched(persona_id)
+        lane.cancel_timer()
+        lanes.took_turn(lane)
+        self.pump(persona_id)
         if made := [message.media for message in reply.messages if message.media]:
             # Its mark was there in case nobody would ever speak of it.
             await asyncio.to_thread(settle, self._personas.folder(persona_id) / MEDIA, made)
@@ -280,42 +319,37 @@ class Inbox:
             await asyncio.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
-    def _publish(
-        self,
-        persona_id: str,
-        conversation: Conversation,
-        messages: list[Outgoing],
-        slots: list[Slot],
-        title: str = "Said",
-    ) -> None:
-        for message, slot in zip(messages, slots, strict=True):
-            if conversation.type == WEB:
-                slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
-            self._signal("Event", title, persona_id, conversation, content=message.content)
-        if conversation.type != WEB:
-            self.said(persona_id)
-
     def _mind_down(self, persona_id: str, lane: Lane, message: MindDown) -> None:
-        if lane.in_hand is None or lane.in_hand.number != message.beat:
-            return
-        words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
-        lane.mind_down = f"{words} I keep what you say, and answer when it is back."
         self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
-        waiting = {item.conversation for item in [*lane.in_hand.items, *lane.waiting]}
-        for conversation in waiting:
-            self._go(self._tell(persona_id, lane, conversation))
+        terms = self._talks.terms(lane.in_hand.conversation) if lane.in_hand else None
+        if terms and terms.is_open:
+            lane.mind_down = terms.fallback
+        else:
+            words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
+            lane.mind_down = f"{words} I keep what you say, and answer when it is back."
+        in_hand = lane.in_hand.items if lane.in_hand else []
+        for conversation in {item.conversation for item in [*in_hand, *lane.waiting]}:
+            self._go(self._voice.tell(persona_id, conversation, lane.mind_down))
 
-    async def _tell(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
-        """Tell the person of the outage, once."""
-        notice, slot = Outgoing(lane.mind_down), self._hubs.reserve(persona_id)
-        told = False
-        try:
-            told = await self._ledger.tell(persona_id, conversation, notice.content, slot.seq, time.time_ns())
-        except LedgerError as error:
-            self._log.error("inbox.notice_not_committed", persona=persona_id, reason=str(error))
-        if told:
-            self._publish(persona_id, conversation, [notice], [slot], title="Notified")
-        slot.drop()
+    def _remind(self, persona_id: str, lanes: Lanes) -> None:
+        """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
+        loop = asyncio.get_running_loop()
+        for lane in lanes.visitors:
+            if lane.timer is None and lane.depth:
+                lane.timer = loop.call_later(self._fallback_after, self._late, persona_id, lane)
+
+    def _late(self, persona_id: str, lane: Lane) -> None:
+        """No answer in time. While she is put to sleep or the channel is paused, nobody is told to wait for one."""
+        lane.timer = None
+        waiting = [*(lane.in_hand.items if lane.in_hand else []), *lane.waiting]
+        terms = self._talks.terms(waiting[0].conversation) if waiting else None
+        if terms and not terms.is_paused and persona_id in self._running:
+            self._go(self._voice.tell(persona_id, waiting[0].conversation, terms.fallback))
+
+    def _lent(self, lane: Lane) -> bool:
+        """Whether another mind than hers answers in this lane."""
+        terms = self._talks.terms(lane.in_hand.conversation) if lane.in_hand else None
+        return terms is not None and terms.mind is not None
 
     async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:
         """Count a crash against what was in hand; returns what may be tried again."""
@@ -327,16 +361,13 @@ class Inbox:
         for item in items:
             if item.perception.id in poison:
                 self._log.error("inbox.poison", persona=persona_id, perception=item.perception.id)
-                self._signal("Event", "Perception set aside", persona_id, item.conversation)
+                self._voice.signal("Event", "Perception set aside", persona_id, item.conversation)
         left = [item for item in items if item.perception.id not in poison]
         return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
 
-    def _signal(
-        self, kind: SignalType, title: str, persona_id: str, conversation: Conversation, **details: object
-    ) -> None:
-        if persona := self._personas.get(persona_id):
-            channel = {"type": conversation.type, "name": conversation.name}
-            self._hubs.signal(kind, title, persona, {"channel": channel, **details})
+
+def _perceptions(beat: Beat) -> list[Perception]:
+    return [item.perception for item in beat.items]
 
 
 def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:

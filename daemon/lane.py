@@ -1,8 +1,10 @@
-"""One persona's lane: what waits for her, the one beat in hand, and what the mind must see with it."""
+"""A lane: what waits for a persona on one way in, the one beat in hand, and what the mind must see with it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -49,16 +51,22 @@ class Beat(msgspec.Struct):
 
 
 class Lane:
-    """Waiting perceptions in order of acceptance, mirrored from the ledger, which alone is the truth."""
+    """Waiting perceptions in order of acceptance, mirrored from the ledger, which alone is the truth.
 
-    def __init__(self, history_lines: int) -> None:
+    ``numbers`` are for its beats; what is ``held`` waits until it is not.
+    """
+
+    def __init__(self, history_lines: int, numbers: Iterator[int], held: Callable[[Conversation], bool]) -> None:
         self.waiting: deque[Waiting] = deque()
         self.in_hand: Beat | None = None
         self.accepting = 0
+        self.committing = 0
         self.recalling = False
         self.mind_down = ""
+        self.timer: asyncio.TimerHandle | None = None
         self._history_lines = history_lines
-        self._beats = 0
+        self._numbers = numbers
+        self._held = held
         self._histories: OrderedDict[Conversation, deque[Line]] = OrderedDict()
 
     @property
@@ -66,9 +74,24 @@ class Lane:
         """How many perceptions are not answered yet, those being committed included."""
         return len(self.waiting) + self.accepting + (len(self.in_hand.items) if self.in_hand else 0)
 
-    def next_conversation(self) -> Conversation | None:
-        """Whose words are next, or None when nothing waits or a beat is in hand."""
-        return self.waiting[0].conversation if self.waiting and self.in_hand is None else None
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not (self.depth or self.recalling or self.committing)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a beat is in hand, or about to be."""
+        return self.in_hand is not None or self.recalling
+
+    @property
+    def holds_suspect(self) -> bool:
+        """Whether what is in hand was in hand when she died before."""
+        return self.in_hand is not None and self.in_hand.items[0].deaths > 0
+
+    def next(self) -> Waiting | None:
+        """What is next, or None when nothing may be taken or a beat is in hand."""
+        return None if self.in_hand else next((one for one in self.waiting if not self._held(one.conversation)), None)
 
     def history(self, conversation: Conversation) -> list[Line] | None:
         """The conversation's recent lines, or None when they are not at hand."""
@@ -88,23 +111,23 @@ class Lane:
             self._histories.popitem(last=False)
 
     def take(self, now: float) -> Beat:
-        """Put everything that waits in the first perception's conversation in hand, as one beat.
+        """Put everything that waits in the next perception's conversation in hand, as one beat.
 
         What was in hand when she died before is taken alone, so that only the culprit is counted as poison.
         """
-        first = self.waiting[0]
+        first = self.next()
+        assert first is not None
         batch, chars = [first], len(first.perception.content)
         if not first.deaths:
-            for item in list(self.waiting)[1:]:
-                if item.conversation != first.conversation:
+            for item in self.waiting:
+                if item is first or item.conversation != first.conversation:
                     continue
                 chars += len(item.perception.content)
                 if item.deaths or len(batch) == MAX_BATCH or chars > MAX_BATCH_CHARS:
                     break
                 batch.append(item)
         self._drop(batch)
-        self._beats += 1
-        self.in_hand = Beat(self._beats, first.conversation, batch, now)
+        self.in_hand = Beat(next(self._numbers), first.conversation, batch, now)
         return self.in_hand
 
     def join(self, now: float, window: float) -> list[Perception]:
@@ -127,6 +150,16 @@ class Lane:
     def put_back(self, items: list[Waiting]) -> None:
         """Let these wait again, in their old places."""
         self.waiting = deque(sorted([*self.waiting, *items], key=lambda item: item.perception.id))
+
+    def drop_channel(self, channel: str) -> None:
+        """Forget what waits from this channel."""
+        self.waiting = deque(one for one in self.waiting if not one.conversation.talk.startswith(f"{channel}:"))
+
+    def cancel_timer(self) -> None:
+        """Forget what it was to be reminded of."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
 
     def drop_beat(self) -> list[Waiting]:
         """Nothing is in hand any more; returns what was, unless its answer is being committed."""

@@ -10,12 +10,13 @@ from typing import Final
 import msgspec
 
 from daemon import pairing
-from daemon.channels import channel_named, conversation_of
+from daemon.channel_records import channel_named, conversation_of
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import ChannelUnknown, Ledger, LedgerError
 from daemon.logs import Log
 from daemon.personas import Personas
+from daemon.voice import Voice
 from proto.gateways import Bound
 from proto.records import Channel, Persona
 
@@ -36,6 +37,7 @@ class Pairing:
         ledger: Ledger,
         personas: Personas,
         inbox: Inbox,
+        voice: Voice,
         hubs: Hubs,
         tell: Callable[[str, Bound], None],
         log: Log,
@@ -45,6 +47,7 @@ class Pairing:
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
+        self._voice = voice
         self._hubs = hubs
         self._throttle = pairing.Throttle()
 
@@ -97,7 +100,7 @@ class Pairing:
         """Say so on the channel, and let her have the words that asked for the code."""
         conversation = conversation_of(channel, id_, chat)
         words = f"We are connected: from now on I listen to you here, and to nobody else. I am {persona.name}."
-        await self._inbox.say(persona.id, conversation, words)
+        await self._voice.say(persona.id, conversation, words)
         held = await self._ledger.release(persona.id, id_, conversation)
         self._inbox.admit(persona.id, held)
         self._hubs.signal("Event", "Channel paired", persona, {"channel": {"type": channel.type, "name": channel.name}})

@@ -25,6 +25,7 @@ from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
 from daemon.first import first_persona
+from daemon.hook_feed import HookFeed
 from daemon.house import Parts
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
@@ -33,8 +34,10 @@ from daemon.link import Link
 from daemon.logs import Log, configure
 from daemon.media import Uploads, settle_leftovers
 from daemon.notify import Notifier
+from daemon.open_talks import OpenTalks
 from daemon.organ_host import OrganHost
 from daemon.pair import Pairing
+from daemon.paired import Paired
 from daemon.personas import Personas
 from daemon.processes import become_subreaper
 from daemon.protocols import HttpProtocol, WebSocketProtocol
@@ -43,6 +46,8 @@ from daemon.spawner import Spawner
 from daemon.state import Daemon
 from daemon.supervisor import Supervisor
 from daemon.tokens import TokenError
+from daemon.visits import Visits
+from daemon.voice import Voice
 from proto import exits
 
 LEDGER_NAME: Final = "ledger.db"
@@ -141,23 +146,44 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         await personas.bury(persona_id)
     await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    inbox = Inbox(settings, ledger, hubs, personas, log)
+    voice, talks = Voice(ledger, hubs, personas, log), OpenTalks(ledger, models, log)
+    inbox = Inbox(settings, ledger, personas, talks, voice, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
     inbox.touched = consolidation.touched
     delivery = Delivery(ledger, personas, hubs, log)
-    inbox.said = delivery.refresh
-    channels = Channels(ledger, personas, inbox, hubs, log)
+    voice.said = delivery.refresh
+    hook_feed = HookFeed(ledger, settings.supervisor.poison_deaths, log)
+    paired = Paired(ledger, personas, inbox, hubs)
+    visits = Visits(settings.channels, ledger, personas, inbox, voice, hook_feed)
+    hooks_url = settings.hooks.public_url.rstrip("/")
+    channels = Channels(ledger, personas, inbox, talks, paired, visits, accounts, hooks_url, hubs, log)
     await ledger.unsettle()
     for persona in personas.all():
+        await channels.settle(persona)
         await channels.recover(persona)
+        await talks.load(persona.id)
         await inbox.load(persona.id)
     link = Link(settings.runtime_dir, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, log)
     organ_host = OrganHost(settings.organs, spawner, link, log)
-    parts = Parts(settings, personas, hubs, inbox, consolidation, channels, delivery, link, spawner, organ_host, log)
+    parts = Parts(
+        settings,
+        personas,
+        hubs,
+        inbox,
+        talks,
+        consolidation,
+        channels,
+        hook_feed,
+        delivery,
+        link,
+        spawner,
+        organ_host,
+        log,
+    )
     supervisor = Supervisor(parts)
-    channels.command = BotCommands(supervisor, personas, inbox, delivery, log).obey
+    paired.command = BotCommands(supervisor, personas, voice, delivery, log).obey
     return Daemon(
         settings=settings,
         log=log,
@@ -170,7 +196,9 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         consolidation=consolidation,
         channels=channels,
         delivery=delivery,
-        pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send, log),
+        talks=talks,
+        hook_feed=hook_feed,
+        pairing=Pairing(ledger, personas, inbox, voice, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
         accounts=accounts,
@@ -209,6 +237,7 @@ async def _prune(daemon: Daemon) -> None:
     while True:
         try:
             await daemon.ledger.prune(time.time_ns() - daemon.settings.limits.replay_days * DAY)
+            await daemon.ledger.prune_channels(time.time_ns())
         except LedgerError as error:
             daemon.log.error("ledger.prune_failed", reason=str(error))
         await asyncio.sleep(PRUNE_EVERY)
@@ -222,6 +251,7 @@ async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) ->
     daemon.uploads.close()
     await daemon.supervisor.close()
     await daemon.channels.close()
+    await daemon.hook_feed.close()
     await daemon.delivery.close()
     await daemon.consolidation.close()
     await daemon.inbox.close()

@@ -11,12 +11,14 @@ from daemon.accounts import ReadAccount
 from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
+from daemon.hook_feed import HookFeed
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import Ledger
 from daemon.link import Link
 from daemon.logs import Log, Tail
 from daemon.media import Uploads
+from daemon.open_talks import OpenTalks
 from daemon.pair import Pairing
 from daemon.personas import Personas
 from daemon.settings import Settings
@@ -38,6 +40,8 @@ class Daemon:
     inbox: Inbox
     consolidation: Consolidation
     channels: Channels
+    talks: OpenTalks
+    hook_feed: HookFeed
     delivery: Delivery
     pairing: Pairing
     link: Link

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from daemon.api.bodies import Body
 from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
-from daemon.channels import id_of
+from daemon.channel_records import id_of
 from daemon.ledger import ChannelTaken
 from daemon.pair import PairingRefused
 from daemon.personas import PersonasError

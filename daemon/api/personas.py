@@ -16,7 +16,7 @@ from daemon.api.bodies import Body, read_object
 from daemon.api.channels import NewChannel, identify, keep
 from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
-from daemon.channels import GATEWAYS
+from daemon.channel_records import PAIRED
 from daemon.personas import PersonasError
 from daemon.state import Daemon, daemon_of
 from daemon.supervisor import StartFailed
@@ -41,7 +41,7 @@ CreateRequest: Final = msgspec.defstruct(
             for field in ORGAN_FIELDS
             if (slot, field) != (MIND, "model")
         ],
-        *[(f"{kind}_token", OrganText | None, None) for kind in GATEWAYS],
+        *[(f"{kind}_token", OrganText | None, None) for kind in PAIRED],
     ],
     module=__name__,
 )
@@ -120,7 +120,7 @@ async def delete(request: Request) -> Response:
 
 async def _new_channels(daemon: Daemon, asked: dict[str, str | None]) -> list[NewChannel]:
     """Ask the providers whose tokens these are; raises 400."""
-    tokens = [(kind, token) for kind in GATEWAYS if (token := asked[f"{kind}_token"])]
+    tokens = [(kind, token) for kind in PAIRED if (token := asked[f"{kind}_token"])]
     return [await identify(daemon, kind, token, f"{kind.title()} validation failed") for kind, token in tokens]
 
 

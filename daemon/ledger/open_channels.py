@@ -13,7 +13,7 @@ import msgspec
 
 from daemon.ledger.channels import add
 from daemon.ledger.errors import ChannelUnknown
-from proto.gateways import ErrorClass
+from proto.gateways import ErrorClass, GatewayType
 
 SECOND: Final = 1_000_000_000
 TROUBLE_AFTER: Final = 300
@@ -53,7 +53,7 @@ class OpenChannel(msgspec.Struct, frozen=True):
 
     channel: str
     persona: str
-    type: str
+    type: GatewayType
     open: bool
     fields: ChannelFields
     bot_id: str
