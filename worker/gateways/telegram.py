@@ -16,12 +16,13 @@ from aiogram.types import BotCommand, Update
 from aiogram.utils.token import TokenValidationError
 from pydantic import ValidationError
 
-from proto.gateways import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered
+from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Inbound, Say, Undelivered
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
+from worker.gateways.allowance import OVER, Allowance
 from worker.gateways.budget import Budget, Pace
 from worker.gateways.telegram_inbound import Draft, drafts, settle, untaken
-from worker.gateways.telegram_media import MediaStore
+from worker.gateways.telegram_media import MAX_FILE, MediaStore
 from worker.gateways.telegram_outbound import Sender
 from worker.gateways.telegram_session import (
     PROVIDER_ERRORS,
@@ -49,6 +50,12 @@ COMMANDS: Final = [
     BotCommand(command="stop", description="Put her to sleep"),
     BotCommand(command="restart", description="Start her anew"),
 ]
+VISITORS_COMMANDS: Final = COMMANDS[:1]
+"""On an open channel nobody puts her to sleep."""
+
+ERROR_CLASSES: Final[dict[str, ErrorClass]] = {"token": "credential", "conflict": "config", "flood": "throttle"}
+"""What the kinds of trouble are to the channel; every other kind passes by itself."""
+
 _ENVELOPE: Final = ("message_id", "date", "edit_date", "chat", "from", "text", "caption")
 
 State: TypeAlias = Literal["connecting", "connected", "degraded", "stopped"]
@@ -102,6 +109,7 @@ class TelegramGateway:
         self._sending = 0
         self._budget = Budget(CHAT_PACE, BOT_PACE, asyncio.get_running_loop().time)
         self._sender: Sender | None = None
+        self._allowance = Allowance(asyncio.get_running_loop().time)
 
     def state(self) -> GatewayState:
         """How it stands; the round trip is the last poll that Telegram answered."""
@@ -114,6 +122,7 @@ class TelegramGateway:
             None if self._answered is None else now - self._answered,
             self._bot_id,
             self._bot_name,
+            ERROR_CLASSES.get(self._trouble.kind, "transient") if self._trouble.reason else None,
         )
 
     async def run(self) -> None:
@@ -251,8 +260,12 @@ class TelegramGateway:
         return list(await asyncio.gather(*(self._item(draft, media, prefix) for draft in found)))
 
     async def _item(self, draft: Draft, media: MediaStore, prefix: str) -> Inbound:
-        paired = draft.inbound.account == self._gateway.account
-        return await settle(draft, media, prefix) if paired else untaken(draft)
+        if not self._gateway.open and draft.inbound.account != self._gateway.account:
+            return untaken(draft)
+        size = draft.attachment.size or MAX_FILE if draft.attachment else 0
+        if self._gateway.open and draft.attachment and not self._allowance.grants(draft.inbound.account, size):
+            return untaken(draft, OVER)
+        return await settle(draft, media, prefix)
 
     async def _committed(self, items: list[Inbound]) -> bool:
         try:
@@ -286,7 +299,7 @@ class TelegramGateway:
     async def _set_commands(self, bot: Bot) -> None:
         """Offer the commands in Telegram's menu; they work without it."""
         try:
-            await bot.set_my_commands(COMMANDS)
+            await bot.set_my_commands(VISITORS_COMMANDS if self._gateway.open else COMMANDS)
         except PROVIDER_ERRORS as error:
             self._log.warning("telegram.commands_not_set", reason=trouble(error, self._gateway.token).reason)
 

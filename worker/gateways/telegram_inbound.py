@@ -77,11 +77,14 @@ async def settle(one: Draft, media: MediaStore, prefix: str) -> Inbound:
     return inbound
 
 
-def untaken(one: Draft) -> Inbound:
-    """A message whose file is not wanted: it says what was sent."""
+def untaken(one: Draft, why: str = "") -> Inbound:
+    """A message whose file is not wanted: it says what was sent, and ``why`` it was not fetched."""
     inbound, attachment, _ = one
     if attachment:
-        inbound.content = _joined(f"(The person sent {attachment.what}, which was not fetched.)", inbound.content)
+        reason = f": {why}. Tell them" if why else ""
+        inbound.content = _joined(
+            f"(The person sent {attachment.what}, which was not fetched{reason}.)", inbound.content
+        )
     return inbound
 
 

@@ -1,0 +1,35 @@
+"""How many files of one sender are fetched: on an open channel everybody's are wanted, and nobody may fill the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+MAX_FILES: Final = 20
+MAX_BYTES: Final = 100 * 1024 * 1024
+WINDOW: Final = 3600.0
+"""Seconds for which the two count."""
+
+MAX_SENDERS: Final = 4096
+"""Senders that are remembered; with more, the whole window begins anew."""
+
+OVER: Final = "too many files came from this sender within the last hour"
+
+
+class Allowance:
+    """Counts what each sender had fetched in the current window; ``clock`` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._used: dict[str, tuple[int, int]] = {}
+
+    def grants(self, account: str, size: int) -> bool:
+        """Whether one more file of ``size`` bytes may be fetched for this sender; if so, it counts."""
+        if self._clock() - self._began > WINDOW or len(self._used) > MAX_SENDERS:
+            self._began, self._used = self._clock(), {}
+        files, total = self._used.get(account, (0, 0))
+        if files >= MAX_FILES or total + size > MAX_BYTES:
+            return False
+        self._used[account] = files + 1, total + size
+        return True
