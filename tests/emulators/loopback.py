@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
@@ -103,6 +104,12 @@ class Loopback(ABC):
     def called(self, method: str, path: str) -> list[Call]:
         """The requests so far whose path ends so."""
         return [call for call in list(self.calls) if call.method == method and call.path.endswith(path)]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something has come; it comes on another thread."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110  the journal grows on another thread
+                await asyncio.sleep(0.005)
 
     async def record(self, request: Request) -> Call:
         """Put a request into the journal."""

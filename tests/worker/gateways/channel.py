@@ -79,7 +79,7 @@ class Channel:
         self.gateway.hook(Hook(self._hooks, self.gateway.channel, content_type, body))
         return self._hooks
 
-    def deliver(self, content: str, chat: int, *, seq: int = 1, **fields: object) -> None:
+    def deliver(self, content: str, chat: int | str, *, seq: int = 1, **fields: object) -> None:
         """Ask for one delivery."""
         whole = {"kind": "text", "media": None, "parts_sent": 0, "ambiguous": False, **fields}
         self.gateway.deliver(Deliver(seq, self.gateway.channel, str(chat), f"key-{seq}", content=content, **whole))  # type: ignore[arg-type]  # the fields are Deliver's

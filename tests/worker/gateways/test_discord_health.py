@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proto.gateways import Identified, Identify
 from proto.secrets import Secret
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.discord_server import Server
@@ -272,15 +273,19 @@ async def test_new_sessions_are_rationed(discord: DiscordEmulator, tmp_path: Pat
 
 async def test_identify(discord: DiscordEmulator) -> None:
     """A good token has a name; a bad one, a text that is none, an outage and a wait have reasons to act on."""
-    found = await identify("discord", Secret(discord.token), discord.url)
+
+    async def ask(token: Secret) -> Identified:
+        return await identify(Identify("discord", token, {"discord": discord.url}))
+
+    found = await ask(Secret(discord.token))
     assert (found.bot_id, found.bot_name, found.reason) == (str(discord.bot.account.id), "her_bot", "")
-    assert "portal" in (await identify("discord", Secret(discord.token[:-4] + "xxxx"), discord.url)).reason
-    assert "not a Discord bot token" in (await identify("discord", Secret("Bot x"), discord.url)).reason
+    assert "portal" in (await ask(Secret(discord.token[:-4] + "xxxx"))).reason
+    assert "not a Discord bot token" in (await ask(Secret("Bot x"))).reason
     discord.fail("GET /users/@me", "cloudflare", retry_after=7)
-    assert "wait 7 s" in (await identify("discord", Secret(discord.token), discord.url)).reason
+    assert "wait 7 s" in (await ask(Secret(discord.token))).reason
     discord.fail("GET /users/@me", "status", status=503)
-    assert "503" in (await identify("discord", Secret(discord.token), discord.url)).reason
+    assert "503" in (await ask(Secret(discord.token))).reason
     discord.down()
-    reason = (await identify("discord", Secret(discord.token), discord.url)).reason
+    reason = (await ask(Secret(discord.token))).reason
     assert "cannot be reached" in reason
     assert discord.token not in reason

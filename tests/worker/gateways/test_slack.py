@@ -114,17 +114,17 @@ async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
 async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None:
     """Markdown becomes Slack's markup, long texts are cut, files go along, and answers stay in their thread."""
     async with connected(slack, tmp_path) as channel:
-        channel.deliver("**Yes** & <no>, [here](https://example.org)", "C1:17.1")  # type: ignore[arg-type]  # an id
+        channel.deliver("**Yes** & <no>, [here](https://example.org)", "C1:17.1")
         assert isinstance(await channel.outcome(), Delivered)
         assert slack.posted[0].text == "*Yes* &amp; &lt;no&gt;, <https://example.org|here>"
         assert (slack.posted[0].channel, slack.posted[0].thread) == ("C1", "17.1")
-        channel.deliver("word " * 1500, "D1", seq=2)  # type: ignore[arg-type]
+        channel.deliver("word " * 1500, "D1", seq=2)
         await channel.outcome(2)
         assert len(slack.texts("D1")) == 3
         assert all(len(text) <= 4000 for text in slack.texts("D1"))
         channel.media.mkdir()
         (channel.media / "voice.ogg").write_bytes(b"OggS")
-        channel.deliver("my voice", "D2", seq=3, kind="audio", media="voice.ogg")  # type: ignore[arg-type]
+        channel.deliver("my voice", "D2", seq=3, kind="audio", media="voice.ogg")
         await channel.outcome(3)
         assert (slack.posted[-1].text, slack.posted[-1].files) == ("my voice", [b"OggS"])
 
@@ -145,7 +145,7 @@ async def test_what_sending_meets(
     """Each failure is told for what it is: the message's, the conversation's, a wait, or perhaps no failure at all."""
     async with connected(slack, tmp_path) as channel:
         slack.fail("chat.postMessage", **fault)
-        channel.deliver("hello", "D1")  # type: ignore[arg-type]
+        channel.deliver("hello", "D1")
         failure = await channel.outcome()
         assert isinstance(failure, Undelivered)
         assert {name: getattr(failure, name) for name in expected} == expected

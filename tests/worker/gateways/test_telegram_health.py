@@ -10,6 +10,7 @@ import pytest
 from aiogram.exceptions import TelegramNetworkError
 from aiogram.methods import GetMe
 
+from proto.gateways import Identify
 from proto.secrets import Secret
 from tests.emulators.telegram import TelegramEmulator
 from tests.worker.gateways.telegram_channel import TIMING, connected, opened
@@ -188,7 +189,7 @@ def test_token_in_a_library_s_words() -> None:
 
 async def test_identify(telegram: TelegramEmulator) -> None:
     """A token is told to be whose it is."""
-    found = await identify("telegram", Secret(telegram.bot().token), telegram.url)
+    found = await identify(Identify("telegram", Secret(telegram.bot().token), {"telegram": telegram.url}))
     assert (found.bot_id, found.bot_name, found.reason) == (str(telegram.bot().id), "her_bot", "")
 
 
@@ -207,7 +208,7 @@ async def test_identify_failures(telegram: TelegramEmulator, token: str, how: in
     if how:
         telegram.fail(how, "getMe")  # type: ignore[arg-type]  # the parameters are kinds of failures
     token = token or telegram.bot().token
-    found = await identify("telegram", Secret(token), telegram.url)
+    found = await identify(Identify("telegram", Secret(token), {"telegram": telegram.url}))
     assert words in found.reason
     assert token not in found.reason
     assert not found.bot_id

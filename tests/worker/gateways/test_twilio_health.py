@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_whose_number(twilio: TwilioEmulator) -> None:
     ("wrong", "error_class"), [({"auth_token": "wrong"}, "credential"), ({"auth_token": ""}, "config")]
 )
 async def test_refused_credentials_stop_it(
-    twilio: TwilioEmulator, tmp_path: Path, wrong: dict[str, str], error_class: str
+    twilio: TwilioEmulator, tmp_path: Path, wrong: dict[str, Any], error_class: str
 ) -> None:
     """After a refusal nothing is asked any more, and the error names no secret."""
     async with opened(twilio, tmp_path, **wrong) as channel:
