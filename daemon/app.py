@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.api import channels, config, health, history, lifecycle, logs, perception, personas, sockets, uploads
 from daemon.api.errors import HANDLERS
+from daemon.api.v1 import channels as v1_channels
+from daemon.api.v1 import conversations as v1_conversations
+from daemon.api.v1.door import Door
+from daemon.api.v1.idempotency import Keys
+from daemon.api.v1.problems import HANDLERS as V1_HANDLERS
 from daemon.metrics import Requests
 from daemon.openapi import openapi
-from daemon.security import Guard
+from daemon.security import Guard, is_v1
 from daemon.state import Daemon
 from daemon.tokens import Tokens
 
@@ -49,14 +55,46 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     WebSocketRoute("/{path:path}", sockets.no_socket),
 )
 
+CHANNELS: Final = "/v1/channels"
+CHANNEL: Final = f"{CHANNELS}/{{channel_id}}"
+
+V1_ROUTES: Final[tuple[BaseRoute, ...]] = (
+    Route(CHANNELS, v1_channels.list_channels),
+    Route(CHANNELS, v1_channels.create, methods=["POST"]),
+    Route(CHANNEL, v1_channels.show),
+    Route(CHANNEL, v1_channels.update, methods=["PATCH"]),
+    Route(CHANNEL, v1_channels.delete, methods=["DELETE"]),
+    Route(f"{CHANNEL}/pause", v1_channels.pause, methods=["POST"]),
+    Route(f"{CHANNEL}/resume", v1_channels.resume, methods=["POST"]),
+    Route(f"{CHANNEL}/test", v1_channels.test, methods=["POST"]),
+    Route(f"{CHANNEL}/conversations", v1_conversations.list_conversations),
+    Route(f"{CHANNEL}/conversations/{{conversation_id}}/messages", v1_conversations.list_messages),
+)
+
 
 def build(daemon: Daemon) -> ASGIApp:
-    """Build the application. Raises TokenError when the token file cannot be used."""
+    """Build the application. Raises TokenError and SettingsError when a file that it needs cannot be used."""
     app = Starlette(routes=ROUTES, exception_handlers=HANDLERS)
-    # A route has one spelling; a redirect would be made of the request's own Host.
-    app.router.redirect_slashes = False
+    v1 = Starlette(routes=V1_ROUTES, exception_handlers=V1_HANDLERS)
     http = daemon.settings.http
-    requests = Requests(Guard(app, http, daemon.settings.limits, Tokens(http.token_file), daemon.log))
-    app.state.daemon = daemon
-    app.state.requests = requests
+    doors = Doors(app, Door(v1, daemon.settings, daemon.log))
+    requests = Requests(Guard(doors, http, daemon.settings.limits, Tokens(http.token_file), daemon.log))
+    for each in (app, v1):
+        # A route has one spelling; a redirect would be made of the request's own Host.
+        each.router.redirect_slashes = False
+        each.state.daemon = daemon
+        each.state.requests = requests
+    v1.state.idempotency = Keys()
+    v1.state.updating = asyncio.Lock()
     return requests
+
+
+class Doors:
+    """Hands what is under ``/v1`` to its own door, and everything else to the persona API."""
+
+    def __init__(self, api: ASGIApp, v1: ASGIApp) -> None:
+        self._api = api
+        self._v1 = v1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._v1 if is_v1(scope) else self._api)(scope, receive, send)

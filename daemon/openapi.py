@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -17,19 +17,22 @@ from daemon.api.health import Check, PersonaStatus, daemon_version
 from daemon.api.history import Message
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
+from daemon.api.v1.problems import MEDIA_TYPE
 from daemon.channel_health import DeadLetterShown
+from daemon.openapi_parts import INTEGER, REF, TEXT, Json, Operation, list_, object_, ref
+from daemon.openapi_v1 import KINDS as V1_KINDS
+from daemon.openapi_v1 import OPERATIONS as V1_OPERATIONS
+from daemon.openapi_v1 import QUERY as V1_QUERY
+from daemon.openapi_v1 import STATUS_WORDS as V1_STATUS_WORDS
 from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
-
-# Any: a JSON document.
-Json = dict[str, Any]
-
-REF: Final = "#/components/schemas/{name}"
 
 PARAMETERS: Final[dict[str, Json]] = {
     "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
+    "channel_id": {"type": "string", "description": "The channel's id."},
+    "conversation_id": {"type": "string", "description": "The conversation's id."},
 }
 
 QUERY: Final[dict[str, Json]] = {
@@ -37,28 +40,9 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
+    **V1_QUERY,
 }
-
-
-class Operation(msgspec.Struct):
-    """What one route takes and answers; ``errors`` are statuses beside those that every route can give."""
-
-    summary: str
-    answer: Json
-    errors: tuple[int, ...] = ()
-    body: Json | None = None
-    query: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    media_type: str = "application/json"
-    body_type: str = "application/json"
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": REF.format(name=name)}
-
-
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+"""By the name of the parameter, or by several words of which the last is its name."""
 
 
 def _form(file: str) -> Json:
@@ -67,20 +51,14 @@ def _form(file: str) -> Json:
     return {"type": "object", "properties": properties, "required": [file]}
 
 
-def _list(name: str) -> Json:
-    return {"type": "array", "items": _ref(name)}
-
-
-TEXT: Final[Json] = {"type": "string"}
-INTEGER: Final[Json] = {"type": "integer"}
-STATUS: Final = _object(status=TEXT)
+STATUS: Final = object_(status=TEXT)
 NOTHING: Final[Json] = {"type": "null"}
 UPDATE: Final[Json] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
         "status": {"enum": ["active", "hibernate", "sick"]},
-        **{slot: _ref("OrganChange") for slot in ("thinking", *ORGANS)},
+        **{slot: ref("OrganChange") for slot in ("thinking", *ORGANS)},
         **{f"clear_{slot}": {"type": "boolean"} for slot in ORGANS},
     },
 }
@@ -93,7 +71,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "Send her a text message; her reply comes over the WebSocket.",
         STATUS,
         (400, 409, 413, 422, 429, 503, 507),
-        _ref("ReadRequest"),
+        ref("ReadRequest"),
         headers=("Idempotency-Key",),
     ),
     ("POST", f"{_PERSONA}/hear"): Operation(
@@ -112,20 +90,20 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         headers=("Idempotency-Key",),
         body_type="multipart/form-data",
     ),
-    ("GET", "/api/personas"): Operation("List the personas.", _object(personas=_list("PersonaView"))),
+    ("GET", "/api/personas"): Operation("List the personas.", object_(personas=list_("PersonaView"))),
     ("GET", "/api/config/providers"): Operation(
         "Where each model provider answers.",
-        {"type": "object", "additionalProperties": _object(url=TEXT)},
+        {"type": "object", "additionalProperties": object_(url=TEXT)},
     ),
     ("POST", "/api/persona/create"): Operation(
         "Create a persona and start her.",
-        _object(persona=_ref("Persona"), recovery_phrase=NOTHING),
+        object_(persona=ref("Persona"), recovery_phrase=NOTHING),
         (400, 422, 500),
-        _ref("CreateRequest"),
+        ref("CreateRequest"),
     ),
     ("POST", f"{_PERSONA}/update"): Operation(
         "Change her status or organs, then make running match the status.",
-        _object(status=TEXT, running={"type": "boolean"}),
+        object_(status=TEXT, running={"type": "boolean"}),
         (400, 404, 422, 500),
         UPDATE,
     ),
@@ -136,38 +114,38 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/sleep"): Operation("Fold the talk into what she knows.", NOTHING, (400, 409)),
     ("POST", f"{_PERSONA}/channels"): Operation(
         "Add a Telegram or Discord bot as a channel; the provider is asked whose token it is.",
-        _object(kind=TEXT),
+        object_(kind=TEXT),
         (400, 404, 422, 500, 507),
-        _ref("AddRequest"),
+        ref("AddRequest"),
     ),
     ("DELETE", f"{_PERSONA}/channels/{{channel_name}}"): Operation(
-        "Remove her channel of this name; without one, nothing changes.", _object(removed=TEXT), (404, 500, 507)
+        "Remove her channel of this name; without one, nothing changes.", object_(removed=TEXT), (404, 500, 507)
     ),
     ("POST", f"{_PERSONA}/pair"): Operation(
         "Claim a pairing code, and so bind the channel to the account that was shown it. Unmasked.",
-        _object(persona=_ref("Persona"), channel=_ref("Channel")),
+        object_(persona=ref("Persona"), channel=ref("Channel")),
         (400, 409, 422, 507),
-        _ref("PairRequest"),
+        ref("PairRequest"),
     ),
     ("GET", f"{_PERSONA}/conversation"): Operation(
-        "What was said.", _object(messages=_list("Message")), (404, 422), query=("limit",)
+        "What was said.", object_(messages=list_("Message")), (404, 422), query=("limit",)
     ),
     ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
         "A file that she perceived or made.", {}, (404, 416), media_type="application/octet-stream"
     ),
     ("GET", "/api/status"): Operation(
         "The daemon and every persona.",
-        _object(
+        object_(
             version=TEXT,
             uptime_s={"type": "number"},
             pid=INTEGER,
             rss=INTEGER,
             spawner=TEXT,
-            organ_host=_object(pid={"type": ["integer", "null"]}),
+            organ_host=object_(pid={"type": ["integer", "null"]}),
             sockets=INTEGER,
-            ledger=_object(commits=INTEGER),
-            personas=_list("PersonaStatus"),
-            dead_letters=_list("DeadLetterShown"),
+            ledger=object_(commits=INTEGER),
+            personas=list_("PersonaStatus"),
+            dead_letters=list_("DeadLetterShown"),
         ),
     ),
     ("GET", "/api/logs"): Operation(
@@ -180,11 +158,12 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/livez"): Operation("Whether the daemon lives.", STATUS),
     ("GET", "/readyz"): Operation(
         "Whether the daemon is ready.",
-        _object(status=TEXT, checks={"type": "object", "additionalProperties": _ref("Check")}),
+        object_(status=TEXT, checks={"type": "object", "additionalProperties": ref("Check")}),
         (503,),
     ),
     ("GET", "/metrics"): Operation("Prometheus metrics.", TEXT, media_type="text/plain"),
     ("GET", "/openapi.json"): Operation("This document.", {"type": "object"}),
+    **V1_OPERATIONS,
 }
 
 _STATUS_WORDS: Final = {
@@ -204,6 +183,7 @@ _STATUS_WORDS: Final = {
     507: "The disk does not take it.",
 }
 _ALWAYS: Final = (401, 403)
+_ALWAYS_V1: Final = (400, 401, 403)
 
 
 def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Json:
@@ -211,10 +191,11 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
     kinds = (
         *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
         *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
+        *V1_KINDS,
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
-    schemas["Problem"] = _object(detail=TEXT)
-    schemas["Unprocessable"] = _object(detail=_list("Fault"))
+    schemas["Detail"] = object_(detail=TEXT)
+    schemas["Unprocessable"] = object_(detail=list_("Fault"))
     paths: Json = {}
     for (method, path), operation in operations.items():
         paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
@@ -248,14 +229,22 @@ def _operation(path: str, operation: Operation) -> Json:
         "summary": operation.summary,
         "parameters": [
             *({"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]} for name in _names(path)),
-            *({"name": name, "in": "query", "required": False, "schema": QUERY[name]} for name in operation.query),
+            *(
+                {"name": key.split()[-1], "in": "query", "required": False, "schema": QUERY[key]}
+                for key in operation.query
+            ),
             *({"name": name, "in": "header", "required": False, "schema": TEXT} for name in operation.headers),
         ],
         "responses": {
-            "200": {"description": "Done.", "content": {operation.media_type: {"schema": operation.answer}}},
-            **{str(status): _problem(status) for status in (*operation.errors, *_ALWAYS)},
+            str(operation.status): _done(operation),
+            **{
+                str(status): _refusal(status, operation.problems)
+                for status in (*operation.errors, *(_ALWAYS_V1 if operation.problems else _ALWAYS))
+            },
         },
     }
+    if operation.problems:
+        described["security"] = [{"token": []}]
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {operation.body_type: {"schema": operation.body}}}
     return described
@@ -265,8 +254,20 @@ def _names(path: str) -> list[str]:
     return re.findall(r"\{(\w+)\}", path)
 
 
-def _problem(status: int) -> Json:
-    schema = _ref("Unprocessable" if status == 422 else "Problem")
+def _done(operation: Operation) -> Json:
+    described: Json = {"description": "Done."}
+    if operation.answer is not None:
+        described["content"] = {operation.media_type: {"schema": operation.answer}}
+    if operation.answer_headers:
+        described["headers"] = {name: {"schema": TEXT} for name in operation.answer_headers}
+    return described
+
+
+def _refusal(status: int, problems: bool) -> Json:
+    if problems:
+        content = {MEDIA_TYPE: {"schema": ref("Problem")}}
+        return {"description": V1_STATUS_WORDS.get(status, _STATUS_WORDS[status]), "content": content}
+    schema = ref("Unprocessable" if status == 422 else "Detail")
     return {"description": _STATUS_WORDS[status], "content": {"application/json": {"schema": schema}}}
 
 

@@ -10,7 +10,9 @@
    each request; a socket whose token is revoked is closed.
 4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted; the form of an upload may
    hold a file of ``limits.upload`` bytes besides.
-5. Every answer tells browsers that it is no page, and not for pages of others.
+5. Requests under ``/v1`` need a token in any case, which may be a JSON web token besides: ``daemon/api/v1/door.py``
+   sees to it, and for them rule 1 and 3 have nothing to add.
+6. Every answer tells browsers that it is no page, and not for pages of others.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.api.errors import problem
+from daemon.api import errors
+from daemon.api.v1 import problems
 from daemon.logs import Log
 from daemon.settings import Http, Limits
 from daemon.tokens import Tokens
@@ -109,10 +112,12 @@ class Guard:
 
     def _refusal(self, scope: Scope, seen: _Headers) -> Response | None:
         host = _authority(seen.host)
-        if self._tokens.required:
+        at_door = is_v1(scope)
+        problem = problems.problem if at_door else errors.problem
+        if not at_door and self._tokens.required:
             if not self._authorized(scope, seen):
                 return problem(401, _TOKEN_REFUSED, {"www-authenticate": "Bearer"})
-        elif host is None or host.name not in self._hosts:
+        elif not at_door and (host is None or host.name not in self._hosts):
             return problem(403, _HOST_REFUSED)
         if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
             return problem(403, _ORIGIN_REFUSED)
@@ -166,6 +171,12 @@ class Guard:
             return message
 
         return counted
+
+
+def is_v1(scope: Scope) -> bool:
+    """Whether a request is for the ``/v1`` door; as Starlette does, by the decoded path."""
+    path: str = scope["path"]
+    return scope["type"] == "http" and (path == "/v1" or path.startswith("/v1/"))
 
 
 def _presented(scope: Scope, seen: _Headers) -> str:

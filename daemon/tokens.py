@@ -36,17 +36,20 @@ class Tokens:
     """The tokens of ``http.token_file``; without a file nothing is required.
 
     Raises TokenError when the file cannot be used at the start. A file that becomes unusable later, or is gone, lets
-    nobody in: the tokens of before may have been revoked.
+    nobody in: the tokens of before may have been revoked. An ``optional`` file may also come later.
     """
 
-    def __init__(self, token_file: str) -> None:
+    def __init__(self, token_file: str, optional: bool = False) -> None:
         self._file = Path(token_file) if token_file else None
         self._tokens: tuple[bytes, ...] = ()
         self._mark: Mark | None = None
         self._checked = 0.0
         self.fault = ""
         """Why the file lets nobody in at the moment, for logs and ``personad doctor``; empty when it is in order."""
-        if self._file:
+        self._optional = optional
+        if optional:
+            self._checked = -CHECK_SECONDS
+        elif self._file:
             self._tokens = read_tokens(self._file)
             self._mark = _mark(self._file)
             self._checked = time.monotonic()
@@ -55,6 +58,12 @@ class Tokens:
     def required(self) -> bool:
         """Whether requests need a token."""
         return self._file is not None
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is any token."""
+        self._refresh()
+        return bool(self._tokens)
 
     def valid(self, presented: str) -> bool:
         """Return whether ``presented`` is one of the tokens, in a time that does not depend on which or how nearly."""
@@ -75,6 +84,9 @@ class Tokens:
         if mark == self._mark and mark is not None:
             return
         self._mark = mark
+        if mark is None and self._optional:
+            self._tokens, self.fault = (), ""
+            return
         try:
             self._tokens = read_tokens(self._file)
             self.fault = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.app import ROUTES
+from daemon.app import ROUTES, V1_ROUTES
 from daemon.metrics import Sample, render, resident_bytes
 from daemon.openapi import routed
 from tests.daemon_process import DaemonProcess
@@ -80,9 +80,11 @@ def test_openapi_describes_every_route(front: DaemonProcess) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["title"] == "personad"
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    assert described == routed(ROUTES)
+    assert described == routed([*ROUTES, *V1_ROUTES])
     for method, path in described:
-        if method == "GET" and "{" not in path:
+        if path.startswith("/v1/"):
+            assert front.http.request(method, path).status_code == 401, path
+        elif method == "GET" and "{" not in path:
             assert front.http.get(path).status_code in (200, 503), path
         else:
             filled = path.replace("{persona_id}", "nobody").replace("{filename}", "none")

@@ -1,0 +1,72 @@
+"""From the body of update to a channel's new settings: what is absent stays, null is the default."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from daemon.api.v1.choices import account_for, check_datasets, check_model
+from daemon.api.v1.problems import refused_field
+from daemon.api.v1.requests import UpdateChannel
+from daemon.ledger import ChannelFields, OpenChannel
+from daemon.state import Daemon
+from proto.gateways import channel_id
+
+T = TypeVar("T")
+
+_MAKE_ANOTHER = "delete this one and create another"
+
+
+async def changed_fields(daemon: Daemon, channel: OpenChannel, asked: UpdateChannel) -> ChannelFields:
+    """What the operator has set afterwards. Raises Refused."""
+    _check_identity(channel, asked)
+    old = channel.fields
+    model = _chosen(asked.model_id, old.model, None)
+    if model != old.model:
+        check_model(daemon, model)
+    datasets = tuple(dict.fromkeys(_chosen(asked.dataset_ids, list(old.datasets), [])))
+    persona = daemon.personas.get(channel.persona)
+    if persona is not None and datasets != old.datasets:
+        await check_datasets(daemon, persona, datasets)
+    return ChannelFields(
+        name=_chosen(asked.name, old.name, old.name),
+        phone=old.phone,
+        account=_account(daemon, channel, asked.account),
+        model=model,
+        datasets=datasets,
+        welcome=_chosen(asked.welcome_message, old.welcome, None) or None,
+        fallback=_chosen(asked.fallback_message, old.fallback, None) or None,
+    )
+
+
+def _chosen(asked: T | msgspec.UnsetType | None, old: T, default: T) -> T:
+    if isinstance(asked, msgspec.UnsetType):
+        return old
+    return default if asked is None else asked
+
+
+def _account(daemon: Daemon, channel: OpenChannel, asked: str | msgspec.UnsetType | None) -> str:
+    """Another account of the same number; a bot's token is the channel itself, and so is a Slack account's bot."""
+    old = channel.fields.account
+    if isinstance(asked, msgspec.UnsetType) or asked == old:
+        return old
+    if channel.type not in ("sms", "whatsapp"):
+        if not asked:
+            return old
+        raise refused_field("account", f"A channel keeps its bot: {_MAKE_ANOTHER}.", status=409)
+    type_: str = channel.type
+    return account_for(daemon, "sms" if type_ == "sms" else "whatsapp", asked, channel.fields.phone).name
+
+
+def _check_identity(channel: OpenChannel, asked: UpdateChannel) -> None:
+    """Raise Refused where a channel would become another one. null asks for nothing else than what there is."""
+    if asked.channel_type not in (msgspec.UNSET, channel.type):
+        raise refused_field("channelType", f"A channel keeps its type: {_MAKE_ANOTHER}.", status=409)
+    if asked.phone_number not in (msgspec.UNSET, None, channel.fields.phone):
+        raise refused_field("phoneNumber", f"A channel keeps its number: {_MAKE_ANOTHER}.", status=409)
+    if asked.system_prompt_id not in (msgspec.UNSET, None, channel.persona):
+        raise refused_field("systemPromptId", f"A channel keeps its persona: {_MAKE_ANOTHER}.", status=409)
+    token = asked.bot_token
+    if isinstance(token, str) and channel_id(channel.type, token.strip()) != channel.channel:
+        raise refused_field("botToken", f"A channel keeps its bot: {_MAKE_ANOTHER}.", status=409)

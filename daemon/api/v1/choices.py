@@ -1,0 +1,115 @@
+"""What a channel is made of, chosen from what there is here: persona, account, model, datasets, and the way to it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from daemon.accounts import ReadAccount
+from daemon.api.v1.objects import ChannelType
+from daemon.api.v1.problems import FieldError, Refused, refused_field
+from daemon.setting_sections import AccountType
+from daemon.state import Daemon
+from proto.records import Persona
+
+ACCOUNT_TYPES: Final[Mapping[ChannelType, tuple[AccountType, ...]]] = {
+    "sms": ("twilio",),
+    "whatsapp": ("meta", "twilio"),
+    "slack": ("slack",),
+    "telegram": ("telegram",),
+}
+"""Which types of ``[accounts]`` a channel can use."""
+
+PHONE_TYPES: Final = frozenset({"sms", "whatsapp"})
+
+DATASETS: Final = "datasets"
+_DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""proto.texts.DatasetName."""
+
+
+def persona_for(daemon: Daemon, system_prompt_id: str | None) -> Persona:
+    """The persona that answers: the one asked for, else the operator's default, else the only one. Raises Refused."""
+    wanted = system_prompt_id or daemon.settings.channels.default_persona
+    if wanted:
+        persona = daemon.personas.get(wanted)
+        if persona is None and system_prompt_id:
+            raise refused_field("systemPromptId", "There is no persona with this id; GET /api/personas lists them.")
+        if persona is None:
+            raise refused_field(
+                "systemPromptId",
+                "channels.default_persona in personad.toml is no persona's id: correct it, or send a systemPromptId.",
+            )
+        return persona
+    personas = daemon.personas.all()
+    if not personas:
+        raise refused_field("systemPromptId", "There is no persona yet: make one with `personad create NAME`.")
+    if len(personas) > 1:
+        raise refused_field(
+            "systemPromptId",
+            f"There are {len(personas)} personas: send the id of one as systemPromptId, or set"
+            " channels.default_persona in personad.toml.",
+        )
+    return personas[0]
+
+
+def account_for(daemon: Daemon, type_: ChannelType, name: str | None, phone: str | None) -> ReadAccount:
+    """The account that is asked for, or the one that has the phone number. Raises Refused."""
+    types = ACCOUNT_TYPES[type_]
+    fitting = [account for account in daemon.accounts.values() if account.type in types]
+    if name is not None:
+        account = next((one for one in fitting if one.name == name), None)
+        if account is None:
+            raise refused_field(
+                "account", f"There is no account of type {' or '.join(types)} with this name; {_names(fitting)}."
+            )
+        if phone is not None and phone not in account.phones:
+            raise refused_field("phoneNumber", f"accounts.{name} does not have this number: add it to its phones.")
+        return account
+    found = fitting if phone is None else [account for account in fitting if phone in account.phones]
+    field = "phoneNumber" if phone else "account"
+    if not found:
+        what = f"with this number among its phones; {_names(fitting)}" if phone else f"; {_names(fitting)}"
+        raise refused_field(
+            field,
+            f"There is no account of type {' or '.join(types)} {what}. Add an [accounts.NAME] table to personad.toml.",
+        )
+    if len(found) > 1:
+        raise refused_field("account", f"Several accounts would do: send one as account; {_names(found)}.")
+    return found[0]
+
+
+def check_model(daemon: Daemon, model_id: str | None) -> None:
+    """Raise Refused for a model that the operator has not named."""
+    if model_id is not None and model_id not in daemon.models:
+        known = ", ".join(sorted(daemon.models)) or "none yet"
+        raise refused_field(
+            "modelId", f"There is no [models.ID] table with this id in personad.toml. There are: {known}."
+        )
+
+
+async def check_datasets(daemon: Daemon, persona: Persona, ids: Iterable[str]) -> None:
+    """Raise Refused, naming each dataset that is no folder of hers."""
+    folder = daemon.personas.folder(persona.id) / DATASETS
+    errors = [
+        FieldError(
+            f"{persona.name} has no such dataset: put its documents into a folder of this name under {folder}.",
+            pointer=f"/datasetIds/{place}",
+        )
+        for place, id_ in enumerate(ids)
+        if not await _is_dataset(folder, id_)
+    ]
+    if errors:
+        raise Refused(422, errors[0].message, errors)
+
+
+async def _is_dataset(folder: Path, id_: str) -> bool:
+    if not _DATASET.fullmatch(id_):
+        return False
+    return await asyncio.to_thread((folder / id_).is_dir)
+
+
+def _names(accounts: list[ReadAccount]) -> str:
+    return f"there are: {', '.join(account.name for account in accounts)}" if accounts else "there is none"

@@ -1,0 +1,67 @@
+"""Who talks on a channel, and what was said: both in pages, the newest first."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from daemon.api.errors import json_response
+from daemon.api.v1.objects import conversation_object, message_object
+from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
+from daemon.api.v1.problems import Refused
+from daemon.ledger import OpenChannel
+from daemon.state import daemon_of
+
+
+class TalkPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Behind this talk."""
+
+    last_at: Number
+    chat: Place
+
+
+class MessagePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Below this line."""
+
+    id: Number
+
+
+async def find_channel(request: Request) -> OpenChannel:
+    """The channel that a path names, open or paired. Raises Refused with 404."""
+    channel = await daemon_of(request).ledger.open_channel(request.path_params["channel_id"], time.time_ns())
+    if channel is None or channel.type == "discord":
+        raise Refused(404, "There is no channel with this id; GET /v1/channels lists those that there are.")
+    return channel
+
+
+async def list_conversations(request: Request) -> Response:
+    """``GET /v1/channels/{channel_id}/conversations``: the last lively one first."""
+    channel = await find_channel(request)
+    limit, after = limit_of(request), cursor_of(request, TalkPlace)
+    talks = await daemon_of(request).ledger.channel_conversations(
+        channel.channel, (after.last_at, after.chat) if after else None, limit + 1
+    )
+    return json_response(
+        page(
+            talks,
+            limit,
+            lambda talk: conversation_object(channel.channel, talk),
+            lambda talk: TalkPlace(talk.last_at, talk.chat),
+        )
+    )
+
+
+async def list_messages(request: Request) -> Response:
+    """``GET /v1/channels/{channel_id}/conversations/{conversation_id}/messages``: newest first."""
+    channel = await find_channel(request)
+    limit, below = limit_of(request), cursor_of(request, MessagePlace)
+    chat = request.path_params["conversation_id"]
+    found = await daemon_of(request).ledger.channel_messages(
+        channel.channel, chat, below.id if below else None, limit + 1
+    )
+    if not found and below is None:
+        raise Refused(404, "There is no conversation with this id; GET .../conversations lists those that there are.")
+    return json_response(page(found, limit, message_object, lambda message: MessagePlace(message.id)))

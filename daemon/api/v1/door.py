@@ -1,0 +1,99 @@
+"""Who may come in: every request under ``/v1`` shows a bearer token (RFC 6750), also on the loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daemon.api.v1.problems import problem
+from daemon.logs import Log
+from daemon.settings import Settings, SettingsError
+from daemon.tokens import Tokens
+
+if TYPE_CHECKING:
+    from daemon.jwt_tokens import JwtVerifier
+
+REALM: Final = "personad"
+TOKEN_NAME: Final = "token"
+"""The token file under the state directory, where ``personad token`` puts tokens unless the settings name another."""
+
+_MISSING: Final = "Send 'Authorization: Bearer <token>'. `personad token` makes one."
+_NONE_YET: Final = "There is no token yet: make one with `personad token`, and send 'Authorization: Bearer <token>'."
+_WRONG: Final = "The token is not one of this daemon's; `personad token` makes another."
+_MALFORMED: Final = "Send one Authorization header: 'Bearer', a space, and the token."
+
+
+class Door:
+    """The ASGI layer around the routes of ``/v1``. Raises SettingsError when ``oidc.jwks_file`` cannot be used."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, log: Log) -> None:
+        self.app = app
+        self._log = log
+        named = settings.http.token_file
+        self._tokens = Tokens(named) if named else Tokens(str(settings.state_dir / TOKEN_NAME), optional=True)
+        self._fault = ""
+        self._verifier = _verifier(settings, log)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = await self._refusal(scope)
+        if refusal is None:
+            await self.app(scope, receive, send)
+        else:
+            await refusal(scope, receive, send)
+
+    async def _refusal(self, scope: Scope) -> Response | None:
+        headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = headers[0].partition(" ") if headers else ("", "", "")
+        token = token.strip(" ")
+        if len(headers) > 1 or (scheme.lower() == "bearer" and (not token or " " in token)):
+            return _challenge(400, "invalid_request", _MALFORMED)
+        if scheme.lower() != "bearer":
+            usable = self._tokens.exist or self._verifier
+            return _challenge(401, "", _MISSING if usable else _NONE_YET)
+        if self._tokens.valid(token):
+            return None
+        if self._tokens.fault != self._fault:
+            self._fault = self._tokens.fault
+            if self._fault:
+                self._log.error("tokens.unusable", reason=self._fault)
+        if self._verifier is None:
+            return _challenge(401, "invalid_token", _WRONG if self._tokens.exist else _NONE_YET)
+        return await _judged(self._verifier, token)
+
+
+async def _judged(verifier: JwtVerifier, token: str) -> Response | None:
+    from daemon.jwt_tokens import JwtRefused, KeysUnavailable, WrongOrganization
+
+    try:
+        await verifier.check(token)
+    except WrongOrganization as error:
+        return _challenge(403, "insufficient_scope", str(error))
+    except JwtRefused as error:
+        return _challenge(401, "invalid_token", str(error))
+    except KeysUnavailable:
+        detail = "The identity provider's keys cannot be had at the moment; the daemon's log says why."
+        return problem(503, detail, {"retry-after": "30"})
+    return None
+
+
+def _verifier(settings: Settings, log: Log) -> JwtVerifier | None:
+    """None without ``[oidc]``: then its libraries are not imported either."""
+    if not settings.oidc.issuer:
+        return None
+    from daemon.jwt_tokens import JwtVerifier, KeysUnavailable
+
+    try:
+        return JwtVerifier(settings.oidc, settings.v1.organization_id, log)
+    except KeysUnavailable as error:
+        raise SettingsError(f"oidc.jwks_file: {error}") from error
+
+
+def _challenge(status: int, error: str, detail: str) -> Response:
+    """RFC 6750, section 3: who sent no token at all is told nothing but the realm."""
+    challenge = f'Bearer realm="{REALM}"'
+    if error:
+        words = detail.replace('"', "'").replace("\\", "/")
+        challenge += f', error="{error}", error_description="{words}"'
+    return problem(status, detail, {"www-authenticate": challenge})

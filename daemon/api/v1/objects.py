@@ -1,0 +1,147 @@
+"""What ``/v1`` shows: channels with the documented fields in the documented order, conversations and messages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from daemon.ledger import ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.settings import Settings
+
+ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
+
+DateTime = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+
+MICROSECOND: Final = 1000
+"""In nanoseconds."""
+
+
+class ChannelObject(msgspec.Struct, rename="camel"):
+    """A channel. ``status`` is ``error`` when its credentials or configuration must be mended, or trouble stays."""
+
+    id: str
+    organization_id: str
+    name: str
+    channel_type: ChannelType
+    webhook_url: str
+    system_prompt_id: str | None
+    model_id: str | None
+    dataset_ids: list[str]
+    welcome_message: str | None
+    fallback_message: str
+    status: ChannelStatus
+    last_error: str | None
+    last_error_at: DateTime | None
+    conversation_count: int
+    message_count: int
+    last_message_at: DateTime | None
+    created_at: DateTime
+    updated_at: DateTime
+    phone_number: str | None
+
+
+class ConversationObject(msgspec.Struct, rename="camel"):
+    """One person's talk on a channel; ``name`` is how the provider called that person at first.
+
+    ``last_error`` says why this person is not reached at the moment.
+    """
+
+    id: str
+    channel_id: str
+    name: str
+    message_count: int
+    created_at: DateTime
+    last_message_at: DateTime
+    last_error: str | None
+    last_error_at: DateTime | None
+
+
+class MessageObject(msgspec.Struct, rename="camel"):
+    """A message of a conversation; ``id`` is null while it waits for an answer. ``media``: it came with a file."""
+
+    id: str | None
+    role: Literal["user", "assistant"]
+    content: str
+    media: bool
+    created_at: DateTime
+
+
+class TestObject(msgspec.Struct, rename="camel"):
+    """What the provider said just now: ``identity`` is the account that the credentials are of."""
+
+    ok: bool
+    identity: str | None
+    detail: str
+    tested_at: DateTime
+
+
+def channel_object(channel: OpenChannel, settings: Settings, default_fallback: str) -> ChannelObject:
+    """Show a channel."""
+    fields = channel.fields
+    return ChannelObject(
+        id=channel.channel,
+        organization_id=settings.v1.organization_id,
+        name=fields.name,
+        channel_type=msgspec.convert(channel.type, ChannelType),
+        webhook_url=f"{hooks_address(settings)}/hooks/{channel.channel}",
+        system_prompt_id=channel.persona,
+        model_id=fields.model,
+        dataset_ids=list(fields.datasets),
+        welcome_message=fields.welcome,
+        fallback_message=fields.fallback or default_fallback,
+        status=channel.status,
+        last_error=channel.error,
+        last_error_at=date_time(channel.error_at),
+        conversation_count=channel.conversation_count,
+        message_count=channel.message_count,
+        last_message_at=date_time(channel.last_message_at),
+        created_at=moment(channel.created_at),
+        updated_at=moment(channel.updated_at),
+        phone_number=fields.phone,
+    )
+
+
+def conversation_object(channel: str, talk: Talk) -> ConversationObject:
+    """Show a talk."""
+    return ConversationObject(
+        id=talk.chat,
+        channel_id=channel,
+        name=talk.name,
+        message_count=talk.messages,
+        created_at=moment(talk.first_at),
+        last_message_at=moment(talk.last_at),
+        last_error=talk.error,
+        last_error_at=date_time(talk.error_at),
+    )
+
+
+def message_object(message: TalkMessage) -> MessageObject:
+    """Show a line of a talk."""
+    return MessageObject(
+        id=str(message.id) if message.id else None,
+        role="user" if message.role == "person" else "assistant",
+        content=message.content,
+        media=message.media is not None,
+        created_at=moment(message.at),
+    )
+
+
+def hooks_address(settings: Settings) -> str:
+    """Where providers call: the public address, else the listener's own."""
+    hooks = settings.hooks
+    host = f"[{hooks.host}]" if ":" in hooks.host else hooks.host
+    return hooks.public_url.rstrip("/") or f"http://{host}:{hooks.port}"
+
+
+def moment(at: int) -> str:
+    """Epoch nanoseconds as RFC 3339 in UTC, with microseconds."""
+    seconds, rest = divmod(at, 1_000_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // MICROSECOND)
+    return text.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def date_time(at: int | None) -> str | None:
+    """As ``moment``, for what may not have happened."""
+    return None if at is None else moment(at)

@@ -1,0 +1,146 @@
+"""Every error answer under ``/v1``: a problem document (RFC 9457) with a detail that says what to do."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import ExceptionHandler
+
+from daemon.api.errors import NO_STORE, Unprocessable
+from daemon.ledger import LedgerBusy, LedgerFull
+from daemon.open_channels import ChannelRefused
+from daemon.state import daemon_of
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_UNPROCESSABLE: Final = "The request cannot be taken; errors lists each faulty field and what it must be."
+
+
+class FieldError(msgspec.Struct, omit_defaults=True):
+    """What is wrong with one field of the body (``pointer``, RFC 6901) or one part of the request (``parameter``)."""
+
+    message: str
+    pointer: str = ""
+    parameter: str = ""
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """The document; ``instance`` names the line of the daemon's log that says more, where there is one."""
+
+    type: str = msgspec.field(name="type")
+    title: str = msgspec.field(name="title")
+    status: int = msgspec.field(name="status")
+    detail: str = msgspec.field(name="detail")
+    instance: str = ""
+    errors: list[FieldError] = []
+
+
+class Refused(Exception):
+    """A request that is answered with this problem."""
+
+    def __init__(self, status: int, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.errors = list(errors)
+
+
+def refused_field(field: str, message: str, status: int = 422) -> Refused:
+    """Refuse a request for one field of its body."""
+    return Refused(status, message, [FieldError(message, pointer=f"/{field}")])
+
+
+def refused_parameter(name: str, message: str) -> Refused:
+    """Refuse a request for one parameter of its query or headers."""
+    return Refused(422, message, [FieldError(message, parameter=name)])
+
+
+def problem(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    errors: Sequence[FieldError] = (),
+    instance: str = "",
+) -> Response:
+    """Answer with a problem."""
+    body = msgspec.json.encode(
+        Problem("about:blank", HTTPStatus(status).phrase, status, detail, instance, list(errors))
+    )
+    return Response(body, status, {**NO_STORE, **(headers or {})}, MEDIA_TYPE)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return problem(error.status, str(error), errors=error.errors)
+
+
+async def _channel_refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ChannelRefused)
+    return problem(error.status, str(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses has one word for a detail; ours have a sentence."""
+    assert isinstance(error, HTTPException)
+    detail, headers = error.detail, error.headers
+    if error.status_code == 404:
+        detail = "There is no such resource; /openapi.json lists those that there are."
+    elif error.status_code == 405:
+        detail = f"{request.method} is not for this resource; the header Allow says what is."
+        headers = {"allow": ", ".join(_methods(request))}
+    return problem(error.status_code, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of the resource; a route, as Starlette has it, knows its own only."""
+    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes if isinstance(route, Route) for method in route.methods or ()})
+
+
+async def _unprocessable(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unprocessable)
+    faults = [
+        FieldError(fault.msg, pointer="".join(f"/{part}" for part in fault.loc[1:] if fault.type != "json_invalid"))
+        for fault in error.faults
+    ]
+    return problem(422, _UNPROCESSABLE, errors=faults)
+
+
+async def _ledger_full(_request: Request, error: Exception) -> Response:
+    return problem(507, f"Nothing was kept: {error}")
+
+
+async def _ledger_busy(_request: Request, _error: Exception) -> Response:
+    return problem(503, "The ledger is busy and nothing was kept; send it again in a moment.", {"retry-after": "1"})
+
+
+async def _client_gone(_request: Request, _error: Exception) -> Response:
+    """Nobody reads this answer; without it a client that hangs up would look like a fault of ours."""
+    return problem(400, "The request ended before its body did.")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """A bug. The server logs the exception, redacted; the answer only names the place in the log."""
+    instance = uuid.uuid4().urn
+    daemon_of(request).log.error("request.fault", instance=instance, error=type(error).__name__)
+    detail = "An internal error, which is a bug: the daemon's log has the details, under this instance."
+    return problem(500, detail, instance=instance)
+
+
+HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
+    Refused: _refused,
+    ChannelRefused: _channel_refused,
+    HTTPException: _http_error,
+    Unprocessable: _unprocessable,
+    LedgerFull: _ledger_full,
+    LedgerBusy: _ledger_busy,
+    ClientDisconnect: _client_gone,
+    Exception: _unexpected,
+}

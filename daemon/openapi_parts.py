@@ -1,0 +1,50 @@
+"""The parts that the OpenAPI document is put together from."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+# Any: a JSON document.
+Json = dict[str, Any]
+
+REF: Final = "#/components/schemas/{name}"
+
+
+class Operation(msgspec.Struct):
+    """What one route takes and answers; ``errors`` are statuses beside those that every route can give.
+
+    ``problems``: its errors are problem documents, and it needs a token in any case. An ``answer`` None has no body.
+    """
+
+    summary: str
+    answer: Json | None
+    errors: tuple[int, ...] = ()
+    body: Json | None = None
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    media_type: str = "application/json"
+    body_type: str = "application/json"
+    status: int = 200
+    answer_headers: tuple[str, ...] = ()
+    problems: bool = False
+
+
+def ref(name: str) -> Json:
+    """A schema of the components."""
+    return {"$ref": REF.format(name=name)}
+
+
+def object_(**properties: Json) -> Json:
+    """An object with all of these properties."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def list_(name: str) -> Json:
+    """A list of a schema of the components."""
+    return {"type": "array", "items": ref(name)}
+
+
+TEXT: Final[Json] = {"type": "string"}
+INTEGER: Final[Json] = {"type": "integer"}

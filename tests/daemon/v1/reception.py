@@ -1,0 +1,101 @@
+"""A daemon with a token, accounts, models and providers on loopback, and what its clients ask of /v1."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from tests.daemon_process import DaemonProcess
+from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.twilio import TwilioEmulator
+from tests.providers import Telegram
+
+TOKEN: Final = "personad_abcdefghijklmnopqrstuvwxyz0123456789"
+
+_numbers = itertools.count(1)
+
+SETTINGS: Final = {
+    "PERSONAD_MIND_RETRIES": "0",
+    "PERSONAD_MIND_BURST_WINDOW": "0",
+    "PERSONAD_SUPERVISOR_BACKOFF_MIN": "0.02",
+    "PERSONAD_HOOKS_PORT": "0",
+    "PERSONAD_HOOKS_PUBLIC_URL": "https://hooks.example.org/base/",
+    "PERSONAD_V1_ORGANIZATION_ID": "house",
+}
+PHONES: Final = ("+15005550006", "+15005550009", "+15005550010")
+SHARED: Final = "+15005550011"
+"""A number that two accounts have."""
+
+
+def with_token(process: DaemonProcess) -> DaemonProcess:
+    """Put a token where ``personad token`` does; the client sends it from now on."""
+    process.state_dir.mkdir(mode=0o700, exist_ok=True)
+    file = process.state_dir / "token"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    process.token = TOKEN
+    return process
+
+
+class Reception:
+    """The daemon and its providers. Any in this class: JSON of the API."""
+
+    def __init__(self, state_dir: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator) -> None:
+        self.telegram = telegram
+        self.mind = mind
+        urls = {telegram.setting: telegram.url, "PERSONAD_PROVIDERS_TWILIO_URL": twilio.url}
+        self.daemon = with_token(DaemonProcess(state_dir, {**SETTINGS, **urls}))
+        secret = state_dir.parent / "twilio"
+        secret.write_text(twilio.token)
+        secret.chmod(0o600)
+        account = f'type = "twilio"\naccount_sid = "{twilio.sid}"\nauth_token_file = "{secret}"\n'
+        file = state_dir.parent / ".config/personad/personad.toml"
+        file.parent.mkdir(parents=True)
+        file.write_text(
+            f'[accounts.shop]\n{account}phones = {[*PHONES, SHARED]}\n[accounts.home]\n{account}phones = ["{SHARED}"]\n'
+            '[models.fast]\nname = "m"\nprovider = "openai"\n'
+        )
+
+    @property
+    def http(self) -> httpx.Client:
+        """A client that sends the token."""
+        return self.daemon.http
+
+    def persona(self, name: str = "Eve") -> str:
+        """Make a persona whose mind is on loopback."""
+        return self.daemon.create(
+            name, thinking_model="m", thinking_provider="openai", thinking_api_key="k", thinking_url=self.mind.url
+        )
+
+    def bot(self) -> str:
+        """A new bot's token."""
+        return self.telegram.add_bot(f"v1bot{next(_numbers)}")
+
+    def post(self, body: Mapping[str, object], **headers: str) -> httpx.Response:
+        """Ask for a channel."""
+        return self.http.post("/v1/channels", json=body, headers=headers)
+
+    def create(self, **body: object) -> dict[str, Any]:
+        """Make a channel; a Telegram one of a new bot unless ``body`` says it otherwise."""
+        told = {"name": "Shop", "channelType": "telegram", **body}
+        if told["channelType"] == "telegram":
+            told.setdefault("botToken", self.bot())
+        answer = self.post(told)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def get(self, path: str, **query: str | int) -> dict[str, Any]:
+        """Read something under /v1/channels."""
+        answer = self.http.get(f"/v1/channels{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def ids(self, **query: str | int) -> list[str]:
+        """The ids of a page of channels."""
+        return [one["id"] for one in self.get("", **query)["items"]]
