@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
 
-from daemon.channel_records import GATEWAYS, id_of
-from daemon.ledger import DeadLetter, Depth, StoredChannel
+from daemon.channel_records import GATEWAYS, PAIRED, id_of
+from daemon.ledger import DeadLetter, Depth, OpenChannel, StoredChannel
 from daemon.state import Daemon
 from proto.gateways import GatewayState
 from proto.records import Channel, Persona
@@ -24,7 +25,8 @@ class ChannelHealth(msgspec.Struct):
 
     ``state`` is ``closed`` while no process of hers has a gateway for it; ``round_trip_s`` is the age in seconds of the
     last completed exchange with the provider. ``received`` counts the paired person's messages, ``strangers`` those of
-    others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs know it by.
+    others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs know it by. An ``open`` one
+    is everybody's: ``received`` counts all messages there, ``limited`` those over the senders' limits.
     """
 
     type: str
@@ -40,6 +42,10 @@ class ChannelHealth(msgspec.Struct):
     sent: int = 0
     dead: int = 0
     pending: int = 0
+    open: bool = False
+    paused: bool = False
+    conversations: int = 0
+    limited: int = 0
 
 
 class DeadLetterShown(msgspec.Struct):
@@ -60,6 +66,7 @@ async def channel_health(daemon: Daemon, persona: Persona) -> list[ChannelHealth
         return []
     states = {state.channel: state for state in daemon.supervisor.gateways(persona.id)}
     stored = {row.channel: row for row in await daemon.ledger.channels(persona.id)}
+    shown = {row.channel: row for row in await daemon.ledger.channels_of(persona.id, time.time_ns())}
     pending = await daemon.ledger.pending_by_channel(persona.id)
     found = []
     for record in persona.channels:
@@ -67,6 +74,7 @@ async def channel_health(daemon: Daemon, persona: Persona) -> list[ChannelHealth
         if health.channel is not None:
             _add_state(health, states.get(health.channel))
             _add_counts(health, stored.get(health.channel))
+            _add_terms(health, shown.get(health.channel))
             health.pending = pending.get(health.channel, 0)
         found.append(health)
     return found
@@ -103,6 +111,15 @@ def _add_state(health: ChannelHealth, state: GatewayState | None) -> None:
 def _add_counts(health: ChannelHealth, row: StoredChannel | None) -> None:
     if row:
         health.received, health.strangers, health.sent, health.dead = row.received, row.strangers, row.sent, row.dead
+
+
+def _add_terms(health: ChannelHealth, row: OpenChannel | None) -> None:
+    if row:
+        health.open, health.paused = row.open, row.status == "paused"
+        health.conversations, health.limited = row.conversation_count, row.limited
+    if not health.open and health.type not in PAIRED and not health.error:
+        health.error = f"A channel of the kind {health.type} is made by POST /v1/channels only."
+        health.hint = "Remove it from config.json, and make it there."
 
 
 def _shown(letter: DeadLetter, persona: Persona) -> DeadLetterShown:

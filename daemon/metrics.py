@@ -177,7 +177,7 @@ def _channels(by_persona: Mapping[str, list[ChannelHealth]]) -> str:
             render(
                 "personad_channel_received_total",
                 "counter",
-                "Messages of the paired person.",
+                "Messages of the paired person, and everybody's on an open channel.",
                 samples(lambda one: one.received),
             ),
             render(
@@ -187,6 +187,18 @@ def _channels(by_persona: Mapping[str, list[ChannelHealth]]) -> str:
                 samples(lambda one: one.strangers),
             ),
             render("personad_channel_sent_total", "counter", "Messages delivered.", samples(lambda one: one.sent)),
+            render(
+                "personad_channel_limited_total",
+                "counter",
+                "Messages on open channels over their senders' limits.",
+                samples(lambda one: one.limited if one.open else None),
+            ),
+            render(
+                "personad_channel_conversations",
+                "gauge",
+                "People who talk or talked on an open channel.",
+                samples(lambda one: one.conversations if one.open else None),
+            ),
             render("personad_channel_dead_total", "counter", "Messages given up.", samples(lambda one: one.dead)),
         )
     )

@@ -17,7 +17,7 @@ import uvicorn
 import uvloop
 from uvicorn.config import Config
 
-from daemon import claims
+from daemon import claims, hooks
 from daemon.accounts import read_accounts, read_models
 from daemon.app import build
 from daemon.bot_commands import BotCommands
@@ -72,6 +72,7 @@ def run(settings: Settings, create_first: str | None) -> int:
         claims.private_directory(settings.runtime_dir)
         claims.lock(settings.state_dir)
         listening = claims.listener(settings)
+        called = hooks.listener(settings.hooks)
     except claims.Locked as error:
         return _refuse(error, exits.LOCKED)
     except claims.PortInUse as error:
@@ -83,7 +84,7 @@ def run(settings: Settings, create_first: str | None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
     try:
-        uvloop.run(_serve(settings, log, listening, create_first))
+        uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
         return _refuse(error, exits.CONFIG)
@@ -95,7 +96,9 @@ def _refuse(error: Exception, code: int) -> int:
     return code
 
 
-async def _serve(settings: Settings, log: Log, listening: socket.socket, create_first: str | None) -> None:
+async def _serve(
+    settings: Settings, log: Log, listening: socket.socket, called: socket.socket | None, create_first: str | None
+) -> None:
     daemon = await _assemble(settings, log)
     server = Server(
         Config(
@@ -118,6 +121,7 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
     await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
     address = listening.getsockname()
     log.info("daemon.listening", address=f"http://{_authority(address)}", pid=os.getpid())
+    hook_listener = _take_hooks(daemon, called) if called else None
     daemon.supervisor.boot()
     background = [
         asyncio.create_task(_watch_personas(daemon)),
@@ -131,7 +135,7 @@ async def _serve(settings: Settings, log: Log, listening: socket.socket, create_
     daemon.stopping.set()
     for task in background:
         task.cancel()
-    await _leave(daemon, server, serving)
+    await _leave(daemon, server, serving, hook_listener)
     notifier.close()
 
 
@@ -155,7 +159,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     hook_feed = HookFeed(ledger, settings.supervisor.poison_deaths, log)
     paired = Paired(ledger, personas, inbox, hubs)
     visits = Visits(settings.channels, ledger, personas, inbox, voice, hook_feed)
-    hooks_url = settings.hooks.public_url.rstrip("/")
+    hooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
     channels = Channels(ledger, personas, inbox, talks, paired, visits, accounts, hooks_url, hubs, log)
     await ledger.unsettle()
     for persona in personas.all():
@@ -243,11 +247,24 @@ async def _prune(daemon: Daemon) -> None:
         await asyncio.sleep(PRUNE_EVERY)
 
 
-async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) -> None:
-    """Close sockets and listener first, then the processes, then the ledger, which needs nothing after it."""
+def _take_hooks(daemon: Daemon, called: socket.socket) -> hooks.HookListener:
+    """Let providers call: their channels are known already."""
+    channels = hooks.HookChannels(daemon.ledger, daemon.talks, daemon.accounts)
+    app = hooks.Hooks(channels.find, daemon.hook_feed, daemon.settings.hooks.public_url, daemon.log)
+    listener = hooks.HookListener(app, called)
+    daemon.log.info("hooks.listening", address=f"http://{_authority(called.getsockname())}")
+    return listener
+
+
+async def _leave(
+    daemon: Daemon, server: Server, serving: asyncio.Task[None], hook_listener: hooks.HookListener | None
+) -> None:
+    """Close sockets and listeners first, then the processes, then the ledger, which needs nothing after it."""
     server.should_exit = True
     await daemon.hubs.close()
     await asyncio.wait([serving])
+    if hook_listener:
+        await hook_listener.close()
     daemon.uploads.close()
     await daemon.supervisor.close()
     await daemon.channels.close()

@@ -52,8 +52,8 @@ def row(health: Health) -> list[str]:
     return [
         str(health.get("type")),
         str(health.get("name")),
-        "yes" if health.get("verified") else "no",
-        str(health.get("state")),
+        "open" if health.get("open") else "yes" if health.get("verified") else "no",
+        "paused" if health.get("paused") else str(health.get("state")),
         f"{trip:.1f} s" if isinstance(trip, int | float) else "-",
         *counts,
     ]

@@ -28,7 +28,7 @@ _STATUS: Final = (
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
     f" welcome, fallback, bot_id, bot_name, {_STATUS}, error_class, last_error, last_error_at, created_at, updated_at,"
-    " conversations, messages, last_message_at"
+    " conversations, messages, last_message_at, limited"
 )
 """As ``OpenChannel`` and its ``ChannelFields`` have them; ``?1`` is the latest moment at which trouble is old."""
 
@@ -48,7 +48,8 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
 class OpenChannel(msgspec.Struct, frozen=True):
     """A channel as /v1 shows it; ``open`` is False for one of the persona API, paired with her own person.
 
-    ``error`` is what went wrong last and has not passed since. Times are epoch nanoseconds.
+    ``error`` is what went wrong last and has not passed since. ``limited`` counts messages over the senders' limits.
+    Times are epoch nanoseconds.
     """
 
     channel: str
@@ -67,6 +68,7 @@ class OpenChannel(msgspec.Struct, frozen=True):
     conversation_count: int
     message_count: int
     last_message_at: int | None
+    limited: int
 
 
 class Talk(msgspec.Struct, frozen=True):

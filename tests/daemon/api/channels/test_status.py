@@ -50,10 +50,12 @@ def test_a_channel_without_a_gateway_says_so(house: DaemonProcess, make: Make) -
     """A record may hold a kind that this version cannot open; she runs, and the status says why it is closed."""
     persona_id = make()
     file = config_file(house, persona_id)
-    slack = {"type": "slack", "name": "s", "credentials": {"token": "t"}, "verified_at": None}
-    file.write_text(json.dumps({**json.loads(file.read_text()), "channels": [slack]}))
-    seen = wait_for(lambda: status(house, persona_id)["channels"], "the edit to be taken")[0]
-    assert seen["state"] == "closed"
-    assert "no gateway for slack" in seen["error"]
-    assert "Remove" in seen["hint"]
+    record = {"name": "s", "credentials": {"token": "t"}, "verified_at": None}
+    channels = [{"type": "matrix", **record}, {"type": "slack", **record}]
+    file.write_text(json.dumps({**json.loads(file.read_text()), "channels": channels}))
+    seen = wait_for(lambda: status(house, persona_id)["channels"], "the edit to be taken")
+    assert [one["state"] for one in seen] == ["closed", "closed"]
+    assert "no gateway for matrix" in seen[0]["error"]
+    assert "Remove" in seen[0]["hint"]
+    assert "POST /v1/channels" in seen[1]["error"]
     wait_for(lambda: status(house, persona_id)["state"] == "running", "her to run")
