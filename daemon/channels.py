@@ -28,6 +28,9 @@ from proto.secrets import Secret
 CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
 """What a gateway's state says of its error when the gateway itself does not; every other state passes."""
 
+OVERLAP: Final = 3600 * 1_000_000_000
+"""Nanoseconds before the last message of a channel from which its list of messages is read again after a start."""
+
 
 class Channels:
     """Commits what gateways receive and answers each with ``Taken``.
@@ -171,7 +174,7 @@ class Channels:
             phone=row.fields.phone or "",
             credentials=credentials,
             webhook=self._webhook(row, credentials),
-            since=row.created_at,
+            since=max(row.created_at, (row.last_message_at or 0) - OVERLAP),
         )
 
     def _webhook(self, row: OpenChannel, credentials: Mapping[str, Secret]) -> str:

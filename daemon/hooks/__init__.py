@@ -3,6 +3,6 @@
 from daemon.hooks.app import Hooks, webhook_url
 from daemon.hooks.channels import HookChannels
 from daemon.hooks.providers import HookChannel
-from daemon.hooks.server import listener, serve
+from daemon.hooks.server import HookListener, listener
 
-__all__ = ["HookChannel", "HookChannels", "Hooks", "listener", "serve", "webhook_url"]
+__all__ = ["HookChannel", "HookChannels", "HookListener", "Hooks", "listener", "webhook_url"]

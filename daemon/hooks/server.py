@@ -57,21 +57,28 @@ def listener(settings: Hooks) -> socket.socket | None:
     return listening
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> tuple[HookServer, asyncio.Task[None]]:
-    """Listen until ``should_exit`` of the server is set; the task ends when its last request is answered."""
-    server = HookServer(
-        Config(
-            app,
-            lifespan="off",
-            http=HookProtocol,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=DRAIN,
+class HookListener:
+    """Serves the application on the socket until it is closed."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        self._server = HookServer(
+            Config(
+                app,
+                lifespan="off",
+                http=HookProtocol,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=CONNECTIONS,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=DRAIN,
+            )
         )
-    )
-    return server, asyncio.create_task(server.serve([listening]))
+        self._serving = asyncio.create_task(self._server.serve([listening]))
+
+    async def close(self) -> None:
+        """Take nothing more, and answer what is in hand."""
+        self._server.should_exit = True
+        await asyncio.wait([self._serving])

@@ -108,7 +108,7 @@ class TwilioGateway(HookedGateway):
         match opting(self.gateway.type, inbound.account, inbound.content, told):
             case Opting(account, out):
                 (self._sends.opted_out.add if out else self._sends.opted_out.discard)(account)
-                self.log.info("twilio.opted_out" if out else "twilio.opted_in", message=inbound.key)
+                self.log.info("twilio.opting", message=inbound.key, out=out)
                 return True
             case "":
                 return False

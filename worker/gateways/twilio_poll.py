@@ -23,8 +23,8 @@ from worker.gateways.twilio_outbound import Rows
 from worker.log import WorkerLog
 
 PAGE: Final = 100
-MAX_PAGES: Final = 20
-"""In one poll; what is older waits for the next."""
+MAX_PAGES: Final = 100
+"""In one poll; what is older is left out."""
 
 MAX_KNOWN: Final = 5000
 FURTHEST: Final = 7 * 24 * 3600
