@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from tests.daemon.v1.reception import PHONES, Reception
@@ -68,34 +69,37 @@ def test_of_requests_at_once_one_is_carried_out(desk: Reception) -> None:
 
 def test_a_death_in_the_middle_neither_doubles_nor_blocks(lonely: Reception) -> None:
     """Killed before the channel is made, after it, and after the answer: the request repeated gets the one channel."""
-    lonely.persona()
+    persona = lonely.persona()
     emulator = lonely.telegram.emulator
-    record = next(lonely.daemon.state_dir.glob("personas/*/config.json"))
-
     early = body_of(lonely)
     emulator.fail("hang", "getMe", token=str(early["botToken"]))
     struck(lonely, early, lambda: bool(emulator.calls("getMe", str(early["botToken"]))))
     emulator.heal()
-    late = body_of(lonely)
-    struck(lonely, late, lambda: str(late["botToken"]) in record.read_text())
-    text = {"name": "Shop", "channelType": "sms", "phoneNumber": PHONES[0]}
-    done = lonely.post(text, **{"Idempotency-Key": PHONES[0]})
+    late, done = ({"name": "Shop", "channelType": "sms", "phoneNumber": phone} for phone in PHONES[:2])
+    record = lonely.daemon.state_dir / "personas" / persona / "config.json"
+    struck(lonely, late, lambda: PHONES[0] in record.read_text())
+    answered = keyed(lonely, done)
     lonely.daemon.kill()
-    lonely.daemon.start().ready()
+    lonely.daemon.start()
 
-    for body, key in ((early, str(early["botToken"])), (late, str(late["botToken"])), (text, PHONES[0])):
-        made = lonely.post(body, **{"Idempotency-Key": key})
+    for body in (early, late, done):
+        made = keyed(lonely, body)
         assert made.status_code == 201, made.text
-        assert lonely.post(body, **{"Idempotency-Key": key}).content == made.content
-    assert lonely.post(text, **{"Idempotency-Key": PHONES[0]}).content == done.content
+        assert keyed(lonely, body).content == made.content
+    assert keyed(lonely, done).content == answered.content
     assert len(lonely.ids()) == 3
 
 
-def struck(lonely: Reception, body: dict[str, object], moment: Callable[[], bool]) -> None:
-    """Ask for a channel and kill the daemon at this moment; its key is its token."""
+def keyed(lonely: Reception, body: Mapping[str, object]) -> httpx.Response:
+    """Ask for a channel; the key says which."""
+    return lonely.post(body, **{"Idempotency-Key": str(body.get("botToken") or body["phoneNumber"])})
+
+
+def struck(lonely: Reception, body: Mapping[str, object], moment: Callable[[], bool]) -> None:
+    """Ask for a channel and kill the daemon at this moment."""
     with ThreadPoolExecutor(1) as threads:
-        asking = threads.submit(lonely.post, body, **{"Idempotency-Key": str(body["botToken"])})
+        asking = threads.submit(keyed, lonely, body)
         wait_for(moment, "the moment to strike")
         lonely.daemon.kill()
         asking.exception()
-    lonely.daemon.start().ready()
+    lonely.daemon.start()
