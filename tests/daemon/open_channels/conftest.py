@@ -1,0 +1,98 @@
+"""Daemons whose Telegram is on loopback, and personas with channels that are open to everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.open_channels.counter import Counter
+from tests.daemon_process import DaemonProcess
+from tests.emulators.scripted import ScriptedMind
+from tests.providers import Telegram
+
+TOKEN = "personad_abcdefghijklmnopqrstuvwxyz0123456789"
+SETTINGS = {
+    "PERSONAD_SUPERVISOR_BACKOFF_MIN": "0.02",
+    "PERSONAD_SUPERVISOR_BACKOFF_MAX": "0.2",
+    "PERSONAD_SUPERVISOR_FAILURES": "500",
+    "PERSONAD_MIND_RETRIES": "0",
+    "PERSONAD_MIND_BURST_WINDOW": "0",
+    "PERSONAD_LOGS_LEVEL": "debug",
+}
+MODEL = '[models.clerk]\nname = "clerk-model"\nprovider = "openai"\nurl = "{url}"\n'
+
+
+@pytest.fixture(scope="package")
+def telegram() -> Iterator[Telegram]:
+    """Telegram on loopback."""
+    with Telegram() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="package")
+def brain() -> Iterator[ScriptedMind]:
+    """The mind of all personas here; it echoes."""
+    mind = ScriptedMind()
+    with mind:
+        yield mind
+
+
+@pytest.fixture(scope="package")
+def clerk() -> Iterator[ScriptedMind]:
+    """The mind of the model ``clerk``."""
+    mind = ScriptedMind()
+    with mind:
+        yield mind
+
+
+def launch(folder: Path, telegram: Telegram, **settings: str) -> DaemonProcess:
+    """Start a daemon with a token and these settings."""
+    given = {f"PERSONAD_{name.upper()}": value for name, value in settings.items()}
+    daemon = DaemonProcess(folder / "state", {**SETTINGS, telegram.setting: telegram.url, **given})
+    daemon.state_dir.mkdir(mode=0o700)
+    token = daemon.state_dir / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o600)
+    daemon.token = TOKEN
+    return daemon.start().ready()
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram) -> Iterator[DaemonProcess]:
+    """The daemon that most tests share; people may write to it as much as they like."""
+    daemon = launch(tmp_path_factory.mktemp("open"), telegram, channels_sender_per_minute="1000")
+    try:
+        yield daemon
+    finally:
+        daemon.close()
+
+
+@pytest.fixture(scope="package")
+def strict(
+    tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, clerk: ScriptedMind
+) -> Iterator[DaemonProcess]:
+    """A daemon that tells people soon that they must wait, and takes three messages a minute; it has a model."""
+    folder = tmp_path_factory.mktemp("strict")
+    (settings := folder / ".config" / "personad").mkdir(parents=True)
+    (settings / "personad.toml").write_text(MODEL.format(url=clerk.url))
+    daemon = launch(folder, telegram, channels_sender_per_minute="3", channels_fallback_after="0.5")
+    try:
+        yield daemon
+    finally:
+        daemon.close()
+
+
+@pytest.fixture
+def counter(house: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> Iterator[Counter]:
+    """A persona of this test alone, without a channel yet."""
+    with Counter(house, brain, telegram) as counter:
+        yield counter
+
+
+@pytest.fixture
+def strict_counter(strict: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> Iterator[Counter]:
+    """A persona of this test alone on the strict daemon."""
+    with Counter(strict, brain, telegram) as counter:
+        yield counter

@@ -1,0 +1,102 @@
+"""Many people at once: each has a talk of their own, and nobody's words are lost or answered twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.daemon.open_channels.counter import Counter
+from tests.daemon_process import wait_for
+from tests.emulators.server import Step
+from tests.listener import Listener
+from tests.observed import no_stray_was_killed, worker
+from tests.providers import TelegramChat
+
+PEOPLE = 50
+
+
+def test_fifty_people_and_a_death(counter: Counter) -> None:
+    """Fifty write at once and her process is killed midway: all are answered once, from their own history alone."""
+    counter.open(welcomeMessage="Welcome!")
+    people = counter.visitors(PEOPLE)
+    counter.brain.answer = lambda text: Step(text=f"<{text.split()[-1]}>", pause=0.02)
+    for number, person in enumerate(people):
+        person.write(f"first apple{number}")
+    wait_for(lambda: sum(person.count("<") for person in people) >= PEOPLE // 4, "the first answers")
+    worker(counter.daemon, counter.id).send_signal(signal.SIGKILL)
+    for number, person in enumerate(people):
+        person.write(f"second pear{number}")
+    wait_for(lambda: all(person.count(f"<pear{n}>") for n, person in enumerate(people)), "all answers", 60.0)
+    for number, person in enumerate(people):
+        assert_answered_once(person, number)
+    wait_for(lambda: counter.view()["inbox"] == 0, "an empty inbox")
+    talks = counter.talks()
+    assert len(talks) == PEOPLE == counter.shown()["conversationCount"]
+    committed = [counter.said(talk["id"]) for talk in talks]
+    assert all([words for role, words in lines if role == "user"][0].startswith("first") for lines in committed)
+    assert all(sum(role == "user" for role, _ in lines) == 2 for lines in committed)
+    assert counter.shown()["messageCount"] == sum(map(len, committed))
+    assert counter.lines() == []
+    assert counter.view()["poison"] == 0
+    no_stray_was_killed(counter.daemon)
+
+
+def assert_answered_once(person: TelegramChat, number: int) -> None:
+    """One welcome first, one answer to the last words, and nothing that is somebody else's.
+
+    What was being sent when the process died may come twice, and is marked then.
+    """
+    texts = person.texts()
+    assert texts[0] == "Welcome!"
+    plain = [text for text in texts if "(perhaps repeated)" not in text]
+    assert plain.count("Welcome!") <= 1
+    assert sum(f"<pear{number}>" in text for text in plain) == 1
+    assert sum(f"<apple{number}>" in text for text in plain) <= 1
+    words = ("Welcome!", f"<apple{number}>", f"<pear{number}>")
+    assert all(any(word in text for word in words) for text in texts)
+
+
+def test_her_own_person_does_not_wait(counter: Counter) -> None:
+    """While visitors' answers take their time, at most four are thought of at once, and her own person is answered."""
+    counter.open()
+    people = counter.visitors(8)
+    counter.brain.hold("slowly")
+    heard = len(counter.brain.heard)
+    for person in people:
+        person.write("slowly please")
+    wait_for(lambda: len(counter.brain.heard) - heard == 4, "four beats in hand")
+    with Listener(counter.daemon, counter.id) as listener:
+        begun = time.monotonic()
+        assert counter.daemon.read(counter.id, "mine").json() == {"status": "received"}
+        listener.hears("mine")
+        assert time.monotonic() - begun < 3.0
+    assert len(counter.brain.heard) - heard == 5
+    counter.brain.let_go("slowly")
+    for person in people:
+        person.hears("slowly please")
+    assert [line["content"] for line in counter.lines()] == ["mine", "mine"]
+
+
+def test_the_one_whose_words_kill_her_is_found(counter: Counter) -> None:
+    """Words that kill her process are set aside; the others who were in hand each time are answered, once."""
+    counter.open()
+    innocents, culprit = counter.visitors(5), counter.visitor("culprit")
+
+    def strike(text: str) -> None:
+        if "poison" in text:
+            worker(counter.daemon, counter.id).send_signal(signal.SIGKILL)
+
+    counter.brain.strike = strike
+    try:
+        culprit.write("poison")
+        for number, person in enumerate(innocents):
+            person.write(f"innocent{number}")
+        for number, person in enumerate(innocents):
+            person.hears(f"innocent{number}", timeout=40.0)
+        wait_for(lambda: counter.view()["poison"] == 1, "the poison to be set aside", 40.0)
+        culprit.write("sorry")
+        culprit.hears("sorry")
+    finally:
+        counter.brain.strike = None
+    assert culprit.count("poison") == 0
+    assert [counter.view()["poison"], counter.view()["inbox"]] == [1, 0]
