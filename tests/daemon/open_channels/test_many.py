@@ -33,7 +33,7 @@ def test_fifty_people_and_a_death(counter: Counter) -> None:
     talks = counter.talks()
     assert len(talks) == PEOPLE == counter.shown()["conversationCount"]
     committed = [counter.said(talk["id"]) for talk in talks]
-    assert all([words for role, words in lines if role == "user"][0].startswith("first") for lines in committed)
+    assert all(next(words for role, words in lines if role == "user").startswith("first") for lines in committed)
     assert all(sum(role == "user" for role, _ in lines) == 2 for lines in committed)
     assert counter.shown()["messageCount"] == sum(map(len, committed))
     assert counter.lines() == []
