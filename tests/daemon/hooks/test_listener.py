@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -15,6 +17,7 @@ import httpx
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
+from daemon.claims import PortInUse
 from daemon.hook_feed import HookFeed
 from daemon.hooks import HookChannel, HookListener, Hooks, listener
 from daemon.ledger import ChannelFields, Ledger
@@ -121,7 +124,7 @@ def _channels(door: Door) -> dict[str, HookChannel]:
 
 
 async def test_twilio(tmp_path: Path) -> None:
-    """A message is kept byte for byte, once, and answered with empty TwiML; its status callbacks are events of their own."""
+    """A message is kept byte for byte, once, and gets empty TwiML; its status callbacks are their own events."""
     async with opened(tmp_path) as door:
         body, headers = door.sms("ä€🙂 & more", query="?x=1")
         for _ in range(3):
@@ -138,8 +141,6 @@ async def test_twilio_by_another_way(tmp_path: Path) -> None:
     """A JSON body is taken when the signed address names it; SHA-256 needs its own key."""
     async with opened(tmp_path) as door:
         body = b'{"a": 1}'
-        from hashlib import sha256
-
         query = f"?bodySHA256={sha256(body).hexdigest()}"
         signature = door.twilio.sign(f"{PUBLIC}/hooks/{SMS}{query}", {})
         headers = {"content-type": JSON, "x-twilio-signature": signature}
@@ -293,16 +294,22 @@ async def test_odd_heads(tmp_path: Path) -> None:
 async def test_a_full_disk_makes_providers_come_again(tmp_path: Path) -> None:
     """What cannot be kept is answered with 503 and no word of thanks, and is taken once it can be."""
     async with opened(tmp_path) as door:
-        body, headers = door.whatsapp()
-        await door.ledger._writer.submit(lambda connection: connection.execute("PRAGMA max_page_count = 1") and None)
+        await _allow(door, 1)
         body, headers = door.whatsapp("a" * 500_000)
         answer = await door.post(WHATSAPP, body, headers)
         assert (answer.status_code, answer.content, "retry-after" in answer.headers) == (503, b"", True)
-        await door.ledger._writer.submit(
-            lambda connection: connection.execute("PRAGMA max_page_count = 1000000") and None
-        )
+        await _allow(door, 1_000_000)
         assert (await door.post(WHATSAPP, body, headers)).status_code == 200
         assert await door.kept() == [body]
+
+
+async def _allow(door: Door, pages: int) -> None:
+    """Let the ledger have so many pages, and no less than it has."""
+
+    def limit(connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    await door.ledger._writer.submit(limit)
 
 
 async def test_many_at_once(tmp_path: Path) -> None:
@@ -322,9 +329,7 @@ async def test_many_at_once(tmp_path: Path) -> None:
 
 async def test_no_public_url_no_listener() -> None:
     """Without a public address, or with port 0, nothing listens; a port in use is a clear refusal."""
-    from daemon.claims import PortInUse
-
     assert listener(HookSettings(port=5001)) is None
     assert listener(HookSettings(port=0, public_url=PUBLIC)) is None
-    with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(PortInUse, match="hooks.port"):
+    with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(PortInUse, match=r"hooks\.port"):
         listener(HookSettings(port=holder.getsockname()[1], public_url=PUBLIC))

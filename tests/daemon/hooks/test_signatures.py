@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import random
@@ -44,7 +45,7 @@ def test_twilio_vector() -> None:
     assert not signatures.twilio(TWILIO_URL, TWILIO_FORM, key, "")
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(12))
 def test_twilio_judge(seed: int) -> None:
     """Twilio's own package signs the same, whatever the fields hold, with either digest."""
     chance = random.Random(seed)
@@ -62,8 +63,6 @@ def test_twilio_judge(seed: int) -> None:
     assert signatures.twilio(url, fields, Secret(key), validator.compute_signature(url, dict(fields)))
     digest = chance.choice(["sha1", "sha256"])
     parameters = "".join(name + value for name, value in sorted(dict(fields).items()))
-    import base64
-
     own = base64.b64encode(hmac.new(key.encode(), (url + parameters).encode(), digest).digest()).decode()
     assert signatures.twilio(url, list(dict(fields).items()), Secret(key), own, digest)
 
