@@ -179,7 +179,7 @@ class Channels:
 
     def _webhook(self, row: OpenChannel, credentials: Mapping[str, Secret]) -> str:
         """Where its provider calls; "" for one that is polled or holds a socket."""
-        by_socket = row.type == "telegram" or "app_token" in credentials
+        by_socket = "app_token" in credentials or (row.type == "telegram" and "webhook_secret" not in credentials)
         return f"{self._hooks_url}/hooks/{row.channel}" if self._hooks_url and not by_socket else ""
 
     async def _remember(self, persona_id: str, type_: str, state: GatewayState) -> None:

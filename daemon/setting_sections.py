@@ -178,6 +178,7 @@ class Account(msgspec.Struct, frozen=True):
     bot_token_file: CredentialFile = ""
     app_token_file: CredentialFile = ""
     signing_secret_file: CredentialFile = ""
+    webhook_secret_file: CredentialFile = ""
 
 
 class AccountKeys(msgspec.Struct, frozen=True):
@@ -199,7 +200,7 @@ ACCOUNT_KEYS: Final[dict[AccountType, AccountKeys]] = {
         needs=("phones", "phone_number_id", "access_token_file", "app_secret_file", "verify_token_file")
     ),
     "slack": AccountKeys(needs=("bot_token_file",), one_of=("app_token_file", "signing_secret_file")),
-    "telegram": AccountKeys(needs=("bot_token_file",)),
+    "telegram": AccountKeys(needs=("bot_token_file",), may=("webhook_secret_file",)),
 }
 
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {

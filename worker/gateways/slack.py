@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import aiohttp
 import msgspec
 
-from proto.gateways import Deliver, Gateway, GatewayState, Hook, Say, Undelivered
+from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Hook, Say, Undelivered
 from proto.secrets import Secret
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
@@ -28,6 +28,9 @@ from worker.log import WorkerLog
 CHAT_PACE: Final = Pace(rate=0.9, burst=3.0)
 APP_PACE: Final = Pace(rate=20.0, burst=20.0)
 """One message a second in a channel with short bursts (Slack's documentation, rate limits)."""
+
+ERROR_CLASSES: Final[dict[str, ErrorClass]] = {"credential": "credential", "config": "config", "wait": "throttle"}
+"""What the kinds of trouble are to the channel; every other kind passes by itself."""
 
 MAX_SENDING: Final = 64
 MAX_RECEIVING: Final = 256
@@ -102,6 +105,7 @@ class SlackGateway:
             age,
             self._bot_id,
             self._bot_name,
+            ERROR_CLASSES.get(self._trouble.kind, "transient") if self._trouble.reason else None,
         )
 
     async def run(self) -> None:

@@ -6,7 +6,7 @@ aiogram's dispatcher is left out on purpose: it confirms an update before its ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -16,7 +16,7 @@ from aiogram.types import BotCommand, Update
 from aiogram.utils.token import TokenValidationError
 from pydantic import ValidationError
 
-from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Inbound, Say, Undelivered
+from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Hook, Inbound, Say, Undelivered
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.allowance import OVER, Allowance
@@ -33,6 +33,7 @@ from worker.gateways.telegram_session import (
     decoded,
     trouble,
 )
+from worker.gateways.telegram_webhook import Webhook
 from worker.log import WorkerLog
 
 CHAT_PACE: Final = Pace(rate=0.9, burst=3.0)
@@ -77,6 +78,8 @@ class Timing(NamedTuple):
     """For the rest of a media group."""
     commit: float = 30.0
     """For the daemon's word that messages are committed."""
+    check: float = 300.0
+    """Between two looks at how Telegram's calls fare."""
 
 
 class TelegramGateway:
@@ -110,6 +113,7 @@ class TelegramGateway:
         self._budget = Budget(CHAT_PACE, BOT_PACE, asyncio.get_running_loop().time)
         self._sender: Sender | None = None
         self._allowance = Allowance(asyncio.get_running_loop().time)
+        self._webhook = Webhook(gateway, KINDS, log) if gateway.webhook else None
 
     def state(self) -> GatewayState:
         """How it stands; the round trip is the last poll that Telegram answered."""
@@ -139,7 +143,11 @@ class TelegramGateway:
         )
         async with asyncio.TaskGroup() as group:
             self._group = group
-            self._polling = group.create_task(self._poll_on(bot))
+            if self._webhook:
+                group.create_task(self._take_hooks(bot, self._webhook))
+            self._polling = group.create_task(
+                self._be_called(bot, self._webhook) if self._webhook else self._poll_on(bot)
+            )
             try:
                 await asyncio.Event().wait()
             finally:
@@ -154,6 +162,11 @@ class TelegramGateway:
         """Send a text once, if the channel is connected."""
         if self._sender is None or not self._start(self._sender.say(message)):
             self._log.warning("telegram.say_failed", reason=f"not connected ({self._state})")
+
+    def hook(self, message: Hook) -> None:
+        """Take an update that Telegram brought; the daemon has verified and kept it."""
+        if self._webhook:
+            self._webhook.add(message)
 
     def bound(self, account: str, chat: str) -> None:
         self._gateway.account, self._gateway.chat = account, chat
@@ -196,13 +209,47 @@ class TelegramGateway:
                 continue
             backoff = self._backoff()
 
-    async def _poll(self, bot: Bot) -> list[Update]:
-        """The next updates. The first poll, and the first after trouble, answers at once: it shows that all is well."""
+    async def _be_called(self, bot: Bot, webhook: Webhook) -> None:
+        """See to it that Telegram calls, until the token is refused."""
+        backoff = self._backoff()
+        if found := webhook.unusable():
+            self._stop(found)
+        while self._state != "stopped":
+            try:
+                await self._introduce(bot)
+                late = await webhook.exchange(bot)
+            except PROVIDER_ERRORS as error:
+                await self._wait_out(bot, error, backoff)
+                continue
+            backoff = self._backoff()
+            if late:
+                self._change("degraded", late)
+            else:
+                self._connected()
+            await asyncio.sleep(self._timing.check)
+
+    async def _take_hooks(self, bot: Bot, webhook: Webhook) -> None:
+        """Words that people sent are taken also when the token is refused: they are committed already."""
+
+        def read(raw: dict[str, Any]) -> Update | None:
+            return self._readable(bot, raw)
+
+        async def items(updates: list[Update]) -> list[Inbound]:
+            return await self._items(bot, updates)
+
+        await webhook.take(read, items, self._committed, self._backoff())
+
+    async def _introduce(self, bot: Bot) -> None:
+        """Learn the bot's own name, once, and set its menu."""
         if not self._bot_id:
             me = await bot.get_me(request_timeout=int(self._timing.margin) + 1)
             self._bot_id, self._bot_name = str(me.id), me.username or me.first_name
             if self._group:
                 self._group.create_task(self._set_commands(bot))
+
+    async def _poll(self, bot: Bot) -> list[Update]:
+        """The next updates. The first poll, and the first after trouble, answers at once: it shows that all is well."""
+        await self._introduce(bot)
         updates = await self._ask(bot, self._timing.poll if self._state == "connected" else 0.0)
         return await self._whole_album(bot, updates)
 
@@ -267,10 +314,10 @@ class TelegramGateway:
             return untaken(draft, OVER)
         return await settle(draft, media, prefix)
 
-    async def _committed(self, items: list[Inbound]) -> bool:
+    async def _committed(self, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
         try:
             async with asyncio.timeout(self._timing.commit):
-                return await self._link.received(self.channel, items)
+                return await self._link.received(self.channel, items, hooks)
         except (ConnectionError, TimeoutError):
             return False
 
