@@ -1,0 +1,174 @@
+"""Open channels: what is kept of them, their talks and counters, how their trouble shows, and what stays of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from daemon.ledger import ChannelFields, ChannelTaken, ChannelUnknown, Ledger, OpenChannel, SenderLimits
+from proto.messages import Conversation, Outgoing
+from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, EVE, OTHER, TALK, WEB, add, inbound, pair
+
+LIMITS: Final = SenderLimits(100, 1000)
+FIELDS: Final = ChannelFields(name="Shop", welcome="Welcome!", model="m", datasets=("a", "b"))
+MINUTE: Final = 60 * 1_000_000_000
+VISITOR: Final = Conversation("telegram", "@42", f"{CHANNEL}:42")
+
+
+async def open_(ledger: Ledger, fields: ChannelFields = FIELDS, channel: str = CHANNEL, at: int = 10) -> None:
+    """Add an open channel."""
+    await ledger.add_open_channel(ADAM, channel, "telegram", f"bot of {channel}", "bot", fields, at)
+
+
+async def shown(ledger: Ledger, channel: str = CHANNEL, now: int = 20) -> OpenChannel:
+    """The channel."""
+    found = await ledger.open_channel(channel, now)
+    assert found is not None
+    return found
+
+
+async def visit(ledger: Ledger, *items: tuple[str, str, str], at: int = 30) -> list[int]:
+    """Let these come, each ``(key, account, words)``; returns the ids of what waits."""
+    inbounds = [inbound(key, words, account, at) for key, account, words in items]
+    visited = await ledger.visit(ADAM, CHANNEL, inbounds, [], LIMITS, list(range(at * 100, at * 100 + 50)), at)
+    return [one.perception.id for one in visited.waiting]
+
+
+async def test_what_its_operator_sets_is_kept_and_replaced(ledger: Ledger) -> None:
+    """A channel shows what it was made with, then what it was changed to, and counts from nothing."""
+    await open_(ledger)
+    found = await shown(ledger)
+    assert (found.persona, found.type, found.open, found.fields, found.status) == (
+        ADAM,
+        "telegram",
+        True,
+        FIELDS,
+        "active",
+    )
+    assert (found.created_at, found.conversation_count, found.message_count, found.last_message_at) == (10, 0, 0, None)
+    changed = ChannelFields(name="Desk", fallback="later", account="x", phone="+4930123")
+    await ledger.update_open_channel(CHANNEL, changed, 15)
+    await ledger.pause_channel(CHANNEL, paused=True, at=16)
+    await ledger.pause_channel(CHANNEL, paused=True, at=99)
+    found = await shown(ledger)
+    assert (found.fields, found.status, found.updated_at) == (changed, "paused", 16)
+
+
+async def test_a_channel_belongs_to_one_persona(ledger: Ledger) -> None:
+    """The same channel or bot a second time is refused, and a channel that is gone cannot be changed."""
+    await open_(ledger)
+    with pytest.raises(ChannelTaken):
+        await ledger.add_open_channel(EVE, CHANNEL, "telegram", "another", "bot", FIELDS, 11)
+    with pytest.raises(ChannelTaken):
+        await ledger.add_open_channel(EVE, OTHER, "telegram", f"bot of {CHANNEL}", "bot", FIELDS, 11)
+    await ledger.remove_channel(ADAM, CHANNEL)
+    assert await ledger.open_channel(CHANNEL, 20) is None
+    for change in (ledger.update_open_channel(CHANNEL, FIELDS, 1), ledger.pause_channel(CHANNEL, paused=True, at=1)):
+        with pytest.raises(ChannelUnknown):
+            await change
+
+
+async def test_what_is_committed_is_counted(ledger: Ledger) -> None:
+    """Words and answers count in their talk and channel, each once; a redelivered key does not."""
+    await open_(ledger)
+    (first, _, third) = await visit(ledger, ("1", "42", "hello"), ("2", "43", "good day"), ("3", "42", "again"))
+    assert await visit(ledger, ("1", "42", "hello")) == []
+    assert await ledger.answer(ADAM, [first, third], VISITOR, [Outgoing("hi"), Outgoing("there")], [1, 2], 40)
+    found = await shown(ledger)
+    assert (found.conversation_count, found.message_count, found.last_message_at) == (2, 3 + 2 + 2, 40)
+    talks = await ledger.channel_conversations(CHANNEL)
+    assert [(talk.chat, talk.name, talk.messages, talk.last_at) for talk in talks] == [
+        ("42", "@42", 5, 40),
+        ("43", "@43", 2, 30),
+    ]
+    assert await ledger.channel_conversations(CHANNEL, (40, "42")) == talks[1:]
+    said = await ledger.channel_messages(CHANNEL, "42")
+    assert [line.content for line in reversed(said)] == ["Welcome!", "hello", "again", "hi", "there"]
+    assert [line.content for line in await ledger.channel_messages(CHANNEL, "42", said[1].id, 2)] == ["again", "hello"]
+    (waiting, welcome) = await ledger.channel_messages(CHANNEL, "43")
+    assert (waiting.id, waiting.content, welcome.content) == (0, "good day", "Welcome!")
+
+
+async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
+    """Channels of the persona API are shown beside open ones with the same figures."""
+    await add(ledger, OTHER, bot="901")
+    await pair(ledger, OTHER)
+    await open_(ledger)
+    conversation = Conversation("telegram", "alice", f"{OTHER}:42")
+    await ledger.take(ADAM, OTHER, conversation, [inbound("1"), inbound("2")], 30)
+    await ledger.say(ADAM, conversation, "connected", 5, 31)
+    found = await shown(ledger, OTHER)
+    assert (found.open, found.conversation_count, found.message_count) == (False, 1, 3)
+    assert [row.channel for row in await ledger.open_channels(20)] == [OTHER, CHANNEL]
+    assert [row.channel for row in await ledger.open_channels(20, after=(1, OTHER))] == [CHANNEL]
+    await ledger.pause_channel(CHANNEL, paused=True, at=21)
+    assert [row.channel for row in await ledger.open_channels(20, status="paused")] == [CHANNEL]
+    assert [row.channel for row in await ledger.open_channels(20, status="active")] == [OTHER]
+    assert await ledger.open_channels(20, type_="sms") == []
+
+
+async def test_only_her_own_talks_are_consolidated_and_shown(ledger: Ledger) -> None:
+    """Lines of open talks are neither consolidated nor in her own person's view, also when the channel is gone."""
+    await open_(ledger)
+    own = await ledger.accept(ADAM, WEB, "text", "mine", None, 29, None)
+    (first, _) = await visit(ledger, ("1", "42", "a stranger's"), ("2", "43", "left open"))
+    assert own is not None
+    assert await ledger.answer(ADAM, [first], VISITOR, [Outgoing("to a stranger")], [1], 40)
+    assert await ledger.answer(ADAM, [own], WEB, [Outgoing("to her person")], [2], 41)
+    for _ in range(2):
+        assert [line.content for line in (await ledger.unconsolidated(ADAM, 10))[1]] == ["mine", "to her person"]
+        assert [line.content for line in await ledger.conversation(ADAM)] == ["mine", "to her person"]
+        await ledger.remove_channel(ADAM, CHANNEL)
+    history = await ledger.history(ADAM, VISITOR, 10)
+    assert [line.content for line in history] == ["a stranger's", "to a stranger"]
+    assert await ledger.channel_conversations(CHANNEL) == []
+
+
+async def test_trouble_shows_by_its_class(ledger: Ledger) -> None:
+    """Credentials and configuration are an error at once, what passes only after five minutes; both go at recovery."""
+    await open_(ledger)
+    await ledger.channel_error(ADAM, CHANNEL, "slow down", 100, "throttle")
+    await ledger.channel_error(ADAM, CHANNEL, "no network", 200)
+    found = await shown(ledger, now=300)
+    assert (found.status, found.error, found.error_at, found.error_class) == ("active", "no network", 200, "transient")
+    assert (await shown(ledger, now=100 + 5 * MINUTE)).status == "error"
+    assert [row.channel for row in await ledger.open_channels(100 + 5 * MINUTE, status="error")] == [CHANNEL]
+    await ledger.channel_recovered(ADAM, CHANNEL)
+    found = await shown(ledger, now=10 * MINUTE)
+    assert (found.status, found.error, found.error_at, found.error_class) == ("active", None, None, None)
+    await ledger.channel_error(ADAM, CHANNEL, "revoked", 300, "credential")
+    assert (await shown(ledger, now=301)).status == "error"
+
+
+async def test_a_receipt_tells_what_did_not_arrive(ledger: Ledger) -> None:
+    """A message that its provider took and could not deliver is dead, once; its talk says why until one arrives."""
+    await open_(ledger)
+    (first,) = await visit(ledger, ("1", "42", "hello"))
+    await ledger.answer(ADAM, [first], VISITOR, [Outgoing("hi"), Outgoing("there")], [1, 2], 40)
+    await ledger.sending(1)
+    await ledger.sent(1, 41, "SM1")
+    assert await ledger.receipt(OTHER, "SM1", "unreachable", 42) is None
+    letter = await ledger.receipt(CHANNEL, "SM1", "unreachable", 42)
+    assert letter is not None
+    assert (letter.seq, letter.content, letter.reason) == (1, "hi", "unreachable")
+    assert await ledger.receipt(CHANNEL, "SM1", "unreachable", 43) is None
+    (talk,) = await ledger.channel_conversations(CHANNEL)
+    assert (talk.error, talk.error_at) == ("unreachable", 42)
+    assert (await shown(ledger)).error is None
+    await ledger.sent(2, 50, "SM2")
+    (talk,) = await ledger.channel_conversations(CHANNEL)
+    assert talk.error is None
+    assert [(row.sent, row.dead) for row in await ledger.channels(ADAM)] == [(2, 1)]
+
+
+async def test_a_talk_of_a_channel_added_again_begins_anew(ledger: Ledger) -> None:
+    """Removed and added again, the channel counts from nothing, and the same person is welcomed again."""
+    await open_(ledger)
+    await visit(ledger, ("1", "42", "hello"))
+    await ledger.remove_channel(ADAM, CHANNEL)
+    await ledger.forget(EVE)
+    await open_(ledger)
+    await visit(ledger, ("2", "42", "hello again"), at=60)
+    assert (await shown(ledger)).message_count == 2
+    assert TALK.talk == VISITOR.talk

@@ -1,0 +1,130 @@
+"""Visitors: each chat a talk, welcomed once, within its sender's limits; webhook requests and idempotency keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from daemon.ledger import ChannelFields, ChannelUnknown, Ledger, SenderLimits
+from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, EVE, OTHER, add, inbound
+from tests.daemon.ledger.test_open_channels import LIMITS, open_
+
+MINUTE: Final = 60 * 1_000_000_000
+DAY: Final = 24 * 60 * MINUTE
+SEQS: Final = list(range(1, 100))
+
+
+async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
+    """The welcome is said in the transaction of a talk's first words, and never again, whatever its person's name."""
+    await open_(ledger)
+    visited = await ledger.visit(
+        ADAM, CHANNEL, [inbound("1"), inbound("2"), inbound("3", account="43")], [], LIMITS, SEQS, 9
+    )
+    assert [(said.seq, said.conversation.name, said.content) for said in visited.said] == [
+        (1, "@42", "Welcome!"),
+        (2, "@43", "Welcome!"),
+    ]
+    assert [one.conversation.talk for one in visited.waiting] == [f"{CHANNEL}:{chat}" for chat in ("42", "42", "43")]
+    renamed = inbound("4")
+    renamed.account_name = "@renamed"
+    visited = await ledger.visit(ADAM, CHANNEL, [renamed], [], LIMITS, SEQS[50:], 10)
+    assert visited.said == []
+    assert [one.conversation.name for one in visited.waiting] == ["@42"]
+    assert [row.content for row in await ledger.outgoing(ADAM)] == ["Welcome!", "Welcome!"]
+
+
+async def test_start_is_answered_by_the_welcome(ledger: Ledger) -> None:
+    """/start waits for an answer only where there is no welcome; other commands are plain words."""
+    await open_(ledger)
+    start, stop = inbound("1", "", command="start"), inbound("2", "now", command="stop")
+    visited = await ledger.visit(ADAM, CHANNEL, [start, stop], [], LIMITS, SEQS, 9)
+    assert [one.perception.content for one in visited.waiting] == ["/stop now"]
+    await open_(ledger, ChannelFields(name="Silent"), OTHER)
+    visited = await ledger.visit(ADAM, OTHER, [start], [], LIMITS, SEQS[50:], 9)
+    assert [one.perception.content for one in visited.waiting] == ["/start"]
+    assert visited.said == []
+
+
+async def test_what_is_over_a_senders_limits_is_not_kept(ledger: Ledger) -> None:
+    """Three a minute and five a day are kept of each sender; who writes more hears so once in each window."""
+    await open_(ledger, ChannelFields(name="Shop"))
+    limits = SenderLimits(3, 5)
+    kept: list[str | None] = []
+    told: list[str] = []
+
+    async def write(key: int, at: int, account: str = "42") -> None:
+        one = inbound(key, account=account, at=at)
+        one.media = f"file{key}"
+        visited = await ledger.visit(ADAM, CHANNEL, [one], [], limits, [2 * key, 2 * key + 1], at)
+        kept.extend(item.perception.media for item in visited.waiting)
+        told.extend(said.content for said in visited.said)
+        assert visited.unwanted == ([] if visited.waiting else [one.media])
+
+    begin = 400 * DAY
+    for key in range(1, 6):
+        await write(key, begin)
+    await write(6, begin, "43")
+    assert kept == ["file1", "file2", "file3", "file6"]
+    assert len(told) == 1
+    assert "a minute" in told[0]
+    for key in range(7, 11):
+        await write(key, begin + MINUTE)
+    assert kept[4:] == ["file7", "file8"]
+    assert "until tomorrow" in told[1]
+    await write(11, begin + 2 * MINUTE)
+    assert len(told) == 2
+    await write(12, begin + DAY)
+    assert kept[6:] == ["file12"]
+    found = await ledger.open_channel(CHANNEL, begin)
+    assert found is not None
+    assert found.limited == 5
+    await ledger.prune_channels(begin + 3 * DAY)
+    await write(13, begin + 3 * DAY)
+    assert kept[7:] == ["file13"]
+
+
+async def test_a_channel_that_is_not_open_takes_no_visitors(ledger: Ledger) -> None:
+    """Words for a paired channel, or for one that is gone, are not kept as a visitor's."""
+    await add(ledger)
+    for channel in (CHANNEL, OTHER):
+        with pytest.raises(ChannelUnknown):
+            await ledger.visit(ADAM, channel, [inbound("1")], [], LIMITS, SEQS, 9)
+    assert await ledger.waiting(ADAM) == []
+
+
+async def test_a_webhook_request_is_kept_until_its_words_are(ledger: Ledger) -> None:
+    """A request is kept once for each key, and closed by the transaction that keeps what it brought."""
+    await open_(ledger)
+    first = await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 5)
+    second = await ledger.hook(CHANNEL, "e2", "application/json", b"{2}", 6)
+    assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 7) is None
+    with pytest.raises(ChannelUnknown):
+        await ledger.hook(OTHER, "e1", "application/json", b"{1}", 7)
+    assert first is not None
+    assert second is not None
+    assert [(one.number, one.body) for one in await ledger.open_hooks(ADAM)] == [(first, b"{1}"), (second, b"{2}")]
+    assert [one.number for one in await ledger.open_hooks(ADAM, first)] == [second]
+    assert await ledger.open_hooks(EVE) == []
+    await ledger.visit(ADAM, CHANNEL, [inbound("1")], [first], LIMITS, SEQS, 9)
+    assert [one.number for one in await ledger.open_hooks(ADAM)] == [second]
+    assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 9) is None
+    assert [await ledger.hooks_died([first, second], 2) for _ in range(2)] == [[], [second]]
+    assert await ledger.open_hooks(ADAM) == []
+    await ledger.prune_channels(9 * DAY)
+    assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 9 * DAY) is not None
+
+
+async def test_a_repeated_request_gets_the_first_ones_answer(ledger: Ledger) -> None:
+    """A key is new, then begun, then done for a day; with another request it is refused."""
+    assert (await ledger.idempotency_begin("k", "create a", 1)).state == "new"
+    assert (await ledger.idempotency_begin("k", "create a", 2)).state == "begun"
+    assert (await ledger.idempotency_begin("k", "create b", 2)).state == "other"
+    await ledger.idempotency_done("k", 201, b"{}")
+    done = await ledger.idempotency_begin("k", "create a", 3)
+    assert (done.state, done.at, done.status, done.body) == ("done", 1, 201, b"{}")
+    assert (await ledger.idempotency_begin("k", "create b", DAY + 2)).state == "new"
+    await ledger.idempotency_drop("k")
+    assert (await ledger.idempotency_begin("k", "create c", DAY + 3)).state == "new"
+    await ledger.prune_channels(3 * DAY)
+    assert (await ledger.idempotency_begin("k", "create d", DAY + 4)).state == "new"
