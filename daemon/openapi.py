@@ -194,6 +194,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         *V1_KINDS,
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
+    _in_ecma(schemas)
     schemas["Detail"] = object_(detail=TEXT)
     schemas["Unprocessable"] = object_(detail=list_("Fault"))
     paths: Json = {}
@@ -206,6 +207,15 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "security": [{}, {"token": []}],
     }
+
+
+def _in_ecma(schema: object) -> None:
+    r"""Write patterns as JSON Schema has them, in ECMA-262: there ``$`` is the end, and ``\Z`` is not known."""
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    if isinstance(schema, dict) and isinstance(schema.get("pattern"), str):
+        schema["pattern"] = re.sub(r"\\Z\Z", "$", schema["pattern"])
+    for one in inner:
+        _in_ecma(one)
 
 
 def routed(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:

@@ -26,6 +26,11 @@ def run(context: Context) -> int:
     say(token)
     if named and Path(named) == file:
         hint = f"Added to {file}; a running daemon takes it within a second. It is not shown again."
+    elif not named and file == (context.settings.state_dir / "token").absolute():
+        hint = (
+            f"Written to {file}. It is not shown again. A running daemon takes it for /v1 within a second. To need it"
+            f' for everything, set token_file under [http] in personad.toml to "{file}" and restart the daemon.'
+        )
     else:
         hint = (
             f"Written to {file}. It is not shown again. To use it, set token_file under [http] in personad.toml"

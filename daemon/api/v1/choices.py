@@ -71,10 +71,9 @@ def account_for(daemon: Daemon, type_: ChannelType, name: str | None, phone: str
     found = fitting if phone is None else [account for account in fitting if phone in account.phones]
     field = "phoneNumber" if phone else "account"
     if not found:
-        what = f"with this number among its phones; {_names(fitting)}" if phone else f"; {_names(fitting)}"
+        what = f"account of type {' or '.join(types)}" + (" with this number among its phones" if phone else "")
         raise refused_field(
-            field,
-            f"There is no account of type {' or '.join(types)} {what}. Add an [accounts.NAME] table to personad.toml.",
+            field, f"There is no {what}; {_names(fitting)}. Add an [accounts.NAME] table to personad.toml."
         )
     if len(found) > 1:
         raise refused_field("account", f"Several accounts would do: send one as account; {_names(found)}.")

@@ -21,6 +21,9 @@ from daemon.state import daemon_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's, where Pythons differ."""
+
 _UNPROCESSABLE: Final = "The request cannot be taken; errors lists each faulty field and what it must be."
 
 
@@ -70,9 +73,8 @@ def problem(
     instance: str = "",
 ) -> Response:
     """Answer with a problem."""
-    body = msgspec.json.encode(
-        Problem("about:blank", HTTPStatus(status).phrase, status, detail, instance, list(errors))
-    )
+    title = TITLES.get(status) or HTTPStatus(status).phrase
+    body = msgspec.json.encode(Problem("about:blank", title, status, detail, instance, list(errors)))
     return Response(body, status, {**NO_STORE, **(headers or {})}, MEDIA_TYPE)
 
 
