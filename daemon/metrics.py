@@ -95,6 +95,10 @@ async def exposition(daemon: Daemon, requests: Requests) -> str:
         Sample({"method": method, "route": path, "status": str(status)}, count)
         for (method, path, status), count in sorted(requests.counts.items())
     ]
+    called = [
+        Sample({"provider": provider, "status": str(status)}, count)
+        for (provider, status), count in sorted(daemon.hook_requests.items())
+    ]
     pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
     poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
     restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
@@ -103,6 +107,7 @@ async def exposition(daemon: Daemon, requests: Requests) -> str:
     return "".join(
         (
             render("personad_requests_total", "counter", "Requests answered, by route and status.", requested),
+            render("personad_hooks_total", "counter", "Webhook requests answered, by provider and status.", called),
             render(
                 "personad_perceptions_accepted_total",
                 "counter",

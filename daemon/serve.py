@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -202,6 +203,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         delivery=delivery,
         talks=talks,
         hook_feed=hook_feed,
+        hook_requests=Counter(),
         pairing=Pairing(ledger, personas, inbox, voice, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
@@ -250,7 +252,9 @@ async def _prune(daemon: Daemon) -> None:
 def _take_hooks(daemon: Daemon, called: socket.socket) -> hooks.HookListener:
     """Let providers call: their channels are known already."""
     channels = hooks.HookChannels(daemon.ledger, daemon.talks, daemon.accounts)
-    app = hooks.Hooks(channels.find, daemon.hook_feed, daemon.settings.hooks.public_url, daemon.log)
+    app = hooks.Hooks(
+        channels.find, daemon.hook_feed, daemon.settings.hooks.public_url, daemon.hook_requests, daemon.log
+    )
     listener = hooks.HookListener(app, called)
     daemon.log.info("hooks.listening", address=f"http://{_authority(called.getsockname())}")
     return listener

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
@@ -28,7 +29,10 @@ from proto.records import Organ
 
 @dataclass(slots=True)
 class Daemon:
-    """One of each; ``started_at`` is monotonic seconds, ``stopping`` is set when the daemon begins to leave."""
+    """One of each; ``started_at`` is monotonic seconds, ``stopping`` is set when the daemon begins to leave.
+
+    ``hook_requests`` counts webhook requests by provider and status.
+    """
 
     settings: Settings
     log: Log
@@ -42,6 +46,7 @@ class Daemon:
     channels: Channels
     talks: OpenTalks
     hook_feed: HookFeed
+    hook_requests: Counter[tuple[str, int]]
     delivery: Delivery
     pairing: Pairing
     link: Link

@@ -48,10 +48,12 @@ def webhook_url(public_url: str, channel: str) -> str:
 
 
 class Hooks:
-    """An ASGI application; ``counts`` has requests by provider and status."""
+    """An ASGI application; ``counts`` gets requests by provider, "" for nobody that is known, and status."""
 
-    def __init__(self, find: FindChannel, feed: Keep, public_url: str, log: Log) -> None:
-        self.counts: Counter[tuple[str, int]] = Counter()
+    def __init__(
+        self, find: FindChannel, feed: Keep, public_url: str, counts: Counter[tuple[str, int]], log: Log
+    ) -> None:
+        self._counts = counts
         self._find = find
         self._feed = feed
         self._public_url = public_url
@@ -126,7 +128,7 @@ class Hooks:
         self._log.warning("hook.refused", channel=channel_id, status=refused.status, reason=refused.reason)
 
     async def _answer(self, send: Send, provider: str, status: int, answer: Answer | None = None) -> None:
-        self.counts[provider, status] += 1
+        self._counts[provider, status] += 1
         answer = answer or Answer()
         headers = [
             (b"content-length", str(len(answer.body)).encode()),

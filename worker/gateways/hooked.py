@@ -182,11 +182,6 @@ class HookedGateway(ABC):
         if self._state != "connected":
             self.change("connected", FINE)
 
-    def complain(self, found: Trouble) -> None:
-        """Say what goes wrong with single messages while the channel itself works."""
-        if self._state == "connected":
-            self.change("connected", found)
-
     def change(self, state: State, found: Trouble) -> None:
         """Stand so from now on, and say it; what is stopped stays so."""
         if (state, found.reason) == (self._state, self._trouble.reason) or self._state == "stopped":

@@ -30,7 +30,7 @@ from worker.gateways.rest import Trouble
 from worker.log import WorkerLog
 
 CHAT_PACE: Final = Pace(rate=1 / 6, burst=10.0)
-NUMBER_PACE: Final = Pace(rate=40.0, burst=80.0)
+NUMBER_PACE: Final = Pace(rate=70.0, burst=70.0)
 """One message to a person in six seconds, of which some may be borrowed; 80 a second for a number (Meta)."""
 
 MAX_MOVED: Final = 100

@@ -23,8 +23,8 @@ from worker.gateways.twilio_poll import Poller
 from worker.log import WorkerLog
 
 CHAT_PACE: Final = Pace(rate=1.0, burst=3.0)
-NUMBER_PACE: Final = Pace(rate=1.0, burst=20.0)
-"""One segment a second is what a long number is given in many countries; Twilio queues what comes quicker."""
+NUMBER_PACE: Final = Pace(rate=50.0, burst=50.0)
+"""Twilio queues what is quicker than the number may be; one person should not get too much at once."""
 
 LIVELY: Final = 300.0
 """Seconds after the last words in which polls are frequent."""

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
             async def find(channel: str) -> HookChannel | None:
                 return channels.get(channel)
 
-            server = HookListener(Hooks(find, feed, public_url, log), listening)
+            server = HookListener(Hooks(find, feed, public_url, Counter(), log), listening)
             try:
                 yield door
             finally:
