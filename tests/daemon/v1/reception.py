@@ -26,8 +26,8 @@ SETTINGS: Final = {
     "PERSONAD_HOOKS_PUBLIC_URL": "https://hooks.example.org/base/",
     "PERSONAD_V1_ORGANIZATION_ID": "house",
 }
-PHONES: Final = ("+15005550006", "+15005550009", "+15005550010")
-SHARED: Final = "+15005550011"
+PHONES: Final = tuple(f"+1500555{number:04}" for number in range(100))
+SHARED: Final = "+15005559999"
 """A number that two accounts have."""
 
 
@@ -46,6 +46,7 @@ class Reception:
 
     def __init__(self, state_dir: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator) -> None:
         self.telegram = telegram
+        self._phones = iter(PHONES)
         self.mind = mind
         urls = {telegram.setting: telegram.url, "PERSONAD_PROVIDERS_TWILIO_URL": twilio.url}
         self.daemon = with_token(DaemonProcess(state_dir, {**SETTINGS, **urls}))
@@ -55,8 +56,9 @@ class Reception:
         account = f'type = "twilio"\naccount_sid = "{twilio.sid}"\nauth_token_file = "{secret}"\n'
         file = state_dir.parent / ".config/personad/personad.toml"
         file.parent.mkdir(parents=True)
+        phones = [*PHONES, SHARED]
         file.write_text(
-            f'[accounts.shop]\n{account}phones = {[*PHONES, SHARED]}\n[accounts.home]\n{account}phones = ["{SHARED}"]\n'
+            f'[accounts.shop]\n{account}phones = {phones}\n[accounts.home]\n{account}phones = ["{SHARED}"]\n'
             '[models.fast]\nname = "m"\nprovider = "openai"\n'
         )
 
@@ -75,16 +77,19 @@ class Reception:
         """A new bot's token."""
         return self.telegram.add_bot(f"v1bot{next(_numbers)}")
 
+    def phone(self) -> str:
+        """A number that has no channel yet."""
+        return next(self._phones)
+
     def post(self, body: Mapping[str, object], **headers: str) -> httpx.Response:
         """Ask for a channel."""
         return self.http.post("/v1/channels", json=body, headers=headers)
 
     def create(self, **body: object) -> dict[str, Any]:
-        """Make a channel; a Telegram one of a new bot unless ``body`` says it otherwise."""
-        told = {"name": "Shop", "channelType": "telegram", **body}
-        if told["channelType"] == "telegram":
-            told.setdefault("botToken", self.bot())
-        answer = self.post(told)
+        """Make a channel; one for SMS on a new number unless ``body`` says it otherwise."""
+        if "botToken" not in body:
+            body = {"channelType": "sms", "phoneNumber": self.phone(), **body}
+        answer = self.post({"name": "Shop", "channelType": "telegram", **body})
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
         return made

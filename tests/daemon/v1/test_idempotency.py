@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.daemon.v1.reception import PHONES, Reception
+from tests.daemon.v1.reception import Reception
 from tests.daemon.v1.test_door import problem
 from tests.daemon_process import wait_for
+from tests.emulators.twilio import TwilioEmulator
 
 
 def body_of(desk: Reception, **more: object) -> dict[str, object]:
-    """What a channel of a new bot is asked for with."""
-    return {"name": "Shop", "channelType": "telegram", "botToken": desk.bot(), **more}
+    """What a channel on a new number is asked for with."""
+    return {"name": "Shop", "channelType": "sms", "phoneNumber": desk.phone(), **more}
 
 
 def test_a_repeated_request_gets_the_first_answer(desk: Reception) -> None:
@@ -46,10 +47,10 @@ def test_a_key_that_is_none_is_refused(desk: Reception, key: str) -> None:
     assert problem(answer)["errors"][0]["parameter"] == "Idempotency-Key"
 
 
-def test_a_request_that_failed_may_be_mended_under_its_key(desk: Reception) -> None:
-    """Only what was made is kept: the same key goes on once the provider takes the token."""
+def test_a_request_that_failed_may_be_mended_under_its_key(desk: Reception, twilio: TwilioEmulator) -> None:
+    """Only what was made is kept: the same key goes on once the provider takes the credentials."""
     body = body_of(desk)
-    desk.telegram.emulator.fail(401, "getMe", token=str(body["botToken"]))
+    twilio.fail("GET", "/IncomingPhoneNumbers.json", status=401, code=20003)
     assert desk.post(body, **{"Idempotency-Key": "key-3"}).status_code == 422
     assert desk.post(body, **{"Idempotency-Key": "key-3"}).status_code == 201
 
@@ -71,13 +72,13 @@ def test_a_death_in_the_middle_neither_doubles_nor_blocks(lonely: Reception) -> 
     """Killed before the channel is made, after it, and after the answer: the request repeated gets the one channel."""
     persona = lonely.persona()
     emulator = lonely.telegram.emulator
-    early = body_of(lonely)
+    early = {"name": "Shop", "channelType": "telegram", "botToken": lonely.bot()}
     emulator.fail("hang", "getMe", token=str(early["botToken"]))
     struck(lonely, early, lambda: bool(emulator.calls("getMe", str(early["botToken"]))))
     emulator.heal()
-    late, done = ({"name": "Shop", "channelType": "sms", "phoneNumber": phone} for phone in PHONES[:2])
+    late, done = body_of(lonely), body_of(lonely)
     record = lonely.daemon.state_dir / "personas" / persona / "config.json"
-    struck(lonely, late, lambda: PHONES[0] in record.read_text())
+    struck(lonely, late, lambda: str(late["phoneNumber"]) in record.read_text())
     answered = keyed(lonely, done)
     lonely.daemon.kill()
     lonely.daemon.start()
