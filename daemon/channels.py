@@ -67,8 +67,11 @@ class Channels:
 
     async def gateways(self, persona: Persona) -> list[Gateway]:
         """What a worker needs to open her gateways."""
+        async with self.editing:
+            # A channel that is being made is in the ledger and not in her record for a moment.
+            persona = self._personas.get(persona.id) or persona
+            await self.settle(persona)
         self._inbox.admit(persona.id, await self.recover(persona))
-        await self.settle(persona)
         stored = {row.channel: row for row in await self._ledger.channels(persona.id)}
         shown = {row.channel: row for row in await self._ledger.channels_of(persona.id, time.time_ns()) if row.open}
         found = []
@@ -90,7 +93,7 @@ class Channels:
     async def settle(self, persona: Persona) -> None:
         """Let go of channels that are in the ledger and not in her record: taken out by hand, or never saved.
 
-        Their bots may belong to somebody else now.
+        Their bots may belong to somebody else now. The caller holds ``editing``, once others may.
         """
         hers = {id_of(record) for record in persona.channels or []}
         for row in await self._ledger.channels(persona.id):

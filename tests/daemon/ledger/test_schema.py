@@ -105,6 +105,35 @@ async def test_a_file_of_version_1_keeps_everything(path: Path) -> None:
     await ledger.close()
 
 
+VERSION_2_ROWS = """
+    INSERT INTO channel (persona, channel, type, bot_id, bot_name, account, account_name, chat, created_at)
+        VALUES ('p', '00000000000000aa', 'telegram', '900', 'bot', '42', '@alice', '42', 3),
+               ('p', '00000000000000bb', 'discord', '901', 'bot', NULL, NULL, NULL, 4);
+    INSERT INTO conversation (persona, type, name, talk, role, content, at)
+        VALUES ('p', 'telegram', '@alice', '00000000000000aa:42', 'person', 'hello', 5),
+               ('p', 'telegram', '@alice', '00000000000000aa:42', 'assistant', 'hi', 6);
+"""
+
+
+async def test_channels_of_version_2_have_their_figures(path: Path) -> None:
+    """Channels from before /v1 are shown there with the talk that they had, and go on counting."""
+    version_1(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, MIGRATIONS[:2])
+    connection.executescript(VERSION_2_ROWS)
+    connection.close()
+    ledger = await Ledger.open(path)
+    paired, unpaired = await ledger.channels_of("p", 9)
+    assert (paired.open, paired.fields.name, paired.updated_at) == (False, "@alice", 3)
+    assert (paired.conversation_count, paired.message_count, paired.last_message_at) == (1, 2, 6)
+    assert (unpaired.conversation_count, unpaired.message_count, unpaired.last_message_at) == (0, 0, None)
+    await ledger.say("p", Conversation("telegram", "@alice", "00000000000000aa:42"), "more", 90, 7)
+    (talk,) = await ledger.channel_conversations("00000000000000aa")
+    assert (talk.chat, talk.name, talk.messages, talk.first_at, talk.last_at) == ("42", "@alice", 3, 3, 7)
+    assert len((await ledger.unconsolidated("p", 10))[1]) == 3
+    await ledger.close()
+
+
 async def test_a_newer_file_is_refused_untouched(path: Path) -> None:
     """A database of a later personad is not opened, and the error says what to do."""
     await (await Ledger.open(path)).close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.daemon.open_channels.counter import Counter
 from tests.daemon_process import wait_for
 from tests.emulators.scripted import ScriptedMind
+from tests.emulators.server import Step
 from tests.listener import Listener
 
 PHOTO = b"\xff\xd8\xff\xe0" + b"photo" * 20
@@ -157,6 +158,22 @@ def test_a_late_answer_is_announced_once(strict_counter: Counter) -> None:
         strict_counter.brain.let_go(word)
         person.hears(word)
     assert person.texts() == ["One moment.", "melon", "One moment.", "cherry"]
+
+
+def test_a_mind_that_is_away_is_announced_at_once(counter: Counter) -> None:
+    """Everybody who waits for a mind that cannot be reached hears so in the channel's words, and is answered later."""
+    counter.open(fallbackMessage="Away.")
+    people = counter.visitors(2)
+    counter.brain.answer = lambda _: Step(status=503)
+    for person in people:
+        person.write("anybody there?")
+        person.hears("Away.")
+    assert counter.view()["mind"] == "down"
+    counter.brain.answer = lambda _: None
+    for person in people:
+        person.hears("anybody there?")
+        assert person.texts() == ["Away.", "anybody there?"]
+    assert counter.view()["mind"] == "ok"
 
 
 def test_another_mind_answers(strict_counter: Counter, clerk: ScriptedMind) -> None:
