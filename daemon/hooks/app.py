@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
@@ -57,6 +58,7 @@ class Hooks:
         self._find = find
         self._feed = feed
         self._public_url = public_url
+        self._base = urlsplit(public_url).path.rstrip("/")
         self._log = log
         self._in_hand = 0
         self._told: dict[str, float] = {}
@@ -64,7 +66,8 @@ class Hooks:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        found = _PATH.match(scope["path"])
+        # A proxy may have taken the public URL's own path off, or left it on.
+        found = _PATH.match(scope["path"].removeprefix(self._base))
         channel_id = found[1] if found else ""
         try:
             channel = await self._find(channel_id) if channel_id else None

@@ -37,7 +37,9 @@ _CHEAP: Final = str.maketrans(
         "\u00bd": "1/2",
     }
 )
-_BLANKS: Final = re.compile(r"(?<=\S) {2,}| +(?=\n|\Z)")
+_LEFT: Final = re.compile(" ?\0+(?= |\n|$)")
+"""A blank before emoji after which another one, or nothing, follows."""
+
 _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 
 
@@ -57,15 +59,13 @@ def plain(markdown: str) -> str:
 
 
 def cheap(text: str) -> str:
-    """The text in GSM-7 where typography and emoji are all that stands against it, else as it is."""
+    """The text in as few segments as typography and emoji alone can make it; what they do not change stays as it is."""
     composed = unicodedata.normalize("NFC", text).replace(RULE, "---").replace(BULLET, "- ")
     mapped = composed.translate(_CHEAP)
-    if is_gsm(mapped):
-        return mapped
-    bare = _BLANKS.sub(
-        lambda found: " " if found.end() < len(found.string) and "\n" not in found[0] else "", _bare(mapped)
-    )
-    return bare.strip() if is_gsm(bare) and bare.strip() else text
+    for candidate in (mapped, _bare(mapped)):
+        if candidate.strip() and is_gsm(candidate):
+            return candidate if segments(candidate) < segments(text) else text
+    return text
 
 
 def is_gsm(text: str) -> bool:
@@ -83,7 +83,14 @@ def segments(text: str) -> int:
 
 
 def _bare(text: str) -> str:
-    """The text without emoji and what belongs to them."""
-    return "".join(
-        c for c in text if not (c in _JOINERS or unicodedata.category(c) == "So" or "\U0001f3fb" <= c <= "\U0001f3ff")
+    """The text without emoji, what belongs to them, and the blanks that they leave."""
+    kept = "".join(
+        "\0" if character in _JOINERS or unicodedata.category(character) == "So" or _is_tone(character) else character
+        for character in text
     )
+    return _LEFT.sub("", kept).replace("\0", "").strip()
+
+
+def _is_tone(character: str) -> bool:
+    """Whether it colours the emoji before it."""
+    return "\U0001f3fb" <= character <= "\U0001f3ff"

@@ -60,7 +60,7 @@ class TwilioGateway(HookedGateway):
         rows = await self._poller.news()
         self.up()
         polled = [one for row in rows if (one := await self._poller.letter(row))]
-        found = [one for one in polled if not self._is_for_twilio(one)]
+        found = [one for one in polled if not self._is_not_for_her(one)]
         for start in range(0, len(found), MAX_ITEMS):
             await self.commit(await self._settled(found[start : start + MAX_ITEMS]))
         self._poller.read(rows)
@@ -100,11 +100,13 @@ class TwilioGateway(HookedGateway):
         found = letter(form) if ours or "messaging_service_sid" in self.gateway.credentials else None
         if found is None:
             self.log.warning("twilio.not_ours", message=form.get("MessageSid", "")[:64])
-        return found if found and not self._is_for_twilio(found, form.get("OptOutType", "")) else None
+        return found if found and not self._is_not_for_her(found, form.get("OptOutType", "")) else None
 
-    def _is_for_twilio(self, found: Letter, told: str = "") -> bool:
-        """STOP, START and HELP are answered by Twilio; who says STOP hears nothing more until START."""
+    def _is_not_for_her(self, found: Letter, told: str = "") -> bool:
+        """Her own words; or STOP, START and HELP, which Twilio answers: who says STOP hears nothing more until START."""
         inbound = found.inbound
+        if inbound.account == digits(self.gateway.phone):
+            return True
         match opting(self.gateway.type, inbound.account, inbound.content, told):
             case Opting(account, out):
                 (self._sends.opted_out.add if out else self._sends.opted_out.discard)(account)

@@ -103,7 +103,7 @@ def headers(credentials: Mapping[str, Secret]) -> dict[str, str]:
 
 def hosts(url: str) -> Hosts:
     """Where Twilio keeps the files of messages."""
-    return Hosts(url, ("twilio.com", "twiliocdn.com", "s3-external-1.amazonaws.com"))
+    return Hosts(url, ("twilio.com", "twiliocdn.com", "s3-external-1.amazonaws.com"), ("twilio.com",))
 
 
 class Twilio(Rest):

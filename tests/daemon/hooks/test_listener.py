@@ -249,6 +249,17 @@ async def test_host_is_not_believed(tmp_path: Path) -> None:
         assert (await door.post(SMS, body, odd)).status_code == 200
 
 
+async def test_a_public_url_with_a_path(tmp_path: Path) -> None:
+    """The path of the public URL may come along or have been taken off by the proxy; the signature has it always."""
+    async with opened(tmp_path, f"{PUBLIC}/base/") as door:
+        body = b"MessageSid=SM1&From=%2B1555"
+        signature = door.twilio.sign(f"{PUBLIC}/base/hooks/{SMS}", {"MessageSid": "SM1", "From": "+1555"})
+        headers = {"content-type": FORM, "x-twilio-signature": signature}
+        for path in (f"/hooks/{SMS}", f"/base/hooks/{SMS}"):
+            assert (await door.http.post(door.url + path, content=body, headers=headers)).status_code == 200
+        assert (await door.http.post(f"{door.url}/bas/hooks/{SMS}", content=body)).status_code == 404
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/hooks/", "/hooks/zz", "/api/personas", "/livez", "/hooks/" + "1" * 17, "/v1/channels"]
 )

@@ -45,13 +45,24 @@ async def test_words_from_before_the_channel_are_not_hers(twilio: TwilioEmulator
     """A new channel begins when it is made, an older one goes on where it was, for a week back at most."""
     twilio.text(ANN, OURS, "too old", at=time.time() - 8 * 86_400)
     twilio.text(ANN, OURS, "from yesterday", at=time.time() - 86_400)
+    twilio.text(ANN, OURS, "a little too old", at=time.time() - 120)
     twilio.text(ANN, OURS, "just now")
     async with opened(twilio, tmp_path, since=time.time() - 60) as channel:
         await channel.first()
         assert channel.words == ["just now"]
     async with opened(twilio, tmp_path, since=time.time() - 30 * 86_400) as channel:
-        await channel.first(2)
-        assert channel.words == ["from yesterday", "just now"]
+        await channel.first(3)
+        assert channel.words == ["from yesterday", "a little too old", "just now"]
+
+
+async def test_she_does_not_answer_herself(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """What the number sent to itself is in the list twice, and is nobody's word."""
+    twilio._message("outbound-api", OURS, OURS, "echo", "delivered", None)
+    twilio.text(OURS, OURS, "echo")
+    twilio.text(ANN, OURS, "hello")
+    async with opened(twilio, tmp_path) as channel:
+        await channel.first()
+    assert channel.words == ["hello"]
 
 
 async def test_what_is_not_committed_comes_again(twilio: TwilioEmulator, tmp_path: Path) -> None:
