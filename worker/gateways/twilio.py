@@ -103,7 +103,7 @@ class TwilioGateway(HookedGateway):
         return found if found and not self._is_not_for_her(found, form.get("OptOutType", "")) else None
 
     def _is_not_for_her(self, found: Letter, told: str = "") -> bool:
-        """Her own words; or STOP, START and HELP, which Twilio answers: who says STOP hears nothing more until START."""
+        """Her own words; or STOP, START, HELP, which Twilio answers: who says STOP hears nothing more until START."""
         inbound = found.inbound
         if inbound.account == digits(self.gateway.phone):
             return True
