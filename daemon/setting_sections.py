@@ -178,6 +178,7 @@ class Account(msgspec.Struct, frozen=True):
     bot_token_file: CredentialFile = ""
     app_token_file: CredentialFile = ""
     signing_secret_file: CredentialFile = ""
+    signing_key_file: CredentialFile = ""
     webhook_secret_file: CredentialFile = ""
 
 
@@ -193,7 +194,7 @@ class AccountKeys(msgspec.Struct, frozen=True):
 ACCOUNT_KEYS: Final[dict[AccountType, AccountKeys]] = {
     "twilio": AccountKeys(
         needs=("phones", "account_sid", "auth_token_file"),
-        may=("messaging_service_sid",),
+        may=("messaging_service_sid", "signing_key_file"),
         together=("api_key_sid", "api_key_secret_file"),
     ),
     "meta": AccountKeys(

@@ -83,6 +83,9 @@ class Switchboard:
                 found: object = self._gateways.get(message.channel)
                 if isinstance(found, TakesHooks):
                     found.hook(message)
+                else:
+                    # Nobody will ever read it: it must not come back for ever.
+                    self._send(Received(next(self._requests), message.channel, [], [message.number]))
 
     def typing(self, conversation: Conversation) -> None:
         """Show on its gateway that she thinks about an answer in this conversation."""

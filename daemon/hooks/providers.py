@@ -133,12 +133,10 @@ def _twilio(credentials: Mapping[str, Secret], request: Request) -> Refused | Ev
                 return Refused(403, "the body is not the one that the address names")
         case other:
             return Refused(415, f"the body is {other or 'of no type'}")
-    settings = signatures.twilio_settings(request.header("x-twilio-webhooks-signature-settings"))
-    key, digest = credentials.get("auth_token", NONE), "sha1"
-    if settings:
-        key, digest = credentials.get("signing_key", NONE), "sha256"
-        if settings.get("algorithm") != "HMAC_SHA256" or not key.reveal():
-            return Refused(403, "it is signed in a way, or by a key, that is not known here")
+    shared, digest = signatures.twilio_settings(request.header("x-twilio-webhooks-signature-settings"))
+    key = credentials.get("signing_key" if shared else "auth_token", NONE)
+    if not digest or not key.reveal():
+        return Refused(403, "it is signed in a way, or by a key, that is not known here")
     if not signatures.twilio(request.url, fields, key, request.header("x-twilio-signature"), digest):
         return Refused(403, "the signature is not Twilio's for the public URL")
     form = dict(fields)

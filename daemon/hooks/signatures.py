@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from proto.secrets import Secret
@@ -18,12 +18,13 @@ SLACK_WINDOW: Final = 300
 """Seconds by which a request's time may differ from ours (Slack, verifying requests)."""
 
 _PORTS: Final = {"http": 80, "https": 443}
+_DIGESTS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
 
 def twilio(url: str, fields: Sequence[tuple[str, str]], key: Secret, presented: str, digest: str = "sha1") -> bool:
     """Whether this is Twilio's signature of a form at ``url``, the public one with its query (Twilio, security).
 
-    Twilio signs the address as it was given, with or without a port that goes without saying, so both are tried.
+    Twilio signs the address sometimes with and sometimes without its port, so both are tried.
     """
     parameters = "".join(name + value for name, value in sorted(set(fields)))
     matches = [
@@ -42,10 +43,18 @@ def twilio_body(url: str, body: bytes) -> bool:
     return hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), told.lower().encode("latin-1", "replace"))
 
 
-def twilio_settings(header: str) -> Mapping[str, str]:
-    """``X-Twilio-Webhooks-Signature-Settings``: ``key=<id>,algorithm=HMAC_SHA256``; empty without the header."""
-    pairs = (part.partition("=") for part in header.split(",") if part)
-    return {name.strip(): value.strip() for name, _, value in pairs}
+class TwilioSettings(NamedTuple):
+    """How Twilio signed: by a ``shared`` key in place of the auth token or not; ``digest`` "" is an unknown way."""
+
+    shared: bool
+    digest: str
+
+
+def twilio_settings(header: str) -> TwilioSettings:
+    """Read ``X-Twilio-Webhooks-Signature-Settings``: ``key=<id>,algorithm=HMAC_SHA256``; without it, as ever."""
+    pairs = (part.partition("=") for part in header.split(","))
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    return TwilioSettings("key" in found, _DIGESTS.get(found.get("algorithm", "HMAC_SHA1").upper(), ""))
 
 
 def meta(body: bytes, app_secret: Secret, presented: str) -> bool:
@@ -76,10 +85,8 @@ def _bytes(secret: Secret) -> bytes:
 
 
 def _spellings(url: str) -> list[str]:
-    """The URL without and with the port that goes without saying; one with another port has one spelling."""
+    """The URL without a port and with one, as Twilio's own validator tries it."""
     parts = urlsplit(url)
-    usual = _PORTS.get(parts.scheme)
-    if usual is None or parts.port not in (None, usual):
-        return [url]
-    bare = parts.netloc.removesuffix(f":{usual}")
-    return [urlunsplit(parts._replace(netloc=netloc)) for netloc in (bare, f"{bare}:{usual}")]
+    bare = parts.netloc.rpartition(":")[0] if parts.port else parts.netloc
+    full = parts.netloc if parts.port else f"{parts.netloc}:{_PORTS.get(parts.scheme, 443)}"
+    return [urlunsplit(parts._replace(netloc=netloc)) for netloc in (bare, full)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import random
 import string
 import time
 
 import pytest
 from slack_sdk.signature import SignatureVerifier
-from twilio.request_validator import RequestValidator, compare
+from twilio.request_validator import RequestValidator, compare, get_signature_algorithm
 
 from daemon.hooks import signatures
 from proto.secrets import Secret
@@ -57,14 +55,16 @@ def test_twilio_judge(seed: int) -> None:
         )
         for _ in range(chance.randint(0, 12))
     ]
-    url = f"https://h{seed}.example.org/hooks/{chance.randrange(16**16):016x}" + chance.choice(["", "?a=b", "?b=%20"])
+    host = chance.choice(["example.org", "example.org:443", "example.org:8443"])
+    url = f"https://{host}/hooks/{chance.randrange(16**16):016x}" + chance.choice(["", "?a=b", "?b=%20"])
     key = "".join(chance.choices(string.hexdigits, k=32))
-    validator = RequestValidator(key)
-    assert signatures.twilio(url, fields, Secret(key), validator.compute_signature(url, dict(fields)))
-    digest = chance.choice(["sha1", "sha256"])
-    parameters = "".join(name + value for name, value in sorted(dict(fields).items()))
-    own = base64.b64encode(hmac.new(key.encode(), (url + parameters).encode(), digest).digest()).decode()
-    assert signatures.twilio(url, list(dict(fields).items()), Secret(key), own, digest)
+    form = dict(fields)
+    for algorithm in ("HMAC_SHA1", "HMAC_SHA256"):
+        for signed in (url, url.replace(":8443", ""), url.replace("example.org/", "example.org:443/")):
+            signature = RequestValidator(key).compute_signature(signed, form, algorithm)
+            judged = RequestValidator(key).validate(url, form, signature, algorithm)
+            digest = algorithm.removeprefix("HMAC_").lower()
+            assert signatures.twilio(url, list(form.items()), Secret(key), signature, digest) == judged
 
 
 def test_twilio_bodies_that_are_no_form() -> None:
@@ -83,8 +83,13 @@ def test_twilio_bodies_that_are_no_form() -> None:
 
 def test_twilio_settings_header() -> None:
     """The header that tells of SHA-256 and its key."""
-    assert signatures.twilio_settings("key=SK1,algorithm=HMAC_SHA256") == {"key": "SK1", "algorithm": "HMAC_SHA256"}
-    assert not signatures.twilio_settings("")
+    assert signatures.twilio_settings("key=SK1,algorithm=HMAC_SHA256") == (True, "sha256")
+    assert signatures.twilio_settings("key=SK1") == (True, "sha1")
+    assert signatures.twilio_settings("") == (False, "sha1")
+    assert signatures.twilio_settings("key=SK1,algorithm=HMAC_MD5") == (True, "")
+    for header in ("key=SK1,algorithm=HMAC_SHA256", " algorithm = HMAC_SHA256 ", "key=SK1", ""):
+        judged = get_signature_algorithm(header).removeprefix("HMAC_").lower()
+        assert signatures.twilio_settings(header).digest == judged
 
 
 def test_meta_vector() -> None:
