@@ -42,11 +42,12 @@ def twilio() -> Iterator[TwilioEmulator]:
 def desk(
     tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator
 ) -> Iterator[Reception]:
-    """The reception that most tests share, with one persona."""
+    """The reception that most tests share, with one persona who has one dataset, menu."""
     shared = Reception(tmp_path_factory.mktemp("desk") / "state", telegram, twilio, mind)
     try:
         shared.daemon.start().ready()
-        shared.persona()
+        persona = shared.persona()
+        (shared.daemon.state_dir / "personas" / persona / "datasets" / "menu").mkdir(parents=True)
         yield shared
     finally:
         shared.daemon.close()

@@ -21,6 +21,7 @@ def test_lists_come_in_pages(lonely: Reception) -> None:
         query: dict[str, str | int] = {"limit": limit}
         while True:
             page = lonely.get("", **query)
+            assert 0 < len(page["items"]) <= limit
             seen += [one["id"] for one in page["items"]]
             assert page["hasMore"] == (page["nextCursor"] is not None)
             if not page["hasMore"]:

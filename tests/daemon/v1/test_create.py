@@ -72,7 +72,6 @@ def test_the_least_that_is_needed_makes_a_channel(desk: Reception) -> None:
 def test_everything_that_can_be_said_is_kept(desk: Reception) -> None:
     """SMS with persona, model, datasets and both messages; unknown fields are ignored, as FastAPI does."""
     (persona,) = desk.http.get("/api/personas").json()["personas"]
-    (desk.daemon.state_dir / "personas" / persona["id"] / "datasets" / "menu").mkdir(parents=True)
     body = {
         "name": "Orders",
         "channelType": "sms",
@@ -119,6 +118,7 @@ def test_everything_that_can_be_said_is_kept(desk: Reception) -> None:
         ({"systemPromptId": "nobody"}, "/systemPromptId", "no persona with this id"),
         ({"modelId": "slow"}, "/modelId", "There are: fast."),
         ({"datasetIds": ["../../etc"]}, "/datasetIds/0", "datasets"),
+        ({"datasetIds": ["../datasets/menu"]}, "/datasetIds/0", "datasets"),
         ({"datasetIds": ["."]}, "/datasetIds/0", "datasets"),
         ({"datasetIds": "menu"}, "/datasetIds", "valid list"),
         ({"welcomeMessage": "x" * 4097}, "/welcomeMessage", "at most 4096"),

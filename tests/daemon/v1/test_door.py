@@ -76,6 +76,15 @@ def test_the_token_opens_v1_and_api_stays_as_it_was(front: DaemonProcess) -> Non
     assert ask(front, f"/v1/channels?access_token={TOKEN}").status_code == 401
 
 
+def test_a_proxy_may_call_it_by_any_name(front: DaemonProcess) -> None:
+    """A token is needed in any case, so the name in Host proves nothing; /api goes on asking for it."""
+    token, host = ("Authorization", f"Bearer {TOKEN}"), ("Host", "personad.example")
+
+    assert ask(front, "/v1/channels", token, host).status_code == 200
+    assert ask(front, "/v1/channels", host).status_code == 401
+    assert ask(front, "/api/personas", token, host).status_code == 403
+
+
 def test_a_foreign_page_is_refused_with_a_problem(front: DaemonProcess) -> None:
     """A token does not open the door for a page of another origin."""
     answer = ask(front, "/v1/channels", ("Authorization", f"Bearer {TOKEN}"), ("Origin", "http://evil.example"))
@@ -99,6 +108,7 @@ def test_a_token_made_later_opens_at_once_and_a_revoked_one_no_more(tmp_path: Pa
         wait_for(lambda: daemon.http.get("/v1/channels", headers=headers).status_code == 200, "the token to count")
         file.unlink()
         wait_for(lambda: daemon.http.get("/v1/channels", headers=headers).status_code == 401, "the token to be void")
+        assert "tokens.unusable" not in daemon.log.read_text()
     finally:
         daemon.close()
 
