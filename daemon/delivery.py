@@ -212,7 +212,7 @@ class Delivery:
         lane.rows.popleft()
         if not open_:
             self._in_hand[persona_id].discard(talk)
-            self._pump(persona_id, talk, lane)
+            self._pump_all(persona_id)
             return
         lane.in_flight = row
         channel, _, chat = talk.partition(":")
