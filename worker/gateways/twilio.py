@@ -74,7 +74,6 @@ class TwilioGateway(HookedGateway):
 
     async def read(self, hooks: Sequence[Hook]) -> list[Inbound]:
         """The messages in these requests; what became of hers is reported at once."""
-        self._is_called = True
         letters = []
         for hook in hooks:
             try:
@@ -86,6 +85,7 @@ class TwilioGateway(HookedGateway):
             if failed := receipt(self.channel, form):
                 self.link.send(failed)
             if found:
+                self._is_called = True
                 letters.append(found)
         return await self._settled(letters)
 

@@ -21,7 +21,7 @@ from twilio.request_validator import RequestValidator
 
 from daemon.claims import PortInUse
 from daemon.hook_feed import HookFeed
-from daemon.hooks import HookChannel, HookListener, Hooks, listener
+from daemon.hooks import HookChannel, HookListener, Hooks, listener, server
 from daemon.ledger import ChannelFields, Ledger
 from daemon.logs import configure
 from daemon.setting_sections import Hooks as HookSettings
@@ -100,11 +100,11 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
             async def find(channel: str) -> HookChannel | None:
                 return channels.get(channel)
 
-            server = HookListener(Hooks(find, feed, public_url, Counter(), log), listening)
+            serving = HookListener(Hooks(find, feed, public_url, Counter(), log), listening)
             try:
                 yield door
             finally:
-                await server.close()
+                await serving.close()
                 await feed.close()
                 await ledger.close()
                 log.flush()
@@ -306,6 +306,36 @@ async def test_odd_heads(tmp_path: Path) -> None:
             assert (await asyncio.wait_for(reader.read(), 5)).split(b" ")[1] == status
             writer.close()
         assert (await door.post(SMS, *door.sms())).status_code == 200
+
+
+async def test_slow_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head or a body that does not come in time is not waited for."""
+    for name in ("head_timeout", "stall_timeout"):
+        monkeypatch.setattr(server.HookProtocol, name, 0.2)
+    async with opened(tmp_path) as door:
+        host, port = door.url.removeprefix("http://").split(":")
+        head = f"POST /hooks/{SMS} HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n".encode()
+        for sent in (head, head + b"\r\na="):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(sent)
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        assert await door.kept() == []
+
+
+async def test_strangers_cannot_take_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections beyond the limit are told to come again, and there is room again once the others are gone."""
+    monkeypatch.setattr(server, "CONNECTIONS", 5)
+    async with opened(tmp_path) as door:
+        host, port = door.url.removeprefix("http://").split(":")
+        held = [await asyncio.open_connection(host, int(port)) for _ in range(5)]
+        assert (await door.post(SMS, *door.sms())).status_code == 503
+        for _, writer in held:
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(10):
+            while (await door.post(SMS, *door.sms())).status_code != 200:  # noqa: ASYNC110  a server tells nobody
+                await asyncio.sleep(0.01)
 
 
 async def test_a_full_disk_makes_providers_come_again(tmp_path: Path) -> None:

@@ -87,12 +87,17 @@ async def test_webhooks_and_the_polls_beside_them(twilio: TwilioEmulator, tmp_pa
 
 
 async def test_a_webhook_of_somebody_elses_stays(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A number that calls another service is not taken from it: she goes on polling."""
+    """A number that calls another service is not taken from it: she goes on polling, whatever callbacks come."""
     twilio.numbers[OURS]["sms_url"] = "https://other.example.org/sms"
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         await channel.in_state("connected")
-        twilio.text(ANN, OURS, "hello")
-        await channel.first()
+        channel.deliver("hi", int(ANN))
+        await channel.outcome()
+        hook(channel, twilio.settle(twilio.sent[0]["sid"], "delivered"))
+        await channel.until(lambda: channel.hooks_done or None)
+        for number in range(3):
+            twilio.text(ANN, OURS, "hello")
+            await channel.first(number + 1)
     assert twilio.numbers[OURS]["sms_url"] == "https://other.example.org/sms"
     assert "twilio.webhook_elsewhere" in channel.log()
 
