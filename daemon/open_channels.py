@@ -136,7 +136,6 @@ async def delete(daemon: Daemon, channel: str) -> None:
         kept = [record for record in persona.channels or [] if id_of(record) != channel]
         if gone:
             await _save(daemon, persona, kept)
-    daemon.inbox.drop_channel(row.persona, channel)
     try:
         await _restart(daemon, row.persona, channel)
     finally:
