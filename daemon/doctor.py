@@ -14,8 +14,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from daemon.accounts import read_accounts, read_models
 from daemon.client import Client, RefusedError, UnreachableError
-from daemon.settings import Settings
+from daemon.settings import Settings, SettingsError
 from daemon.tokens import TokenError, read_tokens
 from proto.records import Persona, from_json
 
@@ -51,6 +52,7 @@ def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> 
         lambda: _free_space(settings.state_dir),
         lambda: _directory("runtime directory", settings.runtime_dir),
         lambda: _token_file(settings),
+        lambda: _accounts(settings),
         _embedded_mind,
         _unit,
         lambda: _daemon(client, status),
@@ -126,6 +128,15 @@ def _token_file(settings: Settings) -> Finding:
     except TokenError as error:
         return Finding("token", "fail", str(error))
     return Finding("token", "ok", f"{count} in {settings.http.token_file}")
+
+
+def _accounts(settings: Settings) -> Finding:
+    """The secrets that the daemon does not start without."""
+    try:
+        names = [*read_accounts(settings), *read_models(settings)]
+    except SettingsError as error:
+        return Finding("accounts", "fail", str(error))
+    return Finding("accounts", "ok", ", ".join(names) or "none: [accounts.NAME] in personad.toml adds one for /v1")
 
 
 def _embedded_mind() -> Finding:

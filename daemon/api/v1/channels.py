@@ -78,7 +78,7 @@ async def create(request: Request) -> Response:
         return msgspec.Raw(to_json(_shown(daemon, made or await make(daemon, new))))
 
     keys: Keys = request.app.state.idempotency
-    return await keys.once(request, carry_out)
+    return await keys.once(request, asked, carry_out)
 
 
 async def show(request: Request) -> Response:

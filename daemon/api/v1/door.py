@@ -94,6 +94,6 @@ def _challenge(status: int, error: str, detail: str) -> Response:
     """RFC 6750, section 3: who sent no token at all is told nothing but the realm."""
     challenge = f'Bearer realm="{REALM}"'
     if error:
-        words = detail.replace('"', "'").replace("\\", "/")
+        words = detail.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
         challenge += f', error="{error}", error_description="{words}"'
     return problem(status, detail, {"www-authenticate": challenge})

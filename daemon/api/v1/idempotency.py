@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -31,11 +30,14 @@ class Keys:
     def __init__(self) -> None:
         self._in_hand: set[str] = set()
 
-    async def once(self, request: Request, carry_out: Callable[[int | None], Awaitable[msgspec.Raw]]) -> Response:
+    async def once(
+        self, request: Request, asked: msgspec.Struct, carry_out: Callable[[int | None], Awaitable[msgspec.Raw]]
+    ) -> Response:
         """Answer with what ``carry_out`` makes, or made when the request came first; the status is 201.
 
-        It is given None, or, when a daemon died over this request, the time of that in epoch nanoseconds: what was
-        made since then is this request's. When it raises, the key may be used again. Raises Refused.
+        ``asked`` is what the key belongs to. ``carry_out`` is given None, or, when a daemon died over this request, the
+        time of that in epoch nanoseconds: what was made since then is this request's. When it raises, the key may be
+        used again. Raises Refused.
         """
         daemon = daemon_of(request)
         keys = request.headers.getlist(HEADER)
@@ -48,7 +50,7 @@ class Keys:
             return problem(409, _RUNNING, {"retry-after": "1"})
         self._in_hand.add(key)
         try:
-            return await self._first_or_again(daemon, key, await _fingerprint(request), carry_out)
+            return await self._first_or_again(daemon, key, _fingerprint(request, asked), carry_out)
         finally:
             self._in_hand.discard(key)
 
@@ -79,10 +81,10 @@ async def _kept(daemon: Daemon, write: Awaitable[None]) -> None:
         daemon.log.error("request.key_not_kept", reason=str(error))
 
 
-async def _fingerprint(request: Request) -> str:
+def _fingerprint(request: Request, asked: msgspec.Struct) -> str:
     """A hash of what is asked for, however its JSON is spelled."""
-    asked = json.dumps(json.loads(await request.body()), sort_keys=True)
-    return hashlib.sha256(f"{request.method} {request.url.path}\n{asked}".encode()).hexdigest()
+    place = f"{request.method} {request.url.path}\n".encode()
+    return hashlib.sha256(place + msgspec.json.encode(asked)).hexdigest()
 
 
 def _created(body: msgspec.Raw, headers: dict[str, str] | None = None) -> Response:

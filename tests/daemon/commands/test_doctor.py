@@ -27,7 +27,7 @@ def test_doctor_finds_nothing_wrong_with_a_running_daemon(house: DaemonProcess, 
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_path: Path) -> None:
-    """An open directory, a taken port, a broken record and an open token file are each found, without a daemon."""
+    """An open directory, a taken port, a broken record, an open token file, a missing key: each found, daemon or none."""
     state = tmp_path / "state"
     record = state / "personas" / "6c17c83c-3158-450d-8e43-0e7efea717c1" / "config.json"
     record.parent.mkdir(parents=True)
@@ -35,6 +35,9 @@ def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_p
     state.chmod(0o755)
     (tmp_path / "token").write_text("personad_" + "a" * 43)
     (tmp_path / "token").chmod(0o644)
+    settings = Path(nowhere["HOME"]) / ".config/personad/personad.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[models.fast]\nname = "m"\napi_key_file = "/nowhere/at/all"\n')
     with socket.create_server(("127.0.0.1", int(nowhere["PERSONAD_HTTP_PORT"]))):
         found = findings({**nowhere, "PERSONAD_HTTP_TOKEN_FILE": str(tmp_path / "token")})
 
@@ -44,6 +47,8 @@ def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_p
     assert "http.port" in found["port"][1]
     assert found["token"][0] == "fail"
     assert "chmod 600" in found["token"][1]
+    assert found["accounts"][0] == "fail"
+    assert "models.fast.api_key_file: /nowhere/at/all" in found["accounts"][1]
     state_of_record, words = found[f"persona {record.parent.name}"]
     assert state_of_record == "fail"
     assert str(record) in words
