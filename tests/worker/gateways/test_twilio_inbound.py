@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.emulators.twilio import TwilioEmulator
-from tests.worker.gateways.twilio_channel import ANN, OURS, hook, opened
+from tests.worker.gateways.twilio_channel import ANN, OURS, TIMING, hook, opened
+from worker.gateways.twilio import TwilioGateway
 
 WEBHOOK = "https://hooks.example.org/hooks/0123456789abcdef"
 
@@ -56,13 +57,15 @@ async def test_words_from_before_the_channel_are_not_hers(twilio: TwilioEmulator
 
 
 async def test_she_does_not_answer_herself(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """What the number sent to itself is in the list twice, and is nobody's word."""
+    """What the number sent to itself is nobody's word; what another number of the account sent is in the list twice."""
     twilio._message("outbound-api", OURS, OURS, "echo", "delivered", None)
     twilio.text(OURS, OURS, "echo")
+    twilio._message("outbound-api", "+15005550009", OURS, "from the office", "delivered", None)
+    twilio.text("+15005550009", OURS, "from the office")
     twilio.text(ANN, OURS, "hello")
     async with opened(twilio, tmp_path) as channel:
-        await channel.first()
-    assert channel.words == ["hello"]
+        await channel.first(2)
+    assert channel.words == ["from the office", "hello"]
 
 
 async def test_what_is_not_committed_comes_again(twilio: TwilioEmulator, tmp_path: Path) -> None:
@@ -82,6 +85,8 @@ async def test_webhooks_and_the_polls_beside_them(twilio: TwilioEmulator, tmp_pa
         await channel.first()
         number = hook(channel, twilio.form(twilio.text(ANN, OURS, "by webhook")))
         await channel.until(lambda: number in channel.hooks_done or None)
+        assert isinstance(channel.gateway, TwilioGateway)
+        assert await channel.gateway.exchange() == TIMING.check
     assert sorted(set(channel.words)) == ["by webhook", "while nobody listened"]
     assert twilio.numbers[OURS]["sms_url"] == WEBHOOK
 
