@@ -27,7 +27,7 @@ def test_doctor_finds_nothing_wrong_with_a_running_daemon(house: DaemonProcess, 
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_path: Path) -> None:
-    """An open directory, a taken port, a broken record, an open token file, a missing key: each found, daemon or none."""
+    """An open directory, a taken port, a broken record, an open token file, a missing key: each is found by itself."""
     state = tmp_path / "state"
     record = state / "personas" / "6c17c83c-3158-450d-8e43-0e7efea717c1" / "config.json"
     record.parent.mkdir(parents=True)

@@ -41,25 +41,33 @@ def with_token(process: DaemonProcess) -> DaemonProcess:
     return process
 
 
-class Reception:
-    """The daemon and its providers. Any in this class: JSON of the API."""
+def secret_file(folder: Path, text: str) -> Path:
+    """A new file that nobody else can read."""
+    file = folder / f"secret{next(_numbers)}"
+    file.write_text(text)
+    file.chmod(0o600)
+    return file
 
-    def __init__(self, state_dir: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator) -> None:
+
+class Reception:
+    """The daemon and its providers; ``settings`` are TOML tables beside its own. Any in this class: JSON of the API."""
+
+    def __init__(
+        self, state_dir: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator, settings: str = ""
+    ) -> None:
         self.telegram = telegram
         self._phones = iter(PHONES)
         self.mind = mind
         urls = {telegram.setting: telegram.url, "PERSONAD_PROVIDERS_TWILIO_URL": twilio.url}
         self.daemon = with_token(DaemonProcess(state_dir, {**SETTINGS, **urls}))
-        secret = state_dir.parent / "twilio"
-        secret.write_text(twilio.token)
-        secret.chmod(0o600)
+        secret = secret_file(state_dir.parent, twilio.token)
         account = f'type = "twilio"\naccount_sid = "{twilio.sid}"\nauth_token_file = "{secret}"\n'
         file = state_dir.parent / ".config/personad/personad.toml"
         file.parent.mkdir(parents=True)
         phones = [*PHONES, SHARED]
         file.write_text(
             f'[accounts.shop]\n{account}phones = {phones}\n[accounts.home]\n{account}phones = ["{SHARED}"]\n'
-            '[models.fast]\nname = "m"\nprovider = "openai"\n'
+            f'[models.fast]\nname = "m"\nprovider = "openai"\n{settings}'
         )
 
     @property
