@@ -123,9 +123,10 @@ class Inbox:
                 self._readers.add(persona_id)
             self.touched(persona_id)
         for conversation in {item.conversation for item in items}:
-            lane = lanes.visitor(conversation.talk) if visitors else lanes.own
-            if lane.mind_down:
-                self._go(self._voice.tell(persona_id, conversation, lane.mind_down))
+            if not visitors and lanes.own.mind_down:
+                self._go(self._voice.tell(persona_id, conversation, lanes.own.mind_down))
+            elif visitors and self._talks.model(conversation) in lanes.down:
+                self._fall_back(persona_id, conversation)
         self.pump(persona_id)
 
     def depth(self, persona_id: str) -> int:
@@ -136,7 +137,9 @@ class Inbox:
     def mind_down(self, persona_id: str) -> str:
         """Why her mind cannot be reached, or an empty text."""
         lanes = self._lanes.get(persona_id)
-        return next((lane.mind_down for lane in lanes or () if lane.mind_down and not self._lent(lane)), "")
+        if lanes is None:
+            return ""
+        return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
 
     def attach(self, persona_id: str, generation: Generation) -> None:
         """She runs: give her what waits."""
@@ -155,6 +158,7 @@ class Inbox:
         counted = {item.perception.id: item for item in items}
         if crashed and items:
             counted = {item.perception.id: item for item in await self._count_deaths(persona_id, items)}
+        lanes.down.clear()
         for lane, dropped in in_hand:
             lane.mind_down = ""
             lane.put_back([counted[item.perception.id] for item in dropped if item.perception.id in counted])
@@ -184,7 +188,7 @@ class Inbox:
                 self._voice.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.beat):
-                    self._mind_down(persona_id, lane, message)
+                    self._mind_down(persona_id, lanes, lane, message)
 
     async def close(self) -> None:
         """Cancel what still waits for the disk: it is in the inbox."""
@@ -208,7 +212,7 @@ class Inbox:
     def _all(self, persona_id: str) -> Lanes:
         lanes = self._lanes.get(persona_id)
         if lanes is None:
-            lanes = Lanes(self._mind.history_lines, self._at_once, self._talks.is_paused)
+            lanes = Lanes(self._mind.history_lines, self._at_once, self._talks.is_paused, self._talks.model)
             self._lanes[persona_id] = lanes
         return lanes
 
@@ -293,6 +297,8 @@ class Inbox:
         if committed:
             self.answered += len(answered)
             lane.mind_down = ""
+            if lane is not lanes.own:
+                lanes.down.discard(self._talks.model(beat.conversation))
             lane.remember(beat.conversation, _lines(answered, reply, at))
             if lane is lanes.own:
                 self.touched(persona_id)
@@ -319,17 +325,25 @@ class Inbox:
             await asyncio.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
-    def _mind_down(self, persona_id: str, lane: Lane, message: MindDown) -> None:
+    def _mind_down(self, persona_id: str, lanes: Lanes, lane: Lane, message: MindDown) -> None:
         self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
-        terms = self._talks.terms(lane.in_hand.conversation) if lane.in_hand else None
-        if terms and terms.is_open:
-            lane.mind_down = terms.fallback
-        else:
-            words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
-            lane.mind_down = f"{words} I keep what you say, and answer when it is back."
-        in_hand = lane.in_hand.items if lane.in_hand else []
-        for conversation in {item.conversation for item in [*in_hand, *lane.waiting]}:
+        if lane is not lanes.own:
+            model = lanes.model(lane)
+            lanes.down.add(model)
+            for other in lanes.visitors:
+                if other.depth and lanes.model(other) == model:
+                    self._fall_back(persona_id, _conversations(other)[0])
+            return
+        words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
+        lane.mind_down = f"{words} I keep what you say, and answer when it is back."
+        for conversation in dict.fromkeys(_conversations(lane)):
             self._go(self._voice.tell(persona_id, conversation, lane.mind_down))
+
+    def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
+        """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
+        terms = self._talks.terms(conversation)
+        if terms and not terms.is_paused:
+            self._go(self._voice.tell(persona_id, conversation, terms.fallback))
 
     def _remind(self, persona_id: str, lanes: Lanes) -> None:
         """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
@@ -339,17 +353,10 @@ class Inbox:
                 lane.timer = loop.call_later(self._fallback_after, self._late, persona_id, lane)
 
     def _late(self, persona_id: str, lane: Lane) -> None:
-        """No answer in time. While she is put to sleep or the channel is paused, nobody is told to wait for one."""
+        """No answer in time. While she is put to sleep, nobody is told to wait for one."""
         lane.timer = None
-        waiting = [*(lane.in_hand.items if lane.in_hand else []), *lane.waiting]
-        terms = self._talks.terms(waiting[0].conversation) if waiting else None
-        if terms and not terms.is_paused and persona_id in self._running:
-            self._go(self._voice.tell(persona_id, waiting[0].conversation, terms.fallback))
-
-    def _lent(self, lane: Lane) -> bool:
-        """Whether another mind than hers answers in this lane."""
-        terms = self._talks.terms(lane.in_hand.conversation) if lane.in_hand else None
-        return terms is not None and terms.mind is not None
+        if persona_id in self._running and (waiting := _conversations(lane)):
+            self._fall_back(persona_id, waiting[0])
 
     async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:
         """Count a crash against what was in hand; returns what may be tried again."""
@@ -364,6 +371,12 @@ class Inbox:
                 self._voice.signal("Event", "Perception set aside", persona_id, item.conversation)
         left = [item for item in items if item.perception.id not in poison]
         return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
+
+
+def _conversations(lane: Lane) -> list[Conversation]:
+    """Of everything that is not answered yet."""
+    in_hand = lane.in_hand.items if lane.in_hand else []
+    return [item.conversation for item in [*in_hand, *lane.waiting]]
 
 
 def _perceptions(beat: Beat) -> list[Perception]:

@@ -1,25 +1,39 @@
 """One persona's lanes: her own person's, and one for each open talk in which something waits or is in hand.
 
-Her own lane never waits for the others. Of the others only so many are in hand at once, in turns.
+Her own lane never waits for the others. Of the others only so many are in hand at once, in turns. Those whose mind is
+down keep nobody else from theirs: what is in hand goes on trying, the others with that mind wait until it answers.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from daemon.lane import Lane
 from daemon.ledger import Waiting
 from proto.messages import Conversation
 
+MAX_IN_HAND: Final = 7
+"""Open talks in hand with those whose mind is down: with her own person's, what a worker takes."""
+
 
 class Lanes:
     """Finds the lane of a talk or beat, and says which may have its next beat.
 
-    ``held`` tells whether a conversation's words are to wait; ``at_once`` how many open talks are in hand at most.
+    ``held`` tells whether a conversation's words are to wait, ``model`` which mind answers it; ``at_once`` is how many
+    open talks are in hand at most. ``down`` are the models that visitors cannot be answered by now.
     """
 
-    def __init__(self, history_lines: int, at_once: int, held: Callable[[Conversation], bool]) -> None:
+    def __init__(
+        self,
+        history_lines: int,
+        at_once: int,
+        held: Callable[[Conversation], bool],
+        model: Callable[[Conversation], str],
+    ) -> None:
+        self.down: set[str] = set()
+        self._model = model
         self._history_lines = history_lines
         self._at_once = at_once
         self._held = held
@@ -67,13 +81,14 @@ class Lanes:
         """The lanes that may have a beat now, her own first. What each is given counts for those behind it."""
         if self._may_start(self.own):
             yield self.own
-        busy = sum(lane.is_busy for lane in self._visitors.values())
+        busy = [self.model(lane) for lane in self._visitors.values() if lane.is_busy]
         for lane in self.visitors:
-            if busy >= self._at_once:
+            if len(busy) >= (MAX_IN_HAND if self.down else self._at_once):
                 return
-            if self._may_start(lane):
+            model = self.model(lane)
+            if self._may_start(lane) and self._has_room(model, busy):
                 yield lane
-                busy += lane.is_busy
+                busy += [model] * lane.is_busy
 
     def took_turn(self, lane: Lane) -> None:
         """It had a beat: the others are first now; without anything left it is forgotten."""
@@ -90,6 +105,17 @@ class Lanes:
         self.own.drop_channel(channel)
         for talk in [talk for talk in self._visitors if talk.startswith(f"{channel}:")]:
             self._visitors.pop(talk).cancel_timer()
+
+    def model(self, lane: Lane) -> str:
+        """Which mind answers in an open talk's lane."""
+        item = lane.in_hand.items[0] if lane.in_hand else lane.waiting[0] if lane.waiting else None
+        return self._model(item.conversation) if item else ""
+
+    def _has_room(self, model: str, busy: list[str]) -> bool:
+        """Whether one more open talk may be in hand beside the busy ones; with a mind that is down, one to try it."""
+        if model in self.down:
+            return model not in busy
+        return sum(one not in self.down for one in busy) < self._at_once
 
     def _may_start(self, lane: Lane) -> bool:
         """Suspects of a death are in hand one at a time, so that of two the culprit shows."""

@@ -20,11 +20,12 @@ ID_LENGTH: Final = 16
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What holds for all talks of a channel; ``mind`` None is her own."""
+    """What holds for all talks of a channel; ``model`` names the ``mind``, "" and None are for her own."""
 
     persona: str
     is_open: bool
     is_paused: bool
+    model: str
     mind: Organ | None
     datasets: list[str]
     fallback: str
@@ -80,6 +81,11 @@ class OpenTalks:
         terms = self.terms(conversation)
         return terms is not None and terms.is_paused
 
+    def model(self, conversation: Conversation) -> str:
+        """The name of the mind that answers there; "" for her own."""
+        terms = self.terms(conversation)
+        return terms.model if terms else ""
+
     def mind(self, channel: str) -> Organ | None:
         """The mind that answers on this channel in place of hers."""
         terms = self._terms.get(channel)
@@ -93,6 +99,7 @@ class OpenTalks:
             persona=row.persona,
             is_open=row.open,
             is_paused=row.status == "paused",
+            model=model if model is not None and model in self._models else "",
             mind=self._models.get(model) if model is not None else None,
             datasets=list(row.fields.datasets),
             fallback=row.fields.fallback or DEFAULT_FALLBACK,
