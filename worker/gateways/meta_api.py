@@ -19,10 +19,12 @@ FIELDS: Final = "display_phone_number,verified_name,quality_rating,code_verifica
 NEEDED: Final = ("access_token", "phone_number_id", "app_secret", "verify_token")
 
 TOKEN: Final = frozenset({0, 190})
-PERMISSION: Final = frozenset({3, 10, *range(200, 300)})
-NUMBER: Final = frozenset({33, 131045, 133010, 131031})
+PERMISSION: Final = frozenset({3, 10, 131005, *range(200, 300)})
+NUMBER: Final = frozenset({33, 131031, 131037, 131042, 131045, 133010})
 THROTTLE: Final = frozenset({4, 80007, 130429, 131048, 131057, 133016, 2})
 PAIR: Final = 131056
+UNKNOWN_ID: Final = 100
+GONE: Final = 33
 PERSON: Final[Mapping[int, str]] = {
     131021: "The person's number is the channel's own.",
     131026: "The person's number is not on WhatsApp, or takes no messages from businesses.",
@@ -85,7 +87,12 @@ class Meta(Rest):
 
     async def number(self) -> Number:
         """The number; shows that the token is good for it."""
-        return understood(await self.ask("GET", f"{VERSION}/{self.number_id}", params={"fields": FIELDS}), Number)
+        try:
+            answer = await self.ask("GET", f"{VERSION}/{self.number_id}", params={"fields": FIELDS})
+        except Refusal as error:
+            # An id that is nobody's is a wrong parameter to Meta; a number that is gone has a code of its own.
+            raise error if error.code != UNKNOWN_ID else Refusal(error.status, GONE, error.message) from None
+        return understood(answer, Number)
 
     async def media(self, media_id: str) -> Media:
         """Where a file is."""

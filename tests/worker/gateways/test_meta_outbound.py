@@ -131,7 +131,7 @@ async def test_whose_number(meta: MetaEmulator) -> None:
     assert "+1 500-555-0007, not +15005550001" in (await ask("+15005550001")).reason
     assert "system user" in (await ask(OURS, access_token="old")).reason
     assert "no app secret" in (await ask(OURS, app_secret="")).reason
-    assert "100" in (await ask(OURS, phone_number_id="404")).reason
+    assert "WhatsApp manager" in (await ask(OURS, phone_number_id="404")).reason
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,7 @@ async def test_whose_number(meta: MetaEmulator) -> None:
         ({"webhook": ""}, "hooks.public_url", "config"),
         ({"phone": "+15005550001"}, "phone_number_id", "config"),
         ({"verify_token": ""}, "restart personad", "config"),
+        ({"phone_number_id": "404"}, "WhatsApp manager", "config"),
     ],
 )
 async def test_what_stops_it(
@@ -149,7 +150,8 @@ async def test_what_stops_it(
     """A channel that cannot work says what to do, and still takes the words that were committed for it."""
     async with opened(meta, tmp_path, **wrong) as channel:
         stopped = await channel.in_state("stopped")
-        number = channel.hook(meta.batch(meta.message(ANN, body="still")), "application/json")
+        body = meta.batch(meta.message(ANN, body="still"), number_id=wrong.get("phone_number_id", ""))
+        number = channel.hook(body, "application/json")
         await channel.until(lambda: number in channel.hooks_done or None)
     assert words in f"{stopped.error} {stopped.hint}"
     assert stopped.error_class == error_class
