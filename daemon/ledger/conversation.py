@@ -12,7 +12,6 @@ import msgspec
 
 from proto.messages import Conversation, Line, Outgoing
 
-
 _HEARD: Final = (
     "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, title)"
     " SELECT persona, type, name, talk, 'person', content, media, at, title FROM inbox"
