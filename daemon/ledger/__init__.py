@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.feeds import Digest
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 
 __all__ = [
+    "ArchivedLine",
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
     "DeadLetter",
     "Depth",
+    "Digest",
     "Ledger",
     "LedgerBusy",
     "LedgerError",
     "LedgerFull",
     "OutgoingRow",
+    "Page",
     "PendingPairing",
     "StoredChannel",
     "StoredFrame",

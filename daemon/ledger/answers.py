@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, inbox, outbox, pairing
+from daemon.ledger import channels, delivery, feeds, inbox, outbox, pairing
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -87,4 +87,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     outbox.forget(connection, persona)
     channels.forget(connection, persona)
     pairing.forget(connection, persona)
+    feeds.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

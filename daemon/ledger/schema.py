@@ -148,6 +148,21 @@ MIGRATIONS: Final = (
     ALTER TABLE conversation ADD COLUMN title TEXT NOT NULL DEFAULT '';
     ALTER TABLE conversation ADD COLUMN perceived TEXT NOT NULL DEFAULT '';
     """,
+    # 4: what was fed. The files stand in a row only until they are written.
+    """
+    CREATE TABLE feed (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        persona TEXT NOT NULL,
+        key TEXT NOT NULL,
+        source TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'digested' CHECK (state = 'digested' OR state = 'applied'),
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        UNIQUE (persona, key)
+    ) STRICT;
+    CREATE INDEX feed_open ON feed (id) WHERE state = 'digested';
+    """,
 )
 
 
