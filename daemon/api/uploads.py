@@ -19,6 +19,7 @@ from starlette.responses import Response
 from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
 from daemon.api.perception import WEB, idempotency_key, require_web_channel
+from daemon.api.streams import receive
 from daemon.media import FOLDER, Incoming, TooLarge
 from daemon.state import Daemon, daemon_of
 from proto.messages import Conversation
@@ -113,7 +114,7 @@ async def _perceive(request: Request, field: str, claim: Callable[[str], Claim])
         if not granted:
             return problem(503, f"{daemon.uploads.at_once} uploads are under way: try again in a moment.", _RETRY_AFTER)
         try:
-            await _receive(request, daemon, form)
+            await receive(request, daemon, form, TIMEOUT)
             key = idempotency_key(request.scope)
             if refusal:
                 raise refusal
@@ -141,24 +142,6 @@ def _refusal(daemon: Daemon, persona_id: str) -> HTTPException | None:
     except HTTPException as refusal:
         return refusal
     return None
-
-
-async def _receive(request: Request, daemon: Daemon, form: Form) -> None:
-    """Take the body apart; a daemon that stops gives it half of the time that requests get. Raises TimeoutError."""
-    async with asyncio.timeout(TIMEOUT) as deadline:
-        hurrying = asyncio.create_task(_hurry(daemon, deadline))
-        try:
-            async for piece in request.stream():
-                if piece:
-                    await daemon.uploads.run(form.feed, piece)
-        finally:
-            hurrying.cancel()
-    form.finish()
-
-
-async def _hurry(daemon: Daemon, deadline: asyncio.Timeout) -> None:
-    await daemon.stopping.wait()
-    deadline.reschedule(asyncio.get_running_loop().time() + daemon.settings.http.shutdown_timeout / 2)
 
 
 async def _accept(daemon: Daemon, persona_id: str, arrival: _Arrival, caption: str, key: str | None) -> None:
