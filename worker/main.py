@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 from proto.birth import Birth
 from proto.gateways import Identify
-from proto.messages import Equip, FromHost, Generate, Probe, Probed, ToHost, ToWorker
+from proto.messages import Equip, FromHost, Probe, Probed, Stop, ToHost, ToWorker
 from worker.gateways.identify import identify
 from worker.life import Life
 from worker.link import HOST_CODEC, WORKER_CODEC
-from worker.organ_host import OrganHost
 from worker.organs.probe import probe
 from worker.persona_life import PersonaLife
 from worker.process import end_group
+
+if TYPE_CHECKING:
+    from worker.embedded.host import OrganHost
 
 
 def run(birth: Birth, death_pipe: int) -> int:
@@ -76,8 +79,13 @@ class HostLife(Life[ToHost]):
     def receive(self, message: ToHost) -> None:
         match message:
             case Equip():
+                # Imported here: no other process has a use for it.
+                from worker.embedded.host import OrganHost
+
                 self._host = OrganHost(self._send, message.mind_model, message.threads, self.log)
-            case Generate() if self._host:
+            case Stop():
+                self.leave()
+            case _ if self._host:
                 self._host.receive(message)
             case _:
                 self.leave()

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory
-from worker import organ_host
+from worker.embedded import mind as embedded
 from worker.organs.known import known_answer
 from worker.organs.mind import HostCall, Mind, MindUnreachable
 from worker.organs.statements import fold, stated
@@ -58,8 +58,8 @@ class EmbeddedMind(Mind):
 
     async def check(self) -> None:
         """Look for the packages; the model itself is loaded when the first words need it."""
-        if reason := organ_host.check(self._model):
-            raise MindUnreachable(reason, organ_host.HINT, permanent=True)
+        if reason := embedded.check(self._model):
+            raise MindUnreachable(reason, embedded.HINT, permanent=True)
 
 
 def first_sentence(text: str) -> str:
