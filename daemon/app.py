@@ -8,7 +8,20 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from daemon.api import channels, config, health, history, lifecycle, logs, perception, personas, sockets, uploads
+from daemon.api import (
+    channels,
+    config,
+    feed,
+    health,
+    history,
+    knowledge,
+    lifecycle,
+    logs,
+    perception,
+    personas,
+    sockets,
+    uploads,
+)
 from daemon.api.errors import HANDLERS
 from daemon.metrics import Requests
 from daemon.openapi import openapi
@@ -23,6 +36,7 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/read", perception.Read(), methods=["POST"]),
     Route(f"{PERSONA}/hear", uploads.hear, methods=["POST"]),
     Route(f"{PERSONA}/attach", uploads.attach, methods=["POST"]),
+    Route(f"{PERSONA}/feed", feed.feed, methods=["POST"]),
     Route("/api/personas", personas.list_personas),
     Route("/api/config/providers", config.providers),
     Route("/api/persona/create", personas.create, methods=["POST"]),
@@ -37,6 +51,7 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/channels/{{channel_name:path}}", channels.remove, methods=["DELETE"]),
     Route(f"{PERSONA}/pair", channels.pair, methods=["POST"]),
     Route(f"{PERSONA}/conversation", history.conversation),
+    Route(f"{PERSONA}/knowledge", knowledge.knowledge),
     Route(f"{PERSONA}/media/{{filename}}", history.media),
     Route("/api/status", health.status),
     Route("/api/logs", logs.logs),

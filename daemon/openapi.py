@@ -15,9 +15,11 @@ from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.errors import Fault, json_response
 from daemon.api.health import Check, PersonaStatus, daemon_version
 from daemon.api.history import Message
+from daemon.api.knowledge import Knowledge
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
 from daemon.channel_health import DeadLetterShown
+from proto.feeds import SOURCES
 from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
 
@@ -85,6 +87,8 @@ UPDATE: Final[Json] = {
     },
 }
 
+_FEED_FORM: Final = _object(history={"type": "string", "format": "binary"}, source={"enum": list(SOURCES)})
+
 _PERSONA: Final = "/api/persona/{persona_id}"
 _UPLOAD_ERRORS: Final = (400, 408, 409, 413, 422, 429, 503, 507)
 
@@ -110,6 +114,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (*_UPLOAD_ERRORS, 415),
         _form("file"),
         headers=("Idempotency-Key",),
+        body_type="multipart/form-data",
+    ),
+    ("POST", f"{_PERSONA}/feed"): Operation(
+        "Let her learn from her person's chat history with another AI; answers when all of it is digested. Unmasked.",
+        _object(persona=_ref("Persona")),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _FEED_FORM,
         body_type="multipart/form-data",
     ),
     ("GET", "/api/personas"): Operation("List the personas.", _object(personas=_list("PersonaView"))),
@@ -152,6 +163,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", f"{_PERSONA}/conversation"): Operation(
         "What was said.", _object(messages=_list("Message")), (404, 422), query=("limit",)
     ),
+    ("GET", f"{_PERSONA}/knowledge"): Operation("What she knows.", _ref("Knowledge"), (400, 404)),
     ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
         "A file that she perceived or made.", {}, (404, 416), media_type="application/octet-stream"
     ),
@@ -199,7 +211,7 @@ _STATUS_WORDS: Final = {
     416: "The range is not satisfiable.",
     422: "Faulty fields.",
     429: "Too much is unanswered; Retry-After says when to come again.",
-    500: "Saved, but her process did not follow.",
+    500: "Saved, but her process did not follow, or ended; the detail says which.",
     503: "Not now.",
     507: "The disk does not take it.",
 }
@@ -210,7 +222,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
     """Build the whole document."""
     kinds = (
         *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
-        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
+        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Fault),
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     schemas["Problem"] = _object(detail=TEXT)

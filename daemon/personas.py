@@ -27,7 +27,7 @@ MAX_MEMORY_FILE: Final = 64 * 1024
 MAX_MEMORY_FILES: Final = 32
 WATCH_DEBOUNCE_MS: Final = 200
 
-_MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
+MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
 _DELETED: Final = ".deleted-"
 
 
@@ -136,7 +136,7 @@ class Personas:
                 # What came into a new folder before the kernel watched it is told by the folder alone.
                 if parts[1:] in ((), (CONFIG,)):
                     configs.add(parts[0])
-                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and _MEMORY_FILE.fullmatch(parts[-1])):
+                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
                     memories.add(parts[0])
             for persona_id in configs:
                 if not persona_id.startswith(_DELETED) and (persona := await self._reload(persona_id)):
@@ -208,7 +208,7 @@ class Personas:
             if not folder.is_dir():
                 return memory
             for path in sorted(folder.iterdir())[:MAX_MEMORY_FILES]:
-                if not _MEMORY_FILE.fullmatch(path.name):
+                if not MEMORY_FILE.fullmatch(path.name):
                     continue
                 try:
                     memory[path.stem] = files.read(path, MAX_MEMORY_FILE).decode()

@@ -23,6 +23,8 @@ from daemon.bot_commands import BotCommands
 from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
+from daemon.feeds import FOLDER as FEEDS_NAME
+from daemon.feeds import Feeds, settle_digests
 from daemon.first import first_persona
 from daemon.house import Parts
 from daemon.hubs import Hubs
@@ -39,6 +41,7 @@ from daemon.processes import become_subreaper
 from daemon.protocols import HttpProtocol, WebSocketProtocol
 from daemon.settings import Settings
 from daemon.spawner import Spawner
+from daemon.spool import clear
 from daemon.state import Daemon
 from daemon.supervisor import Supervisor
 from daemon.tokens import TokenError
@@ -138,6 +141,8 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         await ledger.forget(persona_id)
         await personas.bury(persona_id)
     await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
+    await asyncio.to_thread(lambda: clear((settings.state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}")))
+    await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
     inbox = Inbox(settings, ledger, hubs, personas, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
@@ -156,6 +161,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     parts = Parts(settings, personas, hubs, inbox, consolidation, channels, delivery, link, spawner, organ_host, log)
     supervisor = Supervisor(parts)
     channels.command = BotCommands(supervisor, personas, inbox, delivery, log).obey
+    stopping = asyncio.Event()
     return Daemon(
         settings=settings,
         log=log,
@@ -171,8 +177,9 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         pairing=Pairing(ledger, personas, inbox, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
+        feeds=Feeds(parts, ledger, supervisor, stopping),
         started_at=time.monotonic(),
-        stopping=asyncio.Event(),
+        stopping=stopping,
     )
 
 
@@ -215,6 +222,7 @@ async def _leave(daemon: Daemon, server: Server, serving: asyncio.Task[None]) ->
     server.should_exit = True
     await daemon.hubs.close()
     await asyncio.wait([serving])
+    await daemon.feeds.close()
     daemon.uploads.close()
     await daemon.supervisor.close()
     await daemon.channels.close()

@@ -24,11 +24,13 @@ class Spool:
         self._limit = limit
         self._left = limit
         self._descriptor: int | None = None
+        self._begun = False
 
     def begin(self, _filename: str) -> Spool:
         """Open it empty; of two files of one name the last counts."""
         self.close()
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._begun = True
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(self.path, flags, 0o600)
         self._left = self._limit
@@ -51,6 +53,8 @@ class Spool:
 
     def drop(self) -> None:
         """Remove it, and its folder when nothing else is there."""
+        if not self._begun:
+            return
         self.close()
         self.path.unlink(missing_ok=True)
         with suppress(OSError):

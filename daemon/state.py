@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
+from daemon.feeds import Feeds
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
 from daemon.ledger import Ledger
@@ -40,6 +41,7 @@ class Daemon:
     pairing: Pairing
     link: Link
     uploads: Uploads
+    feeds: Feeds
     started_at: float
     stopping: asyncio.Event
 
