@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import av
@@ -47,6 +48,8 @@ def read(path: str) -> Iterator[Samples]:
     Nothing that the file says of itself is believed: it ends where its packets end. A file that breaks off is read
     up to there.
     """
+    if not Path(path).is_file():
+        raise HostFault("The file is not there any more.")
     heard = False
     try:
         with av.open(path, container_options=READABLE, metadata_errors="ignore") as container:

@@ -36,6 +36,7 @@ MAX_TRACE: Final = 3500
 ENVIRONMENT: Final = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     # OpenMP threads that wait sleep instead of spinning: the cores are everybody's.
     "OMP_WAIT_POLICY": "passive",
