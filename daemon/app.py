@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from daemon.api import (
     channels,
     config,
+    export,
     feed,
     health,
     history,
@@ -40,6 +41,7 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route("/api/personas", personas.list_personas),
     Route("/api/config/providers", config.providers),
     Route("/api/persona/create", personas.create, methods=["POST"]),
+    Route("/api/persona/restore", export.restore, methods=["POST"]),
     Route(f"{PERSONA}/update", personas.update, methods=["POST"]),
     Route(f"{PERSONA}/delete", personas.delete, methods=["POST"]),
     Route(f"{PERSONA}/start", lifecycle.start, methods=["POST"]),
@@ -51,6 +53,7 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/channels/{{channel_name:path}}", channels.remove, methods=["DELETE"]),
     Route(f"{PERSONA}/pair", channels.pair, methods=["POST"]),
     Route(f"{PERSONA}/conversation", history.conversation),
+    Route(f"{PERSONA}/export", export.export),
     Route(f"{PERSONA}/knowledge", knowledge.knowledge),
     Route(f"{PERSONA}/media/{{filename}}", history.media),
     Route("/api/status", health.status),

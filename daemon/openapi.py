@@ -19,6 +19,7 @@ from daemon.api.knowledge import Knowledge
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
 from daemon.channel_health import DeadLetterShown
+from daemon.restore import Restored
 from proto.feeds import SOURCES
 from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
@@ -39,6 +40,7 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
+    "secrets": {"type": "boolean", "default": True},
 }
 
 
@@ -88,6 +90,15 @@ UPDATE: Final[Json] = {
 }
 
 _FEED_FORM: Final = _object(history={"type": "string", "format": "binary"}, source={"enum": list(SOURCES)})
+_RESTORE_FORM: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "archive": {"type": "string", "format": "binary"},
+        "name": {"type": "string", "description": "A name instead of her own."},
+        "new_id": {"type": "boolean", "default": False},
+    },
+    "required": ["archive"],
+}
 
 _PERSONA: Final = "/api/persona/{persona_id}"
 _UPLOAD_ERRORS: Final = (400, 408, 409, 413, 422, 429, 503, 507)
@@ -134,6 +145,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (400, 422, 500),
         _ref("CreateRequest"),
     ),
+    ("POST", "/api/persona/restore"): Operation(
+        "Make a persona from her archive, with her id or a new one. Unmasked.",
+        _ref("Restored"),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _RESTORE_FORM,
+        body_type="multipart/form-data",
+    ),
     ("POST", f"{_PERSONA}/update"): Operation(
         "Change her status or organs, then make running match the status.",
         _object(status=TEXT, running={"type": "boolean"}),
@@ -162,6 +180,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", f"{_PERSONA}/conversation"): Operation(
         "What was said.", _object(messages=_list("Message")), (404, 422), query=("limit",)
+    ),
+    ("GET", f"{_PERSONA}/export"): Operation(
+        "All of her as a ZIP archive, with her keys and tokens unless secrets is false.",
+        {"type": "string", "format": "binary"},
+        (400, 404, 422),
+        query=("secrets",),
+        media_type="application/zip",
     ),
     ("GET", f"{_PERSONA}/knowledge"): Operation("What she knows.", _ref("Knowledge"), (400, 404)),
     ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
@@ -222,7 +247,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
     """Build the whole document."""
     kinds = (
         *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
-        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Fault),
+        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Restored, Fault),
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     schemas["Problem"] = _object(detail=TEXT)

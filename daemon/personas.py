@@ -35,6 +35,10 @@ class PersonasError(RuntimeError):
     """The disk did not take or give something; the text says what."""
 
 
+class IdTaken(RuntimeError):
+    """There is a persona with this id, or one is being removed or restored; the text says which."""
+
+
 class Personas:
     """Every persona of this daemon, under ``root``."""
 
@@ -114,6 +118,44 @@ class Personas:
                 raise PersonasError(f"Her folder could not be removed: {error}") from error
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
+
+    async def lay_out(self, persona_id: str) -> Path:
+        """Make a folder for a persona who comes back by ``adopt``; until then the next start would bury it.
+
+        Raises IdTaken, PersonasError.
+        """
+        folder = self._grave(persona_id)
+
+        def make() -> None:
+            if self.folder(persona_id).exists():
+                raise IdTaken("There is a persona with this id already.")
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                raise IdTaken("A persona with this id is being removed or restored at this moment.") from None
+            files.sync_directory(self._root)
+
+        async with self._disk:
+            try:
+                await asyncio.to_thread(make)
+            except OSError as error:
+                raise PersonasError(f"Her folder could not be made: {error}") from error
+        return folder
+
+    async def adopt(self, persona: Persona) -> None:
+        """She is whole: from now on she is here, even if the machine stops. Raises PersonasError."""
+
+        def put_in_place() -> None:
+            self._grave(persona.id).rename(self.folder(persona.id))
+            files.sync_directory(self._root)
+
+        async with self._disk:
+            try:
+                await asyncio.to_thread(put_in_place)
+            except OSError as error:
+                raise PersonasError(f"Her folder could not be put in place: {error}") from error
+            self._personas[persona.id] = persona
+        await self._reload_memory(persona.id)
 
     async def graves(self) -> list[str]:
         """The ids of deleted personas of whom something may be left."""

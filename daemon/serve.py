@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -18,6 +19,7 @@ import uvloop
 from uvicorn.config import Config
 
 from daemon import claims
+from daemon.api.export import RESTORE_FOLDER
 from daemon.app import build
 from daemon.bot_commands import BotCommands
 from daemon.channels import Channels
@@ -37,7 +39,7 @@ from daemon.notify import Notifier
 from daemon.organ_host import OrganHost
 from daemon.pair import Pairing
 from daemon.personas import Personas
-from daemon.processes import become_subreaper
+from daemon.processes import become_subreaper, forbid_new_code
 from daemon.protocols import HttpProtocol, WebSocketProtocol
 from daemon.settings import Settings
 from daemon.spawner import Spawner
@@ -79,6 +81,7 @@ def run(settings: Settings, create_first: str | None) -> int:
     claims.raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
+    forbid_new_code()
     try:
         uvloop.run(_serve(settings, log, listening, create_first))
     except (LedgerError, TokenError) as error:
@@ -141,7 +144,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         await ledger.forget(persona_id)
         await personas.bury(persona_id)
     await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
-    await asyncio.to_thread(lambda: clear((settings.state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}")))
+    await asyncio.to_thread(_clear, settings.state_dir)
     await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
     inbox = Inbox(settings, ledger, hubs, personas, log)
@@ -181,6 +184,12 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         started_at=time.monotonic(),
         stopping=stopping,
     )
+
+
+def _clear(state_dir: Path) -> None:
+    """Remove exports and archives whose request a crash cut short."""
+    clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
+    clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
 
 
 async def _come_up(daemon: Daemon, notifier: Notifier, create_first: str | None, authority: str) -> None:

@@ -63,10 +63,10 @@ async def create(request: Request) -> Response:
     daemon = daemon_of(request)
     asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
     persona = _new_persona(asked)
-    _require_room(daemon)
+    require_room(daemon)
     await _probe(daemon, [getattr(persona, slot) for slot in SLOTS])
     channels = await _new_channels(daemon, asked)
-    _require_room(daemon)
+    require_room(daemon)
     persona.channels = [channel.record() for channel in channels] or None
     await _settle_in(daemon, persona, channels)
     daemon.hubs.signal("Event", "Persona created", persona, {})
@@ -138,7 +138,8 @@ async def _settle_in(daemon: Daemon, persona: Persona, channels: list[NewChannel
             raise
 
 
-def _require_room(daemon: Daemon) -> None:
+def require_room(daemon: Daemon) -> None:
+    """Raise 400 when there may be no further persona."""
     limit = daemon.settings.limits.personas
     if len(daemon.personas.all()) >= limit:
         raise HTTPException(400, f"There are {limit} personas already: delete one, or raise limits.personas.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ class ArchivedLine(msgspec.Struct, frozen=True):
 
     role: Literal["person", "assistant"]
     content: str
-    at: int
+    at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     channel: ArchivedChannel
     talk: str = ""
     media: MediaName | None = None
