@@ -14,7 +14,7 @@ from worker.life import Life
 from worker.link import HOST_CODEC, WORKER_CODEC
 from worker.organs.probe import probe
 from worker.persona_life import PersonaLife
-from worker.process import end_group
+from worker.process import end_group, forbid_new_code
 
 if TYPE_CHECKING:
     from worker.embedded.host import OrganHost
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 def run(birth: Birth, death_pipe: int) -> int:
     """Live until asked to stop; returns the exit code."""
+    if birth.role != "organ_host":
+        # The embedded ear compiles its first layers for the very processor it runs on.
+        forbid_new_code()
     return asyncio.run(_live(birth, death_pipe))
 
 
