@@ -153,10 +153,7 @@ class _Pack:
 
     def write(self, data: bytes) -> bytes:
         """Add to the member, and return what is ready to be sent."""
-        self._size += len(data)
-        self._digest.update(data)
-        assert self._member is not None
-        self._member.write(data)
+        self._put(data)
         return self._buffer.take()
 
     def end(self) -> None:
@@ -168,7 +165,7 @@ class _Pack:
     def add(self, name: str, data: bytes) -> bytes:
         """Add a whole member, and return what is ready to be sent."""
         self.begin(name, zipfile.ZIP_DEFLATED)
-        self.write(data)
+        self._put(data)
         self.end()
         return self._buffer.take()
 
@@ -177,6 +174,12 @@ class _Pack:
         self._packed.writestr(MANIFEST, manifest, zipfile.ZIP_DEFLATED)
         self._packed.close()
         return self._buffer.take()
+
+    def _put(self, data: bytes) -> None:
+        self._size += len(data)
+        self._digest.update(data)
+        assert self._member is not None
+        self._member.write(data)
 
 
 class _Buffer:
