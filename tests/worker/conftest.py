@@ -12,13 +12,14 @@ from proto.messages import Conversation, FromWorker, Line, MindLimits, Perceive,
 from proto.records import Organ, Persona
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
-from worker.agent import Agent, Pace
+from worker.agent import Agent
+from worker.beat import Pace
 from worker.log import WorkerLog
 
 T = TypeVar("T")
 
 LIMITS = MindLimits(first_token=5.0, total=10.0, retries=0)
-PACE = Pace(typing=0.05, shortest=0.01, longest=0.05, permanent=0.05)
+PACE = Pace(typing=0.05, shortest=0.01, longest=0.05, permanent=0.05, organ=0.02)
 WEB = Conversation("web", "6c17c83c-3158-450d-8e43-0e7efea717c1")
 
 

@@ -23,7 +23,7 @@ from proto.records import Organ
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
-from worker.agent import MAX_JOINS, Pace
+from worker.beat import MAX_JOINS, Pace
 from worker.organs.mind import MindConfigError
 
 
@@ -75,7 +75,7 @@ async def test_prompt_holds_who_what_and_when(seat: SeatMaker, openai: OpenAIEmu
 async def test_file_is_told_by_name_and_caption(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """A picture reaches the mind as words, since she has no eye: its name, its caption, and that she cannot see it."""
     adam = seat(organ_at(openai))
-    picture = Perception(7, "image", "my cat", 1, media="cat.png")
+    picture = Perception(7, "image", "my cat", 1, media="image-1.png", title="cat.png")
     adam.agent.receive(Perceive(1, WEB, [picture], [], {}))
     assert (await adam.first(Reply)).perceptions == [7]
     words = last_words(openai, 0)
