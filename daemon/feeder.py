@@ -14,7 +14,7 @@ from daemon.processes import Process
 from daemon.settings import Supervision
 from daemon.spawner import Spawner
 from daemon.zygote import BirthFailed
-from proto.feeds import Digested, Fed, Feed, FeedFailed, FromFeeder, Offered
+from proto.feeds import Digested, Fed, Feed, FeedFailed, FromFeeder, Offered, Undigested
 from proto.framing import Codec, FrameError
 from proto.messages import VERSION, Fault, Heartbeat, Hello, Stop
 from proto.wire import WireError
@@ -29,7 +29,7 @@ MAX_UNREAD: Final = 4
 
 _codec: Codec[FromFeeder] = Codec(FromFeeder)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
 
-Told = Offered | Digested | Fed | FeedFailed
+Told = Offered | Digested | Undigested | Fed | FeedFailed
 
 
 class FeederDied(RuntimeError):

@@ -23,7 +23,7 @@ from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logs import Log
 from daemon.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, Personas, PersonasError
 from daemon.supervisor import Supervisor
-from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Wanted
+from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
 from proto.messages import Memory
 
 FOLDER: Final = "feeds"
@@ -205,7 +205,7 @@ class _Feeding:
                         return told.skipped
                     case FeedFailed():
                         raise FeedEnded(told.cause, told.reason)
-                    case Digested():
+                    case Digested() | Undigested():
                         raise FeederDied("it digested what nobody wanted")
         finally:
             await feeder.close()
@@ -229,6 +229,8 @@ class _Feeding:
                 told = await asyncio.wait_for(feeder.told(), CONVERSATION_TIMEOUT)
             except TimeoutError:
                 raise FeederDied(f"one conversation took longer than {CONVERSATION_TIMEOUT:g} s") from None
+            if told == Undigested(offered.number):
+                return
             await self._keep(_digest_of(told, offered, self._persona_id, memory))
         self._applied.add(offered.key)
         progress.applied += 1

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from proto.birth import Birth
+from proto.feeds import ToFeeder
 from proto.gateways import Identify
 from proto.messages import Equip, FromHost, Probe, Probed, Stop, ToHost, ToWorker
 from worker.gateways.identify import identify
@@ -29,7 +30,7 @@ def run(birth: Birth, death_pipe: int) -> int:
 
 
 async def _live(birth: Birth, death_pipe: int) -> int:
-    life: PersonaLife | ProbeLife | HostLife
+    life: Life[ToWorker] | Life[ToHost] | Life[ToFeeder]
     match birth.role:
         case "persona":
             life = PersonaLife(birth)
@@ -37,6 +38,11 @@ async def _live(birth: Birth, death_pipe: int) -> int:
             life = ProbeLife(birth)
         case "organ_host":
             life = HostLife(birth)
+        case "feeder":
+            # Only a feeder pays for the parsers.
+            from worker.feeder import FeederLife
+
+            life = FeederLife(birth)
     loop = asyncio.get_running_loop()
     loop.add_reader(death_pipe, end_group)
     loop.add_signal_handler(signal.SIGTERM, life.leave)

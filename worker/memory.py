@@ -57,14 +57,14 @@ class ConsolidationError(ValueError):
     """The mind's answer is not the files that were asked for; its text says what is wrong."""
 
 
-def chunks(lines: list[Line]) -> Iterator[list[Line]]:
-    """Cut a talk into parts of at most CHUNK_CHARS, between lines where possible."""
+def chunks(lines: list[Line], most: int = CHUNK_CHARS) -> Iterator[list[Line]]:
+    """Cut a talk into parts of at most ``most`` characters, between lines where possible."""
     part: list[Line] = []
-    room = CHUNK_CHARS
+    room = most
     for line in lines:
         if part and len(line.content) > room:
             yield part
-            part, room = [], CHUNK_CHARS
+            part, room = [], most
         part.append(line)
         room -= len(line.content)
     if part:

@@ -9,17 +9,9 @@ import msgspec
 
 from proto.feeds import Source
 from worker.history.imported import ForeignError, Imported
+from worker.origin import LABELS
 
 T = TypeVar("T")
-
-LABELS: Final[dict[Source, str]] = {
-    "chatgpt": "ChatGPT",
-    "claude": "Claude",
-    "gemini": "Gemini",
-    "grok": "Grok",
-    "personad": "personad",
-}
-"""The sources as people call them."""
 
 
 _ABSENT: Final = msgspec.Raw(b"null")

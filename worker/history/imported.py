@@ -12,8 +12,8 @@ import msgspec
 from proto.messages import Line
 from worker.memory import CHUNK_CHARS
 
-LINE_CHARS: Final = CHUNK_CHARS
-"""More of one message than this is a document rather than talk; no mind is shown more of it."""
+LINE_CHARS: Final = CHUNK_CHARS - 200
+"""What one mind call takes, less room to say where it is from; more in one message is a document rather than talk."""
 
 EXTRACT_CHARS: Final = 4000
 """How much of a file's text, or of what a tool put out, is taken into the talk."""

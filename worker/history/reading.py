@@ -10,9 +10,9 @@ from typing import BinaryIO, Final, NamedTuple
 from proto.feeds import Source
 from worker.history import chatgpt, claude, gemini, grok, personad
 from worker.history.archive import Archive, DamagedError, is_archive
-from worker.history.forms import LABELS
 from worker.history.imported import ForeignError, HistoryError, Imported
 from worker.history.stream import JsonStream
+from worker.origin import LABELS
 
 
 class Parser(NamedTuple):
