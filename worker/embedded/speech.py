@@ -17,7 +17,8 @@ LINK: Final = "a link"
 _ADDRESS: Final = re.compile(r"(?:https?://|www\.)[^\s<>]*[^\s<>.,;:!?)\]\"']", re.IGNORECASE)
 _SPOKEN: Final = {"&": " and ", "°": " degrees ", "\u2013": " - ", "\u2018": "'", "’": "'"}
 _SILENT_CATEGORIES: Final = frozenset({"So", "Sk", "Cf", "Co", "Cs", "Cn", "Cc", "Me"})
-_SILENT: Final = frozenset("*_#`~|<>[]{}\\^")
+_SILENT: Final = frozenset("*_#`~|<>[]{}\\^\ufe0e\ufe0f")
+_CLOSING: Final = "\"')\u201d"
 _ENDS: Final = (".", "!", "?", ":", ";", ",", "…")
 
 
@@ -77,7 +78,7 @@ def _line(text: str) -> str:
     text = re.sub(r"\s+([.,;:!?…])", r"\1", text)
     if not any(sign.isalnum() for sign in text):
         return ""
-    return text if text.rstrip("\"')").endswith(_ENDS) else f"{text}."
+    return text if text.rstrip(_CLOSING).endswith(_ENDS) else f"{text}."
 
 
 def _is_silent(sign: str) -> bool:
