@@ -17,7 +17,7 @@ from worker import embedded
 from worker.embedded import weights
 from worker.embedded.ear import Ear
 from worker.embedded.fault import HostFault
-from worker.embedded.host import DESKS, OrganHost
+from worker.embedded.host import DESKS, Call, OrganHost
 from worker.embedded.mouth import Mouth
 from worker.embedded.weights import NAMES, PACKAGES
 from worker.log import WorkerLog
@@ -30,7 +30,7 @@ def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path)
     (tmp_path / "library.db").mkdir()
     host = OrganHostProcess(tmp_path)
     try:
-        failing = [
+        failing: list[Call] = [
             Transcribe(10, str(broken)),
             Look(11, str(broken)),
             Study(12, str(tmp_path / "gone.pdf"), "gone.pdf", str(tmp_path / "library.db")),
