@@ -29,7 +29,7 @@ def run(program: str) -> str:
 
 @pytest.mark.parametrize(("module", "child"), [("worker.process", "denied"), ("daemon.processes", "allowed")])
 def test_written_memory_is_never_executed(module: str, child: str) -> None:
-    """A process that forbids itself new code makes none; the daemon's children, of whom one may, decide for themselves."""
+    """A process that forbids itself new code makes none; the daemon's children decide for themselves."""
     if run(OFFERED) == "-1":
         pytest.skip("this kernel does not offer it")
     assert run(ATTEMPT) == "allowed"
