@@ -33,7 +33,7 @@ MAX_RECORD: Final = 1024 * 1024
 MAX_MEMORY_MEMBER: Final = 1024 * 1024
 MAX_RATIO: Final = 250
 """How many bytes one byte of an archive may become: more is no text, but a bomb."""
-FREE_OF_RATIO: Final = 64 * 1024 * 1024
+FREE_OF_RATIO: Final = 16 * 1024 * 1024
 PIECE: Final = 262_144
 
 _NAME: Final = re.compile(
@@ -145,7 +145,9 @@ def _check_tail(file: IO[bytes]) -> None:
     file.seek(0)
     end, locator, record = data[-_END:], data[-_END - _LOCATOR : -_END], data[: -_END - _LOCATOR]
     if len(end) < _END or not end.startswith(b"PK\5\6") or not end.endswith(b"\0\0"):
-        raise ArchiveError("this is no archive that personad wrote: it does not end as one does; perhaps it was cut off")
+        raise ArchiveError(
+            "this is no archive that personad wrote: it does not end as one does; perhaps it was cut off"
+        )
     directory = int.from_bytes(end[12:16], "little")
     if locator.startswith(b"PK\6\7"):
         if int.from_bytes(locator[8:16], "little") != size - _TAIL:

@@ -10,7 +10,9 @@ from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, ORGANS
 
 MIND: Final = "thinking"
 SLOTS: Final = (MIND, *ORGANS)
-EMBEDDED_MODELS: Final[dict[str, str]] = {MIND: EMBEDDED_MIND, **EMBEDDED_SENSES}
+EMBEDDED_MODELS: Final[dict[str, str]] = {MIND: EMBEDDED_MIND} | {
+    slot: EMBEDDED_SENSES[slot] for slot in EMBEDDED_SENSES
+}
 
 
 def run(context: Context) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,14 @@ def make(front: DaemonProcess, mind: OpenAIEmulator) -> Iterator[Callable[..., s
     yield make
     for persona_id in made:
         front.http.post(f"/api/persona/{persona_id}/delete")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[DaemonProcess]:
+    """Another machine: a daemon with a state of its own."""
+    process = DaemonProcess(tmp_path / "other" / "state")
+    process.state_dir.parent.mkdir()
+    try:
+        yield process.start().ready()
+    finally:
+        process.close()
