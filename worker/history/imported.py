@@ -76,7 +76,7 @@ def conversation(title: str | None, at: int, said: Iterable[Said]) -> Imported |
             lines.append(Line(role, words, latest))
     if not lines:
         return None
-    return Imported(" ".join((title or "").split())[:TITLE_CHARS], at or lines[0].at, lines)
+    return Imported(" ".join((title or "").split())[:TITLE_CHARS], at or next((line.at for line in lines if line.at), 0), lines)
 
 
 def joined(parts: Iterable[str | None]) -> str:

@@ -162,8 +162,11 @@ class JsonStream:
         while True:
             end, fault, truncated = self._measure()
             if end:
-                value, self._at = self._data[self._at : end], end
-                return value
+                start, self._at = self._at, end
+                if end - start <= self._largest:
+                    return self._data[start:end]
+                self.oversized += 1
+                return None
             if truncated and not self._ended:
                 if len(self._data) - self._at > self._largest:
                     self._pass_over()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from worker.memory import FILE_BYTES
+from worker.origin import without_origins
 
 VALUE_CHARS: Final = 120
 
@@ -90,7 +91,9 @@ def stated(text: str) -> Iterator[Fact]:
 def written(person: str) -> list[Fact]:
     """Return the ``- Key: value`` bullets of person.md; other lines of it are a person's own words."""
     return [
-        Fact(match["key"].strip(), match["value"]) for line in person.splitlines() if (match := _BULLET.match(line))
+        Fact(match["key"].strip(), match["value"])
+        for line in without_origins(person).splitlines()
+        if (match := _BULLET.match(line))
     ]
 
 
@@ -115,7 +118,7 @@ def same_key(one: str, other: str) -> bool:
 def _with(lines: list[str], fact: Fact) -> list[str]:
     bullet = f"- {fact.key}: {fact.value}"
     for at, line in enumerate(lines):
-        match = _BULLET.match(line)
+        match = _BULLET.match(without_origins(line))
         if not match or not same_key(match["key"], fact.key):
             continue
         if match["value"].casefold() == fact.value.casefold():
