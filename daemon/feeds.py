@@ -58,12 +58,16 @@ class TooManyFeeds(RuntimeError):
 
 
 class Progress(msgspec.Struct):
-    """How far a feed is: conversations read, of them digested now and known before; bytes read, and bytes in all."""
+    """How far a feed is: conversations read, bytes read, and bytes in all.
+
+    Of the conversations some are digested now, some were known before, and some her mind could not digest.
+    """
 
     source: Source
     conversations: int = 0
     applied: int = 0
     known: int = 0
+    undigested: int = 0
     position: int = 0
     size: int = 0
 
@@ -192,7 +196,7 @@ class _Feeding:
             limits=mind_limits(settings),
             urls=provider_urls(settings),
         )
-        self._progress.conversations = self._progress.known = 0
+        self._progress.conversations = self._progress.known = self._progress.undigested = 0
         feeder = Feeder(parts.spawner, parts.link, settings.supervisor, self._log)
         try:
             await feeder.begin(feed, kinds_of(persona.thinking))
@@ -230,6 +234,7 @@ class _Feeding:
             except TimeoutError:
                 raise FeederDied(f"one conversation took longer than {CONVERSATION_TIMEOUT:g} s") from None
             if told == Undigested(offered.number):
+                progress.undigested += 1
                 return
             await self._keep(_digest_of(told, offered, self._persona_id, memory))
         self._applied.add(offered.key)

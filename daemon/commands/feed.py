@@ -45,11 +45,15 @@ def run(context: Context) -> int:
     finally:
         display.end()
     watch.ended.wait(LAST_WORD)
-    counts = {key: watch.last.get(key) for key in ("conversations", "applied", "known", "skipped")}
+    counts = {key: watch.last.get(key) for key in ("conversations", "applied", "known", "undigested")}
     if arguments.json:
         say_json({"id": persona.id, "name": persona.name, "source": arguments.source, **counts})
     elif watch.ended.is_set():
         say(f"{persona.name}: {counts['conversations']} conversations read, {counts['applied']} of them new to her")
+        if counts["undigested"]:
+            say(
+                f"Her mind could not digest {counts['undigested']} of them; feed the same file again to try these anew."
+            )
     else:
         say(f"{persona.name}: fed")
     return 0
