@@ -27,7 +27,7 @@ def _page(number: int, flags: int, granule: int, packet: bytes) -> bytes:
     """One Ogg page with one packet of at most 254 bytes (RFC 3533)."""
     head = b"OggS" + struct.pack("<BBqIII", 0, flags, granule, 7, number, 0) + bytes((1, len(packet)))
     page = bytearray(head + packet)
-    page[22:26] = struct.pack("<I", _checksum(page))
+    page[22:26] = struct.pack("<I", _checksum(bytes(page)))
     return bytes(page)
 
 

@@ -150,20 +150,6 @@ async def test_too_many_words_are_left_for_the_next_beat(seat: SeatMaker, openai
     assert (await adam.first(Reply)).perceptions == [1, 2]
 
 
-async def test_beats_come_one_after_the_other(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A second beat waits for the first, and joins reach it while it waits."""
-    openai.script(Step(failure="hang"))
-    adam = seat(organ_at(openai))
-    adam.perceive("one")
-    await openai.requests(1)
-    adam.agent.receive(Perceive(2, WEB, adam.perceptions("two"), [], {}))
-    adam.agent.receive(Join(2, adam.perceptions("three")))
-    assert adam.of(Reply) == []
-    openai.release()
-    replies = await adam.several(Reply, 2)
-    assert [reply.perceptions for reply in replies] == [[1], [2, 3]]
-
-
 async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """A mind that fails is told once per reason while she keeps trying, and the words are answered when it is back."""
     openai.script(Step(status=500), Step(status=500), Step(status=401), Step(status=401), Step(status=500))

@@ -17,8 +17,8 @@ HINT_SENSES: Final = "`personad doctor` tells whether the built-in organs are in
 SENSE_TIMEOUT: Final = 960.0
 """Seconds for a recording or a document; the daemon itself gives up somewhat earlier, and says why."""
 
-SEARCH_TIMEOUT: Final = 30.0
-"""Seconds that an answer waits for a search: the first one after many new documents may take longer."""
+SEARCH_TIMEOUT: Final = 90.0
+"""Seconds that an answer waits for a search: the first one after many new documents takes three quarters of that."""
 
 
 class HostCalls:

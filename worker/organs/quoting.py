@@ -17,8 +17,10 @@ NEARLY_AS_GOOD: Final = 0.9
 _STEM: Final = 5
 """Words that begin alike are taken for one: budget and budgets, invoice and invoiced."""
 
-_BLOCK: Final = re.compile(r"\n\s*\n")
-_SOURCE: Final = re.compile(r"\A(?P<source>[^\n]{1,300}?):\s+(?P<text>\S.*)\Z", re.DOTALL)
+_SOURCE: Final = re.compile(
+    r"(?:\A|\n\n)\[(?P<source>[^\n]{1,300}?, (?:page|section|rows?|lines?|entry|entries) [^\n\]]{1,200})\] "
+)
+_NOTE: Final = re.compile(r"\n\n\([^\n]*\)\Z")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -59,9 +61,9 @@ def quote(passages: str, question: str) -> str:
 
 
 def found(passages: str) -> list[Passage]:
-    """Take apart what the library found: blocks that begin with their source."""
-    matches = (_SOURCE.match(block.strip()) for block in _BLOCK.split(passages))
-    return [Passage(match["source"], match["text"].strip().strip('"')) for match in matches if match]
+    """Take apart what the library found: passages that begin with their source, and at the end perhaps a note."""
+    _, *parts = _SOURCE.split(_NOTE.sub("", passages))
+    return [Passage(source, text.strip()) for source, text in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _heart(text: str, asked: frozenset[str]) -> str:
