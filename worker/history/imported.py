@@ -76,7 +76,8 @@ def conversation(title: str | None, at: int, said: Iterable[Said]) -> Imported |
             lines.append(Line(role, words, latest))
     if not lines:
         return None
-    return Imported(" ".join((title or "").split())[:TITLE_CHARS], at or next((line.at for line in lines if line.at), 0), lines)
+    began = at or next((line.at for line in lines if line.at), 0)
+    return Imported(" ".join((title or "").split())[:TITLE_CHARS], began, lines)
 
 
 def joined(parts: Iterable[str | None]) -> str:
