@@ -67,7 +67,7 @@ class ProbeLife(Life[ToWorker]):
                 self.leave()
 
     async def _ask(self, question: Probe) -> None:
-        reason = await probe(question.organ, question.limits, question.urls)
+        reason = await probe(question.organ, question.limits, question.urls, question.slot)
         self.link.send(Probed(reason[:2000]))
 
     async def _identify(self, question: Identify) -> None:
