@@ -80,8 +80,8 @@ def lack(perception: Perception) -> str:
     return f"{_sent(perception.kind, perception.title)}. You have no {organ}, so you cannot perceive it: say so."
 
 
-def said(line: Line) -> str:
-    """Say a line of the talk so far."""
+def said(line: Line, room: int = HISTORY_CHARS) -> str:
+    """Say a line of the talk so far, with at most ``room`` characters of what was perceived in it."""
     if not line.media:
         return line.content if line.content.strip() else "(nothing)"
     kind = EXTENSIONS.get(PurePath(line.media).suffix.lower(), "document")
@@ -89,7 +89,7 @@ def said(line: Line) -> str:
         # What she said aloud is what she said.
         return line.content if kind == "audio" else _with_caption("(You sent a picture.)", line.content)
     if line.perceived:
-        return _with_caption(_told(kind, line.title, line.perceived, HISTORY_CHARS, can_search=False), line.content)
+        return _with_caption(_told(kind, line.title, line.perceived, room, can_search=False), line.content)
     return _with_caption(f"({_sent(kind, line.title)}, which you could not perceive.)", line.content)
 
 
