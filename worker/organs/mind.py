@@ -28,6 +28,10 @@ PROVIDERS: Final = ("openai", "anthropic", "xai", "gemini")
 
 _OPENAI_MODULES: Final = (
     "worker.organs.openai_mind",
+    "worker.organs.openai_organs",
+    "worker.organs.chat_organs",
+    "openai.resources.audio",
+    "openai.resources.images",
     "openai.resources.chat.completions",
     "openai.lib._client_auth",
     "anyio._backends._asyncio",
@@ -37,6 +41,7 @@ _OPENAI_MODULES: Final = (
 )
 _ANTHROPIC_MODULES: Final = (
     "worker.organs.anthropic_mind",
+    "worker.organs.chat_organs",
     "anthropic.resources.messages",
     "anyio._backends._asyncio",
     "httpcore2._async.connection",
@@ -53,7 +58,7 @@ PRELOAD: Final[Mapping[str | None, tuple[str, ...]]] = {
     "anthropic": _ANTHROPIC_MODULES,
     EMBEDDED: ("worker.organs.embedded_mind",),
 }
-"""Modules that a mind of this provider needs, for a zygote to import before it forks her."""
+"""Modules that organs of this provider need, for a zygote to import before it forks her."""
 
 _VERSIONED: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?:/|\Z)")
 
