@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import itertools
 import json
 import os
 import secrets
+import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,6 +39,10 @@ class RefusedError(RuntimeError):
 
 class UnreachableError(RuntimeError):
     """No daemon answers at the address; the text says how to start one."""
+
+
+class AnsweredEarly(OSError):
+    """The daemon answers before all of a body has come: it refuses it."""
 
 
 class Persona(NamedTuple):
@@ -103,7 +107,7 @@ class Client:
             size = sum(map(len, ends)) + os.fstat(stream.fileno()).st_size
             headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(size)}
             pieces = itertools.chain(ends[:1], iter(lambda: stream.read(PIECE), b""), ends[1:])
-            return self._answer(self._exchange("POST", path, _counted(pieces, size, sent), headers, timeout))
+            return self._answer(self._exchange("POST", path, self._unanswered(pieces, size, sent), headers, timeout))
 
     def download(self, path: str) -> Iterator[bytes]:
         """Yield an answer that is no JSON, a piece at a time. Raises as ``get``."""
@@ -187,15 +191,31 @@ class Client:
         token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         connection = self._connect(timeout)
         try:
-            # A daemon that refuses a large body answers before all of it has come.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            try:
                 connection.request(
                     method, self._parts.path + path, data, {"Accept": "application/json", **token, **headers}
                 )
+            except (AnsweredEarly, BrokenPipeError, ConnectionResetError):
+                # What is left of the body makes this connection useless for another request.
+                self._used = 0.0
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise self._unreachable(error) from error
+
+    def _unanswered(
+        self, pieces: Iterable[bytes], size: int, sent: Callable[[int, int], None] | None
+    ) -> Iterator[bytes]:
+        """Yield the pieces of a body for as long as the daemon has not answered. Raises AnsweredEarly."""
+        gone = 0
+        for piece in pieces:
+            yield piece
+            gone += len(piece)
+            if sent:
+                sent(gone, size)
+            connection = self._connection
+            if gone < size and connection and connection.sock and select.select([connection.sock], [], [], 0)[0]:
+                raise AnsweredEarly
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         """Return a connection; the one of before when it was in use a moment ago."""
@@ -231,15 +251,6 @@ class Client:
 
     def _stranger(self) -> UnreachableError:
         return UnreachableError(f"what answers at {self.url} is not personad; give its address with --url")
-
-
-def _counted(pieces: Iterable[bytes], size: int, sent: Callable[[int, int], None] | None) -> Iterator[bytes]:
-    gone = 0
-    for piece in pieces:
-        yield piece
-        gone += len(piece)
-        if sent:
-            sent(gone, size)
 
 
 def _field(value: object, name: str) -> object:
