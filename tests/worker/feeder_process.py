@@ -81,15 +81,18 @@ class FeederProcess:
 
     def first(self, kind: type[T]) -> T:
         """Wait for the next message of this kind; everything before it is in ``messages``."""
+        while not isinstance(message := self.next(), kind):
+            continue
+        return message
+
+    def next(self) -> FromFeeder:
+        """Wait for the next message."""
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if self._socket.poll(200):
-                message = _CODEC.decode(self._socket.recv_multipart()[-1])
-                self.messages.append(message)
-                if isinstance(message, kind):
-                    return message
+        while not self._socket.poll(200):
             assert self._process.poll() is None, self.log()
-        raise AssertionError(f"no {kind.__name__} came: {self.messages[-3:]} {self.log()}")
+            assert time.monotonic() < deadline, f"nothing came after {self.messages[-3:]} {self.log()}"
+        self.messages.append(_CODEC.decode(self._socket.recv_multipart()[-1]))
+        return self.messages[-1]
 
     def next_digest(self, memory: Memory) -> Memory:
         """Want what is offered next, and return what is made of it."""
