@@ -48,6 +48,8 @@ class Personas:
         self._personas: dict[str, Persona] = {}
         self._memories: dict[str, Memory] = {}
         self._faults: dict[str, str] = {}
+        self._graves: set[str] = set()
+        """The ids whose graves somebody is at work on."""
         self._disk = asyncio.Lock()
         """Held from a file to what is known of it: a read that a write overtook would bring the old state back."""
 
@@ -116,6 +118,7 @@ class Personas:
                 if persona:
                     self._personas[persona_id] = persona
                 raise PersonasError(f"Her folder could not be removed: {error}") from error
+            self._graves.add(persona_id)
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
 
@@ -129,18 +132,23 @@ class Personas:
         def make() -> None:
             if self.folder(persona_id).exists():
                 raise IdTaken("There is a persona with this id already.")
-            try:
-                folder.mkdir(mode=0o700)
-            except FileExistsError:
-                raise IdTaken("A persona with this id is being removed or restored at this moment.") from None
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
             files.sync_directory(self._root)
 
         async with self._disk:
+            if persona_id in self._graves:
+                raise IdTaken("A persona with this id is being removed or restored at this moment.")
             try:
                 await asyncio.to_thread(make)
             except OSError as error:
                 raise PersonasError(f"Her folder could not be made: {error}") from error
+            self._graves.add(persona_id)
         return folder
+
+    def leave(self, persona_id: str) -> None:
+        """What could not be buried now is buried by the next ``lay_out`` or the next start."""
+        self._graves.discard(persona_id)
 
     async def adopt(self, persona: Persona) -> None:
         """She is whole: from now on she is here, even if the machine stops. Raises PersonasError."""
@@ -155,6 +163,7 @@ class Personas:
             except OSError as error:
                 raise PersonasError(f"Her folder could not be put in place: {error}") from error
             self._personas[persona.id] = persona
+            self._graves.discard(persona.id)
         await self._reload_memory(persona.id)
 
     async def graves(self) -> list[str]:
@@ -166,6 +175,7 @@ class Personas:
     async def bury(self, persona_id: str) -> None:
         """Remove what is left of a deleted persona's folder."""
         await asyncio.to_thread(shutil.rmtree, self._grave(persona_id), ignore_errors=True)
+        self._graves.discard(persona_id)
 
     async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
         """Follow edits by hand, for ever; ``edited`` is called with each record that changed."""

@@ -21,7 +21,7 @@ import msgspec
 from daemon import files
 from daemon.archive import CONVERSATION, RECORD, Archive, ArchiveError, Member, opened
 from daemon.channels import id_of
-from daemon.ledger import ArchivedLine, ChannelTaken
+from daemon.ledger import ArchivedLine, ChannelTaken, LedgerError
 from daemon.personas import CONFIG
 from daemon.state import Daemon
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
@@ -70,6 +70,8 @@ class Restore:
         persona.name = self._name or persona.name
         folder = await personas.lay_out(persona.id)
         try:
+            # What an earlier try left behind that a full disk kept from being undone.
+            await ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
             async with self._daemon.channels.editing:
@@ -80,10 +82,18 @@ class Restore:
                 await self._adopt(persona)
         except BaseException:
             if personas.get(persona.id) is None:
-                await ledger.forget(persona.id)
-                await personas.bury(persona.id)
+                await self._undo(persona.id)
             raise
         return Restored(persona, lines, self._left_out)
+
+    async def _undo(self, persona_id: str) -> None:
+        try:
+            await self._daemon.ledger.forget(persona_id)
+        except LedgerError as error:
+            self._daemon.log.error("persona.restore_left", persona=persona_id, reason=str(error))
+            self._daemon.personas.leave(persona_id)
+        else:
+            await self._daemon.personas.bury(persona_id)
 
     async def _adopt(self, persona: Persona) -> None:
         """Once begun it is carried through, also when the daemon leaves."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -138,6 +139,21 @@ def test_what_waited_is_not_answered_again(other: DaemonProcess, front: DaemonPr
         assert len(mind.heard) == asked + 1
         turns = [turn["content"] for turn in mind.journal[-1].body["messages"]]
         assert any("unanswered words" in turn for turn in turns)
+
+
+def test_a_full_disk_is_507(other: DaemonProcess, archive: bytes) -> None:
+    """Wherever the disk fills up nothing of her is there, and once there is room again she comes."""
+    line = members(archive)["conversation.jsonl"].splitlines(keepends=True)[0]
+    large = repacked(archive, {"conversation.jsonl": line * 3000})
+    for room in (0, 8_000, 900_000):
+        resource.prlimit(other.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        answer = restored(other, large)
+        assert (answer.status_code, names(other)) == (507, []), room
+        resource.prlimit(other.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    answer = restored(other, large)
+
+    assert (answer.status_code, answer.json()["lines"]) == (200, 3000)
+    assert len(shown(other, answer.json()["persona"]["id"])) == 3000
 
 
 def cut_off(daemon: DaemonProcess, archive: bytes) -> None:

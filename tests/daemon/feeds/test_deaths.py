@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import sqlite3
@@ -135,6 +136,26 @@ def test_whoever_hangs_up_ends_the_feed(kitchen: DaemonProcess, eve: str, mind: 
     wait_for(lambda: not leftovers(kitchen, eve), "the export to be removed")
     assert feed(kitchen, eve, data).status_code == 200
     assert learned(kitchen, eve) == Counter(facts(4))
+
+
+def test_a_full_disk(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """It is 507 before and in the middle of a feed; once there is room again the same file goes on, nothing doubled."""
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    def strike(text: str) -> None:
+        if about(text, "fact-1"):
+            resource.prlimit(kitchen.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    mind.strike = strike
+    during = feed(kitchen, eve, export(facts(3)))
+    before = feed(kitchen, eve, export(facts(3)))
+    resource.prlimit(kitchen.pid, resource.RLIMIT_FSIZE, unlimited)
+    mind.strike = None
+
+    assert (during.status_code, before.status_code) == (507, 507)
+    assert learned(kitchen, eve) == Counter(facts(1))
+    assert feed(kitchen, eve, export(facts(3))).status_code == 200
+    assert learned(kitchen, eve) == Counter(facts(3))
 
 
 def test_kill_9_of_the_daemon(own: Own, mind: LearningMind) -> None:
