@@ -37,6 +37,8 @@ class LearningMind(ScriptedMind):
         facts = dict.fromkeys(FACT.findall(talk))
         # The call's number makes each line another one, so that whoever tells a fact twice is seen.
         told = "\n".join(f"- {fact} in call {len(self.heard)}" for fact in facts)
+        if not told:
+            return Step(text="## end")
         return Step(text=f"## person\n{known}\n{told}\n\n## end")
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
 from websockets.sync.client import ClientConnection
 
+from proto.feeds import SOURCES
 from tests.daemon.feeds.feeding import Feeding, LearningMind, create, export, facts, feed, learned, leftovers
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.server import Step
 
+EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 FORMAT = "Could not parse the external data. Please check the file format."
 MIND = "Could not analyze the conversations. Please make sure the model is running."
 RECORD = (
@@ -65,6 +69,22 @@ def test_what_was_fed_is_not_fed_again(kitchen: DaemonProcess, eve: str, mind: L
     assert (calls_again, len(mind.heard)) == (calls, calls + 2)
     assert unchanged == before
     assert learned(kitchen, eve) == Counter(facts(5))
+
+
+def test_every_source(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """Exports of each kind are read to their end, each conversation asked of her mind; the second time, of nobody."""
+    files = [file for file in sorted(EXPORTS.iterdir()) if file.suffix in (".json", ".jsonl")]
+    with kitchen.socket("/ws/system") as socket:
+        for is_new in (True, False):
+            calls = len(mind.heard)
+            for file in files:
+                answer = feed(kitchen, eve, file.read_bytes(), re.split(r"[-.]", file.name)[0])
+                assert answer.status_code == 200, (file.name, answer.text)
+                counts = signals(socket, "Fed")[-1]["details"]
+                assert (counts["conversations"] > 0, counts["undigested"]) == (True, 0), file.name
+            assert (len(mind.heard) > calls) == is_new
+
+    assert {re.split(r"[-.]", file.name)[0] for file in files} == set(SOURCES)
 
 
 def test_order_of_refusals(kitchen: DaemonProcess, eve: str) -> None:
