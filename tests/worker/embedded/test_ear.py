@@ -58,7 +58,7 @@ def test_a_file_that_breaks_off_is_heard_up_to_there(host: OrganHostProcess, cli
 def test_silence_and_noise_are_told_as_what_they_are(host: OrganHostProcess, tmp_path: Path) -> None:
     """Where nobody speaks, no words are made up."""
     noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE).astype(np.float32)
-    sounds = {"silence.ogg": silence(3), "noise.opus": noise, "short.wav": silence(0.001)}
+    sounds = {"silence.ogg": silence(10), "noise.opus": noise, "short.wav": silence(0.001)}
     for name, samples in sounds.items():
         answer = host.ask(Transcribe(1, write(tmp_path, name, samples)))
         assert (answer.text, answer.error) == ("Nothing was said in it.", None), name
@@ -69,7 +69,7 @@ def hostile(folder: Path, port: int) -> Iterator[tuple[str, str]]:
     playlist = f"#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:{port}/a.aac\n#EXT-X-ENDLIST\n"
     for name, content in {
         "playlist.mp3": playlist.encode(),
-        "script.wav": b"ffconcat version 1.0\nfile /etc/hostname\n",
+        "script.wav": b"ffconcat version 1.0\nfile other.wav\n",
         "empty.ogg": b"",
         "words.m4a": b"these are words " * 200,
     }.items():
@@ -84,6 +84,7 @@ def hostile(folder: Path, port: int) -> Iterator[tuple[str, str]]:
 
 def test_what_is_no_sound_is_refused_in_words(host: OrganHostProcess, tmp_path: Path) -> None:
     """Broken files, and files that would have others opened, are errors of that call; nobody is connected to."""
+    write(tmp_path, "other.wav", silence(1))
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.0)
         for name, words in hostile(tmp_path, server.getsockname()[1]):
