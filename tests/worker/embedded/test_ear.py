@@ -32,6 +32,7 @@ def clip(host: OrganHostProcess, tmp_path_factory: pytest.TempPathFactory) -> Sa
     return samples
 
 
+@pytest.mark.timeout(120)
 def test_words_are_heard_in_every_documented_type(
     host: OrganHostProcess, clip: Samples, tmp_path: Path, home: Path
 ) -> None:
