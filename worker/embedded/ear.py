@@ -21,7 +21,7 @@ MOST_SECONDS: Final = 30 * 60
 """Of one file; what comes after is left out, and the text says so."""
 
 MOST_WORK: Final = 400.0
-"""Seconds of work on one file: two in a row are within the daemon's patience. What is not heard by then is left out, too."""
+"""Seconds of work on one file: two in a row are within the daemon's patience. What is left by then is left out, too."""
 
 WINDOW: Final = 60
 """Seconds that are transcribed at a time, so that memory stays flat however long a file is."""
