@@ -5,6 +5,7 @@ A fact is a bullet ``- Key: value`` in person.md. Most keys hold one value, whic
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
@@ -90,11 +91,7 @@ def stated(text: str) -> Iterator[Fact]:
 
 def written(person: str) -> list[Fact]:
     """Return the ``- Key: value`` bullets of person.md; other lines of it are a person's own words."""
-    return [
-        Fact(match["key"].strip(), match["value"])
-        for line in without_origins(person).splitlines()
-        if (match := _BULLET.match(line))
-    ]
+    return [fact for line in person.splitlines() if (fact := _fact(line))]
 
 
 def fold(person: str, facts: Iterable[Fact]) -> str:
@@ -118,20 +115,28 @@ def same_key(one: str, other: str) -> bool:
 def _with(lines: list[str], fact: Fact) -> list[str]:
     bullet = f"- {fact.key}: {fact.value}"
     for at, line in enumerate(lines):
-        match = _BULLET.match(without_origins(line))
-        if not match or not same_key(match["key"], fact.key):
+        known = _fact(line)
+        if not known or not same_key(known.key, fact.key):
             continue
-        if match["value"].casefold() == fact.value.casefold():
+        if known.value.casefold() == fact.value.casefold():
             return lines
         if fact.key not in GATHERED:
             return [*lines[:at], bullet, *lines[at + 1 :]]
     return [*lines, bullet]
 
 
+# A feed folds thousands of facts into the same lines.
+@functools.lru_cache(maxsize=1024)
+def _fact(line: str) -> Fact | None:
+    match = _BULLET.match(without_origins(line))
+    return Fact(match["key"].strip(), match["value"]) if match else None
+
+
 def _titled(key: str) -> str:
     return key[:1].upper() + key[1:]
 
 
+@functools.lru_cache(maxsize=1024)
 def _plain(key: str) -> str:
     key = key.casefold().replace(CURLY, "'").replace("favorite", "favourite").strip()
     return re.sub(r"(?:'s)? name\Z|'s\Z", "", key) or key
