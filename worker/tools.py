@@ -53,7 +53,7 @@ class Tools:
             self._organs[ASK_TEACHER.name] = ask_teacher
         self.offered: Sequence[Tool] = [tool for tool in (IMAGINE, ASK_TEACHER) if tool.name in self._organs]
         self.made: list[Outgoing] = []
-        """The pictures that the answer in hand asked for."""
+        """The pictures that the answer in hand asked for, in that order."""
         self._uses: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     def begin(self) -> None:
@@ -69,6 +69,8 @@ class Tools:
         media = await self._once(IMAGINE.name, description)
         if all(picture.media != media for picture in self.made):
             self.made.append(Outgoing(description, "image", media))
+            asked = list(self._uses)
+            self.made.sort(key=lambda picture: asked.index((IMAGINE.name, picture.content)))
 
     async def ask_teacher(self, question: str) -> str:
         """Return the teacher's words. Raise OrganUnreachable."""

@@ -36,11 +36,14 @@ class OpenAIEmulator(Emulator):
         self.refuses_tools = False
         self.gives_urls = False
         """Whether a picture comes as a url instead of in the answer."""
+        self.counts_calls = True
+        """Whether tool calls have an index each; Gemini's have not."""
 
     def reset(self) -> None:
         super().reset()
         self._organs.clear()
         self.refuses_tools = self.gives_urls = False
+        self.counts_calls = True
 
     def script_at(self, route: str, *steps: Step) -> None:
         """Play these steps for the next requests to ``transcriptions``, ``speech`` or ``generations``."""
@@ -74,10 +77,11 @@ class OpenAIEmulator(Emulator):
         for piece in pieces(text) if text and not step.calls else ():
             yield _chunk(model, {"content": piece})
         for index, (name, arguments) in enumerate(step.calls):
-            call = {"index": index, "id": f"call_{index}", "type": "function"}
+            at = index if self.counts_calls else 0
+            call = {"index": at, "id": f"call_{index}", "type": "function"}
             yield _chunk(model, {"tool_calls": [{**call, "function": {"name": name, "arguments": ""}}]})
             for part in (arguments[:5], arguments[5:]):
-                yield _chunk(model, {"tool_calls": [{"index": index, "function": {"arguments": part}}]})
+                yield _chunk(model, {"tool_calls": [{"index": at, "function": {"arguments": part}}]})
         yield _chunk(model, {}, step.finish or ("tool_calls" if step.calls else "stop"))
         yield "data: [DONE]\n\n"
 

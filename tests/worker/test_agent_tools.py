@@ -169,6 +169,30 @@ async def test_join_keeps_what_was_made(seat: SeatMaker, openai: OpenAIEmulator,
     assert files(tmp_path) == []
 
 
+async def test_join_while_she_paints(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
+    """Words that come while a picture is being made do not have it begun anew."""
+    openai.script(PAINT, PAINT, Step("There it is."))
+    openai.script_at("generations", Step(failure="hang"))
+    adam = seat(at(openai), imagination=at(openai), media=tmp_path)
+    adam.perceive("Paint a fox")
+    await openai.requests(2)
+    adam.agent.receive(Join(1, adam.perceptions("Quick!")))
+    await openai.requests(3)
+    openai.release()
+    assert [message.kind for message in (await adam.first(Reply)).messages] == ["text", "image"]
+    assert len(openai.asked("generations")) == 1
+
+
+async def test_calls_that_share_an_index(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
+    """Some servers number no calls; each is told by its id."""
+    openai.counts_calls = False
+    openai.script(Step(calls=(*PAINT.calls, ("imagine", '{"description": "a blue owl"}'))), Step("Both."))
+    adam = seat(at(openai), imagination=at(openai), media=tmp_path)
+    adam.perceive("Paint a fox and an owl")
+    made = (await adam.first(Reply)).messages[1:]
+    assert [picture.content for picture in made] == ["a red fox", "a blue owl"]
+
+
 async def test_no_tools_without_organs(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """A mind is offered nothing that she does not have."""
     adam = seat(at(openai))
