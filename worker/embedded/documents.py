@@ -25,6 +25,7 @@ MOST_CONTROLS: Final = 0.03
 HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t#]*$")
 FENCE: Final = re.compile(r" {0,3}(```|~~~)")
 MOST_HEADING: Final = 60
+MOST_LABEL: Final = 150
 
 
 @dataclass
@@ -61,7 +62,7 @@ def markdown_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
             level = len(heading[1])
             above = [*((depth, name) for depth, name in above if depth < level), (level, heading[2][:MOST_HEADING])]
         if above:
-            yield Piece("section", " > ".join(name for _, name in above), text)
+            yield Piece("section", " > ".join(name for _, name in above)[-MOST_LABEL:], text)
         else:
             yield Piece("line", number, text)
     findings.extent = f"a Markdown text of {counted(number, 'line')} and {counted(headings, 'heading')}"

@@ -72,10 +72,11 @@ DAMAGE: Final = (
     LookupError,
     ArithmeticError,
     TypeError,
+    MemoryError,
     struct.error,
     zlib.error,
 )
-"""What Pillow raises on broken files, an UnidentifiedImageError being an OSError."""
+"""What Pillow raises on broken files: an UnidentifiedImageError is an OSError, its WebP decoder runs out of memory."""
 
 
 class Eye:
@@ -95,7 +96,7 @@ class Eye:
             with Image.open(path, formats=FORMATS) as image:
                 told = [_sort(image), *_particulars(image)]
                 picture = upright(image)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise HostFault("This picture has too many pixels to be looked at: send a smaller one.") from error
         except FileNotFoundError as error:
             raise HostFault("The picture is not there any more.") from error

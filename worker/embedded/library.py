@@ -105,7 +105,7 @@ def _searched(index: Index, question: str, folders: Sequence[str]) -> str:
     asked = questions.words(question)
     expression = questions.expression(asked)
     found = index.find(expression, places, CANDIDATES) if expression and places else []
-    quotes = [f"[{one.title}, {one.place}] {one.text}" for one in questions.choose(found, asked)]
+    quotes = [questions.quote(one) for one in questions.choose(found, asked)]
     if unread:
         more = f" and {len(unread) - NAMED_UNREAD} more" if len(unread) > NAMED_UNREAD else ""
         quotes.append(f"(Not read yet: {', '.join(unread[:NAMED_UNREAD])}{more}.)")

@@ -1,8 +1,8 @@
 """Text in pictures: PP-OCR through RapidOCR, loaded once for the eye and for the researcher's scanned pages.
 
-Measured choices: text is looked for at 960 pixels, which finds letters from about 8 pixels there on, and once more at
-1,600 when what was found is hardly larger; most of the time goes into the lines, one after the other. ONNX Runtime
-keeps a memory plan for every width of line, 300 MB after a dense page, and spins while it waits: both are off.
+Measured choices: text is looked for at 960 pixels, and once more in bands of 1,600 when nothing was found, or what was
+found is tiny or illegible; most of the time goes into the lines, one after the other. ONNX Runtime keeps a memory plan
+for every width of line, 300 MB after a dense page, and spins while it waits: both are off.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ RECOGNITION: Final = Weights(
 
 SIDE: Final = 960
 CLOSER_SIDE: Final = 1600
+BANDS: Final = 4
+"""A closer look takes bands so many times as wide as high: small letters are lost in a large empty picture."""
+
+MARGIN: Final = 24
+"""Pixels around a band, at whose edge letters are lost, too."""
+
 SMALL: Final = 11.5
 """Pixels at ``SIDE`` that a line's box is high when its neighbours are likely to have been missed."""
 
@@ -98,8 +104,35 @@ class Reader:
         return Reading(_joined(texts), whole=True)
 
     def _lines(self, part: NDArray[np.uint8], deadline: float) -> tuple[list[_Line], bool]:
+        pieces = _detected(self._engine(SIDE), part)
+        longest = max(part.shape[:2])
+        if longest <= SIDE:
+            return self._recognized(pieces, deadline)
         lines: list[_Line] = []
-        for piece, box in self._found(part):
+        heights = sorted(min(piece.shape[:2]) for piece, _ in pieces)
+        if heights and heights[len(heights) // 2] * SIDE / longest >= SMALL:
+            lines, whole = self._recognized(pieces, deadline)
+            if len(lines) == len(pieces) or not whole:
+                return lines, whole
+        closer, whole = self._recognized(self._closer(part), deadline)
+        return max(lines, closer, key=_amount), whole
+
+    def _closer(self, part: NDArray[np.uint8]) -> list[_Piece]:
+        """Look at one band after the other, each with a margin."""
+        import numpy as np
+
+        pieces: list[_Piece] = []
+        for top, band in _cut(part, 0, part.shape[1] // BANDS):
+            margined = np.pad(band, ((MARGIN, MARGIN), (0, 0), (0, 0)), mode="edge")
+            offset = np.array((0, top - MARGIN), np.float32)
+            found = _detected(self._engine(CLOSER_SIDE), margined)
+            pieces += [(piece, box + offset) for piece, box in found]
+        return pieces
+
+    def _recognized(self, pieces: list[_Piece], deadline: float) -> tuple[list[_Line], bool]:
+        """Read what can be read; False when the time was up before the last one."""
+        lines: list[_Line] = []
+        for piece, box in pieces:
             if time.monotonic() > deadline:
                 return lines, False
             recognized = self._engine(SIDE).recognize_txt([piece])
@@ -108,15 +141,6 @@ class Reader:
                     xs, ys = box[:, 0], box[:, 1]
                     lines.append(_Line(xs.min(), xs.max(), ys.min(), ys.max(), text.strip()))
         return lines, True
-
-    def _found(self, part: NDArray[np.uint8]) -> list[_Piece]:
-        pieces = _detected(self._engine(SIDE), part)
-        longest = max(part.shape[:2])
-        if pieces and longest > SIDE:
-            heights = sorted(min(piece.shape[:2]) for piece, _ in pieces)
-            if heights[len(heights) // 2] * SIDE / longest < SMALL:
-                return _detected(self._engine(CLOSER_SIDE), part)
-        return pieces
 
     def _engine(self, side: int) -> RapidOCR:
         if side not in self._engines:
@@ -171,21 +195,27 @@ def _session(model: Weights) -> onnxruntime.InferenceSession:
 
 
 def _parts(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Cut a very long picture where there is least to see, so that no line of text is cut."""
+    """Cut a very long picture, which would shrink to a thread, into parts."""
     height, width = pixels.shape[:2]
-    if max(height, width) <= LONG * min(height, width):
-        yield pixels
-        return
-    axis = 0 if height > width else 1
     step = int(LONG * min(height, width))
+    for _, part in _cut(pixels, 0 if height > width else 1, step):
+        yield part
+
+
+def _cut(pixels: NDArray[np.uint8], axis: int, step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Cut into parts of at most ``step`` pixels where there is least to see, so that no line of text is cut."""
     begin, end = 0, pixels.shape[axis]
     while end - begin > step:
         low = begin + step * 3 // 4
         window = pixels.take(range(low, begin + step), axis=axis)
         cut = low + int(window.std(axis=(1 - axis, 2)).argmin())
-        yield pixels.take(range(begin, cut), axis=axis)
+        yield begin, pixels.take(range(begin, cut), axis=axis)
         begin = cut
-    yield pixels.take(range(begin, end), axis=axis)
+    yield begin, pixels.take(range(begin, end), axis=axis)
+
+
+def _amount(lines: list[_Line]) -> int:
+    return sum(len(line.text) for line in lines)
 
 
 def _arranged(lines: list[_Line]) -> str:

@@ -29,6 +29,9 @@ STOP_WORDS: Final = frozenset(
     """)
 )
 
+ROUND: Final = str.maketrans("[]", "()")
+EMPTY_LINES: Final = re.compile(r"\n\s*\n")
+
 MOST_QUOTED: Final = 4_000
 """Characters of passages together."""
 
@@ -77,6 +80,13 @@ def choose(found: Sequence[Found], asked: Sequence[str]) -> list[Found]:
         taken[best.document] += 1
         room -= len(best.text)
     return chosen
+
+
+def quote(found: Found) -> str:
+    """Write ``[title, place] text``, in which no title, heading or text can look like the beginning of another."""
+    source = " ".join(f"{found.title}, {found.place}".split()).translate(ROUND)
+    text = EMPTY_LINES.sub("\n", found.text)
+    return f"[{source}] {text}"
 
 
 def _gain(title: str, asked: Sequence[str]) -> float:
