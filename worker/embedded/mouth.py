@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,12 @@ VOICE: Final = "heart"
 
 MOST_CHARACTERS: Final = 2_000
 """About two minutes."""
+
+MOST_SECONDS: Final = 180
+"""Hundreds of one-word sentences, with a pause after each, are longer than their letters."""
+
+BREATH: Final = 300
+"""Characters said at a time: the voice's memory grows with the square of them."""
 
 PEAK: Final = 0.9
 """The loudest sample of every file; the voice's own is 0.3."""
@@ -72,8 +79,13 @@ class Mouth:
         import numpy as np
 
         assert self._voice is not None
-        sentences = list(self._voice.stream(words, seed=SEED))
-        samples: Samples = np.concatenate(sentences) if sentences else np.zeros(0, np.float32)
+        pieces: list[Samples] = []
+        for sentence in self._voice.split_sentences(words):
+            for breath in textwrap.wrap(sentence, BREATH):
+                pieces += self._voice.stream(breath, seed=SEED)
+            if sum(piece.size for piece in pieces) > MOST_SECONDS * self._voice.sample_rate:
+                raise HostFault(f"It is too long to be said: more than {MOST_SECONDS} seconds.")
+        samples: Samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
         loudest = float(np.abs(samples).max(initial=0.0))
         if not loudest:
             raise HostFault("There is nothing in it that could be said aloud.")

@@ -15,6 +15,9 @@ CODE: Final = "a piece of code"
 LINK: Final = "a link"
 
 _ADDRESS: Final = re.compile(r"(?:https?://|www\.)[^\s<>]*[^\s<>.,;:!?)\]\"']", re.IGNORECASE)
+_LONG_NUMBER: Final = re.compile(r"\d{13,}")
+"""Beyond trillions a number is said digit by digit: the voice knows no name for it."""
+
 _SPOKEN: Final = {"&": " and ", "°": " degrees ", "\u2013": " - ", "\u2018": "'", "’": "'"}
 _SILENT_CATEGORIES: Final = frozenset({"So", "Sk", "Cf", "Co", "Cs", "Cn", "Cc", "Me"})
 _SILENT: Final = frozenset("*_#`~|<>[]{}\\^\ufe0e\ufe0f")
@@ -72,6 +75,7 @@ def _inline(tokens: Sequence[Token]) -> str:
 def _line(text: str) -> str:
     """Clean one block, and end it as a sentence ends, so that the voice makes a pause."""
     text = _ADDRESS.sub(LINK, text)
+    text = _LONG_NUMBER.sub(lambda digits: " ".join(digits[0]), text)
     text = "".join(_SPOKEN.get(sign, sign) for sign in text)
     kept = (" " if _is_silent(sign) else sign for sign in text)
     text = " ".join("".join(kept).split())

@@ -41,6 +41,7 @@ def test_what_is_said_is_a_whole_file_that_can_be_understood(host: OrganHostProc
         ("🙂 ---", "nothing in it that could be said"),
         ("Здравствуйте, как дела?", "English only"),
         ("word " * 500, "too long to be said: 2500 characters"),
+        ("Yes. " * 390, "too long to be said: more than 180 seconds"),
     ],
 )
 def test_what_cannot_be_said(host: OrganHostProcess, tmp_path: Path, words: str, reason: str) -> None:
@@ -71,6 +72,7 @@ def test_a_folder_that_takes_nothing(host: OrganHostProcess, tmp_path: Path) -> 
         ("a line\nand its end", "a line and its end."),
         ("“Quoted.”", "“Quoted.”"),
         ("---", ""),
+        ("Call 123456789012, not 4915112345678.", "Call 123456789012, not 4 9 1 5 1 1 2 3 4 5 6 7 8."),
     ],
 )
 def test_speakable(written: str, said: str) -> None:
