@@ -24,6 +24,7 @@ from daemon.channels import id_of
 from daemon.ledger import ArchivedLine, ChannelTaken, LedgerError
 from daemon.personas import CONFIG
 from daemon.state import Daemon
+from proto.gateways import Identified, channel_id
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
 
 BATCH: Final = 200
@@ -74,10 +75,12 @@ class Restore:
             await ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
+            identified = await self._identified(persona.channels or [])
+            if not archive.manifest.secrets:
+                self._left_out.append("keys and tokens, which the archive does not hold; give them again")
             async with self._daemon.channels.editing:
-                persona.channels = await self._channels(persona)
-                if not archive.manifest.secrets:
-                    self._left_out.append("keys and tokens, which the archive does not hold; give them again")
+                kept = [await self._keep(persona.id, *one) for one in identified]
+                persona.channels = [channel for channel in kept if channel] or None
                 await asyncio.to_thread(_complete, folder, persona)
                 await self._adopt(persona)
         except BaseException:
@@ -117,37 +120,38 @@ class Restore:
             total += len(batch)
         return total
 
-    async def _channels(self, persona: Persona) -> list[Channel] | None:
-        """Her channels as unpaired ones; a bot that cannot be hers is left out, and said."""
-        kept = []
-        for channel in persona.channels or []:
-            try:
-                kept.append(await self._channel(persona.id, channel))
-            except _LeftOut as error:
-                self._left_out.append(f"the {channel.type} channel {channel.name}: {error}")
-        return kept or None
+    async def _identified(self, channels: list[Channel]) -> list[tuple[Channel, Identified]]:
+        """Ask the providers whose bots these are; what is of no use any more is left out, and said."""
+        identified = []
+        for channel in channels:
+            token = channel.credentials.get("token")
+            if token is None:
+                self._leave_out(channel, "the archive holds no token for it")
+                continue
+            found = await self._daemon.supervisor.identify(channel.type, token)
+            if found.reason:
+                self._leave_out(channel, found.reason)
+            else:
+                identified.append((channel, found))
+        return identified
 
-    async def _channel(self, persona_id: str, channel: Channel) -> Channel:
-        """Raises _LeftOut."""
-        id_ = id_of(channel)
-        if id_ is None:
-            raise _LeftOut("the archive holds no token for it")
+    async def _keep(self, persona_id: str, channel: Channel, bot: Identified) -> Channel | None:
+        """Make it her channel, unpaired, and named by the bot; None for a bot that is somebody's here."""
+        id_ = channel_id(channel.type, channel.credentials["token"].reveal())
         for other in self._daemon.personas.all():
             if any(id_of(one) == id_ for one in other.channels or []):
-                raise _LeftOut(f"its bot belongs to {other.name} here")
-        found = await self._daemon.supervisor.identify(channel.type, channel.credentials["token"])
-        if found.reason:
-            raise _LeftOut(found.reason)
+                self._leave_out(channel, f"its bot belongs to {other.name} here")
+                return None
         try:
-            row = (persona_id, id_, channel.type, found.bot_id, found.bot_name, time.time_ns())
+            row = (persona_id, id_, channel.type, bot.bot_id, bot.bot_name, time.time_ns())
             await self._daemon.ledger.add_channel(*row)
         except ChannelTaken as error:
-            raise _LeftOut(str(error)) from error
-        return Channel(channel.type, found.bot_name, channel.credentials)
+            self._leave_out(channel, str(error))
+            return None
+        return Channel(channel.type, bot.bot_name, channel.credentials)
 
-
-class _LeftOut(RuntimeError):
-    """A channel does not come back; the text says why."""
+    def _leave_out(self, channel: Channel, reason: str) -> None:
+        self._left_out.append(f"the {channel.type} channel {channel.name}: {reason}")
 
 
 def _record(archive: Archive) -> Persona:
