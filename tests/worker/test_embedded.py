@@ -124,6 +124,8 @@ def test_burst_with_one_question_for_the_model() -> None:
         ("Call me later", []),
         ("My name is on the list", []),
         ("I live in Lisbon, near the river.", [("Lives in", "Lisbon, near the river")]),
+        ("My name is Robert and I live in Berlin.", [("Name", "Robert"), ("Lives in", "Berlin")]),
+        ("I love Rome and my wife.", [("Likes", "Rome and my wife")]),
         ("I really love old maps", [("Likes", "old maps")]),
         ("I like it", []),
         ("I like Italian food", [("Likes", "Italian food")]),

@@ -72,6 +72,9 @@ _OPENING: Final = r"(?:(?:and|also|well|oh|by the way|so|yes|no|hello|hi|hey)[,.
 _COMPILED: Final = tuple((re.compile(rf"\A{_OPENING}{pattern}\Z", re.IGNORECASE), key) for pattern, key in _PATTERNS)
 
 _SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_CLAUSES: Final = re.compile(r"(?:, *(?:and )?|; *| and )(?=(?:I|my|please|call me)\b)", re.IGNORECASE)
+"""Where a sentence may go on with another statement."""
+
 _BULLET: Final = re.compile(r"^\s*[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*?)\s*$")
 
 
@@ -81,12 +84,20 @@ def stated(text: str) -> Iterator[Fact]:
         plain = sentence.strip()
         if plain.endswith("?"):
             continue
-        plain = plain.rstrip(".!,; ")
-        for pattern, key in _COMPILED:
-            if (match := pattern.match(plain)) and len(match["value"]) <= VALUE_CHARS:
-                about = match.groupdict().get("key") or ""
-                yield Fact(_titled(key.format(about.lower())), match["value"].strip())
-                break
+        clauses = [_fact_in(clause) for clause in _CLAUSES.split(plain)]
+        # A sentence that is cut must say something in each part: "I love Rome and my wife" is one statement.
+        for fact in clauses if all(clauses) else [_fact_in(plain)]:
+            if fact:
+                yield fact
+
+
+def _fact_in(clause: str) -> Fact | None:
+    plain = clause.strip().rstrip(".!,; ")
+    for pattern, key in _COMPILED:
+        if (match := pattern.match(plain)) and len(match["value"]) <= VALUE_CHARS:
+            about = match.groupdict().get("key") or ""
+            return Fact(_titled(key.format(about.lower())), match["value"].strip())
+    return None
 
 
 def written(person: str) -> list[Fact]:
