@@ -71,11 +71,11 @@ def test_a_camera_that_was_held_upright(host: OrganHostProcess, tmp_path: Path) 
 
 def test_small_text_on_a_large_screen(host: OrganHostProcess, tmp_path: Path) -> None:
     """Letters that are too small for the first look are read with a closer one."""
-    screen = Image.new("RGB", (3840, 1500), "white")
+    screen = Image.new("RGB", (2880, 800), "white")
     draw = ImageDraw.Draw(screen)
     lines = [f"Task {number} is due on day {number * 7}" for number in range(1, 4)]
     for number, line in enumerate(lines):
-        draw.text((1500, 500 + 24 * number), line, "black", ImageFont.load_default(16))
+        draw.text((1100, 300 + 24 * number), line, "black", ImageFont.load_default(13))
     screen.save(tmp_path / "screen.png")
     assert read(look(host, tmp_path / "screen.png")) == lines
 
