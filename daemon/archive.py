@@ -1,8 +1,9 @@
 """The archive of one persona: a ZIP file whose last member tells size and SHA-256 of every other one.
 
 ``persona.json`` is her record, ``conversation.jsonl`` a line for each line of each channel, oldest first,
-``memory/*.md`` what she knows, ``media/*`` the files. It is read with suspicion: no other names are taken, no member is
-larger than it says, and what its sum does not confirm counts for nothing.
+``fed.jsonl`` a line for each conversation that she was fed, ``memory/*.md`` what she knows, ``media/*`` the files. It is
+read with suspicion: no other names are taken, no member is larger than it says, and what its sum does not confirm counts
+for nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from proto.records import PersonaId
 MANIFEST: Final = "manifest.json"
 RECORD: Final = "persona.json"
 CONVERSATION: Final = "conversation.jsonl"
+FED: Final = "fed.jsonl"
 MEMORY: Final = "memory/"
 MEDIA: Final = "media/"
 
@@ -37,7 +39,7 @@ FREE_OF_RATIO: Final = 16 * 1024 * 1024
 PIECE: Final = 262_144
 
 _NAME: Final = re.compile(
-    r"persona\.json|conversation\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+    r"persona\.json|conversation\.jsonl|fed\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 )
 _LARGEST: Final = {RECORD: MAX_RECORD, MEMORY: MAX_MEMORY_MEMBER}
 _END, _LOCATOR, _RECORD = 22, 20, 56
@@ -173,7 +175,7 @@ def _manifest(packed: zipfile.ZipFile) -> Manifest:
     named = {member.name: member for member in manifest.members}
     if named.keys() != found.keys() - {MANIFEST} or len(named) != len(manifest.members):
         raise ArchiveError(f"{MANIFEST} does not name exactly the files that are there")
-    if missing := {RECORD, CONVERSATION} - named.keys():
+    if missing := {RECORD, CONVERSATION, FED} - named.keys():
         raise ArchiveError(f"there is no {' and no '.join(sorted(missing))}")
     for name, member in named.items():
         folder = name[: name.find("/") + 1] or name

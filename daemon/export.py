@@ -18,6 +18,7 @@ import msgspec
 from daemon import files
 from daemon.archive import (
     CONVERSATION,
+    FED,
     MANIFEST,
     MAX_MEMBERS,
     MAX_MEMORY_MEMBER,
@@ -57,8 +58,8 @@ class Export:
     async def prepare(self) -> None:
         """Look which files there are. Raises OSError, TooManyFiles."""
         self._memory, self._media = await asyncio.to_thread(self._list)
-        if len(self._memory) + len(self._media) > MAX_MEMBERS - 2:
-            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 2} files")
+        if len(self._memory) + len(self._media) > MAX_MEMBERS - 3:
+            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 3} files")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The archive's bytes, a few at a time. Raises OSError, LedgerError: what was sent then is no archive."""
@@ -76,6 +77,8 @@ class Export:
                 pack.write, b"".join(msgspec.json.encode(line) + b"\n" for line in page.lines)
             )
         pack.end()
+        fed = await self._ledger.fed(self._persona.id)
+        yield await asyncio.to_thread(pack.add, FED, b"".join(msgspec.json.encode(one) + b"\n" for one in fed))
         for name in self._memory:
             text = await asyncio.to_thread(files.read, self._folder / "memory" / name, MAX_MEMORY_MEMBER)
             yield await asyncio.to_thread(pack.add, MEMORY + name, text)

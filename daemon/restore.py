@@ -13,19 +13,22 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from daemon import files
-from daemon.archive import CONVERSATION, RECORD, Archive, ArchiveError, Member, opened
+from daemon.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Member, opened
 from daemon.channels import id_of
-from daemon.ledger import ArchivedLine, ChannelTaken, LedgerError
+from daemon.ledger import ArchivedLine, ChannelTaken, FedConversation, LedgerError
 from daemon.personas import CONFIG
 from daemon.state import Daemon
 from proto.gateways import Identified, channel_id
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 BATCH: Final = 200
 """Lines of a conversation in one transaction, so that nobody else waits long for the disk."""
@@ -75,6 +78,7 @@ class Restore:
             await ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
+            await self._remember_fed(persona.id, folder / FED)
             identified = await self._identified(persona.channels or [])
             if not archive.manifest.secrets:
                 self._left_out.append("keys and tokens, which the archive does not hold; give them again")
@@ -110,8 +114,8 @@ class Restore:
     async def _converse(self, persona_id: str, old_id: str, file: Path, consolidated: int) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
         ledger, total = self._daemon.ledger, 0
-        batches = _batches(file, old_id, persona_id)
-        while batch := await asyncio.to_thread(next, batches, None):
+        lines = (_moved(line, old_id, persona_id) for line in _decoded(file, ArchivedLine))
+        while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
             done = batch[: max(0, consolidated - total)]
             for part in filter(None, (done, batch[len(done) :])):
                 last = await ledger.put_back(persona_id, part)
@@ -149,6 +153,12 @@ class Restore:
             self._leave_out(channel, str(error))
             return None
         return Channel(channel.type, bot.bot_name, channel.credentials)
+
+    async def _remember_fed(self, persona_id: str, file: Path) -> None:
+        """What she was fed is not fed again."""
+        fed = _decoded(file, FedConversation)
+        while batch := await asyncio.to_thread(lambda: list(islice(fed, BATCH))):
+            await self._daemon.ledger.put_back_fed(persona_id, batch)
 
     def _leave_out(self, channel: Channel, reason: str) -> None:
         self._left_out.append(f"the {channel.type} channel {channel.name}: {reason}")
@@ -189,31 +199,26 @@ def _write(archive: Archive, member: Member, path: Path) -> None:
 
 def _complete(folder: Path, persona: Persona) -> None:
     """What only served the way goes, her record comes, and the names are durable."""
-    (folder / CONVERSATION).unlink()
+    for name in (CONVERSATION, FED):
+        (folder / name).unlink()
     files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
     for part in ("memory", "media"):
         files.sync_directory(folder / part)
 
 
-def _batches(file: Path, old_id: str, new_id: str) -> Iterator[list[ArchivedLine]]:
-    """Her lines, a few at a time; what was said on her own web channel is said on that of her new id. Blocks.
+def _moved(line: ArchivedLine, old_id: str, new_id: str) -> ArchivedLine:
+    """What was said on her own web channel is said on that of her new id."""
+    if (line.channel.type, line.channel.name) != (WEB, old_id):
+        return line
+    return msgspec.structs.replace(line, channel=msgspec.structs.replace(line.channel, name=new_id))
 
-    Raises ArchiveError, OSError.
-    """
-    decoder = msgspec.json.Decoder(ArchivedLine)
-    batch: list[ArchivedLine] = []
+
+def _decoded(file: Path, kind: type[T]) -> Iterator[T]:
+    """The lines of a file. Blocks; raises ArchiveError, OSError."""
+    decoder = msgspec.json.Decoder(kind)
     with file.open("rb") as stream:
         for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE), b""), start=1):
             try:
-                line = decoder.decode(raw)
+                yield decoder.decode(raw)
             except msgspec.DecodeError as error:
-                raise ArchiveError(f"{CONVERSATION}, line {number}: {error}") from error
-            if (line.channel.type, line.channel.name) == (WEB, old_id):
-                channel = msgspec.structs.replace(line.channel, name=new_id)
-                line = msgspec.structs.replace(line, channel=channel)
-            batch.append(line)
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
+                raise ArchiveError(f"{file.name}, line {number}: {error}") from error

@@ -92,7 +92,10 @@ async def _feed(request: Request, daemon: Daemon, persona_id: str, refusal: HTTP
         raise HTTPException(507, f"Nothing was kept: the export cannot be stored ({error.strerror}).") from error
     finally:
         await _drop(daemon, persona_id, spool)
-    return json_response({"persona": daemon.personas.get(persona_id)})
+    persona = daemon.personas.get(persona_id)
+    if persona is None:
+        raise HTTPException(409, "Persona is not active.")
+    return json_response({"persona": persona})
 
 
 async def _learn(request: Request, daemon: Daemon, persona_id: str, source: Source, spool: Spool) -> None:

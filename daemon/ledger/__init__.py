@@ -7,7 +7,7 @@ from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
-from daemon.ledger.feeds import Digest
+from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
 from daemon.ledger.outbox import StoredFrame
@@ -21,6 +21,7 @@ __all__ = [
     "DeadLetter",
     "Depth",
     "Digest",
+    "FedConversation",
     "Ledger",
     "LedgerBusy",
     "LedgerError",

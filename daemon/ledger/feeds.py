@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
+from proto.feeds import ConversationKey
 from proto.messages import Memory
 
 
@@ -20,6 +23,14 @@ class Digest(msgspec.Struct, frozen=True):
     key: str
     before: Memory
     after: Memory
+
+
+class FedConversation(msgspec.Struct, frozen=True):
+    """An imported conversation that her memory holds, as her own export has it; ``at`` in epoch nanoseconds."""
+
+    key: ConversationKey
+    source: Annotated[str, msgspec.Meta(max_length=64)]
+    at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def digested(connection: sqlite3.Connection, digest: Digest, source: str, at: int) -> None:
@@ -48,6 +59,23 @@ def is_known(connection: sqlite3.Connection, persona: str, key: str) -> bool:
         "SELECT EXISTS (SELECT 1 FROM feed WHERE persona = ? AND key = ?)", (persona, key)
     ).fetchone()[0]
     return bool(found)
+
+
+def known(connection: sqlite3.Connection, persona: str) -> list[FedConversation]:
+    """What was fed to her, oldest first."""
+    rows = connection.execute(
+        "SELECT key, source, at FROM feed WHERE persona = ? AND state = 'applied' ORDER BY id", (persona,)
+    )
+    return [FedConversation(*row) for row in rows]
+
+
+def put_back(connection: sqlite3.Connection, persona: str, fed: Iterable[FedConversation]) -> None:
+    """Take over what an export says of her."""
+    connection.executemany(
+        "INSERT INTO feed (persona, key, source, at, state, before, after) VALUES (?, ?, ?, ?, 'applied', '', '')"
+        " ON CONFLICT DO NOTHING",
+        [(persona, one.key, one.source, one.at) for one in fed],
+    )
 
 
 def unapplied(connection: sqlite3.Connection) -> list[Digest]:

@@ -17,7 +17,7 @@ from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
-from daemon.ledger.feeds import Digest
+from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
@@ -163,6 +163,14 @@ class Ledger:
     async def unapplied(self) -> list[Digest]:
         """The digests of all personas whose files are perhaps not written, oldest first."""
         return await self._reader.submit(feeds.unapplied)
+
+    async def fed(self, persona_id: str) -> list[FedConversation]:
+        """The imported conversations that her memory holds, oldest first."""
+        return await self._reader.submit(feeds.known, persona_id)
+
+    async def put_back_fed(self, persona_id: str, fed: list[FedConversation]) -> None:
+        """Take over what an export says was fed to her."""
+        await self._writer.submit(feeds.put_back, persona_id, fed)
 
     async def archive(self, persona_id: str, after: int, limit: int, up_to: int | None) -> Page:
         """A page of her conversation for an export: see ``daemon/ledger/archive.py``."""

@@ -36,7 +36,7 @@ def test_a_persona_moves_to_another_machine(house: DaemonProcess, eve: str, tmp_
         "name": "Eve",
         "file": str(file),
         "size": file.stat().st_size,
-        "files": 3,
+        "files": 4,
     }
     with zipfile.ZipFile(file) as archive:
         assert json.loads(archive.read("persona.json"))["thinking"]["api_key"] is None

@@ -14,6 +14,7 @@ import httpx
 from websockets.sync.client import ClientConnection
 
 from proto.feeds import SOURCES
+from tests.daemon.api.archives import exported, restored
 from tests.daemon.feeds.feeding import Feeding, LearningMind, create, export, facts, feed, learned, leftovers
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.server import Step
@@ -69,6 +70,18 @@ def test_what_was_fed_is_not_fed_again(kitchen: DaemonProcess, eve: str, mind: L
     assert (calls_again, len(mind.heard)) == (calls, calls + 2)
     assert unchanged == before
     assert learned(kitchen, eve) == Counter(facts(5))
+
+
+def test_what_was_fed_is_known_elsewhere(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """Who comes back from her archive is not fed again what she was fed before."""
+    feed(kitchen, eve, export(facts(3)))
+    archive = exported(kitchen, eve)
+    twin = restored(kitchen, archive, new_id="true").json()["persona"]["id"]
+    calls = len(mind.heard)
+    answer = feed(kitchen, twin, export(facts(4)))
+    kitchen.http.post(f"/api/persona/{twin}/delete")
+
+    assert (answer.status_code, len(mind.heard)) == (200, calls + 1)
 
 
 def test_every_source(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
