@@ -11,7 +11,9 @@ import pytest
 
 from proto.messages import Speak, Transcribe
 from tests.organ_host_process import OrganHostProcess
+from worker.embedded import mouth
 from worker.embedded.audio import read
+from worker.embedded.fault import HostFault
 from worker.embedded.speech import foreign, speakable
 
 
@@ -41,13 +43,20 @@ def test_what_is_said_is_a_whole_file_that_can_be_understood(host: OrganHostProc
         ("🙂 ---", "nothing in it that could be said"),
         ("Здравствуйте, как дела?", "English only"),
         ("word " * 500, "too long to be said: 2500 characters"),
-        ("Yes. " * 390, "too long to be said: more than 180 seconds"),
     ],
 )
 def test_what_cannot_be_said(host: OrganHostProcess, tmp_path: Path, words: str, reason: str) -> None:
     """The reason comes in words, and nothing is left in the folder."""
     answer = host.ask(Speak(5, words, str(tmp_path)))
     assert reason in (answer.error or "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_takes_too_long_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few letters can take long; what is said is bounded in seconds, too."""
+    monkeypatch.setattr(mouth, "MOST_SECONDS", 1)
+    with pytest.raises(HostFault, match="more than 1 seconds"):
+        mouth.Mouth().speak("Yes. No. Yes. No. Yes. No.", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
