@@ -60,8 +60,8 @@ THREADS: Final = 2
 CERTAIN: Final = 0.5
 """Lines that are recognized with less are noise."""
 
-LONG: Final = 2.0
-"""Pictures whose sides differ by more are read in parts about twice as long as wide."""
+HIGH: Final = 2.0
+"""Pictures that are so many times higher than wide are read in parts."""
 
 
 class Reading(NamedTuple):
@@ -122,7 +122,7 @@ class Reader:
         import numpy as np
 
         pieces: list[_Piece] = []
-        for top, band in _cut(part, 0, part.shape[1] // BANDS):
+        for top, band in _cut(part, part.shape[1] // BANDS):
             margined = np.pad(band, ((MARGIN, MARGIN), (0, 0), (0, 0)), mode="edge")
             offset = np.array((0, top - MARGIN), np.float32)
             found = _detected(self._engine(CLOSER_SIDE), margined)
@@ -195,23 +195,20 @@ def _session(model: Weights) -> onnxruntime.InferenceSession:
 
 
 def _parts(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Cut a very long picture, which would shrink to a thread, into parts."""
-    height, width = pixels.shape[:2]
-    step = int(LONG * min(height, width))
-    for _, part in _cut(pixels, 0 if height > width else 1, step):
+    """Cut a very high picture, which would shrink to a thread, into parts."""
+    for _, part in _cut(pixels, max(SIDE, int(HIGH * pixels.shape[1]))):
         yield part
 
 
-def _cut(pixels: NDArray[np.uint8], axis: int, step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Cut into parts of at most ``step`` pixels where there is least to see, so that no line of text is cut."""
-    begin, end = 0, pixels.shape[axis]
-    while end - begin > step:
-        low = begin + step * 3 // 4
-        window = pixels.take(range(low, begin + step), axis=axis)
-        cut = low + int(window.std(axis=(1 - axis, 2)).argmin())
-        yield begin, pixels.take(range(begin, cut), axis=axis)
-        begin = cut
-    yield begin, pixels.take(range(begin, end), axis=axis)
+def _cut(pixels: NDArray[np.uint8], step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Cut into parts of at most ``step`` rows where there is least to see, so that no line of text is cut."""
+    top, bottom = 0, pixels.shape[0]
+    while bottom - top > step:
+        low = top + step * 3 // 4
+        cut = low + int(pixels[low : top + step].std(axis=(1, 2)).argmin())
+        yield top, pixels[top:cut]
+        top = cut
+    yield top, pixels[top:]
 
 
 def _amount(lines: list[_Line]) -> int:

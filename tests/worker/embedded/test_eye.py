@@ -171,3 +171,11 @@ def test_other_models_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (models / "PP-OCRv6_det_small.onnx").write_bytes(b"another model")
     with pytest.raises(HostFault, match="is not the model it should be"):
         Reader().read(Image.new("RGB", (64, 64)), 1.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 60_000), (60_000, 1), (12, 5_000)])
+def test_odd_shapes(host: OrganHostProcess, tmp_path: Path, size: tuple[int, int]) -> None:
+    """Pictures that are hardly more than a line are looked at like any other."""
+    Image.new("L", size, 255).save(tmp_path / "line.png")
+    told = look(host, tmp_path / "line.png")
+    assert told == f"It is a PNG of {size[0]}x{size[1]} pixels, mostly white. No text was found in it. {BLIND}"
