@@ -31,7 +31,7 @@ _ORGANS: Final = {"image": "an eye", "audio": "an ear", "document": "a researche
 _THINGS: Final = {"image": "a picture", "audio": "a recording", "document": "a document"}
 _FINDINGS: Final = {
     "image": "This is what I can tell of your picture: ",
-    "audio": "",
+    "audio": "I listened to your recording: ",
     "document": "I have read your document: ",
 }
 

@@ -74,15 +74,12 @@ class OpenAIRemote(Remote):
             raise self._garbled(error) from error
 
     def _status_error(self, error: openai.APIStatusError) -> OrganUnreachable:
-        reached = self._refused(
+        return self._refused(
             error.status_code,
             told(error.body, error.message),
             retry_after(error.response.headers),
             exhausted=error.code == "insufficient_quota",
         )
-        if self._is_local and error.status_code == 404:
-            reached.hint = f"Get the model first: `ollama pull {self._organ.name}`."
-        return reached
 
     def _no_connection(self, error: Exception) -> OrganUnreachable:
         cause = error.__cause__ or error

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import cast
 from urllib.parse import urlsplit
 
+import openai
 from openai.types.chat import (
     ChatCompletionAssistantMessageParam,
     ChatCompletionContentPartParam,
@@ -18,6 +19,7 @@ from openai.types.chat import (
 )
 
 from proto.messages import ChatTurn
+from worker.organs.errors import OrganUnreachable
 from worker.organs.exchange import MAX_CALLS, Picture, Question, Round, Tool, ToolCall
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.remote import at
@@ -44,6 +46,12 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
                         yield piece
         for call in calls.whole():
             yield call
+
+    def _status_error(self, error: openai.APIStatusError) -> OrganUnreachable:
+        reached = super()._status_error(error)
+        if self._is_local and error.status_code == 404:
+            reached.hint = f"Get the model first: `ollama pull {self._organ.name}`."
+        return reached
 
     @cached_property
     def _limit_field(self) -> str:
