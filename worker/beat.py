@@ -50,6 +50,8 @@ class Pace:
     """For an error that lasts until somebody changes something."""
     organ: float = 2.0
     """The longest first pause before an organ other than the mind is tried again."""
+    speaking: float = 30.0
+    """How long an answer that can be read already waits for being spoken."""
 
 
 PACE: Final = Pace()
@@ -248,11 +250,16 @@ class Beat:
         if not is_aloud or len(words) > SPOKEN_CHARS:
             return Outgoing(words)
         try:
-            mouth = self._means.body.mouth
-            media = await mouth.speak(speakable(words)) if mouth else None
+            async with asyncio.timeout(self._means.pace.speaking):
+                mouth = self._means.body.mouth
+                media = await mouth.speak(speakable(words)) if mouth else None
+        except TimeoutError:
+            reason = f"It did not speak within {self._means.pace.speaking:g} s."
+            self._means.log.warning("organ.failed", organ="mouth", reason=reason, hint="")
+            return Outgoing(words)
         except OrganUnreachable as error:
             self._means.log.warning("organ.failed", organ="mouth", reason=error.reason, hint=error.hint)
-            media = None
+            return Outgoing(words)
         return Outgoing(words, "audio", media) if media else Outgoing(words)
 
     async def _type(self, sign: Typing) -> None:

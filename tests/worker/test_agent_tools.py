@@ -14,6 +14,7 @@ from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
+from worker.beat import Pace
 from worker.speech import SPOKEN_CHARS, speakable
 from worker.tools import MAX_ROUNDS, MAX_USES
 
@@ -269,6 +270,16 @@ async def test_mouth_that_fails(seat: SeatMaker, openai: OpenAIEmulator, tmp_pat
     hear(adam)
     await adam.host(text="How is the weather?")
     assert (await adam.first(Reply)).messages == [Outgoing("It is sunny.")]
+    assert files(tmp_path) == []
+
+
+async def test_mouth_that_hangs(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
+    """An answer does not wait for ever for being said."""
+    openai.script_at("speech", Step(failure="hang"))
+    adam = seat(at(openai), media=tmp_path, pace=Pace(speaking=0.2), **ears_and(at(openai)))
+    hear(adam)
+    await adam.host(text="How is the weather?")
+    assert (await adam.first(Reply)).messages[0].kind == "text"
     assert files(tmp_path) == []
 
 
