@@ -1,9 +1,9 @@
 """The archive of one persona: a ZIP file whose last member tells size and SHA-256 of every other one.
 
 ``persona.json`` is her record, ``conversation.jsonl`` a line for each line of each channel, oldest first,
-``fed.jsonl`` a line for each conversation that she was fed, ``memory/*.md`` what she knows, ``media/*`` the files. It is
-read with suspicion: no other names are taken, no member is larger than it says, and what its sum does not confirm counts
-for nothing.
+``fed.jsonl`` a line for each conversation that she was fed, ``memory/*.md`` what she knows, ``media/*`` the files.
+It is read with suspicion: no other names are taken, no member is larger than it says, and what its sum does not
+confirm counts for nothing.
 """
 
 from __future__ import annotations
