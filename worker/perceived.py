@@ -61,8 +61,7 @@ def is_heard(perception: Perception, text: str) -> bool:
 
 def spoken_or_written(line: Line) -> str:
     """The words of a line, those that were spoken included."""
-    is_audio = EXTENSIONS.get(PurePath(line.media or "").suffix.lower()) == "audio"
-    is_spoken = is_audio and failure(line.perceived) is None
+    is_spoken = line.media and _kind(line.media) == "audio" and failure(line.perceived) is None
     return f"{line.perceived}\n{line.content}".strip() if is_spoken else line.content
 
 
@@ -84,7 +83,7 @@ def said(line: Line, room: int = HISTORY_CHARS) -> str:
     """Say a line of the talk so far, with at most ``room`` characters of what was perceived in it."""
     if not line.media:
         return line.content if line.content.strip() else "(nothing)"
-    kind = EXTENSIONS.get(PurePath(line.media).suffix.lower(), "document")
+    kind = _kind(line.media)
     if line.role == "assistant":
         # What she said aloud is what she said.
         return line.content if kind == "audio" else _with_caption("(You sent a picture.)", line.content)
@@ -101,6 +100,13 @@ def quoted(text: str) -> str:
 def one_line(text: str) -> str:
     """Without line breaks and quotation marks: something to put between them."""
     return " ".join(text.split()).replace('"', "'")
+
+
+def _kind(media: str) -> PerceptionKind:
+    """Which perception took a file. The microphone's may have any extension; their names begin with what they are."""
+    if media.startswith("audio-"):
+        return "audio"
+    return EXTENSIONS.get(PurePath(media).suffix.lower(), "document")
 
 
 def _told(kind: PerceptionKind, title: str, text: str, room: int, can_search: bool) -> str:

@@ -297,7 +297,7 @@ async def test_history_tells_what_was_perceived(seat: SeatMaker, openai: OpenAIE
     """Lines of the talk bring what her organs made of files then, and say so where they had nothing to."""
     adam = seat(at(openai))
     history = [
-        Line("person", "", 1, "a.ogg", "", "Good morning"),
+        Line("person", "", 1, "audio-1.3gp", "", "Good morning"),
         Line("assistant", "Good morning to you", 2, "audio-1.ogg"),
         Line("person", "look", 3, "b.png", "cat.png", "A cat."),
         Line("person", "", 4, "d.pdf", "budget.pdf"),
