@@ -31,7 +31,7 @@ FLAT: Final = 200
 def csv_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
     """Read a table in rows, counted as a spreadsheet counts them: the header is row 1. Raise HostFault, OSError."""
     with path.open(encoding=encoding(path), errors="replace", newline="") as file:
-        source = (line.replace("\0", "") for line in iter(lambda: file.readline(MOST_LINE), ""))
+        source = iter(lambda: file.readline(MOST_LINE), "")
         sample = list(islice(source, SAMPLE_LINES))
         rows = csv.reader(chain(sample, source), delimiter=_delimiter(sample))
         number = 0

@@ -127,9 +127,10 @@ def test_a_question_finds_the_page(shelf: Shelf) -> None:
 
 def test_quotes_come_from_several_documents(shelf: Shelf) -> None:
     """One long document does not push the others out, and a title that is named counts."""
-    shelf.put("long.txt", "\n\n".join(f"The garden needs water, says neighbour {at}. {'x ' * 300}" for at in range(30)))
-    shelf.put("short.txt", f"The garden has a well. {'y ' * 300}")
-    shelf.put("lease.txt", f"The garden belongs to both. {'z ' * 300}")
+    for name, passages, length in (("long", 20, 300), ("short", 1, 330), ("lease", 1, 360)):
+        lines = (f"The garden is mentioned here, too, for the {at}th time. {'x ' * length}" for at in range(passages))
+        shelf.put(f"{name}.txt", "\n\n".join(lines))
+    shelf.put("other.txt", "\n\n".join(f"Something else, which is no answer. {'y ' * 400}" for _ in range(50)))
     found = shelf.search("What does the lease say about the garden?")
     assert found.startswith("[lease.txt, line 1] ")
     assert "[short.txt, line 1] " in found
