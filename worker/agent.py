@@ -27,7 +27,6 @@ from worker.organs.body import Body
 from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind, mind_for
-from worker.senses import Senses
 
 MAX_BEATS: Final = 8
 """The daemon decides how many are in hand; more than these mean that the two disagree about the protocol."""
@@ -64,7 +63,6 @@ class Agent:
             self._persona,
             self._mind_of,
             self._body,
-            Senses(self._body, pace.organ, log),
             self._host_calls,
             send,
             self._run,

@@ -64,7 +64,6 @@ class Means:
     persona: Persona
     mind: Callable[[Organ | None], Mind]
     body: Body
-    senses: Senses
     calls: HostCalls
     send: Callable[[FromWorker], None]
     start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
@@ -91,6 +90,8 @@ class Beat:
         self._message = message
         self._means = means
         self._perceptions = list(message.perceptions)
+        # Its own: what strangers send does not keep her person's words waiting.
+        self._senses = Senses(means.body, means.pace.organ, means.log)
         self._joins = 0
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
@@ -141,7 +142,7 @@ class Beat:
         """What her organs make of the files so far, by the perception's id; each is perceived once, all together."""
         for perception in self._perceptions:
             if perception.kind != "text" and perception.id not in self._perceiving:
-                work = self._means.senses.perceive(perception, self._talk_before(perception))
+                work = self._senses.perceive(perception, self._talk_before(perception))
                 self._perceiving[perception.id] = asyncio.get_running_loop().create_task(work)
         if self._perceiving:
             await asyncio.wait(self._perceiving.values())

@@ -14,7 +14,7 @@ from worker.organs.body import Body
 from worker.organs.errors import OrganUnreachable
 
 AT_ONCE: Final = 4
-"""Files that are perceived at a time."""
+"""Files of one beat that are perceived at a time."""
 
 TRIES: Final = 3
 

@@ -17,6 +17,9 @@ from worker.organs.errors import OrganUnreachable
 
 CONNECT_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 30.0
+MAX_CONNECTIONS: Final = 32
+"""Eight beats may each have several files, or pictures to paint."""
+
 REASON_CHARS: Final = 400
 
 TELEMETRY: Final = tuple(
@@ -122,7 +125,7 @@ def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTranspo
     return httpx2.AsyncClient(
         verify=tls.context() if secure else False,
         timeout=httpx2.Timeout(limits.total, connect=min(CONNECT_TIMEOUT, limits.first_token)),
-        limits=httpx2.Limits(max_connections=8, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
+        limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
         follow_redirects=False,
         transport=transport,
         trust_env=not _is_loopback(urlsplit(url).hostname or ""),
