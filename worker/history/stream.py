@@ -258,7 +258,8 @@ class JsonStream:
         try:
             self._utf8.decode(chunk, self._ended)
         except UnicodeDecodeError as error:
-            raise HistoryError(f"it is not UTF-8 text, near byte {self._read + error.start}") from None
+            what = BROKEN_OFF if self._ended else f"it is not UTF-8 text, near byte {self._read + error.start}"
+            raise HistoryError(what) from None
         self._read += len(chunk)
         self._data, self._at = rest + chunk, 0
         return bool(chunk)

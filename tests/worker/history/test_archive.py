@@ -153,6 +153,18 @@ def test_too_many_members_in_zip64(members: int, size: int, tmp_path: Path) -> N
     refused(path, "more than 50000 members")
 
 
+def test_zip64(tmp_path: Path) -> None:
+    """An archive of the 64-bit form is read like any other."""
+    path = packed(tmp_path, {"conversations.json": ONE})
+    content = path.read_bytes()
+    *_, members, _, size, start, _ = struct.unpack("<4s4H2LH", content[-22:])
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, members or 1, members or 1, size, start)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, start + size, 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    path.write_bytes(content[:-22] + record + locator + end)
+    assert titles(path, "claude") == ["Hello"]
+
+
 def edited(path: Path, field: str, number: int) -> Path:
     """Change a field of the first member, in the directory and in its own header."""
     directory, header, form = {
@@ -172,7 +184,7 @@ def edited(path: Path, field: str, number: int) -> Path:
 @pytest.mark.parametrize(
     ("field", "number", "says"),
     [
-        ("flags", 1, "is encrypted"),
+        ("flags", 1, "with its password"),
         ("crc", 7, "is damaged: Bad CRC-32"),
         ("size", len(ONE) - 9, "is damaged|ends in the middle"),
         ("size", len(ONE) + 9, "shorter than its directory says"),
@@ -191,8 +203,18 @@ def test_members_that_share_bytes(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     second = content.rindex(b"PK\x01\x02")
     struct.pack_into("<L", content, second + 42, 0)
-    path.write_bytes(content)
-    refused(path, "members overlap|cannot be read")
+    path.write_bytes(content.replace(b"conversations-2", b"conversations-1"))
+    refused(path, "members overlap")
+
+
+def test_a_break_in_a_member_told_by_its_content(tmp_path: Path) -> None:
+    """A member that has given talk is an export, and its break is told; what came before it stays."""
+    activity = (EXPORTS / "gemini-activity.json").read_bytes()
+    path = packed(tmp_path, {"a.json": b"[1]", "b.json": activity[:-20]})
+    found: list[object] = []
+    with pytest.raises(HistoryError, match="ends in the middle"):
+        found.extend(History(path, "gemini").talks())
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("keep", [3, 4, 30, 60, -1, -22])

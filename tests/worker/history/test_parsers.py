@@ -12,6 +12,7 @@ import pytest
 from proto.feeds import SOURCES, Source
 from worker.history.imported import EXTRACT_CHARS, LINE_CHARS, ForeignError, Imported
 from worker.history.reading import History
+from worker.history.stream import LARGEST
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 
@@ -112,7 +113,7 @@ def test_gemini_activity() -> None:
 def test_gemini_activity_in_the_other_order_and_long(tmp_path: Path) -> None:
     """The oldest entry first is the same talk; one without end is cut."""
     entries = [
-        {"header": "Gemini Apps", "title": f"Prompted {n}", "time": f"2025-01-01T00:{n // 60:02}:{n % 60:02}Z"}
+        {"header": "Gemini Apps", "title": f"Prompted {n}", "time": f"2025-01-01T00:{n // 60:02}:{n % 60 // 2:02}Z"}
         for n in range(201)
     ]
     forward, _ = read(export(tmp_path, entries), "gemini")
@@ -202,6 +203,13 @@ def test_later_records_of_an_unknown_form_are_skipped(tmp_path: Path) -> None:
     bad = [3, {"mapping": {"x": {"message": {"author": 5}}}}, {"mapping": []}, None]
     talks, skipped = read(export(tmp_path, [good, *bad, good]), "chatgpt")
     assert (len(talks), skipped) == (2, len(bad))
+
+
+def test_a_record_that_is_too_large_is_skipped(tmp_path: Path) -> None:
+    """One conversation without end costs the others nothing."""
+    good = {"chat_messages": [{"sender": "human", "text": "x"}]}
+    talks, skipped = read(export(tmp_path, [good, {"chat_messages": ["x" * LARGEST]}, good]), "claude")
+    assert (len(talks), skipped) == (2, 1)
 
 
 def test_long_words_are_cut(tmp_path: Path) -> None:
