@@ -113,8 +113,6 @@ def upright(image: Image.Image) -> Image.Image:
     image.draft("RGB", _bounded(image.size))
     image.load()
     turned = ImageOps.exif_transpose(image)
-    if turned.mode.startswith(("I", "F")):
-        turned = _eight_bits(turned)
     if turned.has_transparency_data:
         turned = _on_background(turned.convert("RGBA"))
     turned = turned.convert("RGB")
@@ -126,14 +124,6 @@ def upright(image: Image.Image) -> Image.Image:
 def _bounded(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size), SHORTEST / min(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale a picture of 16 or 32 bits a pixel to the shades that it uses."""
-    low, high = image.convert("F").getextrema()
-    assert isinstance(low, float)
-    assert isinstance(high, float)
-    return image.convert("F").point(lambda shade: (shade - low) * (255 / ((high - low) or 1))).convert("L")
 
 
 def _on_background(image: Image.Image) -> Image.Image:

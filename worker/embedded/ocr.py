@@ -43,6 +43,9 @@ CLOSER_SIDE: Final = 1600
 BANDS: Final = 4
 """A closer look takes bands so many times as wide as high: small letters are lost in a large empty picture."""
 
+LOWEST: Final = 240
+"""Pixels that a band of a narrow picture is high."""
+
 MARGIN: Final = 24
 """Pixels around a band, at whose edge letters are lost, too."""
 
@@ -61,7 +64,7 @@ CERTAIN: Final = 0.5
 """Lines that are recognized with less are noise."""
 
 HIGH: Final = 2.0
-"""Pictures that are so many times higher than wide are read in parts."""
+"""Pictures that are so many times higher than wide would shrink to a thread, and are looked at closely at once."""
 
 
 class Reading(NamedTuple):
@@ -93,36 +96,32 @@ class Reader:
         import numpy as np
 
         with self._turn:
-            deadline = time.monotonic() + seconds
-            texts = []
-            for part in _parts(np.asarray(picture)):
-                # OpenCV's order of colours.
-                lines, whole = self._lines(np.ascontiguousarray(part[:, :, ::-1]), deadline)
-                texts.append(_arranged(lines))
-                if not whole:
-                    return Reading(_joined(texts), whole=False)
-        return Reading(_joined(texts), whole=True)
+            # OpenCV's order of colours.
+            pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+            lines, whole = self._lines(pixels, time.monotonic() + seconds)
+        return Reading(_arranged(lines), whole)
 
-    def _lines(self, part: NDArray[np.uint8], deadline: float) -> tuple[list[_Line], bool]:
-        pieces = _detected(self._engine(SIDE), part)
-        longest = max(part.shape[:2])
-        if longest <= SIDE:
-            return self._recognized(pieces, deadline)
+    def _lines(self, pixels: NDArray[np.uint8], deadline: float) -> tuple[list[_Line], bool]:
+        height, width = pixels.shape[:2]
+        if max(height, width) <= SIDE:
+            return self._recognized(_detected(self._engine(SIDE), pixels), deadline)
         lines: list[_Line] = []
-        heights = sorted(min(piece.shape[:2]) for piece, _ in pieces)
-        if heights and heights[len(heights) // 2] * SIDE / longest >= SMALL:
-            lines, whole = self._recognized(pieces, deadline)
-            if len(lines) == len(pieces) or not whole:
-                return lines, whole
-        closer, whole = self._recognized(self._closer(part), deadline)
+        if height <= HIGH * width:
+            pieces = _detected(self._engine(SIDE), pixels)
+            heights = sorted(min(piece.shape[:2]) for piece, _ in pieces)
+            if heights and heights[len(heights) // 2] * SIDE / max(height, width) >= SMALL:
+                lines, whole = self._recognized(pieces, deadline)
+                if len(lines) == len(pieces) or not whole:
+                    return lines, whole
+        closer, whole = self._recognized(self._closer(pixels), deadline)
         return max(lines, closer, key=_amount), whole
 
-    def _closer(self, part: NDArray[np.uint8]) -> list[_Piece]:
+    def _closer(self, pixels: NDArray[np.uint8]) -> list[_Piece]:
         """Look at one band after the other, each with a margin."""
         import numpy as np
 
         pieces: list[_Piece] = []
-        for top, band in _cut(part, part.shape[1] // BANDS):
+        for top, band in _cut(pixels, max(LOWEST, pixels.shape[1] // BANDS)):
             margined = np.pad(band, ((MARGIN, MARGIN), (0, 0), (0, 0)), mode="edge")
             offset = np.array((0, top - MARGIN), np.float32)
             found = _detected(self._engine(CLOSER_SIDE), margined)
@@ -171,11 +170,11 @@ def _engine(side: int, detection: onnxruntime.InferenceSession, recognition: onn
     return engine
 
 
-def _detected(engine: RapidOCR, part: NDArray[np.uint8]) -> list[_Piece]:
+def _detected(engine: RapidOCR, pixels: NDArray[np.uint8]) -> list[_Piece]:
     from rapidocr.main import RapidOCRError
 
     try:
-        pieces, detected = engine.detect_and_crop(part, {})
+        pieces, detected = engine.detect_and_crop(pixels, {})
     except RapidOCRError:
         # Its way to say that there is no text.
         return []
@@ -192,12 +191,6 @@ def _session(model: Weights) -> onnxruntime.InferenceSession:
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(model.verified()), options, providers=["CPUExecutionProvider"])
-
-
-def _parts(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Cut a very high picture, which would shrink to a thread, into parts."""
-    for _, part in _cut(pixels, max(SIDE, int(HIGH * pixels.shape[1]))):
-        yield part
 
 
 def _cut(pixels: NDArray[np.uint8], step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -233,7 +226,3 @@ def _row(row: list[_Line]) -> str:
         apart = line.left - before.right > line.bottom - line.top
         text += ("   " if apart else " ") + line.text
     return text
-
-
-def _joined(texts: list[str]) -> str:
-    return "\n".join(text for text in texts if text)

@@ -81,12 +81,12 @@ def test_small_text_on_a_large_screen(host: OrganHostProcess, tmp_path: Path) ->
 
 
 def test_a_long_chat(host: OrganHostProcess, tmp_path: Path) -> None:
-    """A very tall picture is read in parts, in order, and every line once."""
-    chat = Image.new("RGB", (500, 2000), "white")
+    """A very tall picture is read from top to bottom, and every line once."""
+    chat = Image.new("RGB", (500, 4000), "white")
     draw = ImageDraw.Draw(chat)
     lines = [f"Message {number}: bring {number * 3} apples" for number in range(1, 7)]
     for number, line in enumerate(lines):
-        draw.text((40, 40 + 300 * number), line, "black", ImageFont.load_default(28))
+        draw.text((40, 40 + 600 * number), line, "black", ImageFont.load_default(18))
     chat.save(tmp_path / "chat.png")
     assert read(look(host, tmp_path / "chat.png")) == lines
 
@@ -141,7 +141,8 @@ def saved(kind: str) -> bytes:
         (lambda: saved("PNG")[:-200], "damaged"),
         (lambda: saved("JPEG")[:300], "damaged"),
         (lambda: saved("GIF")[:100], "damaged"),
-        (lambda: saved("WEBP")[:-100], "damaged"),
+        # What libwebp takes for the size of a truncated picture is at times a random number.
+        (lambda: saved("WEBP")[:-100], "damaged|too many pixels"),
         (lambda: saved("TIFF"), "damaged"),
         (lambda: b"GIF89a" + os.urandom(200), "damaged"),
         (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "damaged"),
