@@ -65,6 +65,12 @@ def spoken_or_written(line: Line) -> str:
     return f"{line.perceived}\n{line.content}".strip() if is_spoken else line.content
 
 
+def read_in_pictures(history: list[Line]) -> list[tuple[str, str]]:
+    """What was read in the pictures of a talk, the newest last, with their names."""
+    pictures = (line for line in history if line.media and line.perceived and _kind(line.media) == "image")
+    return [(line.title or "your picture", line.perceived) for line in pictures if failure(line.perceived) is None]
+
+
 def described(perception: Perception, text: str, can_search: bool) -> str:
     """Say a perception in words; ``text`` is what her organ made of it, "" when she has none for it."""
     if perception.kind == "text":

@@ -15,9 +15,9 @@ from worker.embedded import mind as embedded
 from worker.organs.errands import use_tool
 from worker.organs.known import known_answer, told_of_files, typed_and_heard
 from worker.organs.mind import HostCall, Mind, MindUnreachable
-from worker.organs.quoting import quote
+from worker.organs.quoting import Passage, quote, quote_line
 from worker.organs.statements import fold, stated
-from worker.perceived import spoken_or_written
+from worker.perceived import read_in_pictures, spoken_or_written
 from worker.prompt import Prompt
 from worker.tools import Tools
 
@@ -61,6 +61,9 @@ class EmbeddedMind(Mind):
         if (done := await use_tool(words, tools)) is not None:
             return done
         if quotation := quote(prompt.passages, words):
+            return quotation
+        pictures = [Passage(title, text) for title, text in read_in_pictures(prompt.history)]
+        if quotation := quote_line(pictures, words):
             return quotation
         system = f"You are a helpful AI assistant named {prompt.persona.name}."
         return await self.think([ChatTurn("system", system), ChatTurn("user", tail(words))], MOST_TOKENS)

@@ -21,7 +21,9 @@ _SOURCE: Final = re.compile(
     r"(?:\A|\n\n)\[(?P<source>[^\n]{1,300}?, (?:page|section|rows?|lines?|entry|entries) [^\n\]]{1,200})\] "
 )
 _NOTE: Final = re.compile(r"\n\n\([^\n]*\)\Z")
-_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*(?![a-z\s])")
+"""A line that goes on in lower case was only broken because the page is so wide."""
+
 _WORD: Final = re.compile(r"[^\W_]+")
 
 # fmt: off
@@ -29,8 +31,8 @@ _EVERYDAY: Final = frozenset(
     (
         "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "did", "do", "does",
         "find", "for", "from", "get", "give", "had", "has", "have", "her", "him", "his", "how", "i", "in", "is",
-        "it", "its", "know", "look", "me", "my", "of", "on", "or", "our", "please", "say", "says", "she", "should",
-        "so", "some", "tell", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to", "up",
+        "it", "its", "know", "look", "many", "me", "much", "my", "of", "on", "or", "our", "please", "say", "says",
+        "she", "should", "so", "some", "tell", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to", "up",
         "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with",
         "would", "you", "your", "document", "documents", "file", "files", "page", "pages", "pdf", "written", "stand",
         "stands", "according",
@@ -60,6 +62,16 @@ def quote(passages: str, question: str) -> str:
     return "\n".join(f'{one.source}: "{_heart(one.text, asked)}"' for one in chosen)
 
 
+def quote_line(seen: list[Passage], question: str) -> str:
+    """Quote the one line of what was seen or heard before, the newest last, that holds what is asked for, or ""."""
+    asked = _stems(question)
+    lines = [(one.source, line.strip()) for one in reversed(seen) for line in one.text.splitlines() if line.strip()]
+    if not asked or not lines:
+        return ""
+    source, line = max(lines, key=lambda pair: _match(asked, pair[1]))
+    return f'{source}: "{_shortened(line)}"' if _match(asked, line) >= ENOUGH else ""
+
+
 def found(passages: str) -> list[Passage]:
     """Take apart what the library found: passages that begin with their source, and at the end perhaps a note."""
     _, *parts = _SOURCE.split(_NOTE.sub("", passages))
@@ -68,14 +80,18 @@ def found(passages: str) -> list[Passage]:
 
 def _heart(text: str, asked: frozenset[str]) -> str:
     """The sentence that holds most of what was asked for, with the next ones while there is room."""
-    sentences = [sentence for sentence in _SENTENCE.split(text) if sentence.strip()]
+    sentences = [" ".join(sentence.split()) for sentence in _SENTENCE.split(text) if sentence.strip()]
     best = max(range(len(sentences)), key=lambda at: _match(asked, sentences[at]))
     heart = sentences[best]
     for sentence in sentences[best + 1 :]:
         if len(heart) + len(sentence) >= QUOTE_CHARS:
             break
         heart = f"{heart} {sentence}"
-    return heart if len(heart) <= QUOTE_CHARS else f"{heart[:QUOTE_CHARS].rsplit(maxsplit=1)[0]} ..."
+    return _shortened(heart)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= QUOTE_CHARS else f"{text[:QUOTE_CHARS].rsplit(maxsplit=1)[0]} ..."
 
 
 def _match(asked: frozenset[str], text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.organs.quoting import QUOTE_CHARS, found, quote
+from worker.organs.quoting import QUOTE_CHARS, Passage, found, quote, quote_line
 
 RENT = "[budget.pdf, page 12] The heating is the owner's.\n\nThe rent is 900 euros a month. It is due on the first."
 CAKE = "[[draft] notes.md, section Cake] Bake the cake for 40 minutes."
@@ -42,6 +42,22 @@ def test_two_places_that_match_alike() -> None:
     assert [line.partition(":")[0] for line in lines] == ["budget.pdf, page 12", "a.txt, lines 1-9"]
     assert all(len(line) < QUOTE_CHARS + 40 for line in lines)
     assert lines[1].endswith(' ..."')
+
+
+def test_a_sentence_over_two_lines() -> None:
+    """A line of a page that goes on in the next one is quoted whole."""
+    wrapped = "[manual.pdf, page 23] General remarks.\nThe\nemergency shutdown\ncode is 4471.\nNext chapter."
+    assert quote(wrapped, "What is the shutdown code?").startswith(
+        'manual.pdf, page 23: "The emergency shutdown code is 4471.'
+    )
+
+
+def test_a_line_of_a_picture() -> None:
+    """What was read in a picture before is quoted by its line, the newest picture first."""
+    seen = [Passage("old.png", "Bread 2.99"), Passage("list.png", "Grocery list\nMilk 2.49\nBread 3.15")]
+    assert quote_line(seen, "How much is the bread?") == 'list.png: "Bread 3.15"'
+    assert quote_line(seen, "Do you like the sea?") == ""
+    assert quote_line([], "How much is the bread?") == ""
 
 
 def test_nothing_found() -> None:
