@@ -30,12 +30,12 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _EVERYDAY: Final = frozenset(
     (
         "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "did", "do", "does",
-        "find", "for", "from", "get", "give", "had", "has", "have", "her", "him", "his", "how", "i", "in", "is",
-        "it", "its", "know", "look", "many", "me", "much", "my", "of", "on", "or", "our", "please", "say", "says",
-        "she", "should", "so", "some", "tell", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to", "up",
-        "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with",
-        "would", "you", "your", "document", "documents", "file", "files", "page", "pages", "pdf", "written", "stand",
-        "stands", "according",
+        "find", "for", "from", "get", "give", "had", "has", "have", "her", "him", "his", "how", "i", "in", "is", "it",
+        "its", "know", "look", "many", "me", "much", "my", "of", "on", "or", "our", "please", "say", "says", "she",
+        "should", "so", "some", "tell", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to",
+        "up", "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will",
+        "with", "would", "you", "your", "document", "documents", "file", "files", "page", "pages", "pdf", "written",
+        "stand", "stands", "according",
     )
 )
 # fmt: on
