@@ -9,7 +9,21 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from daemon.api import channels, config, health, history, lifecycle, logs, perception, personas, sockets, uploads
+from daemon.api import (
+    channels,
+    config,
+    export,
+    feed,
+    health,
+    history,
+    knowledge,
+    lifecycle,
+    logs,
+    perception,
+    personas,
+    sockets,
+    uploads,
+)
 from daemon.api.errors import HANDLERS
 from daemon.api.v1 import channels as v1_channels
 from daemon.api.v1 import conversations as v1_conversations
@@ -29,9 +43,11 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/read", perception.Read(), methods=["POST"]),
     Route(f"{PERSONA}/hear", uploads.hear, methods=["POST"]),
     Route(f"{PERSONA}/attach", uploads.attach, methods=["POST"]),
+    Route(f"{PERSONA}/feed", feed.feed, methods=["POST"]),
     Route("/api/personas", personas.list_personas),
     Route("/api/config/providers", config.providers),
     Route("/api/persona/create", personas.create, methods=["POST"]),
+    Route("/api/persona/restore", export.restore, methods=["POST"]),
     Route(f"{PERSONA}/update", personas.update, methods=["POST"]),
     Route(f"{PERSONA}/delete", personas.delete, methods=["POST"]),
     Route(f"{PERSONA}/start", lifecycle.start, methods=["POST"]),
@@ -43,6 +59,8 @@ ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route(f"{PERSONA}/channels/{{channel_name:path}}", channels.remove, methods=["DELETE"]),
     Route(f"{PERSONA}/pair", channels.pair, methods=["POST"]),
     Route(f"{PERSONA}/conversation", history.conversation),
+    Route(f"{PERSONA}/export", export.export),
+    Route(f"{PERSONA}/knowledge", knowledge.knowledge),
     Route(f"{PERSONA}/media/{{filename}}", history.media),
     Route("/api/status", health.status),
     Route("/api/logs", logs.logs),

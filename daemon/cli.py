@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         made = (among or verbs).add_parser(name, help=words, description=words, allow_abbrev=False)
         made.set_defaults(module=module)
         _add_config(made, argparse.SUPPRESS)
-        if client and name != "create":
+        if client and name not in ("create", "organ"):
+            # There --url is a model's address; the daemon's is given before the verb.
             _add_url(made, argparse.SUPPRESS)
         if client:
             made.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -100,9 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--provider", help="embedded (default), local, openai, anthropic, xai or gemini")
     create.add_argument("--model", help="the model's name at the provider")
     create.add_argument("--url", dest="mind_url", help="base URL of a compatible server")
-    keys = create.add_mutually_exclusive_group()
-    keys.add_argument("--api-key-file", type=Path, metavar="FILE", help="a file that holds the provider's key")
-    keys.add_argument("--api-key-env", metavar="NAME", help="an environment variable that holds the provider's key")
+    create.add_argument("--no-senses", action="store_true", help="without the embedded ear, eye, researcher and mouth")
+    _add_keys(create)
 
     verb("list", "list_personas", "List the personas.")
     for name, words in (
@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_persona(pair := verb("pair", "pair", "Claim the code that her bot showed on a channel."))
     pair.add_argument("code", metavar="CODE", help="letter case does not matter")
 
+    _add_knowledge_verbs(verb)
     logs = verb("logs", "logs", "Show the daemon's last events.")
     logs.add_argument("persona", nargs="?", metavar="PERSONA", help="only hers: an id or a name")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now on")
@@ -136,6 +137,32 @@ def _parser() -> argparse.ArgumentParser:
         "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
     )
     return parser
+
+
+def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    _add_persona(organ := verb("organ", "organ", "Show what a persona perceives and thinks with, or change it."))
+    organ.add_argument(
+        "organ", nargs="?", metavar="ORGAN", help="thinking, ear, eye, researcher, mouth, imagination, teacher"
+    )
+    organ.add_argument("provider", nargs="?", help="embedded, local, openai, anthropic, xai or gemini")
+    organ.add_argument("model", nargs="?", help="the model's name at the provider; embedded ones need none")
+    organ.add_argument("--url", dest="organ_url", help="base URL of a compatible server")
+    organ.add_argument("--off", action="store_true", help="take this organ away")
+    _add_keys(organ)
+
+    _add_persona(verb("knowledge", "knowledge", "Show what a persona knows."))
+    _add_persona(feed := verb("feed", "feed", "Let a persona learn from your chat history with another AI."))
+    feed.add_argument("file", type=Path, metavar="FILE", help="the export, as the other AI gave it to you")
+    feed.add_argument("--source", required=True, help="whose export it is: chatgpt, claude, gemini, grok or personad")
+
+    _add_persona(export := verb("export", "export", "Write all of a persona into one file."))
+    export.add_argument("file", type=Path, metavar="FILE", help="a ZIP archive that only you can read")
+    export.add_argument("--force", action="store_true", help="replace a file that is there")
+    export.add_argument("--no-secrets", action="store_true", help="leave out her keys and tokens")
+    restore = verb("restore", "restore", "Make a persona again from her archive.")
+    restore.add_argument("file", type=Path, metavar="FILE", help="what `personad export` wrote")
+    restore.add_argument("--name", metavar="NEW", help="a name instead of her own")
+    restore.add_argument("--new-id", action="store_true", help="as a second persona beside the one who is here")
 
 
 def _add_channel_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:
@@ -160,6 +187,12 @@ def _add_url(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
         "--url", default=default, metavar="URL", help="the daemon's address, if not that of the settings"
     )
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--api-key-file", type=Path, metavar="FILE", help="a file that holds the provider's key")
+    keys.add_argument("--api-key-env", metavar="NAME", help="an environment variable that holds the provider's key")
 
 
 def _add_persona(parser: argparse.ArgumentParser) -> None:

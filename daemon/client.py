@@ -7,9 +7,10 @@ import itertools
 import json
 import os
 import secrets
+import select
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -38,6 +39,10 @@ class RefusedError(RuntimeError):
 
 class UnreachableError(RuntimeError):
     """No daemon answers at the address; the text says how to start one."""
+
+
+class AnsweredEarly(OSError):
+    """The daemon answers before all of a body has come: it refuses it."""
 
 
 class Persona(NamedTuple):
@@ -79,18 +84,42 @@ class Client:
         """Return the JSON answer. Raises RefusedError, UnreachableError."""
         return self._call("DELETE", path, None, timeout)
 
-    def upload(self, path: str, file: Path, caption: str) -> object:
-        """Send a file and its caption as a form, piece by piece. Raises OSError for the file, and as ``get``."""
+    def upload(
+        self,
+        path: str,
+        field: str,
+        file: Path,
+        texts: Mapping[str, str],
+        timeout: float = SLOW_TIMEOUT,
+        sent: Callable[[int, int], None] | None = None,
+    ) -> object:
+        """Send a file and texts as a form, piece by piece; ``sent`` is told how many bytes of how many have gone.
+
+        Raises OSError for the file, and as ``get``.
+        """
         boundary = secrets.token_hex(16)
         name = "".join(one if one.isprintable() and one not in '"\\' else "_" for one in file.name)
         part = f"--{boundary}\r\nContent-Disposition: form-data; name="
-        head = f'{part}"caption"\r\n\r\n{caption}\r\n{part}"file"; filename="{name}"\r\n\r\n'.encode()
-        tail = f"\r\n--{boundary}--\r\n".encode()
+        head = "".join(f'{part}"{key}"\r\n\r\n{text}\r\n' for key, text in texts.items())
+        head += f'{part}"{field}"; filename="{name}"\r\n\r\n'
+        ends = head.encode(), f"\r\n--{boundary}--\r\n".encode()
         with file.open("rb") as stream:
-            size = len(head) + os.fstat(stream.fileno()).st_size + len(tail)
+            size = sum(map(len, ends)) + os.fstat(stream.fileno()).st_size
             headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(size)}
-            pieces = itertools.chain((head,), iter(lambda: stream.read(PIECE), b""), (tail,))
-            return self._answer(self._exchange("POST", path, pieces, headers, SLOW_TIMEOUT))
+            pieces = itertools.chain(ends[:1], iter(lambda: stream.read(PIECE), b""), ends[1:])
+            return self._answer(self._exchange("POST", path, self._unanswered(pieces, size, sent), headers, timeout))
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """Yield an answer that is no JSON, a piece at a time. Raises as ``get``."""
+        response = self._request("GET", path, None, SLOW_TIMEOUT)
+        if response.status != 200:
+            raise RefusedError(response.status, _detail(response.read(MAX_ANSWER)))
+        try:
+            while piece := response.read(PIECE):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise UnreachableError(f"personad at {self.url} ended the answer: {error}") from error
 
     def personas(self) -> list[Persona]:
         """Return all personas."""
@@ -162,13 +191,31 @@ class Client:
         token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         connection = self._connect(timeout)
         try:
-            connection.request(
-                method, self._parts.path + path, data, {"Accept": "application/json", **token, **headers}
-            )
+            try:
+                connection.request(
+                    method, self._parts.path + path, data, {"Accept": "application/json", **token, **headers}
+                )
+            except (AnsweredEarly, BrokenPipeError, ConnectionResetError):
+                # What is left of the body makes this connection useless for another request.
+                self._used = 0.0
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise self._unreachable(error) from error
+
+    def _unanswered(
+        self, pieces: Iterable[bytes], size: int, sent: Callable[[int, int], None] | None
+    ) -> Iterator[bytes]:
+        """Yield the pieces of a body for as long as the daemon has not answered. Raises AnsweredEarly."""
+        gone = 0
+        for piece in pieces:
+            yield piece
+            gone += len(piece)
+            if sent:
+                sent(gone, size)
+            connection = self._connection
+            if gone < size and connection and connection.sock and select.select([connection.sock], [], [], 0)[0]:
+                raise AnsweredEarly
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         """Return a connection; the one of before when it was in use a moment ago."""

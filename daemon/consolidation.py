@@ -81,8 +81,7 @@ class Consolidation:
 
     async def sleep(self, persona_id: str) -> None:
         """Consolidate everything that is not yet; raises SleepFailed."""
-        lock = self._locks.setdefault(persona_id, asyncio.Lock())
-        async with lock:
+        async with self.folding(persona_id):
             try:
                 while await self._consolidate(persona_id):
                     continue
@@ -90,6 +89,10 @@ class Consolidation:
                 raise SleepFailed(str(error)) from error
             except TimeoutError:
                 raise SleepFailed(f"her mind took longer than {self._timeout:g} s") from None
+
+    def folding(self, persona_id: str) -> asyncio.Lock:
+        """Held by whoever makes words into what she knows, from reading it to writing it: one at a time."""
+        return self._locks.setdefault(persona_id, asyncio.Lock())
 
     def forget(self, persona_id: str) -> None:
         """She is deleted."""

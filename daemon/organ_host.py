@@ -66,7 +66,11 @@ _codec: Codec[FromHost] = Codec(FromHost)  # type: ignore[arg-type]  # mypy take
 
 
 class HostFailed(RuntimeError):
-    """The call was not answered; the text says why."""
+    """The call was not answered; the text says why. ``passing`` when the same call may well be answered next time."""
+
+    def __init__(self, reason: str, *, passing: bool = True) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 class OrganHost:
@@ -117,7 +121,7 @@ class OrganHost:
             async with asyncio.timeout(timeout):
                 done = await self._ask(call, folder)
         except HostFailed as failure:
-            answer(OrganResult(call.call, error=str(failure)))
+            answer(OrganResult(call.call, error=str(failure), passing=failure.passing))
         except TimeoutError:
             answer(OrganResult(call.call, error=f"the embedded model took longer than {timeout:g} s"))
         else:
@@ -189,7 +193,8 @@ class OrganHost:
                 if reply and not reply.done():
                     self._deaths = 0
                     if message.text is None and message.media is None:
-                        reply.set_exception(HostFailed(message.error or "the embedded model gave no answer"))
+                        reason = message.error or "the embedded model gave no answer"
+                        reply.set_exception(HostFailed(reason, passing=False))
                     else:
                         reply.set_result(message)
             case Heartbeat():
@@ -257,4 +262,4 @@ def _work(number: int, call: OrganCall, folder: Path) -> Work:
         case "researcher":
             folders = [media] if call.datasets is None else [folder / DATASETS / name for name in call.datasets]
             return Search(number, call.text, [str(one) for one in folders], library)
-    raise HostFailed(f"the {call.organ} was asked without a file")
+    raise HostFailed(f"the {call.organ} was asked without a file", passing=False)

@@ -27,12 +27,16 @@ MAX_MEMORY_FILE: Final = 64 * 1024
 MAX_MEMORY_FILES: Final = 32
 WATCH_DEBOUNCE_MS: Final = 200
 
-_MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
+MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
 _DELETED: Final = ".deleted-"
 
 
 class PersonasError(RuntimeError):
     """The disk did not take or give something; the text says what."""
+
+
+class IdTaken(RuntimeError):
+    """There is a persona with this id, or one is being removed or restored; the text says which."""
 
 
 class Personas:
@@ -44,6 +48,8 @@ class Personas:
         self._personas: dict[str, Persona] = {}
         self._memories: dict[str, Memory] = {}
         self._faults: dict[str, str] = {}
+        self._graves: set[str] = set()
+        """The ids whose graves somebody is at work on."""
         self._disk = asyncio.Lock()
         """Held from a file to what is known of it: a read that a write overtook would bring the old state back."""
 
@@ -112,8 +118,53 @@ class Personas:
                 if persona:
                     self._personas[persona_id] = persona
                 raise PersonasError(f"Her folder could not be removed: {error}") from error
+            self._graves.add(persona_id)
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
+
+    async def lay_out(self, persona_id: str) -> Path:
+        """Make a folder for a persona who comes back by ``adopt``; until then the next start would bury it.
+
+        Raises IdTaken, PersonasError.
+        """
+        folder = self._grave(persona_id)
+
+        def make() -> None:
+            if self.folder(persona_id).exists():
+                raise IdTaken("There is a persona with this id already.")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+            files.sync_directory(self._root)
+
+        async with self._disk:
+            if persona_id in self._graves:
+                raise IdTaken("A persona with this id is being removed or restored at this moment.")
+            try:
+                await asyncio.to_thread(make)
+            except OSError as error:
+                raise PersonasError(f"Her folder could not be made: {error}") from error
+            self._graves.add(persona_id)
+        return folder
+
+    def leave(self, persona_id: str) -> None:
+        """What could not be buried now is buried by the next ``lay_out`` or the next start."""
+        self._graves.discard(persona_id)
+
+    async def adopt(self, persona: Persona) -> None:
+        """She is whole: from now on she is here, even if the machine stops. Raises PersonasError."""
+
+        def put_in_place() -> None:
+            self._grave(persona.id).rename(self.folder(persona.id))
+            files.sync_directory(self._root)
+
+        async with self._disk:
+            try:
+                await asyncio.to_thread(put_in_place)
+            except OSError as error:
+                raise PersonasError(f"Her folder could not be put in place: {error}") from error
+            self._personas[persona.id] = persona
+            self._graves.discard(persona.id)
+        await self._reload_memory(persona.id)
 
     async def graves(self) -> list[str]:
         """The ids of deleted personas of whom something may be left."""
@@ -124,6 +175,7 @@ class Personas:
     async def bury(self, persona_id: str) -> None:
         """Remove what is left of a deleted persona's folder."""
         await asyncio.to_thread(shutil.rmtree, self._grave(persona_id), ignore_errors=True)
+        self._graves.discard(persona_id)
 
     async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
         """Follow edits by hand, for ever; ``edited`` is called with each record that changed."""
@@ -136,7 +188,7 @@ class Personas:
                 # What came into a new folder before the kernel watched it is told by the folder alone.
                 if parts[1:] in ((), (CONFIG,)):
                     configs.add(parts[0])
-                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and _MEMORY_FILE.fullmatch(parts[-1])):
+                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
                     memories.add(parts[0])
             for persona_id in configs:
                 if not persona_id.startswith(_DELETED) and (persona := await self._reload(persona_id)):
@@ -208,7 +260,7 @@ class Personas:
             if not folder.is_dir():
                 return memory
             for path in sorted(folder.iterdir())[:MAX_MEMORY_FILES]:
-                if not _MEMORY_FILE.fullmatch(path.name):
+                if not MEMORY_FILE.fullmatch(path.name):
                     continue
                 try:
                     memory[path.stem] = files.read(path, MAX_MEMORY_FILE).decode()

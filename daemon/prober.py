@@ -15,7 +15,7 @@ from daemon.zygote import BirthFailed
 from proto.framing import Codec
 from proto.gateways import GatewayType, Identified, Identify
 from proto.messages import Fault, FromWorker, Hello, MindLimits, Probe, Probed, Stop
-from proto.records import Organ
+from proto.records import Organ, Slot
 from proto.secrets import Secret
 from proto.wire import WireError
 
@@ -38,11 +38,11 @@ class Prober:
         self._log = log.bind(role="probe")
         self._room = asyncio.Semaphore(MAX_PROBES)
 
-    async def probe(self, organ: Organ) -> str:
-        """Whether this organ can be reached: "" or why not, in words to act on."""
+    async def probe(self, organ: Organ, slot: Slot = "thinking") -> str:
+        """Whether this organ can be reached as what ``slot`` says: "" or why not, in words to act on."""
         try:
             async with self._room, asyncio.timeout(PROBE_TIMEOUT):
-                return (await self._ask(Probe(organ, self._limits, self._urls))).reason
+                return (await self._ask(Probe(organ, self._limits, self._urls, slot))).reason
         except (BirthFailed, WireError) as error:
             return f"The model could not be tried: {error}"
         except TimeoutError:

@@ -16,6 +16,9 @@ from typing import Final
 import msgspec
 
 PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_MDWE: Final = 65
+PR_MDWE_REFUSE_EXEC_GAIN: Final = 1
+PR_MDWE_NO_INHERIT: Final = 2
 ADOPTION_POLL: Final = 0.001
 ADOPTION_POLLS: Final = 1000
 FIRST_COPY: Final = 64
@@ -45,6 +48,14 @@ def become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def forbid_new_code() -> None:
+    """From now on no memory of the daemon that could be written can be executed (prctl(2), Linux 6.6).
+
+    Its children decide for themselves. An older kernel refuses, and all stays as it is: it is one wall of several.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT, 0, 0, 0)
 
 
 class Process:

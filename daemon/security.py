@@ -9,7 +9,8 @@
    as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories. A token is looked up for
    each request; a socket whose token is revoked is closed.
 4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted; the form of an upload may
-   hold a file of ``limits.upload`` bytes besides.
+   hold a file of ``limits.upload`` bytes besides, that of a feed one of ``limits.feed``, and a restore's
+   ``limits.archive``.
 5. Requests under ``/v1`` need a token in any case, which may be a JSON web token besides: ``daemon/api/v1/door.py``
    sees to it, and for them rule 1 and 3 have nothing to add.
 6. Every answer tells browsers that it is no page, and not for pages of others.
@@ -50,7 +51,7 @@ REVOCATION_CHECK: Final = 5.0
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?\Z")
-_UPLOAD: Final = re.compile(r"/api/persona/[^/]+/(?:hear|attach)\Z")
+_FORM: Final = re.compile(r"/api/persona/(?:[^/]+/(hear|attach|feed)|(restore))\Z")
 _ORIGIN: Final = re.compile(r"(https?)://([^/]+)\Z")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HTTP_SCHEMES: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
@@ -90,7 +91,13 @@ class Guard:
         self._log = log
         self._fault = ""
         self._body = Bound(http.max_body, http.max_body, "http.max_body")
-        self._form = Bound(limits.upload + http.max_body, limits.upload, "limits.upload")
+        upload = Bound(limits.upload + http.max_body, limits.upload, "limits.upload")
+        self._forms = {
+            "hear": upload,
+            "attach": upload,
+            "feed": Bound(limits.feed + http.max_body, limits.feed, "limits.feed"),
+            "restore": Bound(limits.archive + http.max_body, limits.archive, "limits.archive"),
+        }
         self._hosts = frozenset(_canonical(name) for name in (*LOOPBACK, http.host, *http.allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,7 +135,8 @@ class Guard:
         return None
 
     def _bound(self, scope: Scope) -> Bound:
-        return self._form if _UPLOAD.match(scope["path"]) else self._body
+        form = _FORM.match(scope["path"])
+        return self._forms[form[1] or form[2]] if form else self._body
 
     def _authorized(self, scope: Scope, seen: _Headers) -> bool:
         valid = self._tokens.valid(_presented(scope, seen))

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -20,11 +21,14 @@ from uvicorn.config import Config
 
 from daemon import claims, hooks
 from daemon.accounts import read_accounts, read_models
+from daemon.api.export import RESTORE_FOLDER
 from daemon.app import build
 from daemon.bot_commands import BotCommands
 from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
+from daemon.feeds import FOLDER as FEEDS_NAME
+from daemon.feeds import Feeds, settle_digests
 from daemon.first import first_persona
 from daemon.hook_feed import HookFeed
 from daemon.house import Parts
@@ -40,10 +44,11 @@ from daemon.organ_host import OrganHost
 from daemon.pair import Pairing
 from daemon.paired import Paired
 from daemon.personas import Personas
-from daemon.processes import become_subreaper
+from daemon.processes import become_subreaper, forbid_new_code
 from daemon.protocols import HttpProtocol, WebSocketProtocol
 from daemon.settings import Settings, SettingsError
 from daemon.spawner import Spawner
+from daemon.spool import clear
 from daemon.state import Daemon
 from daemon.supervisor import Supervisor
 from daemon.tokens import TokenError
@@ -84,6 +89,7 @@ def run(settings: Settings, create_first: str | None) -> int:
     claims.raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
+    forbid_new_code()
     try:
         uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
@@ -150,6 +156,8 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         await ledger.forget(persona_id)
         await personas.bury(persona_id)
     await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
+    await asyncio.to_thread(_clear, settings.state_dir)
+    await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
     voice, talks = Voice(ledger, hubs, personas, log), OpenTalks(ledger, models, log)
     inbox = Inbox(settings, ledger, personas, talks, voice, log)
@@ -189,6 +197,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     )
     supervisor = Supervisor(parts)
     paired.command = BotCommands(supervisor, personas, voice, delivery, log).obey
+    stopping = asyncio.Event()
     return Daemon(
         settings=settings,
         log=log,
@@ -209,9 +218,16 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         uploads=Uploads(settings.limits.uploads_at_once),
         accounts=accounts,
         models=models,
+        feeds=Feeds(parts, ledger, supervisor, stopping),
         started_at=time.monotonic(),
-        stopping=asyncio.Event(),
+        stopping=stopping,
     )
+
+
+def _clear(state_dir: Path) -> None:
+    """Remove exports and archives whose request a crash cut short."""
+    clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
+    clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
 
 
 async def _come_up(daemon: Daemon, notifier: Notifier, create_first: str | None, authority: str) -> None:
@@ -269,6 +285,7 @@ async def _leave(
     await asyncio.wait([serving])
     if hook_listener:
         await hook_listener.close()
+    await daemon.feeds.close()
     daemon.uploads.close()
     await daemon.supervisor.close()
     await daemon.channels.close()

@@ -29,6 +29,7 @@ Phones = Annotated[tuple[str, ...], check_phones]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
 Bytes = Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)]
+FileBytes = Annotated[int, msgspec.Meta(ge=1024, le=1_099_511_627_776)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -93,6 +94,9 @@ class Limits(msgspec.Struct, frozen=True):
     personas: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     upload: Bytes = 52_428_800
     uploads_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    feed: FileBytes = 4_294_967_296
+    feeds_at_once: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
+    archive: FileBytes = 17_179_869_184
     replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 

@@ -12,6 +12,7 @@ from daemon.accounts import ReadAccount
 from daemon.channels import Channels
 from daemon.consolidation import Consolidation
 from daemon.delivery import Delivery
+from daemon.feeds import Feeds
 from daemon.hook_feed import HookFeed
 from daemon.hubs import Hubs
 from daemon.inbox import Inbox
@@ -53,6 +54,7 @@ class Daemon:
     uploads: Uploads
     accounts: dict[str, ReadAccount]
     models: dict[str, Organ]
+    feeds: Feeds
     started_at: float
     stopping: asyncio.Event
 

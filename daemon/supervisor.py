@@ -13,7 +13,7 @@ from daemon.house import Parts, PersonaHouse, kinds_for, mind_limits, provider_u
 from daemon.keeper import Keeper, StartFailed, State
 from daemon.prober import Prober
 from proto.gateways import GatewayState, GatewayType, Identified
-from proto.records import EMBEDDED, Organ, Persona
+from proto.records import EMBEDDED, Organ, Persona, Slot
 from proto.secrets import Secret
 
 __all__ = ["PersonaState", "StartFailed", "Supervisor"]
@@ -113,9 +113,9 @@ class Supervisor:
         keeper = self._keepers.get(persona_id)
         return keeper.gateways() if keeper else []
 
-    async def probe(self, organ: Organ) -> str:
-        """Ask a short-lived process whether this organ can be reached; "" or why not, in words to act on."""
-        return await self._prober.probe(organ)
+    async def probe(self, organ: Organ, slot: Slot) -> str:
+        """Ask a short-lived process whether this organ can be reached as what ``slot`` says; "" or why not."""
+        return await self._prober.probe(organ, slot)
 
     async def edited(self, persona: Persona) -> None:
         """Her record was edited by hand: if she runs, she restarts with it, in the background."""

@@ -60,8 +60,17 @@ class Digested(msgspec.Struct, tag="digested"):
     memory: dict[MemoryName, Text]
 
 
+class Undigested(msgspec.Struct, tag="undigested"):
+    """Her mind's answers to this conversation could not be used: nothing changes, and a later feed may try again."""
+
+    number: int
+
+
 class Fed(msgspec.Struct, tag="fed"):
-    """All of it is read. ``skipped`` counts conversations without words."""
+    """All of it is read.
+
+    ``conversations`` were digested now or before; ``skipped`` had no words, an unknown form, or were left undigested.
+    """
 
     conversations: int
     skipped: int
@@ -75,4 +84,4 @@ class FeedFailed(msgspec.Struct, tag="feed_failed"):
 
 
 ToFeeder: TypeAlias = Feed | Wanted | Stop
-FromFeeder: TypeAlias = Hello | Offered | Digested | Fed | FeedFailed | Heartbeat | Fault
+FromFeeder: TypeAlias = Hello | Offered | Digested | Undigested | Fed | FeedFailed | Heartbeat | Fault

@@ -28,7 +28,7 @@ from proto.gateways import (
     Undelivered,
 )
 from proto.perception import PerceptionKind
-from proto.records import Organ, Persona
+from proto.records import Organ, Persona, Slot
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
 VERSION: Final = 2
@@ -154,20 +154,25 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
 
 
 class OrganResult(msgspec.Struct, tag="organ_result"):
-    """The organ host's answer to an ``OrganCall``: exactly one of ``text``, ``media`` and ``error`` is set."""
+    """The organ host's answer to an ``OrganCall``: exactly one of ``text``, ``media`` and ``error`` is set.
+
+    ``passing`` tells an error of the moment, such as a host that died, from one that this call will always meet.
+    """
 
     call: int
     text: str | None = None
     media: str | None = None
     error: str | None = None
+    passing: bool = False
 
 
 class Probe(msgspec.Struct, tag="probe"):
-    """To a short-lived probe: can this organ be reached? Answered by ``Probed``."""
+    """To a short-lived probe: can this organ be reached, as what ``slot`` says? Answered by ``Probed``."""
 
     organ: Organ
     limits: MindLimits
     urls: dict[str, str]
+    slot: Slot = "thinking"
 
 
 class Stop(msgspec.Struct, tag="stop"):

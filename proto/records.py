@@ -13,6 +13,9 @@ T = TypeVar("T")
 Status = Literal["active", "hibernate", "sick"]
 OrganName = Literal["imagination", "mouth", "eye", "ear", "teacher", "researcher"]
 
+Slot = Literal["thinking"] | OrganName
+"""What a persona's record calls any organ of hers."""
+
 ORGANS: Final[tuple[OrganName, ...]] = ("imagination", "mouth", "eye", "ear", "teacher", "researcher")
 """The optional organs in declaration order; ``thinking`` is the required one."""
 

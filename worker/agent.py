@@ -1,13 +1,11 @@
-"""The agent: a running persona's beats, one at a time, and her consolidation beside them."""
+"""The agent: a running persona's beats, several at once, and her consolidation beside them."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from proto.messages import (
@@ -16,56 +14,25 @@ from proto.messages import (
     ConsolidationFailed,
     FromWorker,
     Join,
-    MindDown,
     OrganResult,
-    Outgoing,
     Perceive,
-    Perception,
     Prepare,
-    Reply,
-    Typing,
 )
-from worker.backoff import Backoff
+from proto.records import Organ, to_json
+from worker.beat import PACE, Beat, Means, Pace
 from worker.log import WorkerLog
 from worker.memory import ConsolidationError
+from worker.organs import made
+from worker.organs.body import Body
+from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.host_calls import HostCalls
-from worker.organs.mind import MindUnreachable, mind_for
-from worker.prompt import Prompt, take
+from worker.organs.mind import Mind, mind_for
 
-MAX_JOINS: Final = 8
-"""How often words that arrive restart a mind call; later ones wait for the next beat."""
+MAX_BEATS: Final = 8
+"""The daemon decides how many are in hand; more than these mean that the two disagree about the protocol."""
 
-MAX_BEATS: Final = 4
-"""The daemon sends one beat at a time; more than a few mean that the two disagree about the protocol."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How she waits, in seconds: before and between signs of typing, and between tries at a mind that is down."""
-
-    at_once: float = 0.05
-    typing: float = 4.0
-    shortest: float = 0.5
-    longest: float = 60.0
-    permanent: float = 60.0
-    """For an error that lasts until somebody changes something."""
-
-
-@dataclass
-class Beat:
-    """One beat in hand or waiting; ``thinking`` is the mind call that a Join cancels."""
-
-    message: Perceive
-    perceptions: list[Perception]
-    joins: int = 0
-    thinking: asyncio.Task[str] | None = field(default=None, repr=False)
-
-    def join(self, perceptions: list[Perception]) -> None:
-        """Take more words; a mind call that runs without them is cancelled, up to a limit."""
-        self.perceptions.extend(perceptions)
-        if self.thinking and self.joins < MAX_JOINS:
-            self.joins += 1
-            self.thinking.cancel()
+MAX_MINDS: Final = 16
+"""Minds of open channels that are kept at hand, more than twice as many as beats can use."""
 
 
 class Agent:
@@ -77,22 +44,35 @@ class Agent:
         send: Callable[[FromWorker], None],
         log: WorkerLog,
         failed: Callable[[BaseException], None],
-        pace: Pace = Pace(),
+        pace: Pace = PACE,
     ) -> None:
         """``send`` never blocks; ``failed`` gets an error that nobody expected, and the process shall end by it.
 
-        Raise MindConfigError when her record names no mind there is. Make it inside the running loop.
+        Raise OrganConfigError when her record names no mind there is. Make it inside the running loop.
         """
         self._persona = prepare.persona
+        self._limits = prepare.limits
+        self._urls = prepare.urls
+        self._media = Path(prepare.media)
         self._send = send
-        self._log = log
         self._failed = failed
-        self._pace = pace
         self._host_calls = HostCalls(send, prepare.limits.total)
         self._mind = mind_for(self._persona.thinking, prepare.limits, prepare.urls, self._host_calls.think)
-        self._waiting: deque[Beat] = deque()
-        self._beat: Beat | None = None
-        self._beating: asyncio.Task[None] | None = None
+        self._body = Body(self._persona, prepare.limits, prepare.urls, self._media, self._host_calls)
+        self._means = Means(
+            self._persona,
+            self._mind_of,
+            self._body,
+            self._host_calls,
+            send,
+            self._run,
+            self._drop,
+            log,
+            pace,
+        )
+        self._minds: OrderedDict[bytes, Mind] = OrderedDict()
+        self._beats: dict[int, Beat] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._consolidating: asyncio.Task[None] | None = None
 
     def receive(self, message: Perceive | Join | Consolidate | OrganResult) -> None:
@@ -101,7 +81,8 @@ class Agent:
             case Perceive():
                 self._perceive(message)
             case Join():
-                self._join(message)
+                if beat := self._beats.get(message.beat):
+                    beat.join(message.perceptions)
             case Consolidate():
                 self._consolidate(message)
             case OrganResult():
@@ -109,82 +90,46 @@ class Agent:
 
     async def close(self) -> None:
         """Cancel what runs; its words stay in the daemon's inbox."""
-        running = [task for task in (self._beating, self._consolidating) if task]
+        running = [*self._tasks]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._mind.close()
+        await asyncio.gather(self._mind.close(), self._body.close(), *(mind.close() for mind in self._minds.values()))
 
     # Beats
 
     def _perceive(self, message: Perceive) -> None:
-        if len(self._waiting) >= MAX_BEATS:
-            raise RuntimeError(f"the daemon sent beat {message.beat} while {MAX_BEATS} others wait")
-        self._waiting.append(Beat(message, list(message.perceptions)))
-        if self._beating is None or self._beating.done():
-            self._beating = self._run(self._beats())
+        if len(self._beats) >= MAX_BEATS or message.beat in self._beats:
+            raise RuntimeError(f"the daemon sent beat {message.beat} while {len(self._beats)} others are in hand")
+        self._beats[message.beat] = Beat(message, self._means)
+        self._run(self._answer(self._beats[message.beat]))
 
-    def _join(self, message: Join) -> None:
-        for beat in filter(None, (self._beat, *self._waiting)):
-            if beat.message.beat == message.beat:
-                beat.join(message.perceptions)
+    async def _answer(self, beat: Beat) -> None:
+        try:
+            reply = await beat.run()
+        finally:
+            # Before the reply is out: what joins now would not be answered by it.
+            del self._beats[beat.number]
+        self._send(reply)
 
-    async def _beats(self) -> None:
-        while self._waiting:
-            self._beat = self._waiting.popleft()
+    def _mind_of(self, organ: Organ | None) -> Mind:
+        """Her own mind, or another one that a beat asks for. Raise OrganUnreachable for one that there is not."""
+        if organ is None:
+            return self._mind
+        key = to_json(organ)
+        if key not in self._minds:
             try:
-                self._send(await self._answer(self._beat))
-            finally:
-                self._beat = None
+                self._minds[key] = mind_for(organ, self._limits, self._urls, self._host_calls.think)
+            except OrganConfigError as error:
+                raise OrganUnreachable(str(error), "Correct the channel's model.", permanent=True) from error
+        self._minds.move_to_end(key)
+        if len(self._minds) > MAX_MINDS:
+            self._run(self._minds.popitem(last=False)[1].close())
+        return self._minds[key]
 
-    async def _answer(self, beat: Beat) -> Reply:
-        """Ask her mind until it answers; what joined meanwhile is in the next question."""
-        conversation = beat.message.conversation
-        typing = self._run(self._type(Typing(conversation)))
-        backoff = Backoff(self._pace.shortest, self._pace.longest)
-        told = ("", "")
-        try:
-            while True:
-                perceptions = take(beat.perceptions)
-                try:
-                    words = await self._ask(beat, perceptions)
-                except MindUnreachable as error:
-                    typing.cancel()
-                    if told != (error.reason, error.hint):
-                        told = (error.reason, error.hint)
-                        self._send(MindDown(beat.message.beat, error.reason, error.hint))
-                    await self._wait_out(error, backoff)
-                    continue
-                if words is not None:
-                    answered = [perception.id for perception in perceptions]
-                    return Reply(beat.message.beat, answered, [Outgoing(words)])
-        finally:
-            typing.cancel()
-
-    async def _ask(self, beat: Beat, perceptions: list[Perception]) -> str | None:
-        """Return her words, or None when a Join cancelled the call."""
-        now = datetime.now().astimezone()
-        prompt = Prompt(self._persona, beat.message.memory, beat.message.history, perceptions, now)
-        beat.thinking = asyncio.get_running_loop().create_task(self._mind.answer(prompt))
-        try:
-            await asyncio.wait({beat.thinking})
-            return None if beat.thinking.cancelled() else beat.thinking.result()
-        finally:
-            beat.thinking.cancel()
-            beat.thinking = None
-
-    async def _wait_out(self, error: MindUnreachable, backoff: Backoff) -> None:
-        wait = random.uniform(0.8, 1.0) * self._pace.permanent if error.permanent else backoff.next()
-        wait = max(wait, min(error.retry_after or 0.0, self._pace.longest))
-        self._log.warning("mind.unreachable", reason=error.reason, hint=error.hint, retry_in=round(wait, 1))
-        await asyncio.sleep(wait)
-
-    async def _type(self, sign: Typing) -> None:
-        # An answer that comes at once needs no sign before it.
-        await asyncio.sleep(self._pace.at_once)
-        while True:
-            self._send(sign)
-            await asyncio.sleep(self._pace.typing)
+    async def _drop(self, media: list[str]) -> None:
+        for name in media:
+            await asyncio.to_thread(made.drop, self._media, name)
 
     # Consolidation
 
@@ -197,7 +142,7 @@ class Agent:
     async def _fold(self, message: Consolidate) -> None:
         try:
             changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
-        except MindUnreachable as error:
+        except OrganUnreachable as error:
             self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
         except ConsolidationError as error:
             self._send(ConsolidationFailed(message.task, f"Her mind's answer could not be used: {error}."))
@@ -209,9 +154,11 @@ class Agent:
     def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Start a task whose unexpected failure is reported, never swallowed."""
         task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self._failed(error)

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 from proto.birth import Birth
+from proto.feeds import ToFeeder
 from proto.gateways import Identify
-from proto.messages import Equip, FromHost, Generate, Probe, Probed, ToHost, ToWorker
+from proto.messages import Equip, FromHost, Probe, Probed, Stop, ToHost, ToWorker
 from worker.gateways.identify import identify
 from worker.life import Life
 from worker.link import HOST_CODEC, WORKER_CODEC
-from worker.organ_host import OrganHost
 from worker.organs.probe import probe
 from worker.persona_life import PersonaLife
-from worker.process import end_group
+from worker.process import end_group, forbid_new_code
+
+if TYPE_CHECKING:
+    from worker.embedded.host import OrganHost
 
 
 def run(birth: Birth, death_pipe: int) -> int:
     """Live until asked to stop; returns the exit code."""
+    if birth.role != "organ_host":
+        # The embedded ear compiles its first layers for the very processor it runs on.
+        forbid_new_code()
     return asyncio.run(_live(birth, death_pipe))
 
 
 async def _live(birth: Birth, death_pipe: int) -> int:
-    life: PersonaLife | ProbeLife | HostLife
+    life: Life[ToWorker] | Life[ToHost] | Life[ToFeeder]
     match birth.role:
         case "persona":
             life = PersonaLife(birth)
@@ -31,6 +38,11 @@ async def _live(birth: Birth, death_pipe: int) -> int:
             life = ProbeLife(birth)
         case "organ_host":
             life = HostLife(birth)
+        case "feeder":
+            # Only a feeder pays for the parsers.
+            from worker.feeder import FeederLife
+
+            life = FeederLife(birth)
     loop = asyncio.get_running_loop()
     loop.add_reader(death_pipe, end_group)
     loop.add_signal_handler(signal.SIGTERM, life.leave)
@@ -55,7 +67,7 @@ class ProbeLife(Life[ToWorker]):
                 self.leave()
 
     async def _ask(self, question: Probe) -> None:
-        reason = await probe(question.organ, question.limits, question.urls)
+        reason = await probe(question.organ, question.limits, question.urls, question.slot)
         self.link.send(Probed(reason[:2000]))
 
     async def _identify(self, question: Identify) -> None:
@@ -76,8 +88,13 @@ class HostLife(Life[ToHost]):
     def receive(self, message: ToHost) -> None:
         match message:
             case Equip():
+                # Imported here: no other process has a use for it.
+                from worker.embedded.host import OrganHost
+
                 self._host = OrganHost(self._send, message.mind_model, message.threads, self.log)
-            case Generate() if self._host:
+            case Stop():
+                self.leave()
+            case _ if self._host:
                 self._host.receive(message)
             case _:
                 self.leave()

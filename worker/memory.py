@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory
+from worker.perceived import said
 
 FILE_BYTES: Final = 16 * 1024
 """The largest memory file that a consolidation writes."""
@@ -15,6 +16,9 @@ CHUNK_CHARS: Final = 24_000
 """How much talk one mind call folds in: about 6,000 tokens."""
 
 CONSOLIDATION_TOKENS: Final = 8192
+
+PERCEIVED_CHARS: Final = 8_000
+"""How much of what her organs made of one file is looked at."""
 
 FILES: Final[dict[str, str]] = {
     "person": "facts about the person: name, people and animals in their life, work, places, dates",
@@ -57,16 +61,17 @@ class ConsolidationError(ValueError):
     """The mind's answer is not the files that were asked for; its text says what is wrong."""
 
 
-def chunks(lines: list[Line]) -> Iterator[list[Line]]:
-    """Cut a talk into parts of at most CHUNK_CHARS, between lines where possible."""
+def chunks(lines: list[Line], most: int = CHUNK_CHARS) -> Iterator[list[Line]]:
+    """Cut a talk into parts of at most ``most`` characters, between lines where possible."""
     part: list[Line] = []
-    room = CHUNK_CHARS
+    room = most
     for line in lines:
-        if part and len(line.content) > room:
+        size = len(_words(line))
+        if part and size > room:
             yield part
-            part, room = [], CHUNK_CHARS
+            part, room = [], most
         part.append(line)
-        room -= len(line.content)
+        room -= size
     if part:
         yield part
 
@@ -76,7 +81,7 @@ def consolidation_turns(name: str, lines: list[Line], memory: Memory) -> list[Ch
     open_files = {file: about for file, about in FILES.items() if fits(memory.get(file, ""))}
     files = "\n".join(f"- {file}: {about.format(name=name)}" for file, about in open_files.items())
     current = "\n\n".join(f"## {file}\n{memory.get(file, '').strip() or '(empty)'}" for file in open_files)
-    talk = "\n".join(f"{_speaker(line, name)}: {_indented(line.content[:CHUNK_CHARS])}" for line in lines)
+    talk = "\n".join(f"{_speaker(line, name)}: {_indented(_words(line)[:CHUNK_CHARS])}" for line in lines)
     system = _INSTRUCTION.format(name=name, files=files, limit=FILE_BYTES // 2, end=END)
     return [ChatTurn("system", system), ChatTurn("user", f"# Memory files\n\n{current}\n\n# The talk\n\n{talk}")]
 
@@ -123,6 +128,11 @@ def _checked(name: str, body: str, memory: Memory) -> str:
 
 def _speaker(line: Line, name: str) -> str:
     return "person" if line.role == "person" else name
+
+
+def _words(line: Line) -> str:
+    """A line with what her organs made of its file; what was said aloud counts like what was typed."""
+    return said(line, PERCEIVED_CHARS)
 
 
 def _indented(content: str) -> str:

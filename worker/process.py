@@ -16,6 +16,8 @@ from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
+PR_SET_MDWE: Final = 65
+PR_MDWE_REFUSE_EXEC_GAIN: Final = 1
 ADOPTION_TIMEOUT: Final = 5.0
 ADOPTION_POLL: Final = 0.0001
 
@@ -57,6 +59,14 @@ def die_with(daemon_pid: int, death_pipe: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != daemon_pid:
         raise SystemExit("the daemon that asked for this process is gone")
+
+
+def forbid_new_code() -> None:
+    """From now on no memory of this process that could be written can be executed (prctl(2), Linux 6.3).
+
+    An older kernel refuses, and all stays as it is: it is one wall of several.
+    """
+    _libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
 
 
 def end_group() -> None:

@@ -7,7 +7,7 @@ asked for are ignored, and of two fields of one name the last counts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from python_multipart.exceptions import FormParserError
@@ -36,19 +36,25 @@ class Sink(Protocol):
 class Form:
     """One body. ``feed`` calls ``file`` with the file's name, and the sink that it returns with each piece.
 
-    ``texts`` are the text fields, none of them required, and how many characters each may have. Afterwards ``values``
-    holds their values.
+    ``texts`` are the text fields and how many characters each may have; those in ``required`` must be there and not be
+    empty. Afterwards ``values`` holds their values.
     """
 
     def __init__(
-        self, content_type: str, field: str, file: Callable[[str], Sink | None], texts: Mapping[str, int]
+        self,
+        content_type: str,
+        field: str,
+        file: Callable[[str], Sink | None],
+        texts: Mapping[str, int],
+        required: Collection[str] = (),
     ) -> None:
         """Raise Unprocessable for a body that is no multipart form, HTTPException for one that has no boundary."""
         self._field = field
         self._file = file
         self._limits = texts
         self._raw: dict[str, bytearray] = {}
-        self._faults = {field: Fault("missing", ("body", field), "Field required")}
+        self._required = required
+        self._faults = {name: _missing(name) for name in (field, *required)}
         self._parts = 0
         self._ended = False
         self._header = bytearray()
@@ -70,6 +76,9 @@ class Form:
         if not self._ended:
             raise _malformed("it ends before its last boundary")
         for name, raw in self._raw.items():
+            if not raw and name in self._required:
+                self._faults[name] = _missing(name)
+                continue
             try:
                 self.values[name] = raw.decode()
             except UnicodeDecodeError:
@@ -129,7 +138,7 @@ class Form:
 
     def _begin_file(self, filename: bytes | None) -> None:
         if filename is None:
-            self._faults[self._field] = Fault("missing", ("body", self._field), "Field required")
+            self._faults[self._field] = _missing(self._field)
             self._data = self._not_a_file
             return
         self._faults.pop(self._field, None)
@@ -161,6 +170,10 @@ class Form:
 
     def _too_long(self, name: str) -> HTTPException:
         return HTTPException(413, f"The {name} is over {self._limits[name]} characters: shorten it.")
+
+
+def _missing(name: str) -> Fault:
+    return Fault("missing", ("body", name), "Field required")
 
 
 def _ignore(_data: memoryview) -> None:

@@ -20,11 +20,11 @@ from daemon.channel_records import PAIRED
 from daemon.personas import PersonasError
 from daemon.state import Daemon, daemon_of
 from daemon.supervisor import StartFailed
-from proto.records import ORGANS, Organ, Persona, PersonaName, Status, persona_view
+from proto.records import ORGANS, Organ, Persona, PersonaName, Slot, Status, persona_view
 from proto.secrets import Secret
 
 MIND: Final = "thinking"
-SLOTS: Final = (MIND, *ORGANS)
+SLOTS: Final[tuple[Slot, ...]] = (MIND, *ORGANS)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 ORGAN_FIELDS: Final = ("model", "url", "provider", "api_key")
@@ -63,10 +63,10 @@ async def create(request: Request) -> Response:
     daemon = daemon_of(request)
     asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
     persona = _new_persona(asked)
-    _require_room(daemon)
-    await _probe(daemon, [getattr(persona, slot) for slot in SLOTS])
+    require_room(daemon)
+    await _probe(daemon, {slot: getattr(persona, slot) for slot in SLOTS})
     channels = await _new_channels(daemon, asked)
-    _require_room(daemon)
+    require_room(daemon)
     persona.channels = [channel.record() for channel in channels] or None
     await _settle_in(daemon, persona, channels)
     daemon.hubs.signal("Event", "Persona created", persona, {})
@@ -82,7 +82,8 @@ async def update(request: Request) -> Response:
     daemon = daemon_of(request)
     persona = find_persona(daemon, request)
     changed = _updated(persona, await read_object(request))
-    await _probe(daemon, [getattr(changed, slot) for slot in SLOTS if getattr(changed, slot) != getattr(persona, slot)])
+    organs = {slot: getattr(changed, slot) for slot in SLOTS}
+    await _probe(daemon, {slot: organ for slot, organ in organs.items() if organ != getattr(persona, slot)})
     daemon.hubs.signal("Plan", "Updating persona", persona, {})
     try:
         async with daemon.channels.editing:
@@ -138,19 +139,17 @@ async def _settle_in(daemon: Daemon, persona: Persona, channels: list[NewChannel
             raise
 
 
-def _require_room(daemon: Daemon) -> None:
+def require_room(daemon: Daemon) -> None:
+    """Raise 400 when there may be no further persona."""
     limit = daemon.settings.limits.personas
     if len(daemon.personas.all()) >= limit:
         raise HTTPException(400, f"There are {limit} personas already: delete one, or raise limits.personas.")
 
 
-async def _probe(daemon: Daemon, organs: list[Organ | None]) -> None:
-    """Try each different organ; raises 400 with what the first that fails says."""
-    different: list[Organ] = []
-    for organ in organs:
-        if organ is not None and organ not in different:
-            different.append(organ)
-    for reason in await asyncio.gather(*(daemon.supervisor.probe(organ) for organ in different)):
+async def _probe(daemon: Daemon, organs: dict[Slot, Organ | None]) -> None:
+    """Try each organ as what it is for; raises 400 with what the first that fails says."""
+    trials = [daemon.supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
+    for reason in await asyncio.gather(*trials):
         if reason:
             raise HTTPException(400, f"Environment preparation failed: {reason}")
 

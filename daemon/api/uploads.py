@@ -19,6 +19,7 @@ from starlette.responses import Response
 from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
 from daemon.api.perception import WEB, idempotency_key, require_web_channel
+from daemon.api.streams import receive
 from daemon.media import FOLDER, Incoming, TooLarge
 from daemon.state import Daemon, daemon_of
 from proto.messages import Conversation
@@ -35,10 +36,14 @@ _RETRY_AFTER: Final = {"retry-after": "5"}
 
 
 class Claim(NamedTuple):
-    """Which perception takes a file, and the extension that it is stored with."""
+    """Which perception takes a file, the extension that it is stored with, and what the sender's device calls it.
+
+    A clip has no title: what a recorder calls it says nothing, and she takes it for spoken words, not for a file.
+    """
 
     kind: PerceptionKind
     extension: str
+    title: str = ""
 
 
 async def hear(request: Request) -> Response:
@@ -61,13 +66,10 @@ class _Arrival:
         self._claimed: Claim | HTTPException | None = None
         self._incoming: Incoming | None = None
         self._is_committed = False
-        self.title = ""
-        """What the sender's device calls the file."""
 
     def begin(self, filename: str) -> Incoming | None:
         """Open the file that is named so by whoever sends it; of two files the last counts."""
         self.clean()
-        self.title = _title(filename)
         try:
             claimed = self._claimed = self._claim(filename)
         except HTTPException as refusal:
@@ -77,13 +79,13 @@ class _Arrival:
             self._incoming = Incoming(self._folder, claimed.kind, claimed.extension, self._limit)
         return self._incoming
 
-    def whole(self) -> tuple[PerceptionKind, Incoming]:
+    def whole(self) -> tuple[Claim, Incoming]:
         """Return what came. Raises HTTPException when no perception claims it."""
         if isinstance(self._claimed, HTTPException):
             raise self._claimed
         assert self._claimed is not None
         assert self._incoming is not None
-        return self._claimed.kind, self._incoming
+        return self._claimed, self._incoming
 
     def leave(self) -> None:
         """Whether the ledger speaks of it is not known: the next start finds out."""
@@ -113,7 +115,7 @@ async def _perceive(request: Request, field: str, claim: Callable[[str], Claim])
         if not granted:
             return problem(503, f"{daemon.uploads.at_once} uploads are under way: try again in a moment.", _RETRY_AFTER)
         try:
-            await _receive(request, daemon, form)
+            await receive(request, daemon, form, TIMEOUT)
             key = idempotency_key(request.scope)
             if refusal:
                 raise refusal
@@ -143,30 +145,14 @@ def _refusal(daemon: Daemon, persona_id: str) -> HTTPException | None:
     return None
 
 
-async def _receive(request: Request, daemon: Daemon, form: Form) -> None:
-    """Take the body apart; a daemon that stops gives it half of the time that requests get. Raises TimeoutError."""
-    async with asyncio.timeout(TIMEOUT) as deadline:
-        hurrying = asyncio.create_task(_hurry(daemon, deadline))
-        try:
-            async for piece in request.stream():
-                if piece:
-                    await daemon.uploads.run(form.feed, piece)
-        finally:
-            hurrying.cancel()
-    form.finish()
-
-
-async def _hurry(daemon: Daemon, deadline: asyncio.Timeout) -> None:
-    await daemon.stopping.wait()
-    deadline.reschedule(asyncio.get_running_loop().time() + daemon.settings.http.shutdown_timeout / 2)
-
-
 async def _accept(daemon: Daemon, persona_id: str, arrival: _Arrival, caption: str, key: str | None) -> None:
-    kind, incoming = arrival.whole()
+    claim, incoming = arrival.whole()
     await daemon.uploads.run(incoming.keep)
     conversation = Conversation(WEB, persona_id)
     try:
-        is_new = await daemon.inbox.accept(persona_id, conversation, kind, caption, incoming.name, key, arrival.title)
+        is_new = await daemon.inbox.accept(
+            persona_id, conversation, claim.kind, caption, incoming.name, key, claim.title
+        )
     except asyncio.CancelledError:
         # The daemon leaves; the row may still be committed.
         arrival.leave()
@@ -196,7 +182,7 @@ def _attached(filename: str) -> Claim:
         shown = "".join(one if one.isprintable() else "?" for one in suffix[: LONGEST_EXTENSION + 1]) or "unknown"
         accepted = ", ".join(sorted(EXTENSIONS))
         raise HTTPException(415, f"No perception capability for {shown}. Accepted: {accepted}.")
-    return Claim(EXTENSIONS[suffix], suffix)
+    return Claim(EXTENSIONS[suffix], suffix, _title(filename))
 
 
 def _title(filename: str) -> str:

@@ -52,7 +52,7 @@ def _send(client: Client, persona: Persona, message: str) -> None:
 
 def _attach(client: Client, persona: Persona, file: Path, caption: str) -> None:
     """Deliver one file. Raises OSError where it cannot be read, RefusedError, UnreachableError."""
-    _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", file, caption))
+    _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", "file", file, {"caption": caption}))
 
 
 def _deliver(post: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""``personad create NAME``: a new persona, on the embedded mind unless another is named."""
+"""``personad create NAME``: a new persona, with the embedded mind unless another is named, and embedded senses."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import shlex
 
 from daemon.client import SLOW_TIMEOUT, Client, RefusedError
 from daemon.commands import Context, UsageError, read_secret, say, say_json
-from proto.records import EMBEDDED, EMBEDDED_MIND
+from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES
 
 
 def run(context: Context) -> int:
     """Create her; the daemon tries her mind first and starts her afterwards."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
-    body = {"name": arguments.name, **_mind(context)}
+    body = {"name": arguments.name, **_mind(context), **({} if arguments.no_senses else _senses())}
     answer = client.post("/api/persona/create", body, SLOW_TIMEOUT)
     persona = answer.get("persona") if isinstance(answer, dict) else None
     if not isinstance(persona, dict):
@@ -26,6 +26,12 @@ def run(context: Context) -> int:
         say(f"{made['name']} is here: {made['id']}")
         say(f"Talk to her with: personad chat {shlex.quote(str(made['name']))}")
     return 0
+
+
+def _senses() -> dict[str, str]:
+    """Return the fields of the organs whose models come with personad."""
+    models = {f"{organ}_model": model for organ, model in EMBEDDED_SENSES.items()}
+    return models | {f"{organ}_provider": EMBEDDED for organ in EMBEDDED_SENSES}
 
 
 def _mind(context: Context) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.hooks import OpenHook
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
@@ -16,6 +18,7 @@ from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 
 __all__ = [
+    "ArchivedLine",
     "ChannelFields",
     "ChannelStatus",
     "ChannelTaken",
@@ -23,6 +26,8 @@ __all__ = [
     "Committed",
     "DeadLetter",
     "Depth",
+    "Digest",
+    "FedConversation",
     "Idempotent",
     "Ledger",
     "LedgerBusy",
@@ -31,6 +36,7 @@ __all__ = [
     "OpenChannel",
     "OpenHook",
     "OutgoingRow",
+    "Page",
     "PendingPairing",
     "Said",
     "SenderLimits",

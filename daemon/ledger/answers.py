@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, inbox, open_channels, outbox, pairing
+from daemon.ledger import channels, delivery, feeds, inbox, open_channels, outbox, pairing
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -89,4 +89,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     channels.forget(connection, persona)
     open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
+    feeds.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -11,12 +11,14 @@ from types import MappingProxyType
 
 import msgspec
 
-from daemon.ledger import answers, channels, delivery, inbox, outbox, pairing, schema
+from daemon.ledger import answers, archive, channels, delivery, feeds, inbox, outbox, pairing, schema
 from daemon.ledger import conversation as lines
+from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
+from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
@@ -142,6 +144,42 @@ class Ledger(ChannelOperations):
     async def consolidated(self, persona_id: str, up_to: int) -> None:
         """Remember that her lines up to the id ``up_to`` are consolidated."""
         await self._writer.submit(lines.consolidated, persona_id, up_to)
+
+    async def is_fed(self, persona_id: str, key: str) -> bool:
+        """Whether the imported conversation with this key was fed to her before."""
+        return await self._reader.submit(feeds.is_known, persona_id, key)
+
+    async def digested(self, digest: Digest, source: str, at: int) -> None:
+        """Keep what an imported conversation makes of her memory files, before they are written."""
+        await self._writer.submit(feeds.digested, digest, source, at)
+
+    async def applied(self, persona_id: str, key: str) -> None:
+        """The memory files of this digest are written."""
+        await self._writer.submit(feeds.applied, persona_id, key)
+
+    async def undigested(self, persona_id: str, key: str) -> None:
+        """The memory files of this digest were not written, and its conversation may be fed again."""
+        await self._writer.submit(feeds.undo, persona_id, key)
+
+    async def unapplied(self) -> list[Digest]:
+        """The digests of all personas whose files are perhaps not written, oldest first."""
+        return await self._reader.submit(feeds.unapplied)
+
+    async def fed(self, persona_id: str) -> list[FedConversation]:
+        """The imported conversations that her memory holds, oldest first."""
+        return await self._reader.submit(feeds.known, persona_id)
+
+    async def put_back_fed(self, persona_id: str, fed: list[FedConversation]) -> None:
+        """Take over what an export says was fed to her."""
+        await self._writer.submit(feeds.put_back, persona_id, fed)
+
+    async def archive(self, persona_id: str, after: int, limit: int, up_to: int | None) -> Page:
+        """A page of her conversation for an export: see ``daemon/ledger/archive.py``."""
+        return await self._reader.submit(archive.page, persona_id, after, limit, up_to)
+
+    async def put_back(self, persona_id: str, lines: list[ArchivedLine]) -> int:
+        """Add lines of an export to the end of her conversation; returns the id of the last one."""
+        return await self._writer.submit(archive.put_back, persona_id, lines)
 
     async def add_channel(self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int) -> None:
         """Add her channel, or keep its bot's identity anew.

@@ -148,7 +148,22 @@ MIGRATIONS: Final = (
     ALTER TABLE conversation ADD COLUMN title TEXT NOT NULL DEFAULT '';
     ALTER TABLE conversation ADD COLUMN perceived TEXT NOT NULL DEFAULT '';
     """,
-    # Open channels: what /v1 shows of every channel, who talks on them, and what their providers push. Triggers keep
+    # 4: what was fed. The files stand in a row only until they are written.
+    """
+    CREATE TABLE feed (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        persona TEXT NOT NULL,
+        key TEXT NOT NULL,
+        source TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'digested' CHECK (state = 'digested' OR state = 'applied'),
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        UNIQUE (persona, key)
+    ) STRICT;
+    CREATE INDEX feed_open ON feed (id) WHERE state = 'digested';
+    """,
+    # 5: open channels: what /v1 shows of every channel, who talks on them, and what their providers push. Triggers keep
     # the counters, so that whoever commits words or lines of a talk counts them too. They also mark each line of an
     # open channel, for good: channels go and lines stay. A talk is a channel's id of 16 characters, a colon, a chat.
     """

@@ -46,12 +46,21 @@ class AnthropicEmulator(Emulator):
             yield _event("error", error={"type": "overloaded_error", "message": step.message})
             return
         blocks = [("thinking", step.thought)] if step.thought else []
-        for index, (kind, content) in enumerate([*blocks, ("text", text)]):
+        said = [] if step.calls else [("text", text)]
+        for index, (kind, content) in enumerate([*blocks, *said]):
             yield _event("content_block_start", index=index, content_block={"type": kind, kind: ""})
             for piece in pieces(content) if content else ():
                 yield _event("content_block_delta", index=index, delta={"type": f"{kind}_delta", kind: piece})
             yield _event("content_block_stop", index=index)
-        stop = {"stop_reason": step.finish or "end_turn", "stop_sequence": None}
+        for index, (name, arguments) in enumerate(step.calls, len(blocks)):
+            block = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
+            yield _event("content_block_start", index=index, content_block=block)
+            for part in (arguments[:5], arguments[5:]):
+                yield _event(
+                    "content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": part}
+                )
+            yield _event("content_block_stop", index=index)
+        stop = {"stop_reason": step.finish or ("tool_use" if step.calls else "end_turn"), "stop_sequence": None}
         yield _event("message_delta", delta=stop, usage={"output_tokens": 12})
         yield _event("message_stop")
 
@@ -68,7 +77,7 @@ class AnthropicEmulator(Emulator):
             return self.refuse(404, f"model: {body.get('model')}")
         if fault := _fault(request.headers, body):
             return self.refuse(400, fault)
-        return await self.play(request, body["messages"][-1]["content"])
+        return await self.play(request, _text(body["messages"][-1]["content"]))
 
     async def _models(self, _request: Request) -> Response:
         data = [{"id": model, "type": "model", "display_name": model} for model in self.models]
@@ -84,9 +93,20 @@ def _fault(headers: Mapping[str, str], body: dict[str, object]) -> str:
         return "max_tokens: Field required"
     if not isinstance(messages, list) or not messages or messages[0]["role"] != "user":
         return "messages: first message must use the user role"
-    if any(not message["content"].strip() for message in messages):
+    if any(isinstance(message["content"], str) and not message["content"].strip() for message in messages):
         return "messages: text content blocks must be non-empty"
+    blocks = [block for message in messages if isinstance(message["content"], list) for block in message["content"]]
+    asked = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    if asked != [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]:
+        return "messages: `tool_use` ids were found without `tool_result` blocks immediately after"
     return ""
+
+
+def _text(content: object) -> str:
+    """The words of a message, which may come in blocks."""
+    if not isinstance(content, list):
+        return str(content)
+    return "\n".join(block.get("text") or block.get("content", "") for block in content)
 
 
 def _event(kind: str, **fields: object) -> str:

@@ -1,29 +1,65 @@
-"""OpenAI's chat completions on loopback, as OpenAI, xAI, Gemini's compatible endpoint and Ollama serve them.
+"""OpenAI's API on loopback, chat, hearing, speech and pictures, as OpenAI, xAI, Gemini and Ollama serve it.
 
 By hand: ``python -m tests.emulators.openai --port 8081``; POST a step to ``/_control/next``.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tests.emulators.server import Emulator, Step, main, pieces
+from tests.emulators import samples
+from tests.emulators.server import Emulator, Entry, Step, main, pieces
 
 _KINDS = {400: "invalid_request_error", 401: "invalid_request_error", 404: "invalid_request_error", 429: "tokens"}
 
 
+_HEARD = ("flac", "mp3", "mp4", "mpeg", "mpga", "m4a", "ogg", "wav", "webm")
+"""The file names that OpenAI's transcriptions take."""
+
+
 class OpenAIEmulator(Emulator):
-    """OpenAI's chat completions on 127.0.0.1, under any base path."""
+    """OpenAI's chat completions, transcriptions, speech and pictures on 127.0.0.1, under any base path."""
+
+    def __init__(self, *steps: Step, key: str = "", models: Sequence[str] = (), port: int = 0) -> None:
+        super().__init__(*steps, key=key, models=models, port=port)
+        self._organs: dict[str, deque[Step]] = {}
+        self.refuses_tools = False
+        self.gives_urls = False
+        """Whether a picture comes as a url instead of in the answer."""
+        self.counts_calls = True
+        """Whether tool calls have an index each; Gemini's have not."""
+
+    def reset(self) -> None:
+        super().reset()
+        self._organs.clear()
+        self.refuses_tools = self.gives_urls = False
+        self.counts_calls = True
+
+    def script_at(self, route: str, *steps: Step) -> None:
+        """Play these steps for the next requests to ``transcriptions``, ``speech`` or ``generations``."""
+        self._organs.setdefault(route, deque()).extend(steps)
+
+    def asked(self, route: str) -> list[Entry]:
+        """The requests so far whose path ends so."""
+        return [entry for entry in self.journal if entry.path.endswith(route)]
 
     def routes(self) -> list[Route]:
         return [
             Route("/{base:path}/chat/completions", self._complete, methods=["POST"]),
+            Route("/{base:path}/audio/transcriptions", self._transcribe, methods=["POST"]),
+            Route("/{base:path}/audio/speech", self._speak, methods=["POST"]),
+            Route("/{base:path}/images/generations", self._paint, methods=["POST"]),
+            Route("/painted.png", self._painted),
             Route("/{base:path}/models", self._models),
         ]
 
@@ -38,28 +74,101 @@ class OpenAIEmulator(Emulator):
             return
         for piece in pieces(step.thought) if step.thought else ():
             yield _chunk(model, {"reasoning_content": piece})
-        for piece in pieces(text) if text else ():
+        for piece in pieces(text) if text and not step.calls else ():
             yield _chunk(model, {"content": piece})
-        yield _chunk(model, {}, step.finish or "stop")
+        for index, (name, arguments) in enumerate(step.calls):
+            at = index if self.counts_calls else 0
+            call = {"index": at, "id": f"call_{index}", "type": "function"}
+            yield _chunk(model, {"tool_calls": [{**call, "function": {"name": name, "arguments": ""}}]})
+            for part in (arguments[:5], arguments[5:]):
+                yield _chunk(model, {"tool_calls": [{"index": at, "function": {"arguments": part}}]})
+        yield _chunk(model, {}, step.finish or ("tool_calls" if step.calls else "stop"))
         yield "data: [DONE]\n\n"
 
     async def _complete(self, request: Request) -> Response:
         body = await self.record(request)
+        if refusal := self._unknown(request, body):
+            return refusal
+        if not body.get("messages") or not body.get("stream"):
+            return self.refuse(400, "This emulator streams, and wants messages")
+        if self.refuses_tools and "tools" in body:
+            return self.refuse(400, f"{body['model']} does not support tools")
+        if fault := _tools_fault(body["messages"]):
+            return self.refuse(400, fault)
+        return await self.play(request, _text(body["messages"][-1]["content"]))
+
+    async def _transcribe(self, request: Request) -> Response:
+        body = await self.record(request)
+        step = self._step("transcriptions", "hello from the recording")
+        if refusal := self._unknown(request, body) or await self.stopped(request, step):
+            return refusal
+        if not body["file"]["name"].endswith(tuple(f".{kind}" for kind in _HEARD)):
+            return self.refuse(400, f"Invalid file format. Supported formats: {list(_HEARD)}")
+        if step.failure == "malformed":
+            return HTMLResponse("<html>Log in to the hotel</html>")
+        return JSONResponse({"text": step.text, "usage": {"type": "duration", "seconds": 1}})
+
+    async def _speak(self, request: Request) -> Response:
+        body = await self.record(request)
+        step = self._step("speech", "")
+        if refusal := self._unknown(request, body) or await self.stopped(request, step):
+            return refusal
+        spoken = b"ID3 not what was asked for" if step.failure == "malformed" else samples.ogg()
+        return Response(spoken, media_type="audio/opus")
+
+    async def _paint(self, request: Request) -> Response:
+        body = await self.record(request)
+        step = self._step("generations", "")
+        if refusal := self._unknown(request, body) or await self.stopped(request, step):
+            return refusal
+        painted = b"no picture" if step.failure == "malformed" else samples.PNG
+        picture = {"b64_json": base64.b64encode(painted).decode()}
+        return JSONResponse(
+            {"created": 1, "data": [{"url": f"{self.url}/painted.png"} if self.gives_urls else picture]}
+        )
+
+    async def _painted(self, request: Request) -> Response:
+        self.journal.append(Entry(request.url.path, dict(request.headers), None))
+        return Response(samples.PNG, media_type="image/png")
+
+    def _step(self, route: str, text: str) -> Step:
+        steps = self._organs.get(route)
+        step = steps.popleft() if steps else Step()
+        return step if step.text is not None else msgspec.structs.replace(step, text=text)
+
+    def _unknown(self, request: Request, body: Mapping[str, object]) -> Response | None:
+        """Refuse a wrong key or model."""
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             sent = request.headers.get("authorization", "").removeprefix("Bearer ")
             return self.refuse(401, f"Incorrect API key provided: {sent}.", "invalid_api_key")
         if self.models and body.get("model") not in self.models:
             return self.refuse(404, f"The model `{body.get('model')}` does not exist", "model_not_found")
-        if not body.get("messages") or not body.get("stream"):
-            return self.refuse(400, "This emulator streams, and wants messages")
-        return await self.play(request, body["messages"][-1]["content"])
+        return None
 
-    async def _models(self, _request: Request) -> Response:
+    async def _models(self, request: Request) -> Response:
+        self.journal.append(Entry(request.url.path, dict(request.headers), None))
+        if refusal := self._unknown(request, {"model": next(iter(self.models), None)}):
+            return refusal
         data = [{"id": model, "object": "model", "owned_by": "emulator"} for model in self.models]
         return JSONResponse({"object": "list", "data": data})
 
 
-def _chunk(model: str, delta: dict[str, str], finish: str | None = None) -> str:
+def _text(content: object) -> str:
+    """The words of a message, which may come with pictures."""
+    if not isinstance(content, list):
+        return str(content)
+    return "\n".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _tools_fault(messages: list[dict[str, Any]]) -> str:
+    """What the service refuses: a result that nobody asked for, or a call without its result. Any: JSON."""
+    asked = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
+    answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    return "" if asked == answered else "An assistant message with 'tool_calls' must be followed by tool messages"
+
+
+def _chunk(model: str, delta: dict[str, Any], finish: str | None = None) -> str:
+    """One event of a stream. Any: JSON."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
     return f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"

@@ -44,6 +44,8 @@ class Step(msgspec.Struct, frozen=True):
     """The reason to stop, when it is not the usual one."""
     pause: float = 0.0
     """Seconds before each piece."""
+    calls: tuple[tuple[str, str], ...] = ()
+    """The tools that it asks for: names, and arguments as JSON."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -138,6 +140,13 @@ class Emulator(ABC):
         """Answer a request by the next step; ``text`` is the echo."""
         step = self._steps.popleft() if self._steps else self.default
         body = self.journal[-1].body
+        if refusal := await self.stopped(request, step):
+            return refusal
+        events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
+        return StreamingResponse(self._streamed(request, step, events), media_type="text/event-stream")
+
+    async def stopped(self, request: Request, step: Step) -> Response | None:
+        """Refuse or hang as the step says; None when there is an answer to give."""
         if step.status != 200:
             refusal = self.refuse(step.status, step.message, step.code)
             if step.retry_after is not None:
@@ -145,15 +154,27 @@ class Emulator(ABC):
             return refusal
         if step.failure == "hang":
             await self._hang(request)
-        events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
-        return StreamingResponse(self._streamed(request, step, events), media_type="text/event-stream")
+        return None
 
     async def record(self, request: Request) -> Any:
         """Put a request into the journal and return its body (Any: whatever JSON it is)."""
-        body = await request.json()
+        body = await self._body(request)
         request.state.gate = self._gate
         self.journal.append(Entry(request.url.path, dict(request.headers), body))
         return body
+
+    async def _body(self, request: Request) -> Any:
+        """The JSON of a request, or the fields of its form: a file as its name, size and first bytes (Any: either)."""
+        if not request.headers.get("content-type", "").startswith("multipart/"):
+            return await request.json()
+        async with request.form() as form:
+            fields: dict[str, object] = {}
+            for name, value in form.items():
+                fields[name] = value
+                if not isinstance(value, str):
+                    head = await value.read(4)
+                    fields[name] = {"name": value.filename, "size": value.size, "head": head.decode("latin-1")}
+            return fields
 
     async def _streamed(self, request: Request, step: Step, events: Iterator[str]) -> AsyncIterator[str]:
         for number, event in enumerate(events):

@@ -4,38 +4,68 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from proto.messages import Conversation, FromWorker, Line, MindLimits, Perceive, Perception, Prepare
+from proto.messages import (
+    Conversation,
+    FromWorker,
+    Line,
+    MindLimits,
+    OrganCall,
+    OrganResult,
+    Perceive,
+    Perception,
+    Prepare,
+)
 from proto.records import Organ, Persona
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
-from worker.agent import Agent, Pace
+from worker.agent import Agent
+from worker.beat import Pace
 from worker.log import WorkerLog
 
 T = TypeVar("T")
 
 LIMITS = MindLimits(first_token=5.0, total=10.0, retries=0)
-PACE = Pace(typing=0.05, shortest=0.01, longest=0.05, permanent=0.05)
+PACE = Pace(typing=0.05, shortest=0.01, longest=0.05, permanent=0.05, organ=0.02)
 WEB = Conversation("web", "6c17c83c-3158-450d-8e43-0e7efea717c1")
 
 
 class Seat:
     """Collects what an agent sends, and makes what she is sent."""
 
-    def __init__(self, organ: Organ, limits: MindLimits = LIMITS, pace: Pace = PACE, birthday: str = "") -> None:
-        persona = Persona(WEB.name, "Adam", organ, birthday=birthday)
+    def __init__(
+        self,
+        organ: Organ,
+        limits: MindLimits = LIMITS,
+        pace: Pace = PACE,
+        birthday: str = "",
+        media: Path = Path(),
+        **organs: Organ,
+    ) -> None:
+        persona = Persona(WEB.name, "Adam", organ, birthday=birthday, **organs)  # type: ignore[arg-type]  # by slot
         self.sent: list[FromWorker] = []
         self.failures: list[BaseException] = []
         self._news = asyncio.Event()
-        self.agent = Agent(Prepare(persona, limits, {}), self._send, WorkerLog(), self._fail, pace)
+        self.agent = Agent(Prepare(persona, limits, {}, media=str(media)), self._send, WorkerLog(), self._fail, pace)
         self._last_id = 0
 
     def perceive(self, *words: str, history: list[Line] | None = None, memory: dict[str, str] | None = None) -> None:
         """Start beat 1 with these words."""
         self.agent.receive(Perceive(1, WEB, self.perceptions(*words), history or [], memory or {}))
+
+    async def call(self, number: int = 1) -> OrganCall:
+        """Wait for the so manieth call to the organ host."""
+        return (await self.several(OrganCall, number))[number - 1]
+
+    async def host(self, number: int = 1, **result: str | bool) -> OrganCall:
+        """Wait for a call to the organ host, and answer it; returns the call."""
+        call = await self.call(number)
+        self.agent.receive(OrganResult(call.call, **result))  # type: ignore[arg-type]  # its own fields
+        return call
 
     def perceptions(self, *words: str) -> list[Perception]:
         """Text perceptions with increasing ids."""

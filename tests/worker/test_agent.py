@@ -23,7 +23,7 @@ from proto.records import Organ
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
-from worker.agent import MAX_JOINS, Pace
+from worker.beat import MAX_JOINS, Pace
 from worker.organs.mind import MindConfigError
 
 
@@ -75,7 +75,7 @@ async def test_prompt_holds_who_what_and_when(seat: SeatMaker, openai: OpenAIEmu
 async def test_file_is_told_by_name_and_caption(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """A picture reaches the mind as words, since she has no eye: its name, its caption, and that she cannot see it."""
     adam = seat(organ_at(openai))
-    picture = Perception(7, "image", "my cat", 1, media="cat.png")
+    picture = Perception(7, "image", "my cat", 1, media="image-1.png", title="cat.png")
     adam.agent.receive(Perceive(1, WEB, [picture], [], {}))
     assert (await adam.first(Reply)).perceptions == [7]
     words = last_words(openai, 0)
@@ -148,20 +148,6 @@ async def test_too_many_words_are_left_for_the_next_beat(seat: SeatMaker, openai
     adam = seat(organ_at(openai))
     adam.perceive(*["x" * 60_000] * 3)
     assert (await adam.first(Reply)).perceptions == [1, 2]
-
-
-async def test_beats_come_one_after_the_other(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A second beat waits for the first, and joins reach it while it waits."""
-    openai.script(Step(failure="hang"))
-    adam = seat(organ_at(openai))
-    adam.perceive("one")
-    await openai.requests(1)
-    adam.agent.receive(Perceive(2, WEB, adam.perceptions("two"), [], {}))
-    adam.agent.receive(Join(2, adam.perceptions("three")))
-    assert adam.of(Reply) == []
-    openai.release()
-    replies = await adam.several(Reply, 2)
-    assert [reply.perceptions for reply in replies] == [[1], [2, 3]]
 
 
 async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> None:

@@ -30,9 +30,11 @@ from proto.messages import (
 )
 from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Persona
 from tests.worker.conftest import WEB, SeatMaker
-from worker import organ_host
+from worker.embedded import host as organ_host
+from worker.embedded import mind as embedded_mind
+from worker.embedded import weights
+from worker.embedded.host import OrganHost
 from worker.log import WorkerLog
-from worker.organ_host import OrganHost
 from worker.organs.embedded_mind import WORDS_BYTES, first_sentence, tail
 from worker.organs.known import known_answer
 from worker.organs.statements import fold, stated
@@ -122,6 +124,8 @@ def test_burst_with_one_question_for_the_model() -> None:
         ("Call me later", []),
         ("My name is on the list", []),
         ("I live in Lisbon, near the river.", [("Lives in", "Lisbon, near the river")]),
+        ("My name is Robert and I live in Berlin.", [("Name", "Robert"), ("Lives in", "Berlin")]),
+        ("I love Rome and my wife.", [("Likes", "Rome and my wife")]),
         ("I really love old maps", [("Likes", "old maps")]),
         ("I like it", []),
         ("I like Italian food", [("Likes", "Italian food")]),
@@ -352,15 +356,15 @@ async def test_weights_that_are_not_the_packaged_ones(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights with another checksum are not loaded."""
-    package = tmp_path / organ_host.WEIGHTS_PACKAGE
+    package = tmp_path / weights.MIND.package
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / organ_host.WEIGHTS_FILE).write_bytes(b"other weights")
+    (package / weights.MIND.file).write_bytes(b"other weights")
     monkeypatch.syspath_prepend(tmp_path)
     assert "SHA-256" in ((await host.generate(1, "hello")).error or "")
 
 
 def test_check_finds_the_packages(tmp_path: Path) -> None:
     """Where the packages are installed, the embedded mind is there; a missing own model is not."""
-    assert organ_host.check() == ""
-    assert "no model file" in organ_host.check(str(tmp_path / "mine.gguf"))
+    assert embedded_mind.check() == ""
+    assert "no model file" in embedded_mind.check(str(tmp_path / "mine.gguf"))

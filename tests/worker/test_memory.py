@@ -68,3 +68,14 @@ def test_chunks_keep_all_lines_in_order() -> None:
     parts = list(chunks(lines))
     assert [line for part in parts for line in part] == lines
     assert all(sum(len(line.content) for line in part) <= CHUNK_CHARS for part in parts)
+
+
+def test_what_was_perceived_is_folded_in() -> None:
+    """Words that were spoken and what was in a picture are part of the talk."""
+    talk = [
+        Line("person", "", 1, "a.ogg", "", "I moved to Lisbon."),
+        Line("person", "", 2, "b.png", "b.png", "A boat."),
+    ]
+    asked = consolidation_turns("Adam", talk, {})[1].content
+    assert "What they said in it:)\n    I moved to Lisbon." in asked
+    assert "    > A boat." in asked

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
 from proto.messages import MindLimits
-from proto.records import EMBEDDED, EMBEDDED_MIND, Organ
+from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, Organ, OrganName, Slot
 from proto.secrets import Secret
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Step
+from worker import embedded
 from worker.organs.probe import probe
 
 LIMITS = MindLimits(first_token=1.0, total=2.0, retries=5)
@@ -84,3 +86,59 @@ async def test_missing_model_name(organ: Organ, says: str) -> None:
 async def test_unknown_provider() -> None:
     """An unknown provider is told which ones exist."""
     assert "openai, anthropic, xai, gemini" in await probe(Organ("m", "cohere"), LIMITS, {})
+
+
+# Organs other than the mind
+
+
+def seen(emulator: OpenAIEmulator) -> list[str]:
+    return [entry.path for entry in emulator.journal]
+
+
+@pytest.mark.parametrize("slot", ["ear", "mouth", "imagination"])
+async def test_organs_that_are_no_chat_model(openai: OpenAIEmulator, slot: Slot) -> None:
+    """What hears, speaks or paints is asked for its list of models, which costs nothing; a wrong key is found."""
+    openai.key, openai.models = "right", ["whisper-1"]
+    assert await probe(Organ("whisper-1", "openai", Secret("right"), openai.url), LIMITS, {}, slot) == ""
+    reason = await probe(Organ("whisper-1", "openai", Secret("wrong-key-of-mine"), openai.url), LIMITS, {}, slot)
+    assert f"Check the api_key of her {slot}." in reason
+    assert "wrong-key-of-mine" not in reason
+    assert seen(openai) == ["/v1/models"] * 2
+    assert f"Anthropic has no {slot}" in await probe(Organ("m", "anthropic"), LIMITS, {}, slot)
+
+
+@pytest.mark.parametrize("slot", ["eye", "researcher", "teacher"])
+async def test_organs_that_are_a_chat_model(openai: OpenAIEmulator, slot: Slot) -> None:
+    """An eye, a researcher and a teacher are asked like a mind, and their errors name them."""
+    assert await probe(Organ("m", "openai", None, openai.url), LIMITS, {}, slot) == ""
+    openai.key = "right"
+    assert f"api_key of her {slot}" in await probe(Organ("m", "openai", None, openai.url), LIMITS, {}, slot)
+    assert seen(openai) == ["/v1/chat/completions"] * 2
+
+
+async def test_server_without_a_list_of_models() -> None:
+    """A server that answers without having a list is there; one that nobody runs is not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        organ = Organ("kokoro", "openai", None, f"http://127.0.0.1:{server.getsockname()[1]}")
+        asked = asyncio.create_task(probe(organ, LIMITS, {}, "mouth"))
+        connection, _ = await asyncio.to_thread(server.accept)
+        with connection:
+            await asyncio.to_thread(connection.recv, 65536)
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            assert await asked == ""
+    assert "Check the network and the url of her mouth." in await probe(organ, LIMITS, {}, "mouth")
+
+
+@pytest.mark.parametrize("slot", ["ear", "eye", "researcher", "mouth"])
+async def test_embedded_organs(slot: OrganName) -> None:
+    """The embedded organs are reachable where their packages are; another name is told the right one."""
+    name = EMBEDDED_SENSES[slot]
+    reason = await probe(Organ(name, EMBEDDED), LIMITS, {}, slot)
+    assert reason == embedded.check(slot)  # type: ignore[arg-type]  # the slots above have one
+    assert f"The embedded {slot} is {name!r}" in await probe(Organ("other", EMBEDDED), LIMITS, {}, slot)
+
+
+@pytest.mark.parametrize("slot", ["imagination", "teacher"])
+async def test_organs_without_an_embedded_model(slot: Slot) -> None:
+    """What no package has is said at once."""
+    assert "There is no embedded" in await probe(Organ("other", EMBEDDED), LIMITS, {}, slot)

@@ -46,8 +46,8 @@ def test_old_lines_are_left_out() -> None:
 
 def test_new_words_are_taken_up_to_a_bound() -> None:
     """The oldest new words that fit are taken, and one is taken whatever its length."""
-    assert take([words(1, "x" * (WORDS_CHARS + 1)), words(2, "y")]) == [words(1, "x" * (WORDS_CHARS + 1))]
-    assert take([words(1, "x"), words(2, "y")]) == [words(1, "x"), words(2, "y")]
+    assert take([words(1, "x" * (WORDS_CHARS + 1)), words(2, "y")], {}) == [words(1, "x" * (WORDS_CHARS + 1))]
+    assert take([words(1, "x"), words(2, "y")], {}) == [words(1, "x"), words(2, "y")]
 
 
 def test_memory_is_told_in_order_below_its_headings() -> None:

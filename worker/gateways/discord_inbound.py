@@ -109,7 +109,7 @@ async def _settle(item: Inbound, file: Attachment, media: MediaStore | None, pre
         item.content = f"(The person sent {what}{size}, but it could not be taken: {error}. Tell them.)"
         return
     item.kind, item.media = kind, name
-    item.content = "" if voice else f"(The file's name: {_shown(file.filename)})"
+    item.title = "" if voice else _shown(file.filename)
 
 
 def _shown(name: str) -> str:

@@ -72,7 +72,7 @@ async def settle(one: Draft, media: MediaStore, prefix: str) -> Inbound:
             inbound.content,
         )
     else:
-        inbound.kind, inbound.media = attachment.kind, name
+        inbound.kind, inbound.media, inbound.title = attachment.kind, name, attachment.title
         inbound.content = _joined(note, inbound.content)
     return inbound
 
@@ -146,7 +146,7 @@ def _file(file_id: str, name: str, size: int | None, what: str) -> tuple[Attachm
     if kind is None:
         known = ", ".join(EXTENSIONS)
         return None, f"(The person sent {shown}, which cannot be perceived: only {known} can. Tell them.)"
-    return Attachment(file_id, kind, extension, shown, size), f"(The file's name: {_visible(name)[:100]})"
+    return Attachment(file_id, kind, extension, shown, size, _visible(name)[:100]), ""
 
 
 def _described(message: Message) -> str:

@@ -28,13 +28,14 @@ TOO_LARGE: Final = "Telegram gives bots files of up to 20 MB only"
 
 
 class Attachment(NamedTuple):
-    """A file to fetch; ``what`` names it in a sentence: "a photo"."""
+    """A file to fetch; ``what`` names it in a sentence: "a photo"; ``title`` is its own name, if it has one."""
 
     file_id: str
     kind: PerceptionKind
     extension: str
     what: str
     size: int | None
+    title: str = ""
 
 
 class MediaStore:

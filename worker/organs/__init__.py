@@ -1,1 +1,1 @@
-"""Her organs: what she thinks with, and later what she sees, hears and speaks with."""
+"""Her organs: what she thinks, hears, sees, reads, speaks and paints with."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import base64
+from collections.abc import AsyncGenerator, Iterator
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 import anthropic
 import anyio
 import httpx2
-from anthropic.types import AssistantMessageParam, MessageParam, UserMessageParam
+from anthropic.types import AssistantMessageParam, ContentBlockParam, MessageParam, UserMessageParam
 
 from proto.messages import ChatTurn, MindLimits
-from proto.records import Organ
-from worker.organs.mind import MindUnreachable
-from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, at, http_client, retry_after, told
+from proto.records import Organ, Slot
+from worker.organs.errors import OrganUnreachable
+from worker.organs.exchange import MAX_CALLS, Picture, Question, Round, ToolCall
+from worker.organs.remote import TELEMETRY, at, http_client, retry_after, told
+from worker.organs.remote_mind import DECLINED, RemoteMind
+from worker.tools import arguments_of
 
 NO_KEY: Final = "none"
 """Sent where she has no key, so that the SDK does not look for one in the environment or on disk."""
+
+Block: TypeAlias = dict[str, object]
+"""A content block, in the plain form that the API has it."""
 
 _QUIET: Final = dict.fromkeys(TELEMETRY, anthropic.omit)
 """The SDK's telemetry headers, left out."""
@@ -27,24 +34,31 @@ class AnthropicMind(RemoteMind):
     """A model behind ``{url}/v1/messages``."""
 
     def __init__(
-        self, organ: Organ, limits: MindLimits, url: str, transport: httpx2.AsyncBaseTransport | None = None
+        self,
+        organ: Organ,
+        limits: MindLimits,
+        url: str,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        slot: Slot = "thinking",
     ) -> None:
-        super().__init__(organ, limits, url)
-        self._url = url
+        super().__init__(organ, limits, url, slot)
         self._transport = transport
 
-    async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
-        system = "\n\n".join(turn.content for turn in turns if turn.role == "system")
+    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
+        system = "\n\n".join(turn.content for turn in question.turns if turn.role == "system")
+        calls = _Calls()
         try:
             stream = await self._client.messages.create(
                 model=self._organ.name,
-                max_tokens=max_tokens,
+                max_tokens=question.max_tokens,
                 system=system or anthropic.omit,
-                messages=[_message(turn) for turn in turns if turn.role != "system"],
+                messages=list(_messages(question)),
                 stream=True,
+                extra_body=_offer(question),
             )
             async with stream:
                 async for event in stream:
+                    calls.read(event)
                     for piece in _read(event):
                         yield piece
         except anthropic.APIStatusError as error:
@@ -55,6 +69,8 @@ class AnthropicMind(RemoteMind):
             raise self._refused(200, told(error.body, error.message), None) from error
         except ValueError as error:
             raise self._garbled(error) from error
+        for call in calls.whole():
+            yield call
 
     async def close(self) -> None:
         if "_client" in self.__dict__:
@@ -72,23 +88,93 @@ class AnthropicMind(RemoteMind):
             http_client=http_client(self._url, self._limits, self._transport),
         )
 
-    def _status_error(self, error: anthropic.APIStatusError) -> MindUnreachable:
+    def _status_error(self, error: anthropic.APIStatusError) -> OrganUnreachable:
         return self._refused(error.status_code, told(error.body, error.message), retry_after(error.response.headers))
 
 
+class _Calls:
+    """Tool calls, put together from the events of a stream."""
+
+    def __init__(self) -> None:
+        self._calls: list[ToolCall] = []
+        self._current: ToolCall | None = None
+
+    def read(self, event: object) -> None:
+        """Take what an event has of them."""
+        match at(event, "type"), at(event, "content_block", "type"), at(event, "delta", "type"):
+            case "content_block_start", "tool_use", _:
+                identity, name = at(event, "content_block", "id"), at(event, "content_block", "name")
+                if isinstance(identity, str) and isinstance(name, str) and len(self._calls) < MAX_CALLS:
+                    self._current = ToolCall(identity, name)
+                    self._calls.append(self._current)
+            case "content_block_delta", _, "input_json_delta" if self._current:
+                piece = at(event, "delta", "partial_json")
+                self._current.add(piece if isinstance(piece, str) else "")
+            case "content_block_stop", _, _:
+                self._current = None
+
+    def whole(self) -> list[ToolCall]:
+        """All calls, once the stream is over."""
+        return self._calls
+
+
+def _messages(question: Question) -> Iterator[MessageParam]:
+    *before, last = [turn for turn in question.turns if turn.role != "system"]
+    yield from map(_message, before)
+    yield _message(last) if question.picture is None else _pictured(last, question.picture)
+    for one in question.rounds:
+        yield from _round(one)
+
+
 def _message(turn: ChatTurn) -> MessageParam:
-    if turn.role == "user":
-        return UserMessageParam(role="user", content=turn.content)
-    return AssistantMessageParam(role="assistant", content=turn.content)
+    return _user(turn.content) if turn.role == "user" else _assistant(turn.content)
+
+
+def _pictured(turn: ChatTurn, picture: Picture) -> MessageParam:
+    data = base64.b64encode(picture.data).decode()
+    source = {"type": "base64", "media_type": picture.mime, "data": data}
+    return _user([{"type": "image", "source": source}, {"type": "text", "text": turn.content}])
+
+
+def _round(one: Round) -> Iterator[MessageParam]:
+    said: list[Block] = [{"type": "text", "text": one.words}] if one.words else []
+    yield _assistant([*said, *map(_used, one.calls)])
+    yield _user(
+        [
+            {"type": "tool_result", "tool_use_id": call.id, "content": result}
+            for call, result in zip(one.calls, one.results, strict=True)
+        ]
+    )
+
+
+def _used(call: ToolCall) -> Block:
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments_of(call) or {}}
+
+
+def _user(content: str | list[Block]) -> UserMessageParam:
+    return UserMessageParam(role="user", content=cast("str | list[ContentBlockParam]", content))
+
+
+def _assistant(content: str | list[Block]) -> AssistantMessageParam:
+    return AssistantMessageParam(role="assistant", content=cast("str | list[ContentBlockParam]", content))
+
+
+def _offer(question: Question) -> dict[str, object]:
+    if not question.tools:
+        return {}
+    tools = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.schema()} for tool in question.tools
+    ]
+    return {"tools": tools} if question.may_call else {"tools": tools, "tool_choice": {"type": "none"}}
 
 
 def _read(event: object) -> list[str]:
-    """Return what an event says: text, "" for thinking, nothing for the protocol's other events."""
+    """Return what an event says: text, "" for thinking or a tool call, nothing for the protocol's other events."""
     match at(event, "type"), at(event, "delta", "type"):
         case "content_block_delta", "text_delta":
             text = at(event, "delta", "text")
             return [text] if isinstance(text, str) else []
-        case "content_block_delta", "thinking_delta" | "signature_delta":
+        case "content_block_delta", "thinking_delta" | "signature_delta" | "input_json_delta":
             return [""]
         case "message_delta", _ if at(event, "delta", "stop_reason") == "refusal":
             return [DECLINED]

@@ -11,11 +11,15 @@ import re
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory
-from worker import organ_host
-from worker.organs.known import known_answer
+from worker.embedded import mind as embedded
+from worker.organs.errands import use_tool
+from worker.organs.known import known_answer, told_of_files, typed_and_heard
 from worker.organs.mind import HostCall, Mind, MindUnreachable
+from worker.organs.quoting import Passage, quote, quote_line
 from worker.organs.statements import fold, stated
+from worker.perceived import read_in_pictures, spoken_or_written
 from worker.prompt import Prompt
+from worker.tools import Tools
 
 MOST_TOKENS: Final = 40
 
@@ -42,24 +46,39 @@ class EmbeddedMind(Mind):
         answer = await self._call_host(turns, min(max_tokens, MOST_TOKENS))
         return first_sentence(answer) or WORDLESS
 
-    async def answer(self, prompt: Prompt) -> str:
+    async def answer(self, prompt: Prompt, tools: Tools) -> str:
+        words = typed_and_heard(prompt)
+        captions = "\n".join(one.content for one in prompt.perceptions if one.kind != "text")
+        parts = [*told_of_files(prompt), quote(prompt.passages, captions)]
+        if words:
+            parts.append(await self._answer(prompt, "\n".join(words), tools))
+        return "\n\n".join(part for part in parts if part)
+
+    async def _answer(self, prompt: Prompt, words: str, tools: Tools) -> str:
+        """By what she knows, by a tool, by what stands in a document, and at last by the model."""
         if (known := known_answer(prompt)) is not None:
             return known
-        words = "\n".join(p.content for p in prompt.perceptions if p.kind == "text")
+        if (done := await use_tool(words, tools)) is not None:
+            return done
+        if quotation := quote(prompt.passages, words):
+            return quotation
+        pictures = [Passage(title, text) for title, text in read_in_pictures(prompt.history)]
+        if quotation := quote_line(pictures, words):
+            return quotation
         system = f"You are a helpful AI assistant named {prompt.persona.name}."
         return await self.think([ChatTurn("system", system), ChatTurn("user", tail(words))], MOST_TOKENS)
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:  # noqa: ARG002  part of a Mind
         """Fold what the person stated into person.md by patterns; the model could not."""
         person = memory.get("person", "")
-        facts = (fact for line in lines if line.role == "person" for fact in stated(line.content))
+        facts = (fact for line in lines if line.role == "person" for fact in stated(spoken_or_written(line)))
         folded = fold(person, facts)
         return {"person": folded} if folded.strip() != person.strip() else {}
 
     async def check(self) -> None:
         """Look for the packages; the model itself is loaded when the first words need it."""
-        if reason := organ_host.check(self._model):
-            raise MindUnreachable(reason, organ_host.HINT, permanent=True)
+        if reason := embedded.check(self._model):
+            raise MindUnreachable(reason, embedded.HINT, permanent=True)
 
 
 def first_sentence(text: str) -> str:

@@ -22,19 +22,28 @@ from worker.organs.statements import (
     stated,
     written,
 )
+from worker.perceived import failure, is_heard, spoken_or_written
 from worker.prompt import Prompt, age
 
 Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
 
 _ORGANS: Final = {"image": "an eye", "audio": "an ear", "document": "a researcher"}
 _THINGS: Final = {"image": "a picture", "audio": "a recording", "document": "a document"}
+_FINDINGS: Final = {
+    "image": "This is what I can tell of your picture: ",
+    "audio": "I listened to your recording: ",
+    "document": "I have read your document: ",
+}
+
+SHOWN_CHARS: Final = 700
+"""How much of a file she tells by herself."""
 
 
 def known_answer(prompt: Prompt) -> str | None:
     """Answer all new words by code, or return None when any of them needs the model."""
     parts: list[str] = []
-    for perception in prompt.perceptions:
-        part = _unperceived(perception) if perception.kind != "text" else _answer(prompt, perception)
+    for words in typed_and_heard(prompt):
+        part = _answer(prompt, words)
         if part is None:
             return None
         if part not in parts:
@@ -42,14 +51,45 @@ def known_answer(prompt: Prompt) -> str | None:
     return " ".join(parts) or None
 
 
-def _answer(prompt: Prompt, perception: Perception) -> str | None:
-    question = _plain(perception.content)
+def typed_and_heard(prompt: Prompt) -> list[str]:
+    """The new words; those that were spoken are as good as those that were typed."""
+    words: list[str] = []
+    for one in prompt.perceptions:
+        text = prompt.perceived.get(one.id, "")
+        if is_heard(one, text):
+            words.append(text)
+        elif one.kind == "text":
+            words.append(one.content)
+    return words
+
+
+def told_of_files(prompt: Prompt) -> list[str]:
+    """What she says about files, apart from words that were spoken to her."""
+    return [
+        _told(one, text)
+        for one in prompt.perceptions
+        if one.kind != "text" and not is_heard(one, text := prompt.perceived.get(one.id, ""))
+    ]
+
+
+def _told(perception: Perception, text: str) -> str:
+    if not text:
+        what, organ = _THINGS[perception.kind], _ORGANS[perception.kind]
+        return f"You sent me {what}, but I have nothing to perceive it with: I need {organ} for that."
+    if reason := failure(text):
+        return f"You sent me {_THINGS[perception.kind]}, but I could not understand it: {reason}"
+    shown = text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS].rsplit(maxsplit=1)[0]} ..."
+    return f"{_FINDINGS[perception.kind]}{shown}"
+
+
+def _answer(prompt: Prompt, words: str) -> str | None:
+    question = _plain(words)
     if not question:
         return "Your message was empty."
     for pattern, answer in _QUESTIONS:
         if match := pattern.match(question):
             return answer(Known(prompt), match)
-    facts = list(stated(perception.content))
+    facts = list(stated(words))
     return _acknowledged(facts) if facts else None
 
 
@@ -62,8 +102,8 @@ class Known:
     @cached_property
     def facts(self) -> list[Fact]:
         """What person.md says, and on top what was said in this talk and is not consolidated yet."""
-        said = [line.content for line in self.prompt.history if line.role == "person"]
-        said += [perception.content for perception in self.prompt.perceptions if perception.kind == "text"]
+        said = [spoken_or_written(line) for line in self.prompt.history if line.role == "person"]
+        said += typed_and_heard(self.prompt)
         return written(fold(self.prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
 
 
@@ -76,11 +116,6 @@ def _plain(text: str) -> str:
 def _acknowledged(facts: list[Fact]) -> str:
     names = [fact.value for fact in facts if fact.key == NAME]
     return f"Nice to meet you, {names[-1]}. I will remember your name." if names else "I will remember that."
-
-
-def _unperceived(perception: Perception) -> str:
-    what, organ = _THINGS[perception.kind], _ORGANS[perception.kind]
-    return f"You sent me {what}, but I have nothing to perceive it with: I need {organ} for that."
 
 
 def _values(facts: list[Fact], key: str) -> list[str]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from proto.messages import ChatTurn, Line, Memory, MindLimits
-from proto.records import EMBEDDED, EMBEDDED_MIND, Organ
+from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Slot
 from worker.memory import CONSOLIDATION_TOKENS, chunks, consolidation_turns, parse_consolidation
-from worker.prompt import REPLY_TOKENS, Prompt
+from worker.organs.errors import OrganConfigError, OrganUnreachable
+from worker.prompt import Prompt
+from worker.tools import Tools
+
+if TYPE_CHECKING:
+    from worker.organs.remote_mind import RemoteMind
 
 HostCall: TypeAlias = Callable[[list[ChatTurn], int], Awaitable[str]]
-"""Asks the organ host: turns and the most tokens to answer with. Raises MindUnreachable."""
+"""Asks the organ host: turns and the most tokens to answer with. Raises OrganUnreachable."""
 
 LOCAL: Final = "local"
 """How settings name the local inference engine, whose provider is null in a record."""
@@ -23,6 +28,10 @@ PROVIDERS: Final = ("openai", "anthropic", "xai", "gemini")
 
 _OPENAI_MODULES: Final = (
     "worker.organs.openai_mind",
+    "worker.organs.openai_organs",
+    "worker.organs.chat_organs",
+    "openai.resources.audio",
+    "openai.resources.images",
     "openai.resources.chat.completions",
     "openai.lib._client_auth",
     "anyio._backends._asyncio",
@@ -32,6 +41,7 @@ _OPENAI_MODULES: Final = (
 )
 _ANTHROPIC_MODULES: Final = (
     "worker.organs.anthropic_mind",
+    "worker.organs.chat_organs",
     "anthropic.resources.messages",
     "anyio._backends._asyncio",
     "httpcore2._async.connection",
@@ -48,41 +58,18 @@ PRELOAD: Final[Mapping[str | None, tuple[str, ...]]] = {
     "anthropic": _ANTHROPIC_MODULES,
     EMBEDDED: ("worker.organs.embedded_mind",),
 }
-"""Modules that a mind of this provider needs, for a zygote to import before it forks her."""
+"""Modules that organs of this provider need, for a zygote to import before it forks her."""
 
 _VERSIONED: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?:/|\Z)")
 
 
-class MindUnreachable(Exception):
-    """The mind gave no answer: ``reason`` says why and ``hint`` what a person can do about it.
-
-    ``permanent`` means that the same call will fail until somebody changes something; ``retry_after`` is the
-    provider's own word in seconds; ``again`` that an immediate retry is sensible.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        hint: str,
-        *,
-        permanent: bool = False,
-        retry_after: float | None = None,
-        again: bool = False,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.hint = hint
-        self.permanent = permanent
-        self.retry_after = retry_after
-        self.again = again
-
-
-class MindConfigError(Exception):
-    """The organ's record names no mind there is; its text says what to change."""
+MindUnreachable = OrganUnreachable
+MindConfigError = OrganConfigError
+"""What these are called where the organ can only be a mind."""
 
 
 class Mind(ABC):
-    """One mind. Every call raises MindUnreachable when there is no answer."""
+    """One mind. Every call raises OrganUnreachable when there is no answer."""
 
     @abstractmethod
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
@@ -92,9 +79,9 @@ class Mind(ABC):
     async def check(self) -> None:
         """Make the smallest exchange that proves the mind to be there."""
 
-    async def answer(self, prompt: Prompt) -> str:
-        """Return her reply to the new words of a beat."""
-        return await self.think(prompt.turns(), REPLY_TOKENS)
+    @abstractmethod
+    async def answer(self, prompt: Prompt, tools: Tools) -> str:
+        """Return her reply to the new words of a beat; "" only when ``tools`` made something that says it all."""
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:
         """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is hers.
@@ -113,29 +100,41 @@ class Mind(ABC):
         return
 
 
-def mind_for(organ: Organ, limits: MindLimits, urls: Mapping[str, str], call_host: HostCall) -> Mind:
+def mind_for(
+    organ: Organ, limits: MindLimits, urls: Mapping[str, str], call_host: HostCall, slot: Slot = "thinking"
+) -> Mind:
     """Make the mind that ``organ`` names; ``urls`` holds the operator's base URL by provider.
 
-    Raise MindConfigError for a provider that does not exist, a missing model name or a url that is none. The SDK of
+    Raise OrganConfigError for a provider that does not exist, a missing model name or a url that is none. The SDK of
     a provider is imported here and not before: an idle persona of another mind does not pay for it.
     """
-    if not organ.name.strip():
-        raise MindConfigError("No model available. Please provide a model name.")
-    if organ.provider == EMBEDDED:
+    if organ.provider == EMBEDDED and organ.name.strip():
         return _embedded(organ, urls, call_host)
-    if organ.provider not in (None, LOCAL, *PROVIDERS):
-        raise MindConfigError(
-            f"There is no provider {organ.provider!r}. Use one of {', '.join(PROVIDERS)} or {EMBEDDED}, leave it out "
-            "for the local inference engine, or use openai with a url for any OpenAI-compatible server."
-        )
-    base = organ.url or urls.get(organ.provider or LOCAL, "")
+    return remote_mind_for(organ, limits, urls, slot)
+
+
+def remote_mind_for(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot) -> RemoteMind:
+    """Make the chat model behind HTTP that ``organ`` names. Raise OrganConfigError as ``mind_for`` does."""
+    base = base_url(organ, urls)
     if organ.provider == "anthropic":
         from worker.organs.anthropic_mind import AnthropicMind
 
-        return AnthropicMind(organ, limits, bare_url(base))
+        return AnthropicMind(organ, limits, bare_url(base), slot=slot)
     from worker.organs.openai_mind import OpenAIMind
 
-    return OpenAIMind(organ, limits, versioned_url(base))
+    return OpenAIMind(organ, limits, versioned_url(base), slot=slot)
+
+
+def base_url(organ: Organ, urls: Mapping[str, str]) -> str:
+    """Where a remote organ is. Raise OrganConfigError for one without a model name or a provider there is."""
+    if not organ.name.strip():
+        raise OrganConfigError("No model available. Please provide a model name.")
+    if organ.provider not in (None, LOCAL, *PROVIDERS):
+        raise OrganConfigError(
+            f"There is no provider {organ.provider!r}. Use one of {', '.join(PROVIDERS)} or {EMBEDDED}, leave it out "
+            "for the local inference engine, or use openai with a url for any OpenAI-compatible server."
+        )
+    return organ.url or urls.get(organ.provider or LOCAL, "")
 
 
 def versioned_url(url: str) -> str:
@@ -152,13 +151,13 @@ def bare_url(url: str) -> str:
 def _checked(url: str) -> str:
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise MindConfigError(f"The url of the thinking organ must be http:// or https:// with a host, not {url!r}.")
+        raise OrganConfigError(f"The url of an organ must be http:// or https:// with a host, not {url!r}.")
     return url.strip().rstrip("/")
 
 
 def _embedded(organ: Organ, urls: Mapping[str, str], call_host: HostCall) -> Mind:
     if organ.name != EMBEDDED_MIND and not urls.get(EMBEDDED):
-        raise MindConfigError(f"There is no embedded mind {organ.name!r}. The embedded mind is {EMBEDDED_MIND!r}.")
+        raise OrganConfigError(f"There is no embedded mind {organ.name!r}. The embedded mind is {EMBEDDED_MIND!r}.")
     from worker.organs.embedded_mind import EmbeddedMind
 
     return EmbeddedMind(call_host, urls.get(EMBEDDED, ""))

@@ -2,103 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import base64
+from collections.abc import AsyncGenerator, Iterator
 from functools import cached_property
-from typing import Final
+from typing import cast
 from urllib.parse import urlsplit
 
-import httpx2
 import openai
 from openai.types.chat import (
     ChatCompletionAssistantMessageParam,
+    ChatCompletionContentPartParam,
     ChatCompletionMessageParam,
     ChatCompletionSystemMessageParam,
+    ChatCompletionToolMessageParam,
     ChatCompletionUserMessageParam,
 )
 
-from proto.messages import ChatTurn, MindLimits
-from proto.records import Organ
-from worker.organs.mind import LOCAL, MindUnreachable
-from worker.organs.remote_mind import DECLINED, TELEMETRY, RemoteMind, at, http_client, retry_after, told
-
-NO_KEY: Final = "none"
-"""Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""
-
-_HINT_LOCAL: Final = "Start it (`ollama serve`), or give her another mind."
-
-_QUIET: Final = dict.fromkeys(TELEMETRY, openai.omit)
-"""The SDK's telemetry headers, left out."""
+from proto.messages import ChatTurn
+from worker.organs.errors import OrganUnreachable
+from worker.organs.exchange import MAX_CALLS, Picture, Question, Round, Tool, ToolCall
+from worker.organs.openai_client import QUIET, OpenAIRemote
+from worker.organs.remote import at
+from worker.organs.remote_mind import DECLINED, RemoteMind
 
 
-class OpenAIMind(RemoteMind):
+class OpenAIMind(OpenAIRemote, RemoteMind):
     """A model behind ``{url}/chat/completions``."""
 
-    def __init__(
-        self, organ: Organ, limits: MindLimits, url: str, transport: httpx2.AsyncBaseTransport | None = None
-    ) -> None:
-        super().__init__(organ, limits, url)
-        self._local = organ.provider in (None, LOCAL)
-        host = urlsplit(url).hostname or ""
-        # OpenAI's reasoning models refuse max_tokens; most compatible servers know nothing else.
-        self._limit_field = "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
-        self._url = url
-        self._transport = transport
-
-    async def _pieces(self, turns: list[ChatTurn], max_tokens: int) -> AsyncGenerator[str, None]:
-        try:
+    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
+        calls = _Calls()
+        with self._named_errors():
             stream = await self._client.chat.completions.create(
                 model=self._organ.name,
-                messages=[_message(turn) for turn in turns],
+                messages=list(_messages(question)),
                 stream=True,
-                extra_headers=_QUIET,
-                extra_body={self._limit_field: max_tokens},
+                extra_headers=QUIET,
+                extra_body={self._limit_field: question.max_tokens, **_offer(question)},
             )
             async with stream:
                 async for chunk in stream:
+                    calls.read(chunk)
                     for piece in _read(chunk):
                         yield piece
-        except openai.APIStatusError as error:
-            raise self._status_error(error) from error
-        except openai.APIConnectionError as error:
-            raise self._no_connection(error) from error
-        except openai.APIError as error:
-            raise self._refused(200, told(error.body, error.message), None) from error
-        except ValueError as error:
-            raise self._garbled(error) from error
+        for call in calls.whole():
+            yield call
 
-    async def close(self) -> None:
-        if "_client" in self.__dict__:
-            await self._client.close()
-
-    @cached_property
-    def _client(self) -> openai.AsyncOpenAI:
-        # Made at the first words: it takes 3 MB that a persona nobody talks to can do without.
-        return openai.AsyncOpenAI(
-            api_key=self._organ.api_key.reveal() if self._organ.api_key else NO_KEY,
-            base_url=self._url,
-            organization="",
-            project="",
-            max_retries=0,
-            http_client=http_client(self._url, self._limits, self._transport),
-        )
-
-    def _status_error(self, error: openai.APIStatusError) -> MindUnreachable:
-        reached = self._refused(
-            error.status_code,
-            told(error.body, error.message),
-            retry_after(error.response.headers),
-            exhausted=error.code == "insufficient_quota",
-        )
-        if self._local and error.status_code == 404:
+    def _status_error(self, error: openai.APIStatusError) -> OrganUnreachable:
+        reached = super()._status_error(error)
+        if self._is_local and error.status_code == 404:
             reached.hint = f"Get the model first: `ollama pull {self._organ.name}`."
         return reached
 
-    def _no_connection(self, error: Exception) -> MindUnreachable:
-        cause = error.__cause__ or error
-        if not self._local:
-            return self._unconnected(cause)
-        reason = f"Could not connect to the local inference engine. Please make sure it is running. ({cause})"
-        return MindUnreachable(self._clean(reason), _HINT_LOCAL, again=True)
+    @cached_property
+    def _limit_field(self) -> str:
+        # OpenAI's reasoning models refuse max_tokens; most compatible servers know nothing else.
+        host = urlsplit(self._url).hostname or ""
+        return "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
+
+
+class _Calls:
+    """Tool calls, put together from the pieces of a stream."""
+
+    def __init__(self) -> None:
+        self._calls: list[ToolCall] = []
+        self._by_index: dict[object, ToolCall] = {}
+
+    def read(self, chunk: object) -> None:
+        """Take what a chunk has of them. Some servers give every call the same index, but never the same id."""
+        deltas = at(chunk, "choices", 0, "delta", "tool_calls")
+        for delta in deltas if isinstance(deltas, list) else ():
+            index, identity = at(delta, "index"), at(delta, "id")
+            name, arguments = at(delta, "function", "name"), at(delta, "function", "arguments")
+            call = self._by_index.get(index)
+            if call is None or (isinstance(identity, str) and identity not in ("", call.id)):
+                if not isinstance(name, str) or len(self._calls) == MAX_CALLS:
+                    continue
+                fresh = identity if isinstance(identity, str) and identity else f"call_{len(self._calls)}"
+                call = ToolCall(fresh, name, extra=at(delta, "extra_content"))
+                self._by_index[index] = call
+                self._calls.append(call)
+            call.add(arguments if isinstance(arguments, str) else "")
+
+    def whole(self) -> list[ToolCall]:
+        """All calls, once the stream is over."""
+        return self._calls
+
+
+def _messages(question: Question) -> Iterator[ChatCompletionMessageParam]:
+    *before, last = question.turns
+    yield from map(_message, before)
+    yield _message(last) if question.picture is None else _pictured(last, question.picture)
+    for one in question.rounds:
+        yield from _round(one)
 
 
 def _message(turn: ChatTurn) -> ChatCompletionMessageParam:
@@ -109,12 +104,50 @@ def _message(turn: ChatTurn) -> ChatCompletionMessageParam:
     return ChatCompletionAssistantMessageParam(role="assistant", content=turn.content)
 
 
+def _pictured(turn: ChatTurn, picture: Picture) -> ChatCompletionUserMessageParam:
+    url = f"data:{picture.mime};base64,{base64.b64encode(picture.data).decode()}"
+    parts: list[ChatCompletionContentPartParam] = [
+        {"type": "text", "text": turn.content},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+    return ChatCompletionUserMessageParam(role="user", content=parts)
+
+
+def _round(one: Round) -> Iterator[ChatCompletionMessageParam]:
+    yield cast(
+        "ChatCompletionAssistantMessageParam",
+        {"role": "assistant", "content": one.words or None, "tool_calls": [_call(call) for call in one.calls]},
+    )
+    for call, result in zip(one.calls, one.results, strict=True):
+        yield ChatCompletionToolMessageParam(role="tool", tool_call_id=call.id, content=result)
+
+
+def _call(call: ToolCall) -> dict[str, object]:
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    # Gemini refuses a call that comes back without the signature that it gave along.
+    extra = {"extra_content": call.extra} if call.extra is not None else {}
+    return {"id": call.id, "type": "function", "function": function, **extra}
+
+
+def _offer(question: Question) -> dict[str, object]:
+    if not question.tools:
+        return {}
+    offer: dict[str, object] = {"tools": [_tool(tool) for tool in question.tools]}
+    return offer if question.may_call else {**offer, "tool_choice": "none"}
+
+
+def _tool(tool: Tool) -> dict[str, object]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema()}
+    return {"type": "function", "function": function}
+
+
 def _read(chunk: object) -> list[str]:
-    """Return what a chunk says: text, "" for reasoning, nothing for a chunk without either."""
+    """Return what a chunk says: text, "" for reasoning or a tool call, nothing for a chunk without any of these."""
     text = at(chunk, "choices", 0, "delta", "content") or at(chunk, "choices", 0, "delta", "refusal")
     if isinstance(text, str):
         return [text]
     if at(chunk, "choices", 0, "finish_reason") == "content_filter":
         return [DECLINED]
-    thought = at(chunk, "choices", 0, "delta", "reasoning_content") or at(chunk, "choices", 0, "delta", "reasoning")
-    return [""] if thought else []
+    delta = at(chunk, "choices", 0, "delta")
+    signs = ("reasoning_content", "reasoning", "tool_calls")
+    return [""] if any(at(delta, sign) for sign in signs) else []

@@ -4,33 +4,57 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
-from proto.messages import ChatTurn, MindLimits
-from proto.records import Organ
-from worker.organs.mind import MindConfigError, MindUnreachable, mind_for
+from proto.messages import ChatTurn, EmbeddedOrgan, MindLimits
+from proto.records import Organ, Slot
+from worker import embedded
+from worker.organs.body import is_embedded, openai_url
+from worker.organs.errors import OrganConfigError, OrganUnreachable
+from worker.organs.mind import Mind, mind_for
+
+if TYPE_CHECKING:
+    from worker.organs.openai_organs import OpenAIOrgan
 
 PROBE_TIMEOUT: Final = 20.0
 
+CHATTING: Final[frozenset[Slot]] = frozenset(("thinking", "eye", "researcher", "teacher"))
+"""The organs that are a chat model when they are remote."""
 
-async def probe(organ: Organ, limits: MindLimits, urls: Mapping[str, str]) -> str:
+
+async def probe(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot = "thinking") -> str:
     """Return "" when the organ answered, else why not and what to do, in words for a person. Takes at most 20 s."""
     bounded = MindLimits(min(limits.first_token, PROBE_TIMEOUT), min(limits.total, PROBE_TIMEOUT), 0)
     if not organ.name.strip():
         return _nameless(organ)
     try:
-        mind = mind_for(organ, bounded, urls, _no_host)
-    except MindConfigError as error:
+        probed = _made(organ, bounded, urls, slot)
+    except OrganConfigError as error:
         return str(error)
+    if isinstance(probed, str):
+        return probed
     try:
         async with asyncio.timeout(PROBE_TIMEOUT + 1):
-            await mind.check()
-    except MindUnreachable as error:
+            await probed.check()
+    except OrganUnreachable as error:
         # The documented text of a local engine that is not there already says what to do.
         return error.reason if "Please make sure" in error.reason else f"{error.reason} {error.hint}"
     finally:
-        await mind.close()
+        await probed.close()
     return ""
+
+
+def _made(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot) -> Mind | OpenAIOrgan | str:
+    """The organ, to be asked; for an embedded sense, already what is to be said. Raise OrganConfigError."""
+    if slot not in ("thinking", "teacher") and is_embedded(slot, organ):
+        return embedded.check(cast("EmbeddedOrgan", slot))
+    if slot in CHATTING:
+        return mind_for(organ, limits, urls, _no_host, slot)
+    url = openai_url(slot, organ, urls)
+    from worker.organs.openai_organs import OpenAIOrgan
+
+    return OpenAIOrgan(organ, limits, url, slot, Path())
 
 
 def _nameless(organ: Organ) -> str:
@@ -40,4 +64,4 @@ def _nameless(organ: Organ) -> str:
 
 
 async def _no_host(_turns: list[ChatTurn], _max_tokens: int) -> str:
-    raise MindUnreachable("A probe asks no organ host.", "")
+    raise OrganUnreachable("A probe asks no organ host.", "")

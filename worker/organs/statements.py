@@ -5,11 +5,13 @@ A fact is a bullet ``- Key: value`` in person.md. Most keys hold one value, whic
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from worker.memory import FILE_BYTES
+from worker.origin import without_origins
 
 VALUE_CHARS: Final = 120
 
@@ -70,6 +72,9 @@ _OPENING: Final = r"(?:(?:and|also|well|oh|by the way|so|yes|no|hello|hi|hey)[,.
 _COMPILED: Final = tuple((re.compile(rf"\A{_OPENING}{pattern}\Z", re.IGNORECASE), key) for pattern, key in _PATTERNS)
 
 _SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_CLAUSES: Final = re.compile(r"(?:, *(?:and )?|; *| and )(?=(?:I|my|please|call me)\b)", re.IGNORECASE)
+"""Where a sentence may go on with another statement."""
+
 _BULLET: Final = re.compile(r"^\s*[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*?)\s*$")
 
 
@@ -79,19 +84,25 @@ def stated(text: str) -> Iterator[Fact]:
         plain = sentence.strip()
         if plain.endswith("?"):
             continue
-        plain = plain.rstrip(".!,; ")
-        for pattern, key in _COMPILED:
-            if (match := pattern.match(plain)) and len(match["value"]) <= VALUE_CHARS:
-                about = match.groupdict().get("key") or ""
-                yield Fact(_titled(key.format(about.lower())), match["value"].strip())
-                break
+        clauses = [_fact_in(clause) for clause in _CLAUSES.split(plain)]
+        # A sentence that is cut must say something in each part: "I love Rome and my wife" is one statement.
+        for fact in clauses if all(clauses) else [_fact_in(plain)]:
+            if fact:
+                yield fact
+
+
+def _fact_in(clause: str) -> Fact | None:
+    plain = clause.strip().rstrip(".!,; ")
+    for pattern, key in _COMPILED:
+        if (match := pattern.match(plain)) and len(match["value"]) <= VALUE_CHARS:
+            about = match.groupdict().get("key") or ""
+            return Fact(_titled(key.format(about.lower())), match["value"].strip())
+    return None
 
 
 def written(person: str) -> list[Fact]:
     """Return the ``- Key: value`` bullets of person.md; other lines of it are a person's own words."""
-    return [
-        Fact(match["key"].strip(), match["value"]) for line in person.splitlines() if (match := _BULLET.match(line))
-    ]
+    return [fact for line in person.splitlines() if (fact := _fact(line))]
 
 
 def fold(person: str, facts: Iterable[Fact]) -> str:
@@ -115,20 +126,28 @@ def same_key(one: str, other: str) -> bool:
 def _with(lines: list[str], fact: Fact) -> list[str]:
     bullet = f"- {fact.key}: {fact.value}"
     for at, line in enumerate(lines):
-        match = _BULLET.match(line)
-        if not match or not same_key(match["key"], fact.key):
+        known = _fact(line)
+        if not known or not same_key(known.key, fact.key):
             continue
-        if match["value"].casefold() == fact.value.casefold():
+        if known.value.casefold() == fact.value.casefold():
             return lines
         if fact.key not in GATHERED:
             return [*lines[:at], bullet, *lines[at + 1 :]]
     return [*lines, bullet]
 
 
+# A feed folds thousands of facts into the same lines.
+@functools.lru_cache(maxsize=1024)
+def _fact(line: str) -> Fact | None:
+    match = _BULLET.match(without_origins(line))
+    return Fact(match["key"].strip(), match["value"]) if match else None
+
+
 def _titled(key: str) -> str:
     return key[:1].upper() + key[1:]
 
 
+@functools.lru_cache(maxsize=1024)
 def _plain(key: str) -> str:
     key = key.casefold().replace(CURLY, "'").replace("favorite", "favourite").strip()
     return re.sub(r"(?:'s)? name\Z|'s\Z", "", key) or key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.bench.rows import channel, front, gateways, idle, memory, read, reply, restart, start
+from tests.bench.rows import channel, feed, front, gateways, idle, memory, organs, read, reply, restart, senses, start
 from tests.bench.table import Line
 
 ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
@@ -18,4 +18,7 @@ ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
     "reply": reply.measure,
     "front": front.measure,
     "idle": idle.measure,
+    "feed": feed.measure,
+    "organs": organs.measure,
+    "senses": senses.measure,
 }

@@ -33,3 +33,21 @@ def make(front: DaemonProcess, mind: OpenAIEmulator) -> Iterator[Callable[..., s
     yield make
     for persona_id in made:
         front.http.post(f"/api/persona/{persona_id}/delete")
+
+
+@pytest.fixture(scope="package")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """Another daemon, with a state of its own."""
+    process = DaemonProcess(tmp_path_factory.mktemp("other") / "state")
+    try:
+        yield process.start().ready()
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def other(machine: DaemonProcess) -> Iterator[DaemonProcess]:
+    """Another machine, on which nobody is; whoever comes there is deleted after the test."""
+    yield machine
+    for persona in machine.http.get("/api/personas").json()["personas"]:
+        machine.http.post(f"/api/persona/{persona['id']}/delete")

@@ -18,7 +18,7 @@ def test_attach_routes_by_extension(front: DaemonProcess, make: Make, extension:
         answer = send(front, persona_id, "attach", f"Some File{extension.upper()}", data, "what do you make of this?")
         assert (answer.status_code, answer.json()) == (200, {"status": "received"})
     [line] = person_lines(front, persona_id)
-    assert line["content"] == "what do you make of this?"
+    assert (line["content"], line["title"]) == ("what do you make of this?", f"Some File{extension.upper()}")
     kind, dot, rest = line["media"].partition("-")
     assert (kind, dot, rest[32:]) == (EXTENSIONS[extension], "-", extension)
     assert [file.name for file in media(front, persona_id)] == [line["media"]]
@@ -43,13 +43,16 @@ def test_attach_routes_by_extension(front: DaemonProcess, make: Make, extension:
     ],
 )
 def test_hear_keeps_the_extension(front: DaemonProcess, make: Make, filename: str, stored: str) -> None:
-    """hear refuses no extension, takes .webm for none, and leaves out what is odd in one; all stays in her folder."""
+    """hear refuses no extension, takes .webm for none, and leaves out what is odd in one; all stays in her folder.
+
+    A clip has no title: it is speech, and no file.
+    """
     persona_id = make()
     disposition = f'form-data; name="audio"; filename="{filename}"'
     with front.socket(f"/ws/{persona_id}"):
         assert post_form(front, persona_id, "hear", (disposition, b"RIFF")).status_code == 200
     [line] = person_lines(front, persona_id)
-    assert line["content"] == ""
+    assert (line["content"], line.get("title", "")) == ("", "")
     assert line["media"].startswith("audio-")
     assert line["media"].partition(".")[2] == stored[1:]
     [file] = media(front, persona_id)

@@ -33,7 +33,7 @@ def test_files_are_perceived_and_served(stage: Stage) -> None:
         assert (stage.media / name).read_bytes() == data
         served = stage.daemon.http.get(f"/api/persona/{stage.id}/media/{name}")
         assert (served.status_code, served.content) == (200, data)
-        chat.hears(f"{sense} named {name}")
+        chat.hears(sense)
     chat.hears("Letter of May.pdf", "read this please")
     assert not list(stage.media.glob(".part-*"))
 

@@ -83,7 +83,7 @@ async def test_files(discord: DiscordEmulator, tmp_path: Path) -> None:
         keys = [item.key for item in items]
         assert keys == sorted(keys)
         assert keys[:2] == [str(message.id), f"{message.id}.01"]
-        assert items[1].content == "(The file's name: cat.png)"
+        assert (items[1].content, items[1].title) == ("", "cat.png")
         files = {path.name: path.read_bytes() for path in channel.media.iterdir()}
         assert files == {str(item.media): upload.data for item, upload in zip(items[2:], uploads, strict=True)} | {
             str(items[1].media): b"png"

@@ -95,7 +95,7 @@ async def test_files_go_to_their_perception(
         assert item.media.startswith("telegram-")
         assert f"-{posted.update_id}-1." in item.media
         assert item.content.endswith("look")
-        assert not name or name in item.content
+        assert item.title == name
         assert (channel.media / item.media).read_bytes() == data
         assert [path.name for path in channel.media.iterdir()] == [item.media]
 

@@ -1,0 +1,56 @@
+"""What she knows, as it stands in her files; it is there while she is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from daemon import files
+from daemon.api.errors import json_response
+from daemon.api.lifecycle import find_persona
+from daemon.personas import MAX_MEMORY_FILES, MEMORY_FILE
+from daemon.state import daemon_of
+
+LARGEST: Final = 1024 * 1024
+"""Bytes of a file that is shown; she herself reads less (daemon/personas.py)."""
+
+
+class Instruction(msgspec.Struct):
+    """A rule of hers for when to do what; personad has none of these yet."""
+
+    intention: str
+    body: str
+    source: str
+
+
+class Knowledge(msgspec.Struct):
+    """Her memory files by name, verbatim, those that are empty left out; and her instructions."""
+
+    memory: dict[str, str]
+    instruction: list[Instruction]
+
+
+async def knowledge(request: Request) -> Response:
+    """``GET /api/persona/{persona_id}/knowledge``: read from the disk, so that an edit by hand shows at once."""
+    daemon = daemon_of(request)
+    persona = find_persona(daemon, request)
+    try:
+        memory = await asyncio.to_thread(_read, daemon.personas.folder(persona.id) / "memory")
+    except (OSError, UnicodeDecodeError) as error:
+        daemon.log.error("persona.knowledge_unreadable", persona=persona.id, reason=str(error))
+        raise HTTPException(400, "Could not read knowledge.") from error
+    return json_response(Knowledge(memory, []))
+
+
+def _read(folder: Path) -> dict[str, str]:
+    if not folder.exists():
+        return {}
+    names = sorted(path.name for path in folder.iterdir() if MEMORY_FILE.fullmatch(path.name))
+    texts = {name.removesuffix(".md"): files.read(folder / name, LARGEST).decode() for name in names[:MAX_MEMORY_FILES]}
+    return {name: text for name, text in texts.items() if text.strip()}

@@ -1,0 +1,89 @@
+"""What was fed: which imported conversations are digested, and what of that is not in the memory files yet."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from proto.feeds import ConversationKey
+from proto.messages import Memory
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """A digested conversation whose memory files may not be written: ``before`` and ``after`` are these files whole.
+
+    A file that was not there has no entry in ``before``.
+    """
+
+    persona: str
+    key: str
+    before: Memory
+    after: Memory
+
+
+class FedConversation(msgspec.Struct, frozen=True):
+    """An imported conversation that her memory holds, as her own export has it; ``at`` in epoch nanoseconds."""
+
+    key: ConversationKey
+    source: Annotated[str, msgspec.Meta(max_length=64)]
+    at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+def digested(connection: sqlite3.Connection, digest: Digest, source: str, at: int) -> None:
+    """Keep what a conversation makes of the memory files, before they are written."""
+    connection.execute(
+        "INSERT INTO feed (persona, key, source, at, before, after) VALUES (?, ?, ?, ?, ?, ?)",
+        (digest.persona, digest.key, source, at, json.dumps(digest.before), json.dumps(digest.after)),
+    )
+
+
+def applied(connection: sqlite3.Connection, persona: str, key: str) -> None:
+    """The memory files are written; only the key is kept."""
+    connection.execute(
+        "UPDATE feed SET state = 'applied', before = '', after = '' WHERE persona = ? AND key = ?", (persona, key)
+    )
+
+
+def undo(connection: sqlite3.Connection, persona: str, key: str) -> None:
+    """The memory files could not be written: the conversation may be fed again."""
+    connection.execute("DELETE FROM feed WHERE persona = ? AND key = ? AND state = 'digested'", (persona, key))
+
+
+def is_known(connection: sqlite3.Connection, persona: str, key: str) -> bool:
+    """Whether this conversation was fed to her before."""
+    found: int = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM feed WHERE persona = ? AND key = ?)", (persona, key)
+    ).fetchone()[0]
+    return bool(found)
+
+
+def known(connection: sqlite3.Connection, persona: str) -> list[FedConversation]:
+    """What was fed to her, oldest first."""
+    rows = connection.execute(
+        "SELECT key, source, at FROM feed WHERE persona = ? AND state = 'applied' ORDER BY id", (persona,)
+    )
+    return [FedConversation(*row) for row in rows]
+
+
+def put_back(connection: sqlite3.Connection, persona: str, fed: Iterable[FedConversation]) -> None:
+    """Take over what an export says of her."""
+    connection.executemany(
+        "INSERT INTO feed (persona, key, source, at, state, before, after) VALUES (?, ?, ?, ?, 'applied', '', '')"
+        " ON CONFLICT DO NOTHING",
+        [(persona, one.key, one.source, one.at) for one in fed],
+    )
+
+
+def unapplied(connection: sqlite3.Connection) -> list[Digest]:
+    """What was digested and perhaps not written, oldest first."""
+    rows = connection.execute("SELECT persona, key, before, after FROM feed WHERE state = 'digested' ORDER BY id")
+    return [Digest(persona, key, json.loads(before), json.loads(after)) for persona, key, before, after in rows]
+
+
+def forget(connection: sqlite3.Connection, persona: str) -> None:
+    """Delete all of hers."""
+    connection.execute("DELETE FROM feed WHERE persona = ?", (persona,))

@@ -1,0 +1,38 @@
+"""Reading an export: the naive way, ``json.load`` of the whole, and ours; each in a process of its own.
+
+Run as ``python -m tests.bench.baselines.reading naive|personad FILE``; prints seconds, and bytes of memory beyond what
+the process had before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from worker.history.reading import History
+
+
+def naive(path: Path) -> int:
+    with path.open("rb") as file:
+        return len(json.load(file))
+
+
+def personad(path: Path) -> int:
+    return sum(len(found.talk.key()) // 64 for found in History(path, "chatgpt").talks())
+
+
+def peak() -> int:
+    """Bytes of the most memory that this process ever had (proc(5), VmHWM)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+if __name__ == "__main__":
+    way = {"naive": naive, "personad": personad}[sys.argv[1]]
+    before, begun = peak(), time.perf_counter()
+    count = way(Path(sys.argv[2]))
+    print(json.dumps({"count": count, "seconds": time.perf_counter() - begun, "memory": peak() - before}))

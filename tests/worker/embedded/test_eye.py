@@ -1,0 +1,182 @@
+"""The embedded eye: it reads what pictures say, and says that this is all it can do."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+from proto.messages import Look
+from tests.organ_host_process import OrganHostProcess
+from tests.worker.embedded.papers import picture
+from worker.embedded.eye import Eye
+from worker.embedded.fault import HostFault
+from worker.embedded.ocr import Reader
+
+BILL = ["Invoice 2026-0817", "2 chairs at 89.95 EUR", "Total: $1,249.50", "https://example.org/pay?id=42"]
+BLIND = "(This eye reads text; it cannot tell what else the picture shows.)"
+
+
+def look(host: OrganHostProcess, path: Path) -> str:
+    """Have the host's eye look."""
+    answer = host.ask(Look(1, str(path)))
+    assert answer.error is None, answer.error
+    return answer.text or ""
+
+
+def read(told: str) -> list[str]:
+    """The lines of text that it tells of."""
+    return told.partition("The text in it reads:\n")[2].rpartition("\n(")[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("font", "suffix", "dark"),
+    [("Helvetica", ".png", False), ("Times-Roman", ".jpg", False), ("Courier", ".webp", True)],
+)
+def test_text_is_read_word_for_word(host: OrganHostProcess, tmp_path: Path, font: str, suffix: str, dark: bool) -> None:
+    """Numbers, prices and addresses are read in several fonts and formats, also light on dark."""
+    page = picture(BILL, font, 20)
+    path = tmp_path / f"bill{suffix}"
+    (ImageChops.invert(page) if dark else page).save(path)
+    told = look(host, path)
+    assert read(told) == BILL
+    name = {".png": "PNG", ".jpg": "JPEG", ".webp": "WebP"}[suffix]
+    assert told.startswith(
+        f"It is a {name} of {page.width}x{page.height} pixels, mostly {'black' if dark else 'white'}."
+    )
+    assert told.endswith(BLIND)
+
+
+def test_a_camera_that_was_held_upright(host: OrganHostProcess, tmp_path: Path) -> None:
+    """A picture that its camera marks as turned is turned before it is read; where it was taken is not told."""
+    page = picture(BILL, size=20)
+    exif = Image.Exif()
+    exif[274] = 6
+    exif.get_ifd(0x8769)[36867] = "2026:05:01 14:03:22"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    told = look(host, tmp_path / "photo.jpg")
+    assert read(told) == BILL
+    assert f"JPEG of {page.width}x{page.height} pixels" in told
+    assert "it was taken on 2026-05-01 at 14:03." in told
+    assert not any(place in told for place in ("52", "31.0", "13.0", "GPS"))
+
+
+def test_small_text_on_a_large_screen(host: OrganHostProcess, tmp_path: Path) -> None:
+    """Letters that are too small for the first look are read with a closer one."""
+    screen = Image.new("RGB", (2880, 800), "white")
+    draw = ImageDraw.Draw(screen)
+    lines = [f"Task {number} is due on day {number * 7}" for number in range(1, 4)]
+    for number, line in enumerate(lines):
+        draw.text((1100, 300 + 24 * number), line, "black", ImageFont.load_default(13))
+    screen.save(tmp_path / "screen.png")
+    assert read(look(host, tmp_path / "screen.png")) == lines
+
+
+def test_a_long_chat(host: OrganHostProcess, tmp_path: Path) -> None:
+    """A very tall picture is read from top to bottom, and every line once."""
+    chat = Image.new("RGB", (500, 4000), "white")
+    draw = ImageDraw.Draw(chat)
+    lines = [f"Message {number}: bring {number * 3} apples" for number in range(1, 7)]
+    for number, line in enumerate(lines):
+        draw.text((40, 40 + 600 * number), line, "black", ImageFont.load_default(18))
+    chat.save(tmp_path / "chat.png")
+    assert read(look(host, tmp_path / "chat.png")) == lines
+
+
+def test_a_picture_without_text(host: OrganHostProcess, tmp_path: Path) -> None:
+    """What is no text is told by its colours only, and of a moving picture the first frame."""
+    blue = Image.new("RGB", (300, 200), (15, 30, 100))
+    ImageDraw.Draw(blue).rectangle((0, 0, 300, 90), "white")
+    blue.save(tmp_path / "flag.gif", save_all=True, append_images=[Image.new("RGB", (300, 200), "red")])
+    assert look(host, tmp_path / "flag.gif") == (
+        "It is a GIF of 300x200 pixels, mostly dark blue and white. It is animated; only its first frame was read. "
+        f"No text was found in it. {BLIND}"
+    )
+    gradients = [Image.linear_gradient("L").rotate(turn).resize((400, 300)) for turn in (0, 90, 180)]
+    Image.merge("RGB", gradients).save(tmp_path / "sunset.jpg")
+    assert look(host, tmp_path / "sunset.jpg").startswith("It is a photo-like JPEG of 400x300 pixels,")
+
+
+def test_light_text_on_nothing(host: OrganHostProcess, tmp_path: Path) -> None:
+    """White letters with nothing behind them are read, as are those of a picture with 16 bits a pixel."""
+    page = picture(BILL[:2], size=20)
+    white = Image.new("RGBA", page.size, (255, 255, 255, 0))
+    white.putalpha(ImageChops.invert(page.convert("L")))
+    white.save(tmp_path / "white.png")
+    assert read(look(host, tmp_path / "white.png")) == BILL[:2]
+    page.convert("L").convert("I").point(lambda shade: shade * 200).convert("I;16").save(tmp_path / "deep.png")
+    assert read(look(host, tmp_path / "deep.png")) == BILL[:2]
+
+
+def png(width: int, height: int, pixels: bytes) -> bytes:
+    """Write a grey PNG that may lie about its size."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", pixels), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def saved(kind: str) -> bytes:
+    """A small picture as a file."""
+    file = BytesIO()
+    Image.effect_noise((64, 64), 50).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        (lambda: png(30_000, 30_000, zlib.compress(bytes(1_000_000))), "too many pixels"),
+        (lambda: png(10_000, 9_500, zlib.compress(bytes(1_000))), "too many pixels"),
+        (lambda: png(4_000, 4_000, zlib.compress(bytes(100))), "damaged"),
+        (lambda: saved("PNG")[:-200], "damaged"),
+        (lambda: saved("JPEG")[:300], "damaged"),
+        (lambda: saved("GIF")[:100], "damaged"),
+        # What libwebp takes for the size of a truncated picture is at times a random number.
+        (lambda: saved("WEBP")[:-100], "damaged|too many pixels"),
+        (lambda: saved("TIFF"), "damaged"),
+        (lambda: b"GIF89a" + os.urandom(200), "damaged"),
+        (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "damaged"),
+        (lambda: b"", "damaged"),
+    ],
+)
+def test_hostile_files(tmp_path: Path, file: Callable[[], bytes], reason: str) -> None:
+    """Bombs, broken files, and files that are something else are refused in words, and at once."""
+    path = tmp_path / "picture.png"
+    path.write_bytes(file())
+    begun = time.monotonic()
+    with pytest.raises(HostFault, match=reason):
+        Eye().look(str(path))
+    assert time.monotonic() - begun < 5
+    with pytest.raises(HostFault, match="not there"):
+        Eye().look(str(tmp_path / "gone.png"))
+
+
+def test_other_models_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is not the packaged one is not loaded, and one that is gone is not fetched."""
+    models = tmp_path / "rapidocr" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(HostFault, match=r"det_small.onnx of the package rapidocr is missing"):
+        Reader().read(Image.new("RGB", (64, 64)), 1.0)
+    (models / "PP-OCRv6_det_small.onnx").write_bytes(b"another model")
+    with pytest.raises(HostFault, match="is not the model it should be"):
+        Reader().read(Image.new("RGB", (64, 64)), 1.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 60_000), (60_000, 1), (12, 5_000)])
+def test_odd_shapes(host: OrganHostProcess, tmp_path: Path, size: tuple[int, int]) -> None:
+    """Pictures that are hardly more than a line are looked at like any other."""
+    Image.new("L", size, 255).save(tmp_path / "line.png")
+    told = look(host, tmp_path / "line.png")
+    assert told == f"It is a PNG of {size[0]}x{size[1]} pixels, mostly white. No text was found in it. {BLIND}"

@@ -1,0 +1,106 @@
+"""Documents as pieces of text with their places, read piece by piece: text and Markdown here, the rest beside."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from worker.embedded.fault import HostFault
+from worker.embedded.passages import Piece
+
+BLOCK: Final = 1 << 20
+MOST_LINE: Final = 1 << 16
+"""Characters of one line that are taken at a time."""
+
+SAMPLE: Final = 1 << 16
+BOMS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+CONTROLS: Final = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x1b"))
+MOST_CONTROLS: Final = 0.03
+"""The share of control characters that no text has, and compressed data exceed three times."""
+
+HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t#]*$")
+FENCE: Final = re.compile(r" {0,3}(```|~~~)")
+MOST_HEADING: Final = 60
+MOST_LABEL: Final = 150
+
+
+@dataclass
+class Findings:
+    """What a reader finds out beside the text; complete once all of its pieces are taken."""
+
+    extent: str = ""
+    """What the document is: "a PDF of 12 pages"."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what could not be read."""
+
+
+Reader = Callable[[Path, Findings], Iterator[Piece]]
+
+
+def text_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
+    """Read a text file in lines."""
+    number = 0
+    for number, text in lines(path):
+        yield Piece("line", number, text)
+    findings.extent = f"a text of {counted(number, 'line')}"
+
+
+def markdown_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
+    """Read Markdown: the headings over a text are its place (CommonMark's ATX headings, "Usage > Options")."""
+    above: list[tuple[int, str]] = []
+    fence = ""
+    number = headings = 0
+    for number, text in lines(path):
+        if mark := FENCE.match(text):
+            fence = "" if fence == mark[1] else fence or mark[1]
+        elif not fence and (heading := HEADING.match(text)):
+            headings += 1
+            level = len(heading[1])
+            above = [*((depth, name) for depth, name in above if depth < level), (level, heading[2][:MOST_HEADING])]
+        if above:
+            yield Piece("section", " > ".join(name for _, name in above)[-MOST_LABEL:], text)
+        else:
+            yield Piece("line", number, text)
+    findings.extent = f"a Markdown text of {counted(number, 'line')} and {counted(headings, 'heading')}"
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Read numbered lines; a very long one comes in several parts of the same number. Raise HostFault, OSError."""
+    with path.open(encoding=encoding(path), errors="replace") as file:
+        number = 1
+        while line := file.readline(MOST_LINE):
+            yield number, line.rstrip("\n")
+            if line.endswith("\n"):
+                number += 1
+
+
+def encoding(path: Path) -> str:
+    """Tell a text's encoding: by its byte order mark, else UTF-8 when all of it is, else Western European.
+
+    Raise HostFault when it is no text at all, and OSError.
+    """
+    with path.open("rb") as file:
+        sample = file.read(SAMPLE)
+        for mark, name in BOMS.items():
+            if sample.startswith(mark):
+                return name
+        if len(sample) - len(sample.translate(None, CONTROLS)) > MOST_CONTROLS * len(sample):
+            raise HostFault("It is no text, whatever its name says.")
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        file.seek(0)
+        try:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write "1 line" or "2,000 lines"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,128 @@
+"""The embedded ear: Whisper tiny.en (int8) on CTranslate2, through faster-whisper. It understands English only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from worker.embedded import weights
+from worker.embedded.fault import HostFault
+from worker.embedded.weights import require
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+    from worker.embedded.audio import Samples
+
+SILENCE: Final = "Nothing was said in it."
+
+MOST_SECONDS: Final = 30 * 60
+"""Of one file; what comes after is left out, and the text says so."""
+
+MOST_WORK: Final = 400.0
+"""Seconds of work on one file: two in a row are within the daemon's patience. What is left by then is left out, too."""
+
+WINDOW: Final = 60
+"""Seconds that are transcribed at a time, so that memory stays flat however long a file is."""
+
+SEAM: Final = 10
+"""A window ends at the quietest place in its last so many seconds, so that no word is cut in two."""
+
+HUSH: Final = 0.2
+"""Seconds of such a place."""
+
+
+class Ear:
+    """Writes down what is said; blocking, so it lives on a thread."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._model: WhisperModel | None = None
+
+    def transcribe(self, path: str) -> str:
+        """Return the words of the audio file at ``path``, or that there are none. Raise HostFault."""
+        require("ear")
+        from worker.embedded.audio import RATE, read
+
+        if self._model is None:
+            self._model = self._load()
+        deadline = time.monotonic() + MOST_WORK
+        words: list[str] = []
+        heard = 0
+        complete = True
+        for window in windows(read(path), RATE):
+            if heard >= MOST_SECONDS * RATE or time.monotonic() > deadline:
+                complete = False
+                break
+            last = window[: MOST_SECONDS * RATE - heard]
+            words += _words(self._model, last)
+            heard += last.size
+        text = " ".join(words) or SILENCE
+        if complete:
+            return text
+        return f"{text}\n(Only the first {_length(heard / RATE)} were listened to; the rest is left out.)"
+
+    def _load(self) -> WhisperModel:
+        folder = weights.EAR.verified().parent
+        # Without it the library would look for one on the network.
+        weights.EAR_TOKENIZER.verified()
+        from faster_whisper import WhisperModel
+
+        try:
+            return WhisperModel(
+                str(folder), device="cpu", compute_type="int8", cpu_threads=self._threads, local_files_only=True
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise HostFault(f"The embedded ear could not be loaded: {error}") from error
+
+
+def _words(model: WhisperModel, window: Samples) -> Iterator[str]:
+    try:
+        segments, _ = model.transcribe(
+            window,
+            language="en",
+            beam_size=1,
+            temperature=(0.0, 0.4),
+            vad_filter=True,
+            # Words of the window before, given as a prompt, make a small model repeat itself.
+            condition_on_previous_text=False,
+            without_timestamps=True,
+        )
+        yield from filter(None, (segment.text.strip() for segment in segments))
+    except RuntimeError as error:
+        raise HostFault(f"The embedded ear failed: {error}") from error
+
+
+def windows(pieces: Iterable[Samples], rate: int) -> Iterator[Samples]:
+    """Join pieces of sound to windows of at most ``WINDOW`` seconds, each but the last ending at a quiet place."""
+    import numpy as np
+
+    waiting: list[Samples] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += piece.size
+        while size >= WINDOW * rate:
+            joined = np.concatenate(waiting)
+            end = _seam(joined[: WINDOW * rate], rate)
+            yield joined[:end]
+            waiting, size = [joined[end:]], size - end
+    if size:
+        yield np.concatenate(waiting)
+
+
+def _seam(window: Samples, rate: int) -> int:
+    """Return the middle of the quietest place near the end."""
+    import numpy as np
+
+    step = int(HUSH * rate)
+    start = window.size - SEAM * rate
+    loudness = np.square(window[start : start + SEAM * rate // step * step].reshape(-1, step)).sum(axis=1)
+    return start + int(loudness.argmin()) * step + step // 2
+
+
+def _length(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"

@@ -1,0 +1,209 @@
+"""The embedded eye: it reads the text in a picture, and tells what can be told of it without seeing."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from worker.embedded import ocr, weights
+from worker.embedded.fault import HostFault
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
+
+LONGEST: Final = 12_000
+"""Pixels of a side; longer pictures are made smaller, as those whose shorter side exceeds SHORTEST."""
+
+SHORTEST: Final = 2_400
+
+SECONDS: Final = 60.0
+"""For the reading of one picture, a dense page of which takes 5 to 10."""
+
+MOST_TEXT: Final = 20_000
+"""Characters of text in one picture."""
+
+THUMBNAIL: Final = 64
+PHOTO_COLOURS: Final = 150
+"""Colours of a 64 by 64 thumbnail, 16 shades a channel, that a drawing or a page of text hardly reaches."""
+
+PALETTE: Final[dict[str, tuple[int, int, int]]] = {
+    "black": (15, 15, 15),
+    "dark grey": (75, 75, 75),
+    "grey": (135, 135, 135),
+    "light grey": (200, 200, 200),
+    "white": (248, 248, 248),
+    "red": (215, 30, 35),
+    "dark red": (115, 15, 20),
+    "pink": (245, 150, 185),
+    "orange": (245, 140, 25),
+    "yellow": (248, 225, 50),
+    "beige": (230, 212, 175),
+    "brown": (120, 75, 40),
+    "green": (45, 165, 60),
+    "dark green": (15, 80, 35),
+    "light green": (155, 225, 150),
+    "turquoise": (45, 190, 185),
+    "light blue": (140, 195, 240),
+    "blue": (40, 95, 215),
+    "dark blue": (15, 30, 100),
+    "purple": (130, 50, 160),
+}
+"""Colours by the names that people give them."""
+
+MUCH: Final = 0.2
+"""The share of a picture that a colour must have to be named."""
+
+TAKEN: Final = 36867
+CHANGED: Final = 306
+EXIF: Final = 0x8769
+"""Tags of the Exif standard (CIPA DC-008): DateTimeOriginal, DateTime, and the directory that the former is in."""
+
+DAMAGE: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises on broken files: an UnidentifiedImageError is an OSError, its WebP decoder runs out of memory."""
+
+
+class Eye:
+    """Looks at one picture after the other; blocking, so it lives on a thread."""
+
+    def __init__(self) -> None:
+        """Load nothing yet. Raise HostFault when a package is missing."""
+        weights.require("eye")
+
+    def look(self, path: str) -> str:
+        """Tell of the picture at ``path`` in English sentences, its text word for word. Raise HostFault."""
+        from PIL import Image
+
+        # A process-wide filter: pictures over Pillow's limit are refused from its first warning on.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                told = [_sort(image), *_particulars(image)]
+                picture = upright(image)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise HostFault("This picture has too many pixels to be looked at: send a smaller one.") from error
+        except FileNotFoundError as error:
+            raise HostFault("The picture is not there any more.") from error
+        except DAMAGE as error:
+            raise HostFault("This file is no PNG, JPEG, GIF or WebP picture, or it is damaged.") from error
+        told[0] = told[0].format(look=_look(picture), colours=_colours(picture))
+        return " ".join([*told, _text(ocr.shared().read(picture, SECONDS))])
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return the first frame as RGB, turned as its camera was held, within the eye's bounds, on an even background."""
+    from PIL import Image, ImageOps
+
+    image.draft("RGB", _bounded(image.size))
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if turned.has_transparency_data:
+        turned = _on_background(turned.convert("RGBA"))
+    turned = turned.convert("RGB")
+    if _bounded(turned.size) != turned.size:
+        return turned.resize(_bounded(turned.size), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return turned
+
+
+def _bounded(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, LONGEST / max(size), SHORTEST / min(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _on_background(image: Image.Image) -> Image.Image:
+    """Put a picture with transparent parts on white, or on black when it is light itself."""
+    from PIL import Image, ImageStat
+
+    opaque = image.getchannel("A")
+    light = ImageStat.Stat(image.convert("L"), mask=opaque).mean[0] if opaque.getbbox() else 0
+    background = Image.new("RGBA", image.size, "black" if light > 160 else "white")
+    background.alpha_composite(image)
+    return background
+
+
+def _sort(image: Image.Image) -> str:
+    width, height = image.size
+    turned = image.getexif().get(274, 1) in (5, 6, 7, 8)
+    name = {"MPO": "JPEG", "WEBP": "WebP"}.get(image.format or "", image.format)
+    size = f"{height}x{width}" if turned else f"{width}x{height}"
+    return f"It is a {{look}}{name} of {size} pixels, {{colours}}."
+
+
+def _particulars(image: Image.Image) -> list[str]:
+    """Tell what else the file says: when it was taken, and that it moves. Where it was taken stays untold."""
+    told = []
+    if taken := _taken(image):
+        told.append(f"Its camera says that it was taken on {taken:%Y-%m-%d at %H:%M}.")
+    if getattr(image, "is_animated", False):
+        told.append("It is animated; only its first frame was read.")
+    return told
+
+
+def _taken(image: Image.Image) -> datetime | None:
+    exif = image.getexif()
+    for written in (exif.get_ifd(EXIF).get(TAKEN), exif.get(CHANGED)):
+        try:
+            # A camera's clock has no time zone.
+            return datetime.strptime(str(written).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007
+        except ValueError:
+            continue
+    return None
+
+
+def _look(picture: Image.Image) -> str:
+    from PIL import Image
+
+    small = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    shades = small.point(lambda shade: shade // 16)
+    return "photo-like " if len(set(_pixels(shades))) > PHOTO_COLOURS else ""
+
+
+def _colours(picture: Image.Image) -> str:
+    from PIL import Image
+
+    small = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    counts = dict.fromkeys(PALETTE, 0)
+    for pixel in _pixels(small):
+        counts[min(PALETTE, key=lambda name: _distance(PALETTE[name], pixel))] += 1
+    ranked = sorted(counts, key=lambda name: -counts[name])
+    named = [name for name in ranked[:2] if counts[name] >= MUCH * THUMBNAIL**2]
+    return f"mostly {' and '.join(named)}" if named else "of many colours"
+
+
+def _pixels(picture: Image.Image) -> list[tuple[int, int, int]]:
+    raw = picture.tobytes()
+    return list(zip(raw[::3], raw[1::3], raw[2::3], strict=True))
+
+
+def _distance(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how different two colours look, roughly: eyes tell greens apart best, and blues worst."""
+    red, green, blue = (left - right for left, right in zip(one, other, strict=True))
+    return 3 * red * red + 4 * green * green + 2 * blue * blue
+
+
+def _text(reading: ocr.Reading) -> str:
+    if not reading.text:
+        missing = "No text was found in it" if reading.whole else "Its text took too long to be read"
+        return f"{missing}. (This eye reads text; it cannot tell what else the picture shows.)"
+    cut = not reading.whole or len(reading.text) > MOST_TEXT
+    note = "There is more text, which was not read. " if cut else ""
+    return (
+        f"The text in it reads:\n{reading.text[:MOST_TEXT]}\n"
+        f"({note}This eye reads text; it cannot tell what else the picture shows.)"
+    )

@@ -1,0 +1,228 @@
+"""Text in pictures: PP-OCR through RapidOCR, loaded once for the eye and for the researcher's scanned pages.
+
+Measured choices: text is looked for at 960 pixels, and once more in bands of 1,600 when nothing was found, or what was
+found is tiny or illegible; most of the time goes into the lines, one after the other. ONNX Runtime keeps a memory plan
+for every width of line, 300 MB after a dense page, and spins while it waits: both are off.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from worker.embedded import weights
+from worker.embedded.weights import Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+    from numpy.typing import NDArray
+    from PIL import Image
+    from rapidocr import RapidOCR
+
+    _Piece: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.float32]]
+    """A line cut out of a picture, and its four corners there."""
+
+DETECTION: Final = Weights(
+    "rapidocr",
+    "models/PP-OCRv6_det_small.onnx",
+    "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+)
+RECOGNITION: Final = Weights(
+    "rapidocr",
+    "models/PP-OCRv6_rec_small.onnx",
+    "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+)
+
+SIDE: Final = 960
+CLOSER_SIDE: Final = 1600
+BANDS: Final = 4
+"""A closer look takes bands so many times as wide as high: small letters are lost in a large empty picture."""
+
+LOWEST: Final = 240
+"""Pixels that a band of a narrow picture is high."""
+
+MARGIN: Final = 24
+"""Pixels around a band, at whose edge letters are lost, too."""
+
+SMALL: Final = 11.5
+"""Pixels at ``SIDE`` that a line's box is high when its neighbours are likely to have been missed."""
+
+OPTIONS: Final = {
+    "Global.use_cls": False,
+    "Global.log_level": "critical",
+    "Det.limit_type": "max",
+    "Rec.rec_batch_num": 1,
+}
+THREADS: Final = 2
+
+CERTAIN: Final = 0.5
+"""Lines that are recognized with less are noise."""
+
+HIGH: Final = 2.0
+"""Pictures that are so many times higher than wide would shrink to a thread, and are looked at closely at once."""
+
+
+class Reading(NamedTuple):
+    """The lines of text in a picture from top to bottom; not ``whole`` when the time was up before the last one."""
+
+    text: str
+    whole: bool
+
+
+class _Line(NamedTuple):
+    """A recognized piece of text and where it stands, in pixels."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    text: str
+
+
+class Reader:
+    """One model for the whole process; callers on several threads take turns, a picture each."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._engines: dict[int, RapidOCR] = {}
+
+    def read(self, picture: Image.Image, seconds: float) -> Reading:
+        """Read an RGB picture within about ``seconds``. Raise HostFault when the model cannot be loaded."""
+        import numpy as np
+
+        with self._turn:
+            # OpenCV's order of colours.
+            pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+            lines, whole = self._lines(pixels, time.monotonic() + seconds)
+        return Reading(_arranged(lines), whole)
+
+    def _lines(self, pixels: NDArray[np.uint8], deadline: float) -> tuple[list[_Line], bool]:
+        height, width = pixels.shape[:2]
+        if max(height, width) <= SIDE:
+            return self._recognized(_detected(self._engine(SIDE), pixels), deadline)
+        lines: list[_Line] = []
+        if height <= HIGH * width:
+            pieces = _detected(self._engine(SIDE), pixels)
+            heights = sorted(min(piece.shape[:2]) for piece, _ in pieces)
+            if heights and heights[len(heights) // 2] * SIDE / max(height, width) >= SMALL:
+                lines, whole = self._recognized(pieces, deadline)
+                if len(lines) == len(pieces) or not whole:
+                    return lines, whole
+        closer, whole = self._recognized(self._closer(pixels), deadline)
+        return max(lines, closer, key=_amount), whole
+
+    def _closer(self, pixels: NDArray[np.uint8]) -> list[_Piece]:
+        """Look at one band after the other, each with a margin."""
+        import numpy as np
+
+        pieces: list[_Piece] = []
+        for top, band in _cut(pixels, max(LOWEST, pixels.shape[1] // BANDS)):
+            margined = np.pad(band, ((MARGIN, MARGIN), (0, 0), (0, 0)), mode="edge")
+            offset = np.array((0, top - MARGIN), np.float32)
+            found = _detected(self._engine(CLOSER_SIDE), margined)
+            pieces += [(piece, box + offset) for piece, box in found]
+        return pieces
+
+    def _recognized(self, pieces: list[_Piece], deadline: float) -> tuple[list[_Line], bool]:
+        """Read what can be read; False when the time was up before the last one."""
+        lines: list[_Line] = []
+        for piece, box in pieces:
+            if time.monotonic() > deadline:
+                return lines, False
+            recognized = self._engine(SIDE).recognize_txt([piece])
+            for text, certainty in zip(recognized.txts or (), recognized.scores or (), strict=True):
+                if text.strip() and certainty >= CERTAIN:
+                    xs, ys = box[:, 0], box[:, 1]
+                    lines.append(_Line(xs.min(), xs.max(), ys.min(), ys.max(), text.strip()))
+        return lines, True
+
+    def _engine(self, side: int) -> RapidOCR:
+        if side not in self._engines:
+            self._engines[side] = _engine(side, *self._sessions)
+        return self._engines[side]
+
+    @cached_property
+    def _sessions(self) -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession]:
+        weights.require("eye")
+        return _session(DETECTION), _session(RECOGNITION)
+
+
+@cache
+def shared() -> Reader:
+    """Return the process's reader; it loads its model when it first reads."""
+    return Reader()
+
+
+def _engine(side: int, detection: onnxruntime.InferenceSession, recognition: onnxruntime.InferenceSession) -> RapidOCR:
+    from omegaconf import OmegaConf
+    from rapidocr import RapidOCR
+
+    engine = RapidOCR(params={**OPTIONS, "Det.limit_side_len": side})
+    # With sessions of ours RapidOCR looks for no file of its own, so that it never downloads one.
+    engine.cfg = OmegaConf.create(engine.cfg, flags={"allow_objects": True})
+    engine.cfg.Det.session = detection
+    engine.cfg.Rec.session = recognition
+    return engine
+
+
+def _detected(engine: RapidOCR, pixels: NDArray[np.uint8]) -> list[_Piece]:
+    from rapidocr.main import RapidOCRError
+
+    try:
+        pieces, detected = engine.detect_and_crop(pixels, {})
+    except RapidOCRError:
+        # Its way to say that there is no text.
+        return []
+    return [] if detected.boxes is None else list(zip(pieces, detected.boxes, strict=True))
+
+
+def _session(model: Weights) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = THREADS
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(model.verified()), options, providers=["CPUExecutionProvider"])
+
+
+def _cut(pixels: NDArray[np.uint8], step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Cut into parts of at most ``step`` rows where there is least to see, so that no line of text is cut."""
+    top, bottom = 0, pixels.shape[0]
+    while bottom - top > step:
+        low = top + step * 3 // 4
+        cut = low + int(pixels[low : top + step].std(axis=(1, 2)).argmin())
+        yield top, pixels[top:cut]
+        top = cut
+    yield top, pixels[top:]
+
+
+def _amount(lines: list[_Line]) -> int:
+    return sum(len(line.text) for line in lines)
+
+
+def _arranged(lines: list[_Line]) -> str:
+    """Put what stands beside each other on one line, with a wider gap between columns."""
+    rows: list[list[_Line]] = []
+    for line in sorted(lines, key=lambda line: line.top + line.bottom):
+        middle = (line.top + line.bottom) / 2
+        if rows and rows[-1][0].top < middle < rows[-1][0].bottom:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return "\n".join(_row(sorted(row)) for row in rows)
+
+
+def _row(row: list[_Line]) -> str:
+    text = row[0].text
+    for before, line in pairwise(row):
+        apart = line.left - before.right > line.bottom - line.top
+        text += ("   " if apart else " ") + line.text
+    return text

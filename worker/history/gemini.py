@@ -1,0 +1,200 @@
+"""Gemini's exports: Takeout's My Activity, a prompt of AI Studio in Drive, and a session of the command line tool.
+
+My Activity has no conversations: every prompt is an entry, the newest first, with its answer in HTML, among entries of
+other products. Prompts that follow each other within an hour are taken for one talk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from worker.history.forms import foreign
+from worker.history.imported import IMAGE, Imported, Said, Stamp, attached, conversation, from_stamp, joined
+from worker.history.markup import plain_text
+from worker.history.stream import JsonStream
+
+MEMBERS: Final = re.compile(r".+\.json|[^.]+")
+"""AI Studio's files in Drive have no extension."""
+
+GAP: Final = 3600 * 1_000_000_000
+MOST_TURNS: Final = 200
+MOST_CHARS: Final = 1_000_000
+"""One talk of My Activity holds no more; a longer one is cut."""
+
+TITLE_CHARS: Final = 60
+
+_PROMPTED: Final = re.compile(r"Prompted |Eingegebener Prompt: ")
+_OTHER_ACTIONS: Final = re.compile(r"(?:Gave feedback|Created|Used|Selected)\b")
+_PRODUCT: Final = re.compile(r"\b(?:Gemini|Bard)\b", re.IGNORECASE)
+
+
+class Html(msgspec.Struct):
+    """An answer."""
+
+    html: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """A message of AI Studio."""
+
+    role: str | None = None
+    text: str | None = None
+    thought: bool | None = msgspec.field(default=None, name="isThought")
+    image: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="driveImage")
+    document: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="driveDocument")
+    create_time: Stamp = msgspec.field(default=None, name="createTime")
+
+
+class ChunkedPrompt(msgspec.Struct):
+    """What AI Studio keeps of a talk."""
+
+    chunks: list[Chunk]
+
+
+class TextPart(msgspec.Struct):
+    """A part of a message of the command line tool."""
+
+    text: str | None = None
+
+
+class SessionMessage(msgspec.Struct):
+    """A message of the command line tool."""
+
+    type: str | None = None
+    content: str | list[str | TextPart] | None = None
+    timestamp: Stamp = None
+
+
+class Record(msgspec.Struct):
+    """An entry of My Activity, or a whole talk of one of the other two; the fields tell which."""
+
+    header: str | None = None
+    title: str | None = None
+    time: str | None = None
+    products: list[str] | None = None
+    answers: list[Html] | None = msgspec.field(default=None, name="safeHtmlItem")
+    image: str | None = msgspec.field(default=None, name="imageFile")
+
+    chunked_prompt: ChunkedPrompt | None = msgspec.field(default=None, name="chunkedPrompt")
+
+    session: str | None = msgspec.field(default=None, name="sessionId")
+    start_time: Stamp = msgspec.field(default=None, name="startTime")
+    summary: str | None = None
+    messages: list[SessionMessage] | None = None
+
+
+class Turn(msgspec.Struct):
+    """A prompt and its answer, which may be missing."""
+
+    at: int
+    prompt: str
+    answer: str
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def talks(document: JsonStream) -> Iterator[Imported | None]:
+    """Yield the talks, None for one that holds no words and for a record that cannot be read."""
+    known = False
+    group: list[Turn] = []
+    for raw in document.values():
+        record = _record(raw, known=known)
+        known = True
+        if record is None:
+            yield None
+        elif record.chunked_prompt:
+            yield _studio(record.chunked_prompt)
+        elif record.messages is not None:
+            yield _session(record, record.messages)
+        elif turn := _turn(record):
+            if group and not _together(group, turn):
+                yield _activity(group)
+                group = []
+            group.append(turn)
+    if group:
+        yield _activity(group)
+
+
+def _record(raw: bytes, *, known: bool) -> Record | None:
+    """Decode a record; raise ForeignError when the first one is none of Gemini's."""
+    try:
+        record = _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        if not known:
+            raise foreign("gemini", raw, str(error)) from None
+        return None
+    is_entry = record.header is not None and record.time is not None
+    is_session = record.session is not None and record.messages is not None
+    if is_entry or is_session or record.chunked_prompt:
+        return record
+    if not known:
+        raise foreign("gemini", raw, "its first record is no activity, no prompt of AI Studio and no session")
+    return None
+
+
+def _turn(record: Record) -> Turn | None:
+    """Read an entry of My Activity; None for one that is of another product, or no prompt."""
+    title = record.title or ""
+    if not any(map(_PRODUCT.search, (record.header or "", *(record.products or ())))):
+        return None
+    # Of answers that were made anew, the last one is what the person went on with.
+    answers = [text for item in record.answers or () if (text := plain_text(item.html or ""))]
+    asked = _PROMPTED.match(title)
+    if not asked and (not answers or _OTHER_ACTIONS.match(title)):
+        return None
+    prompt = joined((title[asked.end() :] if asked else title, IMAGE if record.image else ""))
+    return Turn(from_stamp(record.time), prompt, answers[-1] if answers else "")
+
+
+def _together(group: list[Turn], turn: Turn) -> bool:
+    if len(group) >= MOST_TURNS or sum(len(one.prompt) + len(one.answer) for one in group) > MOST_CHARS:
+        return False
+    return abs(group[-1].at - turn.at) <= GAP
+
+
+def _activity(group: list[Turn]) -> Imported | None:
+    if group[0].at >= group[-1].at:
+        group.reverse()
+    said: list[Said] = []
+    for turn in sorted(group, key=lambda turn: turn.at):
+        said += [Said("person", turn.prompt, turn.at), Said("assistant", turn.answer, turn.at)]
+    return conversation(_headline(said), 0, said)
+
+
+def _studio(prompt: ChunkedPrompt) -> Imported | None:
+    said = [
+        Said(
+            "person" if chunk.role == "user" else "assistant",
+            joined((chunk.text, IMAGE if bytes(chunk.image) else "", attached("") if bytes(chunk.document) else "")),
+            from_stamp(chunk.create_time),
+        )
+        for chunk in prompt.chunks
+        if chunk.role in ("user", "model") and not chunk.thought
+    ]
+    return conversation(_headline(said), 0, said)
+
+
+def _session(record: Record, messages: list[SessionMessage]) -> Imported | None:
+    said = [
+        Said("person" if message.type == "user" else "assistant", _words(message), from_stamp(message.timestamp))
+        for message in messages
+        if message.type in ("user", "gemini")
+    ]
+    return conversation(record.summary or _headline(said), from_stamp(record.start_time), said)
+
+
+def _words(message: SessionMessage) -> str:
+    if isinstance(message.content, list):
+        return joined(part.text if isinstance(part, TextPart) else part for part in message.content)
+    return joined((message.content,))
+
+
+def _headline(said: list[Said]) -> str:
+    """Name a talk that has no title by its first words."""
+    first = next((one.words for one in said if one.words), "").split("\n", 1)[0]
+    return first if len(first) <= TITLE_CHARS else first[: TITLE_CHARS - 1] + "…"

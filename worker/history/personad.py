@@ -1,0 +1,93 @@
+"""The export of a persona: every line of every channel in the order of time, one JSON object a line.
+
+What was said on one channel in one day (UTC) is one conversation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+
+from worker.history.forms import foreign
+from worker.history.imported import HistoryError, Imported, Said, attached, conversation, joined
+from worker.history.stream import JsonStream
+
+MEMBERS: Final = re.compile(r"conversation\.jsonl")
+
+MOST_LINES: Final = 2000
+"""More lines of one channel and day are another conversation."""
+
+_DAY: Final = 86_400_000_000_000
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """Where a line was said."""
+
+    type: str = ""
+    name: str = ""
+
+
+class Record(msgspec.Struct):
+    """One line as it is exported; ``at`` in epoch nanoseconds, ``talk`` one of several on a channel."""
+
+    role: Literal["person", "assistant"]
+    content: str
+    at: int
+    channel: Channel | str
+    talk: str = ""
+    media: str | None = None
+    title: str = ""
+    perceived: str = ""
+    notice: bool = False
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def talks(document: JsonStream) -> Iterator[Imported | None]:
+    """Yield the conversations, and None for a line that cannot be read."""
+    known, today = False, 0
+    channels: dict[tuple[Channel | str, str], list[Record]] = {}
+    for raw in document.lines():
+        record = _record(raw, known=known)
+        known = True
+        if record is None:
+            yield None
+            continue
+        if record.at // _DAY != today:
+            yield from map(_talk, channels.values())
+            channels, today = {}, record.at // _DAY
+        lines = channels.setdefault((record.channel, record.talk), [])
+        lines.append(record)
+        if len(lines) >= MOST_LINES:
+            yield _talk(channels.pop((record.channel, record.talk)))
+    yield from map(_talk, channels.values())
+
+
+def _record(raw: bytes, *, known: bool) -> Record | None:
+    """Decode a line, None for one of another form; raise HistoryError for one that is not JSON."""
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        if not known:
+            raise foreign("personad", raw, str(error)) from None
+        return None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise HistoryError(f"a line of it is not JSON: {error}") from None
+
+
+def _talk(records: list[Record]) -> Imported | None:
+    said = [Said(record.role, _words(record), record.at) for record in records if not record.notice]
+    channel = records[0].channel
+    place = channel if isinstance(channel, str) else channel.type
+    day = datetime.fromtimestamp(records[0].at // 1_000_000_000, UTC)
+    return conversation(f"{place}, {day.date().isoformat()}", 0, said)
+
+
+def _words(record: Record) -> str:
+    file = attached(record.title or record.media) if record.media else ""
+    return joined((record.content, file, record.perceived))

@@ -1,0 +1,100 @@
+"""An export from its file to its conversations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final, NamedTuple
+
+from proto.feeds import Source
+from worker.history import chatgpt, claude, gemini, grok, personad
+from worker.history.archive import Archive, DamagedError, is_archive
+from worker.history.imported import ForeignError, HistoryError, Imported
+from worker.history.stream import JsonStream
+from worker.origin import LABELS
+
+
+class Parser(NamedTuple):
+    """How the export of one source is read.
+
+    ``members`` are the names, without their folders, under which conversations stand in an archive; where ``sifted``,
+    they are told by what is in them, because their names vary with the provider's mood and the person's language.
+    """
+
+    talks: Callable[[JsonStream], Iterator[Imported | None]]
+    members: re.Pattern[str]
+    sifted: bool = False
+
+
+PARSERS: Final[dict[Source, Parser]] = {
+    "chatgpt": Parser(chatgpt.talks, chatgpt.MEMBERS),
+    "claude": Parser(claude.talks, claude.MEMBERS),
+    "gemini": Parser(gemini.talks, gemini.MEMBERS, sifted=True),
+    "grok": Parser(grok.talks, grok.MEMBERS, sifted=True),
+    "personad": Parser(personad.talks, personad.MEMBERS),
+}
+
+
+class Found(NamedTuple):
+    """A conversation, and how far the export is read, in bytes (of what an archive holds unpacked)."""
+
+    talk: Imported
+    position: int
+    size: int
+
+
+class History:
+    """One export. Its conversations are read as they are asked for; nothing else of it is in memory."""
+
+    def __init__(self, path: Path, source: Source) -> None:
+        self.skipped = 0
+        """Records without words, of an unknown form, or too large to be read."""
+        self._path = path
+        self._parser = PARSERS[source]
+        self._label = LABELS[source]
+
+    def talks(self) -> Iterator[Found]:
+        """Yield the conversations in the export's order; raise HistoryError when it can be read no further."""
+        with self._path.open("rb") as file:
+            head = file.read(4)
+            file.seek(0)
+            if is_archive(head):
+                yield from self._archived(file)
+            else:
+                size = self._path.stat().st_size
+                yield from self._document(JsonStream(file), 0, size)
+
+    def _archived(self, file: BinaryIO) -> Iterator[Found]:
+        archive = Archive(file)
+        members = archive.members()
+        chosen = [info for info in members if self._parser.members.fullmatch(PurePosixPath(info.filename).name)]
+        archive.check(chosen)
+        size = sum(info.file_size for info in chosen)
+        before, read = 0, 0
+        for info in chosen:
+            with archive.open(info) as member:
+                found = False
+                try:
+                    for one in self._document(JsonStream(member), before, size):
+                        found = True
+                        yield one
+                    read += 1
+                except DamagedError:
+                    raise
+                except HistoryError:
+                    if found or not self._parser.sifted:
+                        raise
+            before += info.file_size
+        if not read:
+            inner = any(info.filename.lower().endswith(".zip") for info in members)
+            hint = ": unpack it, and feed the archive that is in it" if inner else ""
+            raise ForeignError(f"the archive holds no conversations of {self._label}{hint}")
+
+    def _document(self, document: JsonStream, before: int, size: int) -> Iterator[Found]:
+        for talk in self._parser.talks(document):
+            if talk is None:
+                self.skipped += 1
+            else:
+                yield Found(talk, before + document.position, size)
+        self.skipped += document.oversized

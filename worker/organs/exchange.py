@@ -1,0 +1,87 @@
+"""What is asked of a chat model in one call, and what it says: the same for every provider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from proto.messages import ChatTurn
+
+MAX_CALLS: Final = 8
+"""Tool calls in one answer; those beyond are not read."""
+
+MAX_ARGUMENTS: Final = 16_000
+"""Characters of one call's arguments."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool with one text parameter, as a model sees it."""
+
+    name: str
+    description: str
+    parameter: str
+    meaning: str
+
+    def schema(self) -> dict[str, object]:
+        """The parameter as JSON Schema."""
+        return {
+            "type": "object",
+            "properties": {self.parameter: {"type": "string", "description": self.meaning}},
+            "required": [self.parameter],
+        }
+
+
+@dataclass
+class ToolCall:
+    """A model's wish to use a tool; ``arguments`` is JSON as the model wrote it.
+
+    ``extra`` is what the provider wants back with the call, unread.
+    """
+
+    id: str
+    name: str
+    arguments: str = ""
+    extra: object = None
+
+    def add(self, arguments: str) -> None:
+        """Take a further piece of the arguments, up to the bound."""
+        self.arguments = (self.arguments + arguments)[:MAX_ARGUMENTS]
+
+
+@dataclass(frozen=True)
+class Round:
+    """An answer that used tools, and what they gave, in the order of the calls."""
+
+    words: str
+    calls: Sequence[ToolCall]
+    results: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that goes with a question."""
+
+    data: bytes
+    mime: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call of a chat model; ``picture`` belongs to the last turn. With ``may_call`` false it has to use words."""
+
+    turns: Sequence[ChatTurn]
+    max_tokens: int
+    picture: Picture | None = None
+    tools: Sequence[Tool] = ()
+    rounds: Sequence[Round] = ()
+    may_call: bool = True
+
+
+@dataclass
+class Said:
+    """What a model said to a question."""
+
+    words: str = ""
+    calls: list[ToolCall] = field(default_factory=list)

@@ -1,0 +1,143 @@
+"""Ear, mouth and imagination behind OpenAI's API or a compatible server's."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from proto.messages import MindLimits
+from proto.records import Organ, Slot
+from proto.texts import MAX_TEXT
+from worker.organs.errors import OrganUnreachable
+from worker.organs.made import HEAD_BYTES, TooLargeError, UnfitError, extension_of, keep
+from worker.organs.openai_client import QUIET, OpenAIRemote
+from worker.organs.organs import Ear, Imagination, Mouth, OrganBase
+from worker.organs.remote import at, http_client
+
+HEARD: Final = frozenset((".flac", ".mp3", ".mp4", ".mpeg", ".mpga", ".m4a", ".ogg", ".wav", ".webm"))
+"""The names that /audio/transcriptions takes (its API reference, "file")."""
+
+VOICE: Final = "alloy"
+"""The voice that every compatible server knows."""
+
+SPEECH_BYTES: Final = 5_000_000
+PICTURE_BYTES: Final = 20_000_000
+PIECE: Final = 64 * 1024
+
+_PICTURES: Final = frozenset((".png", ".jpg", ".webp"))
+
+
+class OpenAIOrgan(OpenAIRemote, OrganBase):
+    """What the three share: her media folder, the time limit, and the harmless question whether they are there."""
+
+    def __init__(self, organ: Organ, limits: MindLimits, url: str, slot: Slot, media: Path) -> None:
+        super().__init__(organ, limits, url, slot=slot)
+        self._media = media
+
+    async def check(self) -> None:
+        """Ask for the list of models: it costs nothing, and needs the key. A server without one is there all the same.
+
+        Raise OrganUnreachable.
+        """
+        try:
+            async with self._in_time():
+                await self._client.models.list(extra_headers=QUIET)
+        except OrganUnreachable as error:
+            if error.status not in (404, 405):
+                raise
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Name every error of what happens inside, and that it takes too long."""
+        try:
+            async with asyncio.timeout(self._limits.total):
+                with self._named_errors():
+                    yield
+        except TimeoutError:
+            raise self._slow(f"did not answer within {self._limits.total:g} s.") from None
+        except OSError as error:
+            raise self._unusable(f"Her media folder cannot be used: {error.strerror}.") from error
+        except TooLargeError:
+            raise self._unusable(f"{self._host} gave more than a file of hers may hold.") from None
+        except UnfitError:
+            raise self._unusable(f"{self._host} gave a file of a kind that was not asked for.") from None
+
+    def _unusable(self, reason: str) -> OrganUnreachable:
+        return OrganUnreachable(reason, f"Check the model name of her {self._called}.", permanent=True)
+
+
+class OpenAIEar(OpenAIOrgan, Ear):
+    """A model behind ``{url}/audio/transcriptions``."""
+
+    async def hear(self, media: str) -> str:
+        async with self._in_time():
+            file = await asyncio.to_thread((self._media / media).open, "rb")
+            with file:
+                name = f"recording{await asyncio.to_thread(_audio_extension, file, Path(media).suffix.lower())}"
+                result = await self._client.audio.transcriptions.create(
+                    model=self._organ.name, file=(name, file), response_format="json", extra_headers=QUIET
+                )
+        # Read unvalidated: a server that is none gives back whatever it likes.
+        words = at(result, "text")
+        if not isinstance(words, str):
+            raise self._garbled("no text")
+        return words.strip()[:MAX_TEXT]
+
+
+class OpenAIMouth(OpenAIOrgan, Mouth):
+    """A model behind ``{url}/audio/speech``."""
+
+    async def speak(self, words: str) -> str:
+        async with (
+            self._in_time(),
+            self._client.audio.speech.with_streaming_response.create(
+                model=self._organ.name, voice=VOICE, input=words, response_format="opus", extra_headers=QUIET
+            ) as response,
+        ):
+            return await keep(self._media, "audio", frozenset((".ogg",)), response.iter_bytes(PIECE), SPEECH_BYTES)
+
+
+class OpenAIImagination(OpenAIOrgan, Imagination):
+    """A model behind ``{url}/images/generations``."""
+
+    async def paint(self, description: str) -> str:
+        async with self._in_time():
+            result = await self._client.images.generate(
+                model=self._organ.name, prompt=description, n=1, extra_headers=QUIET
+            )
+            data, url = at(result, "data", 0, "b64_json"), at(result, "data", 0, "url")
+            if isinstance(data, str) and data:
+                return await self._keep(_pieces(base64.b64decode(data, validate=True)))
+            if isinstance(url, str) and url.startswith(("https://", "http://")):
+                return await self._fetch(url)
+        raise self._garbled("no picture")
+
+    async def _fetch(self, url: str) -> str:
+        """Fetch the picture from where the provider put it; her key does not go there."""
+        async with http_client(url, self._limits) as client, client.stream("GET", url) as response:
+            if response.status_code != 200:
+                raise self._refused(response.status_code, "the picture could not be fetched", None)
+            return await self._keep(response.aiter_bytes(PIECE))
+
+    async def _keep(self, chunks: AsyncIterator[bytes]) -> str:
+        return await keep(self._media, "image", _PICTURES, chunks, PICTURE_BYTES)
+
+
+def _audio_extension(file: IO[bytes], given: str) -> str:
+    """The extension under which the API takes a recording. Raise OrganUnreachable for what it does not take at all."""
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    extension = given if given in HEARD else extension_of(head)
+    if extension in HEARD:
+        return extension
+    reason = f"The provider of her ear takes no {given or 'nameless'} recordings."
+    raise OrganUnreachable(reason, f"Send one of {', '.join(sorted(HEARD))}.", permanent=True)
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at_byte in range(0, len(data), PIECE):
+        yield data[at_byte : at_byte + PIECE]

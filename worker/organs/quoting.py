@@ -1,0 +1,103 @@
+"""Quotations by code: the sentence of a found passage that answers a question best, and where it stands."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+QUOTES: Final = 2
+QUOTE_CHARS: Final = 320
+
+ENOUGH: Final = 0.6
+"""How much of a question's words a passage has to hold to be worth quoting."""
+
+NEARLY_AS_GOOD: Final = 0.9
+"""A second passage is quoted too when it matches this well compared with the best."""
+
+_STEM: Final = 5
+"""Words that begin alike are taken for one: budget and budgets, invoice and invoiced."""
+
+_SOURCE: Final = re.compile(
+    r"(?:\A|\n\n)\[(?P<source>[^\n]{1,300}?, (?:page|section|rows?|lines?|entry|entries) [^\n\]]{1,200})\] "
+)
+_NOTE: Final = re.compile(r"\n\n\([^\n]*\)\Z")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*(?![a-z\s])")
+"""A line that goes on in lower case was only broken because the page is so wide."""
+
+_WORD: Final = re.compile(r"[^\W_]+")
+
+# fmt: off
+_EVERYDAY: Final = frozenset(
+    (
+        "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "did", "do", "does",
+        "find", "for", "from", "get", "give", "had", "has", "have", "her", "him", "his", "how", "i", "in", "is", "it",
+        "its", "know", "look", "many", "me", "much", "my", "of", "on", "or", "our", "please", "say", "says", "she",
+        "should", "so", "some", "tell", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to",
+        "up", "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will",
+        "with", "would", "you", "your", "document", "documents", "file", "files", "page", "pages", "pdf", "written",
+        "stand", "stands", "according",
+    )
+)
+# fmt: on
+"""Words that say nothing about what is asked for."""
+
+
+class Passage(NamedTuple):
+    """A passage and where it stands: ``budget.pdf, page 12``."""
+
+    source: str
+    text: str
+
+
+def quote(passages: str, question: str) -> str:
+    """Quote the one or two passages that match the question well, or return "" when none does."""
+    asked = _stems(question)
+    if not asked or not passages:
+        return ""
+    rated = sorted(((_match(asked, one.text), one) for one in found(passages)), key=lambda pair: -pair[0])
+    best = rated[0][0] if rated else 0.0
+    if best < ENOUGH:
+        return ""
+    chosen = [one for score, one in rated[:QUOTES] if score >= best * NEARLY_AS_GOOD]
+    return "\n".join(f'{one.source}: "{_heart(one.text, asked)}"' for one in chosen)
+
+
+def quote_line(seen: list[Passage], question: str) -> str:
+    """Quote the one line of what was seen or heard before, the newest last, that holds what is asked for, or ""."""
+    asked = _stems(question)
+    lines = [(one.source, line.strip()) for one in reversed(seen) for line in one.text.splitlines() if line.strip()]
+    if not asked or not lines:
+        return ""
+    source, line = max(lines, key=lambda pair: _match(asked, pair[1]))
+    return f'{source}: "{_shortened(line)}"' if _match(asked, line) >= ENOUGH else ""
+
+
+def found(passages: str) -> list[Passage]:
+    """Take apart what the library found: passages that begin with their source, and at the end perhaps a note."""
+    _, *parts = _SOURCE.split(_NOTE.sub("", passages))
+    return [Passage(source, text.strip()) for source, text in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _heart(text: str, asked: frozenset[str]) -> str:
+    """The sentence that holds most of what was asked for, with the next ones while there is room."""
+    sentences = [" ".join(sentence.split()) for sentence in _SENTENCE.split(text) if sentence.strip()]
+    best = max(range(len(sentences)), key=lambda at: _match(asked, sentences[at]))
+    heart = sentences[best]
+    for sentence in sentences[best + 1 :]:
+        if len(heart) + len(sentence) >= QUOTE_CHARS:
+            break
+        heart = f"{heart} {sentence}"
+    return _shortened(heart)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= QUOTE_CHARS else f"{text[:QUOTE_CHARS].rsplit(maxsplit=1)[0]} ..."
+
+
+def _match(asked: frozenset[str], text: str) -> float:
+    return len(asked & _stems(text)) / len(asked)
+
+
+def _stems(text: str) -> frozenset[str]:
+    words = (word.casefold() for word in _WORD.findall(text))
+    return frozenset(word[:_STEM] for word in words if word not in _EVERYDAY and len(word) > 1)

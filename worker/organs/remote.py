@@ -1,0 +1,170 @@
+"""What organs behind an HTTP API share: one client without surprises, and reasons that a person can act on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from proto.messages import MindLimits
+from proto.records import Organ, Slot
+from proto.secrets import MASK, redact
+from worker.organs import tls
+from worker.organs.errors import OrganUnreachable
+
+CONNECT_TIMEOUT: Final = 10.0
+KEEPALIVE: Final = 30.0
+MAX_CONNECTIONS: Final = 32
+"""Eight beats may each have several files, or pictures to paint."""
+
+REASON_CHARS: Final = 400
+
+TELEMETRY: Final = tuple(
+    f"X-Stainless-{name}"
+    for name in (
+        *("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async"),
+        *("Retry-Count", "Timeout", "Read-Timeout"),
+    )
+)
+"""Headers in which both SDKs tell the provider about this machine."""
+
+_RETRIED: Final = frozenset((408, 409, 425, 429))
+
+_HINTS: Final[Mapping[int, str]] = {
+    401: "Check the api_key of her {organ}.",
+    402: "Check the credit of the provider's account.",
+    403: "Check that the api_key of her {organ} may use this model.",
+    404: "Check the model name and the url of her {organ}.",
+    429: "The provider's rate limit is reached: wait, or raise it there.",
+}
+_HINT_REFUSED: Final = "Check the model name of her {organ} and what the model accepts."
+_HINT_CONNECT: Final = "Check the network and the url of her {organ}{again}."
+_TOO_LONG: Final = "The conversation is too long for this model: give her one with a larger context."
+_TOO_LARGE: Final = "The file is too large for this provider."
+
+
+class Remote:
+    """An organ behind HTTP: where it is, what it is held to, and how its errors are told."""
+
+    def __init__(self, organ: Organ, limits: MindLimits, url: str, slot: Slot = "thinking") -> None:
+        """``slot`` says which organ of hers it is."""
+        self._organ = organ
+        self._limits = limits
+        self._url = url
+        self._is_mind = slot == "thinking"
+        self._called = "thinking organ" if self._is_mind else slot
+        self._host = urlsplit(url).netloc.rpartition("@")[2]
+
+    @property
+    def _hint_slow(self) -> str:
+        keeps = "She keeps trying. " if self._is_mind else ""
+        return f"{keeps}For a model that is always slow, raise [mind] first_token_timeout and total_timeout."
+
+    @property
+    def _hint_connect(self) -> str:
+        return _HINT_CONNECT.format(organ=self._called, again="; she keeps trying" if self._is_mind else "")
+
+    def _refused(
+        self, status: int, message: str, retry_after: float | None, *, exhausted: bool = False
+    ) -> OrganUnreachable:
+        """Name an answer with an error status; ``exhausted`` says that no retry helps, such as a spent quota."""
+        temporary = (status in _RETRIED or status >= 500 or status < 400) and not exhausted
+        return OrganUnreachable(
+            self._clean(f"{self._host} answered {status}: {message}"),
+            self._hint(402 if exhausted else status, temporary),
+            permanent=not temporary,
+            retry_after=retry_after,
+            again=temporary,
+            status=status,
+        )
+
+    def _hint(self, status: int, temporary: bool) -> str:
+        if status == 413:
+            return _TOO_LONG if self._is_mind else _TOO_LARGE
+        if status not in _HINTS and temporary:
+            return f"Nothing to do if this passes{': she keeps trying' if self._is_mind else ''}."
+        return _HINTS.get(status, _HINT_REFUSED).format(organ=self._called)
+
+    def _slow(self, reason: str) -> OrganUnreachable:
+        """Name an answer that did not come in time."""
+        return OrganUnreachable(self._clean(f"{self._host} {reason}"), self._hint_slow)
+
+    def _unconnected(self, error: BaseException) -> OrganUnreachable:
+        """Name a connection that could not be made or that broke."""
+        why = str(error) or type(error).__name__
+        return OrganUnreachable(
+            self._clean(f"Could not connect to {self._host}. ({why})"), self._hint_connect, again=True
+        )
+
+    def _garbled(self, why: BaseException | str) -> OrganUnreachable:
+        """Name an answer that is not the provider's protocol."""
+        told = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
+        return OrganUnreachable(
+            self._clean(f"{self._host} answered something that is not its protocol. ({told})"),
+            self._hint_connect,
+            again=True,
+        )
+
+    def _clean(self, reason: str) -> str:
+        """One short line without her key and without anything that looks like one."""
+        if self._organ.api_key:
+            reason = reason.replace(self._organ.api_key.reveal(), MASK)
+        line = " ".join(redact(reason).split())
+        return line if len(line) <= REASON_CHARS else line[: REASON_CHARS - 1] + "…"
+
+
+def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
+    """Make a client that follows no redirect (it would carry the key along) and uses no proxy to this machine.
+
+    ``transport`` takes the place of the network in a rehearsal.
+    """
+    secure = urlsplit(url).scheme == "https"
+    return httpx2.AsyncClient(
+        verify=tls.context() if secure else False,
+        timeout=httpx2.Timeout(limits.total, connect=min(CONNECT_TIMEOUT, limits.first_token)),
+        limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
+        follow_redirects=False,
+        transport=transport,
+        trust_env=not _is_loopback(urlsplit(url).hostname or ""),
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read ``Retry-After`` (RFC 9110 section 10.2.3) in seconds; a date or nonsense is left to our own backoff."""
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 86_400 else None
+
+
+def at(value: object, *path: str | int) -> object:
+    """Follow attributes and indexes into what an SDK parsed but did not validate; None where the path ends early."""
+    for step in path:
+        if isinstance(step, str):
+            value = getattr(value, step, None)
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+    return value
+
+
+def told(body: object, otherwise: str) -> str:
+    """Find the provider's message in an error's body: ``message`` at the top or under ``error``."""
+    for layer in (body, body.get("error") if isinstance(body, dict) else None):
+        if isinstance(layer, dict) and isinstance(layer.get("message"), str):
+            return str(layer["message"])
+        if isinstance(layer, str) and layer:
+            return layer
+    return otherwise
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,135 @@
+"""What her organs made of files, in the words of a prompt."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Final
+
+from proto.messages import Line, Perception
+from proto.perception import EXTENSIONS, PerceptionKind
+from proto.records import OrganName
+
+CHARS: Final = 16_000
+"""How much of one file's text a prompt shows: about 4,000 tokens."""
+
+HISTORY_CHARS: Final = 2_000
+"""How much of it is shown once the talk has gone on."""
+
+TITLE_CHARS: Final = 120
+
+_FAILED: Final = "(could not be understood: "
+
+ORGANS: Final[dict[PerceptionKind, OrganName]] = {"image": "eye", "audio": "ear", "document": "researcher"}
+"""The organ that perceives a file."""
+
+_THINGS: Final[dict[PerceptionKind, str]] = {"image": "an image", "audio": "a recording", "document": "a document"}
+
+_TOLD: Final[dict[PerceptionKind, str]] = {
+    "image": "What your eye tells of it:",
+    "audio": "What is said in it:",
+    "document": "What your researcher tells of it:",
+}
+_SPOKEN: Final = "(The person sent a recording. What they said in it:)"
+_LEFT_OUT: Final = "(The rest is left out.)"
+_LOOK_UP: Final = "(The rest is left out. Your researcher looks things up in it when the person asks.)"
+_EMPTY: Final[dict[PerceptionKind, str]] = {
+    "image": "There is nothing to tell of it.",
+    "audio": "Nothing is said in it.",
+    "document": "There is nothing in it.",
+}
+
+
+def failed(reason: str) -> str:
+    """What is kept of a file that an organ could not perceive."""
+    return f"{_FAILED}{reason})"
+
+
+def failure(text: str) -> str | None:
+    """The reason in what ``failed`` made, or None for anything else."""
+    return text[len(_FAILED) : -1] if text.startswith(_FAILED) else None
+
+
+def nothing(kind: PerceptionKind) -> str:
+    """What is kept of a file in which an organ found nothing."""
+    return _EMPTY[kind]
+
+
+def is_heard(perception: Perception, text: str) -> bool:
+    """Whether words were heard in this perception."""
+    return perception.kind == "audio" and bool(text) and failure(text) is None and text != _EMPTY["audio"]
+
+
+def spoken_or_written(line: Line) -> str:
+    """The words of a line, those that were spoken included."""
+    is_spoken = line.media and _kind(line.media) == "audio" and failure(line.perceived) is None
+    return f"{line.perceived}\n{line.content}".strip() if is_spoken else line.content
+
+
+def read_in_pictures(history: list[Line]) -> list[tuple[str, str]]:
+    """What was read in the pictures of a talk, the newest last, with their names."""
+    pictures = (line for line in history if line.media and line.perceived and _kind(line.media) == "image")
+    return [(line.title or "your picture", line.perceived) for line in pictures if failure(line.perceived) is None]
+
+
+def described(perception: Perception, text: str, can_search: bool) -> str:
+    """Say a perception in words; ``text`` is what her organ made of it, "" when she has none for it."""
+    if perception.kind == "text":
+        return perception.content if perception.content.strip() else "(The person sent an empty message.)"
+    told = _told(perception.kind, perception.title, text, CHARS, can_search) if text else f"({lack(perception)})"
+    return _with_caption(told, perception.content)
+
+
+def lack(perception: Perception) -> str:
+    """Say what came that she cannot perceive."""
+    organ = ORGANS[perception.kind]
+    return f"{_sent(perception.kind, perception.title)}. You have no {organ}, so you cannot perceive it: say so."
+
+
+def said(line: Line, room: int = HISTORY_CHARS) -> str:
+    """Say a line of the talk so far, with at most ``room`` characters of what was perceived in it."""
+    if not line.media:
+        return line.content if line.content.strip() else "(nothing)"
+    kind = _kind(line.media)
+    if line.role == "assistant":
+        # What she said aloud is what she said.
+        return line.content if kind == "audio" else _with_caption("(You sent a picture.)", line.content)
+    if line.perceived:
+        return _with_caption(_told(kind, line.title, line.perceived, room, can_search=False), line.content)
+    return _with_caption(f"({_sent(kind, line.title)}, which you could not perceive.)", line.content)
+
+
+def quoted(text: str) -> str:
+    """Mark every line as somebody else's, so that none of them can pose as the person or as an order."""
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and quotation marks: something to put between them."""
+    return " ".join(text.split()).replace('"', "'")
+
+
+def _kind(media: str) -> PerceptionKind:
+    """Which perception took a file. The microphone's may have any extension; their names begin with what they are."""
+    if media.startswith("audio-"):
+        return "audio"
+    return EXTENSIONS.get(PurePath(media).suffix.lower(), "document")
+
+
+def _told(kind: PerceptionKind, title: str, text: str, room: int, can_search: bool) -> str:
+    if reason := failure(text):
+        return f"({_sent(kind, title)}. You could not understand it: {reason} Say so.)"
+    shown = text.strip()[:room]
+    rest = "" if len(text.strip()) <= room else "\n" + (_LOOK_UP if can_search and kind == "document" else _LEFT_OUT)
+    if kind == "audio" and not title and text != _EMPTY["audio"]:
+        # Words spoken to her are as good as words typed.
+        return f"{_SPOKEN}\n{shown}{rest}"
+    return f"({_sent(kind, title)}. {_TOLD[kind]})\n{quoted(shown)}{rest}"
+
+
+def _sent(kind: PerceptionKind, title: str) -> str:
+    named = f' named "{one_line(title)[:TITLE_CHARS]}"' if title else ""
+    return f"The person sent {_THINGS[kind]}{named}"
+
+
+def _with_caption(told: str, caption: str) -> str:
+    return f"{told}\n{caption}" if caption.strip() else told

@@ -1,0 +1,129 @@
+"""Her tools: what a mind may do besides speaking, offered to her own person only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from proto.messages import Outgoing
+from worker.organs.errors import OrganUnreachable
+from worker.organs.exchange import Tool, ToolCall
+
+MAX_ROUNDS: Final = 4
+"""How often a mind may use tools before it has to answer in words."""
+
+MAX_USES: Final = 8
+"""Uses of all tools in one beat: each costs a person's money."""
+
+RESULT_CHARS: Final = 8_000
+"""How much of a tool's result a mind gets to read."""
+
+IMAGINE: Final = Tool(
+    "imagine",
+    "Paint a picture and send it to the person beside your words. Only when they ask for a picture.",
+    "description",
+    "What the picture shows, in a sentence or two, with its style.",
+)
+ASK_TEACHER: Final = Tool(
+    "ask_teacher",
+    "Ask your teacher, a stronger mind, about what you do not know or cannot work out. They see only your question.",
+    "question",
+    "The whole question, with everything that is needed to answer it.",
+)
+
+Organ: TypeAlias = Callable[[str], Awaitable[str]]
+"""An organ that takes words and gives words, or the name of a file that it made. Raises OrganUnreachable."""
+
+_PAINTED: Final = "The picture is made, and goes to the person beside your words."
+_WORN: Final = f"Not done: {MAX_USES} uses of tools are the most for one answer."
+
+
+class Tools:
+    """The tools of one beat. What was done once is not done again when the mind is asked anew."""
+
+    def __init__(self, imagine: Organ | None = None, ask_teacher: Organ | None = None) -> None:
+        """None stands for an organ that she does not have, or that is not for whom she talks with."""
+        self._organs: dict[str, Organ] = {}
+        if imagine:
+            self._organs[IMAGINE.name] = imagine
+        if ask_teacher:
+            self._organs[ASK_TEACHER.name] = ask_teacher
+        self.offered: Sequence[Tool] = [tool for tool in (IMAGINE, ASK_TEACHER) if tool.name in self._organs]
+        self.made: list[Outgoing] = []
+        """The pictures that the answer in hand asked for, in that order."""
+        self._uses: dict[tuple[str, str], asyncio.Task[str]] = {}
+
+    def begin(self) -> None:
+        """The mind is asked anew: what it made for an answer that nobody gets does not count."""
+        self.made = []
+
+    async def run(self, calls: Sequence[ToolCall]) -> list[str]:
+        """Do what a mind asks for, all at once; an error becomes a result that it can read."""
+        return list(await asyncio.gather(*map(self._run, calls)))
+
+    async def imagine(self, description: str) -> None:
+        """Paint a picture into ``made``. Raise OrganUnreachable."""
+        media = await self._once(IMAGINE.name, description)
+        if all(picture.media != media for picture in self.made):
+            self.made.append(Outgoing(description, "image", media))
+            asked = list(self._uses)
+            self.made.sort(key=lambda picture: asked.index((IMAGINE.name, picture.content)))
+
+    async def ask_teacher(self, question: str) -> str:
+        """Return the teacher's words. Raise OrganUnreachable."""
+        return await self._once(ASK_TEACHER.name, question)
+
+    def leftovers(self) -> list[str]:
+        """Files that were made and that no answer holds."""
+        kept = {picture.media for picture in self.made}
+        done = [task for (name, _), task in self._uses.items() if name == IMAGINE.name and task.done()]
+        made = [task.result() for task in done if not task.cancelled() and not task.exception()]
+        return [media for media in made if media not in kept]
+
+    async def close(self) -> None:
+        """Give up what is still being done."""
+        for task in self._uses.values():
+            task.cancel()
+        await asyncio.gather(*self._uses.values(), return_exceptions=True)
+
+    async def _run(self, call: ToolCall) -> str:
+        tool = next((tool for tool in self.offered if tool.name == call.name), None)
+        if tool is None:
+            return f"There is no tool {call.name[:64]!r}."
+        words = (arguments_of(call) or {}).get(tool.parameter)
+        if not isinstance(words, str) or not words.strip():
+            return f"Not done: give one text as {tool.parameter!r}."
+        try:
+            if tool is IMAGINE:
+                await self.imagine(words.strip())
+                return _PAINTED
+            return (await self.ask_teacher(words.strip()))[:RESULT_CHARS]
+        except OrganUnreachable as error:
+            return f"It failed: {error.reason} Tell the person."[:RESULT_CHARS]
+
+    async def _once(self, name: str, words: str) -> str:
+        if (name, words) not in self._uses:
+            if len(self._uses) >= MAX_USES:
+                raise OrganUnreachable(_WORN, "", permanent=True)
+            work = _started(self._organs[name], words)
+            self._uses[name, words] = asyncio.get_running_loop().create_task(work)
+        # A Join gives up the mind's call and not what it had done.
+        return await asyncio.shield(self._uses[name, words])
+
+
+def arguments_of(call: ToolCall) -> dict[str, object] | None:
+    """A call's arguments, or None when they are no JSON object."""
+    try:
+        return msgspec.json.decode(call.arguments or "{}", type=dict[str, object])
+    except msgspec.DecodeError:
+        return None
+
+
+def _started(organ: Organ, words: str) -> Coroutine[None, None, str]:
+    async def work() -> str:
+        return await organ(words)
+
+    return work()
