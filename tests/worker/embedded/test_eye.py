@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import time
 import zlib
@@ -141,10 +140,9 @@ def saved(kind: str) -> bytes:
         (lambda: saved("PNG")[:-200], "damaged"),
         (lambda: saved("JPEG")[:300], "damaged"),
         (lambda: saved("GIF")[:100], "damaged"),
-        # What libwebp takes for the size of a truncated picture is at times a random number.
-        (lambda: saved("WEBP")[:-100], "damaged|too many pixels"),
+        (lambda: saved("WEBP")[:-100], "damaged"),
         (lambda: saved("TIFF"), "damaged"),
-        (lambda: b"GIF89a" + os.urandom(200), "damaged"),
+        (lambda: b"GIF89a" + bytes((16, 0, 16, 0)) + bytes(range(200)), "damaged"),
         (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "damaged"),
         (lambda: b"", "damaged"),
     ],
