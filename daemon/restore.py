@@ -25,7 +25,7 @@ from daemon.channel_records import id_of
 from daemon.ledger import ArchivedLine, ChannelTaken, FedConversation, LedgerError
 from daemon.personas import CONFIG
 from daemon.state import Daemon
-from proto.gateways import Identified, channel_id
+from proto.gateways import GatewayType, Identified, channel_id
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -36,6 +36,8 @@ MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
 WEB: Final = "web"
+RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
+"""The channels that come back with her; the others need an account of the operator's."""
 
 
 class NoRoom(RuntimeError):
@@ -132,10 +134,11 @@ class Restore:
             if token is None:
                 self._leave_out(channel, "the archive holds no token for it")
                 continue
-            if channel.type != "telegram" and channel.type != "discord":
+            kind = RESTORED.get(channel.type)
+            if kind is None:
                 self._leave_out(channel, "channels of this kind are made at /v1/channels: make it there again")
                 continue
-            found = await self._daemon.supervisor.identify(channel.type, token)
+            found = await self._daemon.supervisor.identify(kind, token)
             if found.reason:
                 self._leave_out(channel, found.reason)
             else:
