@@ -18,7 +18,7 @@ from typing import Final, TypeVar, TypeVarTuple
 from daemon import files
 from daemon.ledger import Ledger
 from daemon.logs import Log
-from proto.perception import EXTENSIONS, PerceptionKind
+from proto.perception import EXTENSIONS, VISITORS, PerceptionKind
 
 FOLDER: Final = "media"
 PART: Final = ".part-"
@@ -91,7 +91,8 @@ def holds_documents(folder: Path) -> bool:
     """Whether there is a document among her files. Blocks."""
     try:
         with os.scandir(folder) as entries:
-            return any(EXTENSIONS.get(Path(one.name).suffix.lower()) == "document" for one in entries)
+            names = (one.name for one in entries if not one.name.startswith(VISITORS))
+            return any(EXTENSIONS.get(Path(name).suffix.lower()) == "document" for name in names)
     except OSError:
         return False
 

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from proto.perception import EXTENSIONS
+from proto.perception import EXTENSIONS, VISITORS
 from worker.embedded import questions, weights
 from worker.embedded.documents import Findings, Reader, markdown_pieces, text_pieces
 from worker.embedded.fault import HostFault
@@ -139,7 +139,8 @@ def _catch_up(index: Index, folders: Iterable[str]) -> list[str]:
 def _present(folders: Iterable[str]) -> list[Key]:
     found = []
     for path in (path for folder in folders if Path(folder).is_dir() for path in Path(folder).iterdir()):
-        if EXTENSIONS.get(path.suffix.lower()) == "document" and not path.name.startswith(".") and path.is_file():
+        hidden = path.name.startswith((".", VISITORS))
+        if EXTENSIONS.get(path.suffix.lower()) == "document" and not hidden and path.is_file():
             with suppress(FileNotFoundError):
                 found.append(Key.of(path))
     return found

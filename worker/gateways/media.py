@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
+from proto.gateways import Gateway
+from proto.perception import VISITORS
+
 
 class NotFetchedError(Exception):
     """The file cannot be had; the text says why, as the end of a sentence."""
@@ -16,6 +19,11 @@ class NotFetchedError(Exception):
 
 class TooLargeError(NotFetchedError):
     """It is over the limit, whatever its size was said to be."""
+
+
+def prefix(gateway: Gateway) -> str:
+    """What the names of a channel's files begin with."""
+    return f"{VISITORS if gateway.open else ''}{gateway.type}-{gateway.channel[:8]}"
 
 
 async def store(folder: Path, name: str, chunks: AsyncIterator[bytes], limit: int) -> None:

@@ -14,6 +14,7 @@ from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
 from worker.gateways.fetching import Fetcher
 from worker.gateways.hooked import HookedGateway, StoppedError, Timing
+from worker.gateways.media import prefix
 from worker.gateways.meta_api import (
     NUMBER_HINT,
     PROVIDER,
@@ -47,7 +48,7 @@ class MetaGateway(HookedGateway):
         self._sends = MetaSender(self._meta, budget, media, link.send, self.stop, log)
         super().__init__(gateway, self._meta, self._sends, link, log, timing or Timing())
         self._files = Fetcher(PROVIDER, lambda: self._meta.client, headers(gateway.credentials), hosts(url), media)
-        self._prefix = f"whatsapp-{gateway.channel[:8]}"
+        self._prefix = prefix(gateway)
         self._moved: dict[str, str] = {}
         self._unread: dict[str, str] = {}
 

@@ -19,6 +19,7 @@ from proto.secrets import Secret
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
+from worker.gateways.media import prefix
 from worker.gateways.slack_client import Client
 from worker.gateways.slack_errors import PROVIDER_ERRORS, SOCKET, Trouble, trouble
 from worker.gateways.slack_inbound import Event, chat_of, inbound, is_for_her, read
@@ -284,7 +285,7 @@ class SlackGateway:
         if before:
             await asyncio.wait([before])
         assert self._client
-        items = await inbound(event, self._bot_id, self._client, self._folder, f"slack-{self.channel[:8]}")
+        items = await inbound(event, self._bot_id, self._client, self._folder, prefix(self._gateway))
         return await self._committed(items, hooks)
 
     async def _committed(self, items: list[Any], hooks: tuple[int, ...]) -> bool:

@@ -21,6 +21,7 @@ from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.allowance import OVER, Allowance
 from worker.gateways.budget import Budget, Pace
+from worker.gateways.media import prefix
 from worker.gateways.telegram_inbound import Draft, drafts, settle, untaken
 from worker.gateways.telegram_media import MAX_FILE, MediaStore
 from worker.gateways.telegram_outbound import Sender
@@ -303,16 +304,16 @@ class TelegramGateway:
         assert isinstance(bot.session, Session)
         media = MediaStore(bot, bot.session, self._gateway.token, self._folder)
         found = drafts(updates, self._bot_name)
-        prefix = f"telegram-{self.channel[:8]}"
-        return list(await asyncio.gather(*(self._item(draft, media, prefix) for draft in found)))
+        name = prefix(self._gateway)
+        return list(await asyncio.gather(*(self._item(draft, media, name) for draft in found)))
 
-    async def _item(self, draft: Draft, media: MediaStore, prefix: str) -> Inbound:
+    async def _item(self, draft: Draft, media: MediaStore, name: str) -> Inbound:
         if not self._gateway.open and draft.inbound.account != self._gateway.account:
             return untaken(draft)
         size = draft.attachment.size or MAX_FILE if draft.attachment else 0
         if self._gateway.open and draft.attachment and not self._allowance.grants(draft.inbound.account, size):
             return untaken(draft, OVER)
-        return await settle(draft, media, prefix)
+        return await settle(draft, media, name)
 
     async def _committed(self, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
         try:

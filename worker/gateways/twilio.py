@@ -15,6 +15,7 @@ from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
 from worker.gateways.fetching import Fetcher
 from worker.gateways.hooked import MAX_ITEMS, HookedGateway, Timing
+from worker.gateways.media import prefix
 from worker.gateways.rest import Trouble
 from worker.gateways.twilio_api import PROVIDER, Twilio, digits, headers, hosts, trouble
 from worker.gateways.twilio_inbound import Letter, Opting, form_of, letter, opting, receipt, settle
@@ -42,7 +43,7 @@ class TwilioGateway(HookedGateway):
         self._sends.callback = gateway.webhook
         super().__init__(gateway, self._twilio, self._sends, link, log, timing or Timing())
         self._files = Fetcher(PROVIDER, lambda: self._twilio.client, headers(gateway.credentials), hosts(url), media)
-        self._prefix = f"{gateway.type}-{gateway.channel[:8]}"
+        self._prefix = prefix(gateway)
         self._poller = Poller(gateway, self._twilio, log)
         self._is_called = False
         self._lively_until = 0.0

@@ -86,7 +86,7 @@ def test_files_of_everybody_are_fetched(counter: Counter) -> None:
     person.send("photo", PHOTO, caption="look")
     person.hears("look")
     media = counter.daemon.state_dir / "personas" / counter.id / "media"
-    assert [file.read_bytes() for file in media.glob("telegram-*")] == [PHOTO]
+    assert [file.read_bytes() for file in media.glob("visitor-telegram-*")] == [PHOTO]
 
 
 def test_trouble_shows_and_passes(counter: Counter) -> None:

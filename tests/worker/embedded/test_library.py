@@ -67,6 +67,15 @@ def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path)
 
 
+def test_what_visitors_sent_is_not_found(shelf: Shelf) -> None:
+    """A stranger's document is told of when it comes, and no question of her own person finds anything in it."""
+    shelf.put("visitor-telegram-01234567-5-1.txt", "The safe opens with 4711.")
+    assert "4711" in shelf.study("visitor-telegram-01234567-5-1.txt", "note.txt")
+    shelf.put("own.txt", "The safe stands in the cellar.")
+    assert "cellar" in shelf.search("How does the safe open?")
+    assert "4711" not in shelf.search("How does the safe open?")
+
+
 def test_a_scanned_contract(host: OrganHostProcess, tmp_path: Path) -> None:
     """Through the host: pages that are pictures are read by the eye, and quoted by their numbers."""
     scan(
