@@ -113,11 +113,14 @@ def _searched(index: Index, question: str, folders: Sequence[str]) -> str:
 
 
 def _catch_up(index: Index, folders: Iterable[str]) -> list[str]:
-    """Drop documents that are gone and study those that are new; return the names of those left for later."""
+    """Drop documents that are gone and study those that are new; return the names of those left for later.
+
+    What visitors sent was studied to be told of, and is not to be found.
+    """
     known = {document.key: document for document in index.documents()}
-    for gone in known.values():
-        if not Path(gone.key.folder, gone.key.name).is_file():
-            index.forget(gone.id)
+    for one in known.values():
+        if one.key.name.startswith(VISITORS) or not Path(one.key.folder, one.key.name).is_file():
+            index.forget(one.id)
     deadline = time.monotonic() + SEARCH_SECONDS
     unread = []
     # The newest first: it is the likeliest to be asked about.
