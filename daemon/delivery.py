@@ -318,7 +318,8 @@ class Delivery:
             if message.error_class in ("credential", "config"):
                 await self._ledger.channel_error(persona_id, message.channel, message.error, at, message.error_class)
             for number in range(RECEIPT_TRIES):
-                if letter := await self._ledger.receipt(message.channel, message.provider_id, message.error, at):
+                named = (persona_id, message.channel, message.provider_id)
+                if letter := await self._ledger.receipt(*named, message.error, at):
                     self._tell(persona_id, letter, message.error)
                     return
                 await asyncio.sleep(RECEIPT_PAUSE * 2**number)

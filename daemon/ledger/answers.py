@@ -61,7 +61,7 @@ def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -
     """Delete the channel, its codes and held words, and close what is open there, since nobody can be answered."""
     talks = f"{channel}:"
     rows = connection.execute(
-        "SELECT id FROM inbox WHERE persona = ? AND state = 'pending' AND state <> 'done' AND instr(talk, ?) = 1",
+        "SELECT id FROM inbox WHERE persona = ? AND state <> 'done' AND instr(talk, ?) = 1",
         (persona, talks),
     )
     perceptions = [id_ for (id_,) in rows]

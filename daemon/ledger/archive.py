@@ -10,7 +10,7 @@ import msgspec
 
 from proto.texts import MediaName, Title
 
-_FIELDS = "role, content, at, type, name, talk, media, title, perceived, notice"
+_FIELDS = "role, content, at, type, name, talk, media, title, perceived, notice, open"
 
 
 class ArchivedChannel(msgspec.Struct, frozen=True):
@@ -21,7 +21,10 @@ class ArchivedChannel(msgspec.Struct, frozen=True):
 
 
 class ArchivedLine(msgspec.Struct, frozen=True):
-    """One line; ``at`` in epoch nanoseconds. A notice is the daemon's line in her place, which her mind never sees."""
+    """One line; ``at`` in epoch nanoseconds. A notice is the daemon's line in her place, which her mind never sees.
+
+    ``open`` lines are of talks with visitors, which nobody but these is shown or has folded into what she knows.
+    """
 
     role: Literal["person", "assistant"]
     content: str
@@ -32,6 +35,7 @@ class ArchivedLine(msgspec.Struct, frozen=True):
     title: Title = ""
     perceived: str = ""
     notice: bool = False
+    open: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -61,7 +65,8 @@ def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, u
             up_to = known[0] if known else 0
         is_last = len(rows) < limit
         waiting = connection.execute(
-            "SELECT 'person', content, at, type, name, talk, media, title, '', 0 FROM inbox"
+            "SELECT 'person', content, at, type, name, talk, media, title, '', 0,"
+            " EXISTS (SELECT 1 FROM channel WHERE channel = substr(inbox.talk, 1, 16) AND open = 1) FROM inbox"
             " WHERE persona = ? AND state <> 'done' AND ? ORDER BY id",
             (persona, is_last),
         ).fetchall()
@@ -77,7 +82,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
     for line in lines:
         last = (
             connection.execute(
-                f"INSERT INTO conversation (persona, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (a constant)
+                f"INSERT INTO conversation (persona, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (a constant)
                 (
                     persona,
                     line.role,
@@ -90,6 +95,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
                     line.title,
                     line.perceived,
                     line.notice,
+                    line.open,
                 ),
             ).lastrowid
             or 0
@@ -98,7 +104,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
 
 
 def _line(row: tuple[object, ...]) -> ArchivedLine:
-    role, content, at, type_, name, talk, media, title, perceived, notice = row
+    role, content, at, type_, name, talk, media, title, perceived, notice, open_ = row
     line = {"role": role, "content": content, "at": at, "channel": {"type": type_, "name": name}, "talk": talk}
-    line |= {"media": media, "title": title, "perceived": perceived, "notice": bool(notice)}
+    line |= {"media": media, "title": title, "perceived": perceived, "notice": bool(notice), "open": bool(open_)}
     return msgspec.convert(line, ArchivedLine)

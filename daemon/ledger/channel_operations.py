@@ -119,9 +119,9 @@ class ChannelOperations:
         """Count a worker's death with these in hand; those that reach ``limit`` are set aside, and returned."""
         return await self._writer.submit(hooks.died, numbers, limit)
 
-    async def receipt(self, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
-        """A message that was sent did not reach its person: it is dead, and its talk says why. None when unknown."""
-        return await self._writer.submit(delivery.receipt, channel, provider_id, error, at)
+    async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
+        """A message of hers did not reach its person: it is dead, and its talk says why. None when unknown."""
+        return await self._writer.submit(delivery.receipt, persona_id, channel, provider_id, error, at)
 
     async def idempotency_begin(self, key: str, fingerprint: str, at: int) -> Idempotent:
         """Claim a key for a request, or tell what became of the request that has it. Keys live for 24 hours.

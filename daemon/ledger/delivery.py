@@ -114,16 +114,19 @@ def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
         _count_dead(connection, persona, talk.partition(":")[0], 1)
 
 
-def receipt(connection: sqlite3.Connection, channel: str, provider_id: str, reason: str, at: int) -> DeadLetter | None:
-    """Give up a row that was sent and did not reach its person; None when there is none, or it is given up already."""
+def receipt(
+    connection: sqlite3.Connection, persona: str, channel: str, provider_id: str, reason: str, at: int
+) -> DeadLetter | None:
+    """Give up a row of hers that did not reach its person after all; None when there is none, or it is dead already."""
     row = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ? WHERE provider_id = ? AND state = 'sent'"
-        " AND substr(talk, 1, 16) = ? RETURNING persona, talk, seq, type, name, content, last_error, created_at",
-        (reason, provider_id, channel),
+        " AND substr(talk, 1, 16) = ? AND persona = ?"
+        " RETURNING talk, seq, type, name, content, last_error, created_at",
+        (reason, provider_id, channel, persona),
     ).fetchone()
     if row is None:
         return None
-    persona, talk, *letter = row
+    talk, *letter = row
     _count_dead(connection, persona, channel, 1)
     mark_talk(connection, channel, talk.partition(":")[2], reason, at)
     return DeadLetter(*letter)

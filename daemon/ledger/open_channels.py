@@ -202,8 +202,8 @@ def messages(
     talk = f"{channel}:{chat}"
     rows = connection.execute(
         "SELECT id, role, content, media, at FROM conversation WHERE talk = ?1 AND talk <> '' AND id < ?2"
-        " ORDER BY id DESC LIMIT ?3",
-        (talk, before or 2**63 - 1, limit),
+        " AND persona = (SELECT persona FROM channel WHERE channel = ?4) ORDER BY id DESC LIMIT ?3",
+        (talk, before or 2**63 - 1, limit, channel),
     ).fetchall()
     if before is None:
         waiting = connection.execute(

@@ -266,14 +266,15 @@ MIGRATIONS: Final = (
     END;
     CREATE TRIGGER conversation_marked AFTER INSERT ON conversation WHEN NEW.talk <> '' BEGIN
         UPDATE conversation SET open = 1 WHERE id = NEW.id
-            AND EXISTS (SELECT 1 FROM channel WHERE channel = substr(NEW.talk, 1, 16) AND open = 1);
+            AND EXISTS (SELECT 1 FROM channel
+                WHERE channel = substr(NEW.talk, 1, 16) AND persona = NEW.persona AND open = 1);
     END;
     CREATE TRIGGER conversation_counted AFTER INSERT ON conversation
         WHEN NEW.talk <> '' AND NEW.role = 'assistant' BEGIN
         UPDATE talk SET messages = messages + 1, last_at = max(last_at, NEW.at)
-            WHERE channel = substr(NEW.talk, 1, 16) AND chat = substr(NEW.talk, 18);
+            WHERE channel = substr(NEW.talk, 1, 16) AND chat = substr(NEW.talk, 18) AND persona = NEW.persona;
         UPDATE channel SET messages = messages + 1, last_message_at = max(coalesce(last_message_at, 0), NEW.at)
-            WHERE channel = substr(NEW.talk, 1, 16);
+            WHERE channel = substr(NEW.talk, 1, 16) AND persona = NEW.persona;
     END;
     """,
 )

@@ -125,6 +125,34 @@ async def test_only_her_own_talks_are_consolidated_and_shown(ledger: Ledger) -> 
     assert await ledger.channel_conversations(CHANNEL) == []
 
 
+async def test_what_killed_a_worker_goes_with_its_channel(ledger: Ledger) -> None:
+    """Words of a visitor that were set aside are not her own person's once their channel is gone."""
+    await open_(ledger)
+    (poison,) = await visit(ledger, ("1", "42", "poison"))
+    assert await ledger.died([poison], 1) == [poison]
+    await ledger.remove_channel(ADAM, CHANNEL)
+    assert await ledger.conversation(ADAM) == []
+
+
+async def test_a_copy_of_her_keeps_visitors_apart(ledger: Ledger) -> None:
+    """Put back under another id, lines of visitors stay theirs, and count for no channel of hers or of the first."""
+    await open_(ledger)
+    first, _ = await visit(ledger, ("1", "42", "a stranger's"), ("2", "43", "left open"))
+    assert await ledger.answer(ADAM, [first], VISITOR, [Outgoing("to a stranger")], [1], 40)
+    page = await ledger.archive(ADAM, 0, 10, None)
+    assert {line.content for line in page.lines} == {"Welcome!", "a stranger's", "to a stranger", "left open"}
+    assert all(line.open for line in page.lines)
+    await ledger.put_back(EVE, page.lines)
+    assert await ledger.conversation(EVE) == []
+    assert await ledger.unconsolidated(EVE, 10) == (0, [])
+    assert (await shown(ledger)).message_count == 5
+    assert [line.content for line in await ledger.channel_messages(CHANNEL, "42")] == [
+        "to a stranger",
+        "a stranger's",
+        "Welcome!",
+    ]
+
+
 async def test_trouble_shows_by_its_class(ledger: Ledger) -> None:
     """Credentials and configuration are an error at once, what passes only after five minutes; both go at recovery."""
     await open_(ledger)
@@ -148,11 +176,12 @@ async def test_a_receipt_tells_what_did_not_arrive(ledger: Ledger) -> None:
     await ledger.answer(ADAM, [first], VISITOR, [Outgoing("hi"), Outgoing("there")], [1, 2], 40)
     await ledger.sending(1)
     await ledger.sent(1, 41, "SM1")
-    assert await ledger.receipt(OTHER, "SM1", "unreachable", 42) is None
-    letter = await ledger.receipt(CHANNEL, "SM1", "unreachable", 42)
+    assert await ledger.receipt(ADAM, OTHER, "SM1", "unreachable", 42) is None
+    assert await ledger.receipt(EVE, CHANNEL, "SM1", "unreachable", 42) is None
+    letter = await ledger.receipt(ADAM, CHANNEL, "SM1", "unreachable", 42)
     assert letter is not None
     assert (letter.seq, letter.content, letter.reason) == (1, "hi", "unreachable")
-    assert await ledger.receipt(CHANNEL, "SM1", "unreachable", 43) is None
+    assert await ledger.receipt(ADAM, CHANNEL, "SM1", "unreachable", 43) is None
     (talk,) = await ledger.channel_conversations(CHANNEL)
     assert (talk.error, talk.error_at) == ("unreachable", 42)
     assert (await shown(ledger)).error is None
