@@ -20,6 +20,7 @@ from typing import IO, Annotated, Final, Literal, Protocol
 
 import msgspec
 
+from proto.gateways import ChannelId
 from proto.records import PersonaId
 
 MANIFEST: Final = "manifest.json"
@@ -66,7 +67,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an archive holds. ``consolidated`` counts the first lines of the conversation that her memory holds."""
+    """What an archive holds. ``consolidated`` counts the first lines of the conversation that her memory holds.
+
+    ``open_channels`` are the ids of those of her record that everybody may write on.
+    """
 
     format: Literal["personad-archive"] = "personad-archive"
     version: Literal[1] = 1
@@ -75,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     exported_at: str
     secrets: bool
     consolidated: Annotated[int, msgspec.Meta(ge=0)]
+    open_channels: list[ChannelId] = []
     members: Annotated[list[Member], msgspec.Meta(max_length=MAX_MEMBERS)]
 
 

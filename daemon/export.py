@@ -66,6 +66,7 @@ class Export:
         pack = self._pack
         record = msgspec.json.format(to_json(self._persona), indent=2) + b"\n"
         yield await asyncio.to_thread(pack.add, RECORD, record)
+        channels = await self._ledger.channels_of(self._persona.id, time.time_ns())
         consolidated = 0
         after: int | None = 0
         up_to: int | None = None
@@ -91,6 +92,7 @@ class Export:
             exported_at=datetime.now().astimezone().isoformat(timespec="seconds"),
             secrets=self._secrets,
             consolidated=consolidated,
+            open_channels=[row.channel for row in channels if row.open],
             members=pack.members,
         )
         encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"

@@ -37,7 +37,7 @@ MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
 WEB: Final = "web"
 RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
-"""The channels that come back with her; the others need an account of the operator's."""
+"""The channels that come back with her; open ones are made anew, with what their operator sets."""
 
 
 class NoRoom(RuntimeError):
@@ -81,7 +81,7 @@ class Restore:
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
             await self._remember_fed(persona.id, folder / FED)
-            identified = await self._identified(persona.channels or [])
+            identified = await self._identified(persona.channels or [], archive.manifest.open_channels)
             if not archive.manifest.secrets:
                 self._left_out.append("keys and tokens, which the archive does not hold; give them again")
             async with self._daemon.channels.editing:
@@ -126,7 +126,7 @@ class Restore:
             total += len(batch)
         return total
 
-    async def _identified(self, channels: list[Channel]) -> list[tuple[Channel, Identified]]:
+    async def _identified(self, channels: list[Channel], opened: list[str]) -> list[tuple[Channel, Identified]]:
         """Ask the providers whose bots these are; what is of no use any more is left out, and said."""
         identified = []
         for channel in channels:
@@ -135,8 +135,8 @@ class Restore:
                 self._leave_out(channel, "the archive holds no token for it")
                 continue
             kind = RESTORED.get(channel.type)
-            if kind is None:
-                self._leave_out(channel, "channels of this kind are made at /v1/channels: make it there again")
+            if kind is None or id_of(channel) in opened:
+                self._leave_out(channel, "it was made at /v1/channels: make it there again")
                 continue
             found = await self._daemon.supervisor.identify(kind, token)
             if found.reason:

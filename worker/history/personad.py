@@ -1,6 +1,6 @@
 """The export of a persona: every line of every channel in the order of time, one JSON object a line.
 
-What was said on one channel in one day (UTC) is one conversation.
+What was said on one channel in one day (UTC) is one conversation. What visitors of open channels said is left out.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Record(msgspec.Struct):
     title: str = ""
     perceived: str = ""
     notice: bool = False
+    open: bool = False
 
 
 _decoder = msgspec.json.Decoder(Record)
@@ -57,6 +58,8 @@ def talks(document: JsonStream) -> Iterator[Imported | None]:
         known = True
         if record is None:
             yield None
+            continue
+        if record.open:
             continue
         if record.at // _DAY != today:
             yield from map(_talk, channels.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.daemon.api.archives import exported, restored
 from tests.daemon.v1.reception import PHONES, Reception
 from tests.daemon.v1.test_door import problem
 from tests.daemon_process import wait_for
@@ -193,3 +194,19 @@ def test_a_paired_channel_is_shown_and_keeps_its_own_settings(desk: Reception) -
     (view,) = [one for one in desk.http.get("/api/personas").json()["personas"] if one["id"] == persona]
     assert view["channels"] == []
     desk.http.post(f"/api/persona/{persona}/delete")
+
+
+def test_an_open_bot_does_not_come_back_as_a_paired_one(lonely: Reception) -> None:
+    """A persona who is restored has her open channels left out: their visitors are told no pairing codes."""
+    persona, token = lonely.persona(), lonely.bot()
+    lonely.create(botToken=token)
+    archive = exported(lonely.daemon, persona)
+    lonely.http.post(f"/api/persona/{persona}/delete")
+
+    answer = restored(lonely.daemon, archive)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["persona"]["channels"] is None
+    (left_out,) = answer.json()["left_out"]
+    assert "/v1/channels" in left_out
+    assert lonely.create(botToken=token)["status"] == "active"

@@ -158,7 +158,7 @@ def test_grok_times() -> None:
 
 
 def test_personad() -> None:
-    """A channel's day is a conversation; what an organ made of a file counts, a notice of the daemon's does not."""
+    """A channel's day is a conversation; what an organ made of a file counts, notices and visitors do not."""
     talks, skipped = read(EXPORTS / "personad.jsonl", "personad")
     assert [shown(talk) for talk in talks] == [
         (
