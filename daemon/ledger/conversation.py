@@ -110,6 +110,16 @@ def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
     return bool(found)
 
 
+def titles(connection: sqlite3.Connection, persona: str, limit: int) -> dict[str, str]:
+    """What the files that came last were called by who sent them, by their names here; none of open channels."""
+    rows = connection.execute(
+        "SELECT media, title FROM conversation WHERE persona = ? AND title <> '' AND open = 0 AND media IS NOT NULL"
+        " ORDER BY id DESC LIMIT ?",
+        (persona, limit),
+    ).fetchall()
+    return dict(rows)
+
+
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
     """The oldest lines after the consolidated ones, without notices and open talks, and the last one's id (0: none)."""
     rows = connection.execute(

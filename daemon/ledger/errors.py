@@ -34,6 +34,13 @@ class ChannelUnknown(LedgerError):
         super().__init__(f"the channel {channel} is not in the ledger: it was removed, or never added")
 
 
+class HooksFull(LedgerError):
+    """As many webhook requests wait for a persona's gateways as may."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} webhook requests wait for her already: start her")
+
+
 _DISK: Final = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space for {path}",
     sqlite3.SQLITE_READONLY: "the disk is read-only: make {path} writable again",

@@ -9,11 +9,13 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger.errors import ChannelUnknown
+from daemon.ledger.errors import ChannelUnknown, HooksFull
 
 SECOND: Final = 1_000_000_000
 REPEATED_FOR: Final = 8 * 24 * 3600
 """Seconds for which a request is known again: Meta repeats for seven days."""
+MOST_OPEN: Final = 1000
+"""Requests that wait for one persona's gateways, while she is stopped; beyond, providers are asked to come again."""
 
 
 class OpenHook(msgspec.Struct, frozen=True):
@@ -27,7 +29,10 @@ class OpenHook(msgspec.Struct, frozen=True):
 
 
 def add(connection: sqlite3.Connection, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
-    """Keep a request and return its number; None when the channel has one with this key. Raise ChannelUnknown."""
+    """Keep a request and return its number; None when the channel has one with this key.
+
+    Raise ChannelUnknown, HooksFull.
+    """
     owner: tuple[str] | None = connection.execute(
         "SELECT persona FROM channel WHERE channel = ?", (channel,)
     ).fetchone()
@@ -38,7 +43,12 @@ def add(connection: sqlite3.Connection, channel: str, key: str, content_type: st
         " ON CONFLICT (channel, key) DO NOTHING",
         (*owner, channel, key, content_type, body, at),
     )
-    return row.lastrowid if row.rowcount else None
+    if not row.rowcount:
+        return None
+    waiting = connection.execute("SELECT count(*) FROM hook WHERE persona = ? AND done = 0", owner).fetchone()[0]
+    if waiting > MOST_OPEN:
+        raise HooksFull(MOST_OPEN)
+    return row.lastrowid
 
 
 def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[OpenHook]:
@@ -70,5 +80,5 @@ def died(connection: sqlite3.Connection, numbers: Iterable[int], limit: int) -> 
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:
-    """Forget those that nobody repeats any more."""
-    connection.execute("DELETE FROM hook WHERE at < ?", (now - REPEATED_FOR * SECOND,))
+    """Forget those that are done and that nobody repeats any more."""
+    connection.execute("DELETE FROM hook WHERE done = 1 AND at < ?", (now - REPEATED_FOR * SECOND,))

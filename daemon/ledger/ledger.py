@@ -133,6 +133,10 @@ class Ledger(ChannelOperations):
         """Whether any of her perceptions or lines refers to this file."""
         return await self._reader.submit(lines.mentions, persona_id, media)
 
+    async def titles(self, persona_id: str, limit: int) -> dict[str, str]:
+        """What the files that came last were called by who sent them, by their names here; none of open channels."""
+        return await self._reader.submit(lines.titles, persona_id, limit)
+
     async def frames(self, persona_id: str, after: int, limit: int) -> list[StoredFrame]:
         """Her web frames with a seq larger than ``after``, in order."""
         return await self._reader.submit(outbox.frames, persona_id, after, limit)

@@ -277,6 +277,8 @@ MIGRATIONS: Final = (
             WHERE channel = substr(NEW.talk, 1, 16) AND persona = NEW.persona;
     END;
     """,
+    # 6: what her files are called is looked up with every search of her documents.
+    "CREATE INDEX conversation_titled ON conversation (persona) WHERE title <> ''",
 )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import pytest
 
 from daemon.ledger import ChannelFields, ChannelUnknown, Ledger, SenderLimits
+from daemon.ledger.errors import HooksFull
+from daemon.ledger.hooks import MOST_OPEN
 from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, EVE, OTHER, add, inbound
 from tests.daemon.ledger.test_open_channels import LIMITS, open_
 
@@ -113,6 +116,21 @@ async def test_a_webhook_request_is_kept_until_its_words_are(ledger: Ledger) -> 
     assert await ledger.open_hooks(ADAM) == []
     await ledger.prune_channels(9 * DAY)
     assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 9 * DAY) is not None
+
+
+async def test_webhook_requests_wait_for_a_persona_who_is_stopped(ledger: Ledger) -> None:
+    """What is not dealt with is never forgotten, and there is an end to how many may wait."""
+    await open_(ledger)
+    first = await ledger.hook(CHANNEL, "0", "application/json", b"{}", 5)
+    await ledger.prune_channels(30 * DAY)
+    assert [one.number for one in await ledger.open_hooks(ADAM)] == [first]
+    keys = map(str, range(1, MOST_OPEN))
+    await asyncio.gather(*(ledger.hook(CHANNEL, key, "application/json", b"{}", 5) for key in keys))
+    with pytest.raises(HooksFull):
+        await ledger.hook(CHANNEL, "one more", "application/json", b"{}", 5)
+    assert await ledger.hook(CHANNEL, "0", "application/json", b"{}", 6) is None
+    await ledger.visit(ADAM, CHANNEL, [], [first or 0], LIMITS, SEQS, 9)
+    assert await ledger.hook(CHANNEL, "one more", "application/json", b"{}", 5) is not None
 
 
 async def test_a_repeated_request_gets_the_first_ones_answer(ledger: Ledger) -> None:
