@@ -123,8 +123,12 @@ async def pause(daemon: Daemon, channel: str) -> OpenChannel:
 
 
 async def resume(daemon: Daemon, channel: str) -> OpenChannel:
-    """Let her have what came meanwhile. Raises ChannelRefused: 404."""
-    return await _set_paused(daemon, channel, paused=False)
+    """Let her have what came meanwhile, and open a gateway anew that its provider refused. Raises ChannelRefused: 404."""
+    row = await _set_paused(daemon, channel, paused=False)
+    states = daemon.supervisor.gateways(row.persona)
+    if any((state.channel, state.state) == (channel, "stopped") for state in states):
+        await _restart(daemon, row.persona, channel)
+    return row
 
 
 async def delete(daemon: Daemon, channel: str) -> None:
@@ -139,8 +143,7 @@ async def delete(daemon: Daemon, channel: str) -> None:
     try:
         await _restart(daemon, row.persona, channel)
     finally:
-        # Not before: the old process could still bring words for it.
-        await daemon.channels.closed(row.persona, channel)
+        await daemon.channels.let_go(row.persona)
     for record in gone:
         _announce(daemon, persona, "Channel removed", record)
 
@@ -158,6 +161,7 @@ async def _set_paused(daemon: Daemon, channel: str, paused: bool) -> OpenChannel
 
 async def _add(daemon: Daemon, persona: Persona, channel: str, new: NewChannel, found: Identified, at: int) -> None:
     """Keep the ledger's row; one that is in nobody's record any more makes room for it."""
+    await daemon.channels.settle(persona)
     row = (persona.id, channel, new.type, found.bot_id, found.bot_name, new.fields, at)
     try:
         await daemon.ledger.add_open_channel(*row)
@@ -224,10 +228,8 @@ async def _save(daemon: Daemon, persona: Persona, records: list[Channel]) -> Non
 
 async def _restart(daemon: Daemon, persona_id: str, channel: str) -> None:
     """Let a running persona's gateways follow her record."""
-    if not daemon.supervisor.running(persona_id):
-        return
     try:
-        await daemon.supervisor.restart(persona_id)
+        await daemon.supervisor.follow(persona_id)
     except StartFailed as error:
         daemon.log.error("persona.restart_failed", persona=persona_id, reason=str(error))
         text = f"Her process did not come up: {error}"

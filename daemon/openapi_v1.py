@@ -80,7 +80,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/resume"): Operation(
-        "Answer again, beginning with what was written meanwhile.",
+        "Answer again, beginning with what was written meanwhile; a provider that refused the channel is asked anew.",
         ref("ChannelObject"),
         (404, 503, 507),
         problems=True,

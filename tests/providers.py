@@ -205,6 +205,10 @@ class Telegram(Provider):
     def revoke(self, token: str) -> None:
         self.emulator.revoke(self.emulator.bot(token))
 
+    def restore(self, token: str) -> None:
+        """Make a revoked token good again."""
+        self.emulator.bot(token).revoked = False
+
 
 class DiscordChat(Chat):
     """A direct message channel on Discord."""

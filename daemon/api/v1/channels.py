@@ -116,7 +116,10 @@ async def pause(request: Request) -> Response:
 
 
 async def resume(request: Request) -> Response:
-    """``POST /v1/channels/{channel_id}/resume``: answer again, beginning with what was written meanwhile."""
+    """``POST /v1/channels/{channel_id}/resume``: answer again, beginning with what was written meanwhile.
+
+    One that its provider refused is tried again; its ``status`` is active as soon as the provider answers.
+    """
     daemon = daemon_of(request)
     return json_response(_shown(daemon, await open_channels.resume(daemon, (await find_channel(request)).channel)))
 

@@ -90,7 +90,7 @@ def test_files_of_everybody_are_fetched(counter: Counter) -> None:
 
 
 def test_trouble_shows_and_passes(counter: Counter) -> None:
-    """A person who blocks the bot is marked alone; a revoked token is the channel's error, and says what to do."""
+    """A person who blocks the bot is marked alone; a refused token is the channel's error until it is resumed."""
     counter.open()
     friend, foe = counter.visitors(2)
     for person in (friend, foe):
@@ -110,6 +110,11 @@ def test_trouble_shows_and_passes(counter: Counter) -> None:
     wait_for(lambda: counter.shown()["status"] == "error", "the error")
     assert "@BotFather" in counter.shown()["lastError"]
     assert counter.token not in counter.shown()["lastError"]
+    counter.telegram.restore(counter.token)
+    friend.write("are you back?")
+    counter.post("resume")
+    friend.hears("are you back?")
+    assert (counter.shown()["status"], counter.shown()["lastError"]) == ("active", None)
 
 
 def test_a_removed_channel_leaves_nothing_waiting(counter: Counter) -> None:
