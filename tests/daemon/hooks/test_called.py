@@ -31,7 +31,9 @@ BURST = 200
 def office(tmp_path_factory: pytest.TempPathFactory, mind: OpenAIEmulator) -> Iterator[Office]:
     """A daemon that may be killed, and its providers."""
     with TwilioEmulator(SMS_LINE) as twilio, MetaEmulator() as meta:
-        office = Office(tmp_path_factory.mktemp("office"), twilio, meta, mind)
+        # Kills at random must not make anybody's words look like the cause.
+        deaths = {"PERSONAD_SUPERVISOR_POISON_DEATHS": "100"}
+        office = Office(tmp_path_factory.mktemp("office"), twilio, meta, mind, **deaths)
         try:
             yield office.start()
             assert office.daemon.stop() == 0
