@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import aiohttp
 
 from worker.backoff import Backoff
+from worker.gateways.allowance import OVER, Allowance
 from worker.gateways.media import NotFetchedError, TooLargeError, store
 
 MAX_FILE: Final = 25 * 1024 * 1024
@@ -20,6 +21,9 @@ CONNECT_TIMEOUT: Final = 10.0
 TRIES: Final = 3
 TOGETHER: Final = 4
 """Files fetched at once."""
+
+UNSTATED: Final = 5 * 1024 * 1024
+"""What a file counts whose size nobody says: Twilio's are as large at most, but on WhatsApp."""
 
 CHUNK: Final = 256 * 1024
 MAX_REDIRECTS: Final = 3
@@ -70,15 +74,18 @@ class Fetcher:
         self._hosts = hosts
         self._folder = folder
         self._free = asyncio.Semaphore(TOGETHER)
+        self._allowance = Allowance(asyncio.get_running_loop().time)
 
-    async def fetch(self, url: str, name: str) -> None:
+    async def fetch(self, url: str, name: str, sender: str, size: int | None = None) -> None:
         """Put the file there as ``name``; a file of this name is the same one from an earlier try.
 
-        Raises NotFetchedError.
+        ``size`` is what the provider says of it. Raises NotFetchedError, also when ``sender`` sent too many.
         """
         async with self._free:
             if await asyncio.to_thread((self._folder / name).is_file):
                 return
+            if not self._allowance.grants(sender, UNSTATED if size is None else size):
+                raise NotFetchedError(OVER)
             await self._try_often(url, name)
 
     async def _try_often(self, url: str, name: str) -> None:

@@ -234,7 +234,8 @@ async def _attached(inbound: Inbound, file: Attachment, meta: Meta, fetch: Fetch
         return unwanted(file)
     name = stem + file.extension
     try:
-        await fetch.fetch((await meta.media(file.source)).url, name)
+        media = await meta.media(file.source)
+        await fetch.fetch(media.url, name, inbound.account, media.file_size)
     except NotFetchedError as error:
         return lost(file, error)
     except PROVIDER_ERRORS as error:

@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from proto.secrets import Secret
 from worker.backoff import Backoff
+from worker.gateways.allowance import OVER, Allowance
 from worker.gateways.media import NotFetchedError, TooLargeError, store
 from worker.gateways.slack_errors import PROVIDER_ERRORS
 from worker.organs import tls
@@ -52,6 +53,7 @@ class Client:
             retry_handlers=[],
         )
         self._names: dict[str, str] = {}
+        self._allowance = Allowance(asyncio.get_running_loop().time)
 
     async def me(self) -> tuple[str, str, str]:
         """Return the bot's user id, its name and its team's name (Slack's documentation, auth.test)."""
@@ -78,10 +80,10 @@ class Client:
             self._names[user] = " ".join(str(name).split())[:128] or user
         return self._names[user]
 
-    async def fetch(self, url: str, size: int, folder: Path, name: str) -> None:
+    async def fetch(self, url: str, size: int, folder: Path, name: str, sender: str) -> None:
         """Put a file there as ``name``; one of this name is the same one from an earlier try.
 
-        Raises NotFetchedError.
+        Raises NotFetchedError, also when ``sender`` sent too many.
         """
         if size > MAX_FILE:
             raise NotFetchedError(TOO_LARGE)
@@ -89,6 +91,8 @@ class Client:
             raise NotFetchedError("its address is not one of Slack's")
         if await asyncio.to_thread((folder / name).is_file):
             return
+        if not self._allowance.grants(sender, size):
+            raise NotFetchedError(OVER)
         backoff = Backoff(0.5, 5.0)
         for left in range(TRIES - 1, -1, -1):
             try:

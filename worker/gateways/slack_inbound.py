@@ -115,7 +115,7 @@ async def _settle(item: Inbound, file: File, client: Client, folder: Path, prefi
         return
     name = f"{prefix}-{item.key.replace('.', '-')}{extension}"
     try:
-        await client.fetch(file.url_private_download or file.url_private, file.size, folder, name)
+        await client.fetch(file.url_private_download or file.url_private, file.size, folder, name, item.account)
     except NotFetchedError as error:
         item.content = f"(The person sent {what}, but it could not be taken: {error}. Tell them.)"
         return

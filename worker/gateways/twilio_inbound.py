@@ -138,7 +138,7 @@ async def _attached(item: Inbound, file: Attachment, fetch: Fetcher | None, name
     if fetch is None:
         return unwanted(file)
     try:
-        await fetch.fetch(file.source, name)
+        await fetch.fetch(file.source, name, item.account)
     except NotFetchedError as error:
         return lost(file, error)
     attach(item, file, name)

@@ -168,6 +168,19 @@ async def test_files_elsewhere_are_not_fetched(meta: MetaEmulator, tmp_path: Pat
     assert (item.media, "not one of WhatsApp's" in item.content) == (None, True)
 
 
+async def test_files_of_one_sender_are_limited(meta: MetaEmulator, tmp_path: Path) -> None:
+    """Of one sender twenty files an hour are fetched, and a repeated one counts once; others' are not touched by it."""
+    images = [{"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg"} for _ in range(22)]
+    sent = [meta.message(ANN, "image", image=image) for image in images[:21]]
+    other = meta.message("15550000002", "image", image=images[21])
+    async with opened(meta, tmp_path) as channel:
+        first = await taken(channel, meta.batch(sent[0]))
+        items = await taken(channel, meta.batch(*sent, other))
+    assert first[0].media
+    assert [item.account for item in items if not item.media] == [ANN]
+    assert ["too many files" in item.content for item in items if not item.media] == [True]
+
+
 async def test_receipts(meta: MetaEmulator, tmp_path: Path) -> None:
     """A message that failed later is reported with its reason; what went well is not."""
     fault = {"code": 131047, "title": "Re-engagement message", "message": "Re-engagement message"}

@@ -111,6 +111,17 @@ async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
         assert other.media is None
 
 
+async def test_files_of_one_sender_are_limited(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Of one sender a hundred MB an hour are fetched; the person is told of what is beyond."""
+    async with connected(slack, tmp_path) as channel:
+        files = [{**slack.file(f"{number}.pdf", PDF), "size": 24 * 2**20} for number in range(5)]
+        slack.say(slack.person("Ann"), "", subtype="file_share", files=files)
+        slack.say(slack.person("Bob"), "", subtype="file_share", files=files[:1])
+        items = await channel.first(6)
+    assert sum(bool(item.media) for item in items) == 5
+    assert ["too many files" in item.content for item in items if not item.media] == [True]
+
+
 async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None:
     """Markdown becomes Slack's markup, long texts are cut, files go along, and answers stay in their thread."""
     async with connected(slack, tmp_path) as channel:
