@@ -123,7 +123,7 @@ async def pause(daemon: Daemon, channel: str) -> OpenChannel:
 
 
 async def resume(daemon: Daemon, channel: str) -> OpenChannel:
-    """Let her have what came meanwhile, and open a gateway anew that its provider refused. Raises ChannelRefused: 404."""
+    """Let her have what came meanwhile; one that its provider refused is tried anew. Raises ChannelRefused: 404."""
     row = await _set_paused(daemon, channel, paused=False)
     states = daemon.supervisor.gateways(row.persona)
     if any((state.channel, state.state) == (channel, "stopped") for state in states):
