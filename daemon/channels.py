@@ -100,6 +100,12 @@ class Channels:
             if row.channel not in hers:
                 await self.closed(persona.id, row.channel)
 
+    async def let_go(self, persona_id: str) -> None:
+        """Channels were taken out of her record; one that came back meanwhile stays. Raises LedgerError."""
+        async with self.editing:
+            if persona := self._personas.get(persona_id):
+                await self.settle(persona)
+
     async def closed(self, persona_id: str, channel: str) -> None:
         """A channel is not hers any more: should it come back, it begins anew. Raises LedgerError."""
         await self._ledger.remove_channel(persona_id, channel)

@@ -90,13 +90,15 @@ class Keeper:
                 raise StartFailed(str(failure)) from failure
             return True
 
-    async def restart(self) -> None:
-        """Replace her process by one that reads her record anew; starts her if she was stopped.
+    async def restart(self, *, if_wanted: bool = False) -> None:
+        """Replace her process by one that reads her record anew; starts her if she was stopped, unless ``if_wanted``.
 
         The replacement is prepared first and opens its gateways only when the old process is reaped. Raises
         StartFailed; she stays wanted then, and is tried again in the background.
         """
         async with self._lock:
+            if if_wanted and not self.desired:
+                return
             self._stop_tending()
             self._forgive()
             self.desired = True

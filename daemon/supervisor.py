@@ -88,6 +88,11 @@ class Supervisor:
         """Replace her process by one that reads her record anew. Raises StartFailed."""
         await self._keeper(persona_id).restart()
 
+    async def follow(self, persona_id: str) -> None:
+        """Let her process follow her record if she runs; one who was stopped meanwhile stays so. Raises StartFailed."""
+        if self.running(persona_id):
+            await self._keeper(persona_id).restart(if_wanted=True)
+
     async def stop(self, persona_id: str) -> None:
         """End her process and wait until it is gone."""
         keeper = self._keeper(persona_id)
@@ -146,7 +151,7 @@ class Supervisor:
 
     async def _restart_edited(self, persona_id: str) -> None:
         try:
-            await self.restart(persona_id)
+            await self.follow(persona_id)
         except StartFailed as failure:
             self._log.error("persona.edit_failed", persona=persona_id, reason=str(failure))
 

@@ -93,9 +93,7 @@ async def remove(request: Request) -> Response:
         try:
             await _restart(daemon, persona.id, "Channel removed but restart failed")
         finally:
-            # Not before: the old process could still bring words for it.
-            for id_ in filter(None, map(id_of, gone)):
-                await daemon.channels.closed(persona.id, id_)
+            await daemon.channels.let_go(persona.id)
         daemon.hubs.signal("Event", "Channel removed", persona, {"name": name})
     return json_response({"removed": name})
 
@@ -182,9 +180,7 @@ async def _save(daemon: Daemon, persona: Persona) -> None:
 
 async def _restart(daemon: Daemon, persona_id: str, failure: str) -> None:
     """Let a running persona's gateways follow her record; it stays saved when that fails (channels seed's 500)."""
-    if not daemon.supervisor.running(persona_id):
-        return
     try:
-        await daemon.supervisor.restart(persona_id)
+        await daemon.supervisor.follow(persona_id)
     except StartFailed as error:
         raise HTTPException(500, f"{failure}: {error}") from error

@@ -109,6 +109,8 @@ async def delete(request: Request) -> Response:
         await daemon.personas.delete(persona.id)
     except PersonasError as error:
         raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
+    # Somebody may have started her between the two; from now on nobody can.
+    await daemon.supervisor.stop(persona.id)
     daemon.supervisor.forget(persona.id)
     daemon.pairing.forget(persona.id)
     # What a crash leaves undone here, the next start finishes.

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.daemon.survival.conftest import create
+from tests.daemon.survival.test_memory import edit
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
@@ -85,6 +86,24 @@ def test_the_last_command_counts(launch: Launch, brain: ScriptedMind) -> None:
         view = status(daemon, persona_id)
         assert (view["running"], view["state"]) == (wanted, "running" if wanted else "stopped"), verbs
         assert len(named(daemon, "Ordered")) == int(wanted), verbs
+
+
+def test_an_edit_does_not_wake_whom_somebody_stops(launch: Launch, brain: ScriptedMind) -> None:
+    """A record that changes while she is being stopped restarts nobody: she stays stopped."""
+    daemon = launch(supervisor_stop_timeout="1")
+    persona_id = create(daemon, brain, "Sleepy")
+    named(daemon, "Sleepy")[0].send_signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as pool:
+        restarting = pool.submit(post, daemon, persona_id, "restart")
+        wait_for(lambda: status(daemon, persona_id)["state"] == "restarting", "the restart")
+        stopping = pool.submit(post, daemon, persona_id, "stop")
+        edit(daemon, persona_id, name="Woken")
+        wait_for(lambda: events(daemon, "persona.edited"), "the edit")
+        assert status(daemon, persona_id)["state"] == "restarting"
+        assert stopping.result().status_code == 200
+        restarting.result()
+    assert post(daemon, persona_id, "stop").status_code == 404
+    assert status(daemon, persona_id)["state"] == "stopped"
 
 
 def test_two_processes_never_serve_her_at_once(launch: Launch, brain: ScriptedMind) -> None:
