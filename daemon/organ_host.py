@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from daemon.ledger import Ledger, LedgerError
 from daemon.link import Link, Peer
 from daemon.logs import Log
 from daemon.media import FOLDER as MEDIA
@@ -35,6 +36,7 @@ from proto.messages import (
     Study,
     Transcribe,
 )
+from proto.perception import EXTENSIONS
 from proto.wire import WireError
 
 HELLO_TIMEOUT: Final = 20.0
@@ -57,6 +59,9 @@ LIBRARY: Final = "library.db"
 
 Work: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
 
+MOST_TITLES: Final = 2_000
+"""Files whose titles a search takes along, the newest."""
+
 NO_KINDS: Final[frozenset[str]] = frozenset()
 HANG_AFTER: Final = 60.0
 BACKOFF_MIN: Final = 0.5
@@ -76,8 +81,9 @@ class HostFailed(RuntimeError):
 class OrganHost:
     """Relays organ calls of all personas to the one host process, and answers each call exactly once."""
 
-    def __init__(self, settings: Organs, spawner: Spawner, link: Link, log: Log) -> None:
+    def __init__(self, settings: Organs, ledger: Ledger, spawner: Spawner, link: Link, log: Log) -> None:
         self._settings = settings
+        self._ledger = ledger
         self._spawner = spawner
         self._link = link
         self._log = log.bind(role="organ_host")
@@ -132,7 +138,7 @@ class OrganHost:
             raise HostFailed("too many questions wait for the embedded model already")
         number = next(self._numbers)
         reply: asyncio.Future[Answered] = self._loop.create_future()
-        work = _work(number, call, folder)
+        work = _work(number, call, folder, await self._titles(call, folder))
         try:
             peer = await self._up()
             self._calls[number] = reply
@@ -143,6 +149,16 @@ class OrganHost:
         finally:
             self._calls.pop(number, None)
             self._rest()
+
+    async def _titles(self, call: OrganCall, folder: Path) -> dict[str, str]:
+        """What her documents are called, for a search of them: an index that is made anew knows no titles."""
+        if call.organ != "researcher" or call.media or call.datasets is not None:
+            return {}
+        try:
+            titles = await self._ledger.titles(folder.name, MOST_TITLES)
+        except LedgerError as error:
+            raise HostFailed(str(error)) from error
+        return {name: title for name, title in titles.items() if EXTENSIONS.get(Path(name).suffix) == "document"}
 
     async def _up(self) -> Peer[FromHost]:
         """The host's peer; the process is made when there is none."""
@@ -244,7 +260,7 @@ class OrganHost:
             self._log.info("organ_host.ended")
 
 
-def _work(number: int, call: OrganCall, folder: Path) -> Work:
+def _work(number: int, call: OrganCall, folder: Path, titles: Mapping[str, str]) -> Work:
     """What the host is to do; names become paths here, and nowhere else. Raises HostFailed."""
     media, library = folder / MEDIA, str(folder / LIBRARY)
     file = str(media / call.media) if call.media else ""
@@ -261,5 +277,5 @@ def _work(number: int, call: OrganCall, folder: Path) -> Work:
             return Study(number, file, call.title, library)
         case "researcher":
             folders = [media] if call.datasets is None else [folder / DATASETS / name for name in call.datasets]
-            return Search(number, call.text, [str(one) for one in folders], library)
+            return Search(number, call.text, [str(one) for one in folders], library, dict(titles))
     raise HostFailed(f"the {call.organ} was asked without a file", passing=False)

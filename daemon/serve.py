@@ -179,7 +179,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     link = Link(settings.runtime_dir, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, log)
-    organ_host = OrganHost(settings.organs, spawner, link, log)
+    organ_host = OrganHost(settings.organs, ledger, spawner, link, log)
     parts = Parts(
         settings,
         personas,

@@ -363,12 +363,16 @@ class Study(msgspec.Struct, tag="study"):
 
 
 class Search(msgspec.Struct, tag="search"):
-    """Quote what the documents in ``folders`` say about ``question``; those not in the index yet come into it."""
+    """Quote what the documents in ``folders`` say about ``question``; those not in the index yet come into it.
+
+    ``titles`` are what they are called, by the names of their files, which stand for those that are not in it.
+    """
 
     call: int
     question: str
     folders: list[str]
     library: str
+    titles: dict[str, Title] = {}
 
 
 class Speak(msgspec.Struct, tag="speak"):

@@ -99,7 +99,10 @@ DESKS: Final[dict[type[Call], Desk]] = {
     Transcribe: Desk("ear", lambda organs, call: organs.ear.transcribe(call.path)),
     Look: Desk("eye", lambda organs, call: organs.eye.look(call.path)),
     Study: Desk("researcher", lambda organs, call: organs.library.study(call.path, call.title, call.library)),
-    Search: Desk("researcher", lambda organs, call: organs.library.search(call.question, call.folders, call.library)),
+    Search: Desk(
+        "researcher",
+        lambda organs, call: organs.library.search(call.question, call.folders, call.library, call.titles),
+    ),
     Speak: Desk("mouth", lambda organs, call: organs.mouth.speak(call.text, call.folder), "media"),
 }
 

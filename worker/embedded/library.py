@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from proto.perception import EXTENSIONS, VISITORS
@@ -58,12 +59,15 @@ class Library:
         """Put the document at ``path`` into the index at ``library`` and tell what it holds. Raise HostFault."""
         return _with_index(Path(library), lambda index: _studied(index, Path(path), title))
 
-    def search(self, question: str, folders: Sequence[str], library: str) -> str:
+    def search(
+        self, question: str, folders: Sequence[str], library: str, titles: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """Quote what the documents in ``folders`` say about ``question``, "" when it is nothing. Raise HostFault.
 
+        ``titles`` tells, by their files' names, what documents are called that are not in the index.
         A quote is ``[title, place] text``. A last line in round brackets names documents that are not read yet.
         """
-        return _with_index(Path(library), lambda index: _searched(index, question, folders))
+        return _with_index(Path(library), lambda index: _searched(index, question, folders, titles))
 
 
 def _with_index(library: Path, work: Callable[[Index], str]) -> str:
@@ -99,9 +103,9 @@ def _studied(index: Index, path: Path, title: str) -> str:
     return f'"{document.title}" is {document.told}'
 
 
-def _searched(index: Index, question: str, folders: Sequence[str]) -> str:
+def _searched(index: Index, question: str, folders: Sequence[str], titles: Mapping[str, str]) -> str:
     places = {os.path.realpath(folder) for folder in folders}
-    unread = _catch_up(index, places)
+    unread = _catch_up(index, places, titles)
     asked = questions.words(question)
     expression = questions.expression(asked)
     found = index.find(expression, places, CANDIDATES) if expression and places else []
@@ -112,7 +116,7 @@ def _searched(index: Index, question: str, folders: Sequence[str]) -> str:
     return "\n\n".join(quotes)
 
 
-def _catch_up(index: Index, folders: Iterable[str]) -> list[str]:
+def _catch_up(index: Index, folders: Iterable[str], titles: Mapping[str, str]) -> list[str]:
     """Drop documents that are gone and study those that are new; return the names of those left for later.
 
     What visitors sent was studied to be told of, and is not to be found.
@@ -128,14 +132,15 @@ def _catch_up(index: Index, folders: Iterable[str]) -> list[str]:
         begun = known.get(key)
         if begun and begun.state != "begun":
             continue
+        earlier = next((one.title for one in known.values() if one.key[:2] == key[:2]), key.name)
+        title = titles.get(key.name) or earlier
         if time.monotonic() > deadline:
-            unread.append(key.name)
+            unread.append(title)
             continue
-        title = next((one.title for one in known.values() if one.key[:2] == key[:2]), key.name)
         try:
             _study(index, key, title, begun)
         except OSError:
-            unread.append(key.name)
+            unread.append(title)
     return unread
 
 

@@ -56,3 +56,20 @@ def test_an_idle_host_leaves(launch: Launch) -> None:
             wait_for(
                 lambda: daemon.http.get("/api/status").json()["organ_host"]["pid"] is None, "the end of the organ host"
             )
+
+
+def test_what_the_library_lost(launch: Launch) -> None:
+    """Killed, and her index of documents deleted: she quotes it all the same, by its own title."""
+    daemon = launch()
+    reader = {"researcher_model": "library", "researcher_provider": "embedded"}
+    persona_id = daemon.create("Adam", thinking_model="smollm2-135m-instruct", thinking_provider="embedded", **reader)
+    with Listener(daemon, persona_id) as listener:
+        sent = {"file": ("manual.txt", b"The boiler holds 40 litres.")}
+        assert daemon.http.post(f"/api/persona/{persona_id}/attach", files=sent).status_code == 200
+        listener.hears("I have read your document")
+    daemon.kill()
+    (daemon.state_dir / "personas" / persona_id / "library.db").unlink()
+    daemon.start().ready()
+    with Listener(daemon, persona_id) as listener:
+        assert daemon.read(persona_id, "How many litres has the boiler?").status_code == 200
+        listener.hears('manual.txt, line 1: "The boiler holds 40 litres."')

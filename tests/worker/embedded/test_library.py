@@ -191,6 +191,15 @@ def test_quotes_cannot_be_forged(shelf: Shelf) -> None:
     )
 
 
+def test_titles_outlive_the_index(shelf: Shelf) -> None:
+    """A document that comes into the index by a search is called what her person called it."""
+    shelf.put("1.txt", "The harvest is in August.")
+    shelf.study("1.txt", "plan.txt")
+    shelf.database.unlink()
+    found = shelf.library.search("harvest", [str(shelf.media)], str(shelf.database), {"1.txt": "plan.txt"})
+    assert found == shelf.search("harvest") == "[plan.txt, line 1] The harvest is in August."
+
+
 def test_what_cannot_be_read(shelf: Shelf) -> None:
     """A broken document is told by study, and is no hindrance to a search."""
     shelf.put("locked.pdf", LOCKED)
