@@ -41,7 +41,7 @@ class Paired:
         self._personas = personas
         self._inbox = inbox
         self._hubs = hubs
-        self._codes_given: dict[tuple[str, str], float] = {}
+        self._codes_given: dict[tuple[str, str, str], float] = {}
 
     async def take(
         self,
@@ -60,7 +60,7 @@ class Paired:
 
     def forget(self, channel: str) -> None:
         """The channel is gone: should it come back, it begins anew."""
-        self._codes_given = {who: at for who, at in self._codes_given.items() if who[0] != channel}
+        self._codes_given = {who: at for who, at in self._codes_given.items() if who[1] != channel}
 
     async def _from_paired(self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]) -> None:
         mine = [item for item in items if item.private and (item.account, item.chat) == (row.account, row.chat)]
@@ -104,10 +104,11 @@ class Paired:
     async def _give_code(self, persona: Persona, channel: str, generation: Generation, item: Inbound) -> None:
         """Show a code on the channel; it is kept hashed, and nothing but the chat ever sees it."""
         now = time.monotonic()
-        if now - self._codes_given.get((channel, item.account), -CODE_PAUSE) < CODE_PAUSE:
+        who = (persona.id, channel, item.account)
+        if now - self._codes_given.get(who, -CODE_PAUSE) < CODE_PAUSE:
             return
-        self._codes_given = {who: at for who, at in self._codes_given.items() if now - at < CODE_PAUSE}
-        self._codes_given[channel, item.account] = now
+        self._codes_given = {one: at for one, at in self._codes_given.items() if now - at < CODE_PAUSE}
+        self._codes_given[who] = now
         code = pairing.new_code()
         hashed = await pairing.code_hash(persona.id, code)
         wall = time.time_ns()

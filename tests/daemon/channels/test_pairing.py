@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from tests.daemon.channels.stage import CONNECTED, Stage, ledger
-from tests.daemon_process import wait_for
+from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators.scripted import ScriptedMind
 from tests.observed import config, lives, worker
 from tests.providers import Discord, Provider, Telegram
 
@@ -89,6 +90,7 @@ def test_a_code_is_good_once(stage: Stage) -> None:
     assert (again.status_code, again.json()) == INVALID
 
 
+@pytest.mark.parametrize("provider", ["discord"], indirect=True)
 def test_a_code_expires(lonely: Open, provider: Provider) -> None:
     """A code whose ten minutes are over is worth nothing; the next message brings a new one, which is."""
     stage = lonely(provider)
@@ -131,6 +133,20 @@ def test_each_account_has_a_code_of_its_own(stage: Stage) -> None:
     assert stage.pair(hers).status_code == 400
     assert alice.count("words of alice") == 0
     assert not any("words of alice" in text for text in stage.brain.heard)
+
+
+def test_the_bot_of_a_deleted_persona(stage: Stage, house: DaemonProcess, brain: ScriptedMind) -> None:
+    """Given to another persona, it shows a code at once, also to an account that got one of the first a moment ago."""
+    token = stage.add()
+    chat = stage.provider.chat(token, "alice_again")
+    chat.ask_for_code()
+    assert stage.post("delete").status_code == 200
+    with Stage(house, brain, stage.provider) as heir:
+        body = {"kind": stage.provider.kind, "credentials": {"token": token}}
+        assert heir.post("channels", body).status_code == 200
+        heir.connected()
+        assert heir.pair(chat.ask_for_code("are you new?")).status_code == 200
+        chat.hears("are you new?")
 
 
 def test_two_channels_of_one_kind(stage: Stage) -> None:
