@@ -49,14 +49,17 @@ def run(context: Context) -> int:
     if arguments.json:
         say_json({"id": persona.id, "name": persona.name, "source": arguments.source, **counts})
     elif watch.ended.is_set():
-        say(f"{persona.name}: {counts['conversations']} conversations read, {counts['applied']} of them new to her")
+        say(f"{persona.name}: {_conversations(counts['conversations'])} read, {counts['applied']} new to her")
         if counts["undigested"]:
-            say(
-                f"Her mind could not digest {counts['undigested']} of them; feed the same file again to try these anew."
-            )
+            failed = _conversations(counts["undigested"])
+            say(f"Her mind could not digest {failed}; feed the same file again to try anew.")
     else:
         say(f"{persona.name}: fed")
     return 0
+
+
+def _conversations(count: object) -> str:
+    return f"{count} conversation" if count == 1 else f"{count} conversations"
 
 
 class _Display:
@@ -75,7 +78,7 @@ class _Display:
         """The daemon told how far she is."""
         position, size = details.get("position"), details.get("size")
         if isinstance(position, int) and isinstance(size, int):
-            words = f", {details.get('conversations')} conversations, {details.get('applied')} new"
+            words = f", {_conversations(details.get('conversations'))}, {details.get('applied')} new"
             self._show("reading", position, size, words)
 
     def end(self) -> None:

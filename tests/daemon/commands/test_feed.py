@@ -44,9 +44,9 @@ def test_an_export_is_fed(house: DaemonProcess, learner: str, file: Path) -> Non
     as_json = json.loads(personad(house, "knowledge", "Zoë", "--json").stdout)
 
     assert "knows nothing yet" in before.stdout
-    assert (fed.returncode, fed.stdout) == (0, "Zoë: 3 conversations read, 3 of them new to her\n")
+    assert (fed.returncode, fed.stdout) == (0, "Zoë: 3 conversations read, 3 new to her\n")
     assert "Zoë: sending 100 %" in fed.stderr
-    assert re.search(r"^Zoë: reading +\d+ %, 1 conversations, 0 new$", fed.stderr, re.MULTILINE)
+    assert re.search(r"^Zoë: reading +\d+ %, 1 conversation, 0 new$", fed.stderr, re.MULTILINE)
     counts = {"conversations": 3, "applied": 0, "known": 3, "undigested": 0}
     assert json.loads(again.stdout) == {"id": learner, "name": "Zoë", "source": "chatgpt", **counts}
     assert known.stdout.startswith("# person\n- fact-0 in call")
