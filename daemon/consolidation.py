@@ -12,7 +12,7 @@ import msgspec
 from daemon.generation import Generation
 from daemon.ledger import Ledger, LedgerError
 from daemon.logs import Log
-from daemon.personas import Personas, PersonasError
+from daemon.personas import MemoryChanged, Personas, PersonasError
 from proto.messages import Consolidate, Consolidated, ConsolidationFailed, Line
 
 MAX_LINES: Final = 400
@@ -146,11 +146,17 @@ class Consolidation:
         key = (persona_id, next(self._tasks))
         self._waiting[key] = answer
         try:
-            generation.send(Consolidate(key[1], _within_limits(lines), self._personas.memory(persona_id)))
+            memory = self._personas.memory(persona_id)
+            generation.send(Consolidate(key[1], _within_limits(lines), memory))
             done = await asyncio.wait_for(answer, self._timeout)
         finally:
             del self._waiting[key]
-        await self._personas.save_memory(persona_id, done.memory)
+        try:
+            await self._personas.save_memory(persona_id, memory, done.memory)
+        except MemoryChanged:
+            # Somebody edited a file meanwhile: her mind is asked again, with that.
+            self._log.info("consolidation.again", persona=persona_id)
+            return True
         await self._ledger.consolidated(persona_id, last)
         self._log.info("consolidation.done", persona=persona_id, lines=len(lines), files=",".join(done.memory))
         return True

@@ -21,7 +21,7 @@ from daemon.feeder import Feeder, FeederDied, Told
 from daemon.house import Parts, kinds_of, mind_limits, provider_urls
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logs import Log
-from daemon.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, Personas, PersonasError
+from daemon.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
 from daemon.supervisor import Supervisor
 from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
 from proto.messages import Memory
@@ -257,7 +257,10 @@ class _Feeding:
     async def _commit(self, digest: Digest) -> None:
         await self._ledger.digested(digest, self._progress.source, time.time_ns())
         try:
-            await self._parts.personas.save_memory(self._persona_id, digest.after)
+            await self._parts.personas.save_memory(self._persona_id, digest.before, digest.after)
+        except MemoryChanged as error:
+            await self._ledger.undigested(self._persona_id, digest.key)
+            raise FeederDied("a memory file was edited by hand meanwhile") from error
         except PersonasError as error:
             await self._ledger.undigested(self._persona_id, digest.key)
             raise FeedEnded("disk", str(error)) from error
@@ -291,7 +294,7 @@ async def settle_digests(ledger: Ledger, personas: Personas, log: Log, persona_i
         is_as_left = all(memory.get(name) in (digest.before.get(name), text) for name, text in digest.after.items())
         try:
             if personas.get(digest.persona) and is_as_left:
-                await personas.save_memory(digest.persona, digest.after)
+                await personas.save_memory(digest.persona, memory, digest.after)
                 await ledger.applied(digest.persona, digest.key)
             else:
                 await ledger.undigested(digest.persona, digest.key)

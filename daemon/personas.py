@@ -35,6 +35,10 @@ class PersonasError(RuntimeError):
     """The disk did not take or give something; the text says what."""
 
 
+class MemoryChanged(PersonasError):
+    """What she knows was edited by hand while her mind was at it, and nothing was written over that."""
+
+
 class IdTaken(RuntimeError):
     """There is a persona with this id, or one is being removed or restored; the text says which."""
 
@@ -87,8 +91,11 @@ class Personas:
         """Replace her record. Raises PersonasError."""
         await self._write(persona, fresh=False)
 
-    async def save_memory(self, persona_id: str, memory: Memory) -> None:
-        """Replace these files of what she knows, each whole. Raises PersonasError."""
+    async def save_memory(self, persona_id: str, before: Memory, memory: Memory) -> None:
+        """Replace these files of what she knows, each whole; they were made of ``before``.
+
+        Raises MemoryChanged when one of them is not as it was then, and PersonasError.
+        """
         folder = self.folder(persona_id) / "memory"
 
         def write() -> None:
@@ -97,11 +104,15 @@ class Personas:
                 files.write(folder / f"{name}.md", text.encode())
 
         async with self._disk:
+            found = await asyncio.to_thread(self._read_memory, persona_id)
+            if any(found.get(name) != before.get(name) for name in memory):
+                self._memories[persona_id] = found
+                raise MemoryChanged("What she knows was edited meanwhile.")
             try:
                 await asyncio.to_thread(write)
             except OSError as error:
                 raise PersonasError(f"What she learned could not be written: {error}") from error
-            self._memories[persona_id] = {**self.memory(persona_id), **memory}
+            self._memories[persona_id] = {**found, **memory}
 
     async def delete(self, persona_id: str) -> None:
         """Put her folder aside: from now on she is gone, even if the machine stops. Raises PersonasError."""
@@ -253,22 +264,21 @@ class Personas:
         self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
 
     async def _reload_memory(self, persona_id: str) -> None:
-        folder = self.folder(persona_id) / "memory"
-
-        def read() -> Memory:
-            memory: Memory = {}
-            if not folder.is_dir():
-                return memory
-            for path in sorted(folder.iterdir())[:MAX_MEMORY_FILES]:
-                if not MEMORY_FILE.fullmatch(path.name):
-                    continue
-                try:
-                    memory[path.stem] = files.read(path, MAX_MEMORY_FILE).decode()
-                except (OSError, UnicodeDecodeError) as error:
-                    self._log.error("persona.memory_unreadable", persona=persona_id, file=path.name, reason=str(error))
-            return memory
-
         async with self._disk:
-            memory = await asyncio.to_thread(read)
+            memory = await asyncio.to_thread(self._read_memory, persona_id)
             if memory or persona_id in self._personas:
                 self._memories[persona_id] = memory
+
+    def _read_memory(self, persona_id: str) -> Memory:
+        """What stands in her memory files. Blocks."""
+        memory: Memory = {}
+        folder = self.folder(persona_id) / "memory"
+        if not folder.is_dir():
+            return memory
+        names = sorted(path.name for path in folder.iterdir() if MEMORY_FILE.fullmatch(path.name))
+        for name in names[:MAX_MEMORY_FILES]:
+            try:
+                memory[name.removesuffix(".md")] = files.read(folder / name, MAX_MEMORY_FILE).decode()
+            except (OSError, UnicodeDecodeError) as error:
+                self._log.error("persona.memory_unreadable", persona=persona_id, file=name, reason=str(error))
+        return memory

@@ -111,6 +111,24 @@ def test_words_are_answered_while_she_consolidates(launch: Launch, brain: Script
     assert events(daemon, "consolidation.done")
 
 
+def test_a_memory_edited_while_she_consolidates(launch: Launch, brain: ScriptedMind) -> None:
+    """What a hand wrote meanwhile is not written over: her mind is asked again, with it."""
+    daemon = launch()
+    persona_id = create(daemon, brain)
+    talk(daemon, persona_id, "I am Ada.")
+    brain.hold(TALK)
+    consolidate_with(brain, Step(text=LEARNED))
+    sleeping = threading.Thread(target=daemon.http.post, args=(f"/api/persona/{persona_id}/sleep",))
+    sleeping.start()
+    wait_for(lambda: brain.times(TALK) == 1, "the consolidation")
+    (daemon.state_dir / "personas" / persona_id / "memory" / "person.md").write_text("- Allergy: nuts\n")
+    brain.let_go(TALK)
+    sleeping.join(10.0)
+    assert brain.times(TALK) == 2
+    assert "Allergy: nuts" in brain.heard[-1]
+    assert events(daemon, "consolidation.done")
+
+
 def test_a_valid_edit_takes_effect(launch: Launch, brain: ScriptedMind) -> None:
     """A record edited by hand restarts her with it; views and prompts show it."""
     daemon = launch()
