@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
+from tests.schedule import ByDaemon, rank
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByDaemon:
+    """Tests that share a daemon run in one process."""
+    config.option.loadscopereorder = False
+    return ByDaemon(config, log)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,6 +18,9 @@ from typing import Final, TypeVar
 import httpx
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
+
+from proto.records import Channel, Organ, Persona, to_json
+from proto.secrets import Secret
 
 T = TypeVar("T")
 
@@ -99,6 +103,22 @@ class DaemonProcess:
         """Start it and wait until it answers."""
         self.spawn()
         wait_for(self._answers, f"the daemon to answer; its log: {self.log}")
+        return self
+
+    def start_warm(self, *kinds: str) -> DaemonProcess:
+        """Start it with the libraries of an OpenAI mind and of these kinds of channels in its zygote.
+
+        It would load them all anew at each first use of one. Somebody who has them all is there at its start.
+        """
+        none = {"token": Secret("1:none")}
+        nobody = Persona(str(uuid.uuid4()), "Nobody", Organ("m", "openai", Secret("k")))
+        nobody.channels = [Channel(kind, kind, none, "2026-01-01T00:00:00.000+00:00") for kind in kinds]
+        self.state_dir.mkdir(mode=0o700, exist_ok=True)
+        folder = self.state_dir / "personas" / nobody.id
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / "config.json").write_bytes(to_json(nobody))
+        self.start().ready()
+        assert self.http.post(f"/api/persona/{nobody.id}/delete").status_code == 200
         return self
 
     def ready(self) -> DaemonProcess:

@@ -121,7 +121,7 @@ def run(folder: Path, messages: int, kills: int, seed: int, kinds: Sequence[str]
         urls = {one.setting: one.url for one in providers}
         daemon = DaemonProcess(folder / "state", {**SETTINGS, **urls})
         try:
-            daemon.start().ready()
+            daemon.start_warm(*kinds)
             mind.default = Step(pause=THOUGHT)
             talks = [_connect(daemon, mind, one, number, result) for number in range(personas) for one in providers]
             _torment(daemon, talks, messages, kills, random.Random(seed), result)

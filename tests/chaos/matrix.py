@@ -76,7 +76,7 @@ def run(folder: Path, kills: int, seed: int) -> Result:
     daemon, over = DaemonProcess(folder / "state", SETTINGS), threading.Event()
     with ScriptedMind() as mind:
         try:
-            daemon.start().ready()
+            daemon.start_warm()
             ids = {f"chaos{'abcdefgh'[number]}": "" for number in range(PERSONAS)}
             for name in ids:
                 ids[name] = daemon.create(

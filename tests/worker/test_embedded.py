@@ -264,14 +264,13 @@ async def host() -> AsyncIterator[Host]:
 
 async def test_real_generation(host: Host) -> None:
     """The packaged model is loaded and answers, greedily the same each time, while the loop keeps beating."""
-    started = latest = time.monotonic()
-    worst = 0.0
+    beats = 0
 
     async def beat() -> None:
-        nonlocal latest, worst
+        nonlocal beats
         while True:
             await asyncio.sleep(0.01)
-            worst, latest = max(worst, time.monotonic() - latest), time.monotonic()
+            beats += 1
 
     beating = asyncio.create_task(beat())
     turns = [
@@ -285,7 +284,8 @@ async def test_real_generation(host: Host) -> None:
     assert (first.call, second.call, first.error) == (1, 2, None)
     assert first.text == second.text
     assert "Paris" in (first.text or "")
-    assert worst < (time.monotonic() - started) / 2
+    # A loop that waits for the model would turn between its loading and the two answers only.
+    assert beats > 10
 
 
 async def test_nobody_else_reaches_the_model(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """The shared daemon."""
     process = DaemonProcess(tmp_path_factory.mktemp("front") / "state")
     try:
-        yield process.start().ready()
+        yield process.start_warm()
     finally:
         process.close()
 
@@ -40,7 +40,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]
     """Another daemon, with a state of its own."""
     process = DaemonProcess(tmp_path_factory.mktemp("other") / "state")
     try:
-        yield process.start().ready()
+        yield process.start_warm()
     finally:
         process.close()
 

@@ -59,7 +59,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, discord:
     urls = {one.setting: one.url for one in (telegram, discord)}
     daemon = DaemonProcess(tmp_path_factory.mktemp("channels") / "state", {**SETTINGS, **urls})
     try:
-        yield daemon.start().ready()
+        yield daemon.start_warm("telegram", "discord")
     finally:
         daemon.close()
 
@@ -73,16 +73,13 @@ def stage(house: DaemonProcess, brain: ScriptedMind, provider: Provider) -> Iter
 
 @pytest.fixture
 def lonely(tmp_path: Path, brain: ScriptedMind, telegram: Telegram, discord: Discord) -> Iterator[Open]:
-    """Make stages on a daemon of this test alone, which may be killed."""
+    """Make a stage on a daemon of this test alone, which may be killed."""
     daemon = DaemonProcess(tmp_path / "state", {**SETTINGS, **{one.setting: one.url for one in (telegram, discord)}})
-    made: list[Stage] = []
 
     def open_(provider: Provider) -> Stage:
-        made.append(Stage(daemon, brain, provider))
-        return made[-1]
+        return Stage(daemon.start_warm(provider.kind), brain, provider)
 
     try:
-        daemon.start().ready()
         yield open_
     finally:
         daemon.close()

@@ -140,6 +140,7 @@ def test_a_person_who_blocks_the_bot(stage: Stage) -> None:
     assert chat.count("blocked words") == 0
 
 
+@pytest.mark.parametrize("provider", ["discord"], indirect=True)
 def test_an_outage_of_hours(lonely: Open, provider: Provider) -> None:
     """However often a message was tried in vain, it is no dead letter, and goes as soon as the provider is back."""
     stage = lonely(provider)

@@ -18,7 +18,7 @@ from tests.emulators.openai import OpenAIEmulator
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """One daemon for all tests that leave no trace."""
     with closing(DaemonProcess(tmp_path_factory.mktemp("cli") / "state")) as process:
-        yield process.start().ready()
+        yield process.start_warm()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, telegram: TelegramEmulator) 
     """One daemon for all tests of this module."""
     state, settings = tmp_path_factory.mktemp("channel") / "state", {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url}
     with closing(DaemonProcess(state, settings)) as process:
-        yield process.start().ready()
+        yield process.start_warm("telegram")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]
     """The shared daemon."""
     process = DaemonProcess(tmp_path_factory.mktemp("feeds") / "state", SETTINGS)
     try:
-        yield process.start().ready()
+        yield process.start_warm()
     finally:
         process.close()
 
@@ -44,6 +44,6 @@ def own(tmp_path: Path) -> Iterator[Callable[[], DaemonProcess]]:
     """A daemon that a test may stop and kill; called again, it is started again."""
     process = DaemonProcess(tmp_path / "state", SETTINGS)
     try:
-        yield lambda: process.start().ready()
+        yield process.start_warm
     finally:
         process.close()

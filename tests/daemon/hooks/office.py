@@ -64,8 +64,10 @@ class Office:
 
     def start(self) -> Office:
         """Start the daemon, and make the persona the first time."""
-        self.daemon.start().ready()
-        if not self.persona:
+        if self.persona:
+            self.daemon.start().ready()
+        else:
+            self.daemon.start_warm("sms", "whatsapp")
             self.persona = self.daemon.create(
                 "Eve", thinking_model="m", thinking_provider="openai", thinking_api_key="k", thinking_url=self.mind.url
             )

@@ -56,7 +56,7 @@ def launch(folder: Path, telegram: Telegram, **settings: str) -> DaemonProcess:
     token.write_text(TOKEN + "\n")
     token.chmod(0o600)
     daemon.token = TOKEN
-    return daemon.start().ready()
+    return daemon.start_warm("telegram")
 
 
 @pytest.fixture(scope="package")

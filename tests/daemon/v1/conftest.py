@@ -45,7 +45,7 @@ def desk(
     """The reception that most tests share, with one persona who has one dataset, menu."""
     shared = Reception(tmp_path_factory.mktemp("desk") / "state", telegram, twilio, mind)
     try:
-        shared.daemon.start().ready()
+        shared.daemon.start_warm("telegram")
         persona = shared.persona()
         (shared.daemon.state_dir / "personas" / persona / "datasets" / "menu").mkdir(parents=True)
         yield shared
@@ -58,7 +58,7 @@ def lonely(tmp_path: Path, telegram: Telegram, twilio: TwilioEmulator, mind: Ope
     """A reception of this test alone, which may be killed."""
     own = Reception(tmp_path / "state", telegram, twilio, mind)
     try:
-        own.daemon.start().ready()
+        own.daemon.start_warm()
         yield own
     finally:
         own.daemon.close()

@@ -35,7 +35,7 @@ def house(
     """A daemon whose providers are on loopback."""
     urls = {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url, "PERSONAD_PROVIDERS_DISCORD_URL": discord.url}
     with closing(DaemonProcess(tmp_path_factory.mktemp("channels") / "state", urls)) as process:
-        yield process.start().ready()
+        yield process.start_warm("telegram", "discord", "slack")
 
 
 @pytest.fixture

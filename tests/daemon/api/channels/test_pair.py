@@ -150,7 +150,7 @@ def test_guesses_are_throttled(tmp_path: Path, telegram: TelegramEmulator, organ
     """After five wrong codes the right one is refused in the same words, so that guessing learns nothing."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url})
     try:
-        persona_id, bot = daemon.start().ready().create("Eve", **organs), telegram.add_bot(username="guess_bot")
+        persona_id, bot = daemon.start_warm("telegram").create("Eve", **organs), telegram.add_bot(username="guess_bot")
         assert add(daemon, persona_id, "telegram", bot.token).status_code == 200
         code = code_for(telegram, telegram.user(), bot)
         for guess in ("AAAAAA", "", "BBBBBB", "1' OR 1", "CCCCCC", code):

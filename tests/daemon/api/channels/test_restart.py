@@ -30,13 +30,22 @@ def test_a_stopped_persona_is_not_started(house: DaemonProcess, make: Make, tele
 STILLBORN = """\
 import os, sys
 
+forks = 0
+
 def die():
     if os.path.exists({flag!r}):
         os._exit(70)
 
+def forked():
+    # A zygote's own child only bears the newborn, which is to die.
+    global forks
+    forks += 1
+    if forks == 2:
+        die()
+
 if sys.orig_argv[-3:-2] == ["worker"]:
     die()
-os.register_at_fork(after_in_child=die)
+os.register_at_fork(after_in_child=forked)
 """
 
 
@@ -53,7 +62,7 @@ def test_what_is_saved_stays_when_the_restart_fails(
     }
     daemon = DaemonProcess(tmp_path / "state", settings)
     try:
-        persona_id = daemon.start().ready().create("Eve", **organs)
+        persona_id = daemon.start_warm("telegram").create("Eve", **organs)
         telegram.fail("hang", "getMe", token=bot.token)
         answers: list[httpx.Response] = []
         adding = threading.Thread(target=lambda: answers.append(add(daemon, persona_id, "telegram", bot.token)))

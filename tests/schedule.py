@@ -1,0 +1,57 @@
+"""Which tests a process of the run gets together: those that share a daemon, the longest first."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+TOGETHER: Final = (
+    "tests/daemon/channels",
+    "tests/daemon/api",
+    "tests/daemon/api/channels",
+    "tests/daemon/open_channels",
+    "tests/daemon/v1",
+    "tests/daemon/feeds",
+    "tests/daemon/commands",
+    "tests/daemon/hooks",
+    "tests/worker/embedded",
+)
+"""Folders whose tests share daemons, emulators or models that take long to start, so that they start once."""
+
+FIRST: Final = (
+    "tests/daemon/channels",
+    "tests/daemon/api",
+    "tests/worker/embedded",
+    "tests/daemon/v1",
+    "tests/daemon/api/channels",
+    "tests/daemon/open_channels",
+    "tests/daemon/feeds",
+    "tests/daemon/commands",
+    "tests/chaos",
+    "tests/daemon/survival",
+    "tests/daemon/hooks",
+)
+"""The folders that take longest, in this order: what is short fills the gaps at the end."""
+
+
+def group(nodeid: str) -> str:
+    """The folder of tests that stay together, or the file."""
+    file = nodeid.partition("::")[0]
+    folder = str(PurePosixPath(file).parent)
+    return folder if folder in TOGETHER else file
+
+
+def rank(item: pytest.Item) -> int:
+    """The place of a test's folder in the run."""
+    folder = str(PurePosixPath(item.nodeid.partition("::")[0]).parent)
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+class ByDaemon(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Hands out whole groups in the order in which the tests were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
