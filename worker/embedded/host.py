@@ -152,12 +152,12 @@ class OrganHost:
         if failure is None:
             self._send(_answered(call.call, desk.field, result.result()))
             return
-        reason, trace = str(failure), ""
+        reason = str(failure)
         if not isinstance(failure, HostFault):
             # Whatever a library makes of a file that somebody sent is the end of this call, and of no other.
             reason = f"The embedded {NAMES[desk.organ]} failed: {type(failure).__name__}: {failure}"
             trace = "".join(traceback.format_exception(failure))[-MAX_TRACE:]
-        self._log.warning("organ_host.failed", organ=desk.organ, call=call.call, reason=reason, trace=trace)
+            self._log.warning("organ_host.failed", organ=desk.organ, call=call.call, reason=reason, trace=trace)
         self._send(Answered(call.call, error=encodable(reason)[:MAX_REASON]))
 
 

@@ -86,6 +86,8 @@ class HostCalls:
         finally:
             del self._pending[call.call]
         if result.error is not None:
-            # A mind is asked again whatever it was: somebody may just be installing it.
-            raise OrganUnreachable(result.error, hint, permanent=not is_mind and not result.passing)
+            # A mind is asked again whatever it was: somebody may just be installing it. A sense has said itself what is
+            # wrong with the file, or which package is missing.
+            permanent = not is_mind and not result.passing
+            raise OrganUnreachable(result.error, "" if permanent else hint, permanent=permanent)
         return result
