@@ -63,13 +63,20 @@ def quote(passages: str, question: str) -> str:
 
 
 def quote_line(seen: list[Passage], question: str) -> str:
-    """Quote the one line of what was seen or heard before, the newest last, that holds what is asked for, or ""."""
+    """Quote the one line of what was seen or heard before, the newest last, that holds what is asked for, or "".
+
+    A line that says no more than the question is a heading: it is quoted with what stands under it.
+    """
     asked = _stems(question)
-    lines = [(one.source, line.strip()) for one in reversed(seen) for line in one.text.splitlines() if line.strip()]
-    if not asked or not lines:
+    texts = [(one.source, [line.strip() for line in one.text.splitlines() if line.strip()]) for one in reversed(seen)]
+    places = [(source, lines, at) for source, lines in texts for at in range(len(lines))]
+    if not asked or not places:
         return ""
-    source, line = max(lines, key=lambda pair: _match(asked, pair[1]))
-    return f'{source}: "{_shortened(line)}"' if _match(asked, line) >= ENOUGH else ""
+    source, lines, at = max(places, key=lambda place: _match(asked, place[1][place[2]]))
+    if _match(asked, lines[at]) < ENOUGH:
+        return ""
+    told = " / ".join(lines[at:]) if _stems(lines[at]) <= asked else lines[at]
+    return f'{source}: "{_shortened(told)}"'
 
 
 def found(passages: str) -> list[Passage]:
