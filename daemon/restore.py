@@ -226,5 +226,5 @@ def _decoded(file: Path, kind: type[T]) -> Iterator[T]:
         for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE), b""), start=1):
             try:
                 yield decoder.decode(raw)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise ArchiveError(f"{file.name}, line {number}: {error}") from error

@@ -36,5 +36,6 @@ class Codec(Generic[T]):
             raise FrameError(f"a frame of {len(frame)} bytes is over the limit of {MAX_FRAME}")
         try:
             return self._decoder.decode(frame)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
+            # Thousands of arrays in each other, in a field that nobody knows, are a RecursionError.
             raise FrameError(f"not a message of this protocol: {error}") from error

@@ -175,7 +175,7 @@ def _slack(credentials: Mapping[str, Secret], request: Request, now: float) -> R
         return Refused(403, "the signature is not Slack's, or not fresh")
     try:
         frame = msgspec.json.decode(request.body, type=_SlackFrame)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return Refused(403, "the body cannot be read")
     if frame.type == "url_verification":
         return Answer(frame.challenge[:1024].encode(), "text/plain")
@@ -193,7 +193,7 @@ def _telegram(credentials: Mapping[str, Secret], request: Request) -> Refused | 
         return Refused(403, "the secret token is not ours")
     try:
         frame = msgspec.json.decode(request.body, type=_TelegramFrame)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return Refused(403, "the body cannot be read")
     return Event(str(frame.update_id), OK)
 

@@ -226,6 +226,11 @@ def _keyless(door: Door) -> tuple[str, bytes, Headers]:
     return KEYLESS, b"{}", slack(b"{}", time.time())
 
 
+def _too_deep(door: Door) -> tuple[str, bytes, Headers]:
+    body = b'{"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    return SLACK, body, slack(body, time.time())
+
+
 @pytest.mark.parametrize(
     ("make", "status"),
     [
@@ -236,6 +241,7 @@ def _keyless(door: Door) -> tuple[str, bytes, Headers]:
         (_too_large, 413),
         (_unknown, 404),
         (_keyless, 404),
+        (_too_deep, 403),
     ],
 )
 async def test_refused(tmp_path: Path, make: Callable[[Door], tuple[str, bytes, Headers]], status: int) -> None:

@@ -1,0 +1,38 @@
+"""Frames: what a process that went wrong may send is refused, and harms nobody else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import pytest
+
+from proto.framing import Codec, FrameError
+from proto.messages import MAX_FRAME, Fault, FromWorker
+
+WORKER: Final[Codec[FromWorker]] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
+
+FAULT: Final = msgspec.msgpack.encode({"type": "fault", "reason": "x", "extra": 0})
+
+FRAMES: Final = {
+    "empty": b"",
+    "cut off": FAULT[:-2],
+    "of no type": msgspec.msgpack.encode({"reason": "x"}),
+    "of an unknown type": msgspec.msgpack.encode({"type": "order", "reason": "x"}),
+    "with a wrong field": msgspec.msgpack.encode({"type": "fault", "reason": 7}),
+    "with a text that is too long": msgspec.msgpack.encode({"type": "fault", "reason": "x" * 2001}),
+    "too large": msgspec.msgpack.encode({"type": "fault", "reason": "x" * MAX_FRAME}),
+    "too deep": FAULT[:-1] + b"\x91" * 200_000 + b"\xc0",
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_what_is_no_message_is_refused(name: str) -> None:
+    """Every such frame is a FrameError, which the link drops and counts."""
+    with pytest.raises(FrameError):
+        WORKER.decode(FRAMES[name])
+
+
+def test_an_unknown_field_is_overlooked() -> None:
+    """A newer peer may say more."""
+    assert WORKER.decode(FAULT) == Fault("x")
