@@ -68,7 +68,7 @@ def quote_line(seen: list[Passage], question: str) -> str:
     A line that says no more than the question is a heading: it is quoted with what stands under it.
     """
     asked = _stems(question)
-    texts = [(one.source, [line.strip() for line in one.text.splitlines() if line.strip()]) for one in reversed(seen)]
+    texts = [(one.source, _lines(one.text)) for one in reversed(seen)]
     places = [(source, lines, at) for source, lines in texts for at in range(len(lines))]
     if not asked or not places:
         return ""
@@ -77,6 +77,12 @@ def quote_line(seen: list[Passage], question: str) -> str:
         return ""
     told = " / ".join(lines[at:]) if _stems(lines[at]) <= asked else lines[at]
     return f'{source}: "{_shortened(told)}"'
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of what an eye read, without its own note at the end."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[:-1] if lines and lines[-1].startswith("(") and lines[-1].endswith(")") else lines
 
 
 def found(passages: str) -> list[Passage]:

@@ -58,7 +58,7 @@ def test_a_line_of_a_picture() -> None:
     assert quote_line(seen, "How much is the bread?") == 'list.png: "Bread 3.15"'
     assert quote_line(seen, "Do you like the sea?") == ""
     assert quote_line([], "How much is the bread?") == ""
-    note = Passage("note.jpg", "Hello!\nGARDEN MEETING\nThursday 14 May\nRoom 7")
+    note = Passage("note.jpg", "Hello!\nGARDEN MEETING\nThursday 14 May\nRoom 7\n(This eye reads text.)")
     assert quote_line([note], "When is the garden meeting?") == 'note.jpg: "GARDEN MEETING / Thursday 14 May / Room 7"'
 
 
