@@ -166,14 +166,16 @@ class PersonaHouse:
     async def gave_up(self, reason: str) -> None:
         """She failed too often: she is sick, and left alone until somebody acts."""
         self._parts.hubs.stopped(self._id)
-        persona = self._parts.personas.get(self._id)
-        if persona is None:
-            return
-        sick = msgspec.structs.replace(persona, status="sick")
-        try:
-            await self._parts.personas.save(sick)
-        except PersonasError as error:
-            self._parts.log.error("persona.not_saved", persona=self._id, reason=str(error))
+        # Held, so that no channel that is being added or removed at this moment is lost with the old record.
+        async with self._parts.channels.editing:
+            persona = self._parts.personas.get(self._id)
+            if persona is None:
+                return
+            sick = msgspec.structs.replace(persona, status="sick")
+            try:
+                await self._parts.personas.save(sick)
+            except PersonasError as error:
+                self._parts.log.error("persona.not_saved", persona=self._id, reason=str(error))
         await self._parts.channels.failed(self._id, reason)
         self._parts.log.error("persona.sick", persona=self._id, reason=reason)
         self._parts.hubs.signal("Event", "Persona became sick", sick, {"reason": reason})

@@ -63,10 +63,6 @@ class Lanes:
             lane = self._visitors[talk] = self._lane()
         return lane
 
-    def is_visitor(self, lane: Lane) -> bool:
-        """Whether it is the lane of an open talk."""
-        return lane is not self.own
-
     def admit(self, items: list[Waiting], visitors: bool) -> None:
         """Let these wait, of her own person or of open talks."""
         for item in items:

@@ -103,14 +103,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accounts: dict[str, Account] = {}
     file: Path | None = None
 
-    @property
-    def listens_for_hooks(self) -> bool:
-        """Whether there is a listener for webhooks: with a port, and with somebody who would call it."""
-        callers = (
-            account.type in ("twilio", "meta") or account.signing_secret_file for account in self.accounts.values()
-        )
-        return bool(self.hooks.port) and (bool(self.hooks.public_url) or any(callers))
-
 
 class Key(NamedTuple):
     """A setting's place: ``section`` is empty for the two directories at the top."""

@@ -248,5 +248,3 @@ def test_the_examples_tables_can_be_taken_as_they_are(tmp_path: Path) -> None:
     assert [account.type for account in settings.accounts.values()] == ["twilio", "meta", "slack", "telegram"]
     assert settings.accounts["my-twilio"].phones == ("+15005550006",)
     assert settings.models["fast"].provider == "openai"
-    assert settings.listens_for_hooks
-    assert not load_with(tmp_path).listens_for_hooks
