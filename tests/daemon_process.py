@@ -39,10 +39,12 @@ def free_port() -> int:
 
 def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
     """Return the condition's first true value; fails after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+    deadline, pause = time.monotonic() + timeout, 0.01
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        # What takes long is asked for less often: a question may cost the daemon as much as what it waits for.
+        pause = min(1.3 * pause, 0.1)
     return value
 
 

@@ -15,6 +15,19 @@ from tests.emulators.openai import OpenAIEmulator
 from tests.observed import status
 from tests.saboteur import at_start
 
+HURRY = """\
+import sys
+
+if sys.orig_argv[-2:] == ["daemon", "serve"]:
+    sys.path.insert(0, {root!r})
+    from daemon.api import sockets
+    from daemon.protocols import HttpProtocol
+
+    HttpProtocol.head_timeout = 1.0
+    sockets.SEND_TIMEOUT = 1.0
+"""
+"""The daemon waits for slow peers as it always does, only not as long."""
+
 
 def resident(daemon: DaemonProcess) -> int:
     """The daemon's resident memory in bytes."""
@@ -87,17 +100,6 @@ def test_large_bodies_are_no_heads(front: DaemonProcess) -> None:
         assert receive(connection)[0] == 200
 
 
-HURRY = """\
-import sys
-
-if sys.orig_argv[-2:] == ["daemon", "serve"]:
-    sys.path.insert(0, {root!r})
-    from daemon.protocols import HttpProtocol
-
-    HttpProtocol.head_timeout = 1.0
-"""
-
-
 def test_half_a_head_times_out(tmp_path: Path) -> None:
     """A head that does not come whole is 408, and a connection without one is closed, however slowly they drip."""
     hook = at_start(tmp_path / "hook", HURRY.format(root=str(ROOT)))
@@ -110,10 +112,10 @@ def test_half_a_head_times_out(tmp_path: Path) -> None:
 
 def test_peer_that_never_reads_is_dropped(tmp_path: Path, mind: OpenAIEmulator) -> None:
     """A socket whose peer reads nothing is closed on our side too, and does not hold up the daemon's end."""
-    limits = {"LIMITS_SOCKET_QUEUE": "8", "MIND_BURST_WINDOW": "0", "MIND_HISTORY_LINES": "1"}
-    daemon = DaemonProcess(tmp_path / "state", {f"PERSONAD_{name}": value for name, value in limits.items()})
+    hook = at_start(tmp_path / "hook", HURRY.format(root=str(ROOT)))
+    daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_MIND_BURST_WINDOW": "0", "PYTHONPATH": hook})
     try:
-        daemon.start()
+        daemon.start_warm()
         eve = daemon.create(
             "Eve", thinking_model="m", thinking_provider="openai", thinking_url=mind.url, thinking_api_key="k"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.daemon_process import DaemonProcess
-from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.server import Emulator
 
 ROOT: Final = Path(__file__).parents[3]
 PATIENCE: Final = 60.0
@@ -39,7 +39,7 @@ def personad(
 
 
 @contextmanager
-def persona(daemon: DaemonProcess, name: str, mind: OpenAIEmulator) -> Iterator[str]:
+def persona(daemon: DaemonProcess, name: str, mind: Emulator) -> Iterator[str]:
     """A persona whose mind is the echo, by her id; deleted at the end."""
     persona_id = daemon.create(
         name, thinking_model="echo", thinking_provider="openai", thinking_api_key="k", thinking_url=mind.url

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.commands.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.commands.command_line import PATIENCE, ROOT, command, persona, personad
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
@@ -29,13 +30,18 @@ def own_mind() -> Iterator[Emulator]:
         emulator.release()
 
 
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """A daemon that may be killed, for all tests of this module."""
+    with closing(DaemonProcess(tmp_path_factory.mktemp("chat") / "state")) as process:
+        yield process.start_warm()
+
+
 @pytest.fixture
-def eve(daemon: DaemonProcess, own_mind: Emulator) -> str:
-    """Eve, whose mind is this test's, on a daemon of this test's."""
-    daemon.ready()
-    return daemon.create(
-        "Eve", thinking_model="echo", thinking_provider="openai", thinking_api_key="k", thinking_url=own_mind.url
-    )
+def eve(daemon: DaemonProcess, own_mind: Emulator) -> Iterator[str]:
+    """Eve, whose mind is this test's; deleted after the test."""
+    with persona(daemon, "Eve", own_mind) as persona_id:
+        yield persona_id
 
 
 class Terminal:
@@ -131,7 +137,7 @@ def test_the_notice_of_a_mind_that_is_away_is_no_answer(tmp_path: Path, own_mind
     """The pipe prints the notice and waits on for the answer that is still owed."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_MIND_RETRIES": "0"})
     try:
-        daemon.start().ready()
+        daemon.start_warm()
         daemon.create(
             "Eve", thinking_model="echo", thinking_provider="openai", thinking_api_key="k", thinking_url=own_mind.url
         )

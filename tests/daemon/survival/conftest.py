@@ -35,7 +35,9 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         daemon = DaemonProcess(state or tmp_path / f"state{len(made)}", {**FAST, **given})
         daemon.log = log or daemon.log
         made.append(daemon)
-        return daemon.start().ready() if start else daemon
+        if not start:
+            return daemon
+        return daemon.start().ready() if state else daemon.start_warm()
 
     yield launch
     for daemon in made:
