@@ -35,13 +35,13 @@ WAIT: Final = "Nothing to do: it goes on by itself."
 
 
 class Refusal(Exception):
-    """The provider answered with an error; ``code`` is its own, None where it gave none."""
+    """The provider answered with an error; ``code`` is its own, None where it gave none. ``message`` is a sentence."""
 
     def __init__(self, status: int, code: int | None, message: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
-        self.message = message
+        self.message = f"{message}." if message[-1:].isalnum() else message
         self.retry_after = retry_after
 
 
