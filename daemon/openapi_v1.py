@@ -101,7 +101,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", f"{_CONVERSATIONS}/{{conversation_id}}/messages"): Operation(
         "What was said in a conversation, newest first.",
         _page("MessageObject"),
-        (404, 422),
+        (404, 409, 422),
         query=("page limit", "cursor"),
         problems=True,
     ),

@@ -198,17 +198,20 @@ def talks(connection: sqlite3.Connection, channel: str, before: tuple[int, str] 
 def messages(
     connection: sqlite3.Connection, channel: str, chat: str, before: int | None, limit: int
 ) -> list[TalkMessage]:
-    """A talk's lines with an id below ``before``, newest first; without it, what waits for an answer comes first."""
+    """A talk's lines with an id below ``before``, newest first; without it, what waits for an answer comes first.
+
+    None of what was said while the channel was not open.
+    """
     talk = f"{channel}:{chat}"
     rows = connection.execute(
         "SELECT id, role, content, media, at FROM conversation WHERE talk = ?1 AND talk <> '' AND id < ?2"
-        " AND persona = (SELECT persona FROM channel WHERE channel = ?4) ORDER BY id DESC LIMIT ?3",
+        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?4) ORDER BY id DESC LIMIT ?3",
         (talk, before or 2**63 - 1, limit, channel),
     ).fetchall()
     if before is None:
         waiting = connection.execute(
             "SELECT 0, 'person', content, media, at FROM inbox WHERE state <> 'done' AND talk = ?1"
-            " AND persona = (SELECT persona FROM channel WHERE channel = ?2) ORDER BY id DESC LIMIT ?3",
+            " AND persona = (SELECT persona FROM channel WHERE channel = ?2 AND open = 1) ORDER BY id DESC LIMIT ?3",
             (talk, channel, limit),
         )
         rows = [*waiting, *rows][:limit]

@@ -100,6 +100,7 @@ async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
     await ledger.say(ADAM, conversation, "connected", 5, 31)
     found = await shown(ledger, OTHER)
     assert (found.open, found.conversation_count, found.message_count) == (False, 1, 3)
+    assert await ledger.channel_messages(OTHER, "42") == []
     assert [row.channel for row in await ledger.open_channels(20)] == [OTHER, CHANNEL]
     assert [row.channel for row in await ledger.open_channels(20, after=(1, OTHER))] == [CHANNEL]
     await ledger.pause_channel(CHANNEL, paused=True, at=21)
