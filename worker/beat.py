@@ -91,7 +91,7 @@ class Beat:
         self._means = means
         self._perceptions = list(message.perceptions)
         # Its own: what strangers send does not keep her person's words waiting.
-        self._senses = Senses(means.body, means.pace.organ, means.log)
+        self._senses = Senses(means.body, means.pace.organ, means.log, visitor=message.visitor is not None)
         self._joins = 0
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
@@ -180,7 +180,7 @@ class Beat:
             return Found(await researcher.search(question)) if researcher else Found()
         except OrganUnreachable as error:
             self._means.log.warning("organ.failed", organ="researcher", reason=error.reason, hint=error.hint)
-            return Found(unsearched=error.reason)
+            return Found(unsearched=error.told(visitor=self._message.visitor is not None))
 
     # Thinking
 

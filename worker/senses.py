@@ -25,11 +25,15 @@ LONGEST_WAIT: Final = 10.0
 class Senses:
     """Lets organs perceive, again and again if need be, but not for ever."""
 
-    def __init__(self, body: Body, wait: float, log: WorkerLog) -> None:
-        """``wait`` is the longest first pause, in seconds, before an organ is tried again."""
+    def __init__(self, body: Body, wait: float, log: WorkerLog, *, visitor: bool) -> None:
+        """``wait`` is the longest first pause, in seconds, before an organ is tried again.
+
+        ``visitor``: the files are a stranger's, who is not told of her organs' trouble.
+        """
         self._body = body
         self._wait = wait
         self._log = log
+        self._visitor = visitor
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def perceive(self, perception: Perception, talk: str) -> str:
@@ -45,7 +49,7 @@ class Senses:
             except OrganUnreachable as error:
                 organ = perceived.ORGANS[perception.kind]
                 self._log.warning("organ.failed", organ=organ, reason=error.reason, hint=error.hint)
-                return perceived.failed(error.reason)
+                return perceived.failed(error.told(visitor=self._visitor))
         return text.strip()[:MAX_TEXT] or perceived.nothing(perception.kind)
 
     async def _patiently(self, perception: Perception, media: str, talk: str) -> str:

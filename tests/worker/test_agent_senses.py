@@ -134,6 +134,17 @@ async def test_an_ear_that_fails(
     assert len(openai.asked("transcriptions")) == asked
 
 
+async def test_a_stranger_hears_nothing_of_her_servers(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
+    """Whose key was refused, and where, is her person's business; the stranger hears that it does not work."""
+    openai.script_at("transcriptions", Step("no credit left on account acme", status=401))
+    adam = seat(at(openai), ear=at(openai), media=tmp_path)
+    give(adam, recording(tmp_path), visitor="Bo")
+    reply = await adam.first(Reply)
+    assert reply.perceived == {1: "(could not be understood: It does not work at the moment.)"}
+    assert "127.0.0.1" not in str(openai.asked("completions")[-1].body)
+    assert "acme" not in str(openai.asked("completions")[-1].body)
+
+
 async def test_an_ear_that_hangs(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
     """An ear is held to the total timeout."""
     openai.script_at("transcriptions", *[Step(failure="hang")] * 3)

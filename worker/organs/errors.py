@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+NOT_NOW: Final = "It does not work at the moment."
+
 
 class OrganUnreachable(Exception):
     """The organ gave no answer: ``reason`` says why and ``hint`` what a person can do about it.
@@ -27,6 +31,13 @@ class OrganUnreachable(Exception):
         self.retry_after = retry_after
         self.again = again
         self.status = status
+
+    def told(self, *, visitor: bool) -> str:
+        """The reason as it may be told to whom she talks with.
+
+        A visitor hears what is wrong with a file, and nothing of what her person has to mend: servers and accounts.
+        """
+        return NOT_NOW if visitor and self.hint else self.reason
 
 
 class OrganConfigError(Exception):
