@@ -154,7 +154,8 @@ def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
                     _send(client, persona, message)
             except (OSError, RuntimeError) as error:
                 # A RuntimeError is the daemon's refusal, its absence, or a "~somebody" who has no home here.
-                print(f"(not sent: {one_line(str(error))})")
+                reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+                print(f"(not sent: {one_line(reason)})")
     print()
 
 
@@ -163,7 +164,10 @@ def _print_history(client: Client, persona: Persona) -> None:
     messages = answer.get("messages", []) if isinstance(answer, dict) else []
     for message in messages[-HISTORY_LINES:]:
         speaker = persona.name if message.get("role") == "assistant" else "you"
-        print(lines(f"{speaker}: {message.get('content', '')}"))
+        # What was spoken has no name; what was understood of it stands for it.
+        file, said = message.get("title"), message.get("content") or ""
+        words = f"[{file}] {said}".rstrip() if file else said or message.get("perceived", "")
+        print(lines(f"{speaker}: {words}"))
 
 
 def _print_heard(socket: ChatSocket, name: str, show: Callable[[str], None]) -> None:

@@ -172,7 +172,7 @@ def test_a_conversation_on_a_terminal(daemon: DaemonProcess, eve: str, own_mind:
 
 
 def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
-    """/attach sends the file with its caption; what cannot be sent is told, and the talk goes on."""
+    """/attach sends the file with its caption, which the next talk shows; what cannot be sent is told, and that is all."""
     file = tmp_path / "morning scan \N{SNOWMAN}.txt"
     file.write_bytes(b"x" * 200_000)
     terminal = Terminal(daemon, "Eve")
@@ -184,6 +184,11 @@ def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_p
         terminal.wait_for(r"not sent: .*No such file")
         terminal.type(f"/attach {Path(__file__)}\n")
         terminal.wait_for(r"not sent: No perception capability for \.py")
+    finally:
+        terminal.close()
+    terminal = Terminal(daemon, "Eve")
+    try:
+        terminal.wait_for(r"you: \[morning scan .*\.txt\] what's this\?")
     finally:
         terminal.close()
     first = daemon.http.get(f"/api/persona/{eve}/conversation").json()["messages"][0]
