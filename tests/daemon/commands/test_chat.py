@@ -172,7 +172,7 @@ def test_a_conversation_on_a_terminal(daemon: DaemonProcess, eve: str, own_mind:
 
 
 def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
-    """/attach sends the file with its caption, which the next talk shows; what cannot be sent is told, and that is all."""
+    """/attach sends the file with its caption, which the next talk shows; what cannot be sent is told."""
     file = tmp_path / "morning scan \N{SNOWMAN}.txt"
     file.write_bytes(b"x" * 200_000)
     terminal = Terminal(daemon, "Eve")
