@@ -134,7 +134,7 @@ class OrganHost:
             answer(OrganResult(call.call, done.text, done.media))
 
     async def _ask(self, call: OrganCall, folder: Path) -> Answered:
-        if len(self._calls) >= MAX_CALLS:
+        if len(self._relays) > MAX_CALLS:
             raise HostFailed("too many questions wait for the embedded model already")
         number = next(self._numbers)
         reply: asyncio.Future[Answered] = self._loop.create_future()

@@ -121,7 +121,10 @@ class Client:
 
     def _is_slacks(self, url: str) -> bool:
         """The token goes along with a download: to Slack's own hosts, or to the one that the operator set."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
         if (parts.scheme, parts.netloc) == (self._address.scheme, self._address.netloc):
             return True
         return parts.scheme == "https" and (parts.hostname or "").endswith(FILE_DOMAIN)
