@@ -81,7 +81,9 @@ class Generation:
         try:
             self._peer.send(message)
         except (WireError, FrameError) as error:
-            self._log.warning("worker.unreachable", reason=str(error))
+            # What she asked an organ may be answered when she is gone.
+            if not self._ended.done():
+                self._log.warning("worker.unreachable", reason=str(error))
 
     async def prepare(self, prepare: Prepare, kinds: frozenset[str]) -> None:
         """Fork it and bring it to the point where only its gateways are missing; raises GenerationFailed.
