@@ -28,6 +28,8 @@ from proto.secrets import Secret
 CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
 """What a gateway's state says of its error when the gateway itself does not; every other state passes."""
 
+NOT_RUNNING: Final = "She is not running, so nobody is answered: start her (personad start)."
+
 OVERLAP: Final = 3600 * 1_000_000_000
 """Nanoseconds before the last message of a channel from which its list of messages is read again after a start."""
 
@@ -138,6 +140,15 @@ class Channels:
             for row in await self._ledger.channels(persona_id):
                 error = f"Her process failed too often: {reason}. Mend that, and start her."
                 await self._ledger.channel_error(persona_id, row.channel, error, time.time_ns(), "config")
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    async def stopped(self, persona_id: str) -> None:
+        """Nobody is answered on her channels until she is started; what was wrong with one before stays told."""
+        try:
+            for row in await self._ledger.channels_of(persona_id, time.time_ns()):
+                if row.error is None:
+                    await self._ledger.channel_error(persona_id, row.channel, NOT_RUNNING, time.time_ns(), "config")
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 

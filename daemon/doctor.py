@@ -129,7 +129,7 @@ def _free_space(directory: Path) -> Finding:
 
 def _token_file(settings: Settings) -> Finding:
     if not settings.http.token_file:
-        return Finding("token", "ok", "none: only this machine is answered; `personad token` makes one")
+        return Finding("token", "ok", "none for /api: only this machine is answered; `personad token` makes one")
     try:
         count = len(read_tokens(Path(settings.http.token_file)))
     except TokenError as error:
@@ -238,7 +238,12 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
     findings = []
     for persona in personas if isinstance(personas, list) else []:
         check = f"persona {persona.get('name')}"
-        if persona.get("status") == "sick" or persona.get("state") == "failed":
+        if persona.get("status") == "sick" and persona.get("state") == "running":
+            words = (
+                'sick before, and runs; to have her start with the daemon, write "active" as status into config.json'
+            )
+            findings.append(Finding(check, "warn", words))
+        elif persona.get("status") == "sick" or persona.get("state") == "failed":
             reason = persona.get("reason") or "she failed too often"
             words = f"sick: {reason}; when that is mended: personad start {persona.get('id')}"
             findings.append(Finding(check, "fail", words))

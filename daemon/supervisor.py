@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Literal
 
 import msgspec
@@ -47,7 +47,7 @@ class Supervisor:
         limits, urls = mind_limits(parts.settings), provider_urls(parts.settings)
         self._prober = Prober(parts.spawner, parts.link, limits, urls, parts.log)
         self._keepers: dict[str, Keeper] = {}
-        self._edits: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def spawner_mode(self) -> str:
@@ -66,6 +66,9 @@ class Supervisor:
         self._spawner.start(frozenset({EMBEDDED}).union(*(kinds_for(persona) for persona in active)))
         for persona in active:
             self._keeper(persona.id).boot()
+        for persona in self._personas.all():
+            if persona.status != "active":
+                self._go(self._parts.channels.stopped(persona.id))
 
     def running(self, persona_id: str) -> bool:
         """Whether she is being served; she is also while her process is being replaced."""
@@ -95,12 +98,9 @@ class Supervisor:
 
     async def stop(self, persona_id: str) -> None:
         """End her process and wait until it is gone."""
-        keeper = self._keeper(persona_id)
-        try:
-            await keeper.stop()
-        except GenerationFailed as failure:
-            self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
-        self._hubs.stopped(persona_id)
+        await self._end(persona_id)
+        if not self.running(persona_id):
+            await self._parts.channels.stopped(persona_id)
 
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
@@ -125,9 +125,7 @@ class Supervisor:
     async def edited(self, persona: Persona) -> None:
         """Her record was edited by hand: if she runs, she restarts with it, in the background."""
         if self.running(persona.id):
-            task = asyncio.create_task(self._restart_edited(persona.id))
-            self._edits.add(task)
-            task.add_done_callback(self._edits.discard)
+            self._go(self._restart_edited(persona.id))
 
     async def decided(self, timeout: float) -> None:
         """Wait until no persona is on her way up any more, or ``timeout`` seconds."""
@@ -145,9 +143,22 @@ class Supervisor:
 
     async def close(self) -> None:
         """End all processes, all at once."""
-        await asyncio.gather(*(self.stop(persona_id) for persona_id in list(self._keepers)))
+        await asyncio.gather(*(self._end(persona_id) for persona_id in list(self._keepers)))
         await self._organ_host.close()
         await self._spawner.close()
+
+    async def _end(self, persona_id: str) -> None:
+        keeper = self._keeper(persona_id)
+        try:
+            await keeper.stop()
+        except GenerationFailed as failure:
+            self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
+        self._hubs.stopped(persona_id)
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _restart_edited(self, persona_id: str) -> None:
         try:

@@ -117,6 +117,19 @@ def test_trouble_shows_and_passes(counter: Counter) -> None:
     assert (counter.shown()["status"], counter.shown()["lastError"]) == ("active", None)
 
 
+def test_a_channel_of_a_stopped_persona_is_not_active(counter: Counter) -> None:
+    """While she is stopped her channel says so; once she is started, what was written meanwhile is answered."""
+    counter.open()
+    person = counter.visitor("early")
+    counter.daemon.http.post(f"/api/persona/{counter.id}/stop")
+    assert counter.shown()["status"] == "error"
+    assert "start her" in counter.shown()["lastError"]
+    person.write("anybody in?")
+    counter.daemon.http.post(f"/api/persona/{counter.id}/start")
+    person.hears("anybody in?")
+    assert (counter.shown()["status"], counter.shown()["lastError"]) == ("active", None)
+
+
 def test_a_removed_channel_leaves_nothing_waiting(counter: Counter) -> None:
     """What waits on a channel that is removed is done with; her own person notices nothing."""
     counter.open()
