@@ -105,10 +105,13 @@ class Inbox:
         self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media, title), conversation, 0)])
         return True
 
-    def require_room(self, persona_id: str, count: int, visitors: bool = False) -> None:
-        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her own person or of visitors."""
+    def require_room(self, persona_id: str, count: int, channel: str = "") -> None:
+        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her own person or of an open channel.
+
+        Each has room of its own: what waits on one that is paused keeps nobody on another from writing.
+        """
         lanes = self._all(persona_id)
-        if (lanes.depth if visitors else lanes.own.depth) + count > self._limit:
+        if (lanes.depth_of(channel) if channel else lanes.own.depth) + count > self._limit:
             raise InboxFull(f"{self._limit} messages wait for her answer already")
 
     def admit(self, persona_id: str, items: list[Waiting], visitors: bool = False) -> None:

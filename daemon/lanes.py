@@ -56,6 +56,10 @@ class Lanes:
         """How many perceptions of open talks are not answered yet."""
         return sum(lane.depth for lane in self._visitors.values())
 
+    def depth_of(self, channel: str) -> int:
+        """How many perceptions of one open channel are not answered yet."""
+        return sum(lane.depth for talk, lane in self._visitors.items() if talk.startswith(f"{channel}:"))
+
     def visitor(self, talk: str) -> Lane:
         """The lane of an open talk."""
         lane = self._visitors.get(talk)

@@ -48,7 +48,7 @@ class Visits:
         items = [item for item in message.items if item.private]
         if others := [item.key for item in message.items if not item.private]:
             await self._ledger.strangers(persona_id, message.channel, others)
-        self._inbox.require_room(persona_id, len(items), visitors=True)
+        self._inbox.require_room(persona_id, len(items), message.channel)
         slots = {slot.seq: slot for slot in self._voice.reserve(persona_id, SAID_AT_ONCE * len(items))}
         try:
             visited = await self._ledger.visit(

@@ -107,7 +107,7 @@ class ChannelOperations:
     async def hook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
         """Keep a verified webhook request and return its number; None when one with this key was kept before.
 
-        Raise ChannelUnknown when there is no such channel, HooksFull when too many wait for its persona.
+        Raise ChannelUnknown when there is no such channel, HooksFull when too many wait already.
         """
         return await self._writer.submit(hooks.add, channel, key, content_type, body, at)
 

@@ -35,10 +35,10 @@ class ChannelUnknown(LedgerError):
 
 
 class HooksFull(LedgerError):
-    """As many webhook requests wait for a persona's gateways as may."""
+    """As many webhook requests of one channel wait for its gateway as may."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"{count} webhook requests wait for her already: start her")
+        super().__init__(f"{count} webhook requests wait already: start its persona")
 
 
 _DISK: Final = {

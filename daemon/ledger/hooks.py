@@ -15,7 +15,7 @@ SECOND: Final = 1_000_000_000
 REPEATED_FOR: Final = 8 * 24 * 3600
 """Seconds for which a request is known again: Meta repeats for seven days."""
 MOST_OPEN: Final = 1000
-"""Requests that wait for one persona's gateways, while she is stopped; beyond, providers are asked to come again."""
+"""Requests of one channel that wait, while its persona is stopped; beyond, its provider is asked to come again."""
 
 
 class OpenHook(msgspec.Struct, frozen=True):
@@ -45,7 +45,9 @@ def add(connection: sqlite3.Connection, channel: str, key: str, content_type: st
     )
     if not row.rowcount:
         return None
-    waiting = connection.execute("SELECT count(*) FROM hook WHERE persona = ? AND done = 0", owner).fetchone()[0]
+    waiting = connection.execute(
+        "SELECT count(*) FROM hook WHERE persona = ? AND channel = ? AND done = 0", (*owner, channel)
+    ).fetchone()[0]
     if waiting > MOST_OPEN:
         raise HooksFull(MOST_OPEN)
     return row.lastrowid

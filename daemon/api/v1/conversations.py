@@ -61,9 +61,7 @@ async def list_messages(request: Request) -> Response:
     """
     channel = await find_channel(request)
     if not channel.open:
-        raise Refused(
-            409, "This channel is paired with her own person: GET /api/persona/ID/conversation has them."
-        )
+        raise Refused(409, "This channel is paired with her own person: GET /api/persona/ID/conversation has them.")
     limit, below = limit_of(request), cursor_of(request, MessagePlace)
     chat = request.path_params["conversation_id"]
     found = await daemon_of(request).ledger.channel_messages(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.daemon.api.archives import exported, restored
 from tests.daemon.v1.reception import PHONES, Reception
 from tests.daemon.v1.test_door import problem
 from tests.daemon_process import wait_for
+from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.twilio import TwilioEmulator
+from tests.providers import Telegram
 
 
 def test_lists_come_in_pages(lonely: Reception) -> None:
@@ -138,6 +143,32 @@ def test_a_paused_channel_keeps_words_and_answers_when_resumed(desk: Reception) 
     assert [page["items"][0]["role"] for page in (newest, oldest)] == ["assistant", "user"]
     assert not oldest["hasMore"]
     assert desk.http.get(f"/v1/channels{path}/conversations/nobody/messages").status_code == 404
+
+
+def test_a_full_channel_keeps_nobody_on_another_from_writing(
+    tmp_path: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator
+) -> None:
+    """What waits on a paused channel has its own bound; the persona's other channel is answered."""
+    small = Reception(tmp_path / "state", telegram, twilio, mind, "[limits]\ninbox = 2\n")
+    try:
+        small.daemon.start().ready()
+        small.persona()
+        paused, other = small.bot(), small.bot()
+        path = f"/{small.create(botToken=paused)['id']}"
+        small.create(botToken=other)
+        small.http.post(f"/v1/channels{path}/pause")
+        ann = telegram.chat(paused, "ann_waits")
+        for number in (1, 2):
+            ann.write("waits")
+            wait_for(lambda n=number: small.get(path)["messageCount"] == n, "words to wait")  # type: ignore[misc]
+        ann.write("is one too many")
+
+        bob = telegram.chat(other, "bob_beside")
+        bob.write("beside it")
+        bob.hears("beside it")
+        assert small.get(path)["messageCount"] == 2
+    finally:
+        small.daemon.close()
 
 
 def test_a_test_asks_the_provider_now(desk: Reception) -> None:
