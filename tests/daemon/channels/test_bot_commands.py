@@ -44,6 +44,7 @@ def test_restart_from_inside(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
+@pytest.mark.slow
 def test_a_redelivered_restart_is_obeyed_once(lonely: Open, provider: Provider) -> None:
     """The daemon dies, and Telegram brings again everything that it ever brought: /restart restarts nobody twice."""
     stage = lonely(provider)

@@ -165,6 +165,7 @@ def test_an_outage_of_hours(lonely: Open, provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
+@pytest.mark.slow
 def test_a_flood_is_kept_within_the_pace(stage: Stage, telegram: Telegram) -> None:
     """A dozen answers in a row meet Telegram's rule against floods in her own pace: all arrive and none is refused."""
     chat = stage.paired()

@@ -107,6 +107,7 @@ def test_a_code_expires(lonely: Open, provider: Provider) -> None:
     chat.hears("hello", "once more")
 
 
+@pytest.mark.slow
 def test_a_code_survives_deaths(lonely: Open, provider: Provider) -> None:
     """Neither a killed worker nor a killed daemon costs the code or the words that asked for it."""
     stage = lonely(provider)

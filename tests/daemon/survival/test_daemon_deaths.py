@@ -182,6 +182,6 @@ def test_a_stop_while_it_comes_up(launch: Launch, brain: ScriptedMind) -> None:
         everyone = family(daemon)
         begun = time.monotonic()
         assert daemon.stop() == 0
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 5.0
         all_gone(everyone, 0.5)
     assert "Traceback" not in daemon.log.read_text()

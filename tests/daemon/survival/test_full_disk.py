@@ -130,6 +130,7 @@ def test_a_start_on_a_full_disk(launch: Launch, disk: Path) -> None:
     daemon.start().ready()
 
 
+@pytest.mark.slow
 def test_many_sizes_of_room(launch: Launch, brain: ScriptedMind, disk: Path) -> None:
     """Wherever the disk becomes full, a daemon killed then comes back with everything that was received."""
     daemon = launch(disk / "state", log=disk.parent / "daemon.log")

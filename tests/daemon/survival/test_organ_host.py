@@ -45,6 +45,7 @@ def test_killed_while_it_thinks(launch: Launch) -> None:
     no_stray_was_killed(daemon)
 
 
+@pytest.mark.slow
 def test_an_idle_host_leaves(launch: Launch) -> None:
     """Nobody asks it for a while: it ends, and the next question makes another."""
     daemon = launch(organs_idle_timeout="0.3")

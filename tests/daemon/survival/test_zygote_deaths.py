@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.daemon.survival.conftest import create
 from tests.daemon_process import DaemonProcess, wait_for
@@ -32,6 +33,7 @@ def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
         listener.hears(word)
 
 
+@pytest.mark.slow
 def test_the_running_live_on(launch: Launch, brain: ScriptedMind) -> None:
     """SIGKILL of the zygote: who runs keeps her process, starts work meanwhile, and a new zygote warms."""
     daemon = launch()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.daemon.v1.reception import Reception, secret_file
 from tests.daemon.v1.test_door import problem
 from tests.daemon_process import wait_for
@@ -13,6 +15,7 @@ from tests.emulators.twilio import TwilioEmulator
 from tests.providers import Telegram
 
 
+@pytest.mark.slow
 def test_an_accounts_bot_is_a_channel(
     tmp_path: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator
 ) -> None:

@@ -70,6 +70,7 @@ def test_of_requests_at_once_one_is_carried_out(desk: Reception) -> None:
     assert {answer.content for answer in made} == {desk.post(body, **{"Idempotency-Key": "key-4"}).content}
 
 
+@pytest.mark.slow
 def test_a_death_in_the_middle_neither_doubles_nor_blocks(lonely: Reception) -> None:
     """Killed before the channel is made, after it, and after the answer: the request repeated gets the one channel."""
     persona = lonely.persona()

@@ -33,6 +33,7 @@ def clip(host: OrganHostProcess, tmp_path_factory: pytest.TempPathFactory) -> Sa
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 def test_words_are_heard_in_every_documented_type(
     host: OrganHostProcess, clip: Samples, tmp_path: Path, home: Path
 ) -> None:
