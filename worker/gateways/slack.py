@@ -21,7 +21,7 @@ from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
 from worker.gateways.media import prefix
 from worker.gateways.slack_client import Client
-from worker.gateways.slack_errors import PROVIDER_ERRORS, SOCKET, Trouble, trouble
+from worker.gateways.slack_errors import PROVIDER_ERRORS, SOCKET, WAY_IN, Trouble, trouble
 from worker.gateways.slack_inbound import Event, chat_of, inbound, is_for_her, read
 from worker.gateways.slack_outbound import Sender
 from worker.log import WorkerLog
@@ -165,6 +165,8 @@ class SlackGateway:
 
     async def _receive(self, client: Client) -> None:
         backoff = Backoff(self._timing.shortest, self._timing.longest)
+        if not self._gateway.webhook and not self._app_token.reveal():
+            self._stop(Trouble("config", "This daemon has no public address that Slack could call.", WAY_IN))
         while self._state != "stopped":
             try:
                 if not self._bot_id:

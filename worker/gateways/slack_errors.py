@@ -26,6 +26,10 @@ SCOPES: Final = (
     "(api.slack.com/apps, OAuth & Permissions), and install it again."
 )
 SOCKET: Final = "Switch Socket Mode on for the app (api.slack.com/apps, Socket Mode), and resume the channel."
+WAY_IN: Final = (
+    "Give the account an app_token_file (Socket Mode), or set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) for Slack "
+    "to call, and restart personad."
+)
 NETWORK: Final = "Check this machine's network and whether Slack is up. Trying again by itself."
 WAIT: Final = "Nothing to do: it goes on by itself."
 

@@ -173,6 +173,19 @@ async def test_a_revoked_token_stops(slack: SlackEmulator, tmp_path: Path) -> No
         assert slack.bot_token not in channel.log()
 
 
+async def test_an_app_that_nothing_comes_from_stops(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Without a public address and without a token for Socket Mode it says which to set, and asks Slack nothing."""
+    secret = Secret(slack.bot_token)
+    gateway = Gateway(channel_id("slack", secret.reveal()), "slack", secret, open=True)
+    channel = Channel(tmp_path, lambda media, link, log: SlackGateway(gateway, slack.url, media, link, log, TIMING))
+    try:
+        state = await channel.in_state("stopped")
+    finally:
+        await channel.close()
+    assert (state.error_class, slack.calls) == ("config", [])
+    assert ("app_token_file" in state.hint, "public_url" in state.hint) == (True, True)
+
+
 async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
     """With a public address no socket is opened; an event is done with once its messages are committed."""
     async with opened(slack, tmp_path, webhook="https://example.org/hooks/1") as channel:
