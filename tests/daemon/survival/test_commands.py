@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final
 
 import httpx
 import psutil
@@ -21,6 +22,9 @@ from tests.listener import Listener
 from tests.observed import events, family, no_stray_was_killed, status
 
 Launch = Callable[..., DaemonProcess]
+
+ANSWERED: Final = 0.3
+"""Seconds in which a start is answered whose process was ready before it was frozen."""
 
 
 def named(daemon: DaemonProcess, name: str) -> list[psutil.Process]:
@@ -161,9 +165,9 @@ def hang(
         pool.submit(freeze_newborn, daemon, "Slow", over)
         hanging = pool.submit(post, daemon, persona_id, "start")
         while not hanging.done():
-            if _frozen(daemon, "Slow"):
+            if _frozen(daemon, "Slow") and not wait([hanging], ANSWERED).done:
                 return hanging
-        # She was quicker than we.
+        # She was quicker than we: ready before she was frozen, though her start was not answered yet.
         post(daemon, persona_id, "stop")
 
 
