@@ -29,7 +29,8 @@ from worker.log import WorkerLog
 
 T = TypeVar("T")
 
-LIMITS = MindLimits(first_token=5.0, total=10.0, retries=0)
+# The first call of a process imports half an SDK, which a busy machine takes seconds for.
+LIMITS = MindLimits(first_token=30.0, total=60.0, retries=0)
 PACE = Pace(typing=0.05, shortest=0.01, longest=0.05, permanent=0.05, organ=0.02)
 WEB = Conversation("web", "6c17c83c-3158-450d-8e43-0e7efea717c1")
 
@@ -81,7 +82,7 @@ class Seat:
 
     async def several(self, kind: type[T], count: int) -> list[T]:
         """Wait for so many messages of this kind."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(found := self.of(kind)) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -94,7 +95,7 @@ class Seat:
 
     async def failure(self) -> BaseException:
         """Wait for the first failure that the agent hands on."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.failures:
                 self._news.clear()
                 await self._news.wait()

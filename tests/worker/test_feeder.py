@@ -19,7 +19,7 @@ from tests.worker.feeder_process import FeederProcess
 EXPORTS = Path(__file__).parents[1] / "fixtures" / "exports"
 
 BUILT_IN = Organ(EMBEDDED_MIND, EMBEDDED)
-LIMITS = MindLimits(first_token=5.0, total=10.0, retries=1)
+LIMITS = MindLimits(first_token=30.0, total=60.0, retries=1)
 AT_ONCE = MindLimits(first_token=5.0, total=10.0, retries=0)
 
 
