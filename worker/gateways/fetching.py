@@ -58,7 +58,10 @@ class Hosts(NamedTuple):
 
 
 class Fetcher:
-    """Fetches files of one provider into ``folder``; ``client`` gives the session, ``headers`` hold the credentials."""
+    """Fetches files of one provider into ``folder``; ``client`` gives the session, ``headers`` hold the credentials.
+
+    ``page_hint`` is for a provider that answers a page to log in on in place of a file: what is missing then.
+    """
 
     def __init__(
         self,
@@ -67,7 +70,9 @@ class Fetcher:
         headers: Mapping[str, str],
         hosts: Hosts,
         folder: Path,
+        page_hint: str = "",
     ) -> None:
+        self._page_hint = page_hint
         self._provider = provider
         self._client = client
         self._headers = headers
@@ -81,6 +86,8 @@ class Fetcher:
 
         ``size`` is what the provider says of it. Raises NotFetchedError, also when ``sender`` sent too many.
         """
+        if (size or 0) > MAX_FILE:
+            raise NotFetchedError(TOO_LARGE)
         async with self._free:
             if await asyncio.to_thread((self._folder / name).is_file):
                 return
@@ -102,7 +109,8 @@ class Fetcher:
             except aiohttp.ClientResponseError as error:
                 why = f"{self._provider}'s file server answers {error.status}"
                 if error.status in (401, 403, 404, 410):
-                    raise NotFetchedError(f"{self._provider} does not give it ({error.status})") from None
+                    hint = f"; {self._page_hint}" if self._page_hint else ""
+                    raise NotFetchedError(f"{self._provider} does not give it ({error.status}){hint}") from None
             except aiohttp.ClientError as error:
                 why = f"the download broke off ({type(error).__name__})"
             except OSError as error:
@@ -119,8 +127,10 @@ class Fetcher:
                 if response.status in REDIRECTS:
                     url = urljoin(url, response.headers.get("Location", ""))
                     continue
-                if response.status != 200:
-                    raise aiohttp.ClientResponseError(response.request_info, (), status=response.status)
+                is_page = bool(self._page_hint) and response.content_type == "text/html"
+                if response.status != 200 or is_page:
+                    status = 403 if is_page else response.status
+                    raise aiohttp.ClientResponseError(response.request_info, (), status=status)
                 async for chunk in response.content.iter_chunked(CHUNK):
                     yield chunk
                 return

@@ -19,6 +19,7 @@ from proto.secrets import Secret
 from worker.backoff import Backoff
 from worker.gateways import GatewayLink
 from worker.gateways.budget import Budget, Pace
+from worker.gateways.fetching import Fetcher, Hosts
 from worker.gateways.media import prefix
 from worker.gateways.slack_client import Client
 from worker.gateways.slack_errors import PROVIDER_ERRORS, SOCKET, WAY_IN, Trouble, trouble
@@ -32,6 +33,9 @@ APP_PACE: Final = Pace(rate=20.0, burst=20.0)
 
 ERROR_CLASSES: Final[dict[str, ErrorClass]] = {"credential": "credential", "config": "config", "wait": "throttle"}
 """What the kinds of trouble are to the channel; every other kind passes by itself."""
+
+FILE_HOSTS: Final = ("slack.com",)
+NO_SCOPE: Final = "the app may lack the scope files:read"
 
 MAX_SENDING: Final = 64
 MAX_RECEIVING: Final = 256
@@ -86,6 +90,7 @@ class SlackGateway:
         self._answered: float | None = None
         self._bot_id = self._bot_name = ""
         self._client: Client | None = None
+        self._files: Fetcher | None = None
         self._sender: Sender | None = None
         self._group: asyncio.TaskGroup | None = None
         self._receiving_from: asyncio.Task[None] | None = None
@@ -111,7 +116,12 @@ class SlackGateway:
 
     async def run(self) -> None:
         """Receive and send until cancelled; tokens that Slack refuses end both, and say so."""
-        client = self._client = Client(self._url, self._gateway.token)
+        token = self._gateway.token
+        client = self._client = Client(self._url, token)
+        headers = {"Authorization": f"Bearer {token.reveal()}"}
+        self._files = Fetcher(
+            "Slack", lambda: client.session, headers, Hosts(self._url, FILE_HOSTS, FILE_HOSTS), self._folder, NO_SCOPE
+        )
         self._sender = Sender(
             client, self._gateway.token, self._budget, self._folder, self._link.send, self._stop, self._log
         )
@@ -287,7 +297,8 @@ class SlackGateway:
         if before:
             await asyncio.wait([before])
         assert self._client
-        items = await inbound(event, self._bot_id, self._client, self._folder, prefix(self._gateway))
+        assert self._files
+        items = await inbound(event, self._bot_id, self._client, self._files, prefix(self._gateway))
         return await self._committed(items, hooks)
 
     async def _committed(self, items: list[Any], hooks: tuple[int, ...]) -> bool:

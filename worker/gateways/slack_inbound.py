@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
 
 from proto.gateways import Inbound
 from proto.perception import EXTENSIONS
+from worker.gateways.fetching import Fetcher
 from worker.gateways.media import NotFetchedError
 from worker.gateways.slack_client import Client
 
@@ -77,7 +78,7 @@ def chat_of(event: Event) -> str:
     return f"{event.channel}:{thread}" if thread else event.channel
 
 
-async def inbound(event: Event, own_id: str, client: Client, folder: Path, prefix: str) -> list[Inbound]:
+async def inbound(event: Event, own_id: str, client: Client, fetcher: Fetcher, prefix: str) -> list[Inbound]:
     """One message in order: its words, then each of its files."""
     assert event.user
     name = await client.name(event.user)
@@ -86,7 +87,7 @@ async def inbound(event: Event, own_id: str, client: Client, folder: Path, prefi
     said = [_item(event, name, "", words)] if words or not files else []
     sent = [_item(event, name, f".{number:02}", "") for number in range(1, len(files) + 1)]
     pairs = zip(sent, files, strict=True)
-    await asyncio.gather(*(_settle(item, file, client, folder, prefix) for item, file in pairs))
+    await asyncio.gather(*(_settle(item, file, fetcher, prefix) for item, file in pairs))
     return said + sent
 
 
@@ -103,7 +104,7 @@ def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
     )
 
 
-async def _settle(item: Inbound, file: File, client: Client, folder: Path, prefix: str) -> None:
+async def _settle(item: Inbound, file: File, fetcher: Fetcher, prefix: str) -> None:
     """Fetch a file to the perception that claims its extension; what cannot be had is told in words."""
     title = " ".join((file.name or "").split())[:TITLE_CHARS]
     extension = PurePosixPath(title).suffix.lower()
@@ -115,7 +116,7 @@ async def _settle(item: Inbound, file: File, client: Client, folder: Path, prefi
         return
     name = f"{prefix}-{item.key.replace('.', '-')}{extension}"
     try:
-        await client.fetch(file.url_private_download or file.url_private, file.size, folder, name, item.account)
+        await fetcher.fetch(file.url_private_download or file.url_private, name, item.account, file.size)
     except NotFetchedError as error:
         item.content = f"(The person sent {what}, but it could not be taken: {error}. Tell them.)"
         return
