@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -74,11 +75,13 @@ async def test_the_group_goes_along(born: list[int]) -> None:
 
 async def test_no_descriptor_stays(born: list[int]) -> None:
     """Twenty lives leave as many descriptors as there were."""
+    # What other tests left to the collector may go meanwhile: only more would be ours.
+    gc.collect()
     before = psutil.Process().num_fds()
     for _ in range(20):
         pid = spawn(born, "")
         await asyncio.wait_for(Process(pid, os.pidfd_open(pid)).wait(), 10.0)
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
 
 
 def test_strays_are_ended_and_reaped(born: list[int]) -> None:
