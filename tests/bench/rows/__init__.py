@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.bench.rows import channel, feed, front, gateways, idle, memory, organs, read, reply, restart, senses, start
+from tests.bench.rows import (
+    channel,
+    feed,
+    front,
+    gateways,
+    hear,
+    idle,
+    memory,
+    organs,
+    read,
+    reply,
+    restart,
+    senses,
+    start,
+)
 from tests.bench.table import Line
 
 ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
@@ -21,4 +35,5 @@ ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
     "feed": feed.measure,
     "organs": organs.measure,
     "senses": senses.measure,
+    "hear": hear.measure,
 }
