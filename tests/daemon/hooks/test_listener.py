@@ -23,7 +23,7 @@ from daemon.claims import PortInUse
 from daemon.hook_feed import HookFeed
 from daemon.hooks import HookChannel, HookListener, Hooks, listener, server
 from daemon.ledger import ChannelFields, Ledger
-from daemon.logs import configure
+from daemon.logs import Log, Sink
 from daemon.setting_sections import Hooks as HookSettings
 from daemon.setting_sections import Logs
 from proto.gateways import GatewayType
@@ -85,7 +85,8 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
     log_file = tmp_path / "log"
     ledger = await Ledger.open(tmp_path / "ledger.db")
     with log_file.open("w") as stream:
-        log = configure(Logs(level="debug"), stream)
+        # Not configure(): it takes the process's logging, and would write on into whatever gets this descriptor next.
+        log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
         feed = HookFeed(ledger, 3, log)
         port = free_port()
         listening = listener(HookSettings(port=port, public_url=public_url))
