@@ -11,8 +11,8 @@ import sys
 import msgspec
 
 from proto.birth import MAX_BIRTH, Birth
-from worker.main import run
-from worker.process import settle
+from worker.process.main import run
+from worker.process.process import settle
 
 
 def main() -> int:

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from daemon.api.bodies import Body
 from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
-from daemon.channel_records import id_of
+from daemon.channels.pairing import PairingRefused
 from daemon.ledger import ChannelTaken
-from daemon.pair import PairingRefused
-from daemon.personas import PersonasError
-from daemon.state import Daemon, daemon_of
-from daemon.supervisor import StartFailed
+from daemon.personas.channel_records import id_of
+from daemon.personas.personas import PersonasError
+from daemon.startup.daemon import Daemon, daemon_of
+from daemon.supervision.supervisor import StartFailed
 from proto.gateways import Identified, channel_id
 from proto.records import Channel, Persona
 from proto.secrets import Secret

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.errors import json_response
-from daemon.state import daemon_of
+from daemon.startup.daemon import daemon_of
 
 
 async def providers(request: Request) -> Response:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from daemon.inbox import InboxFull
+from daemon.conversations.inbox import InboxFull
 from daemon.ledger import LedgerBusy, LedgerFull
 from proto.records import to_json
 

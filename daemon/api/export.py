@@ -1,4 +1,4 @@
-"""A persona as an archive, and a persona from an archive (see ``daemon/archive.py``)."""
+"""A persona as an archive, and a persona from an archive (see ``daemon/archives/archive.py``)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from daemon.api.forms import Form
 from daemon.api.lifecycle import find_persona
 from daemon.api.personas import require_room
 from daemon.api.streams import receive
-from daemon.archive import ArchiveError
-from daemon.export import Export, TooManyFiles
-from daemon.media import TooLarge
-from daemon.personas import IdTaken, PersonasError
-from daemon.restore import NoRoom, Restore, Restored
-from daemon.spool import Spool
-from daemon.state import Daemon, daemon_of
-from daemon.supervisor import StartFailed
+from daemon.archives.archive import ArchiveError
+from daemon.archives.export import Export, TooManyFiles
+from daemon.archives.restore import NoRoom, Restore, Restored
+from daemon.personas.media import TooLarge
+from daemon.personas.personas import IdTaken, PersonasError
+from daemon.personas.spool import Spool
+from daemon.startup.daemon import Daemon, daemon_of
+from daemon.supervision.supervisor import StartFailed
 from proto.records import PersonaName
 
 TIMEOUT: Final = 3600.0

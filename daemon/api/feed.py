@@ -17,10 +17,10 @@ from starlette.responses import Response
 from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
 from daemon.api.streams import hung_up, receive
-from daemon.feeds import FOLDER, MAX_DEATHS, BeingFed, Cause, FeedEnded, TooManyFeeds
-from daemon.media import TooLarge
-from daemon.spool import Spool
-from daemon.state import Daemon, daemon_of
+from daemon.feeding.feeds import FOLDER, MAX_DEATHS, BeingFed, Cause, FeedEnded, TooManyFeeds
+from daemon.personas.media import TooLarge
+from daemon.personas.spool import Spool
+from daemon.startup.daemon import Daemon, daemon_of
 from proto.feeds import SOURCES, Source
 
 TIMEOUT: Final = 3600.0

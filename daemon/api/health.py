@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.errors import NO_STORE, json_response
-from daemon.channel_health import ChannelHealth, channel_health, dead_letters
+from daemon.api.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
+from daemon.channels.health import ChannelHealth, channel_health, dead_letters
 from daemon.ledger import Depth, LedgerError
-from daemon.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
-from daemon.processes import private
-from daemon.state import Daemon, daemon_of
+from daemon.startup.daemon import Daemon, daemon_of
+from daemon.supervision.processes import private
 from proto.records import Persona, Status
 
 LEAST_FREE: Final = 1_048_576

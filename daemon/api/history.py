@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from daemon.api.errors import NO_STORE, Fault, Unprocessable, json_response, problem
 from daemon.api.lifecycle import find_persona
 from daemon.ledger import StoredLine
-from daemon.state import daemon_of
+from daemon.startup.daemon import daemon_of
 
 LARGEST: Final = 2**63 - 1
 

@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon import files
 from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
-from daemon.personas import MAX_MEMORY_FILES, MEMORY_FILE
-from daemon.state import daemon_of
+from daemon.personas import atomic_files
+from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE
+from daemon.startup.daemon import daemon_of
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of a file that is shown; she herself reads less (daemon/personas.py)."""
+"""Bytes of a file that is shown; she herself reads less (daemon/personas/personas.py)."""
 
 
 class Instruction(msgspec.Struct):
@@ -52,5 +52,8 @@ def _read(folder: Path) -> dict[str, str]:
     if not folder.exists():
         return {}
     names = sorted(path.name for path in folder.iterdir() if MEMORY_FILE.fullmatch(path.name))
-    texts = {name.removesuffix(".md"): files.read(folder / name, LARGEST).decode() for name in names[:MAX_MEMORY_FILES]}
+    texts = {
+        name.removesuffix(".md"): atomic_files.read(folder / name, LARGEST).decode()
+        for name in names[:MAX_MEMORY_FILES]
+    }
     return {name: text for name, text in texts.items() if text.strip()}

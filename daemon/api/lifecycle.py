@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.errors import json_response
-from daemon.consolidation import SleepFailed
-from daemon.state import Daemon, daemon_of
-from daemon.supervisor import StartFailed
+from daemon.conversations.consolidation import SleepFailed
+from daemon.startup.daemon import Daemon, daemon_of
+from daemon.supervision.supervisor import StartFailed
 from proto.records import Persona
 
 

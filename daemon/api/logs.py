@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from daemon.api.errors import NO_STORE, Fault, Unprocessable, problem
-from daemon.log_tail import MAX_FOLLOWERS, Following, Tail
+from daemon.logging.tail import MAX_FOLLOWERS, Following, Tail
 
 MEDIA_TYPE = "application/x-ndjson"
 DEFAULT_LINES = 100

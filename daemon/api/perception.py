@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from daemon.api.bodies import Body
-from daemon.state import Daemon
+from daemon.startup.daemon import Daemon
 from proto.messages import Conversation
 
 WEB: Final = "web"

@@ -16,10 +16,10 @@ from daemon.api.bodies import Body, read_object
 from daemon.api.channels import NewChannel, identify, keep
 from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
-from daemon.channel_records import PAIRED
-from daemon.personas import PersonasError
-from daemon.state import Daemon, daemon_of
-from daemon.supervisor import StartFailed
+from daemon.personas.channel_records import PAIRED
+from daemon.personas.personas import PersonasError
+from daemon.startup.daemon import Daemon, daemon_of
+from daemon.supervision.supervisor import StartFailed
 from proto.records import ORGANS, Organ, Persona, PersonaName, Slot, Status, persona_view
 from proto.secrets import Secret
 

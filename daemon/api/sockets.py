@@ -14,9 +14,9 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from daemon.api.errors import problem
-from daemon.hubs import HubsRefusal, Socket, SocketClosed
-from daemon.security import SUBPROTOCOL
-from daemon.state import daemon_of
+from daemon.conversations.hubs import HubsRefusal, Socket, SocketClosed
+from daemon.http.security import SUBPROTOCOL
+from daemon.startup.daemon import daemon_of
 
 SEND_TIMEOUT: Final = 10.0
 """Seconds that a socket may take no frame at all before it is dropped."""

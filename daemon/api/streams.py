@@ -7,7 +7,7 @@ import asyncio
 from starlette.requests import Request
 
 from daemon.api.forms import Form
-from daemon.state import Daemon
+from daemon.startup.daemon import Daemon
 
 
 async def receive(request: Request, daemon: Daemon, form: Form, seconds: float) -> None:

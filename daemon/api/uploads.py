@@ -20,8 +20,8 @@ from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
 from daemon.api.perception import WEB, idempotency_key, require_web_channel
 from daemon.api.streams import receive
-from daemon.media import FOLDER, Incoming, TooLarge
-from daemon.state import Daemon, daemon_of
+from daemon.personas.media import FOLDER, Incoming, TooLarge
+from daemon.startup.daemon import Daemon, daemon_of
 from proto.messages import Conversation
 from proto.perception import EXTENSIONS, PerceptionKind
 

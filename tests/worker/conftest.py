@@ -23,9 +23,9 @@ from proto.messages import (
 from proto.records import Organ, Persona
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
-from worker.agent import Agent
-from worker.beat import Pace
-from worker.log import WorkerLog
+from worker.agent.agent import Agent
+from worker.agent.turn import Pace
+from worker.base.log import WorkerLog
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import pytest
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
 from worker.organs.anthropic_mind import AnthropicMind
-from worker.organs.mind import MindUnreachable
+from worker.organs.errors import OrganUnreachable
 from worker.organs.openai_mind import OpenAIMind
 
 EVENT_STREAM = {"content-type": "text/event-stream"}
@@ -85,7 +85,7 @@ def minds(answer: httpx2.Response) -> list[OpenAIMind | AnthropicMind]:
 async def test_answers_that_are_none(answer: str, provider: int) -> None:
     """A portal's page, a redirect, broken compression and odd errors all end in a reason."""
     mind = minds(ANSWERS[answer]())[provider]
-    with pytest.raises(MindUnreachable) as caught:
+    with pytest.raises(OrganUnreachable) as caught:
         await mind.think([ChatTurn("user", "hello")], 10)
     await mind.close()
     assert caught.value.reason
@@ -99,6 +99,6 @@ async def test_events_that_are_none(event: str, name: str, provider: int) -> Non
     """Events of the wrong shape end in a reason."""
     text = (f"event: {name}\n" if name else "") + f"data: {event}\n\n"
     mind = minds(httpx2.Response(200, headers=EVENT_STREAM, text=text))[provider]
-    with pytest.raises(MindUnreachable):
+    with pytest.raises(OrganUnreachable):
         await mind.think([ChatTurn("user", "hello")], 10)
     await mind.close()

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from proto.messages import Answered, EmbeddedOrgan, FromHost, Generate, Look, Search, Speak, Study, Transcribe
 from proto.texts import MAX_TEXT
+from worker.base.log import WorkerLog
 from worker.embedded.fault import HostFault
 from worker.embedded.weights import NAMES
-from worker.log import WorkerLog
 
 if TYPE_CHECKING:
     from worker.embedded.ear import Ear

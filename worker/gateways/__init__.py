@@ -20,7 +20,7 @@ from proto.gateways import (
     Undelivered,
 )
 from proto.secrets import Secret
-from worker.log import WorkerLog
+from worker.base.log import WorkerLog
 
 Provider = Literal["telegram", "discord", "slack", "twilio", "whatsapp"]
 """Whose API a channel speaks; WhatsApp's own is Meta's Cloud API."""
@@ -34,15 +34,15 @@ URLS: Final[Mapping[Provider, str]] = {
 }
 
 PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
-    "telegram": ("worker.gateways.telegram", "worker.gateways.telegram_identity"),
-    "discord": ("worker.gateways.discord",),
-    "slack": ("worker.gateways.slack",),
-    "sms": ("worker.gateways.twilio",),
-    "whatsapp": ("worker.gateways.twilio", "worker.gateways.meta"),
+    "telegram": ("worker.gateways.telegram.gateway", "worker.gateways.telegram.identity"),
+    "discord": ("worker.gateways.discord.gateway",),
+    "slack": ("worker.gateways.slack.gateway",),
+    "sms": ("worker.gateways.twilio.gateway",),
+    "whatsapp": ("worker.gateways.twilio.gateway", "worker.gateways.whatsapp.gateway"),
 }
 """Modules that a gateway of this type needs, for a zygote to import before it forks a worker."""
 
-REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram_rehearsal"}
+REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram.rehearsal"}
 """The module whose ``rehearse`` does once, before the fork, what each worker would do at its first message."""
 
 
@@ -134,22 +134,22 @@ def open_gateway(
     url = url_of(provider, urls)
     match provider:
         case "telegram":
-            from worker.gateways.telegram import TelegramGateway
+            from worker.gateways.telegram.gateway import TelegramGateway
 
             return TelegramGateway(gateway, url, media, link, bound)
         case "discord":
-            from worker.gateways.discord import DiscordGateway
+            from worker.gateways.discord.gateway import DiscordGateway
 
             return DiscordGateway(gateway, url, media, link, bound)
         case "slack":
-            from worker.gateways.slack import SlackGateway
+            from worker.gateways.slack.gateway import SlackGateway
 
             return SlackGateway(gateway, url, media, link, bound)
         case "twilio":
-            from worker.gateways.twilio import TwilioGateway
+            from worker.gateways.twilio.gateway import TwilioGateway
 
             return TwilioGateway(gateway, url, media, link, bound)
         case "whatsapp":
-            from worker.gateways.meta import MetaGateway
+            from worker.gateways.whatsapp.gateway import MetaGateway
 
             return MetaGateway(gateway, url, media, link, bound)

@@ -12,22 +12,22 @@ async def identify(question: Identify) -> Identified:
     url = url_of(provider, question.urls)
     match provider:
         case "telegram":
-            import worker.gateways.telegram_identity as telegram
+            import worker.gateways.telegram.identity as telegram
 
             return await telegram.identify(question.token, url)
         case "discord":
-            import worker.gateways.discord_identity as discord
+            import worker.gateways.discord.identity as discord
 
             return await discord.identify(question.token, url)
         case "slack":
-            import worker.gateways.slack_identity as slack
+            import worker.gateways.slack.identity as slack
 
             return await slack.identify(question.token, url, question.credentials)
         case "twilio":
-            import worker.gateways.twilio_identity as twilio
+            import worker.gateways.twilio.identity as twilio
 
             return await twilio.identify(question.kind, question.phone, question.credentials, url)
         case "whatsapp":
-            import worker.gateways.meta_identity as meta
+            import worker.gateways.whatsapp.identity as meta
 
             return await meta.identify(question.phone, question.credentials, url)

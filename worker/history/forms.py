@@ -9,7 +9,7 @@ import msgspec
 
 from proto.feeds import Source
 from worker.history.imported import ForeignError, Imported
-from worker.origin import LABELS
+from worker.prompting.origin import LABELS
 
 T = TypeVar("T")
 

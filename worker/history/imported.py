@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from proto.messages import Line
-from worker.memory import CHUNK_CHARS
+from worker.prompting.memory import CHUNK_CHARS
 
 LINE_CHARS: Final = CHUNK_CHARS - 200
 """What one mind call takes, less room to say where it is from; more in one message is a document rather than talk."""

@@ -12,7 +12,7 @@ from worker.history import chatgpt, claude, gemini, grok, personad
 from worker.history.archive import Archive, DamagedError, is_archive
 from worker.history.imported import ForeignError, HistoryError, Imported
 from worker.history.stream import JsonStream
-from worker.origin import LABELS
+from worker.prompting.origin import LABELS
 
 
 class Parser(NamedTuple):

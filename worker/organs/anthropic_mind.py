@@ -18,7 +18,7 @@ from worker.organs.errors import OrganUnreachable
 from worker.organs.exchange import MAX_CALLS, Picture, Question, Round, ToolCall
 from worker.organs.remote import TELEMETRY, at, http_client, retry_after, told
 from worker.organs.remote_mind import DECLINED, RemoteMind
-from worker.tools import arguments_of
+from worker.prompting.tools import arguments_of
 
 NO_KEY: Final = "none"
 """Sent where she has no key, so that the SDK does not look for one in the environment or on disk."""

@@ -13,13 +13,14 @@ from typing import Final
 from proto.messages import ChatTurn, Line, Memory
 from worker.embedded import mind as embedded
 from worker.organs.errands import use_tool
+from worker.organs.errors import OrganUnreachable
 from worker.organs.known import known_answer, told_of_files, typed_and_heard
-from worker.organs.mind import HostCall, Mind, MindUnreachable
+from worker.organs.mind import HostCall, Mind
 from worker.organs.quoting import Passage, quote, quote_line
 from worker.organs.statements import fold, stated
-from worker.perceived import read_in_pictures, spoken_or_written
-from worker.prompt import Prompt
-from worker.tools import Tools
+from worker.prompting.perceived import read_in_pictures, spoken_or_written
+from worker.prompting.prompt import Prompt
+from worker.prompting.tools import Tools
 
 MOST_TOKENS: Final = 40
 
@@ -78,7 +79,7 @@ class EmbeddedMind(Mind):
     async def check(self) -> None:
         """Look for the packages; the model itself is loaded when the first words need it."""
         if reason := embedded.check(self._model):
-            raise MindUnreachable(reason, embedded.HINT, permanent=True)
+            raise OrganUnreachable(reason, embedded.HINT, permanent=True)
 
 
 def first_sentence(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from worker.organs.errors import OrganUnreachable
-from worker.tools import ASK_TEACHER, IMAGINE, Tools
+from worker.prompting.tools import ASK_TEACHER, IMAGINE, Tools
 
 _POLITE: Final = r"(?:(?:please|can you|could you|would you|will you|hey|now|then|and)\b[, ]*)*"
 _NO_PICTURE: Final = r"(?!(?:you|that|if|being|having|how|what|why|me|a conclusion|conclusions|attention|near)\b)"

@@ -22,8 +22,8 @@ from worker.organs.statements import (
     stated,
     written,
 )
-from worker.perceived import failure, is_heard, spoken_or_written
-from worker.prompt import Prompt, age
+from worker.prompting.perceived import failure, is_heard, spoken_or_written
+from worker.prompting.prompt import Prompt, age
 
 Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
 

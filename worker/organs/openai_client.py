@@ -13,8 +13,8 @@ import openai
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from worker.organs.errors import OrganUnreachable
-from worker.organs.mind import LOCAL
 from worker.organs.remote import TELEMETRY, Remote, http_client, retry_after, told
+from worker.organs.urls import LOCAL
 
 NO_KEY: Final = "none"
 """Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""

@@ -11,8 +11,9 @@ from proto.messages import ChatTurn, EmbeddedOrgan, MindLimits
 from proto.records import Organ, Slot
 from worker import embedded
 from worker.organs.body import is_embedded, openai_url
+from worker.organs.choice import mind_for
 from worker.organs.errors import OrganConfigError, OrganUnreachable
-from worker.organs.mind import Mind, mind_for
+from worker.organs.mind import Mind
 
 if TYPE_CHECKING:
     from worker.organs.openai_organs import OpenAIOrgan

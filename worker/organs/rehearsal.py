@@ -57,7 +57,7 @@ def rehearse(provider: str | None) -> None:
     """Let a mind of this provider give one canned answer; call it where no event loop runs.
 
     Leaves no thread, loop or descriptor behind, only what modules cache. An SDK that is not installed raises
-    ImportError, one that changed under us MindUnreachable.
+    ImportError, one that changed under us OrganUnreachable.
     """
     if provider != EMBEDDED:
         asyncio.run(_rehearse(provider))

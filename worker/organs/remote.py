@@ -12,7 +12,7 @@ import httpx2
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from proto.secrets import MASK, redact
-from worker.organs import tls
+from worker.base import tls
 from worker.organs.errors import OrganUnreachable
 
 CONNECT_TIMEOUT: Final = 10.0

@@ -11,13 +11,13 @@ from typing import Final
 
 from proto.messages import ChatTurn
 from proto.texts import MAX_TEXT
-from worker.backoff import Backoff
+from worker.base.backoff import Backoff
 from worker.organs.errors import OrganUnreachable
 from worker.organs.exchange import Picture, Question, Round, Said, ToolCall
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
-from worker.prompt import REPLY_TOKENS, Prompt
-from worker.tools import MAX_ROUNDS, Tools
+from worker.prompting.prompt import REPLY_TOKENS, Prompt
+from worker.prompting.tools import MAX_ROUNDS, Tools
 
 LONGEST_WAIT: Final = 10.0
 """A provider that asks for a longer pause than this many seconds is left to the beat's own retries."""

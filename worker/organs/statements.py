@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from worker.memory import FILE_BYTES
-from worker.origin import without_origins
+from worker.prompting.memory import FILE_BYTES
+from worker.prompting.origin import without_origins
 
 VALUE_CHARS: Final = 120
 

@@ -10,7 +10,7 @@ from daemon.api.v1.choices import account_for, check_datasets, check_model
 from daemon.api.v1.problems import refused_field
 from daemon.api.v1.requests import UpdateChannel
 from daemon.ledger import ChannelFields, OpenChannel
-from daemon.state import Daemon
+from daemon.startup.daemon import Daemon
 from proto.gateways import channel_id
 
 T = TypeVar("T")

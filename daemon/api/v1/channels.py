@@ -10,7 +10,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon import open_channels
 from daemon.api.errors import NO_STORE, json_response
 from daemon.api.v1.changing import changed_fields
 from daemon.api.v1.conversations import find_channel
@@ -21,10 +20,11 @@ from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
 from daemon.api.v1.problems import Refused, refused_parameter
 from daemon.api.v1.requests import CREATE, UPDATE
 from daemon.api.v1.testing import tested
+from daemon.channels import open_channels
+from daemon.conversations.terms import DEFAULT_FALLBACK
 from daemon.ledger import ChannelStatus, OpenChannel
 from daemon.ledger.channel_operations import FIRST
-from daemon.open_talks import DEFAULT_FALLBACK
-from daemon.state import Daemon, daemon_of
+from daemon.startup.daemon import Daemon, daemon_of
 from proto.records import to_json
 
 _PAIRED: Final = (

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from daemon.accounts import ReadAccount
 from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.problems import FieldError, Refused, refused_field
-from daemon.setting_sections import AccountType
-from daemon.state import Daemon
+from daemon.settings.accounts import ReadAccount
+from daemon.settings.sections import AccountType
+from daemon.startup.daemon import Daemon
 from proto.records import Persona
 
 ACCOUNT_TYPES: Final[Mapping[ChannelType, tuple[AccountType, ...]]] = {

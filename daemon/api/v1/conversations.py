@@ -13,7 +13,7 @@ from daemon.api.v1.objects import conversation_object, message_object
 from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
 from daemon.api.v1.problems import Refused
 from daemon.ledger import OpenChannel
-from daemon.state import daemon_of
+from daemon.startup.daemon import daemon_of
 
 
 class TalkPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

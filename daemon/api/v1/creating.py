@@ -7,10 +7,10 @@ import time
 from daemon.api.v1.choices import PHONE_TYPES, account_for, check_datasets, check_model, persona_for
 from daemon.api.v1.problems import Refused, refused_field
 from daemon.api.v1.requests import CreateChannel
-from daemon.channel_records import id_of
+from daemon.channels.open_channels import ChannelRefused, NewChannel, create
 from daemon.ledger import ChannelFields, OpenChannel
-from daemon.open_channels import ChannelRefused, NewChannel, create
-from daemon.state import Daemon
+from daemon.personas.channel_records import id_of
+from daemon.startup.daemon import Daemon
 from proto.gateways import channel_id
 from proto.secrets import Secret
 

@@ -8,12 +8,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.api.v1.problems import problem
-from daemon.logs import Log
-from daemon.settings import Settings, SettingsError
-from daemon.tokens import Tokens
+from daemon.http.tokens import Tokens
+from daemon.logging.log import Log
+from daemon.settings.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from daemon.jwt_tokens import JwtVerifier
+    from daemon.api.v1.jwt_tokens import JwtVerifier
 
 REALM: Final = "personad"
 TOKEN_NAME: Final = "token"
@@ -64,7 +64,7 @@ class Door:
 
 
 async def _judged(verifier: JwtVerifier, token: str) -> Response | None:
-    from daemon.jwt_tokens import JwtRefused, KeysUnavailable, WrongOrganization
+    from daemon.api.v1.jwt_tokens import JwtRefused, KeysUnavailable, WrongOrganization
 
     try:
         await verifier.check(token)
@@ -82,7 +82,7 @@ def _verifier(settings: Settings, log: Log) -> JwtVerifier | None:
     """None without ``[oidc]``: then its libraries are not imported either."""
     if not settings.oidc.issuer:
         return None
-    from daemon.jwt_tokens import JwtVerifier, KeysUnavailable
+    from daemon.api.v1.jwt_tokens import JwtVerifier, KeysUnavailable
 
     try:
         return JwtVerifier(settings.oidc, settings.v1.organization_id, log)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from daemon.api.errors import NO_STORE
 from daemon.api.v1.problems import problem, refused_parameter
 from daemon.ledger import LedgerError
-from daemon.state import Daemon, daemon_of
+from daemon.startup.daemon import Daemon, daemon_of
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,255}")

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from daemon.ledger import ChannelStatus, OpenChannel, Talk, TalkMessage
-from daemon.settings import Settings
+from daemon.settings.settings import Settings
 
 ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
 

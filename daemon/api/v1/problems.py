@@ -15,9 +15,9 @@ from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
 from daemon.api.errors import NO_STORE, Unprocessable
+from daemon.channels.open_channels import ChannelRefused
 from daemon.ledger import LedgerBusy, LedgerFull
-from daemon.open_channels import ChannelRefused
-from daemon.state import daemon_of
+from daemon.startup.daemon import daemon_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from daemon.api.v1.objects import TestObject, moment
-from daemon.channel_records import channel_named
 from daemon.ledger import OpenChannel
-from daemon.state import Daemon
+from daemon.personas.channel_records import channel_named
+from daemon.startup.daemon import Daemon
 from proto.gateways import Identified
 
 

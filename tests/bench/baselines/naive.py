@@ -9,7 +9,7 @@ import sys
 
 import openai  # noqa: F401  (what a worker with an OpenAI mind imports)
 
-import worker.main  # noqa: F401  (what every worker imports)
+import worker.process.main  # noqa: F401  (what every worker imports)
 from tests.bench.baselines.greeting import greet
 
 if __name__ == "__main__":

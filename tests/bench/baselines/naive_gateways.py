@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-import worker.gateways.discord
-import worker.gateways.telegram
-import worker.main  # noqa: F401  (what every worker imports)
+import worker.gateways.discord.gateway
+import worker.gateways.telegram.gateway
+import worker.process.main  # noqa: F401  (what every worker imports)
 from tests.bench.baselines.greeting import greet
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 
-import worker.main  # noqa: F401  (what every worker imports)
+import worker.process.main  # noqa: F401  (what every worker imports)
 from tests.bench.baselines.greeting import greet
-from worker.zygote import preload
+from worker.process.zygote import preload
 
 
 def main(endpoint: str, kind: str) -> None:

@@ -20,7 +20,7 @@ from tests.bench.exports import write_export
 from tests.bench.figures import median, megabytes
 from tests.bench.table import Line
 from tests.daemon_process import ROOT
-from tests.worker.feeder_process import FeederProcess
+from tests.worker.history.feeder_process import FeederProcess
 
 SIZE: Final = 200_000_000
 ROUNDS: Final = 3

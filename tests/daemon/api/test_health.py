@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.app import ROUTES, V1_ROUTES
-from daemon.metrics import Sample, render, resident_bytes
-from daemon.openapi import routed
+from daemon.api.app import ROUTES, V1_ROUTES
+from daemon.api.metrics import Sample, render, resident_bytes
+from daemon.api.openapi import routed
 from tests.daemon_process import DaemonProcess
 
 Make = Callable[..., str]

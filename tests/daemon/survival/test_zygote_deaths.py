@@ -21,7 +21,7 @@ Launch = Callable[..., DaemonProcess]
 
 NO_ZYGOTE = """\
 import sys
-if "worker.zygote" in sys.orig_argv:
+if "worker.process.zygote" in sys.orig_argv:
     raise SystemExit("no zygote today")
 """
 

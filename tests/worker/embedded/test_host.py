@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.doctor import EMBEDDED_PACKAGES
+from daemon.cli.doctor import EMBEDDED_PACKAGES
 from proto.messages import Answered, ChatTurn, Generate, Look, Search, Speak, Study, Transcribe
 from tests.organ_host_process import OrganHostProcess
 from tests.worker.embedded.sounds import silence, write
 from worker import embedded
+from worker.base.log import WorkerLog
 from worker.embedded import weights
 from worker.embedded.ear import Ear
 from worker.embedded.fault import HostFault
 from worker.embedded.host import DESKS, Call, OrganHost
 from worker.embedded.mouth import Mouth
 from worker.embedded.weights import NAMES, PACKAGES
-from worker.log import WorkerLog
 
 
 def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from proto.gateways import Deliver, Delivered, GatewayState, Hook, Inbound, Receipt, Undelivered
+from worker.base.log import WorkerLog
 from worker.gateways import GatewayBase, GatewayLink, Report, TakesHooks
-from worker.log import WorkerLog
 
 T = TypeVar("T")
 

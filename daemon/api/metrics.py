@@ -1,0 +1,209 @@
+"""The daemon's figures in Prometheus' text format (version 0.0.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal, NamedTuple
+
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daemon.channels.health import ChannelHealth, channel_health
+from daemon.http.security import RESPONSE_STARTS
+from daemon.startup.daemon import Daemon
+from daemon.supervision.processes import resident
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_LAG_PROBE: Final = 0.01
+
+
+class Requests:
+    """The ASGI layer around everything that counts requests by route and status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.counts: Counter[tuple[str, str, int]] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            kind = message["type"]
+            if kind in RESPONSE_STARTS:
+                self._count(scope, message["status"])
+            elif kind == "websocket.accept":
+                self._count(scope, 101)
+            await send(message)
+
+        await self.app(scope, receive, counted)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        # Never the path itself: anybody could make as many of them as there is memory.
+        route = scope.get("route")
+        path = route.path_format if isinstance(route, Route | WebSocketRoute) else ""
+        self.counts[scope.get("method", "GET"), path, status] += 1
+
+
+class Sample(NamedTuple):
+    """One figure."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+def render(name: str, kind: Literal["counter", "gauge"], text: str, samples: Iterable[Sample]) -> str:
+    """Write one metric with its help and type."""
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    for labels, value in samples:
+        inner = ",".join(f'{label}="{_escaped(label_value)}"' for label, label_value in labels.items())
+        lines.append(f"{name}{{{inner}}} {value:.17g}" if inner else f"{name} {value:.17g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process; 0 when nobody can tell."""
+    return resident(os.getpid()) or 0
+
+
+async def loop_lag() -> float:
+    """How late, in seconds, a short timer of the event loop fires now."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + _LAG_PROBE
+    await asyncio.sleep(_LAG_PROBE)
+    return max(0.0, loop.time() - due)
+
+
+async def exposition(daemon: Daemon, requests: Requests) -> str:
+    """Write all metrics."""
+    personas = daemon.personas.all()
+    views = {persona.id: daemon.supervisor.view(persona.id) for persona in personas}
+    states = Counter(view.state for view in views.values())
+    depths = await daemon.ledger.depths()
+    one: Mapping[str, str] = {}
+    requested = [
+        Sample({"method": method, "route": path, "status": str(status)}, count)
+        for (method, path, status), count in sorted(requests.counts.items())
+    ]
+    called = [
+        Sample({"provider": provider, "status": str(status)}, count)
+        for (provider, status), count in sorted(daemon.hook_requests.items())
+    ]
+    pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
+    poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
+    restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
+    running = [Sample({"state": state}, count) for state, count in sorted(states.items())]
+    uptime = time.monotonic() - daemon.started_at
+    return "".join(
+        (
+            render("personad_requests_total", "counter", "Requests answered, by route and status.", requested),
+            render("personad_hooks_total", "counter", "Webhook requests answered, by provider and status.", called),
+            render(
+                "personad_perceptions_accepted_total",
+                "counter",
+                "Perceptions accepted.",
+                [Sample(one, daemon.inbox.accepted)],
+            ),
+            render(
+                "personad_perceptions_answered_total",
+                "counter",
+                "Perceptions answered.",
+                [Sample(one, daemon.inbox.answered)],
+            ),
+            render(
+                "personad_ledger_commits_total",
+                "counter",
+                "Transactions committed.",
+                [Sample(one, daemon.ledger.commits)],
+            ),
+            render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
+            render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
+            render("personad_personas", "gauge", "Personas by the state of their process.", running),
+            render("personad_restarts_total", "counter", "Processes of hers that replaced another.", restarts),
+            render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, daemon.hubs.sockets)]),
+            render(
+                "personad_resident_bytes",
+                "gauge",
+                "Resident memory of the daemon process.",
+                [Sample(one, resident_bytes())],
+            ),
+            render(
+                "personad_loop_lag_seconds",
+                "gauge",
+                "How late a timer of the event loop fires.",
+                [Sample(one, await loop_lag())],
+            ),
+            render("personad_uptime_seconds", "gauge", "Seconds since the daemon started.", [Sample(one, uptime)]),
+            _channels({persona.id: await channel_health(daemon, persona) for persona in personas}),
+        )
+    )
+
+
+def _channels(by_persona: Mapping[str, list[ChannelHealth]]) -> str:
+    """Write the channels' metrics. Two channels may have the same name; their ids, which are no secrets, differ."""
+    labelled = {
+        (persona_id, one.channel): (
+            {"persona": persona_id, "type": one.type, "name": one.name, "channel": one.channel},
+            one,
+        )
+        for persona_id, channels in by_persona.items()
+        for one in channels
+        if one.channel is not None
+    }
+
+    def samples(value: Callable[[ChannelHealth], float | None]) -> list[Sample]:
+        figures = ((labels, value(one)) for labels, one in labelled.values())
+        return [Sample(labels, figure) for labels, figure in figures if figure is not None]
+
+    return "".join(
+        (
+            render(
+                "personad_channel_up",
+                "gauge",
+                "Whether the channel's gateway is connected.",
+                samples(lambda one: one.state == "connected"),
+            ),
+            render(
+                "personad_channel_round_trip_seconds",
+                "gauge",
+                "Age of the last completed exchange with the provider.",
+                samples(lambda one: one.round_trip_s),
+            ),
+            render(
+                "personad_channel_received_total",
+                "counter",
+                "Messages of the paired person, and everybody's on an open channel.",
+                samples(lambda one: one.received),
+            ),
+            render(
+                "personad_channel_strangers_total",
+                "counter",
+                "Messages of everybody else, which are not answered.",
+                samples(lambda one: one.strangers),
+            ),
+            render("personad_channel_sent_total", "counter", "Messages delivered.", samples(lambda one: one.sent)),
+            render(
+                "personad_channel_limited_total",
+                "counter",
+                "Messages on open channels over their senders' limits.",
+                samples(lambda one: one.limited if one.open else None),
+            ),
+            render(
+                "personad_channel_conversations",
+                "gauge",
+                "People who talk or talked on an open channel.",
+                samples(lambda one: one.conversations if one.open else None),
+            ),
+            render("personad_channel_dead_total", "counter", "Messages given up.", samples(lambda one: one.dead)),
+        )
+    )

@@ -1,0 +1,152 @@
+"""The public keys of the operator's identity provider: fetched, bounded, cached, and asked for again when they change.
+
+Runs on threads of its own; imported only where ``[oidc]`` is set.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK, PyJWTError
+
+from daemon.settings.settings import Oidc
+
+ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+"""Asymmetric ones only: with a symmetric one, who can verify can sign."""
+
+TIMEOUT: Final = 5.0
+"""Seconds for one answer of the provider, from the first byte to the last."""
+MAX_DOCUMENT: Final = 262_144
+MAX_KEYS: Final = 100
+LIFETIME: Final = 3600.0
+"""Seconds after which keys are asked for again."""
+STALE: Final = 24 * 3600.0
+"""Seconds for which keys count that could not be asked for again."""
+LEAST_INTERVAL: Final = 30.0
+"""Seconds between two askings: tokens with invented key ids do not make us hammer the provider."""
+LEAST_RSA_BITS: Final = 2048
+
+
+class KeysUnavailable(RuntimeError):
+    """There are no keys to verify with; the text says why."""
+
+
+class Keys:
+    """The keys of ``oidc.jwks_url`` or ``oidc.jwks_file``. ``fault`` says why the last asking failed, if it did.
+
+    Raises KeysUnavailable when the file cannot be used; an address is not asked before it must be.
+    """
+
+    def __init__(self, oidc: Oidc) -> None:
+        self._oidc = oidc
+        self._lock = threading.Lock()
+        self._keys: list[PyJWK] = []
+        self._fetched = self._asked = float("-inf")
+        self.fault = ""
+        if oidc.jwks_file:
+            self._keys = usable(_read(oidc.jwks_file))
+            self._fetched = self._asked = time.monotonic()
+
+    def find(self, kid: str | None, algorithm: str) -> list[PyJWK]:
+        """The keys that may have signed a token with this header; a key id that is not known is asked for once more.
+
+        Raises KeysUnavailable.
+        """
+        with self._lock:
+            age = time.monotonic() - self._fetched
+            if age > LIFETIME or not (found := self._matching(kid, algorithm)):
+                self._refresh()
+                found = self._matching(kid, algorithm)
+            if not found and self.fault and time.monotonic() - self._fetched > STALE:
+                raise KeysUnavailable(self.fault)
+            return found
+
+    def _matching(self, kid: str | None, algorithm: str) -> list[PyJWK]:
+        if time.monotonic() - self._fetched > STALE:
+            return []
+        return [
+            key for key in self._keys if key.algorithm_name == algorithm and (kid is None or key.key_id in (kid, None))
+        ]
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._asked < LEAST_INTERVAL:
+            return
+        self._asked = now
+        try:
+            self._keys = usable(_fetch(self._oidc.jwks_url) if self._oidc.jwks_url else _read(self._oidc.jwks_file))
+        except KeysUnavailable as error:
+            self.fault = str(error)
+        else:
+            self.fault = ""
+            self._fetched = now
+
+
+def usable(document: bytes) -> list[PyJWK]:
+    """The keys of a document that can verify what we take. Raises KeysUnavailable."""
+    try:
+        listed = json.loads(document)["keys"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise KeysUnavailable('its document is no key set: a JSON object with a list "keys"') from error
+    keys = []
+    for one in listed[:MAX_KEYS] if isinstance(listed, list) else []:
+        try:
+            key = PyJWK(one)
+        except (PyJWTError, AttributeError, TypeError, ValueError):
+            # A provider may list keys of kinds that we do not take.
+            continue
+        weak = isinstance(key.key, RSAPublicKey) and key.key.key_size < LEAST_RSA_BITS
+        if key.algorithm_name in ALGORITHMS and key.public_key_use in (None, "sig") and not weak:
+            keys.append(key)
+    if not keys:
+        raise KeysUnavailable(f"its document holds no key for {', '.join(ALGORITHMS)}")
+    return keys
+
+
+def _fetch(url: str) -> bytes:
+    deadline = time.monotonic() + TIMEOUT
+    request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310 (setting_checks: http)
+    try:
+        with _opener().open(request, timeout=TIMEOUT) as answer:
+            document = b""
+            while piece := answer.read1(65_536):
+                document += piece
+                if len(document) > MAX_DOCUMENT:
+                    raise KeysUnavailable(f"{url}: its answer is larger than {MAX_DOCUMENT} bytes")
+                if time.monotonic() > deadline:
+                    raise KeysUnavailable(f"{url}: did not answer within {TIMEOUT:g} s")
+    except urllib.error.HTTPError as error:
+        raise KeysUnavailable(f"{url}: answered {error.code}; correct oidc.jwks_url") from error
+    except (OSError, HTTPException) as error:
+        raise KeysUnavailable(f"{url}: cannot be reached: {error}") from error
+    return document
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Without redirects: the operator named one address, and where it leads further is for the operator to say."""
+    opener = urllib.request.OpenerDirector()
+    opener.add_handler(urllib.request.ProxyHandler())
+    opener.add_handler(urllib.request.HTTPHandler())
+    opener.add_handler(urllib.request.HTTPSHandler())
+    opener.add_handler(urllib.request.HTTPErrorProcessor())
+    opener.add_handler(urllib.request.HTTPDefaultErrorHandler())
+    return opener
+
+
+def _read(file: str) -> bytes:
+    try:
+        with Path(file).open("rb") as stream:
+            document = stream.read(MAX_DOCUMENT + 1)
+    except OSError as error:
+        raise KeysUnavailable(f"{file}: {error.strerror}; correct oidc.jwks_file") from error
+    if len(document) > MAX_DOCUMENT:
+        raise KeysUnavailable(f"{file}: larger than {MAX_DOCUMENT} bytes; correct oidc.jwks_file")
+    return document

@@ -1,0 +1,110 @@
+"""JSON web tokens of the operator's identity provider (``[oidc]``), verified on threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import jwt
+
+from daemon.api.v1.jwks import ALGORITHMS, Keys, KeysUnavailable
+from daemon.logging.log import Log
+from daemon.settings.settings import Oidc
+
+LEEWAY: Final = 30.0
+"""Seconds by which the provider's clock and ours may differ."""
+MAX_TOKEN: Final = 16_384
+THREADS: Final = 2
+
+_WORDS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
+    (jwt.ExpiredSignatureError, "The token has expired; get a new one."),
+    (jwt.ImmatureSignatureError, "The token is not valid yet; look at the clocks of both machines."),
+    (jwt.InvalidAudienceError, "The token is not for this audience (oidc.audience)."),
+    (jwt.InvalidIssuerError, "The token is of another issuer (oidc.issuer)."),
+    (jwt.MissingRequiredClaimError, "The token lacks one of the claims exp, iss and aud."),
+    (jwt.InvalidSignatureError, "The token's signature is wrong."),
+    (jwt.InvalidAlgorithmError, f"The token is not signed with {', '.join(ALGORITHMS)}."),
+)
+
+
+class JwtRefused(Exception):
+    """A token that is not taken; the text says why, for RFC 6750's ``error_description``."""
+
+
+class WrongOrganization(JwtRefused):
+    """A valid token of an organization that is not this daemon's."""
+
+
+class JwtVerifier:
+    """Checks signature, issuer, audience, times and organization of tokens.
+
+    ``organization`` is what the claim ``oidc.organization_claim`` must say, where one is set. Raises KeysUnavailable
+    when ``oidc.jwks_file`` cannot be used.
+    """
+
+    def __init__(self, oidc: Oidc, organization: str, log: Log) -> None:
+        self._oidc = oidc
+        self._organization = organization
+        self._log = log
+        self._fault = ""
+        self._keys = Keys(oidc)
+        # Its own threads: a provider that answers slowly holds up nothing else.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="jwt")
+
+    async def check(self, token: str) -> None:
+        """Raise JwtRefused, WrongOrganization, or KeysUnavailable when nobody can tell at the moment."""
+        if len(token) > MAX_TOKEN:
+            raise JwtRefused(f"The token is longer than {MAX_TOKEN} characters.")
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._check, token)
+        finally:
+            if self._keys.fault != self._fault:
+                self._fault = self._keys.fault
+                if self._fault:
+                    self._log.error("jwks.unusable", reason=self._fault)
+
+    def _check(self, token: str) -> None:
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError as error:
+            raise JwtRefused("The token is none of this daemon's, and no JSON web token.") from error
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in ALGORITHMS:
+            raise JwtRefused(f"The token is not signed with {', '.join(ALGORITHMS)}.")
+        keys = self._keys.find(kid, algorithm)
+        if not keys:
+            raise JwtRefused("The token is signed with a key that its issuer does not publish.")
+        claims = self._claims(token, keys)
+        claim = self._oidc.organization_claim
+        if claim and claims.get(claim) != self._organization:
+            raise WrongOrganization(f"The token's claim {claim} is not this daemon's organization.")
+
+    def _claims(self, token: str, keys: list[jwt.PyJWK]) -> dict[str, object]:
+        """The claims, verified with the first key that fits. Raises JwtRefused."""
+        last: jwt.PyJWTError = jwt.InvalidSignatureError()
+        for key in keys:
+            try:
+                claims: dict[str, object] = jwt.decode(
+                    token,
+                    key,
+                    algorithms=[key.algorithm_name],
+                    issuer=self._oidc.issuer,
+                    audience=self._oidc.audience,
+                    leeway=LEEWAY,
+                    options={"require": ["exp", "iss", "aud"]},
+                )
+            except jwt.InvalidSignatureError as error:
+                last = error
+            except jwt.PyJWTError as error:
+                last = error
+                break
+            else:
+                return claims
+        words = next(
+            (words for kind, words in _WORDS if isinstance(last, kind)), "The token is no valid JSON web token."
+        )
+        raise JwtRefused(words) from last
+
+
+__all__ = ["JwtRefused", "JwtVerifier", "KeysUnavailable", "WrongOrganization"]

@@ -1,0 +1,108 @@
+"""The routes of ``/v1`` for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from daemon.api.openapi_parts import Json, Operation, list_, object_, ref
+from daemon.api.v1.objects import ChannelObject, ChannelType, ConversationObject, MessageObject, TestObject
+from daemon.api.v1.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
+from daemon.api.v1.problems import FieldError, Problem
+from daemon.api.v1.requests import CreateChannel, UpdateChannel
+from daemon.ledger import ChannelStatus
+
+KINDS: Final = (
+    *(CreateChannel, UpdateChannel, ChannelObject, ConversationObject, MessageObject, TestObject),
+    *(Problem, FieldError),
+)
+"""The schemas of the components."""
+
+QUERY: Final[dict[str, Json]] = {
+    "status": {"enum": list(get_args(ChannelStatus))},
+    "channelType": {"enum": list(get_args(ChannelType))},
+    "page limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    "cursor": {"type": "string", "maxLength": MAX_CURSOR},
+}
+
+STATUS_WORDS: Final = {
+    400: "The Authorization header is malformed.",
+    403: "The Origin is not this daemon's own, or the token is of another organization.",
+    409: "It does not go with what there is; the detail says why.",
+    415: "The body is not JSON.",
+    422: "Faulty fields; errors lists them.",
+    500: "Saved, but her process did not follow; or a bug.",
+}
+"""Where they are not those of the persona API."""
+
+_CHANNELS: Final = "/v1/channels"
+_CHANNEL: Final = f"{_CHANNELS}/{{channel_id}}"
+_CONVERSATIONS: Final = f"{_CHANNEL}/conversations"
+
+
+def _page(name: str) -> Json:
+    page = object_(items=list_(name), hasMore={"type": "boolean"})
+    page["properties"]["nextCursor"] = {"type": ["string", "null"]}
+    page["required"].append("nextCursor")
+    return page
+
+
+OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
+    ("GET", _CHANNELS): Operation(
+        "List the channels, oldest first.",
+        _page("ChannelObject"),
+        (422,),
+        query=("status", "channelType", "page limit", "cursor"),
+        problems=True,
+    ),
+    ("POST", _CHANNELS): Operation(
+        "Create a channel on which everybody can talk to a persona.",
+        ref("ChannelObject"),
+        (409, 413, 415, 422, 500, 503, 507),
+        ref("CreateChannel"),
+        headers=("Idempotency-Key",),
+        status=201,
+        answer_headers=("Location", "Idempotency-Replayed"),
+        problems=True,
+    ),
+    ("GET", _CHANNEL): Operation("A channel.", ref("ChannelObject"), (404,), problems=True),
+    ("PATCH", _CHANNEL): Operation(
+        "Change a channel: what is absent stays, null is the default.",
+        ref("ChannelObject"),
+        (404, 409, 413, 415, 422, 500, 503, 507),
+        ref("UpdateChannel"),
+        problems=True,
+    ),
+    ("DELETE", _CHANNEL): Operation("Delete a channel.", None, (404, 500, 503, 507), status=204, problems=True),
+    ("POST", f"{_CHANNEL}/pause"): Operation(
+        "Answer nobody on a channel until it is resumed; what is written is kept.",
+        ref("ChannelObject"),
+        (404, 503, 507),
+        problems=True,
+    ),
+    ("POST", f"{_CHANNEL}/resume"): Operation(
+        "Answer again, beginning with what was written meanwhile; a provider that refused the channel is asked anew.",
+        ref("ChannelObject"),
+        (404, 503, 507),
+        problems=True,
+    ),
+    ("POST", f"{_CHANNEL}/test"): Operation(
+        "Ask the provider now whether the channel's credentials are good.",
+        ref("TestObject"),
+        (404, 503),
+        problems=True,
+    ),
+    ("GET", _CONVERSATIONS): Operation(
+        "Who talks on a channel, the last lively one first.",
+        _page("ConversationObject"),
+        (404, 422),
+        query=("page limit", "cursor"),
+        problems=True,
+    ),
+    ("GET", f"{_CONVERSATIONS}/{{conversation_id}}/messages"): Operation(
+        "What was said in a conversation, newest first.",
+        _page("MessageObject"),
+        (404, 409, 422),
+        query=("page limit", "cursor"),
+        problems=True,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Archives: a persona written into one ZIP file, and a persona made from one."""

@@ -1,0 +1,230 @@
+"""Restore: a persona comes back from her archive, all of her or nothing, whatever happens on the way.
+
+Until she is whole she stands in the place of a deleted persona, whom the next start would bury: a daemon that is killed
+leaves nothing of her. One rename makes her visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Member, opened
+from daemon.ledger import ArchivedLine, ChannelTaken, FedConversation, LedgerError
+from daemon.personas import atomic_files
+from daemon.personas.channel_records import id_of
+from daemon.personas.personas import CONFIG
+from daemon.startup.daemon import Daemon
+from proto.gateways import GatewayType, Identified, channel_id
+from proto.records import Channel, Persona, PersonaName, from_json, to_json
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+BATCH: Final = 200
+"""Lines of a conversation in one transaction, so that nobody else waits long for the disk."""
+MAX_LINE: Final = 8 * 1024 * 1024
+MARGIN: Final = 64 * 1024 * 1024
+"""Bytes that stay free on the disk."""
+WEB: Final = "web"
+RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
+"""The channels that come back with her; open ones are made anew, with what their operator sets."""
+
+
+class NoRoom(RuntimeError):
+    """The disk has not the room that she needs."""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """Who came back; ``left_out`` says in words what of her did not."""
+
+    persona: Persona
+    lines: int
+    left_out: list[str]
+
+
+class Restore:
+    """One archive on its way back into a persona."""
+
+    def __init__(self, daemon: Daemon, path: Path, name: PersonaName | None, *, new_id: bool) -> None:
+        self._daemon = daemon
+        self._path = path
+        self._name = name
+        self._new_id = new_id
+        self._left_out: list[str] = []
+
+    async def run(self) -> Restored:
+        """Make her. Raises ArchiveError, IdTaken, NoRoom, LedgerError, OSError, PersonasError."""
+        with ExitStack() as stack:
+            archive = await asyncio.to_thread(lambda: stack.enter_context(opened(self._path)))
+            return await self._from(archive)
+
+    async def _from(self, archive: Archive) -> Restored:
+        personas, ledger = self._daemon.personas, self._daemon.ledger
+        persona = await asyncio.to_thread(_record, archive)
+        old_id = persona.id
+        persona.id = str(uuid.uuid4()) if self._new_id else old_id
+        persona.name = self._name or persona.name
+        folder = await personas.lay_out(persona.id)
+        try:
+            # What an earlier try left behind that a full disk kept from being undone.
+            await ledger.forget(persona.id)
+            await asyncio.to_thread(_unpack, archive, folder)
+            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
+            await self._remember_fed(persona.id, folder / FED)
+            identified = await self._identified(persona.channels or [], archive.manifest.open_channels)
+            if not archive.manifest.secrets:
+                self._left_out.append("keys and tokens, which the archive does not hold; give them again")
+            async with self._daemon.channels.editing:
+                kept = [await self._keep(persona.id, *one) for one in identified]
+                persona.channels = [channel for channel in kept if channel] or None
+                await asyncio.to_thread(_complete, folder, persona)
+                await self._adopt(persona)
+        except BaseException:
+            if personas.get(persona.id) is None:
+                await self._undo(persona.id)
+            raise
+        return Restored(persona, lines, self._left_out)
+
+    async def _undo(self, persona_id: str) -> None:
+        try:
+            await self._daemon.ledger.forget(persona_id)
+        except LedgerError as error:
+            self._daemon.log.error("persona.restore_left", persona=persona_id, reason=str(error))
+            self._daemon.personas.leave(persona_id)
+        else:
+            await self._daemon.personas.bury(persona_id)
+
+    async def _adopt(self, persona: Persona) -> None:
+        """Once begun it is carried through, also when the daemon leaves."""
+        adopting = asyncio.create_task(self._daemon.personas.adopt(persona))
+        try:
+            await asyncio.shield(adopting)
+        except asyncio.CancelledError:
+            await asyncio.wait([adopting])
+            raise
+
+    async def _converse(self, persona_id: str, old_id: str, file: Path, consolidated: int) -> int:
+        """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
+        ledger, total = self._daemon.ledger, 0
+        lines = (_moved(line, old_id, persona_id) for line in _decoded(file, ArchivedLine))
+        while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
+            done = batch[: max(0, consolidated - total)]
+            for part in filter(None, (done, batch[len(done) :])):
+                last = await ledger.put_back(persona_id, part)
+                if part is done:
+                    await ledger.consolidated(persona_id, last)
+            total += len(batch)
+        return total
+
+    async def _identified(self, channels: list[Channel], opened: list[str]) -> list[tuple[Channel, Identified]]:
+        """Ask the providers whose bots these are; what is of no use any more is left out, and said."""
+        identified = []
+        for channel in channels:
+            token = channel.credentials.get("token")
+            if token is None:
+                self._leave_out(channel, "the archive holds no token for it")
+                continue
+            kind = RESTORED.get(channel.type)
+            if kind is None or id_of(channel) in opened:
+                self._leave_out(channel, "it was made at /v1/channels: make it there again")
+                continue
+            found = await self._daemon.supervisor.identify(kind, token)
+            if found.reason:
+                self._leave_out(channel, found.reason)
+            else:
+                identified.append((channel, found))
+        return identified
+
+    async def _keep(self, persona_id: str, channel: Channel, bot: Identified) -> Channel | None:
+        """Make it her channel, unpaired, and named by the bot; None for a bot that is somebody's here."""
+        id_ = channel_id(channel.type, channel.credentials["token"].reveal())
+        for other in self._daemon.personas.all():
+            if any(id_of(one) == id_ for one in other.channels or []):
+                self._leave_out(channel, f"its bot belongs to {other.name} here")
+                return None
+        try:
+            row = (persona_id, id_, channel.type, bot.bot_id, bot.bot_name, time.time_ns())
+            await self._daemon.ledger.add_channel(*row)
+        except ChannelTaken as error:
+            self._leave_out(channel, str(error))
+            return None
+        return Channel(channel.type, bot.bot_name, channel.credentials)
+
+    async def _remember_fed(self, persona_id: str, file: Path) -> None:
+        """What she was fed is not fed again."""
+        fed = _decoded(file, FedConversation)
+        while batch := await asyncio.to_thread(lambda: list(islice(fed, BATCH))):
+            await self._daemon.ledger.put_back_fed(persona_id, batch)
+
+    def _leave_out(self, channel: Channel, reason: str) -> None:
+        self._left_out.append(f"the {channel.type} channel {channel.name}: {reason}")
+
+
+def _record(archive: Archive) -> Persona:
+    """Raise ArchiveError for a record that is none, NoRoom when the disk is too small for all of her."""
+    try:
+        persona = from_json(archive.record(), Persona)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{RECORD} cannot be read: {error}") from error
+    if persona.id != archive.manifest.id:
+        raise ArchiveError(f"{RECORD} is another persona's than the manifest says")
+    return persona
+
+
+def _unpack(archive: Archive, folder: Path) -> None:
+    """Write every member, each checked against its sum. Raises ArchiveError, NoRoom, OSError."""
+    members = [member for member in archive.manifest.members if member.name != RECORD]
+    # The conversation is written into the ledger, too, and stands there in its log for a while.
+    wanted = MARGIN + sum(3 * member.size if member.name == CONVERSATION else member.size for member in members)
+    if wanted > shutil.disk_usage(folder).free:
+        raise NoRoom(f"she needs {wanted} bytes on the disk: free some space")
+    for part in ("memory", "media"):
+        (folder / part).mkdir(mode=0o700)
+    for member in members:
+        _write(archive, member, folder / member.name)
+
+
+def _write(archive: Archive, member: Member, path: Path) -> None:
+    # The name was checked: a bare file name, perhaps in one of the two folders.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        archive.copy(member, file)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _complete(folder: Path, persona: Persona) -> None:
+    """What only served the way goes, her record comes, and the names are durable."""
+    for name in (CONVERSATION, FED):
+        (folder / name).unlink()
+    atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
+    for part in ("memory", "media"):
+        atomic_files.sync_directory(folder / part)
+
+
+def _moved(line: ArchivedLine, old_id: str, new_id: str) -> ArchivedLine:
+    """What was said on her own web channel is said on that of her new id."""
+    if (line.channel.type, line.channel.name) != (WEB, old_id):
+        return line
+    return msgspec.structs.replace(line, channel=msgspec.structs.replace(line.channel, name=new_id))
+
+
+def _decoded(file: Path, kind: type[T]) -> Iterator[T]:
+    """The lines of a file. Blocks; raises ArchiveError, OSError."""
+    decoder = msgspec.json.Decoder(kind)
+    with file.open("rb") as stream:
+        for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE), b""), start=1):
+            try:
+                yield decoder.decode(raw)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise ArchiveError(f"{file.name}, line {number}: {error}") from error

@@ -1,0 +1,128 @@
+"""How channels are: what a persona's process says of her gateways, and what the ledger counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+
+from daemon.ledger import DeadLetter, Depth, OpenChannel, StoredChannel
+from daemon.personas.channel_records import GATEWAYS, PAIRED, id_of
+from daemon.startup.daemon import Daemon
+from proto.gateways import GatewayState
+from proto.records import Channel, Persona
+
+DEAD_LETTERS: Final = 20
+EXCERPT: Final = 80
+"""Characters of a dead letter that are shown."""
+
+
+class ChannelHealth(msgspec.Struct):
+    """A channel as ``personad status`` shows it.
+
+    ``state`` is ``closed`` while no process of hers has a gateway for it; ``round_trip_s`` is the age in seconds of the
+    last completed exchange with the provider. ``received`` counts the paired person's messages, ``strangers`` those of
+    others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs know it by. An ``open`` one
+    is everybody's: ``received`` counts all messages there, ``limited`` those over the senders' limits.
+    """
+
+    type: str
+    name: str
+    verified: bool
+    channel: str | None
+    state: Literal["closed", "connecting", "connected", "degraded", "stopped"] = "closed"
+    round_trip_s: float | None = None
+    error: str = ""
+    hint: str = ""
+    received: int = 0
+    strangers: int = 0
+    sent: int = 0
+    dead: int = 0
+    pending: int = 0
+    open: bool = False
+    paused: bool = False
+    conversations: int = 0
+    limited: int = 0
+
+
+class DeadLetterShown(msgspec.Struct):
+    """What she said and nobody could be given; ``time`` is ISO 8601 with its offset, ``content`` an excerpt."""
+
+    persona: str
+    persona_name: str
+    type: str
+    name: str
+    content: str
+    reason: str
+    time: str
+
+
+async def channel_health(daemon: Daemon, persona: Persona) -> list[ChannelHealth]:
+    """Her channels in the order of her record. Raises LedgerError."""
+    if not persona.channels:
+        return []
+    states = {state.channel: state for state in daemon.supervisor.gateways(persona.id)}
+    stored = {row.channel: row for row in await daemon.ledger.channels(persona.id)}
+    shown = {row.channel: row for row in await daemon.ledger.channels_of(persona.id, time.time_ns())}
+    pending = await daemon.ledger.pending_by_channel(persona.id)
+    found = []
+    for record in persona.channels:
+        health = _health(record)
+        if health.channel is not None:
+            _add_state(health, states.get(health.channel))
+            _add_counts(health, stored.get(health.channel))
+            _add_terms(health, shown.get(health.channel))
+            health.pending = pending.get(health.channel, 0)
+        found.append(health)
+    return found
+
+
+async def dead_letters(daemon: Daemon, depths: Mapping[str, Depth]) -> list[DeadLetterShown]:
+    """The last ones of all personas, newest first. Raises LedgerError."""
+    found: list[tuple[DeadLetter, Persona]] = []
+    for persona in daemon.personas.all():
+        if depths.get(persona.id, Depth()).outbox_dead:
+            letters = await daemon.ledger.dead_letters(persona.id, DEAD_LETTERS)
+            found.extend((letter, persona) for letter in letters)
+    found.sort(key=lambda one: one[0].seq, reverse=True)
+    return [_shown(letter, persona) for letter, persona in found[:DEAD_LETTERS]]
+
+
+def _health(record: Channel) -> ChannelHealth:
+    health = ChannelHealth(record.type, record.name, record.verified_at is not None, id_of(record))
+    if record.type not in GATEWAYS:
+        health.error = f"This version of personad has no gateway for {record.type}."
+        health.hint = f"Remove the channel; {', '.join(GATEWAYS)} are the kinds that there are."
+    elif health.channel is None:
+        health.error = "The channel has no token."
+        health.hint = "Remove it and add it again."
+    return health
+
+
+def _add_state(health: ChannelHealth, state: GatewayState | None) -> None:
+    if state:
+        health.state, health.error, health.hint = state.state, state.error, state.hint
+        health.round_trip_s = None if state.round_trip is None else round(state.round_trip, 3)
+
+
+def _add_counts(health: ChannelHealth, row: StoredChannel | None) -> None:
+    if row:
+        health.received, health.strangers, health.sent, health.dead = row.received, row.strangers, row.sent, row.dead
+
+
+def _add_terms(health: ChannelHealth, row: OpenChannel | None) -> None:
+    if row:
+        health.open, health.paused = row.open, row.status == "paused"
+        health.conversations, health.limited = row.conversation_count, row.limited
+    if not health.open and health.type not in PAIRED and not health.error:
+        health.error = f"A channel of the kind {health.type} is made by POST /v1/channels only."
+        health.hint = "Remove it from config.json, and make it there."
+
+
+def _shown(letter: DeadLetter, persona: Persona) -> DeadLetterShown:
+    content = letter.content if len(letter.content) <= EXCERPT else letter.content[: EXCERPT - 1] + "…"
+    when = datetime.fromtimestamp(letter.created_at / 1e9, UTC).astimezone().isoformat(timespec="milliseconds")
+    return DeadLetterShown(persona.id, persona.name, letter.type, letter.name, content, letter.reason, when)

@@ -1,0 +1,125 @@
+"""What comes in over a channel of the persona API: its person's words and commands; strangers get a pairing code.
+
+People are numbers: a channel is bound to the provider's account id and the private chat it was paired in; a handle is
+only what is shown.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from typing import Final
+
+from daemon.channels import pairing_codes
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.ledger import Ledger, StoredChannel
+from daemon.personas.channel_records import channel_named, conversation_of
+from daemon.personas.personas import Personas
+from daemon.supervision.generation import Generation
+from proto.gateways import Inbound, Say
+from proto.messages import Conversation
+from proto.records import Channel, Persona
+
+SECOND: Final = 1_000_000_000
+CODE_PAUSE: Final = 30.0
+"""Seconds before the same account gets another code."""
+
+_CODE: Final = (
+    "Hello! I do not know you yet. To connect this chat with me, give personad this code:\n\n{code}\n\n"
+    "In a terminal: personad pair {name} {code}\nIt is valid for 10 minutes. What you wrote is kept until then."
+)
+
+
+class Paired:
+    """``command`` is called with a persona's id, a bot command and its conversation, once for each that is given."""
+
+    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs) -> None:
+        self.command: Callable[[str, str, Conversation], None] = lambda *_: None
+        self._ledger = ledger
+        self._personas = personas
+        self._inbox = inbox
+        self._hubs = hubs
+        self._codes_given: dict[tuple[str, str, str], float] = {}
+
+    async def take(
+        self,
+        persona: Persona,
+        record: Channel,
+        row: StoredChannel | None,
+        channel: str,
+        generation: Generation,
+        items: list[Inbound],
+    ) -> None:
+        """Commit each message to where it belongs. Raises LedgerError, InboxFull."""
+        if record.verified_at and row and row.account:
+            await self._from_paired(persona.id, record, row, items)
+        else:
+            await self._from_unpaired(persona, channel, generation, items)
+
+    def forget(self, channel: str) -> None:
+        """The channel is gone: should it come back, it begins anew."""
+        self._codes_given = {who: at for who, at in self._codes_given.items() if who[1] != channel}
+
+    async def _from_paired(self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]) -> None:
+        mine = [item for item in items if item.private and (item.account, item.chat) == (row.account, row.chat)]
+        strangers = [item.key for item in items if item not in mine]
+        if strangers:
+            await self._ledger.strangers(persona_id, row.channel, strangers)
+        if not mine:
+            return
+        self._inbox.require_room(persona_id, len(mine))
+        assert row.chat is not None
+        conversation = conversation_of(record, row.channel, row.chat)
+        committed = await self._ledger.take(persona_id, row.channel, conversation, mine, time.time_ns())
+        self._inbox.admit(persona_id, committed.waiting)
+        for command in committed.commands:
+            self.command(persona_id, command, conversation)
+
+    async def _from_unpaired(
+        self, persona: Persona, channel: str, generation: Generation, items: list[Inbound]
+    ) -> None:
+        private = [item for item in items if item.private]
+        if others := [item.key for item in items if not item.private]:
+            await self._ledger.strangers(persona.id, channel, others)
+        now = time.time_ns()
+        await self._ledger.hold(persona.id, channel, [item for item in private if item.command is None], now)
+        if await self._paired_meanwhile(persona.id, channel):
+            return
+        for item in {item.account: item for item in private}.values():
+            await self._give_code(persona, channel, generation, item)
+
+    async def _paired_meanwhile(self, persona_id: str, channel: str) -> bool:
+        """Whether the owner was quicker than these words; they are hers then, not kept for ever."""
+        persona = self._personas.get(persona_id)
+        record = channel_named(persona, channel) if persona else None
+        row = await self._row(persona_id, channel)
+        if record is None or not record.verified_at or row is None or row.chat is None:
+            return False
+        conversation = conversation_of(record, channel, row.chat)
+        self._inbox.admit(persona_id, await self._ledger.release(persona_id, channel, conversation))
+        return True
+
+    async def _give_code(self, persona: Persona, channel: str, generation: Generation, item: Inbound) -> None:
+        """Show a code on the channel; it is kept hashed, and nothing but the chat ever sees it."""
+        now = time.monotonic()
+        who = (persona.id, channel, item.account)
+        if now - self._codes_given.get(who, -CODE_PAUSE) < CODE_PAUSE:
+            return
+        self._codes_given = {one: at for one, at in self._codes_given.items() if now - at < CODE_PAUSE}
+        self._codes_given[who] = now
+        code = pairing_codes.new_code()
+        hashed = await pairing_codes.code_hash(persona.id, code)
+        wall = time.time_ns()
+        expires = wall + int(pairing_codes.LIFETIME * SECOND)
+        if not await self._ledger.add_code(
+            persona.id, channel, item.account, item.account_name, item.chat, hashed, expires, wall
+        ):
+            await self._ledger.strangers(persona.id, channel, [item.key])
+            return
+        generation.send(Say(channel, item.chat, _CODE.format(code=code, name=shlex.quote(persona.name))))
+        self._hubs.signal("Event", "Pairing channel", persona, {"account": item.account_name})
+
+    async def _row(self, persona_id: str, channel: str) -> StoredChannel | None:
+        return next((row for row in await self._ledger.channels(persona_id) if row.channel == channel), None)

@@ -1,0 +1,72 @@
+"""What comes in over open channels: everybody's words, each chat a talk of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from daemon.channels.webhook_queue import HookFeed
+from daemon.conversations.inbox import Inbox
+from daemon.conversations.outgoing import Voice
+from daemon.ledger import Ledger, SenderLimits
+from daemon.personas.media import FOLDER as MEDIA
+from daemon.personas.personas import Personas
+from daemon.settings.settings import Channels as ChannelSettings
+from proto.gateways import Received
+from proto.messages import Outgoing
+
+SAID_AT_ONCE: Final = 2
+"""What may be said to one message in the transaction that takes it: a welcome, or that there are too many."""
+
+
+class Visits:
+    """Commits what visitors write, and lets her have it."""
+
+    def __init__(
+        self,
+        settings: ChannelSettings,
+        ledger: Ledger,
+        personas: Personas,
+        inbox: Inbox,
+        voice: Voice,
+        hooks: HookFeed,
+    ) -> None:
+        self._limits = SenderLimits(settings.sender_per_minute, settings.sender_per_day)
+        self._ledger = ledger
+        self._personas = personas
+        self._inbox = inbox
+        self._voice = voice
+        self._hooks = hooks
+
+    async def take(self, persona_id: str, message: Received) -> None:
+        """Commit a batch with its webhook requests, and say what is due at once. Raises LedgerError, InboxFull.
+
+        What was not said to her, in a group, is only counted.
+        """
+        items = [item for item in message.items if item.private]
+        if others := [item.key for item in message.items if not item.private]:
+            await self._ledger.strangers(persona_id, message.channel, others)
+        self._inbox.require_room(persona_id, len(items), message.channel)
+        slots = {slot.seq: slot for slot in self._voice.reserve(persona_id, SAID_AT_ONCE * len(items))}
+        try:
+            visited = await self._ledger.visit(
+                persona_id, message.channel, items, message.hooks, self._limits, list(slots), time.time_ns()
+            )
+            for said in visited.said:
+                words, place = [Outgoing(said.content)], [slots[said.seq]]
+                self._voice.publish(persona_id, said.conversation, words, place, title="Notified")
+        finally:
+            for slot in slots.values():
+                slot.drop()
+        self._inbox.admit(persona_id, visited.waiting, visitors=True)
+        self._hooks.done(persona_id, message.hooks)
+        await self._remove(persona_id, visited.unwanted)
+
+    async def _remove(self, persona_id: str, files: Iterable[str]) -> None:
+        """Delete the files of messages that were not kept."""
+        folder = self._personas.folder(persona_id) / MEDIA
+        for name in files:
+            if not await self._ledger.mentions(persona_id, name):
+                await asyncio.to_thread((folder / name).unlink, missing_ok=True)

@@ -1,0 +1,142 @@
+"""Webhook requests on their way to her gateways: committed first, then handed to her process until it has them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Final
+
+from daemon.ledger import Ledger, LedgerError, OpenHook
+from daemon.logging.log import Log
+from daemon.supervision.generation import Generation
+from proto.gateways import Hook
+
+IN_FLIGHT: Final = 16
+"""Requests that one process has in hand."""
+
+PATIENCE: Final = 300.0
+"""Seconds after which a request that no gateway dealt with makes room for others; her next process gets it again."""
+
+READ_RETRY: Final = 1.0
+
+
+@dataclass
+class _Feed:
+    """What one process was given: ``last`` is the largest number, ``suspect`` one with which a process died before."""
+
+    generation: Generation
+    last: int = 0
+    in_flight: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    suspect: int | None = None
+    reading: bool = False
+    news: bool = False
+
+
+class HookFeed:
+    """The feeds of all personas that run."""
+
+    def __init__(self, ledger: Ledger, poison_deaths: int, log: Log) -> None:
+        self._ledger = ledger
+        self._poison_deaths = poison_deaths
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._feeds: dict[str, _Feed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(self, persona_id: str, channel: str, key: str, content_type: str, body: bytes) -> bool:
+        """Commit a verified request for her gateway; False when it was committed before. Raises LedgerError.
+
+        ``key`` makes it the same one when the provider sends it again.
+        """
+        number = await self._ledger.hook(channel, key, content_type, body, time.time_ns())
+        if number is not None:
+            self._pump(persona_id)
+        return number is not None
+
+    def attach(self, persona_id: str, generation: Generation) -> None:
+        """She runs: her gateways get what is open."""
+        self._feeds[persona_id] = _Feed(generation)
+        self._pump(persona_id)
+
+    async def detach(self, persona_id: str, crashed: bool) -> None:
+        """Her process is gone; what it had in hand is tried again, but not for ever when it is what kills her."""
+        feed = self._feeds.pop(persona_id, None)
+        if feed is None:
+            return
+        for timer in feed.in_flight.values():
+            timer.cancel()
+        if not crashed or not feed.in_flight:
+            return
+        try:
+            poison = await self._ledger.hooks_died(list(feed.in_flight), self._poison_deaths)
+        except LedgerError as error:
+            self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
+            return
+        for number in poison:
+            self._log.error("hook.poison", persona=persona_id, hook=number)
+
+    def done(self, persona_id: str, numbers: list[int]) -> None:
+        """These are dealt with, and committed as such."""
+        feed = self._feeds.get(persona_id)
+        if feed and numbers:
+            for number in numbers:
+                self._let_go(feed, number)
+            self._pump(persona_id)
+
+    async def close(self) -> None:
+        """Cancel what waits: it is in the ledger."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _pump(self, persona_id: str) -> None:
+        feed = self._feeds.get(persona_id)
+        if feed is None:
+            return
+        feed.news = True
+        if not feed.reading:
+            feed.reading = True
+            self._go(self._feed(persona_id, feed))
+
+    async def _feed(self, persona_id: str, feed: _Feed) -> None:
+        """Hand on what is open, as far as there is room."""
+        try:
+            while feed.news and self._feeds.get(persona_id) is feed:
+                feed.news = False
+                room = IN_FLIGHT - len(feed.in_flight)
+                if room > 0 and feed.suspect is None:
+                    self._send(persona_id, feed, await self._ledger.open_hooks(persona_id, feed.last, room))
+        except LedgerError as error:
+            self._log.error("hook.unread", persona=persona_id, reason=str(error))
+            self._loop.call_later(READ_RETRY, self._pump, persona_id)
+        finally:
+            feed.reading = False
+
+    def _send(self, persona_id: str, feed: _Feed, hooks: list[OpenHook]) -> None:
+        """One with which a process died before is alone in hand, so that only the culprit is counted as poison."""
+        for hook in hooks:
+            if feed.suspect is not None or (hook.deaths and feed.in_flight):
+                return
+            if hook.deaths:
+                feed.suspect = hook.number
+            feed.last = hook.number
+            feed.in_flight[hook.number] = self._loop.call_later(PATIENCE, self._expired, persona_id, feed, hook.number)
+            feed.generation.send(Hook(hook.number, hook.channel, hook.content_type, hook.body))
+
+    def _expired(self, persona_id: str, feed: _Feed, number: int) -> None:
+        self._log.warning("hook.ignored", persona=persona_id, hook=number)
+        self._let_go(feed, number)
+        self._pump(persona_id)
+
+    def _let_go(self, feed: _Feed, number: int) -> None:
+        if timer := feed.in_flight.pop(number, None):
+            timer.cancel()
+        if feed.suspect == number:
+            feed.suspect = None
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,1 @@
+"""The command ``personad``: a thin client of the HTTP API, and ``serve``."""

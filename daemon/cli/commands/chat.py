@@ -1,0 +1,188 @@
+"""``personad chat PERSONA``: a conversation on the terminal, or one line after another from a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from daemon.cli.client import Client, Persona, RefusedError, UnreachableError
+from daemon.cli.commands import Context
+from daemon.cli.commands.chat_socket import ChatSocket, Heard
+from daemon.cli.terminal import lines, one_line
+
+HISTORY_LINES: Final = 10
+CHANNEL_SECONDS: Final = 10.0
+"""How long her web channel may take to open behind an open socket, as when she is just coming back."""
+MORE_SECONDS: Final = 0.2
+"""How long after a message another one of the same answer may follow."""
+NO_ANSWER: Final = 1
+PROMPT: Final = "> "
+ATTACH: Final = re.compile(r'/attach\s+(?:"([^"]+)"|(\S+))\s*(.*)')
+"""A line that sends a file: its path, in quotes where it holds spaces, and perhaps a caption."""
+CLEAR_LINE: Final = "\r\x1b[K"
+
+
+def run(context: Context) -> int:
+    """Talk until the input ends."""
+    arguments = context.arguments
+    client = Client(context.settings, context.environ, arguments.url)
+    persona = client.find(arguments.persona)
+    if not persona.running:
+        raise RefusedError(409, f"{persona.name} is not running; start her with: personad start {persona.name}")
+    socket = ChatSocket(client, persona)
+    socket.wait_until_open()
+    if sys.stdin.isatty() and sys.stdout.isatty() and not arguments.json:
+        _talk(client, persona, socket)
+        return 0
+    return _pipe(client, persona, socket, arguments.timeout, as_json=arguments.json)
+
+
+def _send(client: Client, persona: Persona, message: str) -> None:
+    """Deliver one message. Raises RefusedError, UnreachableError."""
+    _deliver(lambda: client.post(f"/api/persona/{persona.id}/read", {"message": message}))
+
+
+def _attach(client: Client, persona: Persona, file: Path, caption: str) -> None:
+    """Deliver one file. Raises OSError where it cannot be read, RefusedError, UnreachableError."""
+    _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", "file", file, {"caption": caption}))
+
+
+def _deliver(post: Callable[[], object]) -> None:
+    deadline = time.monotonic() + CHANNEL_SECONDS
+    while True:
+        try:
+            post()
+        except RefusedError as error:
+            if "Web channel" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(MORE_SECONDS)
+        else:
+            return
+
+
+def _pipe(client: Client, persona: Persona, socket: ChatSocket, timeout: float, *, as_json: bool) -> int:
+    """Send each line once the one before it is answered; return 0 when all were answered in time."""
+    for line in sys.stdin:
+        message = line.rstrip("\r\n")
+        if not message.strip():
+            continue
+        while not socket.heard.empty():
+            # What came before these words is no answer to them.
+            _print_one(socket.heard.get(), as_json=as_json)
+        _send(client, persona, message)
+        if not _print_answer(client, persona, socket, timeout, as_json=as_json):
+            return NO_ANSWER
+    return 0
+
+
+def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout: float, *, as_json: bool) -> bool:
+    """Print what she says until the words are answered; return whether they were."""
+    deadline = time.monotonic() + timeout
+    answered = False
+    while True:
+        left = MORE_SECONDS if answered else deadline - time.monotonic()
+        try:
+            heard = socket.heard.get(timeout=max(0.0, left))
+        except queue.Empty:
+            if not answered:
+                _complain(f"no answer within {timeout:g} s; {persona.name} keeps your words and answers when she can")
+            return answered
+        _print_one(heard, as_json=as_json)
+        if heard.kind == "said":
+            # While her mind is away, what comes is the notice of it, and the answer is still owed.
+            answered = answered or not _mind_is_down(client, persona)
+        elif heard.kind in ("end", "set_aside"):
+            return answered
+
+
+def _print_one(heard: Heard, *, as_json: bool) -> None:
+    """Print her words to standard output, everything about them to standard error."""
+    if heard.kind == "said":
+        sys.stdout.write((json.dumps(heard.frame) if as_json else lines(heard.text)) + "\n")
+        sys.stdout.flush()
+    elif heard.kind != "typing":
+        _complain(heard.text)
+
+
+def _mind_is_down(client: Client, persona: Persona) -> bool:
+    try:
+        status = client.get("/api/status")
+    except (RefusedError, UnreachableError):
+        return False
+    personas = status.get("personas", []) if isinstance(status, dict) else []
+    return any(one.get("id") == persona.id and one.get("mind") == "down" for one in personas)
+
+
+def _complain(text: str) -> None:
+    print(f"personad: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
+    """Talk on a terminal: what she says appears above the line that is being typed."""
+    import readline
+
+    name = one_line(persona.name)
+    print(f"Talking to {name}; Ctrl-D leaves.")
+    print("A file: /attach FILE [caption]")
+    _print_history(client, persona)
+
+    def show(text: str) -> None:
+        sys.stdout.write(f"{CLEAR_LINE}{text}\n{PROMPT}{readline.get_line_buffer()}")
+        sys.stdout.flush()
+
+    threading.Thread(target=_print_heard, args=(socket, name, show), name="chat-printer", daemon=True).start()
+    # Ctrl-D ends the input.
+    with contextlib.suppress(EOFError):
+        while True:
+            message = input(PROMPT)
+            if not message.strip():
+                continue
+            # Only here: what a pipe says must not choose files of this machine.
+            attachment = ATTACH.fullmatch(message)
+            try:
+                if attachment:
+                    _attach(client, persona, Path(attachment[1] or attachment[2]).expanduser(), attachment[3])
+                else:
+                    _send(client, persona, message)
+            except (OSError, RuntimeError) as error:
+                # A RuntimeError is the daemon's refusal, its absence, or a "~somebody" who has no home here.
+                reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+                print(f"(not sent: {one_line(reason)})")
+    print()
+
+
+def _print_history(client: Client, persona: Persona) -> None:
+    answer = client.get(f"/api/persona/{persona.id}/conversation?limit={HISTORY_LINES}")
+    messages = answer.get("messages", []) if isinstance(answer, dict) else []
+    for message in messages[-HISTORY_LINES:]:
+        speaker = persona.name if message.get("role") == "assistant" else "you"
+        # What was spoken has no name; what was understood of it stands for it.
+        file, said = message.get("title"), message.get("content") or ""
+        words = f"[{file}] {said}".rstrip() if file else said or message.get("perceived", "")
+        print(lines(f"{speaker}: {words}"))
+
+
+def _print_heard(socket: ChatSocket, name: str, show: Callable[[str], None]) -> None:
+    typing = False
+    while True:
+        heard: Heard = socket.heard.get()
+        if heard.kind == "said":
+            show(f"{name}: {lines(heard.text)}")
+        elif heard.kind == "typing":
+            # Repeated every few seconds; once is enough until she has spoken.
+            if not typing:
+                show(f"({name} is typing)")
+        else:
+            show(f"({one_line(heard.text)})")
+        typing = heard.kind == "typing"
+        if heard.kind == "end":
+            show("(nothing more comes; Ctrl-D leaves)")
+            return

@@ -1,0 +1,50 @@
+"""``personad create NAME``: a new persona, with the embedded mind unless another is named, and embedded senses."""
+
+from __future__ import annotations
+
+import shlex
+
+from daemon.cli.client import SLOW_TIMEOUT, Client, RefusedError
+from daemon.cli.commands import Context, UsageError, read_secret, say, say_json
+from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES
+
+
+def run(context: Context) -> int:
+    """Create her; the daemon tries her mind first and starts her afterwards."""
+    arguments = context.arguments
+    client = Client(context.settings, context.environ, arguments.url)
+    body = {"name": arguments.name, **_mind(context), **({} if arguments.no_senses else _senses())}
+    answer = client.post("/api/persona/create", body, SLOW_TIMEOUT)
+    persona = answer.get("persona") if isinstance(answer, dict) else None
+    if not isinstance(persona, dict):
+        raise RefusedError(500, "the daemon's answer holds no persona")
+    # Never the whole record: it carries the provider's key in the clear.
+    made = {"id": persona.get("id"), "name": persona.get("name")}
+    if arguments.json:
+        say_json(made)
+    else:
+        say(f"{made['name']} is here: {made['id']}")
+        say(f"Talk to her with: personad chat {shlex.quote(str(made['name']))}")
+    return 0
+
+
+def _senses() -> dict[str, str]:
+    """Return the fields of the organs whose models come with personad."""
+    models = {f"{organ}_model": model for organ, model in EMBEDDED_SENSES.items()}
+    return models | {f"{organ}_provider": EMBEDDED for organ in EMBEDDED_SENSES}
+
+
+def _mind(context: Context) -> dict[str, str]:
+    """Return the ``thinking_*`` fields. Raises UsageError."""
+    arguments = context.arguments
+    provider = arguments.provider or (EMBEDDED if arguments.mind_url is None and arguments.model is None else "local")
+    model = arguments.model or (EMBEDDED_MIND if provider == EMBEDDED else "")
+    if not model:
+        raise UsageError(f"give the model of {provider} with --model")
+    fields = {"thinking_model": model, "thinking_provider": provider}
+    if arguments.mind_url is not None:
+        fields["thinking_url"] = arguments.mind_url
+    key = read_secret(context, arguments.api_key_file, arguments.api_key_env, "--api-key-file")
+    if key:
+        fields["thinking_api_key"] = key
+    return fields

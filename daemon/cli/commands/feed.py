@@ -1,0 +1,142 @@
+"""``personad feed PERSONA FILE --source SOURCE``: her person's chat history with another AI, to learn from."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from daemon.cli.client import Client, Persona
+from daemon.cli.commands import Context, UsageError, say, say_json
+from daemon.cli.commands.chat_socket import MAX_FRAME, OPEN_TIMEOUT, SUBPROTOCOL
+from daemon.cli.terminal import one_line
+
+TIMEOUT: Final = 7 * 86_400.0
+"""Seconds for a feed: years of talk take a mind many hours."""
+LAST_WORD: Final = 2.0
+"""Seconds in which the count of a feed that has ended must come."""
+BAR: Final = 30
+CLEAR_LINE: Final = "\r\x1b[K"
+
+
+def run(context: Context) -> int:
+    """Send the file, show how far she is, and wait until she has read all of it."""
+    arguments = context.arguments
+    client = Client(context.settings, context.environ, arguments.url)
+    persona = client.find(arguments.persona)
+    display = _Display(persona)
+    watch = _Watch(client, persona, display)
+    watch.start()
+    try:
+        texts = {"source": arguments.source}
+        client.upload(f"/api/persona/{persona.id}/feed", "history", arguments.file, texts, TIMEOUT, display.sent)
+    except OSError as error:
+        raise UsageError(f"{arguments.file}: cannot be read: {error.strerror}") from error
+    except KeyboardInterrupt:
+        display.end()
+        print("personad: she finishes the conversation in hand; feed the same file again to go on", file=sys.stderr)
+        raise
+    finally:
+        display.end()
+    watch.ended.wait(LAST_WORD)
+    counts = {key: watch.last.get(key) for key in ("conversations", "applied", "known", "undigested")}
+    if arguments.json:
+        say_json({"id": persona.id, "name": persona.name, "source": arguments.source, **counts})
+    elif watch.ended.is_set():
+        say(f"{persona.name}: {_conversations(counts['conversations'])} read, {counts['applied']} new to her")
+        if counts["undigested"]:
+            failed = _conversations(counts["undigested"])
+            say(f"Her mind could not digest {failed}; feed the same file again to try anew.")
+    else:
+        say(f"{persona.name}: fed")
+    return 0
+
+
+def _conversations(count: object) -> str:
+    return f"{count} conversation" if count == 1 else f"{count} conversations"
+
+
+class _Display:
+    """How far a feed is, on standard error: a bar on a terminal, else a line for each step."""
+
+    def __init__(self, persona: Persona) -> None:
+        self._name = persona.name
+        self._is_terminal = sys.stderr.isatty()
+        self._last = ""
+
+    def sent(self, gone: int, size: int) -> None:
+        """Bytes of the file went to the daemon."""
+        self._show("sending", gone, size, "")
+
+    def read(self, details: Mapping[str, object]) -> None:
+        """The daemon told how far she is."""
+        position, size = details.get("position"), details.get("size")
+        if isinstance(position, int) and isinstance(size, int):
+            words = f", {_conversations(details.get('conversations'))}, {details.get('applied')} new"
+            self._show("reading", position, size, words)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._is_terminal and self._last:
+            sys.stderr.write(CLEAR_LINE)
+            sys.stderr.flush()
+        self._last = ""
+
+    def _show(self, step: str, done: int, size: int, words: str) -> None:
+        percent = 100 * done // max(size, 1)
+        line = f"{self._name}: {step} {percent:3d} %{words}"
+        if line == self._last or (not self._is_terminal and step == "sending" and percent % 10):
+            return
+        self._last = line
+        if self._is_terminal:
+            filled = BAR * percent // 100
+            sys.stderr.write(f"{CLEAR_LINE}[{'#' * filled}{'.' * (BAR - filled)}] {one_line(line)}")
+        else:
+            sys.stderr.write(one_line(line) + "\n")
+        sys.stderr.flush()
+
+
+class _Watch(threading.Thread):
+    """Listens to the daemon's signals, on which nothing but the display depends."""
+
+    def __init__(self, client: Client, persona: Persona, display: _Display) -> None:
+        super().__init__(name="feed-watch", daemon=True)
+        self.last: Mapping[str, object] = {}
+        self.ended = threading.Event()
+        self._client = client
+        self._persona = persona
+        self._display = display
+
+    def run(self) -> None:
+        """Until the feed has ended, or the connection has."""
+        offered = [Subprotocol(SUBPROTOCOL)]
+        if self._client.token:
+            offered.append(Subprotocol(f"bearer.{self._client.token}"))
+        address = f"{self._client.socket_url}/ws/system"
+        try:
+            with connect(
+                address, subprotocols=offered, open_timeout=OPEN_TIMEOUT, max_size=MAX_FRAME, proxy=None
+            ) as socket:
+                for message in socket:
+                    self._receive(json.loads(message))
+        except (OSError, ValueError, WebSocketException):
+            return
+
+    def _receive(self, frame: Mapping[str, object]) -> None:
+        details = frame.get("details")
+        if not isinstance(details, dict) or frame.get("title") not in ("Feeding", "Fed"):
+            return
+        of = details.get("persona")
+        if not isinstance(of, dict) or of.get("id") != self._persona.id:
+            return
+        self.last = details
+        if frame["title"] == "Fed":
+            self.ended.set()
+        else:
+            self._display.read(details)

@@ -1,0 +1,40 @@
+"""``personad token``: makes a token for the API and prints it once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from daemon.cli.commands import Context, UsageError, say, say_json
+from daemon.cli.terminal import one_line
+from daemon.http.tokens import TokenError, add_token, make_token
+
+
+def run(context: Context) -> int:
+    """Add a token to the file; the token alone goes to standard output, what to do with it to standard error."""
+    named = context.settings.http.token_file
+    file: Path = context.arguments.file or Path(named or context.settings.state_dir / "token")
+    file = file.absolute()
+    token = make_token()
+    try:
+        add_token(file, token)
+    except TokenError as error:
+        raise UsageError(str(error)) from error
+    if context.arguments.json:
+        say_json({"token": token, "file": str(file)})
+        return 0
+    say(token)
+    if named and Path(named) == file:
+        hint = f"Added to {file}; a running daemon takes it within a second. It is not shown again."
+    elif not named and file == (context.settings.state_dir / "token").absolute():
+        hint = (
+            f"Written to {file}. It is not shown again. A running daemon takes it for /v1 within a second. To need it"
+            f' for everything, set token_file under [http] in personad.toml to "{file}" and restart the daemon.'
+        )
+    else:
+        hint = (
+            f"Written to {file}. It is not shown again. To use it, set token_file under [http] in personad.toml"
+            f' to "{file}" (or PERSONAD_HTTP_TOKEN_FILE) and restart the daemon.'
+        )
+    print(one_line(hint), file=sys.stderr)
+    return 0

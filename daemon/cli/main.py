@@ -1,0 +1,213 @@
+"""The command line: ``personad [--config FILE] [--url URL] VERB``.
+
+``serve`` is the daemon; every other verb is a thin client of its HTTP API. Exit codes: 0 done, 1 the daemon refused
+(its reason is printed) or a check failed, 2 wrong usage, 64 settings that cannot be taken, 69 the daemon cannot be
+reached, 130 interrupted; for ``serve`` see ``daemon/logging/log.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from daemon.cli.client import RefusedError, UnreachableError
+from daemon.cli.commands import Context, UsageError
+from daemon.cli.terminal import one_line
+from daemon.settings.settings import Settings, SettingsError, load
+from proto.exits import CONFIG, OK
+
+if TYPE_CHECKING:
+    # Generic for type checkers only.
+    Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse has no public name for it)
+
+REFUSED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 69
+INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # Text that the locale cannot say is shown escaped, never a traceback.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console's streams are TextIOWrapper
+    try:
+        context = Context(parsed, _settings(parsed, os.environ), os.environ)
+        code: int = importlib.import_module(f"daemon.cli.commands.{parsed.module}").run(context)
+        sys.stdout.flush()
+    except SettingsError as error:
+        if parsed.verb == "doctor":
+            from daemon.cli.commands.doctor import broken_settings
+
+            return broken_settings(error, as_json=parsed.json)
+        return _fail(str(error), CONFIG)
+    except UsageError as error:
+        return _fail(str(error), USAGE)
+    except RefusedError as error:
+        return _fail(str(error), REFUSED)
+    except UnreachableError as error:
+        return _fail(str(error), UNREACHABLE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not try to flush it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    if parsed.verb == "token":
+        # A host that other machines reach is refused without a token, which is what is about to be made.
+        environ = {**environ, "PERSONAD_HTTP_HOST": "127.0.0.1"}
+    return load(parsed.config, environ)
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"personad: {one_line(text)}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="personad", description="Keeps AI personas alive.", allow_abbrev=False)
+    _add_config(parser, None)
+    _add_url(parser, None)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(
+        name: str, module: str, words: str, *, client: bool = True, among: Verbs | None = None
+    ) -> argparse.ArgumentParser:
+        made = (among or verbs).add_parser(name, help=words, description=words, allow_abbrev=False)
+        made.set_defaults(module=module)
+        _add_config(made, argparse.SUPPRESS)
+        if client and name not in ("create", "organ"):
+            # There --url is a model's address; the daemon's is given before the verb.
+            _add_url(made, argparse.SUPPRESS)
+        if client:
+            made.add_argument("--json", action="store_true", help="print JSON instead of text")
+        return made
+
+    serve = verb("serve", "serve", "Run the daemon in the foreground.", client=False)
+    serve.add_argument("--create-first", metavar="NAME", help="make a persona on the embedded mind if there is none")
+
+    create = verb("create", "create", "Create a persona and start her.")
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--provider", help="embedded (default), local, openai, anthropic, xai or gemini")
+    create.add_argument("--model", help="the model's name at the provider")
+    create.add_argument("--url", dest="mind_url", help="base URL of a compatible server")
+    create.add_argument("--no-senses", action="store_true", help="without the embedded ear, eye, researcher and mouth")
+    _add_keys(create)
+
+    verb("list", "list_personas", "List the personas.")
+    for name, words in (
+        ("start", "Start a persona."),
+        ("stop", "Stop a persona until she is started again."),
+        ("restart", "Give a persona a new process."),
+        ("delete", "Delete a persona and everything of hers."),
+    ):
+        _add_persona(made := verb(name, "lifecycle", words))
+        if name == "delete":
+            made.add_argument("--yes", action="store_true", help="do not ask")
+
+    _add_persona(chat := verb("chat", "chat", "Talk to a persona; Ctrl-D leaves."))
+    chat.add_argument(
+        "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="wait so long for an answer (180)"
+    )
+
+    _add_channel_verbs(verbs, verb)
+    _add_persona(pair := verb("pair", "pair", "Claim the code that her bot showed on a channel."))
+    pair.add_argument("code", metavar="CODE", help="letter case does not matter")
+
+    _add_knowledge_verbs(verb)
+    logs = verb("logs", "logs", "Show the daemon's last events.")
+    logs.add_argument("persona", nargs="?", metavar="PERSONA", help="only hers: an id or a name")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now on")
+    logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="how many (100)")
+
+    verb("status", "status", "Show how the daemon and its personas are.")
+    verb("doctor", "doctor", "Check the installation and say what to do.")
+    token = verb("token", "token", "Make a token for the API and print it once.")
+    token.add_argument(
+        "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
+    )
+    return parser
+
+
+def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    _add_persona(organ := verb("organ", "organ", "Show what a persona perceives and thinks with, or change it."))
+    organ.add_argument(
+        "organ", nargs="?", metavar="ORGAN", help="thinking, ear, eye, researcher, mouth, imagination, teacher"
+    )
+    organ.add_argument("provider", nargs="?", help="embedded, local, openai, anthropic, xai or gemini")
+    organ.add_argument("model", nargs="?", help="the model's name at the provider; embedded ones need none")
+    organ.add_argument("--url", dest="organ_url", help="base URL of a compatible server")
+    organ.add_argument("--off", action="store_true", help="take this organ away")
+    _add_keys(organ)
+
+    _add_persona(verb("knowledge", "knowledge", "Show what a persona knows."))
+    _add_persona(feed := verb("feed", "feed", "Let a persona learn from your chat history with another AI."))
+    feed.add_argument("file", type=Path, metavar="FILE", help="the export, as the other AI gave it to you")
+    feed.add_argument("--source", required=True, help="whose export it is: chatgpt, claude, gemini, grok or personad")
+
+    _add_persona(export := verb("export", "export", "Write all of a persona into one file."))
+    export.add_argument("file", type=Path, metavar="FILE", help="a ZIP archive that only you can read")
+    export.add_argument("--force", action="store_true", help="replace a file that is there")
+    export.add_argument("--no-secrets", action="store_true", help="leave out her keys and tokens")
+    restore = verb("restore", "restore", "Make a persona again from her archive.")
+    restore.add_argument("file", type=Path, metavar="FILE", help="what `personad export` wrote")
+    restore.add_argument("--name", metavar="NEW", help="a name instead of her own")
+    restore.add_argument("--new-id", action="store_true", help="as a second persona beside the one who is here")
+
+
+def _add_channel_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:
+    words = "Add, remove or list the ways in which a persona is reached from outside."
+    channel = verbs.add_parser("channel", help=words, description=words, allow_abbrev=False)
+    actions = channel.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_persona(add := verb("add", "channel", "Add a bot as a channel; the token is asked for.", among=actions))
+    add.add_argument("kind", choices=("telegram", "discord"), metavar="KIND", help="telegram or discord")
+    tokens = add.add_mutually_exclusive_group()
+    tokens.add_argument("--token-file", type=Path, metavar="FILE", help="a file that holds the bot's token")
+    tokens.add_argument("--token-env", metavar="NAME", help="an environment variable that holds the bot's token")
+    _add_persona(remove := verb("remove", "channel", "Remove a channel.", among=actions))
+    remove.add_argument("name", metavar="NAME", help="as `personad channel list` shows it")
+    _add_persona(verb("list", "channel", "List a persona's channels and what to do about them.", among=actions))
+
+
+def _add_config(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument("--config", type=Path, default=default, metavar="FILE", help="the settings file")
+
+
+def _add_url(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "--url", default=default, metavar="URL", help="the daemon's address, if not that of the settings"
+    )
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--api-key-file", type=Path, metavar="FILE", help="a file that holds the provider's key")
+    keys.add_argument("--api-key-env", metavar="NAME", help="an environment variable that holds the provider's key")
+
+
+def _add_persona(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("persona", metavar="PERSONA", help="an id or a unique name")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError("must be over 0 and at most 86400 seconds")
+    return seconds
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 <= count <= 100_000:
+        raise argparse.ArgumentTypeError("must be from 0 to 100000")
+    return count

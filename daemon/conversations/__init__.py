@@ -1,0 +1,1 @@
+"""Conversations: what was accepted on its way to an answer, and the answer on its way out."""

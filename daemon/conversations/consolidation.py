@@ -1,0 +1,175 @@
+"""Consolidation: after ``idle_timeout`` without new words, or at ``sleep``, talk becomes what she knows."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from typing import Final
+
+import msgspec
+
+from daemon.ledger import Ledger, LedgerError
+from daemon.logging.log import Log
+from daemon.personas.personas import MemoryChanged, Personas, PersonasError
+from daemon.supervision.generation import Generation
+from proto.messages import Consolidate, Consolidated, ConsolidationFailed, Line
+
+MAX_LINES: Final = 400
+MAX_CHARS: Final = 200_000
+"""What one consolidation is given; a longer talk takes several."""
+
+MARGIN: Final = 30.0
+"""Seconds beyond the mind's own limit that a consolidation may take."""
+
+RETRY_MIN: Final = 60.0
+RETRY_MAX: Final = 3600.0
+
+
+class SleepFailed(RuntimeError):
+    """Nothing was lost, but what she talked of is not consolidated; the text says why."""
+
+
+class Consolidation:
+    """One timer and at most one consolidation per persona."""
+
+    def __init__(self, ledger: Ledger, personas: Personas, mind_timeout: float, log: Log) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._timeout = mind_timeout + MARGIN
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._tasks = itertools.count(1)
+        self._running: dict[str, Generation] = {}
+        self._waiting: dict[tuple[str, int], asyncio.Future[Consolidated]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._due: dict[str, float] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._idle: dict[str, asyncio.Task[None]] = {}
+
+    def attach(self, persona_id: str, generation: Generation) -> None:
+        """She runs: what an earlier process left unconsolidated is due after a quiet time."""
+        self._running[persona_id] = generation
+        self.touched(persona_id)
+
+    def detach(self, persona_id: str) -> None:
+        """She does not run: nothing can be consolidated."""
+        self._running.pop(persona_id, None)
+        if timer := self._timers.pop(persona_id, None):
+            timer.cancel()
+        for (owner, _), answer in self._waiting.items():
+            if owner == persona_id and not answer.done():
+                answer.set_exception(SleepFailed("she stopped meanwhile"))
+
+    def touched(self, persona_id: str) -> None:
+        """Words came or went: the quiet time begins anew."""
+        persona = self._personas.get(persona_id)
+        if persona and persona_id in self._running:
+            self._due[persona_id] = self._loop.time() + persona.idle_timeout
+            if persona_id not in self._timers:
+                self._arm(persona_id)
+
+    def received(self, persona_id: str, message: Consolidated | ConsolidationFailed) -> None:
+        """Her mind's answer."""
+        answer = self._waiting.get((persona_id, message.task))
+        if answer is None or answer.done():
+            return
+        if isinstance(message, Consolidated):
+            answer.set_result(message)
+        else:
+            answer.set_exception(SleepFailed(message.reason))
+
+    async def sleep(self, persona_id: str) -> None:
+        """Consolidate everything that is not yet; raises SleepFailed."""
+        async with self.folding(persona_id):
+            try:
+                while await self._consolidate(persona_id):
+                    continue
+            except (LedgerError, PersonasError) as error:
+                raise SleepFailed(str(error)) from error
+            except TimeoutError:
+                raise SleepFailed(f"her mind took longer than {self._timeout:g} s") from None
+
+    def folding(self, persona_id: str) -> asyncio.Lock:
+        """Held by whoever makes words into what she knows, from reading it to writing it: one at a time."""
+        return self._locks.setdefault(persona_id, asyncio.Lock())
+
+    def forget(self, persona_id: str) -> None:
+        """She is deleted."""
+        self.detach(persona_id)
+        self._locks.pop(persona_id, None)
+        self._due.pop(persona_id, None)
+
+    async def close(self) -> None:
+        """Cancel what is under way: its lines stay unconsolidated."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in self._idle.values():
+            task.cancel()
+        await asyncio.gather(*self._idle.values(), return_exceptions=True)
+
+    def _arm(self, persona_id: str) -> None:
+        # One timer that looks again when it fires: a lively talk would otherwise cancel thousands.
+        self._timers[persona_id] = self._loop.call_at(self._due[persona_id], self._ring, persona_id)
+
+    def _ring(self, persona_id: str) -> None:
+        del self._timers[persona_id]
+        if self._due[persona_id] > self._loop.time():
+            self._arm(persona_id)
+            return
+        # One that still tries, because her mind is away, takes the new lines along.
+        if persona_id not in self._idle:
+            task = self._idle[persona_id] = self._loop.create_task(self._sleep_idle(persona_id))
+            task.add_done_callback(lambda _: self._idle.pop(persona_id, None))
+
+    async def _sleep_idle(self, persona_id: str) -> None:
+        delay = RETRY_MIN
+        while persona_id in self._running:
+            try:
+                await self.sleep(persona_id)
+            except SleepFailed as failure:
+                self._log.warning("consolidation.failed", persona=persona_id, reason=str(failure))
+            else:
+                return
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(delay * 2, RETRY_MAX)
+
+    async def _consolidate(self, persona_id: str) -> bool:
+        """Consolidate the oldest lines that are not yet; False when there are none."""
+        last, lines = await self._ledger.unconsolidated(persona_id, MAX_LINES)
+        if not lines:
+            return False
+        generation = self._running.get(persona_id)
+        if generation is None:
+            raise SleepFailed("she is not running")
+        answer: asyncio.Future[Consolidated] = self._loop.create_future()
+        key = (persona_id, next(self._tasks))
+        self._waiting[key] = answer
+        try:
+            memory = self._personas.memory(persona_id)
+            generation.send(Consolidate(key[1], _within_limits(lines), memory))
+            done = await asyncio.wait_for(answer, self._timeout)
+        finally:
+            del self._waiting[key]
+        try:
+            await self._personas.save_memory(persona_id, memory, done.memory)
+        except MemoryChanged:
+            # Somebody edited a file meanwhile: her mind is asked again, with that.
+            self._log.info("consolidation.again", persona=persona_id)
+            return True
+        await self._ledger.consolidated(persona_id, last)
+        self._log.info("consolidation.done", persona=persona_id, lines=len(lines), files=",".join(done.memory))
+        return True
+
+
+def _within_limits(lines: list[Line]) -> list[Line]:
+    """Cut what one line may bring, so that no talk is too long to be consolidated."""
+    room = MAX_CHARS // len(lines)
+    return [
+        msgspec.structs.replace(
+            line, content=line.content[:room], perceived=line.perceived[: max(0, room - len(line.content))]
+        )
+        if len(line.content) + len(line.perceived) > room
+        else line
+        for line in lines
+    ]

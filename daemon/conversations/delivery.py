@@ -1,0 +1,345 @@
+"""Delivery: what she says on gateways leaves in order, once if the provider lets us, at least once otherwise.
+
+The outbox in the ledger is the truth; a lane here mirrors what is open of one talk. One message of a talk is with the
+worker at a time. Before it goes there it is marked ``sending``, so that after a crash it is known to be ambiguous.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Final
+
+from daemon.conversations.hubs import Hubs
+from daemon.ledger import DeadLetter, Ledger, LedgerError, OutgoingRow
+from daemon.logging.log import Log
+from daemon.personas.personas import Personas
+from daemon.supervision.generation import Generation
+from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
+
+SECOND: Final = 1_000_000_000
+BACKOFF_MIN: Final = 1.0
+BACKOFF_MAX: Final = 300.0
+MAX_ATTEMPTS: Final = 40
+"""Of one message on a connected gateway; while the provider is away, only its age counts."""
+
+MAX_AGE: Final = 24 * 3600
+"""Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
+
+REMEMBERED: Final = 256
+"""Messages of a talk that are remembered after they left; far more than can be settled during one read."""
+
+KEY_KNOWN: Final = {"discord": 240.0}
+"""Seconds for which a provider knows a message by our key; Discord enforces a nonce for a few minutes."""
+
+ANSWER_TIMEOUT: Final = 120.0
+"""Seconds that a gateway may take over one message, its rate budget's waits included."""
+
+
+IN_FLIGHT: Final = 48
+"""Messages of one persona that are with her worker at a time; it takes a few more."""
+
+RECEIPT_TRIES: Final = 4
+RECEIPT_PAUSE: Final = 2.0
+"""Seconds, doubled each time, until a receipt is looked at again that came before we knew of its message."""
+
+
+@dataclass
+class Lane:
+    """The open messages of one talk, oldest first. ``in_flight`` is the one at the worker."""
+
+    rows: deque[OutgoingRow] = field(default_factory=deque)
+    in_flight: OutgoingRow | None = None
+    timer: asyncio.TimerHandle | None = None
+    taken: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """The last seqs that were in this lane: a row read while it was being settled is not taken twice."""
+    busy: bool = False
+    held_until: int = 0
+    """Epoch nanoseconds: the provider asked for no message before then."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is open."""
+        return not self.rows and self.in_flight is None and not self.busy
+
+    def cancel_timer(self) -> None:
+        """Forget what it waited for."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Delivery:
+    """The lanes of all personas' talks."""
+
+    def __init__(self, ledger: Ledger, personas: Personas, hubs: Hubs, log: Log) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._hubs = hubs
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[str, Generation] = {}
+        self._lanes: dict[str, dict[str, Lane]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled: dict[int, asyncio.Event] = {}
+        self._reading: Counter[str] = Counter()
+        self._in_hand: defaultdict[str, set[str]] = defaultdict(set)
+        """The talks of each persona whose next message is with her worker, or about to be."""
+
+    def attach(self, persona_id: str, generation: Generation) -> None:
+        """She runs: deliver what is open."""
+        self._running[persona_id] = generation
+        self.refresh(persona_id)
+
+    async def detach(self, persona_id: str) -> None:
+        """Her process is gone: what it was sending may have been sent."""
+        self._running.pop(persona_id, None)
+        self._in_hand.pop(persona_id, None)
+        for lane in self._lanes.pop(persona_id, {}).values():
+            lane.cancel_timer()
+            if lane.in_flight:
+                await self._interrupted(persona_id, lane, lane.in_flight)
+
+    def refresh(self, persona_id: str) -> None:
+        """There may be new messages in the outbox."""
+        if persona_id in self._running:
+            self._go(self._refresh(persona_id))
+
+    def connected(self, persona_id: str, channel: str) -> None:
+        """Her gateway is connected, perhaps after an outage: what waited for that goes now, as if it were new."""
+        for talk, lane in self._lanes.get(persona_id, {}).items():
+            if lane.rows and talk.partition(":")[0] == channel:
+                lane.rows[0].attempts, lane.rows[0].not_before = 0, lane.held_until
+                self._pump(persona_id, talk, lane)
+
+    def received(self, persona_id: str, message: PartSent | Delivered | Undelivered) -> None:
+        """What a gateway says of a message that it was given."""
+        for talk, lane in self._lanes.get(persona_id, {}).items():
+            if lane.in_flight and lane.in_flight.seq == message.seq:
+                self._go(self._settle(persona_id, talk, lane, lane.in_flight, message))
+                return
+
+    def receipt(self, persona_id: str, message: Receipt) -> None:
+        """What a provider says later of a message that it took."""
+        self._go(self._receipt(persona_id, message))
+
+    async def settled(self, seq: int, timeout: float) -> bool:
+        """Wait until this message is delivered or dead; False when it takes longer."""
+        event = self._settled.setdefault(seq, asyncio.Event())
+        try:
+            await asyncio.wait_for(event.wait(), timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._settled.pop(seq, None)
+        return True
+
+    async def close(self) -> None:
+        """Cancel what waits: it is in the outbox."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _refresh(self, persona_id: str) -> None:
+        self._reading[persona_id] += 1
+        try:
+            rows = await self._ledger.outgoing(persona_id)
+        except LedgerError as error:
+            self._log.error("delivery.outbox_unread", persona=persona_id, reason=str(error))
+            self._loop.call_later(BACKOFF_MIN, self.refresh, persona_id)
+            return
+        finally:
+            self._reading[persona_id] -= 1
+        if persona_id not in self._running:
+            return
+        lanes = self._lanes.setdefault(persona_id, {})
+        if not self._reading[persona_id]:
+            self._forget_idle(persona_id, rows)
+        for row in rows:
+            lane = lanes.setdefault(row.talk, Lane())
+            if row.seq not in lane.taken:
+                lane.taken.append(row.seq)
+                lane.rows.append(row)
+        self._pump_all(persona_id)
+
+    def _forget_idle(self, persona_id: str, rows: list[OutgoingRow]) -> None:
+        """Let go of talks in which nothing is open; no other read may be under way that would bring old rows back."""
+        named = {row.talk for row in rows}
+        lanes = self._lanes[persona_id]
+        for talk in [talk for talk, lane in lanes.items() if lane.is_idle and talk not in named]:
+            lanes.pop(talk).cancel_timer()
+
+    def _pump_all(self, persona_id: str) -> None:
+        for talk, lane in list(self._lanes.get(persona_id, {}).items()):
+            self._pump(persona_id, talk, lane)
+
+    def _pump(self, persona_id: str, talk: str, lane: Lane) -> None:
+        """Send the talk's next message, now or when it may be."""
+        if lane.busy or lane.in_flight or not lane.rows or self._running.get(persona_id) is None:
+            return
+        wait = lane.rows[0].not_before / SECOND - time.time()
+        lane.cancel_timer()
+        if wait > 0:
+            lane.timer = self._loop.call_later(wait, self._pump, persona_id, talk, lane)
+        elif len(self._in_hand[persona_id]) < IN_FLIGHT:
+            lane.busy = True
+            self._in_hand[persona_id].add(talk)
+            self._go(self._send(persona_id, talk, lane))
+
+    async def _send(self, persona_id: str, talk: str, lane: Lane) -> None:
+        row = lane.rows[0]
+        try:
+            open_ = await self._ledger.sending(row.seq)
+        except LedgerError as error:
+            self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
+            self._in_hand[persona_id].discard(talk)
+            lane.timer = self._loop.call_later(BACKOFF_MIN, self._pump, persona_id, talk, lane)
+            return
+        finally:
+            lane.busy = False
+        generation = self._running.get(persona_id)
+        if generation is None or self._lanes.get(persona_id, {}).get(talk) is not lane:
+            return
+        lane.rows.popleft()
+        if not open_:
+            self._in_hand[persona_id].discard(talk)
+            self._pump_all(persona_id)
+            return
+        lane.in_flight = row
+        channel, _, chat = talk.partition(":")
+        generation.send(
+            Deliver(
+                seq=row.seq,
+                channel=channel,
+                chat=chat,
+                key=row.key,
+                kind=row.kind,
+                content=row.content,
+                media=row.media,
+                parts_sent=row.parts_sent,
+                ambiguous=row.ambiguous and not self._known_by_key(row),
+            )
+        )
+        lane.timer = self._loop.call_later(ANSWER_TIMEOUT, self._unanswered, persona_id, talk, lane, row)
+
+    def _unanswered(self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow) -> None:
+        if lane.in_flight is row:
+            silence = Undelivered(row.seq, "the gateway did not say what became of it", ambiguous=True)
+            self._go(self._settle(persona_id, talk, lane, row, silence))
+
+    async def _settle(
+        self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
+    ) -> None:
+        """Keep what a gateway said of a message, and go on with the talk.
+
+        What the provider has said is not forgotten: until the ledger takes it, nothing else of this talk is sent.
+        """
+        if isinstance(said, PartSent):
+            row.parts_sent, row.ambiguous = said.parts, False
+            await self._until_kept(persona_id, row, lambda: self._ledger.part_sent(row.seq, said.parts))
+            return
+        if isinstance(said, Delivered):
+            name = said.provider_id
+            await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, time.time_ns(), name))
+        elif said.blocked:
+            await self._until_kept(persona_id, row, lambda: self._bury_talk(persona_id, talk, lane, said.reason))
+        elif said.permanent or self._too_late(persona_id, talk, row):
+            await self._until_kept(persona_id, row, lambda: self._bury(persona_id, row, said.reason))
+        else:
+            self._postpone(lane, row, said)
+            later = (row.seq, row.not_before, said.reason, row.ambiguous)
+            await self._until_kept(persona_id, row, lambda: self._ledger.retry_later(*later))
+            lane.rows.appendleft(row)
+        lane.cancel_timer()
+        lane.in_flight = None
+        if self._lanes.get(persona_id, {}).get(talk) is lane:
+            self._in_hand[persona_id].discard(talk)
+        if row not in lane.rows and (event := self._settled.get(row.seq)):
+            event.set()
+        self._pump_all(persona_id)
+
+    async def _until_kept(self, persona_id: str, row: OutgoingRow, keep: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await keep()
+            except LedgerError as error:
+                self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
+            else:
+                return
+            await asyncio.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
+
+    def _known_by_key(self, row: OutgoingRow) -> bool:
+        """Whether the provider takes a repetition for what it is."""
+        return time.time() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
+
+    def _too_late(self, persona_id: str, talk: str, row: OutgoingRow) -> bool:
+        tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, talk)
+        return tried or time.time() - row.created_at / SECOND > MAX_AGE
+
+    def _is_connected(self, persona_id: str, talk: str) -> bool:
+        generation, channel = self._running.get(persona_id), talk.partition(":")[0]
+        states = generation.gateways if generation else []
+        return any(state.state == "connected" for state in states if state.channel == channel)
+
+    def _postpone(self, lane: Lane, row: OutgoingRow, said: Undelivered) -> None:
+        """Try again after what the provider asks for, or after a jittered, growing while."""
+        ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2**row.attempts)
+        wait = said.retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
+        row.attempts += 1
+        row.ambiguous = row.ambiguous or said.ambiguous
+        row.not_before = time.time_ns() + int(wait * SECOND)
+        if said.retry_after:
+            lane.held_until = row.not_before
+
+    async def _interrupted(self, persona_id: str, lane: Lane, row: OutgoingRow) -> None:
+        """The process that was sending it is gone."""
+        self._postpone(lane, row, Undelivered(row.seq, "the process ended while it was sending", ambiguous=True))
+        try:
+            await self._ledger.retry_later(
+                row.seq, row.not_before, "the process ended while it was sending", ambiguous=True
+            )
+        except LedgerError as error:
+            # The row stays ``sending`` in the ledger, which says as much; her next process must not wait for a disk.
+            self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
+
+    async def _receipt(self, persona_id: str, message: Receipt) -> None:
+        """It did not reach its person: it is dead. What is wrong with the channel itself, the channel shows."""
+        try:
+            at = time.time_ns()
+            if message.error_class in ("credential", "config"):
+                await self._ledger.channel_error(persona_id, message.channel, message.error, at, message.error_class)
+            for number in range(RECEIPT_TRIES):
+                named = (persona_id, message.channel, message.provider_id)
+                if letter := await self._ledger.receipt(*named, message.error, at):
+                    self._tell(persona_id, letter, message.error)
+                    return
+                await asyncio.sleep(RECEIPT_PAUSE * 2**number)
+        except LedgerError as error:
+            self._log.error("delivery.receipt_lost", persona=persona_id, reason=str(error))
+
+    async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
+        await self._ledger.dead(row.seq, reason)
+        self._tell(persona_id, row, reason)
+
+    async def _bury_talk(self, persona_id: str, talk: str, lane: Lane, reason: str) -> None:
+        """The person has blocked the bot: nothing more for this talk, until the person writes again."""
+        channel, _, chat = talk.partition(":")
+        await self._ledger.blocked(persona_id, channel, chat, reason, time.time_ns())
+        for row in [*filter(None, [lane.in_flight]), *lane.rows]:
+            self._tell(persona_id, row, reason)
+        lane.rows.clear()
+
+    def _tell(self, persona_id: str, row: OutgoingRow | DeadLetter, reason: str) -> None:
+        self._log.error("delivery.dead_letter", persona=persona_id, seq=row.seq, channel=row.type, reason=reason)
+        if persona := self._personas.get(persona_id):
+            details = {"channel": {"type": row.type, "name": row.name}, "reason": reason}
+            self._hubs.signal("Event", "Message not delivered", persona, details)

@@ -1,0 +1,326 @@
+"""The web channel's hubs: every frame that browsers get, in the order of its ``seq``.
+
+``seq`` is one increasing integer for the whole daemon, at least the epoch's microseconds, so that it also increases
+over restarts. A chat frame reserves its ``seq`` before its transaction and holds its place until that is committed;
+her later frames wait behind it. Chat frames are replayed from the ledger, signals from a ring in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from daemon.ledger import Ledger
+from daemon.settings.settings import Limits
+from proto.records import Persona
+from proto.secrets import MASK, Secret, redact
+
+SERVICE_RESTART: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
+NORMAL_CLOSURE: Final = 1000
+
+RING_FRAMES: Final = 256
+RING_CHARS: Final = 1_048_576
+QUEUE_CHARS: Final = 2_097_152
+"""Characters that wait for one socket; ``limits.socket_queue`` bounds the frames."""
+REPLAY_PAGE: Final = 256
+CLOSE_TIMEOUT: Final = 1.0
+
+SignalType: TypeAlias = Literal["Plan", "Event", "Message", "Inquiry", "Command"]
+
+_CHAT_TYPES: Final = {"text": "chat_message", "audio": "chat_audio", "image": "chat_image"}
+
+
+class HubsRefusal(Exception):
+    """No further socket is taken now; the text says why."""
+
+
+class SocketClosed(Exception):
+    """The hubs want this socket closed with ``code`` and ``reason``."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def chat_frame(persona_id: str, seq: int, kind: str, content: str, media: str | None) -> str:
+    """Encode what she said as the chat frame of its kind: ``text``, ``audio`` or ``image``."""
+    frame = {"type": _CHAT_TYPES[kind], "persona_id": persona_id, "content": content, "seq": seq}
+    if media is not None:
+        frame["url"] = f"/api/persona/{persona_id}/media/{media}"
+    return msgspec.json.encode(frame).decode()
+
+
+class Socket:
+    """One subscriber: the bounded queue between the hubs and the sender of one WebSocket."""
+
+    def __init__(self, persona_id: str | None, until: int, limit: int) -> None:
+        self.persona_id = persona_id
+        self.until = until
+        """Every frame of this subscription up to this ``seq`` left before it; all later ones come to the queue."""
+        self._limit = limit
+        self._frames: deque[str] = deque()
+        self._chars = 0
+        self._wake = asyncio.Event()
+        self._closed: SocketClosed | None = None
+
+    def put(self, frame: str) -> None:
+        """Queue a frame; a socket that is too slow for its queue is closed, and comes back with ``?after=``."""
+        if self._closed is not None:
+            return
+        self._chars += len(frame)
+        if len(self._frames) >= self._limit or self._chars > QUEUE_CHARS:
+            self.close(TRY_AGAIN_LATER, "too slow: reconnect with ?after= the last seq you have")
+            return
+        self._frames.append(frame)
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Have the sender close the socket; what is still queued is dropped. The first call wins."""
+        if self._closed is None:
+            self._closed = SocketClosed(code, reason)
+            self._frames.clear()
+            self._wake.set()
+
+    async def get(self) -> list[str]:
+        """Wait for the next frames, all that are queued. Raises SocketClosed."""
+        await self._wake.wait()
+        self._wake.clear()
+        if self._closed is not None:
+            raise self._closed
+        frames = list(self._frames)
+        self._frames.clear()
+        self._chars = 0
+        return frames
+
+
+class _Place:
+    """A frame's place in a persona's order; ``frame`` is None when nothing is to be sent."""
+
+    __slots__ = ("frame", "seq", "settled")
+
+    def __init__(self, seq: int, frame: str | None = None, *, settled: bool) -> None:
+        self.seq = seq
+        self.frame = frame
+        self.settled = settled
+
+
+class _Hub:
+    """One persona's sockets, and her frames that wait for a place before them."""
+
+    def __init__(self) -> None:
+        self.sockets: set[Socket] = set()
+        self.waiting: deque[_Place] = deque()
+        self.running = False
+        self.is_open = False
+
+    def flush(self) -> None:
+        while self.waiting and self.waiting[0].settled:
+            frame = self.waiting.popleft().frame
+            if frame is not None:
+                for socket in self.sockets:
+                    socket.put(frame)
+
+
+class Slot:
+    """A reserved place in her order of frames: publish it once its transaction is committed, or drop it."""
+
+    __slots__ = ("_hub", "_place")
+
+    def __init__(self, hub: _Hub, place: _Place) -> None:
+        self._hub = hub
+        self._place = place
+
+    @property
+    def seq(self) -> int:
+        return self._place.seq
+
+    def publish(self, frame: Mapping[str, object] | bytes | str) -> None:
+        """Send ``frame``; a mapping is encoded with this slot's ``seq``. Nothing happens once the slot is settled."""
+        if isinstance(frame, Mapping):
+            frame = msgspec.json.encode({**frame, "seq": self.seq})
+        self._settle(frame.decode() if isinstance(frame, bytes) else frame)
+
+    def drop(self) -> None:
+        """Send nothing and let later frames pass. Nothing happens once the slot is settled."""
+        self._settle(None)
+
+    def _settle(self, frame: str | None) -> None:
+        if not self._place.settled:
+            self._place.frame = frame
+            self._place.settled = True
+            self._hub.flush()
+
+
+class _Signal(NamedTuple):
+    seq: int
+    persona_id: str | None
+    frame: str
+
+
+class _Ring:
+    """The last signals, bounded in frames and in characters."""
+
+    def __init__(self) -> None:
+        self._signals: deque[_Signal] = deque()
+        self._chars = 0
+
+    def add(self, signal: _Signal) -> None:
+        self._signals.append(signal)
+        self._chars += len(signal.frame)
+        while len(self._signals) > RING_FRAMES or self._chars > RING_CHARS:
+            self._chars -= len(self._signals.popleft().frame)
+
+    def between(self, persona_id: str | None, after: int, until: int) -> deque[_Signal]:
+        return deque(
+            signal
+            for signal in self._signals
+            if after < signal.seq <= until and persona_id in (None, signal.persona_id)
+        )
+
+
+class Hubs:
+    """All hubs. ``last_seq`` is the ledger's; ``frames`` counts what was sent to personas' sockets."""
+
+    def __init__(self, ledger: Ledger, limits: Limits, last_seq: int) -> None:
+        self._ledger = ledger
+        self._limits = limits
+        self._seq = last_seq
+        self._hubs: dict[str, _Hub] = {}
+        self._system: set[Socket] = set()
+        self._ring = _Ring()
+        self._sockets: set[Socket] = set()
+        self._closing = False
+        self._empty = asyncio.Event()
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets are connected."""
+        return len(self._sockets)
+
+    def reserve(self, persona_id: str) -> Slot:
+        """Take the next ``seq`` for a chat frame of hers; her later frames wait until the slot is settled."""
+        hub = self._hub(persona_id)
+        place = _Place(self._next_seq(), settled=False)
+        hub.waiting.append(place)
+        return Slot(hub, place)
+
+    def signal(self, kind: SignalType, title: str, persona: Persona | None, details: Mapping[str, object]) -> None:
+        """Tell her sockets and ``/ws/system``; secrets in ``details`` are masked, also inside texts."""
+        told = dict(details)
+        if persona is not None:
+            told["persona"] = {"id": persona.id, "name": persona.name}
+        seq = self._next_seq()
+        frame = {"type": kind, "title": title, "time": time.time_ns(), "details": told, "seq": seq}
+        text = redact(msgspec.json.encode(frame, enc_hook=_mask).decode())
+        self._ring.add(_Signal(seq, persona.id if persona else None, text))
+        for socket in self._system:
+            socket.put(text)
+        if persona is not None:
+            hub = self._hub(persona.id)
+            hub.waiting.append(_Place(seq, text, settled=True))
+            hub.flush()
+
+    def started(self, persona_id: str) -> None:
+        """She runs: her web channel is open if and only if a socket is connected."""
+        hub = self._hub(persona_id)
+        hub.running = True
+        hub.is_open = bool(hub.sockets)
+
+    def stopped(self, persona_id: str) -> None:
+        """She no longer runs: her web channel is closed; her sockets stay and get signals."""
+        hub = self._hub(persona_id)
+        hub.running = hub.is_open = False
+
+    def is_open(self, persona_id: str) -> bool:
+        """Whether a socket has opened her web channel since she was started; it stays open without it."""
+        hub = self._hubs.get(persona_id)
+        return hub is not None and hub.is_open
+
+    def forget(self, persona_id: str) -> None:
+        """She is deleted: close her sockets."""
+        hub = self._hubs.pop(persona_id, None)
+        for socket in hub.sockets if hub else ():
+            socket.close(NORMAL_CLOSURE, "this persona was deleted")
+
+    def connect(self, persona_id: str | None) -> Socket:
+        """Subscribe a socket to her frames, or with None to all signals. Raises HubsRefusal."""
+        if self._closing:
+            raise HubsRefusal("personad is stopping; try again when it runs.")
+        if len(self._sockets) >= self._limits.sockets:
+            raise HubsRefusal(f"All {self._limits.sockets} sockets are in use; close one or raise limits.sockets.")
+        if persona_id is None:
+            socket = Socket(None, self._seq, self._limits.socket_queue)
+            self._system.add(socket)
+        else:
+            hub = self._hub(persona_id)
+            until = hub.waiting[0].seq - 1 if hub.waiting else self._seq
+            socket = Socket(persona_id, until, self._limits.socket_queue)
+            hub.sockets.add(socket)
+            hub.is_open = hub.running
+        self._sockets.add(socket)
+        self._empty.clear()
+        return socket
+
+    def disconnect(self, socket: Socket) -> None:
+        """Forget a socket that is gone."""
+        self._sockets.discard(socket)
+        self._system.discard(socket)
+        if socket.persona_id in self._hubs:
+            self._hubs[socket.persona_id].sockets.discard(socket)
+        if not self._sockets:
+            self._empty.set()
+
+    async def replay(self, socket: Socket, after: int) -> AsyncIterator[str]:
+        """Yield what a socket missed since ``after``, in the order of ``seq``, up to where its queue begins."""
+        signals = self._ring.between(socket.persona_id, after, socket.until)
+        async for seq, frame in self._stored(socket, after):
+            while signals and signals[0].seq < seq:
+                yield signals.popleft().frame
+            yield frame
+        for signal in signals:
+            yield signal.frame
+
+    async def close(self) -> None:
+        """The daemon stops: every socket is closed with 1012, and none is taken any more."""
+        self._closing = True
+        for socket in self._sockets:
+            socket.close(SERVICE_RESTART, "personad is stopping")
+        if self._sockets:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._empty.wait()
+            except TimeoutError:
+                # A socket whose peer does not read; the server drops it with the listener.
+                return
+
+    async def _stored(self, socket: Socket, after: int) -> AsyncIterator[tuple[int, str]]:
+        if socket.persona_id is None:
+            return
+        while True:
+            page = await self._ledger.frames(socket.persona_id, after, REPLAY_PAGE)
+            for stored in page:
+                if stored.seq > socket.until:
+                    return
+                after = stored.seq
+                yield stored.seq, chat_frame(socket.persona_id, stored.seq, stored.kind, stored.content, stored.media)
+            if len(page) < REPLAY_PAGE:
+                return
+
+    def _hub(self, persona_id: str) -> _Hub:
+        return self._hubs.setdefault(persona_id, _Hub())
+
+    def _next_seq(self) -> int:
+        self._seq = max(self._seq + 1, time.time_ns() // 1000)
+        return self._seq
+
+
+def _mask(value: object) -> object:
+    """msgspec's encoding hook for signals: secrets masked, everything else by its text."""
+    return MASK if isinstance(value, Secret) else str(value)

@@ -1,0 +1,394 @@
+"""The way through: accepted words to her beats, her answers to the ledger and to those who listen.
+
+Each perception is committed before it is accepted, and answered in one transaction. Everything here can be lost at
+any moment: the ledger holds what was accepted, and the lanes are read back from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+import msgspec
+
+from daemon.conversations.hubs import Slot
+from daemon.conversations.lane import Beat, Lane
+from daemon.conversations.lanes import Lanes
+from daemon.conversations.outgoing import WEB, Voice
+from daemon.conversations.terms import OpenTalks
+from daemon.ledger import Ledger, LedgerError, Waiting
+from daemon.logging.log import Log
+from daemon.personas.media import FOLDER as MEDIA
+from daemon.personas.media import holds_documents, settle
+from daemon.personas.personas import Personas
+from daemon.settings.settings import Settings
+from daemon.supervision.generation import Generation
+from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
+from proto.perception import PerceptionKind
+
+__all__ = ["WEB", "Inbox", "InboxFull"]
+
+COMMIT_RETRY_MAX: Final = 10.0
+"""Seconds between two tries to commit an answer that the disk does not take."""
+
+RECALL_RETRY: Final = 1.0
+
+
+class InboxFull(RuntimeError):
+    """She has too much unanswered already."""
+
+
+class Inbox:
+    """The lanes of all personas. ``touched`` is called with a persona's id when a talk with her own person goes on."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, personas: Personas, talks: OpenTalks, voice: Voice, log: Log
+    ) -> None:
+        self.accepted = 0
+        self.answered = 0
+        self.touched: Callable[[str], None] = lambda _: None
+        self._mind = settings.mind
+        self._limit = settings.limits.inbox
+        self._poison_deaths = settings.supervisor.poison_deaths
+        self._at_once = settings.channels.beats_at_once
+        self._fallback_after = settings.channels.fallback_after
+        self._ledger = ledger
+        self._personas = personas
+        self._talks = talks
+        self._voice = voice
+        self._log = log
+        self._lanes: dict[str, Lanes] = {}
+        self._running: dict[str, Generation] = {}
+        self._readers: set[str] = set()
+        """The personas that have documents to look things up in."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def load(self, persona_id: str) -> None:
+        """Read back what waits for her."""
+        for item in await self._ledger.waiting(persona_id):
+            self._all(persona_id).admit([item], self._talks.is_open(item.conversation))
+
+    async def find_documents(self, persona_id: str) -> None:
+        """Look whether she has documents."""
+        if await asyncio.to_thread(holds_documents, self._personas.folder(persona_id) / MEDIA):
+            self._readers.add(persona_id)
+
+    async def accept(
+        self,
+        persona_id: str,
+        conversation: Conversation,
+        kind: PerceptionKind,
+        content: str,
+        media: str | None = None,
+        key: str | None = None,
+        title: str = "",
+    ) -> bool:
+        """Commit words and let her have them; a ``key`` that this conversation had before is accepted again, once.
+
+        False when it was such a key, and nothing was kept.
+
+        Raises InboxFull, LedgerFull, LedgerBusy.
+        """
+        self.require_room(persona_id, 1)
+        lane = self._all(persona_id).own
+        lane.accepting += 1
+        try:
+            at = time.time_ns()
+            number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key, title)
+        finally:
+            lane.accepting -= 1
+        if number is None:
+            return False
+        self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media, title), conversation, 0)])
+        return True
+
+    def require_room(self, persona_id: str, count: int, channel: str = "") -> None:
+        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her own person or of an open channel.
+
+        Each has room of its own: what waits on one that is paused keeps nobody on another from writing.
+        """
+        lanes = self._all(persona_id)
+        if (lanes.depth_of(channel) if channel else lanes.own.depth) + count > self._limit:
+            raise InboxFull(f"{self._limit} messages wait for her answer already")
+
+    def admit(self, persona_id: str, items: list[Waiting], visitors: bool = False) -> None:
+        """Let her have what is committed already, of her own person or of the visitors of an open channel."""
+        if not items:
+            return
+        lanes = self._all(persona_id)
+        lanes.admit(items, visitors)
+        self.accepted += len(items)
+        if not visitors:
+            if any(item.perception.kind == "document" for item in items):
+                self._readers.add(persona_id)
+            self.touched(persona_id)
+        for conversation in {item.conversation for item in items}:
+            if not visitors and lanes.own.mind_down:
+                self._go(self._voice.tell(persona_id, conversation, lanes.own.mind_down))
+            elif visitors and self._talks.model(conversation) in lanes.down:
+                self._fall_back(persona_id, conversation)
+        self.pump(persona_id)
+
+    def depth(self, persona_id: str) -> int:
+        """How many perceptions wait for her answer."""
+        lanes = self._all(persona_id)
+        return lanes.own.depth + lanes.depth
+
+    def mind_down(self, persona_id: str) -> str:
+        """Why her mind cannot be reached, or an empty text."""
+        lanes = self._lanes.get(persona_id)
+        if lanes is None:
+            return ""
+        return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
+
+    def attach(self, persona_id: str, generation: Generation) -> None:
+        """She runs: give her what waits."""
+        self._running[persona_id] = generation
+        self.pump(persona_id)
+
+    async def detach(self, persona_id: str, crashed: bool) -> None:
+        """Her process is gone. What it had in hand waits again; after one crash too many it is set aside.
+
+        What it had answered waits for the disk, not for another answer.
+        """
+        self._running.pop(persona_id, None)
+        lanes = self._all(persona_id)
+        in_hand = [(lane, lane.drop_beat()) for lane in lanes]
+        items = [item for _, dropped in in_hand for item in dropped]
+        counted = {item.perception.id: item for item in items}
+        if crashed and items:
+            counted = {item.perception.id: item for item in await self._count_deaths(persona_id, items)}
+        lanes.down.clear()
+        for lane, dropped in in_hand:
+            lane.mind_down = ""
+            lane.put_back([counted[item.perception.id] for item in dropped if item.perception.id in counted])
+            lanes.took_turn(lane)
+
+    def forget(self, persona_id: str) -> None:
+        """She is deleted."""
+        if lanes := self._lanes.pop(persona_id, None):
+            for lane in lanes:
+                lane.cancel_timer()
+        self._readers.discard(persona_id)
+        self._talks.forget(persona_id)
+
+    def drop_channel(self, persona_id: str, channel: str) -> None:
+        """The channel is removed, and what waited on it is done with."""
+        self._talks.drop(channel)
+        self._all(persona_id).drop_channel(channel)
+
+    def received(self, persona_id: str, message: FromWorker) -> None:
+        """A message of her beat."""
+        lanes = self._all(persona_id)
+        match message:
+            case Reply():
+                if lane := lanes.holding(message.beat):
+                    self._go(self._answer(persona_id, lanes, lane, message))
+            case Typing():
+                self._voice.signal("Command", "Persona wants to type", persona_id, message.conversation)
+            case MindDown():
+                if lane := lanes.holding(message.beat):
+                    self._mind_down(persona_id, lanes, lane, message)
+
+    async def close(self) -> None:
+        """Cancel what still waits for the disk: it is in the inbox."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def pump(self, persona_id: str) -> None:
+        """Give her the next beats, and join new words to those in hand."""
+        lanes, generation = self._all(persona_id), self._running.get(persona_id)
+        if generation is None:
+            return
+        now = time.monotonic()
+        for lane in lanes:
+            if lane.in_hand and (joining := lane.join(now, self._mind.burst_window)):
+                generation.send(Join(lane.in_hand.number, joining))
+        for lane in lanes.startable():
+            self._start(persona_id, lanes, lane, generation, now)
+        self._remind(persona_id, lanes)
+
+    def _all(self, persona_id: str) -> Lanes:
+        lanes = self._lanes.get(persona_id)
+        if lanes is None:
+            lanes = Lanes(self._mind.history_lines, self._at_once, self._talks.is_paused, self._talks.model)
+            self._lanes[persona_id] = lanes
+        return lanes
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _start(self, persona_id: str, lanes: Lanes, lane: Lane, generation: Generation, now: float) -> None:
+        """Give her a lane's next beat, as soon as what was said before is at hand."""
+        following = lane.next()
+        assert following is not None
+        conversation = following.conversation
+        history = lane.history(conversation)
+        if history is None:
+            lane.recalling = True
+            self._go(self._recall(persona_id, lane, conversation))
+            return
+        beat = lane.take(now)
+        if lane is lanes.own:
+            memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
+            generation.send(Perceive(beat.number, conversation, _perceptions(beat), history, memory, has_documents))
+        else:
+            generation.send(self._visited(beat, history))
+        content = "\n".join(item.perception.content for item in beat.items)
+        self._voice.signal("Event", "Heard", persona_id, conversation, content=content)
+
+    def _visited(self, beat: Beat, history: list[Line]) -> Perceive:
+        """A beat with a stranger: nothing that she knows of her person goes with it."""
+        terms = self._talks.terms(beat.conversation)
+        return Perceive(
+            beat.number,
+            beat.conversation,
+            _perceptions(beat),
+            history,
+            memory={},
+            visitor=beat.conversation.name,
+            mind=terms.mind if terms else None,
+            datasets=terms.datasets if terms else [],
+        )
+
+    async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
+        try:
+            lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
+            if lane.history(conversation) is None:
+                lane.remember(conversation, lines)
+        except LedgerError as error:
+            self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
+            await asyncio.sleep(RECALL_RETRY)
+        finally:
+            lane.recalling = False
+        self.pump(persona_id)
+
+    async def _answer(self, persona_id: str, lanes: Lanes, lane: Lane, reply: Reply) -> None:
+        """Commit a reply, let the listeners have it, and go on to what waits."""
+        beat = lane.in_hand
+        if beat is None or beat.number != reply.beat or beat.replied:
+            return
+        answered = beat.answered(reply.perceptions)
+        if (
+            len(answered) != len(reply.perceptions)
+            or not answered
+            or not reply.perceived.keys() <= {*reply.perceptions}
+        ):
+            self._log.warning("inbox.reply_refused", persona=persona_id, reason="it answers what is not in hand")
+            return
+        beat.replied = True
+        lane.committing += 1
+        slots = self._voice.reserve(persona_id, len(reply.messages))
+        at = time.time_ns()
+        try:
+            committed = await self._commit(persona_id, reply, beat.conversation, slots, at)
+            if committed:
+                self._voice.publish(persona_id, beat.conversation, reply.messages, slots)
+        finally:
+            lane.committing -= 1
+            for slot in slots:
+                slot.drop()
+        if lane.in_hand is beat:
+            lane.in_hand = None
+        lane.put_back([item for item in beat.items if item not in answered])
+        if committed:
+            self.answered += len(answered)
+            lane.mind_down = ""
+            if lane is not lanes.own:
+                lanes.down.discard(self._talks.model(beat.conversation))
+            lane.remember(beat.conversation, _lines(answered, reply, at))
+            if lane is lanes.own:
+                self.touched(persona_id)
+        lane.cancel_timer()
+        lanes.took_turn(lane)
+        self.pump(persona_id)
+        if made := [message.media for message in reply.messages if message.media]:
+            # Its mark was there in case nobody would ever speak of it.
+            await asyncio.to_thread(settle, self._personas.folder(persona_id) / MEDIA, made)
+
+    async def _commit(
+        self, persona_id: str, reply: Reply, conversation: Conversation, slots: list[Slot], at: int
+    ) -> bool:
+        """Commit the answer; a disk that takes nothing is tried until it does, since the answer is already thought."""
+        delay = 0.1
+        while True:
+            try:
+                seqs = [slot.seq for slot in slots]
+                return await self._ledger.answer(
+                    persona_id, reply.perceptions, conversation, reply.messages, seqs, at, reply.perceived
+                )
+            except LedgerError as error:
+                self._log.error("inbox.answer_not_committed", persona=persona_id, reason=str(error))
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(delay * 2, COMMIT_RETRY_MAX)
+
+    def _mind_down(self, persona_id: str, lanes: Lanes, lane: Lane, message: MindDown) -> None:
+        self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
+        if lane is not lanes.own:
+            model = lanes.model(lane)
+            lanes.down.add(model)
+            for other in lanes.visitors:
+                if other.depth and lanes.model(other) == model:
+                    self._fall_back(persona_id, _conversations(other)[0])
+            return
+        words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
+        lane.mind_down = f"{words} I keep what you say, and answer when it is back."
+        for conversation in dict.fromkeys(_conversations(lane)):
+            self._go(self._voice.tell(persona_id, conversation, lane.mind_down))
+
+    def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
+        """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
+        terms = self._talks.terms(conversation)
+        if terms and not terms.is_paused:
+            self._go(self._voice.tell(persona_id, conversation, terms.fallback))
+
+    def _remind(self, persona_id: str, lanes: Lanes) -> None:
+        """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
+        loop = asyncio.get_running_loop()
+        for lane in lanes.visitors:
+            if lane.timer is None and lane.depth:
+                lane.timer = loop.call_later(self._fallback_after, self._late, persona_id, lane)
+
+    def _late(self, persona_id: str, lane: Lane) -> None:
+        """No answer in time. While she is put to sleep, nobody is told to wait for one."""
+        lane.timer = None
+        if persona_id in self._running and (waiting := _conversations(lane)):
+            self._fall_back(persona_id, waiting[0])
+
+    async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:
+        """Count a crash against what was in hand; returns what may be tried again."""
+        poison: list[int] = []
+        try:
+            poison = await self._ledger.died([item.perception.id for item in items], self._poison_deaths)
+        except LedgerError as error:
+            self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
+        for item in items:
+            if item.perception.id in poison:
+                self._log.error("inbox.poison", persona=persona_id, perception=item.perception.id)
+                self._voice.signal("Event", "Perception set aside", persona_id, item.conversation)
+        left = [item for item in items if item.perception.id not in poison]
+        return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
+
+
+def _conversations(lane: Lane) -> list[Conversation]:
+    """Of everything that is not answered yet."""
+    in_hand = lane.in_hand.items if lane.in_hand else []
+    return [item.conversation for item in [*in_hand, *lane.waiting]]
+
+
+def _perceptions(beat: Beat) -> list[Perception]:
+    return [item.perception for item in beat.items]
+
+
+def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
+    heard = [
+        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
+        for one in (item.perception for item in items)
+    ]
+    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

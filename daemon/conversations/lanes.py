@@ -1,0 +1,128 @@
+"""One persona's lanes: her own person's, and one for each open talk in which something waits or is in hand.
+
+Her own lane never waits for the others. Of the others only so many are in hand at once, in turns. Those whose mind is
+down keep nobody else from theirs: what is in hand goes on trying, the others with that mind wait until it answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from daemon.conversations.lane import Lane
+from daemon.ledger import Waiting
+from proto.messages import Conversation
+
+MAX_IN_HAND: Final = 7
+"""Open talks in hand with those whose mind is down: with her own person's, what a worker takes."""
+
+
+class Lanes:
+    """Finds the lane of a talk or beat, and says which may have its next beat.
+
+    ``held`` tells whether a conversation's words are to wait, ``model`` which mind answers it; ``at_once`` is how many
+    open talks are in hand at most. ``down`` are the models that visitors cannot be answered by now.
+    """
+
+    def __init__(
+        self,
+        history_lines: int,
+        at_once: int,
+        held: Callable[[Conversation], bool],
+        model: Callable[[Conversation], str],
+    ) -> None:
+        self.down: set[str] = set()
+        self._model = model
+        self._history_lines = history_lines
+        self._at_once = at_once
+        self._held = held
+        self._numbers = itertools.count(1)
+        self._visitors: dict[str, Lane] = {}
+        """By talk, the one whose turn is next first."""
+        self.own = self._lane()
+
+    def __iter__(self) -> Iterator[Lane]:
+        yield self.own
+        yield from list(self._visitors.values())
+
+    @property
+    def visitors(self) -> list[Lane]:
+        """The lanes of open talks."""
+        return list(self._visitors.values())
+
+    @property
+    def depth(self) -> int:
+        """How many perceptions of open talks are not answered yet."""
+        return sum(lane.depth for lane in self._visitors.values())
+
+    def depth_of(self, channel: str) -> int:
+        """How many perceptions of one open channel are not answered yet."""
+        return sum(lane.depth for talk, lane in self._visitors.items() if talk.startswith(f"{channel}:"))
+
+    def visitor(self, talk: str) -> Lane:
+        """The lane of an open talk."""
+        lane = self._visitors.get(talk)
+        if lane is None:
+            lane = self._visitors[talk] = self._lane()
+        return lane
+
+    def admit(self, items: list[Waiting], visitors: bool) -> None:
+        """Let these wait, of her own person or of open talks."""
+        for item in items:
+            lane = self.visitor(item.conversation.talk) if visitors else self.own
+            lane.waiting.append(item)
+
+    def holding(self, beat: int) -> Lane | None:
+        """The lane that has this beat in hand."""
+        return next((lane for lane in self if lane.in_hand and lane.in_hand.number == beat), None)
+
+    def startable(self) -> Iterator[Lane]:
+        """The lanes that may have a beat now, her own first. What each is given counts for those behind it."""
+        if self._may_start(self.own):
+            yield self.own
+        busy = [self.model(lane) for lane in self._visitors.values() if lane.is_busy]
+        for lane in self.visitors:
+            if len(busy) >= (MAX_IN_HAND if self.down else self._at_once):
+                return
+            model = self.model(lane)
+            if self._may_start(lane) and self._has_room(model, busy):
+                yield lane
+                busy += [model] * lane.is_busy
+
+    def took_turn(self, lane: Lane) -> None:
+        """It had a beat: the others are first now; without anything left it is forgotten."""
+        talk = next((talk for talk, one in self._visitors.items() if one is lane), None)
+        if talk is not None:
+            del self._visitors[talk]
+            if lane.is_idle:
+                lane.cancel_timer()
+            else:
+                self._visitors[talk] = lane
+
+    def drop_channel(self, channel: str) -> None:
+        """Nobody on this channel can be answered any more."""
+        self.own.drop_channel(channel)
+        for talk in [talk for talk in self._visitors if talk.startswith(f"{channel}:")]:
+            self._visitors.pop(talk).cancel_timer()
+
+    def model(self, lane: Lane) -> str:
+        """Which mind answers in an open talk's lane."""
+        item = lane.in_hand.items[0] if lane.in_hand else lane.waiting[0] if lane.waiting else None
+        return self._model(item.conversation) if item else ""
+
+    def _has_room(self, model: str, busy: list[str]) -> bool:
+        """Whether one more open talk may be in hand beside the busy ones; with a mind that is down, one to try it."""
+        if model in self.down:
+            return model not in busy
+        return sum(one not in self.down for one in busy) < self._at_once
+
+    def _may_start(self, lane: Lane) -> bool:
+        """Suspects of a death are in hand one at a time, so that of two the culprit shows."""
+        following = None if lane.is_busy else lane.next()
+        if following is None:
+            return False
+        return not following.deaths or not any(other.holds_suspect for other in self)
+
+    def _lane(self) -> Lane:
+        return Lane(self._history_lines, self._numbers, self._held)

@@ -1,0 +1,76 @@
+"""What is said in a persona's name: committed, then shown to those who listen and handed to delivery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from daemon.conversations.hubs import Hubs, SignalType, Slot, chat_frame
+from daemon.ledger import Ledger, LedgerError
+from daemon.logging.log import Log
+from daemon.personas.personas import Personas
+from proto.messages import Conversation, Outgoing
+
+WEB: Final = "web"
+
+
+class Voice:
+    """``said`` is called with a persona's id when the outbox has something new for a gateway."""
+
+    def __init__(self, ledger: Ledger, hubs: Hubs, personas: Personas, log: Log) -> None:
+        self.said: Callable[[str], None] = lambda _: None
+        self._ledger = ledger
+        self._hubs = hubs
+        self._personas = personas
+        self._log = log
+
+    def reserve(self, persona_id: str, count: int) -> list[Slot]:
+        """Places in the order of her frames, each to be published or dropped."""
+        return [self._hubs.reserve(persona_id) for _ in range(count)]
+
+    async def say(self, persona_id: str, conversation: Conversation, content: str) -> int:
+        """Say something in her name that is not of her mind; returns its seq. Raises LedgerError."""
+        (slot,) = self.reserve(persona_id, 1)
+        try:
+            await self._ledger.say(persona_id, conversation, content, slot.seq, time.time_ns())
+            self.publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
+        finally:
+            slot.drop()
+        return slot.seq
+
+    async def tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
+        """Tell the person that no answer comes now, once until one does."""
+        (slot,) = self.reserve(persona_id, 1)
+        told = False
+        try:
+            told = await self._ledger.tell(persona_id, conversation, content, slot.seq, time.time_ns())
+        except LedgerError as error:
+            self._log.error("inbox.notice_not_committed", persona=persona_id, reason=str(error))
+        if told:
+            self.publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
+        slot.drop()
+
+    def publish(
+        self,
+        persona_id: str,
+        conversation: Conversation,
+        messages: Sequence[Outgoing],
+        slots: Sequence[Slot],
+        title: str = "Said",
+    ) -> None:
+        """Show what is committed, each message in its slot."""
+        for message, slot in zip(messages, slots, strict=True):
+            if conversation.type == WEB:
+                slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
+            self.signal("Event", title, persona_id, conversation, content=message.content)
+        if conversation.type != WEB:
+            self.said(persona_id)
+
+    def signal(
+        self, kind: SignalType, title: str, persona_id: str, conversation: Conversation, **details: object
+    ) -> None:
+        """Tell those who watch her what happens in a conversation."""
+        if persona := self._personas.get(persona_id):
+            channel = {"type": conversation.type, "name": conversation.name}
+            self._hubs.signal(kind, title, persona, {"channel": channel, **details})

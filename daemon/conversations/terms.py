@@ -1,0 +1,106 @@
+"""The terms of channels at hand: whether a talk is open or paused, which mind answers it, what it may search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from daemon.ledger import Ledger, OpenChannel
+from daemon.logging.log import Log
+from proto.messages import Conversation
+from proto.records import Organ
+
+DEFAULT_FALLBACK: Final = "I cannot answer right now. I keep your message, and answer as soon as I can."
+"""What people hear while nobody can answer, on a channel whose operator has not said it otherwise."""
+
+ID_LENGTH: Final = 16
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What holds for all talks of a channel; ``model`` names the ``mind``, "" and None are for her own."""
+
+    persona: str
+    is_open: bool
+    is_paused: bool
+    model: str
+    mind: Organ | None
+    datasets: list[str]
+    fallback: str
+
+
+class OpenTalks:
+    """Mirrors from the ledger what every beat needs to know of its channel."""
+
+    def __init__(self, ledger: Ledger, models: Mapping[str, Organ], log: Log) -> None:
+        self._ledger = ledger
+        self._models = models
+        self._log = log
+        self._terms: dict[str, Terms] = {}
+
+    async def load(self, persona_id: str) -> None:
+        """Read the terms of her channels. Raises LedgerError."""
+        for row in await self._ledger.channels_of(persona_id, time.time_ns()):
+            self._keep(row)
+
+    async def refresh(self, channel: str) -> OpenChannel | None:
+        """Read the terms of one channel anew, and return its row. Raises LedgerError."""
+        row = await self._ledger.open_channel(channel, time.time_ns())
+        if row is None:
+            self.drop(channel)
+        else:
+            self._keep(row)
+        return row
+
+    def drop(self, channel: str) -> None:
+        """The channel is gone."""
+        self._terms.pop(channel, None)
+
+    def forget(self, persona_id: str) -> None:
+        """She is deleted."""
+        self._terms = {channel: terms for channel, terms in self._terms.items() if terms.persona != persona_id}
+
+    def terms(self, conversation: Conversation) -> Terms | None:
+        """The terms of its channel; None for the web, and for a channel that is gone."""
+        return self._terms.get(conversation.talk[:ID_LENGTH])
+
+    def is_open_channel(self, channel: str) -> bool:
+        """Whether everybody may write on it."""
+        terms = self._terms.get(channel)
+        return terms is not None and terms.is_open
+
+    def is_open(self, conversation: Conversation) -> bool:
+        """Whether it is with a visitor of an open channel."""
+        terms = self.terms(conversation)
+        return terms is not None and terms.is_open
+
+    def is_paused(self, conversation: Conversation) -> bool:
+        """Whether its words are to wait."""
+        terms = self.terms(conversation)
+        return terms is not None and terms.is_paused
+
+    def model(self, conversation: Conversation) -> str:
+        """The name of the mind that answers there; "" for her own."""
+        terms = self.terms(conversation)
+        return terms.model if terms else ""
+
+    def mind(self, channel: str) -> Organ | None:
+        """The mind that answers on this channel in place of hers."""
+        terms = self._terms.get(channel)
+        return terms.mind if terms else None
+
+    def _keep(self, row: OpenChannel) -> None:
+        model = row.fields.model
+        if model is not None and model not in self._models:
+            self._log.warning("channel.model_unknown", persona=row.persona, channel=row.channel, model=model)
+        self._terms[row.channel] = Terms(
+            persona=row.persona,
+            is_open=row.open,
+            is_paused=row.status == "paused",
+            model=model if model is not None and model in self._models else "",
+            mind=self._models.get(model) if model is not None else None,
+            datasets=list(row.fields.datasets),
+            fallback=row.fields.fallback or DEFAULT_FALLBACK,
+        )

@@ -1,0 +1,304 @@
+"""Feeding: an export of another AI's conversations becomes what she knows, one conversation at a time.
+
+Each digested conversation is committed to the ledger with the memory files that it makes, then these are written, then
+the commit is marked as applied. So a feed may end at any moment, and the next one goes on where it ended: what was fed
+before is known by the hash of its words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from daemon.feeding.feeder import Feeder, FeederDied, Told
+from daemon.ledger import Digest, Ledger, LedgerError
+from daemon.logging.log import Log
+from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
+from daemon.supervision.dispatch import Parts, kinds_of, mind_limits, provider_urls
+from daemon.supervision.supervisor import Supervisor
+from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
+from proto.messages import Memory
+
+FOLDER: Final = "feeds"
+"""In her folder: the exports that are being read."""
+MAX_DEATHS: Final = 3
+"""Feeders that die one after the other with no conversation finished between them; then the feed is given up."""
+RETRY_MIN: Final = 0.1
+RETRY_MAX: Final = 2.0
+CONVERSATION_TIMEOUT: Final = 3600.0
+"""Seconds that one conversation may take, however long it is: her sleep waits for so long."""
+LOOK: Final = 0.25
+"""Seconds between two looks at whether she still runs."""
+SIGNAL_EVERY: Final = 0.3
+
+Cause = Literal["format", "mind", "died", "stopped", "leaving", "hung_up", "disk"]
+
+
+class FeedEnded(RuntimeError):
+    """A feed ended before its export did. What was finished is kept; ``cause`` is why, the text more of it."""
+
+    def __init__(self, cause: Cause, reason: str = "") -> None:
+        super().__init__(reason)
+        self.cause = cause
+
+
+class BeingFed(RuntimeError):
+    """She is being fed already."""
+
+
+class TooManyFeeds(RuntimeError):
+    """As many feeds as there may be are under way."""
+
+
+class Progress(msgspec.Struct):
+    """How far a feed is: conversations read, bytes read, and bytes in all.
+
+    Of the conversations some are digested now, some were known before, and some her mind could not digest.
+    """
+
+    source: Source
+    conversations: int = 0
+    applied: int = 0
+    known: int = 0
+    undigested: int = 0
+    position: int = 0
+    size: int = 0
+
+
+class Feeds:
+    """All feeds under way, at most one for each persona."""
+
+    def __init__(self, parts: Parts, ledger: Ledger, supervisor: Supervisor, stopping: asyncio.Event) -> None:
+        self.at_once = parts.settings.limits.feeds_at_once
+        self._parts = parts
+        self._ledger = ledger
+        self._supervisor = supervisor
+        self._stopping = stopping
+        self._fed: set[str] = set()
+        self._running: set[asyncio.Task[None]] = set()
+
+    @contextlib.contextmanager
+    def claim(self, persona_id: str) -> Iterator[None]:
+        """Hold her place among the feeds. Raises BeingFed, TooManyFeeds."""
+        if persona_id in self._fed:
+            raise BeingFed
+        if len(self._fed) >= self.at_once:
+            raise TooManyFeeds
+        self._fed.add(persona_id)
+        try:
+            yield
+        finally:
+            self._fed.discard(persona_id)
+
+    async def feed(self, persona_id: str, source: Source, path: Path, gone: asyncio.Event) -> None:
+        """Let her learn from the export at ``path``; once ``gone`` is set, end after the conversation in hand.
+
+        Raises FeedEnded, LedgerError.
+        """
+        loop = asyncio.get_running_loop()
+        feeding = _Feeding(self._parts, self._ledger, persona_id, source, path, gone)
+        work, watch = loop.create_task(feeding.run()), loop.create_task(self._end(persona_id))
+        self._running |= {work, watch}
+        try:
+            await asyncio.wait([work, watch], return_when="FIRST_COMPLETED")
+            if not work.done():
+                watch.result()
+            work.result()
+        except FeedEnded as ended:
+            feeding.tell("Feed ended", reason=str(ended) or ended.cause)
+            raise
+        finally:
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+            self._running -= {work, watch}
+
+    async def close(self) -> None:
+        """Wait until what was under way when the daemon was asked to stop has ended."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _end(self, persona_id: str) -> None:
+        """Raise FeedEnded when she does not run any more, or the daemon stops."""
+        while not self._stopping.is_set():
+            if not self._supervisor.running(persona_id):
+                raise FeedEnded("stopped")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), LOOK)
+        raise FeedEnded("leaving")
+
+
+class _Feeding:
+    """One feed, by as many feeders as it takes."""
+
+    def __init__(
+        self, parts: Parts, ledger: Ledger, persona_id: str, source: Source, path: Path, gone: asyncio.Event
+    ) -> None:
+        self._parts = parts
+        self._ledger = ledger
+        self._persona_id = persona_id
+        self._path = path
+        self._gone = gone
+        self._progress = Progress(source)
+        self._applied: set[str] = set()
+        """The keys that this feed has digested: a feeder that is born again offers them once more."""
+        self._told_at = 0.0
+        self._log = parts.log.bind(persona=persona_id, role="feeder")
+
+    async def run(self) -> None:
+        """Read the export to its end. Raises FeedEnded, LedgerError."""
+        deaths = 0
+        async with self._parts.consolidation.folding(self._persona_id):
+            await settle_digests(self._ledger, self._parts.personas, self._log, self._persona_id)
+        while True:
+            finished = len(self._applied)
+            try:
+                skipped = await self._read()
+            except FeederDied as death:
+                deaths = 1 if len(self._applied) > finished else deaths + 1
+                self._log.warning("feed.feeder_died", reason=str(death), deaths=deaths)
+                if deaths >= MAX_DEATHS:
+                    raise FeedEnded("died", str(death)) from death
+                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 4**deaths)))
+            else:
+                progress = self._progress
+                self._log.info(
+                    "feed.done", source=progress.source, conversations=progress.conversations, applied=progress.applied
+                )
+                self.tell("Fed", skipped=skipped)
+                return
+
+    def tell(self, title: str, **details: object) -> None:
+        """Signal how far it is."""
+        self._told_at = time.monotonic()
+        persona = self._parts.personas.get(self._persona_id)
+        self._parts.hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
+
+    async def _read(self) -> int:
+        """Have one feeder read it; returns how many conversations were without words. Raises FeederDied."""
+        parts, persona = self._parts, self._parts.personas.get(self._persona_id)
+        if persona is None:
+            raise FeedEnded("stopped")
+        settings = parts.settings
+        feed = Feed(
+            path=str(self._path),
+            source=self._progress.source,
+            name=persona.name,
+            thinking=persona.thinking,
+            limits=mind_limits(settings),
+            urls=provider_urls(settings),
+        )
+        self._progress.conversations = self._progress.known = self._progress.undigested = 0
+        feeder = Feeder(parts.spawner, parts.link, settings.supervisor, self._log)
+        try:
+            await feeder.begin(feed, kinds_of(persona.thinking))
+            while True:
+                told = await feeder.told()
+                match told:
+                    case Offered():
+                        await self._take(feeder, told)
+                    case Fed():
+                        return told.skipped
+                    case FeedFailed():
+                        raise FeedEnded(told.cause, told.reason)
+                    case Digested() | Undigested():
+                        raise FeederDied("it digested what nobody wanted")
+        finally:
+            await feeder.close()
+
+    async def _take(self, feeder: Feeder, offered: Offered) -> None:
+        """Want a conversation, unless it was fed before."""
+        progress = self._progress
+        progress.conversations += 1
+        progress.position, progress.size = offered.position, offered.size
+        self._tell_sometimes()
+        if self._gone.is_set():
+            raise FeedEnded("hung_up", "whoever asked for it hung up")
+        if await self._ledger.is_fed(self._persona_id, offered.key):
+            progress.known += offered.key not in self._applied
+            feeder.send(Wanted(offered.number))
+            return
+        async with self._parts.consolidation.folding(self._persona_id):
+            memory = dict(self._parts.personas.memory(self._persona_id))
+            feeder.send(Wanted(offered.number, memory))
+            try:
+                told = await asyncio.wait_for(feeder.told(), CONVERSATION_TIMEOUT)
+            except TimeoutError:
+                raise FeederDied(f"one conversation took longer than {CONVERSATION_TIMEOUT:g} s") from None
+            if told == Undigested(offered.number):
+                progress.undigested += 1
+                return
+            await self._keep(_digest_of(told, offered, self._persona_id, memory))
+        self._applied.add(offered.key)
+        progress.applied += 1
+        self._tell_sometimes()
+
+    def _tell_sometimes(self) -> None:
+        if time.monotonic() - self._told_at > SIGNAL_EVERY:
+            self.tell("Feeding")
+
+    async def _keep(self, digest: Digest) -> None:
+        """Commit and apply a digest; a feed that is cancelled meanwhile waits for that. Raises FeedEnded."""
+        keeping = asyncio.create_task(self._commit(digest))
+        try:
+            await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            await asyncio.wait([keeping])
+            raise
+
+    async def _commit(self, digest: Digest) -> None:
+        await self._ledger.digested(digest, self._progress.source, time.time_ns())
+        try:
+            await self._parts.personas.save_memory(self._persona_id, digest.before, digest.after)
+        except MemoryChanged as error:
+            await self._ledger.undigested(self._persona_id, digest.key)
+            raise FeederDied("a memory file was edited by hand meanwhile") from error
+        except PersonasError as error:
+            await self._ledger.undigested(self._persona_id, digest.key)
+            raise FeedEnded("disk", str(error)) from error
+        await self._ledger.applied(self._persona_id, digest.key)
+
+
+def _digest_of(told: Told, offered: Offered, persona_id: str, memory: Memory) -> Digest:
+    """What an answer to ``Wanted`` makes of her memory. Raises FeedEnded, FeederDied."""
+    match told:
+        case Digested(number, key, after) if (number, key) == (offered.number, offered.key):
+            largest = max((len(text.encode()) for text in after.values()), default=0)
+            if largest > MAX_MEMORY_FILE or len(memory.keys() | after.keys()) > MAX_MEMORY_FILES:
+                raise FeederDied("it digested a conversation into more than her memory holds")
+            return Digest(persona_id, key, {name: memory[name] for name in after if name in memory}, after)
+        case FeedFailed():
+            raise FeedEnded(told.cause, told.reason)
+        case _:
+            raise FeederDied("it spoke out of turn")
+
+
+async def settle_digests(ledger: Ledger, personas: Personas, log: Log, persona_id: str | None = None) -> None:
+    """Write the digests that a crash or a full disk kept from her memory files; of all personas, or of one.
+
+    A file that changed since, by hand or by a later talk, is not overwritten: that conversation may be fed again.
+    Raises LedgerError.
+    """
+    for digest in await ledger.unapplied():
+        if persona_id not in (None, digest.persona):
+            continue
+        memory = personas.memory(digest.persona)
+        is_as_left = all(memory.get(name) in (digest.before.get(name), text) for name, text in digest.after.items())
+        try:
+            if personas.get(digest.persona) and is_as_left:
+                await personas.save_memory(digest.persona, memory, digest.after)
+                await ledger.applied(digest.persona, digest.key)
+            else:
+                await ledger.undigested(digest.persona, digest.key)
+        except (PersonasError, LedgerError) as error:
+            log.error("feed.not_applied", persona=digest.persona, reason=str(error))
+        else:
+            log.info("feed.settled", persona=digest.persona, applied=is_as_left)

@@ -1,0 +1,1 @@
+"""Personas on disk: the record, the memory, the media, and the edits that are made by hand."""

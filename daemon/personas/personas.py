@@ -1,0 +1,284 @@
+"""The personas on disk: config.json and memory/*.md, written atomically, hand-editable, watched.
+
+What is in memory is always the last good state of what is on disk. An edit by hand that is valid takes effect at
+once; one that is not is told exactly, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import watchfiles
+
+from daemon.logging.log import Log
+from daemon.personas import atomic_files
+from proto.messages import Memory
+from proto.records import Persona, from_json, to_json
+
+CONFIG: Final = "config.json"
+MAX_CONFIG: Final = 1024 * 1024
+MAX_MEMORY_FILE: Final = 64 * 1024
+MAX_MEMORY_FILES: Final = 32
+WATCH_DEBOUNCE_MS: Final = 200
+
+MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
+_DELETED: Final = ".deleted-"
+
+
+class PersonasError(RuntimeError):
+    """The disk did not take or give something; the text says what."""
+
+
+class MemoryChanged(PersonasError):
+    """What she knows was edited by hand while her mind was at it, and nothing was written over that."""
+
+
+class IdTaken(RuntimeError):
+    """There is a persona with this id, or one is being removed or restored; the text says which."""
+
+
+class Personas:
+    """Every persona of this daemon, under ``root``."""
+
+    def __init__(self, root: Path, log: Log) -> None:
+        self._root = root
+        self._log = log
+        self._personas: dict[str, Persona] = {}
+        self._memories: dict[str, Memory] = {}
+        self._faults: dict[str, str] = {}
+        self._graves: set[str] = set()
+        """The ids whose graves somebody is at work on."""
+        self._disk = asyncio.Lock()
+        """Held from a file to what is known of it: a read that a write overtook would bring the old state back."""
+
+    async def load(self) -> None:
+        """Read all of them."""
+        for persona_id in await asyncio.to_thread(self._scan):
+            await self._reload(persona_id)
+            await self._reload_memory(persona_id)
+
+    def all(self) -> list[Persona]:
+        """All personas with a good record, by name."""
+        return sorted(self._personas.values(), key=lambda persona: (persona.name, persona.id))
+
+    def get(self, persona_id: str) -> Persona | None:
+        """The last good record, or None."""
+        return self._personas.get(persona_id)
+
+    def faults(self) -> dict[str, str]:
+        """The exact fault of each config.json that cannot be taken, by persona id (or folder name)."""
+        return dict(self._faults)
+
+    def folder(self, persona_id: str) -> Path:
+        """Her folder."""
+        return self._root / persona_id
+
+    def memory(self, persona_id: str) -> Memory:
+        """What she knows; not to be changed in place."""
+        return self._memories.get(persona_id, {})
+
+    async def create(self, persona: Persona) -> None:
+        """Make her folder; config.json comes last, so that a crash leaves no half of her. Raises PersonasError."""
+        await self._write(persona, fresh=True)
+
+    async def save(self, persona: Persona) -> None:
+        """Replace her record. Raises PersonasError."""
+        await self._write(persona, fresh=False)
+
+    async def save_memory(self, persona_id: str, before: Memory, memory: Memory) -> None:
+        """Replace these files of what she knows, each whole; they were made of ``before``.
+
+        Raises MemoryChanged when one of them is not as it was then, and PersonasError.
+        """
+        folder = self.folder(persona_id) / "memory"
+
+        def write() -> None:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for name, text in memory.items():
+                atomic_files.write(folder / f"{name}.md", text.encode())
+
+        async with self._disk:
+            found = await asyncio.to_thread(self._read_memory, persona_id)
+            if any(found.get(name) != before.get(name) for name in memory):
+                self._memories[persona_id] = found
+                raise MemoryChanged("What she knows was edited meanwhile.")
+            try:
+                await asyncio.to_thread(write)
+            except OSError as error:
+                raise PersonasError(f"What she learned could not be written: {error}") from error
+            self._memories[persona_id] = {**found, **memory}
+
+    async def delete(self, persona_id: str) -> None:
+        """Put her folder aside: from now on she is gone, even if the machine stops. Raises PersonasError."""
+
+        def put_aside() -> None:
+            self.folder(persona_id).rename(self._grave(persona_id))
+            atomic_files.sync_directory(self._root)
+
+        async with self._disk:
+            persona = self._personas.pop(persona_id, None)
+            try:
+                await asyncio.to_thread(put_aside)
+            except OSError as error:
+                if persona:
+                    self._personas[persona_id] = persona
+                raise PersonasError(f"Her folder could not be removed: {error}") from error
+            self._graves.add(persona_id)
+            self._faults.pop(persona_id, None)
+            self._memories.pop(persona_id, None)
+
+    async def lay_out(self, persona_id: str) -> Path:
+        """Make a folder for a persona who comes back by ``adopt``; until then the next start would bury it.
+
+        Raises IdTaken, PersonasError.
+        """
+        folder = self._grave(persona_id)
+
+        def make() -> None:
+            if self.folder(persona_id).exists():
+                raise IdTaken("There is a persona with this id already.")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+            atomic_files.sync_directory(self._root)
+
+        async with self._disk:
+            if persona_id in self._graves:
+                raise IdTaken("A persona with this id is being removed or restored at this moment.")
+            try:
+                await asyncio.to_thread(make)
+            except OSError as error:
+                raise PersonasError(f"Her folder could not be made: {error}") from error
+            self._graves.add(persona_id)
+        return folder
+
+    def leave(self, persona_id: str) -> None:
+        """What could not be buried now is buried by the next ``lay_out`` or the next start."""
+        self._graves.discard(persona_id)
+
+    async def adopt(self, persona: Persona) -> None:
+        """She is whole: from now on she is here, even if the machine stops. Raises PersonasError."""
+
+        def put_in_place() -> None:
+            self._grave(persona.id).rename(self.folder(persona.id))
+            atomic_files.sync_directory(self._root)
+
+        async with self._disk:
+            try:
+                await asyncio.to_thread(put_in_place)
+            except OSError as error:
+                raise PersonasError(f"Her folder could not be put in place: {error}") from error
+            self._personas[persona.id] = persona
+            self._graves.discard(persona.id)
+        await self._reload_memory(persona.id)
+
+    async def graves(self) -> list[str]:
+        """The ids of deleted personas of whom something may be left."""
+        return await asyncio.to_thread(
+            lambda: [grave.name.removeprefix(_DELETED) for grave in self._root.glob(f"{_DELETED}*")]
+        )
+
+    async def bury(self, persona_id: str) -> None:
+        """Remove what is left of a deleted persona's folder."""
+        await asyncio.to_thread(shutil.rmtree, self._grave(persona_id), ignore_errors=True)
+        self._graves.discard(persona_id)
+
+    async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
+        """Follow edits by hand, for ever; ``edited`` is called with each record that changed."""
+        async for changes in watchfiles.awatch(
+            self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
+        ):
+            configs, memories = set(), set()
+            for _, path in changes:
+                parts = Path(path).relative_to(self._root).parts
+                # What came into a new folder before the kernel watched it is told by the folder alone.
+                if parts[1:] in ((), (CONFIG,)):
+                    configs.add(parts[0])
+                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
+                    memories.add(parts[0])
+            for persona_id in configs:
+                if not persona_id.startswith(_DELETED) and (persona := await self._reload(persona_id)):
+                    self._log.info("persona.edited", persona=persona.id)
+                    await edited(persona)
+            for persona_id in memories & self._personas.keys():
+                await self._reload_memory(persona_id)
+
+    def _grave(self, persona_id: str) -> Path:
+        return self._root / f"{_DELETED}{persona_id}"
+
+    def _scan(self) -> list[str]:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders = (path for path in self._root.iterdir() if not path.name.startswith(_DELETED))
+        return sorted(folder.name for folder in folders if (folder / CONFIG).exists())
+
+    async def _write(self, persona: Persona, fresh: bool) -> None:
+        folder = self.folder(persona.id)
+
+        def write() -> None:
+            if fresh:
+                for part in (folder, folder / "memory", folder / "media"):
+                    part.mkdir(mode=0o700, parents=True, exist_ok=True)
+            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
+
+        async with self._disk:
+            try:
+                await asyncio.to_thread(write)
+            except OSError as error:
+                raise PersonasError(f"Her record could not be written: {error}") from error
+            self._personas[persona.id] = persona
+            self._faults.pop(persona.id, None)
+
+    async def _reload(self, persona_id: str) -> Persona | None:
+        """Read her record anew; returns it when it is good and differs from what was known."""
+        async with self._disk:
+            return await self._reread(persona_id)
+
+    async def _reread(self, persona_id: str) -> Persona | None:
+        try:
+            data = await asyncio.to_thread(atomic_files.read, self.folder(persona_id) / CONFIG, MAX_CONFIG)
+            persona = from_json(data, Persona)
+            if persona.id != persona_id:
+                raise msgspec.ValidationError(f"id is {persona.id}, but the folder is named {persona_id}")
+        except FileNotFoundError:
+            if persona_id not in self._personas:
+                return None
+            self._fault(persona_id, "the file is gone")
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._fault(persona_id, str(error))
+            return None
+        self._faults.pop(persona_id, None)
+        if self._personas.get(persona_id) == persona:
+            return None
+        self._personas[persona_id] = persona
+        return persona
+
+    def _fault(self, persona_id: str, reason: str) -> None:
+        kept = "her last good record stays in force" if persona_id in self._personas else "she cannot be loaded"
+        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until it is mended."
+        self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
+
+    async def _reload_memory(self, persona_id: str) -> None:
+        async with self._disk:
+            memory = await asyncio.to_thread(self._read_memory, persona_id)
+            if memory or persona_id in self._personas:
+                self._memories[persona_id] = memory
+
+    def _read_memory(self, persona_id: str) -> Memory:
+        """What stands in her memory files. Blocks."""
+        memory: Memory = {}
+        folder = self.folder(persona_id) / "memory"
+        if not folder.is_dir():
+            return memory
+        names = sorted(path.name for path in folder.iterdir() if MEMORY_FILE.fullmatch(path.name))
+        for name in names[:MAX_MEMORY_FILES]:
+            try:
+                memory[name.removesuffix(".md")] = atomic_files.read(folder / name, MAX_MEMORY_FILE).decode()
+            except (OSError, UnicodeDecodeError) as error:
+                self._log.error("persona.memory_unreadable", persona=persona_id, file=name, reason=str(error))
+        return memory

@@ -1,0 +1,78 @@
+"""The tables that the operator names, ``[models.<id>]`` and ``[accounts.<name>]``: set in the file only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, TypeVar, get_type_hints
+
+import msgspec
+
+from daemon.settings.sections import ACCOUNT_KEYS, Account, Model
+from daemon.settings.values import Given, SettingsError, checked, shown, unknown
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
+
+
+def models(tables: object, file: str, environ: Mapping[str, str]) -> dict[str, Model]:
+    """Read ``[models]``. Raises SettingsError."""
+    return {name: _table("models", name, given, Model, file, environ) for name, given in _named("models", tables, file)}
+
+
+def accounts(tables: object, file: str, environ: Mapping[str, str]) -> dict[str, Account]:
+    """Read ``[accounts]``. Raises SettingsError, also for what an account of its type cannot have or lacks."""
+    found = {
+        name: _table("accounts", name, given, Account, file, environ)
+        for name, given in _named("accounts", tables, file)
+    }
+    for name, account in found.items():
+        if fault := _account_fault(account):
+            raise SettingsError(f"{file}: accounts.{name} (type {account.type}) {fault}")
+    return found
+
+
+def _named(section: str, tables: object, file: str) -> list[tuple[str, dict[str, object]]]:
+    if not isinstance(tables, dict):
+        raise SettingsError(f"{file}: {section} is a section of tables: write [{section}.NAME] and its keys below it")
+    for name, given in tables.items():
+        if not isinstance(given, dict):
+            raise SettingsError(f"{file}: {section}.{name} is a table: write [{section}.{name}] and its keys below it")
+        if not NAME.fullmatch(name):
+            raise SettingsError(
+                f"{file}: [{section}.{shown(name)}] has no name that can be used: letters, digits and . _ : / -,"
+                " at most 100"
+            )
+    return list(tables.items())
+
+
+def _table(
+    section: str, name: str, given: dict[str, object], kind: type[S], file: str, environ: Mapping[str, str]
+) -> S:
+    hints = get_type_hints(kind, include_extras=True)
+    place = f"{section}.{name}"
+    for key in given:
+        if key not in hints:
+            raise unknown(file, f"{place}.{key}", [f"{place}.{known}" for known in hints])
+    for field in msgspec.structs.fields(kind):
+        if field.required and field.name not in given:
+            raise SettingsError(f"{file}: {place} has no {field.name}; write one below [{place}]")
+    values = {key: checked(f"{place}.{key}", hints[key], Given(one, file), environ) for key, one in given.items()}
+    return kind(**values)
+
+
+def _account_fault(account: Account) -> str:
+    keys = ACCOUNT_KEYS[account.type]
+    given = {field for field in account.__struct_fields__ if field != "type" and getattr(account, field)}
+    if missing := [key for key in keys.needs if key not in given]:
+        return f"needs {', '.join(missing)}; write them below it"
+    if surplus := given - {*keys.needs, *keys.may, *keys.one_of, *keys.together}:
+        return f"has no use for {', '.join(sorted(surplus))}; remove it, or correct the type"
+    if keys.one_of and not given & set(keys.one_of):
+        return f"needs {' or '.join(keys.one_of)}; write one below it"
+    if given & set(keys.together) and not given >= set(keys.together):
+        return f"needs {' and '.join(keys.together)} together; write both, or neither"
+    if account.type == "meta" and len(account.phones) > 1:
+        return "has one phone number, that of its phone_number_id; make a table for each number"
+    return ""

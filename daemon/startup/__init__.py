@@ -1,0 +1,1 @@
+"""The roof: puts the parts together, brings everybody up, and leaves in order. Nothing imports it but the command."""

@@ -1,0 +1,65 @@
+"""What the routes work with: the daemon's parts, put together by ``daemon/startup/serve.py``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from daemon.channels.gateways import Channels
+from daemon.channels.pairing import Pairing
+from daemon.channels.webhook_queue import HookFeed
+from daemon.conversations.consolidation import Consolidation
+from daemon.conversations.delivery import Delivery
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.conversations.terms import OpenTalks
+from daemon.feeding.feeds import Feeds
+from daemon.ledger import Ledger
+from daemon.logging.log import Log, Tail
+from daemon.personas.media import Uploads
+from daemon.personas.personas import Personas
+from daemon.settings.accounts import ReadAccount
+from daemon.settings.settings import Settings
+from daemon.supervision.link import Link
+from daemon.supervision.supervisor import Supervisor
+from proto.records import Organ
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One of each; ``started_at`` is monotonic seconds, ``stopping`` is set when the daemon begins to leave.
+
+    ``hook_requests`` counts webhook requests by provider and status.
+    """
+
+    settings: Settings
+    log: Log
+    tail: Tail
+    ledger: Ledger
+    hubs: Hubs
+    personas: Personas
+    supervisor: Supervisor
+    inbox: Inbox
+    consolidation: Consolidation
+    channels: Channels
+    talks: OpenTalks
+    hook_feed: HookFeed
+    hook_requests: Counter[tuple[str, int]]
+    delivery: Delivery
+    pairing: Pairing
+    link: Link
+    uploads: Uploads
+    accounts: dict[str, ReadAccount]
+    models: dict[str, Organ]
+    feeds: Feeds
+    started_at: float
+    stopping: asyncio.Event
+
+
+def daemon_of(connection: HTTPConnection) -> Daemon:
+    """Return the daemon that a request or socket came to."""
+    daemon: Daemon = connection.app.state.daemon
+    return daemon

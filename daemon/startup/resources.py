@@ -1,0 +1,93 @@
+"""What a daemon claims before it touches anything: its state directory, its runtime directory, its listener."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from daemon.settings.settings import Settings
+from daemon.startup.notify import listen_fds
+
+LOCK_NAME: Final = "lock"
+BACKLOG: Final = 1024
+DESCRIPTORS: Final = 65_536
+
+
+class Locked(RuntimeError):
+    """Another daemon holds the state directory."""
+
+
+class PortInUse(RuntimeError):
+    """The listener's address cannot be had."""
+
+
+class DirectoryUnusable(RuntimeError):
+    """A directory cannot be made or is not ours."""
+
+
+def private_directory(path: Path) -> None:
+    """Make a directory that only we may enter; raises DirectoryUnusable."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_uid != os.geteuid():
+            raise DirectoryUnusable(f"{path} belongs to another user: choose another directory, or mend its owner.")
+        path.chmod(0o700)
+    except OSError as error:
+        raise DirectoryUnusable(f"{path} cannot be used: {error.strerror}. Choose another directory.") from error
+
+
+def lock(state_dir: Path) -> int:
+    """Hold the state directory by flock until the process ends; raises Locked, DirectoryUnusable."""
+    try:
+        descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Mend that first.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise Locked(
+            f"Another personad (process {holder}) holds {state_dir}: stop it, or set another state_dir."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    # The number is for people; a disk without room for it still holds the lock.
+    with suppress(OSError):
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def listener(settings: Settings) -> socket.socket:
+    """The API's listening socket: systemd's when it passes one, else our own; raises PortInUse."""
+    passed = listen_fds(os.environ)
+    if passed:
+        for surplus in passed[1:]:
+            surplus.close()
+        passed[0].settimeout(0)
+        return passed[0]
+    host, port = settings.http.host, settings.http.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortInUse(
+            f"{host}:{port} cannot be listened on: {error.strerror}. Stop what listens there (ss -ltnp), "
+            "or set another http.port (PERSONAD_HTTP_PORT)."
+        ) from error
+    # Inherited by every connection: small frames must not wait for the acknowledgement of those before.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.settimeout(0)
+    return listening
+
+
+def raise_descriptor_limit() -> None:
+    """Each persona takes a few descriptors here, and each socket one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,1 @@
+"""Supervision: the processes, how they are made, watched, ended and replaced."""

@@ -1,0 +1,91 @@
+"""The daemon's end of the link: one ROUTER, one handler per process, strangers dropped."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import msgspec
+import zmq
+
+from daemon.logging.log import Log
+from proto.framing import Codec, FrameError
+from proto.messages import MAX_FRAME
+from proto.wire import HIGH_WATER_MARK, Wire
+
+T = TypeVar("T")
+
+SOCKET_NAME: Final = "link.sock"
+
+
+class Peer(Generic[T]):
+    """One process as the link knows it. Its routing id is a key of 128 random bits, told to that process alone."""
+
+    def __init__(self, link: Link, codec: Codec[T], receive: Callable[[T], None]) -> None:
+        self.routing_id = b"p" + secrets.token_bytes(16)
+        self._link = link
+        self._codec = codec
+        self._receive = receive
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Queue one message; raises WireError when the process is not connected or takes no messages."""
+        self._link.send(self.routing_id, self._codec.encode(message))
+
+    def take(self, frame: bytes) -> None:
+        """Hand one frame on; raises FrameError for what is no message."""
+        self._receive(self._codec.decode(frame))
+
+    def forget(self) -> None:
+        """Drop whatever it still sends: its generation is over."""
+        self._link.forget(self.routing_id)
+
+
+class Link:
+    """Listens on a socket in ``runtime_dir``, which only the daemon's user may enter."""
+
+    def __init__(self, runtime_dir: Path, log: Log) -> None:
+        self.endpoint = f"ipc://{runtime_dir / SOCKET_NAME}"
+        self.dropped = 0
+        self._log = log
+        self._peers: dict[bytes, Peer[object]] = {}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        socket = self._context.socket(zmq.ROUTER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        socket.bind(self.endpoint)
+        self._wire = Wire(socket, self._read)
+
+    def expect(self, codec: Codec[T], receive: Callable[[T], None]) -> Peer[T]:
+        """A peer for a process that is about to be made."""
+        peer = Peer(self, codec, receive)
+        self._peers[peer.routing_id] = peer  # type: ignore[assignment]  # each peer keeps to its own codec's type
+        return peer
+
+    def send(self, routing_id: bytes, frame: bytes) -> None:
+        """Queue one frame; raises WireError."""
+        self._wire.send([routing_id, frame])
+
+    def forget(self, routing_id: bytes) -> None:
+        """Frames from this peer are dropped from now on."""
+        self._peers.pop(routing_id, None)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._wire.close()
+        self._context.term()
+
+    def _read(self, parts: list[bytes]) -> None:
+        peer = self._peers.get(parts[0])
+        if peer is None:
+            self.dropped += 1
+            return
+        try:
+            peer.take(parts[-1])
+        except FrameError as error:
+            self.dropped += 1
+            self._log.warning("link.frame_refused", reason=str(error))

@@ -1,0 +1,209 @@
+"""Makes processes: forked from the warm zygote, or by exec where there is none.
+
+A kind of mind whose libraries the zygote has not loaded gets a new zygote, warmed in the background while the old
+one serves. While the first one warms, births wait for it. When a zygote dies it is replaced, with backoff; when it
+cannot warm, births go by exec, which is slower and larger, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Coroutine
+from typing import Final
+
+import msgspec
+
+from daemon.logging.log import Log, worker_line
+from daemon.supervision.pipes import LogPipe
+from daemon.supervision.processes import Process, children, end_strays, execute
+from daemon.supervision.zygote import BirthFailed, Zygote, ZygoteGone
+from proto.birth import Birth, Role
+
+WARM_TIMEOUT: Final = 60.0
+RETRY_MIN: Final = 1.0
+RETRY_MAX: Final = 60.0
+STRAYS_AFTER: Final = 0.2
+"""Seconds between a process's end and the search for its strays, which must not slow its successor."""
+STABLE: Final = 60.0
+"""Seconds after which a zygote's death is no sign of a lasting fault."""
+
+
+class Spawner:
+    """Owns the zygote and the death pipe, whose write end no other process ever holds."""
+
+    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, log: Log) -> None:
+        self._endpoint = endpoint
+        self._heartbeat = heartbeat
+        self._line_limit = line_limit
+        self._log = log
+        self._asked = 0
+        self._living: dict[int, Process] = {}
+        self._births = 0
+        self._kinds: frozenset[str] = frozenset()
+        self._zygote: Zygote | None = None
+        self._first_warm = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Set while the zygote is as warm as it will get."""
+        self._rewarm = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self._death_read, self._death_write = os.pipe2(os.O_CLOEXEC)
+
+    def start(self, kinds: frozenset[str]) -> None:
+        """Warm the first zygote, in the background."""
+        self._kinds = kinds
+        self._keeping = asyncio.create_task(self._keep_zygote())
+
+    @property
+    def mode(self) -> str:
+        """``warming``, ``zygote`` or ``exec``."""
+        if self._zygote:
+            return "zygote"
+        return "exec" if self._first_warm.is_set() else "warming"
+
+    def need(self, kinds: frozenset[str]) -> None:
+        """These kinds of minds are in use from now on: warm a zygote for them, if this one is not."""
+        if not kinds <= self._kinds:
+            self._kinds |= kinds
+            self._settled.clear()
+            self._rewarm.set()
+
+    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
+        """Make a process that will greet on the link as ``routing_id``; raises BirthFailed.
+
+        ``kinds`` are the kinds of minds that it is for. While a zygote warms for them the birth waits: a worker that
+        imported the same libraries by itself would be later, and larger for all its life.
+        """
+        self.need(kinds)
+        self._asked += 1
+        birth = Birth(self._asked, role, title, self._endpoint, routing_id, self._heartbeat)
+        self._births += 1
+        try:
+            async with asyncio.timeout(WARM_TIMEOUT):
+                await self._first_warm.wait()
+                while self._zygote and not kinds <= self._zygote.kinds and not self._settled.is_set():
+                    await self._settled.wait()
+            with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
+                process = await self._make(birth, pipe.write_end)
+            self._living[process.pid] = process
+        except TimeoutError:
+            raise BirthFailed(f"the zygote did not warm within {WARM_TIMEOUT:g} s") from None
+        except OSError as error:
+            raise BirthFailed(f"no process can be made: {error}") from error
+        finally:
+            self._births -= 1
+        return process
+
+    def reaped(self, process: Process) -> None:
+        """A process of ours is gone: what escaped its group is ended too, in the background."""
+        self._living.pop(process.pid, None)
+        task = asyncio.create_task(self._seek_strays())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _seek_strays(self) -> None:
+        await asyncio.sleep(STRAYS_AFTER)
+        asked, known = self._asked, set(self._living)
+        found = await asyncio.to_thread(children)
+        if self._births or self._asked != asked:
+            # What was born meanwhile may not be known yet; the next end of a process looks again.
+            return
+        if strays := set(found) - known - set(self._living):
+            await asyncio.to_thread(end_strays, strays)
+            self._log.warning("spawner.strays_ended", pids=", ".join(map(str, sorted(strays))))
+
+    async def close(self) -> None:
+        """End the zygote, and whatever else is left; workers must have ended before."""
+        if self._keeping:
+            self._keeping.cancel()
+        if self._zygote:
+            zygote, self._zygote = self._zygote, None
+            zygote.retire()
+            zygote.process.kill()
+            await zygote.process.wait()
+        for task in self._background:
+            task.cancel()
+        await asyncio.to_thread(lambda: end_strays(children()))
+        os.close(self._death_write)
+        os.close(self._death_read)
+
+    async def _make(self, birth: Birth, log_pipe: int) -> Process:
+        if self._zygote:
+            try:
+                return await self._zygote.bear(birth, log_pipe)
+            except ZygoteGone as error:
+                self._log.warning("zygote.lost_birth", reason=str(error))
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            os.write(write_end, msgspec.msgpack.encode(birth))
+            descriptors = {0: read_end, 1: log_pipe, 2: log_pipe, 3: self._death_read}
+            return execute("worker", ["3", str(os.getpid())], descriptors)
+        except OSError as error:
+            raise BirthFailed(f"the worker could not be started: {error}") from error
+        finally:
+            os.close(read_end)
+            os.close(write_end)
+
+    async def _keep_zygote(self) -> None:
+        """A warm zygote for the kinds in use, now and after each change and death."""
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            self._rewarm.clear()
+            begun = loop.time()
+            self._settled.clear()
+            warm = await self._replace()
+            if not self._rewarm.is_set():
+                self._settled.set()
+            if warm:
+                await self._rewarm.wait()
+            if self._zygote or loop.time() - begun > STABLE:
+                failures = 0
+            else:
+                failures += 1
+                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
+
+    async def _replace(self) -> bool:
+        """Warm a zygote and put it in the old one's place; False when it cannot warm."""
+        try:
+            zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._log.bind(role="zygote"))
+        except OSError as error:
+            self._log.error("zygote.failed", reason=str(error))
+            self._first_warm.set()
+            return False
+        self._living[zygote.process.pid] = zygote.process
+        watching = self._go(self._watch(zygote))
+        try:
+            await asyncio.wait_for(asyncio.shield(zygote.warm), WARM_TIMEOUT)
+        except (BirthFailed, TimeoutError):
+            self._log.error("zygote.failed", reason="it did not warm; workers start by exec until it does")
+            zygote.retire()
+            zygote.process.kill()
+            await watching
+            return False
+        finally:
+            self._first_warm.set()
+        if not zygote.process.alive:
+            return False
+        old, self._zygote = self._zygote, zygote
+        if old:
+            old.leave()
+        self._log.info("zygote.warm", pid=zygote.process.pid, kinds=",".join(sorted(zygote.kinds)))
+        return True
+
+    def _go(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _watch(self, zygote: Zygote) -> None:
+        """When it dies unasked, have it replaced; its workers live on."""
+        exit_ = await zygote.process.wait()
+        self._living.pop(zygote.process.pid, None)
+        if self._zygote is zygote:
+            self._zygote = None
+            self._log.warning("zygote.died", exit=str(exit_))
+            self._rewarm.set()
+        await zygote.buried()

@@ -1,0 +1,174 @@
+"""The supervisor: one keeper per persona, and none waits for another (one_for_one)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Literal
+
+import msgspec
+
+from daemon.supervision.dispatch import Parts, PersonaHouse, kinds_for, mind_limits, provider_urls
+from daemon.supervision.generation import GenerationFailed
+from daemon.supervision.keeper import Keeper, StartFailed, State
+from daemon.supervision.prober import Prober
+from proto.gateways import GatewayState, GatewayType, Identified
+from proto.records import EMBEDDED, Organ, Persona, Slot
+from proto.secrets import Secret
+
+__all__ = ["PersonaState", "StartFailed", "Supervisor"]
+
+
+class PersonaState(msgspec.Struct):
+    """How a persona is; ``since`` in epoch seconds."""
+
+    state: State
+    generation: int
+    pid: int | None
+    restarts: int
+    reason: str
+    since: float
+    mind: Literal["ok", "down"]
+
+
+class Supervisor:
+    """Commands and views of all personas' processes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limits = parts.settings.supervisor
+        self._personas = parts.personas
+        self._hubs = parts.hubs
+        self._inbox = parts.inbox
+        self._consolidation = parts.consolidation
+        self._spawner = parts.spawner
+        self._organ_host = parts.organ_host
+        self._log = parts.log
+        limits, urls = mind_limits(parts.settings), provider_urls(parts.settings)
+        self._prober = Prober(parts.spawner, parts.link, limits, urls, parts.log)
+        self._keepers: dict[str, Keeper] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def spawner_mode(self) -> str:
+        """How processes are made: ``warming``, ``zygote`` or ``exec``."""
+        return self._spawner.mode
+
+    @property
+    def organ_host_pid(self) -> int | None:
+        """The organ host's pid while it lives."""
+        return self._organ_host.pid
+
+    def boot(self) -> None:
+        """Warm the zygote for the minds in use and bring up every persona whose status is ``active``."""
+        active = [persona for persona in self._personas.all() if persona.status == "active"]
+        # The embedded mind's part is small, and every first persona needs it.
+        self._spawner.start(frozenset({EMBEDDED}).union(*(kinds_for(persona) for persona in active)))
+        for persona in active:
+            self._keeper(persona.id).boot()
+        for persona in self._personas.all():
+            if persona.status != "active":
+                self._go(self._parts.channels.stopped(persona.id))
+
+    def running(self, persona_id: str) -> bool:
+        """Whether she is being served; she is also while her process is being replaced."""
+        keeper = self._keepers.get(persona_id)
+        return keeper is not None and keeper.desired
+
+    def view(self, persona_id: str) -> PersonaState:
+        """How she is."""
+        view = self._keeper(persona_id).view()
+        return PersonaState(
+            **msgspec.structs.asdict(view),
+            mind="down" if self._inbox.mind_down(persona_id) else "ok",
+        )
+
+    async def start(self, persona_id: str) -> bool:
+        """Bring her up and wait until she runs; False when she ran already. Raises StartFailed."""
+        return await self._keeper(persona_id).start()
+
+    async def restart(self, persona_id: str) -> None:
+        """Replace her process by one that reads her record anew. Raises StartFailed."""
+        await self._keeper(persona_id).restart()
+
+    async def follow(self, persona_id: str) -> None:
+        """Let her process follow her record if she runs; one who was stopped meanwhile stays so. Raises StartFailed."""
+        if self.running(persona_id):
+            await self._keeper(persona_id).restart(if_wanted=True)
+
+    async def stop(self, persona_id: str) -> None:
+        """End her process and wait until it is gone."""
+        await self._end(persona_id)
+        if not self.running(persona_id):
+            await self._parts.channels.stopped(persona_id)
+
+    async def identify(
+        self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
+    ) -> Identified:
+        """Ask the provider, by a short-lived process, whose token this is; for a phone number, whether it is ours."""
+        return await self._prober.identify(kind, token, phone, credentials)
+
+    def send(self, persona_id: str, message: msgspec.Struct) -> None:
+        """Send a message to her process, if there is one; a later one reads the same from the ledger."""
+        if keeper := self._keepers.get(persona_id):
+            keeper.send(message)
+
+    def gateways(self, persona_id: str) -> list[GatewayState]:
+        """Her gateways as her worker last told."""
+        keeper = self._keepers.get(persona_id)
+        return keeper.gateways() if keeper else []
+
+    async def probe(self, organ: Organ, slot: Slot) -> str:
+        """Ask a short-lived process whether this organ can be reached as what ``slot`` says; "" or why not."""
+        return await self._prober.probe(organ, slot)
+
+    async def edited(self, persona: Persona) -> None:
+        """Her record was edited by hand: if she runs, she restarts with it, in the background."""
+        if self.running(persona.id):
+            self._go(self._restart_edited(persona.id))
+
+    async def decided(self, timeout: float) -> None:
+        """Wait until no persona is on her way up any more, or ``timeout`` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(keeper.decided() for keeper in self._keepers.values()))
+        except TimeoutError:
+            self._log.warning("supervisor.undecided", seconds=timeout)
+
+    def forget(self, persona_id: str) -> None:
+        """She was stopped and is deleted: nothing of hers waits or runs any more."""
+        self._keepers.pop(persona_id, None)
+        self._inbox.forget(persona_id)
+        self._consolidation.forget(persona_id)
+
+    async def close(self) -> None:
+        """End all processes, all at once."""
+        await asyncio.gather(*(self._end(persona_id) for persona_id in list(self._keepers)))
+        await self._organ_host.close()
+        await self._spawner.close()
+
+    async def _end(self, persona_id: str) -> None:
+        keeper = self._keeper(persona_id)
+        try:
+            await keeper.stop()
+        except GenerationFailed as failure:
+            self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
+        self._hubs.stopped(persona_id)
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _restart_edited(self, persona_id: str) -> None:
+        try:
+            await self.follow(persona_id)
+        except StartFailed as failure:
+            self._log.error("persona.edit_failed", persona=persona_id, reason=str(failure))
+
+    def _keeper(self, persona_id: str) -> Keeper:
+        keeper = self._keepers.get(persona_id)
+        if keeper is None:
+            log = self._log.bind(persona=persona_id)
+            keeper = self._keepers[persona_id] = Keeper(PersonaHouse(persona_id, self._parts), self._limits, log)
+        return keeper

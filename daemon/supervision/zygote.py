@@ -1,0 +1,137 @@
+"""The daemon's side of one zygote process: births asked for, newborns received."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Final
+
+import msgspec
+
+from daemon.logging.log import Log, worker_line
+from daemon.supervision.pipes import LogPipe
+from daemon.supervision.processes import Process, execute
+from proto.birth import MAX_BIRTH, Birth, Born, FromZygote, Stillborn, Warm
+
+BIRTH_TIMEOUT: Final = 5.0
+END_TIMEOUT: Final = 1.0
+"""Seconds between a zygote's death and the end of its control socket, which a birth under way still holds."""
+
+_decoder: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
+
+
+class BirthFailed(RuntimeError):
+    """A process could not be made; the text says why."""
+
+
+class ZygoteGone(BirthFailed):
+    """The zygote is dead and has made nothing of this birth."""
+
+
+class Zygote:
+    """A zygote that warms for ``kinds`` of minds. ``warm`` is set when it can fork, or fails when it never will."""
+
+    def __init__(self, kinds: frozenset[str], death_pipe: int, line_limit: int, log: Log) -> None:
+        self.kinds = kinds
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._births: dict[int, asyncio.Future[Process]] = {}
+        self._leaving = False
+        self.warm: asyncio.Future[None] = self._loop.create_future()
+        self.warm.add_done_callback(asyncio.Future.exception)
+        self._end: asyncio.Future[None] = self._loop.create_future()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(0)
+        pipe = LogPipe(lambda line: worker_line(log, line), line_limit)
+        with theirs, pipe:
+            descriptors = {1: pipe.write_end, 2: pipe.write_end, 3: death_pipe, 4: theirs.fileno()}
+            arguments = ["4", "3", str(os.getpid()), ",".join(sorted(kinds))]
+            try:
+                self.process = execute("worker.process.zygote", arguments, descriptors)
+            except OSError:
+                self._control.close()
+                raise
+        self._loop.add_reader(self._control.fileno(), self._read)
+
+    async def bear(self, birth: Birth, log_pipe: int) -> Process:
+        """Fork one process; raises BirthFailed, and ZygoteGone where another way may be tried."""
+        future: asyncio.Future[Process] = self._loop.create_future()
+        self._births[birth.request] = future
+        try:
+            socket.send_fds(self._control, [msgspec.msgpack.encode(birth)], [log_pipe])
+            await asyncio.wait([future], timeout=BIRTH_TIMEOUT)
+            if not future.done():
+                # It hangs. Once it is dead, it is certain whether the birth took place.
+                self.process.kill()
+            return await asyncio.wait_for(future, 2 * END_TIMEOUT)
+        except TimeoutError:
+            raise BirthFailed(f"the zygote did not answer within {BIRTH_TIMEOUT:g} s") from None
+        except OSError as error:
+            raise ZygoteGone(f"the zygote takes no requests: {error}") from error
+        finally:
+            del self._births[birth.request]
+            if self._leaving:
+                self.leave()
+
+    def leave(self) -> None:
+        """Retire once the births under way have ended: another zygote has taken this one's place."""
+        self._leaving = True
+        if not self._births:
+            self.retire()
+
+    async def buried(self) -> None:
+        """It is dead: wait for the birth that it may still have announced, then retire."""
+        await asyncio.wait([self._end], timeout=END_TIMEOUT)
+        self.retire()
+
+    def retire(self) -> None:
+        """Close the control socket: the zygote leaves by that, and its workers live on."""
+        if self._control.fileno() < 0:
+            return
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        gone = ZygoteGone("the zygote is gone")
+        self._end.set_result(None)
+        if not self.warm.done():
+            self.warm.set_exception(gone)
+        for birth in self._births.values():
+            if not birth.done():
+                birth.set_exception(gone)
+
+    def _read(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MAX_BIRTH, 1)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data, descriptors = b"", []
+        if data:
+            self._take(_decoder.decode(data), descriptors)
+        else:
+            self.retire()
+
+    def _take(self, message: FromZygote, descriptors: list[int]) -> None:
+        match message:
+            case Warm(failed):
+                for module, reason in failed.items():
+                    self._log.error("zygote.preload_failed", module=module, reason=reason)
+                self.warm.set_result(None)
+            case Born(request, pid):
+                self._born(self._births.get(request), pid, descriptors)
+            case Stillborn(request, reason):
+                if (birth := self._births.get(request)) and not birth.done():
+                    birth.set_exception(BirthFailed(reason))
+
+    def _born(self, birth: asyncio.Future[Process] | None, pid: int, descriptors: list[int]) -> None:
+        wanted = birth if birth and not birth.done() else None
+        if not descriptors:
+            # The kernel found no room for its descriptor; nobody knows this child, so it is ended as a stray.
+            if wanted:
+                wanted.set_exception(BirthFailed("no descriptor is left for another process"))
+            return
+        process = Process(pid, descriptors[0])
+        if wanted:
+            wanted.set_result(process)
+        else:
+            process.kill()

@@ -1,0 +1,84 @@
+"""The listener for webhooks: a second server in the daemon's process, with bounds of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+
+from daemon.http.protocols import HttpProtocol
+from daemon.settings.sections import Hooks
+from daemon.startup.resources import BACKLOG, PortInUse
+
+CONNECTIONS: Final = 200
+"""At once; beyond, providers are told to come again."""
+
+KEEP_ALIVE: Final = 10
+DRAIN: Final = 2
+"""Seconds that requests in hand get when the daemon leaves: they are kept, or the provider comes again."""
+
+
+class HookProtocol(HttpProtocol):
+    """One connection of a provider's: a short head, soon."""
+
+    max_head = 16_384
+    head_timeout = 10.0
+    stall_timeout = 10.0
+
+
+class HookServer(uvicorn.Server):
+    """Uvicorn's server, which leaves the signals to the daemon."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listener(settings: Hooks) -> socket.socket | None:
+    """The listening socket, None where no webhooks are wanted; raises PortInUse."""
+    if not settings.public_url or not settings.port:
+        return None
+    host, port = settings.host, settings.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortInUse(
+            f"{host}:{port} cannot be listened on for webhooks: {error.strerror}. Stop what listens there (ss -ltnp), "
+            "set another hooks.port (PERSONAD_HOOKS_PORT), or 0 for no webhooks."
+        ) from error
+    listening.settimeout(0)
+    return listening
+
+
+class HookListener:
+    """Serves the application on the socket until it is closed."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        self._server = HookServer(
+            Config(
+                app,
+                lifespan="off",
+                http=HookProtocol,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=CONNECTIONS,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=DRAIN,
+            )
+        )
+        self._serving = asyncio.create_task(self._server.serve([listening]))
+
+    async def close(self) -> None:
+        """Take nothing more, and answer what is in hand."""
+        self._server.should_exit = True
+        await asyncio.wait([self._serving])

@@ -1,0 +1,109 @@
+"""Idempotency-Key: a request that is repeated makes nothing twice, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.daemon.api.v1.reception import Reception
+from tests.daemon.api.v1.test_door import problem
+from tests.daemon_process import wait_for
+
+
+def body_of(desk: Reception, **more: object) -> dict[str, object]:
+    """What a channel on a new number is asked for with."""
+    return {"name": "Shop", "channelType": "sms", "phoneNumber": desk.phone(), **more}
+
+
+def test_a_repeated_request_gets_the_first_answer(desk: Reception) -> None:
+    """Also when the channel has changed meanwhile; another body under the key is refused."""
+    body = body_of(desk)
+    first = desk.post(body, **{"Idempotency-Key": "key-1"})
+    assert first.status_code == 201
+    assert "idempotency-replayed" not in first.headers
+    desk.http.patch(f"/v1/channels/{first.json()['id']}", json={"name": "Bar"})
+
+    # Spelled otherwise, with a field that nobody knows and no parser of numbers takes.
+    spelled = json.dumps(dict(reversed(body.items())), indent=2)[:-2] + f', "x": {"9" * 5000}}}'
+    headers = {"Idempotency-Key": "key-1", "content-type": "application/json"}
+    again = desk.http.post("/v1/channels", content=spelled, headers=headers)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    other = desk.post({**body, "name": "Bar"}, **{"Idempotency-Key": "key-1"})
+    assert other.status_code == 422
+    assert problem(other)["errors"][0]["parameter"] == "Idempotency-Key"
+    assert desk.post(body, **{"Idempotency-Key": "key-2"}).status_code == 409
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\u00e9".encode().decode("latin-1")])
+def test_a_key_that_is_none_is_refused(desk: Reception, key: str) -> None:
+    """1 to 255 printable characters."""
+    headers = [(b"Idempotency-Key", key.encode("latin-1"))]
+    answer = desk.http.post("/v1/channels", json=body_of(desk), headers=headers)
+
+    assert answer.status_code == 422
+    assert problem(answer)["errors"][0]["parameter"] == "Idempotency-Key"
+
+
+def test_a_request_that_failed_may_be_mended_under_its_key(desk: Reception) -> None:
+    """Only what was made is kept: the same key is free for a mended request."""
+    body = body_of(desk)
+    assert desk.post({**body, "modelId": "none"}, **{"Idempotency-Key": "key-3"}).status_code == 422
+    assert desk.post(body, **{"Idempotency-Key": "key-3"}).status_code == 201
+
+
+def test_of_requests_at_once_one_is_carried_out(desk: Reception) -> None:
+    """The others are told to ask again, and get its answer then."""
+    body = body_of(desk)
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: desk.post(body, **{"Idempotency-Key": "key-4"}), range(6)))
+
+    made = [answer for answer in answers if answer.status_code == 201]
+    assert made
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 409} <= {"1"}
+    assert {answer.content for answer in made} == {desk.post(body, **{"Idempotency-Key": "key-4"}).content}
+
+
+@pytest.mark.slow
+def test_a_death_in_the_middle_neither_doubles_nor_blocks(lonely: Reception) -> None:
+    """Killed before the channel is made, after it, and after the answer: the request repeated gets the one channel."""
+    persona = lonely.persona()
+    emulator = lonely.telegram.emulator
+    early = {"name": "Shop", "channelType": "telegram", "botToken": lonely.bot()}
+    emulator.fail("hang", "getMe", token=str(early["botToken"]))
+    struck(lonely, early, lambda: bool(emulator.calls("getMe", str(early["botToken"]))))
+    emulator.heal()
+    late, done = body_of(lonely), body_of(lonely)
+    record = lonely.daemon.state_dir / "personas" / persona / "config.json"
+    struck(lonely, late, lambda: str(late["phoneNumber"]) in record.read_text())
+    answered = keyed(lonely, done)
+    lonely.daemon.kill()
+    lonely.daemon.start()
+
+    for body in (early, late, done):
+        made = keyed(lonely, body)
+        assert made.status_code == 201, made.text
+        assert keyed(lonely, body).content == made.content
+    assert keyed(lonely, done).content == answered.content
+    assert len(lonely.ids()) == 3
+
+
+def keyed(lonely: Reception, body: Mapping[str, object]) -> httpx.Response:
+    """Ask for a channel; the key says which."""
+    return lonely.post(body, **{"Idempotency-Key": str(body.get("botToken") or body["phoneNumber"])})
+
+
+def struck(lonely: Reception, body: Mapping[str, object], moment: Callable[[], bool]) -> None:
+    """Ask for a channel and kill the daemon at this moment."""
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(keyed, lonely, body)
+        wait_for(moment, "the moment to strike")
+        lonely.daemon.kill()
+        asking.exception()
+    lonely.daemon.start()

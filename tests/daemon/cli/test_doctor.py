@@ -1,0 +1,72 @@
+"""``personad doctor``: with a daemon, without one, and before its first start."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+from tests.daemon.cli.command_line import personad
+from tests.daemon_process import DaemonProcess
+
+
+def findings(nowhere: dict[str, str]) -> dict[str, tuple[str, str]]:
+    ended = personad(nowhere, "doctor", "--json")
+    found = {one["check"]: (one["state"], one["words"]) for one in json.loads(ended.stdout)}
+    assert ended.returncode == (1 if any(state == "fail" for state, _ in found.values()) else 0)
+    return found
+
+
+def test_doctor_finds_nothing_wrong_with_a_running_daemon(house: DaemonProcess, eve: str) -> None:
+    """Every check is in order; the text has a line for each."""
+    ended = personad(house, "doctor")
+
+    assert ended.returncode == 0, ended.stdout
+    assert "FAIL" not in ended.stdout
+    assert f"pid {house.pid}" in ended.stdout
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_path: Path) -> None:
+    """An open directory, a taken port, a broken record, an open token file, a missing key: each is found by itself."""
+    state = tmp_path / "state"
+    record = state / "personas" / "6c17c83c-3158-450d-8e43-0e7efea717c1" / "config.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"id": "6c17c83c-3158-450d-8e43-0e7efea717c1", "name": 7}')
+    state.chmod(0o755)
+    (tmp_path / "token").write_text("personad_" + "a" * 43)
+    (tmp_path / "token").chmod(0o644)
+    settings = Path(nowhere["HOME"]) / ".config/personad/personad.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[models.fast]\nname = "m"\napi_key_file = "/nowhere/at/all"\n')
+    with socket.create_server(("127.0.0.1", int(nowhere["PERSONAD_HTTP_PORT"]))):
+        found = findings({**nowhere, "PERSONAD_HTTP_TOKEN_FILE": str(tmp_path / "token")})
+
+    assert found["state directory"][0] == "fail"
+    assert f"chmod 700 {state}" in found["state directory"][1]
+    assert found["port"][0] == "fail"
+    assert "http.port" in found["port"][1]
+    assert found["token"][0] == "fail"
+    assert "chmod 600" in found["token"][1]
+    assert found["accounts"][0] == "fail"
+    assert "models.fast.api_key_file: /nowhere/at/all" in found["accounts"][1]
+    state_of_record, words = found[f"persona {record.parent.name}"]
+    assert state_of_record == "fail"
+    assert str(record) in words
+    assert "$.name" in words
+
+
+def test_doctor_before_the_first_start_only_warns(nowhere: dict[str, str]) -> None:
+    """Nothing is there yet, and nothing is made by looking."""
+    found = findings(nowhere)
+
+    assert found["daemon"][0] == "warn"
+    assert found["state directory"][0] == "ok"
+    assert not Path(nowhere["PERSONAD_STATE_DIR"]).exists()
+
+
+def test_doctor_reports_settings_that_cannot_be_taken(nowhere: dict[str, str]) -> None:
+    """The one check that can still be made fails with the setting's own words."""
+    ended = personad({**nowhere, "PERSONAD_HTTP_PORT": "x"}, "doctor", "--json")
+
+    assert ended.returncode == 1
+    assert [one["check"] for one in json.loads(ended.stdout)] == ["settings"]

@@ -1,0 +1,86 @@
+"""``personad feed`` and ``personad knowledge``."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.cli.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.feeding.feeding import LearningMind, create, export, facts
+from tests.daemon_process import DaemonProcess
+
+
+@pytest.fixture
+def learner(house: DaemonProcess) -> Iterator[str]:
+    """Zoë, whose mind learns."""
+    mind = LearningMind()
+    with mind:
+        persona_id = create(house, mind, "Zoë")
+        yield persona_id
+        house.http.post(f"/api/persona/{persona_id}/delete")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """An export with three conversations."""
+    path = tmp_path / "conversations.json"
+    path.write_bytes(export(facts(3)))
+    return path
+
+
+def test_an_export_is_fed(house: DaemonProcess, learner: str, file: Path) -> None:
+    """A line for each step goes to standard error, the result to standard output; what she knows can be looked at."""
+    before = personad(house, "knowledge", "Zoë")
+    fed = personad(house, "feed", "Zoë", str(file), "--source", "chatgpt")
+    again = personad(house, "feed", "Zoë", str(file), "--source", "chatgpt", "--json")
+    known = personad(house, "knowledge", "Zoë")
+    as_json = json.loads(personad(house, "knowledge", "Zoë", "--json").stdout)
+
+    assert "knows nothing yet" in before.stdout
+    assert (fed.returncode, fed.stdout) == (0, "Zoë: 3 conversations read, 3 new to her\n")
+    assert "Zoë: sending 100 %" in fed.stderr
+    assert re.search(r"^Zoë: reading +\d+ %, 1 conversation, 0 new$", fed.stderr, re.MULTILINE)
+    counts = {"conversations": 3, "applied": 0, "known": 3, "undigested": 0}
+    assert json.loads(again.stdout) == {"id": learner, "name": "Zoë", "source": "chatgpt", **counts}
+    assert known.stdout.startswith("# person\n- fact-0 in call")
+    assert as_json["memory"]["person"] == known.stdout.removeprefix("# person\n")[:-1]
+
+
+def test_a_terminal_gets_a_bar(house: DaemonProcess, learner: str, file: Path) -> None:
+    """On a terminal the progress is one line that is drawn anew and goes in the end."""
+    ours, theirs = pty.openpty()
+    arguments = command("feed", "Zoë", str(file), "--source", "chatgpt")
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=house.environ(), stdout=subprocess.PIPE, stderr=theirs, timeout=PATIENCE, check=False
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+
+    assert done.returncode == 0
+    assert f"[{'#' * 30}] Zoë: sending 100 %" in shown
+    assert "\n" not in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_what_cannot_be_fed(house: DaemonProcess, learner: str, file: Path) -> None:
+    """A file that is not there is a wrong usage; the daemon's refusals are its own words, also of what is too large."""
+    missing = personad(house, "feed", "Zoë", str(file) + ".gz", "--source", "chatgpt")
+    unknown = personad(house, "feed", "Zoë", str(file), "--source", "eliza")
+    file.write_bytes(b"rubbish")
+    broken = personad(house, "feed", "Zoë", str(file), "--source", "claude")
+    with file.open("wb") as stream:
+        stream.truncate(4_400_000_000)
+    large = personad(house, "feed", "Zoë", str(file), "--source", "claude")
+
+    assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
+    assert (unknown.returncode, "Accepted: chatgpt, claude" in unknown.stderr) == (1, True)
+    assert (broken.returncode, "Could not parse the external data." in broken.stderr) == (1, True)
+    assert (large.returncode, "limits.feed" in large.stderr) == (1, True)

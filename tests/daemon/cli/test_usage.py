@@ -1,0 +1,95 @@
+"""What every command has in common: no daemon, wrong usage, settings, where the daemon is."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.cli.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon_process import DaemonProcess
+
+VERBS = [
+    ["create", "Adam"],
+    ["list"],
+    ["start", "Adam"],
+    ["stop", "Adam"],
+    ["restart", "Adam"],
+    ["delete", "Adam", "--yes"],
+    ["chat", "Adam"],
+    ["logs"],
+    ["logs", "-f"],
+    ["status"],
+    ["channel", "list", "Adam"],
+    ["pair", "Adam", "CODE"],
+]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_without_a_daemon_every_client_says_how_to_start_it(nowhere: dict[str, str], verb: list[str]) -> None:
+    """Exit 69 and one line."""
+    ended = personad(nowhere, *verb)
+
+    assert ended.returncode == 69
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1
+    assert "Connection refused" in ended.stderr
+    assert "personad serve" in ended.stderr
+
+
+def test_a_stranger_on_the_port_is_told_from_a_daemon(nowhere: dict[str, str]) -> None:
+    """Something else that answers, or never does, is exit 69 and says so."""
+    with socket.create_server(("127.0.0.1", int(nowhere["PERSONAD_HTTP_PORT"]))) as stranger:
+        process = subprocess.Popen(
+            command("status"), cwd=ROOT, env=nowhere, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        connection, _ = stranger.accept()
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
+        connection.close()
+        _, error = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 69
+    assert "is not personad" in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["start"], ["create"], ["logs", "-n", "many"], ["chat", "Adam", "--timeout", "0"], ["list", "extra"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_2(nowhere: dict[str, str], arguments: list[str]) -> None:
+    """argparse's usage and error; nothing is sent anywhere."""
+    ended = personad(nowhere, *arguments)
+
+    assert ended.returncode == 2
+    assert "usage: personad" in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["serve", "status", "list"])
+def test_settings_that_cannot_be_taken_are_exit_64(nowhere: dict[str, str], tmp_path: Path, verb: str) -> None:
+    """One line that names the file and the key, and nothing was touched."""
+    (tmp_path / "bad.toml").write_text("[http]\nprot = 1\n")
+    ended = personad(nowhere, verb, "--config", str(tmp_path / "bad.toml"))
+
+    assert ended.returncode == 64
+    assert ended.stderr == f"personad: {tmp_path}/bad.toml: unknown setting 'http.prot'; did you mean http.port?\n"
+    assert not (tmp_path / "state").exists()
+
+
+def test_config_may_stand_before_or_after_the_verb(house: DaemonProcess, tmp_path: Path) -> None:
+    """personad --config FILE list and personad list --config FILE are the same."""
+    (tmp_path / "good.toml").write_text(f"[http]\nport = {house.port}\n")
+    environ = {name: value for name, value in house.environ().items() if name != "PERSONAD_HTTP_PORT"}
+    config = ["--config", str(tmp_path / "good.toml")]
+
+    assert personad(environ, *config, "list").returncode == 0
+    assert personad(environ, "list", *config).returncode == 0
+
+
+def test_url_overrides_the_settings(house: DaemonProcess, nowhere: dict[str, str]) -> None:
+    """A daemon elsewhere is reached with --url."""
+    assert personad(nowhere, "list", "--url", house.url).returncode == 0
+    assert personad(nowhere, "--url", house.url + "/", "status").returncode == 0
+    assert personad(nowhere, "list", "--url", "nonsense").returncode == 69

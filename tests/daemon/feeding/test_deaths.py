@@ -1,0 +1,231 @@
+"""A feed that is cut off anywhere goes on with the next one, and nothing is learned twice."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import socket
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.daemon.feeding.feeding import (
+    Feeding,
+    LearningMind,
+    create,
+    events,
+    export,
+    facts,
+    feed,
+    feeder,
+    learned,
+    leftovers,
+)
+from tests.daemon_process import DaemonProcess, wait_for
+
+Own = Callable[[], DaemonProcess]
+
+
+def about(text: str, fact: str) -> bool:
+    """Whether the mind is asked to fold a talk with this fact in."""
+    return fact in text.partition("# The talk")[2]
+
+
+def test_a_feeder_that_dies_is_born_again(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """Killed in the middle of two conversations, it goes on, and whoever asked for the feed sees nothing of it."""
+    killed: set[str] = set()
+
+    def strike(text: str) -> None:
+        for fact in ("fact-1", "fact-4"):
+            if about(text, fact) and fact not in killed:
+                killed.add(fact)
+                feeder(kitchen).send_signal(signal.SIGKILL)
+
+    mind.strike = strike
+    answer = feed(kitchen, eve, export(facts(6)))
+
+    assert (answer.status_code, len(killed)) == (200, 2)
+    assert learned(kitchen, eve) == Counter(facts(6))
+
+
+def test_a_feeder_that_always_dies_is_given_up(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """After three deaths at one conversation the feed is 500 with words; the same file goes on once it is mended."""
+
+    def strike(text: str) -> None:
+        if about(text, "fact-2"):
+            feeder(kitchen).send_signal(signal.SIGKILL)
+
+    mind.strike = strike
+    answer = feed(kitchen, eve, export(facts(4)))
+    before = learned(kitchen, eve)
+    mind.strike = None
+
+    assert answer.status_code == 500
+    assert "died 3 times in a row" in answer.json()["detail"]
+    assert "SIGKILL" in answer.json()["detail"]
+    assert before == Counter(facts(2))
+    assert feed(kitchen, eve, export(facts(4))).status_code == 200
+    assert learned(kitchen, eve) == Counter(facts(4))
+    assert leftovers(kitchen, eve) == []
+
+
+def test_a_feeder_that_hangs_is_replaced(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """Stopped in its tracks it sends no heartbeat, is killed, and the next one goes on."""
+    stopped: list[psutil.Process] = []
+
+    def strike(text: str) -> None:
+        if about(text, "fact-1") and not stopped:
+            stopped.append(feeder(kitchen))
+            stopped[0].suspend()
+
+    mind.strike = strike
+    answer = feed(kitchen, eve, export(facts(3)))
+
+    assert (answer.status_code, stopped[0].is_running()) == (200, False)
+    assert learned(kitchen, eve) == Counter(facts(3))
+    assert any("heartbeat" in entry["reason"] for entry in events(kitchen, "feed.feeder_died"))
+
+
+@pytest.mark.parametrize("verb", ["stop", "delete"])
+def test_she_is_stopped_or_deleted_meanwhile(kitchen: DaemonProcess, mind: LearningMind, verb: str) -> None:
+    """The feed ends with 409 at once, though her mind still ponders; a stopped one goes on later."""
+    persona_id = create(kitchen, mind)
+    mind.hold("fact-1")
+    feeding = Feeding(kitchen, persona_id, export(facts(3)))
+    wait_for(lambda: mind.times("fact-1") == 1, "the second conversation")
+    kitchen.http.post(f"/api/persona/{persona_id}/{verb}")
+    answer = feeding.ended()
+    mind.let_go("fact-1")
+
+    assert answer.status_code == 409
+    assert answer.json()["detail"].startswith("Persona is not active.")
+    assert leftovers(kitchen, persona_id) == []
+    if verb == "stop":
+        kitchen.http.post(f"/api/persona/{persona_id}/start")
+        assert feed(kitchen, persona_id, export(facts(3))).status_code == 200
+        assert learned(kitchen, persona_id) == Counter(facts(3))
+        kitchen.http.post(f"/api/persona/{persona_id}/delete")
+    assert not (kitchen.state_dir / "personas" / persona_id).exists()
+
+
+def test_whoever_hangs_up_ends_the_feed(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """The conversation in hand is finished and no other is begun; the next feed goes on from there."""
+    mind.hold("fact-1")
+    data = export(facts(4))
+    boundary = "x7f"
+    part = f"--{boundary}\r\nContent-Disposition: form-data; name="
+    body = f'{part}"source"\r\n\r\nchatgpt\r\n{part}"history"; filename="a.json"\r\n\r\n'.encode() + data
+    body += f"\r\n--{boundary}--\r\n".encode()
+    head = (
+        f"POST /api/persona/{eve}/feed HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: multipart/form-data; boundary={boundary}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", kitchen.port)) as connection:
+        connection.sendall(head.encode() + body)
+        wait_for(lambda: mind.times("fact-1") == 1, "the second conversation")
+    mind.let_go("fact-1")
+    wait_for(lambda: any(entry["cause"] == "hung_up" for entry in events(kitchen, "feed.ended")), "its end")
+
+    assert learned(kitchen, eve) == Counter(facts(2))
+    wait_for(lambda: not leftovers(kitchen, eve), "the export to be removed")
+    assert feed(kitchen, eve, data).status_code == 200
+    assert learned(kitchen, eve) == Counter(facts(4))
+
+
+def test_a_full_disk(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+    """It is 507 before and in the middle of a feed; once there is room again the same file goes on, nothing doubled."""
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    def strike(text: str) -> None:
+        if about(text, "fact-1"):
+            resource.prlimit(kitchen.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    mind.strike = strike
+    during = feed(kitchen, eve, export(facts(3)))
+    before = feed(kitchen, eve, export(facts(3)))
+    resource.prlimit(kitchen.pid, resource.RLIMIT_FSIZE, unlimited)
+    mind.strike = None
+
+    assert (during.status_code, before.status_code) == (507, 507)
+    assert learned(kitchen, eve) == Counter(facts(1))
+    assert feed(kitchen, eve, export(facts(3))).status_code == 200
+    assert learned(kitchen, eve) == Counter(facts(3))
+
+
+def test_kill_9_of_the_daemon(own: Own, mind: LearningMind) -> None:
+    """Killed in the middle, it comes back without leftovers, and the same file goes on where it ended."""
+    daemon = own()
+    eve = create(daemon, mind)
+    mind.hold("fact-2")
+    feeding = Feeding(daemon, eve, export(facts(5)))
+    wait_for(lambda: mind.times("fact-2") == 1, "the conversation to die in")
+    assert leftovers(daemon, eve) != []
+    daemon.kill()
+    feeding.join(10)
+    mind.let_go("fact-2")
+    own()
+
+    assert leftovers(daemon, eve) == []
+    assert learned(daemon, eve) == Counter(facts(2))
+    assert feed(daemon, eve, export(facts(5))).status_code == 200
+    assert learned(daemon, eve) == Counter(facts(5))
+
+
+def test_a_daemon_that_is_asked_to_stop(own: Own, mind: LearningMind) -> None:
+    """It stops within moments, tells whoever feeds to come again, and leaves neither process nor export."""
+    daemon = own()
+    eve = create(daemon, mind)
+    mind.hold("fact-1")
+    feeding = Feeding(daemon, eve, export(facts(3)))
+    wait_for(lambda: mind.times("fact-1") == 1, "the second conversation")
+    process = feeder(daemon)
+    began = time.monotonic()
+    code = daemon.stop()
+    took = time.monotonic() - began
+    mind.let_go("fact-1")
+
+    assert (code, feeding.ended().status_code) == (0, 503)
+    assert took < 5
+    assert not process.is_running()
+    assert leftovers(daemon, eve) == []
+
+
+def test_a_digest_that_was_not_written(own: Own, mind: LearningMind) -> None:
+    """What a crash kept between ledger and file is written at the next start, unless the file changed meanwhile."""
+    daemon = own()
+    eve, ada = create(daemon, mind), create(daemon, mind, "Ada")
+    memory = {one: daemon.state_dir / "personas" / one / "memory" / "person.md" for one in (eve, ada)}
+    for persona_id in memory:
+        assert feed(daemon, persona_id, export(facts(1))).status_code == 200
+    daemon.stop()
+    for persona_id, file in memory.items():
+        _undo(daemon.state_dir, persona_id, file.read_text())
+    memory[eve].unlink()
+    memory[ada].write_text("- edited by hand\n")
+    own()
+    after = {one: learned(daemon, one) for one in memory}
+    by_hand = memory[ada].read_text()
+    calls = len(mind.heard)
+    for persona_id in memory:
+        assert feed(daemon, persona_id, export(facts(1))).status_code == 200
+
+    assert after == {eve: Counter(facts(1)), ada: Counter()}
+    assert by_hand == "- edited by hand\n"
+    assert learned(daemon, eve) == learned(daemon, ada) == Counter(facts(1))
+    assert len(mind.heard) == calls + 1
+
+
+def _undo(state_dir: Path, persona_id: str, after: str) -> None:
+    """Bring the ledger back to the moment before the files were written."""
+    with sqlite3.connect(state_dir / "ledger.db") as ledger:
+        ledger.execute(
+            "UPDATE feed SET state = 'digested', before = '{}', after = ? WHERE persona = ?",
+            (json.dumps({"person": after}), persona_id),
+        )
+    ledger.close()

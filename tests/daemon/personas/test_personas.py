@@ -1,0 +1,60 @@
+"""The personas on disk, written by the daemon and followed by the kernel's watch at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from daemon.logging.log import Log, Sink
+from daemon.personas import personas as module
+from daemon.personas.personas import CONFIG, Personas
+from daemon.settings.settings import Logs
+from proto.records import Channel, Organ, Persona, to_json
+from proto.secrets import Secret
+
+ROUNDS = 100
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with (tmp_path / "log").open("wb") as stream:
+        yield Log(Sink(Logs(), stream.fileno(), terminal=False))
+
+
+async def test_what_the_daemon_writes_is_no_edit_by_hand(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch takes no record of ours for somebody's edit, and brings no older one and no deleted one back."""
+    monkeypatch.setattr(module, "WATCH_DEBOUNCE_MS", 4)
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    edits: asyncio.Queue[Persona] = asyncio.Queue()
+    watching = asyncio.create_task(personas.watch(edits.put))
+    try:
+        kept = [await live(personas, deleted=bool(number % 2)) for number in range(ROUNDS)][::2]
+        assert sorted(personas.all(), key=lambda persona: persona.id) == sorted(kept, key=lambda persona: persona.id)
+        by_hand = msgspec.structs.replace(kept[0], name="Edited by hand")
+        (personas.folder(by_hand.id) / CONFIG).write_bytes(to_json(by_hand))
+        assert await asyncio.wait_for(edits.get(), 10) == by_hand
+        assert edits.empty()
+    finally:
+        watching.cancel()
+
+
+async def live(personas: Personas, deleted: bool) -> Persona:
+    """Create her, change her channels, and delete her."""
+    persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
+    await personas.create(persona)
+    for name in ("one", "two", "three"):
+        persona = msgspec.structs.replace(persona, channels=[Channel("telegram", name, {"token": Secret(name)})])
+        await personas.save(persona)
+        assert personas.get(persona.id) == persona
+    if deleted:
+        await personas.delete(persona.id)
+        assert personas.get(persona.id) is None
+    return persona

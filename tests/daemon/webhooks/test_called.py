@@ -1,0 +1,142 @@
+"""Providers call a whole daemon: words come in by webhooks, answers go out by REST, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from tests.daemon.webhooks.office import SMS_LINE, WHATSAPP_LINE, Office
+from tests.daemon_process import wait_for
+from tests.emulators.meta import MetaEmulator
+from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.twilio import FORM, TwilioEmulator
+from tests.observed import status
+
+ANN = "+15557654321"
+BURST = 200
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory, mind: OpenAIEmulator) -> Iterator[Office]:
+    """A daemon that may be killed, and its providers."""
+    with TwilioEmulator(SMS_LINE) as twilio, MetaEmulator() as meta:
+        # Kills at random must not make anybody's words look like the cause.
+        deaths = {"PERSONAD_SUPERVISOR_POISON_DEATHS": "100"}
+        office = Office(tmp_path_factory.mktemp("office"), twilio, meta, mind, **deaths)
+        try:
+            yield office.start()
+            assert office.daemon.stop() == 0
+        finally:
+            office.daemon.close()
+
+
+def test_a_talk_by_text_message(office: Office) -> None:
+    """A text is answered once, also when Twilio calls twice and the list has it too; what fails later is kept."""
+    channel = office.open("sms", SMS_LINE)
+    form = office.twilio.form(office.twilio.text(ANN, SMS_LINE, "hello there"))
+    for _ in range(2):
+        answer = office.twilio.call(office.local(channel), office.public(channel), form)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml")
+    wait_for(lambda: office.sms_answers(ANN), "an answer")
+    office.sms(channel, ANN, "and again")
+    wait_for(lambda: len(office.sms_answers(ANN)) > 1, "the next answer")
+    first, second = office.sms_answers(ANN)
+    assert ("hello there" in first, "and again" in second) == (True, True)
+
+    failed = office.twilio.settle(office.twilio.sent[-1]["sid"], "undelivered", 30003)
+    assert office.twilio.call(office.local(channel), office.public(channel), failed).status_code == 200
+
+    def is_dead() -> bool:
+        return bool(status(office.daemon, office.persona)["channels"][0]["dead"])
+
+    wait_for(is_dead, "the message to be marked as not delivered")
+    shown = office.shown(channel)
+    assert (shown["status"], shown["lastError"]) == ("active", None)
+
+
+def test_a_talk_on_whatsapp(office: Office) -> None:
+    """A batch is answered to each person; without a valid signature nobody is heard."""
+    channel = office.open("whatsapp", WHATSAPP_LINE)
+    people = ["15550000001", "15550000002"]
+    body = office.meta.batch(*(office.meta.message(who, body=f"I am {who}") for who in people))
+    stranger = httpx.post(office.local(channel), content=body, headers={"content-type": "application/json"})
+    assert stranger.status_code == 403
+    assert office.meta.call(office.local(channel), body).status_code == 200
+    for who in people:
+        wait_for(partial(office.whatsapp_answers, who), f"an answer to {who}")
+    assert [len(office.whatsapp_answers(who)) for who in people] == [1, 1]
+    assert len(office.meta.read) >= 2
+    metrics = office.daemon.http.get("/metrics").text
+    assert 'personad_hooks_total{provider="whatsapp",status="403"} 1' in metrics
+
+
+def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
+    """What was answered with 200 is not lost with the daemon, and is answered after its death, once."""
+    channel = office.open("sms", SMS_LINE)
+    os.kill(status(office.daemon, office.persona)["pid"], signal.SIGSTOP)
+    for number in range(5):
+        office.sms(channel, f"+1556000000{number}", f"word {number}")
+    office.daemon.kill()
+    office.start()
+    for number in range(5):
+        wait_for(partial(office.sms_answers, f"+1556000000{number}"), f"answer {number}")
+    assert [len(office.sms_answers(f"+1556000000{number}")) for number in range(5)] == [1] * 5
+
+
+@pytest.mark.timeout(120)
+def test_a_burst_with_deaths(office: Office) -> None:
+    """Two hundred people write at once while her process is killed again and again: each is answered, once."""
+    channel = office.open("sms", SMS_LINE)
+    people = [f"+1555{number:07d}" for number in range(BURST)]
+    forms = [office.twilio.form(office.twilio.text(who, SMS_LINE, f"I am {who}")) for who in people]
+    calm = threading.Event()
+    before = len(office.twilio.sent)
+
+    def strike() -> None:
+        for _ in range(4):
+            with suppress(ProcessLookupError, TypeError, httpx.HTTPError):
+                os.kill(status(office.daemon, office.persona)["pid"], signal.SIGKILL)
+            time.sleep(0.7)
+        calm.set()
+
+    threading.Thread(target=strike, daemon=True).start()
+    asyncio.run(_call(office, channel, forms))
+    assert calm.wait(30)
+
+    def answered() -> bool:
+        return len({message["to"] for message in office.twilio.sent[before:]}) == BURST
+
+    wait_for(answered, f"{BURST} answers; log: {office.daemon.log}", timeout=80)
+    counts = Counter(message["to"] for message in office.twilio.sent[before:])
+    assert [who for who, count in counts.items() if count > 1] == []
+    assert set(counts) == set(people)
+
+
+async def _call(office: Office, channel: str, forms: list[dict[str, str]]) -> None:
+    """Call as Twilio does: many at once, each again until it is answered with 200."""
+    gate = asyncio.Semaphore(20)
+
+    async def call(http: httpx.AsyncClient, form: dict[str, str]) -> None:
+        signature = office.twilio.sign(office.public(channel), form)
+        headers = {"content-type": FORM, "x-twilio-signature": signature}
+        async with gate:
+            while True:
+                answer = await http.post(office.local(channel), content=urlencode(form).encode(), headers=headers)
+                if answer.status_code == 200:
+                    return
+                assert answer.status_code == 503, answer.text
+                await asyncio.sleep(0.05)
+
+    async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
+        await asyncio.gather(*(call(http, form) for form in forms))

@@ -1,0 +1,126 @@
+"""Where long messages are cut."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from worker.gateways.common.splitting import Entity, Rich, characters, split_markdown, split_rich, utf16_units
+
+
+def test_short_text_stays_whole() -> None:
+    """What fits is not touched."""
+    assert split_rich(Rich("hello\n\nthere"), 4096) == [Rich("hello\n\nthere")]
+    assert split_markdown("```\na\n```", 2000) == ["```\na\n```"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("one two\nthree\n\nfour five", ["one two\nthree", "four five"]),
+        ("one two three\nfour five six", ["one two three", "four five six"]),
+        ("one two three four five", ["one two three four", "five"]),
+        ("abcdefghijklmnopqrstuvwxyz", ["abcdefghijklmnopqrst", "uvwxyz"]),
+    ],
+)
+def test_the_best_place(text: str, parts: list[str]) -> None:
+    """A paragraph goes before a line, a line before a word, a word before a character."""
+    assert [part.text for part in split_rich(Rich(text), 20, characters)] == parts
+    assert split_markdown(text, 20) == parts
+
+
+def test_measured_in_utf16() -> None:
+    """Characters outside the Basic Multilingual Plane count twice, and none is cut in two."""
+    parts = split_rich(Rich("🙂" * 50), 21)
+    assert [len(part.text) for part in parts] == [10, 10, 10, 10, 10]
+    assert all(utf16_units(part.text) == 20 for part in parts)
+
+
+def test_joined_characters_stay_together() -> None:
+    """A family, a flag of skin or an accent is not taken apart."""
+    family = "👨\u200d👩\u200d👧"
+    parts = [part.text for part in split_rich(Rich("abcdef" + family + "x" * 10), 12)]
+    assert parts[0] == "abcdef"
+    assert parts[1].startswith(family)
+    assert [part.text for part in split_rich(Rich("abcde\u0301fgh"), 5, characters)] == ["abcd", "e\u0301fgh"]
+
+
+def test_entities_are_shared_out() -> None:
+    """Each part has its share of a form, counted from its own beginning."""
+    bold = Entity("bold", 4, 15)
+    link = Entity("text_link", 20, 4, url="https://example.org")
+    parts = split_rich(Rich("one two three four five", (bold, link)), 14, characters)
+    assert parts == [
+        Rich("one two three", (Entity("bold", 4, 9),)),
+        Rich("four five", (Entity("bold", 0, 5), Entity("text_link", 6, 3, url="https://example.org"))),
+    ]
+
+
+def test_code_block_is_kept_whole() -> None:
+    """A code block that fits into a part of its own is not cut."""
+    text = "words before\n\ncode line\n\ncode line 2\n\nafter"
+    block = Entity("pre", 14, 22, language="python")
+    parts = split_rich(Rich(text, (block,)), 25, characters)
+    assert [part.text for part in parts] == ["words before", "code line\n\ncode line 2", "after"]
+    assert parts[1].entities == (Entity("pre", 0, 22, language="python"),)
+
+
+def test_indentation_stays() -> None:
+    """A part that begins within code keeps the indentation of its first line."""
+    parts = split_rich(Rich("if x:\n    one()\n    two()\n"), 16, characters)
+    assert [part.text for part in parts] == ["if x:\n    one()", "    two()"]
+
+
+def test_fence_is_closed_and_opened() -> None:
+    """A fenced block that must be cut is code in every part, and no part is over the limit."""
+    lines = [f"line_number_{number}()" for number in range(40)]
+    text = "Look:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat is *all*."
+    parts = split_markdown(text, 200)
+    assert all(len(part) <= 200 for part in parts)
+    inner = [part for part in parts if "line_number" in part]
+    assert all(part.count("```") == 2 for part in inner)
+    assert all("```python\n" in part for part in inner)
+    assert [line for part in inner for line in part.splitlines() if line.startswith("line_")] == lines
+    assert parts[-1].endswith("That is *all*.")
+
+
+def test_fence_that_is_never_closed() -> None:
+    """A fence that the mind forgot to close does no harm."""
+    parts = split_markdown("```\n" + "word " * 100, 120)
+    assert all(len(part) <= 120 for part in parts)
+    assert sum(part.count("word") for part in parts) == 100
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nothing_is_lost(seed: int) -> None:
+    """Whatever the text, all that shows is in the parts, in order, each within the limit, and always the same."""
+    chance = random.Random(seed)
+    pieces = ["word", " ", " ", "\n", "\n\n", "🙂", "e\u0301", "```\n", "x" * 40, "    ", "~~~\n", "\u200d"]
+    text = "".join(chance.choice(pieces) for _ in range(400))
+    parts = split_rich(Rich(text), 60)
+    assert "".join("".join(part.text for part in parts).split()) == "".join(text.split())
+    assert all(0 < utf16_units(part.text) <= 60 for part in parts)
+    assert all(part.text.strip() for part in parts)
+    assert parts == split_rich(Rich(text), 60)
+    fenced = split_markdown(text, 60)
+    assert all(0 < len(part) <= 60 for part in fenced)
+    assert _bare("".join(fenced)) == _bare(text)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\n \n"])
+def test_nothing_to_show(text: str) -> None:
+    """A text that shows nothing has no parts."""
+    assert split_rich(Rich(text), 100) == []
+    assert split_markdown(text, 100) == []
+
+
+def test_the_longest_text_is_quick() -> None:
+    """The longest text that a worker may send is cut without a noticeable wait."""
+    text = "word " * 52_000
+    assert len(split_rich(Rich(text), 4096)) < 70
+
+
+def _bare(text: str) -> str:
+    """The text without spaces and fences."""
+    return "".join(text.split()).replace("`", "").replace("~", "")

@@ -1,0 +1,212 @@
+"""The Slack gateway against Slack's protocol on loopback: socket and webhooks, talks, files, and what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from proto.gateways import Delivered, Gateway, Undelivered, channel_id
+from proto.secrets import Secret
+from tests.emulators.slack import BOT, SlackEmulator
+from tests.worker.gateways.channel import Channel
+from worker.gateways.slack.gateway import SlackGateway, Timing
+from worker.gateways.slack.identity import identify
+
+TIMING: Final = Timing(ping=0.2, silence=5.0, check=0.05, shortest=0.02, longest=0.1, commit=2.0)
+PDF: Final = b"%PDF-1.7\n" + bytes(range(256)) * 40
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackEmulator]:
+    with SlackEmulator() as emulator:
+        yield emulator
+
+
+@asynccontextmanager
+async def opened(slack: SlackEmulator, folder: Path, *, webhook: str = "", token: str = "") -> AsyncIterator[Channel]:
+    """A running gateway of the emulator's app."""
+    secret = Secret(token or slack.bot_token)
+    gateway = Gateway(
+        channel_id("slack", secret.reveal()),
+        "slack",
+        secret,
+        open=True,
+        credentials={"app_token": Secret(slack.app_token)},
+        webhook=webhook,
+    )
+    channel = Channel(folder, lambda media, link, log: SlackGateway(gateway, slack.url, media, link, log, TIMING))
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+@asynccontextmanager
+async def connected(slack: SlackEmulator, folder: Path) -> AsyncIterator[Channel]:
+    async with opened(slack, folder) as channel:
+        await channel.in_state("connected")
+        yield channel
+
+
+async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Who writes to her directly or names her is heard, each thread a conversation of its own; nobody else is."""
+    async with connected(slack, tmp_path) as channel:
+        ann, bob = slack.person("Ann"), slack.person("Bob")
+        slack.say(ann, "hello &amp; <https://example.org|here>, <@U0002>")
+        [first] = await channel.first()
+        assert (first.account, first.account_name, first.chat, first.private) == (ann, "Ann", slack.direct(ann), True)
+        assert first.content == "hello & here (https://example.org), @Bob"
+        slack.say(ann, "in a thread", thread_ts="1700000000.000100")
+        slack.say(bob, f"<@{BOT}> what now?", channel="C1")
+        slack.deliver({**slack.message(bob, "not for her"), "channel": "C1", "channel_type": "channel"})
+        slack.deliver(slack.message(bob, "a bot", bot_id="B1"))
+        slack.deliver(slack.message(bob, "an edit", subtype="message_changed"))
+        slack.say(ann, "last")
+        items = await channel.first(4)
+        assert [item.content for item in items[1:]] == ["in a thread", "what now?", "last"]
+        assert items[1].chat == f"{slack.direct(ann)}:1700000000.000100"
+        assert items[2].chat.startswith("C1:")
+        await asyncio.to_thread(slack.wait, lambda: len(slack.acknowledged) == 7, "all events to be acknowledged")
+
+
+async def test_commit_before_acknowledgement(slack: SlackEmulator, tmp_path: Path) -> None:
+    """What the daemon did not take is not acknowledged: Slack brings it again, under the same key."""
+    async with opened(slack, tmp_path) as channel:
+        channel.refusals = 1
+        await channel.in_state("connected")
+        event = slack.say(slack.person("Ann"), "keep me")
+        [item] = await channel.first()
+        assert [one.key for batch in channel.offers for one in batch] == [item.key, item.key]
+        await asyncio.to_thread(slack.wait, lambda: event in slack.acknowledged, "the acknowledgement")
+
+
+async def test_reconnects(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Slack's wish for a new socket and a broken one are followed; what was said meanwhile comes."""
+    async with connected(slack, tmp_path) as channel:
+        ann = slack.person("Ann")
+        slack.ask_to_reconnect()
+        slack.say(ann, "one")
+        await channel.first()
+        slack.break_sockets()
+        slack.say(ann, "two")
+        await channel.first(2)
+        assert slack.most_sockets == 1
+        assert [state.state for state in channel.states if state.state == "degraded"] == ["degraded"]
+
+
+async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
+    """A file goes whole to the perception of its extension, with its name; one that none claims is told in words."""
+    async with connected(slack, tmp_path) as channel:
+        files = [slack.file("May report.pdf", PDF), slack.file("tool.exe", b"MZ")]
+        slack.say(slack.person("Ann"), "look", subtype="file_share", files=files)
+        words, document, other = await channel.first(3)
+        assert (words.content, document.kind, document.title) == ("look", "document", "May report.pdf")
+        assert (channel.media / str(document.media)).read_bytes() == PDF
+        assert "tool.exe" in other.content
+        assert other.media is None
+
+
+async def test_files_of_one_sender_are_limited(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Of one sender a hundred MB an hour are fetched; the person is told of what is beyond."""
+    async with connected(slack, tmp_path) as channel:
+        files = [{**slack.file(f"{number}.pdf", PDF), "size": 24 * 2**20} for number in range(5)]
+        slack.say(slack.person("Ann"), "", subtype="file_share", files=files)
+        slack.say(slack.person("Bob"), "", subtype="file_share", files=files[:1])
+        items = await channel.first(6)
+    assert sum(bool(item.media) for item in items) == 5
+    assert ["too many files" in item.content for item in items if not item.media] == [True]
+
+
+async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Markdown becomes Slack's markup, long texts are cut, files go along, and answers stay in their thread."""
+    async with connected(slack, tmp_path) as channel:
+        channel.deliver("**Yes** & <no>, [here](https://example.org)", "C1:17.1")
+        assert isinstance(await channel.outcome(), Delivered)
+        assert slack.posted[0].text == "*Yes* &amp; &lt;no&gt;, <https://example.org|here>"
+        assert (slack.posted[0].channel, slack.posted[0].thread) == ("C1", "17.1")
+        channel.deliver("word " * 1500, "D1", seq=2)
+        await channel.outcome(2)
+        assert len(slack.texts("D1")) == 3
+        assert all(len(text) <= 4000 for text in slack.texts("D1"))
+        channel.media.mkdir()
+        (channel.media / "voice.ogg").write_bytes(b"OggS")
+        channel.deliver("my voice", "D2", seq=3, kind="audio", media="voice.ogg")
+        await channel.outcome(3)
+        assert (slack.posted[-1].text, slack.posted[-1].files) == ("my voice", [b"OggS"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"error": "channel_not_found"}, {"permanent": True, "blocked": True}),
+        ({"error": "msg_too_long"}, {"permanent": True, "blocked": False}),
+        ({"error": "ratelimited", "status": 429, "retry_after": 7}, {"permanent": False, "retry_after": 7.0}),
+        ({"status": 503, "error": "internal"}, {"permanent": False, "ambiguous": True}),
+        ({"mute": True}, {"permanent": False, "ambiguous": True}),
+    ],
+)
+async def test_what_sending_meets(
+    slack: SlackEmulator, tmp_path: Path, fault: dict[str, object], expected: dict[str, object]
+) -> None:
+    """Each failure is told for what it is: the message's, the conversation's, a wait, or perhaps no failure at all."""
+    async with connected(slack, tmp_path) as channel:
+        slack.fail("chat.postMessage", **fault)
+        channel.deliver("hello", "D1")
+        failure = await channel.outcome()
+        assert isinstance(failure, Undelivered)
+        assert {name: getattr(failure, name) for name in expected} == expected
+
+
+async def test_a_revoked_token_stops(slack: SlackEmulator, tmp_path: Path) -> None:
+    """The gateway stops, says what to do, and asks Slack nothing more; no token is in the log."""
+    async with connected(slack, tmp_path) as channel:
+        slack.refused = "token_revoked"
+        slack.break_sockets()
+        state = await channel.in_state("stopped")
+        assert "token_revoked" in state.error
+        assert "api.slack.com/apps" in state.hint
+        assert slack.bot_token not in channel.log()
+
+
+async def test_an_app_that_nothing_comes_from_stops(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Without a public address and without a token for Socket Mode it says which to set, and asks Slack nothing."""
+    secret = Secret(slack.bot_token)
+    gateway = Gateway(channel_id("slack", secret.reveal()), "slack", secret, open=True)
+    channel = Channel(tmp_path, lambda media, link, log: SlackGateway(gateway, slack.url, media, link, log, TIMING))
+    try:
+        state = await channel.in_state("stopped")
+    finally:
+        await channel.close()
+    assert (state.error_class, slack.calls) == ("config", [])
+    assert ("app_token_file" in state.hint, "public_url" in state.hint) == (True, True)
+
+
+async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
+    """With a public address no socket is opened; an event is done with once its messages are committed."""
+    async with opened(slack, tmp_path, webhook="https://example.org/hooks/1") as channel:
+        channel.refusals = 1
+        await channel.in_state("connected")
+        body, headers = slack.signed(slack.payload(slack.message(slack.person("Ann"), "by post")))
+        number = channel.hook(body, headers["Content-Type"])
+        [item] = await channel.first()
+        assert (item.content, channel.hooks_done) == ("by post", [number])
+        ignored = channel.hook(b'{"type": "event_callback", "event": {"type": "reaction_added"}}', "application/json")
+        broken = channel.hook(b"{", "application/json")
+        await channel.until(lambda: channel.hooks_done[1:] == [ignored, broken])
+        assert slack.most_sockets == 0
+
+
+async def test_whose_tokens(slack: SlackEmulator) -> None:
+    """Both tokens are tried; what is wrong with them is said."""
+    app = {"app_token": Secret(slack.app_token)}
+    found = await identify(Secret(slack.bot_token), slack.url, app)
+    assert (found.bot_id, found.bot_name, found.reason) == (BOT, "persona in The Team", "")
+    assert "invalid_auth" in (await identify(Secret("xoxb-wrong"), slack.url, app)).reason
+    assert (
+        "invalid_auth" in (await identify(Secret(slack.bot_token), slack.url, {"app_token": Secret("xapp-x")})).reason
+    )

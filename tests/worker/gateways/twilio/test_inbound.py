@@ -1,0 +1,204 @@
+"""What people write over Twilio, by polls and by webhooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulators.twilio import TwilioEmulator
+from tests.worker.gateways.twilio.channel import ANN, OURS, TIMING, hook, opened
+from worker.gateways.twilio.gateway import TwilioGateway
+
+WEBHOOK = "https://hooks.example.org/hooks/0123456789abcdef"
+
+
+@pytest.fixture
+def twilio() -> Iterator[TwilioEmulator]:
+    """An account with one number."""
+    with TwilioEmulator(OURS) as emulator:
+        yield emulator
+
+
+async def test_polls_bring_words_once_and_in_order(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """Without a public address the list is polled: over pages, oldest first, each message once, nobody else's."""
+    twilio.page = 2
+    for number in range(5):
+        twilio.text(ANN, OURS, f"word {number}", at=time.time() - 10 + number)
+    twilio.text(ANN, "+15005550009", "to another number")
+    async with opened(twilio, tmp_path) as channel:
+        await channel.first(5)
+        twilio.text(ANN, OURS, "one more")
+        await channel.first(6)
+        twilio.text(ANN, OURS, "and one")
+        items = await channel.first(7)
+        state = channel.gateway.state()
+    assert [item.content for item in items] == [*(f"word {number}" for number in range(5)), "one more", "and one"]
+    first, written = items[0], twilio.messages[0]
+    assert (first.key, first.account, first.chat, first.private) == (written["sid"], "15557654321", "15557654321", True)
+    assert abs(first.at / 1e9 - (time.time() - 10)) < 5
+    assert (state.state, state.bot_id) == ("connected", OURS[1:])
+
+
+async def test_words_from_before_the_channel_are_not_hers(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """A new channel begins when it is made, an older one goes on where it was, for a week back at most."""
+    twilio.text(ANN, OURS, "too old", at=time.time() - 8 * 86_400)
+    twilio.text(ANN, OURS, "from yesterday", at=time.time() - 86_400)
+    twilio.text(ANN, OURS, "a little too old", at=time.time() - 120)
+    twilio.text(ANN, OURS, "just now")
+    async with opened(twilio, tmp_path, since=time.time() - 60) as channel:
+        await channel.first()
+        assert channel.words == ["just now"]
+    async with opened(twilio, tmp_path, since=time.time() - 30 * 86_400) as channel:
+        await channel.first(3)
+        assert channel.words == ["from yesterday", "a little too old", "just now"]
+
+
+async def test_she_does_not_answer_herself(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """What the number sent to itself is nobody's word; what another number of the account sent is in the list twice."""
+    twilio._message("outbound-api", OURS, OURS, "echo", "delivered", None)
+    twilio.text(OURS, OURS, "echo")
+    twilio._message("outbound-api", "+15005550009", OURS, "from the office", "delivered", None)
+    twilio.text("+15005550009", OURS, "from the office")
+    twilio.text(ANN, OURS, "hello")
+    async with opened(twilio, tmp_path) as channel:
+        await channel.first(2)
+    assert channel.words == ["from the office", "hello"]
+
+
+async def test_what_is_not_committed_comes_again(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """Words that the daemon cannot keep are offered until it does."""
+    twilio.text(ANN, OURS, "keep me")
+    async with opened(twilio, tmp_path) as channel:
+        channel.refusals = 2
+        await channel.first()
+    assert len(channel.offers) == 3
+    assert channel.words == ["keep me"]
+
+
+async def test_webhooks_and_the_polls_beside_them(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """With a public address the number is pointed to it; what only the list has comes by the first poll."""
+    twilio.text(ANN, OURS, "while nobody listened", at=time.time() - 5)
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        await channel.first()
+        number = hook(channel, twilio.form(twilio.text(ANN, OURS, "by webhook")))
+        await channel.until(lambda: number in channel.hooks_done or None)
+        assert isinstance(channel.gateway, TwilioGateway)
+        assert await channel.gateway.exchange() == TIMING.check
+    assert sorted(set(channel.words)) == ["by webhook", "while nobody listened"]
+    assert twilio.numbers[OURS]["sms_url"] == WEBHOOK
+
+
+async def test_a_webhook_of_somebody_elses_stays(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """A number that calls another service is not taken from it: she goes on polling, whatever callbacks come."""
+    twilio.numbers[OURS]["sms_url"] = "https://other.example.org/sms"
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        await channel.in_state("connected")
+        channel.deliver("hi", int(ANN))
+        await channel.outcome()
+        hook(channel, twilio.settle(twilio.sent[0]["sid"], "delivered"))
+        await channel.until(lambda: channel.hooks_done or None)
+        for number in range(3):
+            twilio.text(ANN, OURS, "hello")
+            await channel.first(number + 1)
+    assert twilio.numbers[OURS]["sms_url"] == "https://other.example.org/sms"
+    assert "twilio.webhook_elsewhere" in channel.log()
+
+
+async def test_whatsapp(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """WhatsApp's addresses become numbers, the profile's name is the account's, STOP is a word like any other."""
+    async with opened(twilio, tmp_path, kind="whatsapp", webhook=WEBHOOK) as channel:
+        message = twilio.text(f"whatsapp:{ANN}", f"whatsapp:{OURS}", "stop")
+        hook(channel, twilio.form(message, ProfileName="Ann  B", WaId=ANN[1:]))
+        place = twilio.form(twilio.text(f"whatsapp:{ANN}", f"whatsapp:{OURS}", ""), Latitude="52.5", Longitude="13.4")
+        hook(channel, {**place, "Label": "Berlin"})
+        await channel.until(lambda: len(channel.hooks_done) == 2 or None)
+        items = {item.key: item for batch in channel.batches for item in reversed(batch)}
+    item = items[message["sid"]]
+    assert (item.account, item.account_name, item.content) == (ANN[1:], "Ann B", "stop")
+    assert items[place["MessageSid"]].content == "(The person sent a location: Berlin, latitude 52.5, longitude 13.4.)"
+
+
+async def test_files(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """Pictures and documents are fetched, each its own message; what nobody perceives is told in words."""
+    message = twilio.text(
+        ANN, OURS, "look", ("image/jpeg", b"jpeg!"), ("application/pdf", b"%PDF"), ("video/3gpp", b"...")
+    )
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        hook(channel, twilio.form(message))
+        await channel.until(lambda: channel.hooks_done or None)
+        image, document, video = channel.batches[-1][-3:]
+    assert (image.kind, image.content, document.kind) == ("image", "look", "document")
+    assert [item.key for item in (image, document, video)] == [message["sid"] + end for end in ("", ".01", ".02")]
+    assert image.media
+    assert document.media
+    assert (channel.media / image.media).read_bytes() == b"jpeg!"
+    assert (channel.media / document.media).read_bytes() == b"%PDF"
+    assert "a video" in video.content
+    assert "cannot be perceived" in video.content
+
+
+async def test_files_of_polled_messages(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """A list names no files: they are asked for."""
+    twilio.text(ANN, OURS, "", ("image/png", b"png!"))
+    async with opened(twilio, tmp_path) as channel:
+        [item] = await channel.first()
+    assert item.media
+    assert (channel.media / item.media).read_bytes() == b"png!"
+
+
+@pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data", "https://evil.example.org/x"])
+async def test_files_elsewhere_are_not_fetched(twilio: TwilioEmulator, tmp_path: Path, target: str) -> None:
+    """A redirect to somebody else's host is not followed, and the person hears that the file did not arrive."""
+    twilio.redirect_to = target
+    message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        hook(channel, twilio.form(message))
+        [item] = await channel.first()
+    assert (item.kind, item.media) == ("text", None)
+    assert "could not be taken: its address is not one of Twilio's" in item.content
+    assert item.content.endswith("look")
+
+
+async def test_files_get_credentials_from_twilio_only(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """The host behind a redirect does not see the account's credentials."""
+    twilio.redirect_to = twilio.url.replace("127.0.0.1", "localhost") + "/cdn/" + f"ME{2:032x}"
+    message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        hook(channel, twilio.form(message))
+        [item] = await channel.first()
+    assert item.media, item.content
+    [fetched] = [call for call in twilio.calls if call.path.startswith("/cdn/")]
+    assert "authorization" not in fetched.headers
+
+
+async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """STOP, START and HELP are Twilio's; between the first two she says nothing to that person."""
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        await channel.in_state("connected")
+        hook(channel, twilio.form(twilio.text(ANN, OURS, "HELP")))
+        hook(channel, twilio.form(twilio.text(ANN, OURS, " Stop ")))
+        await channel.until(lambda: len(channel.hooks_done) == 2 or None)
+        channel.deliver("a belated answer", int(ANN))
+        refused = await channel.outcome(1)
+        assert not twilio.called("POST", "Messages.json")
+        hook(channel, twilio.form(twilio.text(ANN, OURS, "start")))
+        await channel.until(lambda: len(channel.hooks_done) == 3 or None)
+        channel.deliver("hello again", int(ANN), seq=2)
+        await channel.outcome(2)
+    assert not channel.items
+    assert getattr(refused, "blocked", False)
+    assert [message["body"] for message in twilio.sent] == ["hello again"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe", b"", b"From=x", b"NumMedia=many&MessageSid=SM1&From=%2B15557654321&To=%2B15005550006"]
+)
+async def test_odd_bodies_are_dealt_with(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
+    """A request that cannot be read is logged and done with: it must not come back for ever."""
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        number = channel.hook(body, "application/x-www-form-urlencoded")
+        await channel.until(lambda: number in channel.hooks_done or None)
+    assert not channel.items

@@ -1,0 +1,192 @@
+"""What people write over WhatsApp's Cloud API."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proto.gateways import Inbound
+from tests.emulators.meta import MetaEmulator
+from tests.worker.gateways.channel import Channel
+from tests.worker.gateways.whatsapp.channel import ANN, opened
+
+JSON = "application/json"
+
+
+@pytest.fixture
+def meta() -> Iterator[MetaEmulator]:
+    """A WhatsApp account with one number."""
+    with MetaEmulator() as emulator:
+        yield emulator
+
+
+async def taken(channel: Channel, body: bytes) -> list[Inbound]:
+    """Hand on a request, and wait until it is dealt with."""
+    before = len(channel.items)
+    number = channel.hook(body, JSON)
+    await channel.until(lambda: number in channel.hooks_done or None)
+    return channel.items[before:]
+
+
+async def test_a_batch(meta: MetaEmulator, tmp_path: Path) -> None:
+    """Each message of a batch is perceived, with its own time also after days, and marked as read."""
+    old = time.time() - 3 * 86_400
+    first, second = meta.message(ANN, body="from before", at=old), meta.message("4915550001", body="hi")
+    async with opened(meta, tmp_path) as channel:
+        await channel.in_state("connected")
+        items = await taken(channel, meta.batch(first, second, name="Ann  B"))
+        await meta.until(lambda: len(meta.read) == 2)
+    assert [(item.content, item.account, item.chat, item.account_name) for item in items] == [
+        ("from before", ANN, ANN, "Ann B"),
+        ("hi", "4915550001", "4915550001", "Ann B"),
+    ]
+    assert (items[0].key, items[0].private) == (first["id"], True)
+    assert abs(items[0].at / 1e9 - old) < 2
+
+
+async def test_only_this_number(meta: MetaEmulator, tmp_path: Path) -> None:
+    """One address serves all numbers of an app: another number's messages are left alone, and so are other fields."""
+    mine = meta.value((meta.message(ANN, body="mine"),), (), meta.number_id, "Ann")
+    other = meta.value((meta.message(ANN, body="not mine"),), (), "999", "Ann")
+    async with opened(meta, tmp_path) as channel:
+        items = await taken(channel, json.dumps(meta.batches([other, mine])).encode())
+        assert not await taken(channel, json.dumps(meta.batches([mine], field="account_update")).encode())
+        assert not await taken(channel, b"{}")
+        assert not await taken(channel, b"no json")
+        broken = json.dumps(meta.batches([{"metadata": 7}, mine])).encode()
+        assert [item.content for item in await taken(channel, broken)] == ["mine"]
+    assert [item.content for item in items] == ["mine"]
+    assert "meta.not_ours" in channel.log()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        ("button", {"button": {"text": "Yes, please"}}, "Yes, please"),
+        ("interactive", {"interactive": {"button_reply": {"id": "1", "title": "Red"}}}, "Red"),
+        ("interactive", {"interactive": {"list_reply": {"title": "Tea", "description": "black"}}}, "Tea: black"),
+        (
+            "location",
+            {"location": {"latitude": 52.5, "longitude": 13.4, "name": "Zoo"}},
+            "(The person sent a location: Zoo, latitude 52.5, longitude 13.4.)",
+        ),
+        (
+            "contacts",
+            {"contacts": [{"name": {"formatted_name": "Bob"}, "phones": [{"phone": "+1555"}]}]},
+            "(The person sent contacts: Bob, +1555.)",
+        ),
+        (
+            "reaction",
+            {"reaction": {"message_id": "wamid.x", "emoji": "👍"}},
+            "(The person reacted to your message with 👍.)",
+        ),
+        (
+            "unsupported",
+            {"errors": [{"code": 131051, "title": "Message type unknown"}]},
+            "(The person sent something that cannot be perceived here: unsupported.)",
+        ),
+        (
+            "text",
+            {"text": {"body": "news"}, "context": {"forwarded": True}},
+            "(Forwarded; these are not the person's own words:)\nnews",
+        ),
+    ],
+)
+async def test_what_is_not_plain_text(
+    meta: MetaEmulator, tmp_path: Path, kind: str, content: dict[str, Any], words: str
+) -> None:
+    """Everything that a person can send says what it is."""
+    async with opened(meta, tmp_path) as channel:
+        [item] = await taken(channel, meta.batch(meta.message(ANN, kind, **content)))
+    assert (item.kind, item.content) == ("text", words)
+
+
+async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
+    """A reaction that is taken back says nothing; who changes the number is known under the new one."""
+    async with opened(meta, tmp_path) as channel:
+        gone = meta.message(ANN, "reaction", reaction={"message_id": "wamid.x", "emoji": ""})
+        moved = meta.message(ANN, "system", system={"type": "user_changed_number", "new_wa_id": "15550002"})
+        assert not await taken(channel, meta.batch(gone, moved))
+        [item] = await taken(channel, meta.batch(meta.message("15550002", body="it is me")))
+    assert item.content == f"(This person wrote from the number +{ANN} before.)\nit is me"
+
+
+async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> None:
+    """Who shows a user name instead of a number is known by WhatsApp's id, and answered by it."""
+    message = meta.message("", body="hi", from_user_id="US.13491208655302741918")
+    del message["from"]
+    async with opened(meta, tmp_path) as channel:
+        await channel.in_state("connected")
+        [item] = await taken(channel, meta.batch(message))
+        channel.deliver("hello", item.chat)
+        await channel.outcome()
+    assert (item.account, item.account_name) == ("US.13491208655302741918", "Ann")
+    assert (meta.sent[0]["recipient"], meta.sent[0].get("to")) == (item.chat, None)
+
+
+async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:
+    """Pictures, voice and documents are fetched with the token; their captions and names come along."""
+    image = {"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg", "caption": "my cat"}
+    voice = {"id": meta.add_media("audio/ogg", b"OggS"), "mime_type": "audio/ogg; codecs=opus", "voice": True}
+    paper = {"id": meta.add_media("application/pdf", b"%PDF"), "mime_type": "application/pdf", "filename": "a b.pdf"}
+    film = {"id": meta.add_media("video/mp4", b"..."), "mime_type": "video/mp4"}
+    async with opened(meta, tmp_path) as channel:
+        items = await taken(
+            channel,
+            meta.batch(
+                meta.message(ANN, "image", image=image),
+                meta.message(ANN, "audio", audio=voice),
+                meta.message(ANN, "document", document=paper),
+                meta.message(ANN, "video", video=film),
+            ),
+        )
+    assert [(item.kind, item.content, item.title) for item in items[:3]] == [
+        ("image", "my cat", ""),
+        ("audio", "", ""),
+        ("document", "", "a b.pdf"),
+    ]
+    assert [(channel.media / item.media).read_bytes() for item in items[:3] if item.media] == [
+        b"jpeg!",
+        b"OggS",
+        b"%PDF",
+    ]
+    assert "a video" in items[3].content
+
+
+@pytest.mark.parametrize("host", ["http://169.254.169.254", "https://evil.example.org"])
+async def test_files_elsewhere_are_not_fetched(meta: MetaEmulator, tmp_path: Path, host: str) -> None:
+    """The token goes to no other host."""
+    meta.media_host = host
+    image = {"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg"}
+    async with opened(meta, tmp_path) as channel:
+        [item] = await taken(channel, meta.batch(meta.message(ANN, "image", image=image)))
+    assert (item.media, "not one of WhatsApp's" in item.content) == (None, True)
+
+
+async def test_files_of_one_sender_are_limited(meta: MetaEmulator, tmp_path: Path) -> None:
+    """Of one sender twenty files an hour are fetched, and a repeated one counts once; others' are not touched by it."""
+    images = [{"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg"} for _ in range(22)]
+    sent = [meta.message(ANN, "image", image=image) for image in images[:21]]
+    other = meta.message("15550000002", "image", image=images[21])
+    async with opened(meta, tmp_path) as channel:
+        first = await taken(channel, meta.batch(sent[0]))
+        items = await taken(channel, meta.batch(*sent, other))
+    assert first[0].media
+    assert [item.account for item in items if not item.media] == [ANN]
+    assert ["too many files" in item.content for item in items if not item.media] == [True]
+
+
+async def test_receipts(meta: MetaEmulator, tmp_path: Path) -> None:
+    """A message that failed later is reported with its reason; what went well is not."""
+    fault = {"code": 131047, "title": "Re-engagement message", "message": "Re-engagement message"}
+    body = meta.batch(statuses=(meta.status("wamid.a", "delivered"), meta.status("wamid.b", "failed", fault)))
+    async with opened(meta, tmp_path) as channel:
+        assert not await taken(channel, body)
+        [receipt] = channel.receipts
+    assert (receipt.provider_id, receipt.error_class) == ("wamid.b", "recipient")
+    assert "131047" in receipt.error

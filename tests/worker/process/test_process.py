@@ -1,0 +1,41 @@
+"""What a process takes from itself before it reads anything: the right to make code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.daemon_process import ROOT
+
+ATTEMPT = """
+import ctypes, mmap
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+page = ctypes.c_void_p(libc.mmap(None, 4096, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANON, -1, 0))
+print("denied" if libc.mprotect(page, 4096, mmap.PROT_READ | mmap.PROT_EXEC) else "allowed")
+"""
+OFFERED = "import ctypes; print(ctypes.CDLL(None).prctl(66, 0, 0, 0, 0))"  # PR_GET_MDWE: -1 before Linux 6.3
+
+
+def run(program: str) -> str:
+    """What a Python program prints."""
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("module", "child"), [("worker.process.process", "denied"), ("daemon.supervision.processes", "allowed")]
+)
+def test_written_memory_is_never_executed(module: str, child: str) -> None:
+    """A process that forbids itself new code makes none; the daemon's children decide for themselves."""
+    if run(OFFERED) == "-1":
+        pytest.skip("this kernel does not offer it")
+    assert run(ATTEMPT) == "allowed"
+    forbid = f"from {module} import forbid_new_code; forbid_new_code()"
+    assert run(f"{forbid}\n{ATTEMPT}") == "denied"
+    born = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ATTEMPT!r}], check=True)"
+    assert run(f"{forbid}\n{born}") == child

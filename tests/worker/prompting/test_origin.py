@@ -1,0 +1,84 @@
+"""Notes of origin: on what is new, once, and never on what she knew; what she knew is not overwritten by the past."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.organs.statements import Fact, fold, written
+from worker.prompting.memory import FILE_BYTES
+from worker.prompting.origin import Origin, merged, without_origins
+
+MAY = Origin("ChatGPT", (2024, 5))
+NOTE = "(from ChatGPT, May 2024)"
+
+
+def folded(before: str, after: str, origin: Origin = MAY) -> str:
+    """The file after a feed, as it was when nothing changes."""
+    return merged({"person": before}, {"person": after}, origin).get("person", before)
+
+
+def test_origin_of_a_talk() -> None:
+    """Source and month, or the source alone where the export tells no time."""
+    assert Origin.of("chatgpt", 1714550400 * 10**9).note() == NOTE
+    assert Origin.of("personad", 0).note() == "(from personad)"
+    assert Origin.of("grok", 1735689599 * 10**9).note() == "(from Grok, December 2024)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "result"),
+    [
+        ("", "- Sails\n", f"- Sails {NOTE}\n"),
+        ("# Ada\n\n- Calm\n", "# Ada\n\n- Calm\n- Sails", f"# Ada\n\n- Calm\n- Sails {NOTE}\n"),
+        ("- Sails\n", "- sails.\n* Sails\n", "- Sails\n"),
+        ("- Sails (from Grok, May 2023)\n", "- Sails\n- Sings\n", f"- Sails (from Grok, May 2023)\n- Sings {NOTE}\n"),
+        ("", f"- Sails {NOTE}\n", f"- Sails {NOTE}\n"),
+        ("", "- Sails (from Grok, May 2023)\n", f"- Sails {NOTE}\n"),
+        ("", "- A gift (from mum)\n", f"- A gift (from mum) {NOTE}\n"),
+        ("- Sails\n- Sings\n", "- Sings\n", "- Sings\n"),
+        ("- Sails\n", "- Sails\n\n\n", "- Sails\n"),
+    ],
+)
+def test_new_lines_get_a_note(before: str, after: str, result: str) -> None:
+    """Once, and not the headings; a line that is there but for its note, bullet, case or full stop is not new."""
+    assert folded(before, after) == result
+
+
+@pytest.mark.parametrize(
+    ("known", "stays"),
+    [
+        ("- Lives in: Graz", True),
+        ("- Lives in: Graz (from Claude, June 2024)", True),
+        ("- Lives in: Graz (from Claude, May 2024)", False),
+        ("- Lives in: Graz (from Claude, January 2023)", False),
+        ("- Lives in: Graz (from Claude)", False),
+    ],
+)
+def test_the_past_does_not_replace_the_present(known: str, stays: bool) -> None:
+    """A fact that the person told her, or that a later talk told, stays when an older talk says otherwise."""
+    kept = known if stays else f"- Lives in: Linz {NOTE}"
+    assert folded(f"- Name: Ada\n{known}\n", "- Name: Ada\n- Lives in: Linz\n") == f"- Name: Ada\n{kept}\n"
+
+
+def test_nothing_new_changes_no_file() -> None:
+    """Files that stay as they are are not in the result."""
+    before = {"person": f"- Sails {NOTE}\n", "traits": "- Calm"}
+    assert merged(before, {"person": "- Sails\n", "traits": "- Calm\n"}, MAY) == {}
+
+
+def test_files_stay_within_their_bound() -> None:
+    """New lines whose note does not fit any more are left out; a file that is too large by hand stays as it is."""
+    lines = [f"- fact {n}" for n in range(FILE_BYTES // 14)]
+    result = folded("- first\n", "- first\n" + "\n".join(lines))
+    assert len(result.encode()) <= FILE_BYTES < len(result.encode()) + 40
+    assert result.startswith(f"- first\n- fact 0 {NOTE}\n")
+    large = "".join(f"- by hand {n}\n" for n in range(FILE_BYTES // 10))
+    assert folded(large, large + "- y\n") == large
+
+
+def test_the_built_in_mind_reads_past_the_notes() -> None:
+    """A note is no part of a fact: it is not told as one, and the same fact is not written twice."""
+    person = f"- Name: Ada {NOTE}\n- Likes: tea {NOTE}\n"
+    assert written(person) == [Fact("Name", "Ada"), Fact("Likes", "tea")]
+    assert fold(person, [Fact("Name", "Ada"), Fact("Likes", "tea")]) == person
+    assert fold(person, [Fact("Name", "Eve")]) == f"- Name: Eve\n- Likes: tea {NOTE}\n"
+    assert without_origins(person) == "- Name: Ada\n- Likes: tea\n"

@@ -1,0 +1,64 @@
+"""The prompt of a beat: its bounds and its words."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import pytest
+
+from proto.messages import Line, Perception
+from proto.records import Organ, Persona
+from worker.prompting.prompt import HISTORY_CHARS, MEMORY_FILE_CHARS, WORDS_CHARS, Prompt, age, take
+
+NOW = datetime.fromisoformat("2026-11-22T09:05:00+01:00")
+ADAM = Persona("6c17c83c-3158-450d-8e43-0e7efea717c1", "Adam", Organ("m"))
+
+
+def words(identity: int, content: str) -> Perception:
+    return Perception(identity, "text", content, identity)
+
+
+@pytest.mark.parametrize(
+    ("birthday", "words"),
+    [
+        ("2023-11-22", "3 years"),
+        ("2023-11-23", "2 years"),
+        ("2025-11-22", "1 year"),
+        ("2026-11-21", "1 day"),
+        ("2026-11-22", "0 days"),
+        ("2026-11-23", ""),
+        ("", ""),
+        ("yesterday", ""),
+    ],
+)
+def test_age(birthday: str, words: str) -> None:
+    """Age is told in whole years, in days for the first year, and not at all without a past birthday."""
+    assert age(birthday, date(2026, 11, 22)) == words
+
+
+def test_old_lines_are_left_out() -> None:
+    """History is bounded: the newest lines that fit are kept, in order."""
+    history = [Line("person" if at % 2 else "assistant", f"{at} " + "x" * 9_000, at) for at in range(10)]
+    talk = Prompt(ADAM, {}, history, [words(1, "now")], NOW).turns()[1:]
+    assert [turn.content.split()[0] for turn in talk] == ["7", "8", "9"]
+    assert sum(len(turn.content) for turn in talk) <= HISTORY_CHARS + 10
+
+
+def test_new_words_are_taken_up_to_a_bound() -> None:
+    """The oldest new words that fit are taken, and one is taken whatever its length."""
+    assert take([words(1, "x" * (WORDS_CHARS + 1)), words(2, "y")], {}) == [words(1, "x" * (WORDS_CHARS + 1))]
+    assert take([words(1, "x"), words(2, "y")], {}) == [words(1, "x"), words(2, "y")]
+
+
+def test_memory_is_told_in_order_below_its_headings() -> None:
+    """Memory files come in the documented order, their own headings below the section, and never endless."""
+    memory = {"zoo": "- a lion", "traits": "# Sam\n- calm", "person": "x" * (MEMORY_FILE_CHARS + 1), "wishes": "\n"}
+    system = Prompt(ADAM, memory, [], [words(1, "hi")], NOW).system()
+    headings = [line for line in system.splitlines() if line.startswith("#")]
+    assert headings == ["## The person you talk with", "## How the person is", "### Sam", "## zoo"]
+    assert "(The rest is left out.)" in system
+
+
+def test_time_is_told() -> None:
+    """She knows what day and time it is."""
+    assert "Sunday, 22 November 2026, 09:05" in Prompt(ADAM, {}, [], [words(1, "hi")], NOW).system()

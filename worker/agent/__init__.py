@@ -1,0 +1,1 @@
+"""The agent: turns, and the senses that come before them."""

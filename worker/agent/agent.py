@@ -1,0 +1,165 @@
+"""The agent: a running persona's beats, several at once, and her consolidation beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Final
+
+from proto.messages import (
+    Consolidate,
+    Consolidated,
+    ConsolidationFailed,
+    FromWorker,
+    Join,
+    OrganResult,
+    Perceive,
+    Prepare,
+)
+from proto.records import Organ, to_json
+from worker.agent.turn import PACE, Beat, Means, Pace
+from worker.base.log import WorkerLog
+from worker.organs import made
+from worker.organs.body import Body
+from worker.organs.choice import mind_for
+from worker.organs.errors import OrganConfigError, OrganUnreachable
+from worker.organs.host_calls import HostCalls
+from worker.organs.mind import Mind
+from worker.prompting.memory import ConsolidationError
+
+MAX_BEATS: Final = 8
+"""The daemon decides how many are in hand; more than these mean that the two disagree about the protocol."""
+
+MAX_MINDS: Final = 16
+"""Minds of open channels that are kept at hand, more than twice as many as beats can use."""
+
+
+class Agent:
+    """Receives the daemon's messages and answers them; owns nothing that must survive."""
+
+    def __init__(
+        self,
+        prepare: Prepare,
+        send: Callable[[FromWorker], None],
+        log: WorkerLog,
+        failed: Callable[[BaseException], None],
+        pace: Pace = PACE,
+    ) -> None:
+        """``send`` never blocks; ``failed`` gets an error that nobody expected, and the process shall end by it.
+
+        Raise OrganConfigError when her record names no mind there is. Make it inside the running loop.
+        """
+        self._persona = prepare.persona
+        self._limits = prepare.limits
+        self._urls = prepare.urls
+        self._media = Path(prepare.media)
+        self._send = send
+        self._failed = failed
+        self._host_calls = HostCalls(send, prepare.limits.total)
+        self._mind = mind_for(self._persona.thinking, prepare.limits, prepare.urls, self._host_calls.think)
+        self._body = Body(self._persona, prepare.limits, prepare.urls, self._media, self._host_calls)
+        self._means = Means(
+            self._persona,
+            self._mind_of,
+            self._body,
+            self._host_calls,
+            send,
+            self._run,
+            self._drop,
+            log,
+            pace,
+        )
+        self._minds: OrderedDict[bytes, Mind] = OrderedDict()
+        self._beats: dict[int, Beat] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._consolidating: asyncio.Task[None] | None = None
+
+    def receive(self, message: Perceive | Join | Consolidate | OrganResult) -> None:
+        """Take one message; what it asks for happens in tasks."""
+        match message:
+            case Perceive():
+                self._perceive(message)
+            case Join():
+                if beat := self._beats.get(message.beat):
+                    beat.join(message.perceptions)
+            case Consolidate():
+                self._consolidate(message)
+            case OrganResult():
+                self._host_calls.receive(message)
+
+    async def close(self) -> None:
+        """Cancel what runs; its words stay in the daemon's inbox."""
+        running = [*self._tasks]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(self._mind.close(), self._body.close(), *(mind.close() for mind in self._minds.values()))
+
+    # Beats
+
+    def _perceive(self, message: Perceive) -> None:
+        if len(self._beats) >= MAX_BEATS or message.beat in self._beats:
+            raise RuntimeError(f"the daemon sent beat {message.beat} while {len(self._beats)} others are in hand")
+        self._beats[message.beat] = Beat(message, self._means)
+        self._run(self._answer(self._beats[message.beat]))
+
+    async def _answer(self, beat: Beat) -> None:
+        try:
+            reply = await beat.run()
+        finally:
+            # Before the reply is out: what joins now would not be answered by it.
+            del self._beats[beat.number]
+        self._send(reply)
+
+    def _mind_of(self, organ: Organ | None) -> Mind:
+        """Her own mind, or another one that a beat asks for. Raise OrganUnreachable for one that there is not."""
+        if organ is None:
+            return self._mind
+        key = to_json(organ)
+        if key not in self._minds:
+            try:
+                self._minds[key] = mind_for(organ, self._limits, self._urls, self._host_calls.think)
+            except OrganConfigError as error:
+                raise OrganUnreachable(str(error), "Correct the channel's model.", permanent=True) from error
+        self._minds.move_to_end(key)
+        if len(self._minds) > MAX_MINDS:
+            self._run(self._minds.popitem(last=False)[1].close())
+        return self._minds[key]
+
+    async def _drop(self, media: list[str]) -> None:
+        for name in media:
+            await asyncio.to_thread(made.drop, self._media, name)
+
+    # Consolidation
+
+    def _consolidate(self, message: Consolidate) -> None:
+        if self._consolidating and not self._consolidating.done():
+            self._send(ConsolidationFailed(message.task, "Another consolidation is still running."))
+            return
+        self._consolidating = self._run(self._fold(message))
+
+    async def _fold(self, message: Consolidate) -> None:
+        try:
+            changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
+        except OrganUnreachable as error:
+            self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
+        except ConsolidationError as error:
+            self._send(ConsolidationFailed(message.task, f"Her mind's answer could not be used: {error}."))
+        else:
+            self._send(Consolidated(message.task, changed))
+
+    # Tasks
+
+    def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start a task whose unexpected failure is reported, never swallowed."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._failed(error)

@@ -1,0 +1,289 @@
+"""One beat: what waits in one conversation is perceived, looked up, thought about and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from proto.messages import ChatTurn, FromWorker, MindDown, Outgoing, Perceive, Perception, Reply, Typing
+from proto.records import Organ, Persona
+from worker.agent.senses import Senses
+from worker.base.backoff import Backoff
+from worker.base.log import WorkerLog
+from worker.organs.body import Body
+from worker.organs.errors import OrganUnreachable
+from worker.organs.host_calls import HostCalls
+from worker.organs.mind import Mind
+from worker.prompting import perceived
+from worker.prompting.prompt import Prompt, take
+from worker.prompting.speech import SPOKEN_CHARS, speakable
+from worker.prompting.tools import Tools
+
+MAX_JOINS: Final = 8
+"""How often words that arrive restart a mind call; later ones wait for the next beat."""
+
+QUESTION_CHARS: Final = 2_000
+"""How much of new words is searched for: their end, where the question mostly stands."""
+
+TALK_CHARS: Final = 1_000
+"""How much of what was said an eye is told."""
+
+TEACH_TOKENS: Final = 2048
+
+KEPT_CHARS: Final = 768 * 1024
+"""Characters of all that was perceived in one beat, so that a reply is never larger than a frame."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How she waits, in seconds: before and between signs of typing, and between tries at an organ that is down."""
+
+    at_once: float = 0.05
+    typing: float = 4.0
+    shortest: float = 0.5
+    longest: float = 60.0
+    permanent: float = 60.0
+    """For an error that lasts until somebody changes something."""
+    organ: float = 2.0
+    """The longest first pause before an organ other than the mind is tried again."""
+    speaking: float = 30.0
+    """How long an answer that can be read already waits for being spoken."""
+
+
+PACE: Final = Pace()
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all beats of a persona share; ``mind`` gives the one that a beat asks for, None being her own."""
+
+    persona: Persona
+    mind: Callable[[Organ | None], Mind]
+    body: Body
+    calls: HostCalls
+    send: Callable[[FromWorker], None]
+    start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
+    """Starts a task whose unexpected failure is reported."""
+    drop: Callable[[list[str]], Coroutine[None, None, None]]
+    """Takes files of her media folder away."""
+    log: WorkerLog
+    pace: Pace
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gave, or why there was none."""
+
+    passages: str = ""
+    unsearched: str = ""
+
+
+class Beat:
+    """One beat in hand. What was perceived, found or made is kept in it, however often the mind has to be asked."""
+
+    def __init__(self, message: Perceive, means: Means) -> None:
+        self.number = message.beat
+        self._message = message
+        self._means = means
+        self._perceptions = list(message.perceptions)
+        # Its own: what strangers send does not keep her person's words waiting.
+        self._senses = Senses(means.body, means.pace.organ, means.log, visitor=message.visitor is not None)
+        self._joins = 0
+        self._thinking: asyncio.Task[str] | None = None
+        self._perceiving: dict[int, asyncio.Task[str]] = {}
+        self._found: dict[str, Found] = {}
+        self._tools = self._own_tools()
+
+    def join(self, perceptions: list[Perception]) -> None:
+        """Take more words; a mind call that runs without them is cancelled, up to a limit."""
+        self._perceptions.extend(perceptions)
+        if self._thinking and self._joins < MAX_JOINS:
+            self._joins += 1
+            self._thinking.cancel()
+
+    async def run(self) -> Reply:
+        """Perceive, then ask her mind until it answers; what joined meanwhile is in the next question."""
+        typing = self._means.start(self._type(Typing(self._message.conversation)))
+        try:
+            return await self._answered(typing)
+        finally:
+            typing.cancel()
+            await self._end()
+
+    async def _answered(self, typing: asyncio.Task[None]) -> Reply:
+        backoff = Backoff(self._means.pace.shortest, self._means.pace.longest)
+        told = ("", "")
+        while True:
+            known = len(self._perceptions)
+            understood = await self._perceive()
+            perceptions = take(self._perceptions, understood)
+            found = await self._search(perceptions, understood)
+            if len(self._perceptions) > known:
+                continue
+            try:
+                words = await self._ask(perceptions, understood, found)
+            except OrganUnreachable as error:
+                typing.cancel()
+                if told != (error.reason, error.hint):
+                    told = (error.reason, error.hint)
+                    self._means.send(MindDown(self.number, error.reason, error.hint))
+                await self._wait_out(error, backoff)
+                continue
+            if words is not None:
+                return await self._reply(perceptions, understood, words)
+
+    # Perceiving
+
+    async def _perceive(self) -> dict[int, str]:
+        """What her organs make of the files so far, by the perception's id; each is perceived once, all together."""
+        for perception in self._perceptions:
+            if perception.kind != "text" and perception.id not in self._perceiving:
+                work = self._senses.perceive(perception, self._talk_before(perception))
+                self._perceiving[perception.id] = asyncio.get_running_loop().create_task(work)
+        if self._perceiving:
+            await asyncio.wait(self._perceiving.values())
+        return {number: text for number, task in self._perceiving.items() if (text := task.result())}
+
+    def _talk_before(self, perception: Perception) -> str:
+        """What was said last before a file came, and with it."""
+        said = [line.content for line in self._message.history[-2:]]
+        said += [other.content for other in self._perceptions if other.id <= perception.id]
+        return "\n".join(words for words in said if words.strip())[-TALK_CHARS:]
+
+    # Looking up
+
+    async def _search(self, perceptions: list[Perception], understood: dict[int, str]) -> Found:
+        """Search the documents that this conversation may see for what the new words ask."""
+        question = _question(perceptions, understood)
+        if not question or not self._may_search(perceptions):
+            return Found()
+        if question not in self._found:
+            self._found[question] = await self._searched(question)
+        return self._found[question]
+
+    def _may_search(self, perceptions: list[Perception]) -> bool:
+        if self._message.datasets is not None or self._message.visitor is not None:
+            return bool(self._message.datasets)
+        has_documents = self._message.has_documents or any(one.kind == "document" for one in perceptions)
+        return has_documents and self._means.body.has("researcher")
+
+    async def _searched(self, question: str) -> Found:
+        datasets = self._message.datasets
+        try:
+            if datasets is not None:
+                return Found(await self._means.calls.search(question, datasets))
+            researcher = self._means.body.researcher
+            return Found(await researcher.search(question)) if researcher else Found()
+        except OrganUnreachable as error:
+            self._means.log.warning("organ.failed", organ="researcher", reason=error.reason, hint=error.hint)
+            return Found(unsearched=error.told(visitor=self._message.visitor is not None))
+
+    # Thinking
+
+    async def _ask(self, perceptions: list[Perception], understood: dict[int, str], found: Found) -> str | None:
+        """Return her words, or None when a Join cancelled the call."""
+        prompt = Prompt(
+            self._means.persona,
+            {} if self._message.visitor is not None else self._message.memory,
+            self._message.history,
+            perceptions,
+            datetime.now().astimezone(),
+            understood,
+            found.passages,
+            found.unsearched,
+            self._message.visitor,
+            self._is_to_be_said(perceptions, understood),
+        )
+        self._tools.begin()
+        mind = self._means.mind(self._message.mind)
+        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools))
+        try:
+            await asyncio.wait({self._thinking})
+            return None if self._thinking.cancelled() else self._thinking.result()
+        finally:
+            self._thinking.cancel()
+            self._thinking = None
+
+    def _own_tools(self) -> Tools:
+        """A stranger gets none: they cost her person's money, and show what she has."""
+        if self._message.visitor is not None:
+            return Tools()
+        body = self._means.body
+        return Tools(
+            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+        )
+
+    async def _paint(self, description: str) -> str:
+        imagination = self._means.body.imagination
+        assert imagination is not None
+        return await imagination.paint(description)
+
+    async def _ask_teacher(self, question: str) -> str:
+        teacher = self._means.body.teacher
+        assert teacher is not None
+        return await teacher.think([ChatTurn("user", question)], TEACH_TOKENS)
+
+    async def _wait_out(self, error: OrganUnreachable, backoff: Backoff) -> None:
+        pace = self._means.pace
+        wait = random.uniform(0.8, 1.0) * pace.permanent if error.permanent else backoff.next()
+        wait = max(wait, min(error.retry_after or 0.0, pace.longest))
+        self._means.log.warning("mind.unreachable", reason=error.reason, hint=error.hint, retry_in=round(wait, 1))
+        await asyncio.sleep(wait)
+
+    # Answering
+
+    async def _reply(self, perceptions: list[Perception], understood: dict[int, str], words: str) -> Reply:
+        said = [await self._said(words, self._is_to_be_said(perceptions, understood))] if words else []
+        room = KEPT_CHARS // len(perceptions)
+        kept = {one.id: understood[one.id][:room] for one in perceptions if one.id in understood}
+        return Reply(self.number, [one.id for one in perceptions], [*said, *self._tools.made], kept)
+
+    def _is_to_be_said(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
+        """Whoever speaks to her is answered aloud, if she has a mouth."""
+        heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
+        return heard and self._means.body.has("mouth")
+
+    async def _said(self, words: str, is_aloud: bool) -> Outgoing:
+        if not is_aloud or len(words) > SPOKEN_CHARS:
+            return Outgoing(words)
+        try:
+            async with asyncio.timeout(self._means.pace.speaking):
+                mouth = self._means.body.mouth
+                media = await mouth.speak(speakable(words)) if mouth else None
+        except TimeoutError:
+            reason = f"It did not speak within {self._means.pace.speaking:g} s."
+            self._means.log.warning("organ.failed", organ="mouth", reason=reason, hint="")
+            return Outgoing(words)
+        except OrganUnreachable as error:
+            self._means.log.warning("organ.failed", organ="mouth", reason=error.reason, hint=error.hint)
+            return Outgoing(words)
+        return Outgoing(words, "audio", media) if media else Outgoing(words)
+
+    async def _type(self, sign: Typing) -> None:
+        # An answer that comes at once needs no sign before it.
+        await asyncio.sleep(self._means.pace.at_once)
+        while True:
+            self._means.send(sign)
+            await asyncio.sleep(self._means.pace.typing)
+
+    async def _end(self) -> None:
+        """Give up what still runs, and what was made for an answer that nobody got."""
+        for task in self._perceiving.values():
+            task.cancel()
+        await asyncio.gather(*self._perceiving.values(), return_exceptions=True)
+        await self._tools.close()
+        await self._means.drop(self._tools.leftovers())
+
+
+def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:
+    """What was typed or spoken, to be searched for."""
+    asked: list[str] = []
+    for one in perceptions:
+        if perceived.is_heard(one, understood.get(one.id, "")):
+            asked.append(understood[one.id])
+        asked.append(one.content)
+    return "\n".join(words for words in asked if words.strip())[-QUESTION_CHARS:]

@@ -1,0 +1,1 @@
+"""What every other folder here may use: the log, backoff, TLS."""

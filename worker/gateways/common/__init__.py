@@ -1,0 +1,1 @@
+"""What gateways share: the kernel that each provider fills in."""

@@ -1,0 +1,146 @@
+"""Slack's events as inbound messages: words, files, and which conversation they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+import msgspec
+
+from proto.gateways import Inbound
+from proto.perception import EXTENSIONS
+from worker.gateways.common.fetching import Fetcher
+from worker.gateways.common.media import NotFetchedError
+from worker.gateways.slack.client import Client
+
+SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""Messages that a person wrote; the others are edits, joins and what bots say."""
+
+TITLE_CHARS: Final = 100
+MAX_FILES: Final = 20
+
+_MENTION: Final = re.compile(r"<(@|#|!)([A-Za-z0-9^._-]+)(?:\|([^>]*))?>")
+_LINK: Final = re.compile(r"<((?:https?|mailto):[^|>]+)(?:\|([^>]*))?>")
+
+
+class File(msgspec.Struct):
+    """A file of a message."""
+
+    name: str | None = None
+    size: int = 0
+    url_private_download: str = ""
+    url_private: str = ""
+
+
+class Event(msgspec.Struct):
+    """A message event; of ``app_mention`` only what is ours."""
+
+    type: str = ""
+    subtype: str | None = None
+    channel: str = ""
+    channel_type: str = ""
+    user: str | None = None
+    bot_id: str | None = None
+    text: str | None = None
+    ts: str = ""
+    thread_ts: str | None = None
+    files: list[File] | None = None
+
+
+class Payload(msgspec.Struct):
+    """What Slack delivers, over the socket and over HTTP alike."""
+
+    type: str = ""
+    event_id: str = ""
+    event: Event | None = None
+
+
+def read(body: bytes | msgspec.Raw) -> Event | None:
+    """Return the event of a payload; None for what is none. Raises msgspec.DecodeError."""
+    payload = msgspec.json.decode(body, type=Payload)
+    return payload.event if payload.type == "event_callback" else None
+
+
+def is_for_her(event: Event, own_id: str) -> bool:
+    """Whether a person speaks to her: in a direct message, or by naming her in a channel. Bots do not count."""
+    if event.bot_id or not event.user or event.user == own_id or event.subtype not in SUBTYPES:
+        return False
+    return event.type == "app_mention" or (event.type == "message" and event.channel_type == "im")
+
+
+def chat_of(event: Event) -> str:
+    """The conversation: a direct message's channel, or a thread; a mention in a channel begins one."""
+    direct = event.type == "message" and event.channel_type == "im"
+    thread = event.thread_ts or ("" if direct else event.ts)
+    return f"{event.channel}:{thread}" if thread else event.channel
+
+
+async def inbound(event: Event, own_id: str, client: Client, fetcher: Fetcher, prefix: str) -> list[Inbound]:
+    """One message in order: its words, then each of its files."""
+    assert event.user
+    name = await client.name(event.user)
+    words = await _words(event.text or "", own_id, client)
+    files = (event.files or [])[:MAX_FILES]
+    said = [_item(event, name, "", words)] if words or not files else []
+    sent = [_item(event, name, f".{number:02}", "") for number in range(1, len(files) + 1)]
+    pairs = zip(sent, files, strict=True)
+    await asyncio.gather(*(_settle(item, file, fetcher, prefix) for item, file in pairs))
+    return said + sent
+
+
+def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
+    return Inbound(
+        key=f"{event.channel}.{event.ts}{suffix}",
+        account=event.user or "",
+        account_name=name,
+        chat=chat_of(event),
+        private=True,
+        kind="text",
+        content=content or ("" if suffix else "(The person only called her.)"),
+        at=_nanoseconds(event.ts),
+    )
+
+
+async def _settle(item: Inbound, file: File, fetcher: Fetcher, prefix: str) -> None:
+    """Fetch a file to the perception that claims its extension; what cannot be had is told in words."""
+    title = " ".join((file.name or "").split())[:TITLE_CHARS]
+    extension = PurePosixPath(title).suffix.lower()
+    kind = EXTENSIONS.get(extension)
+    what = f'a file named "{title}"' if title else "a file"
+    if kind is None:
+        known = ", ".join(EXTENSIONS)
+        item.content = f"(The person sent {what}, which cannot be perceived: only {known} can. Tell them.)"
+        return
+    name = f"{prefix}-{item.key.replace('.', '-')}{extension}"
+    try:
+        await fetcher.fetch(file.url_private_download or file.url_private, name, item.account, file.size)
+    except NotFetchedError as error:
+        item.content = f"(The person sent {what}, but it could not be taken: {error}. Tell them.)"
+        return
+    item.kind, item.media, item.title = kind, name, title
+
+
+async def _words(text: str, own_id: str, client: Client) -> str:
+    """The text as a person reads it (Slack's documentation, formatting of message text)."""
+    people = {found[2] for found in _MENTION.finditer(text) if found[1] == "@" and found[2] != own_id}
+    names = {user: await client.name(user) for user in sorted(people)[:MAX_FILES]}
+
+    def shown(found: re.Match[str]) -> str:
+        kind, id_, label = found[1], found[2], found[3]
+        if kind == "@":
+            return "" if id_ == own_id else f"@{label or names.get(id_, id_)}"
+        return f"{kind if kind == '#' else '@'}{label or id_}"
+
+    text = _LINK.sub(lambda found: f"{found[2]} ({found[1]})" if found[2] and found[2] != found[1] else found[1], text)
+    return html.unescape(_MENTION.sub(shown, text)).strip()
+
+
+def _nanoseconds(ts: str) -> int:
+    """A time stamp is seconds with six digits after the point; 0 for one that is none."""
+    seconds, _, fraction = ts.partition(".")
+    if not seconds.isdigit() or not (fraction or "0").isdigit():
+        return 0
+    return int(seconds) * 1_000_000_000 + int(f"{fraction:0<9.9}")

@@ -1,0 +1,175 @@
+"""Twilio's messages as inbound messages, whether a webhook brought them or a list of the REST API."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from proto.gateways import GatewayType, Inbound, Receipt
+from worker.gateways.common.fetching import Fetcher
+from worker.gateways.common.media import NotFetchedError
+from worker.gateways.common.phone_media import Attachment, attach, lost, shown, unperceived, unwanted
+from worker.gateways.twilio.api import digits, kind_of, moment, told
+
+MAX_FILES: Final = 10
+"""Media of one message (Twilio, messages resource)."""
+
+MAX_FIELDS: Final = 500
+
+STOP: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
+START: Final = frozenset({"start", "unstop"})
+HELP: Final = frozenset({"help", "info"})
+"""Twilio acts on these by itself and answers them (Twilio, default opt-out keywords). ``yes`` is not among ours: it
+opts in only who opted out, and is an answer otherwise."""
+
+FAILED: Final = frozenset({"failed", "undelivered"})
+
+
+class Opting(NamedTuple):
+    """Somebody said STOP or START."""
+
+    account: str
+    out: bool
+
+
+class Letter(NamedTuple):
+    """A message as far as it can be told without fetching its files."""
+
+    inbound: Inbound
+    files: tuple[Attachment, ...] = ()
+
+
+class Row(msgspec.Struct):
+    """A message in a list of the REST API."""
+
+    sid: str
+    direction: str = ""
+    body: str | None = ""
+    from_: str | None = msgspec.field(name="from", default="")
+    to: str | None = ""
+    num_media: str = "0"
+    date_sent: str | None = None
+    date_created: str | None = None
+    status: str = ""
+    error_code: int | None = None
+    error_message: str | None = None
+
+    @property
+    def at(self) -> int:
+        """When it was sent, in epoch seconds."""
+        return moment(self.date_sent) or moment(self.date_created)
+
+
+def form_of(body: bytes) -> dict[str, str]:
+    """The fields of a webhook request; raises ValueError."""
+    return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+
+
+def letter(form: dict[str, str]) -> Letter | None:
+    """The message in a webhook request; None when it is from nobody who can be answered."""
+    account, sid = digits(form.get("From", "")), form.get("MessageSid") or form.get("SmsSid", "")
+    if not account or not sid:
+        return None
+    count = min(int(form.get("NumMedia") or "0"), MAX_FILES)
+    files = tuple(
+        Attachment(form[f"MediaUrl{n}"], form.get(f"MediaContentType{n}", ""))
+        for n in range(count)
+        if f"MediaUrl{n}" in form
+    )
+    name = form.get("ProfileName") or f"+{account}"
+    return Letter(_item(sid, account, name, _words(form, len(files)), time.time_ns()), files)
+
+
+def letter_of_row(row: Row, files: tuple[Attachment, ...]) -> Letter | None:
+    """The message in a list; None when it is from nobody who can be answered."""
+    account = digits(row.from_ or "")
+    if not account:
+        return None
+    return Letter(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
+
+
+def opting(kind: GatewayType, account: str, words: str, told_by_twilio: str = "") -> Opting | str:
+    """Whether a message is for Twilio and not for her: STOP and START, or "help"; "" for all others.
+
+    Over WhatsApp Twilio acts on none by itself, unless it says so.
+    """
+    word = told_by_twilio.lower() or (" ".join(words.split()).lower() if kind == "sms" else "")
+    if word in STOP:
+        return Opting(account, out=True)
+    if word in START:
+        return Opting(account, out=False)
+    return "help" if word in HELP else ""
+
+
+def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
+    """What a status callback says of a message that did not arrive; None for all that is well."""
+    if form.get("MessageStatus", "") not in FAILED:
+        return None
+    code = form.get("ErrorCode", "")
+    number = int(code) if code.isdigit() else None
+    return Receipt(channel, form.get("MessageSid", "")[:128], told(number), kind_of(number))
+
+
+async def settle(one: Letter, fetch: Fetcher | None, prefix: str) -> list[Inbound]:
+    """The message with its files, one after the other; a file that cannot be had is told in words.
+
+    Without ``fetch`` files are only named.
+    """
+    inbound, files = one
+    if not files:
+        return [inbound]
+    items = [
+        msgspec.structs.replace(inbound, key=f"{inbound.key}.{number:02}" if number else inbound.key, content="")
+        for number in range(len(files))
+    ]
+    for number, (item, file) in enumerate(zip(items, files, strict=True)):
+        note = await _attached(item, file, fetch, f"{prefix}-{inbound.key}-{number + 1}{file.extension}")
+        item.content = "\n".join(part for part in (note, inbound.content if not number else "") if part)
+    return items
+
+
+async def _attached(item: Inbound, file: Attachment, fetch: Fetcher | None, name: str) -> str:
+    """Fetch one file into its message; returns what must be said of it."""
+    if not file.extension:
+        return unperceived(file)
+    if fetch is None:
+        return unwanted(file)
+    try:
+        await fetch.fetch(file.source, name, item.account)
+    except NotFetchedError as error:
+        return lost(file, error)
+    attach(item, file, name)
+    return ""
+
+
+def _words(form: dict[str, str], files: int) -> str:
+    """The text, and in words what WhatsApp sends besides text and files."""
+    notes = []
+    if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
+        notes.append("(Forwarded; these are not the person's own words:)")
+    if form.get("Latitude") and form.get("Longitude"):
+        label = shown(" ".join(form[key] for key in ("Label", "Address") if form.get(key)))
+        place = f"{label}, " if label else ""
+        notes.append(
+            f"(The person sent a location: {place}latitude {form['Latitude']}, longitude {form['Longitude']}.)"
+        )
+    body = form.get("Body", "") or form.get("ButtonText", "")
+    if not (body or files or notes):
+        notes.append("(The person sent an empty message.)")
+    return "\n".join([*notes, body]).strip()
+
+
+def _item(sid: str, account: str, name: str, words: str, at: int) -> Inbound:
+    return Inbound(
+        key=sid[:120],
+        account=account,
+        account_name=shown(name),
+        chat=account,
+        private=True,
+        kind="text",
+        content=words,
+        at=at,
+    )

@@ -1,0 +1,48 @@
+"""Where a remote organ is: the base URL that its client wants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from proto.records import EMBEDDED, Organ
+from worker.organs.errors import OrganConfigError
+
+LOCAL: Final = "local"
+"""How settings name the local inference engine, whose provider is null in a record."""
+
+PROVIDERS: Final = ("openai", "anthropic", "xai", "gemini")
+
+_VERSIONED: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?:/|\Z)")
+
+
+def base_url(organ: Organ, urls: Mapping[str, str]) -> str:
+    """Where a remote organ is. Raise OrganConfigError for one without a model name or a provider there is."""
+    if not organ.name.strip():
+        raise OrganConfigError("No model available. Please provide a model name.")
+    if organ.provider not in (None, LOCAL, *PROVIDERS):
+        raise OrganConfigError(
+            f"There is no provider {organ.provider!r}. Use one of {', '.join(PROVIDERS)} or {EMBEDDED}, leave it out "
+            "for the local inference engine, or use openai with a url for any OpenAI-compatible server."
+        )
+    return organ.url or urls.get(organ.provider or LOCAL, "")
+
+
+def versioned_url(url: str) -> str:
+    """Return an OpenAI base URL: ``/v1`` is added unless the path names a version, as Gemini's ``/v1beta/openai``."""
+    url = _checked(url)
+    return url if _VERSIONED.search(urlsplit(url).path) else f"{url}/v1"
+
+
+def bare_url(url: str) -> str:
+    """Return an Anthropic base URL, whose SDK adds the version itself."""
+    return _checked(url).removesuffix("/v1")
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OrganConfigError(f"The url of an organ must be http:// or https:// with a host, not {url!r}.")
+    return url.strip().rstrip("/")

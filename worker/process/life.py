@@ -1,0 +1,87 @@
+"""What every process of the daemon does: one link, one heartbeat from the loop, one end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from typing import Final, Generic, TypeVar
+
+from proto import exits
+from proto.birth import Birth
+from proto.framing import Codec
+from proto.gateways import GatewayState
+from proto.messages import VERSION, Fault, Heartbeat, Hello
+from proto.secrets import redact
+from worker.base.log import WorkerLog
+from worker.process.link import Link
+
+T = TypeVar("T")
+
+FAREWELL: Final = 0.05
+"""Seconds that a last frame gets to leave."""
+
+MAX_TRACE: Final = 3500
+
+
+class Life(Generic[T]):
+    """One process from its greeting to its exit code; the roles say what it does with a message."""
+
+    def __init__(self, birth: Birth, codec: Codec[T]) -> None:
+        self.log = WorkerLog(role=birth.role)
+        self.link = Link(birth.endpoint, birth.routing_id, codec, self.receive)
+        self._heartbeat = birth.heartbeat
+        self._loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[int] = self._loop.create_future()
+        self._fault = ""
+
+    async def run(self) -> int:
+        """Greet, beat until the end, and return the exit code."""
+        self.link.send(Hello(VERSION, os.getpid()))
+        beating = self._loop.create_task(self._beat())
+        code = await self._end
+        beating.cancel()
+        await self.close()
+        if self._fault:
+            self.link.send(Fault(self._fault[:2000]))
+            await asyncio.sleep(FAREWELL)
+        self.link.close()
+        return code
+
+    def receive(self, message: T) -> None:
+        """Take one message from the daemon."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Cancel what still runs."""
+
+    def gateways(self) -> list[GatewayState]:
+        """The gateways' states for a heartbeat."""
+        return []
+
+    def leave(self) -> None:
+        """Asked to stop."""
+        self.end(exits.OK)
+
+    def end(self, code: int, fault: str = "") -> None:
+        """End with ``code``; the first reason is the one that counts."""
+        if not self._end.done():
+            self._fault = redact(fault)
+            self._end.set_result(code)
+
+    def unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """The loop's exception handler: an unexpected failure ends the process, and the daemon decides what is next."""
+        error = context.get("exception")
+        if isinstance(error, BaseException):
+            self.log.error("worker.fault", trace="".join(traceback.format_exception(error))[-MAX_TRACE:])
+            self.end(exits.FAULT, f"{type(error).__name__}: {error}")
+        else:
+            self.log.warning("worker.loop", text=str(context.get("message", "")))
+
+    async def _beat(self) -> None:
+        due = self._loop.time() + self._heartbeat
+        while True:
+            await asyncio.sleep(due - self._loop.time())
+            lag = self._loop.time() - due
+            self.link.send(Heartbeat(lag, self.gateways()))
+            due = self._loop.time() + self._heartbeat

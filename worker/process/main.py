@@ -1,0 +1,107 @@
+"""A process of the daemon: what it is born as decides which of three lives it leads."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from proto.birth import Birth
+from proto.feeds import ToFeeder
+from proto.gateways import Identify
+from proto.messages import Equip, FromHost, Probe, Probed, Stop, ToHost, ToWorker
+from worker.gateways.identify import identify
+from worker.organs.probe import probe
+from worker.process.life import Life
+from worker.process.link import HOST_CODEC, WORKER_CODEC
+from worker.process.persona_life import PersonaLife
+from worker.process.process import end_group, forbid_new_code
+
+if TYPE_CHECKING:
+    from worker.embedded.host import OrganHost
+
+
+def run(birth: Birth, death_pipe: int) -> int:
+    """Live until asked to stop; returns the exit code."""
+    if birth.role != "organ_host":
+        # The embedded ear compiles its first layers for the very processor it runs on.
+        forbid_new_code()
+    return asyncio.run(_live(birth, death_pipe))
+
+
+async def _live(birth: Birth, death_pipe: int) -> int:
+    life: Life[ToWorker] | Life[ToHost] | Life[ToFeeder]
+    match birth.role:
+        case "persona":
+            life = PersonaLife(birth)
+        case "probe":
+            life = ProbeLife(birth)
+        case "organ_host":
+            life = HostLife(birth)
+        case "feeder":
+            # Only a feeder pays for the parsers.
+            from worker.history.feeder import FeederLife
+
+            life = FeederLife(birth)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(death_pipe, end_group)
+    loop.add_signal_handler(signal.SIGTERM, life.leave)
+    loop.set_exception_handler(life.unhandled)
+    return await life.run()
+
+
+class ProbeLife(Life[ToWorker]):
+    """A short life for one question: can this organ be reached, or whose token is this?"""
+
+    def __init__(self, birth: Birth) -> None:
+        self._asking: asyncio.Task[None] | None = None
+        super().__init__(birth, WORKER_CODEC)
+
+    def receive(self, message: ToWorker) -> None:
+        match message:
+            case Probe():
+                self._asking = asyncio.get_running_loop().create_task(self._ask(message))
+            case Identify():
+                self._asking = asyncio.get_running_loop().create_task(self._identify(message))
+            case _:
+                self.leave()
+
+    async def _ask(self, question: Probe) -> None:
+        reason = await probe(question.organ, question.limits, question.urls, question.slot)
+        self.link.send(Probed(reason[:2000]))
+
+    async def _identify(self, question: Identify) -> None:
+        self.link.send(await identify(question))
+
+    async def close(self) -> None:
+        if self._asking:
+            self._asking.cancel()
+
+
+class HostLife(Life[ToHost]):
+    """The organ host: the embedded models, loaded when first asked for."""
+
+    def __init__(self, birth: Birth) -> None:
+        self._host: OrganHost | None = None
+        super().__init__(birth, HOST_CODEC)
+
+    def receive(self, message: ToHost) -> None:
+        match message:
+            case Equip():
+                # Imported here: no other process has a use for it.
+                from worker.embedded.host import OrganHost
+
+                self._host = OrganHost(self._send, message.mind_model, message.threads, self.log)
+            case Stop():
+                self.leave()
+            case _ if self._host:
+                self._host.receive(message)
+            case _:
+                self.leave()
+
+    def _send(self, message: FromHost) -> None:
+        self.link.send(message)
+
+    async def close(self) -> None:
+        if self._host:
+            await self._host.close()

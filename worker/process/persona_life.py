@@ -1,0 +1,83 @@
+"""A running persona's process: her agent and her gateways."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proto import exits
+from proto.birth import Birth
+from proto.gateways import Bound, Deliver, GatewayState, Hook, Say, Taken
+from proto.messages import (
+    Consolidate,
+    FromWorker,
+    Join,
+    Open,
+    OrganResult,
+    Perceive,
+    Prepare,
+    Prepared,
+    Ready,
+    Stop,
+    ToWorker,
+    Typing,
+)
+from worker.agent.agent import Agent
+from worker.gateways.switchboard import Switchboard
+from worker.organs.errors import OrganConfigError
+from worker.process.life import Life
+from worker.process.link import WORKER_CODEC
+
+
+class PersonaLife(Life[ToWorker]):
+    """Becomes what ``Prepare`` says, and connects when ``Open`` comes."""
+
+    def __init__(self, birth: Birth) -> None:
+        self._agent: Agent | None = None
+        self._switchboard: Switchboard | None = None
+        super().__init__(birth, WORKER_CODEC)
+
+    def receive(self, message: ToWorker) -> None:
+        match message:
+            case Prepare():
+                self._prepare(message)
+            case Open() if self._switchboard:
+                self._switchboard.open()
+                self.link.send(Ready(self.gateways()))
+            case Perceive() | Join() | Consolidate() | OrganResult() if self._agent:
+                self._agent.receive(message)
+            case Taken() | Deliver() | Say() | Bound() | Hook() if self._switchboard:
+                self._switchboard.receive(message)
+            case Stop():
+                self.leave()
+            case _:
+                self.end(exits.FAULT, f"a {type(message).__name__} has no place here")
+
+    def gateways(self) -> list[GatewayState]:
+        return self._switchboard.states() if self._switchboard else []
+
+    def failed(self, error: BaseException) -> None:
+        """Her agent or a gateway met what it did not expect."""
+        self.unhandled(asyncio.get_running_loop(), {"exception": error})
+
+    async def close(self) -> None:
+        if self._agent:
+            await self._agent.close()
+        if self._switchboard:
+            await self._switchboard.close()
+
+    def _prepare(self, message: Prepare) -> None:
+        try:
+            self._agent = Agent(message, self._send, self.log, self.failed)
+        except OrganConfigError as error:
+            self.end(exits.CONFIG, str(error))
+            return
+        self._switchboard = Switchboard(
+            message.gateways, message.urls, message.media, self.link.send, self.failed, self.log
+        )
+        self.link.send(Prepared())
+
+    def _send(self, message: FromWorker) -> None:
+        """What her agent says goes to the daemon; that she is typing is shown on her gateway as well."""
+        self.link.send(message)
+        if isinstance(message, Typing) and self._switchboard:
+            self._switchboard.typing(message.conversation)

@@ -1,0 +1,134 @@
+"""The warm zygote: it has imported what workers need and forks them on request.
+
+Not the standard library's forkserver: that one re-imports the parent's main module in each child, keeps the
+children's exit codes to itself, and knows neither process groups nor pidfds. Here each birth is a double fork.
+The middle process hands the daemon the pid and a pidfd and leaves; the daemon, a subreaper, adopts the worker and
+reaps it like any child of its own. So a zygote that dies takes no one along and owes nobody an exit code.
+
+Run as ``python -m worker.zygote CONTROL DEATH DAEMON_PID KINDS``: two descriptors, the daemon's pid, and the
+comma-separated kinds of minds in use, whose libraries are worth preloading.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+from typing import Final
+
+import msgspec
+
+from proto.birth import MAX_BIRTH, Birth, Born, Stillborn, Warm
+from proto.records import EMBEDDED
+from worker.gateways import PRELOAD as GATEWAY_PRELOAD
+from worker.gateways import REHEARSALS
+from worker.organs.choice import PRELOAD
+from worker.process.main import run
+from worker.process.process import die_with, settle
+
+REHEARSAL: Final = "worker.organs.rehearsal"
+"""Imported when it is needed: it brings an HTTP library that the embedded mind does without."""
+
+_decoder = msgspec.msgpack.Decoder(Birth)
+
+
+def main(arguments: list[str]) -> None:
+    """Preload, report, and fork until the daemon closes the control socket."""
+    control = socket.socket(fileno=int(arguments[0]))
+    death_pipe, daemon_pid = int(arguments[1]), int(arguments[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A zygote that is stopped, or hangs in a preload, does not see its control socket close.
+    die_with(daemon_pid, death_pipe)
+    # The SDKs ask for it at their first call, and Python runs a program to find it, once in a process.
+    platform.processor()
+    failed = preload([kind for kind in arguments[3].split(",") if kind])
+    if threading.active_count() != 1:
+        failed["threads"] = "a preloaded module started a thread, which a fork would lose"
+    gc.collect()
+    gc.freeze()
+    control.send(msgspec.msgpack.encode(Warm(failed)))
+    while request := receive(control):
+        birth, log_pipe = request
+        try:
+            bear(control, birth, log_pipe, death_pipe, daemon_pid)
+        except OSError as error:
+            control.send(msgspec.msgpack.encode(Stillborn(birth.request, f"fork failed: {error}")))
+        os.close(log_pipe)
+
+
+def preload(kinds: list[str]) -> dict[str, str]:
+    """Import and rehearse what minds of these kinds need; what fails is named, and left to the worker that wants it."""
+    failed: dict[str, str] = {}
+    for kind in kinds:
+        module = kind
+        try:
+            for module in PRELOAD.get(kind) or GATEWAY_PRELOAD.get(kind, ()):
+                importlib.import_module(module)
+            if rehearsal := REHEARSALS.get(kind):
+                importlib.import_module(rehearsal).rehearse()
+            elif kind in PRELOAD and kind != EMBEDDED:
+                importlib.import_module(REHEARSAL).rehearse(kind)
+        except Exception as error:  # noqa: BLE001 - whatever a module raises at import must not end the zygote
+            failed[module] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def receive(control: socket.socket) -> tuple[Birth, int] | None:
+    """The next request and its log pipe, or None when the daemon is gone."""
+    data, ancillary, _, _ = control.recvmsg(MAX_BIRTH, socket.CMSG_SPACE(4))
+    if not data:
+        return None
+    pipes = array.array("i")
+    for _, _, payload in ancillary:
+        pipes.frombytes(payload[: len(payload) - len(payload) % pipes.itemsize])
+    return _decoder.decode(data), pipes[0]
+
+
+def bear(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
+    """Fork a worker that is nobody's child here."""
+    middle = os.fork()
+    if middle:
+        os.waitpid(middle, 0)
+        return
+    try:
+        child = os.fork()
+        if child:
+            announce(control, birth, child)
+            os._exit(0)
+    except OSError as error:
+        control.send(msgspec.msgpack.encode(Stillborn(birth.request, f"fork failed: {error}")))
+        os._exit(1)
+    live(control, birth, log_pipe, death_pipe, daemon_pid)
+
+
+def announce(control: socket.socket, birth: Birth, child: int) -> None:
+    """Hand the daemon the child's pid and pidfd; the pidfd is opened while the pid cannot have been reused."""
+    pidfd = os.pidfd_open(child)
+    born = msgspec.msgpack.encode(Born(birth.request, child))
+    control.sendmsg([born], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))])
+
+
+def live(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
+    """In the new worker: leave the zygote behind and never return to its loop."""
+    control.close()
+    code = 1
+    try:
+        settle(daemon_pid, death_pipe, log_pipe, birth.title)
+        code = run(birth, death_pipe)
+    except SystemExit as leave:
+        print(leave.code, file=sys.stderr)
+    except BaseException:  # noqa: BLE001 - the last frame of this process: it is reported, and the process ends
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,123 @@
+"""Where a line of memory was learned: what comes from an export says so, put there by code and kept by code.
+
+A mind never sees these notes, so it can neither forge nor lose them.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from proto.feeds import Source
+from proto.messages import Memory
+from worker.prompting.memory import fits
+
+LABELS: Final[dict[Source, str]] = {
+    "chatgpt": "ChatGPT",
+    "claude": "Claude",
+    "gemini": "Gemini",
+    "grok": "Grok",
+    "personad": "personad",
+}
+"""The sources as people call them."""
+
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_NOTE: Final = re.compile(
+    rf"[ \t]*\(from (?:{'|'.join(LABELS.values())})(?:, (?P<month>{'|'.join(_MONTHS)}) (?P<year>\d{{4}}))?\)[ \t]*$",
+    re.MULTILINE,
+)
+_BULLET: Final = re.compile(r"\s*[-*+] +")
+_KEYED: Final = re.compile(r"\s*[-*+] +(?P<key>[^:\n]{1,60}): *\S")
+
+
+class Origin(NamedTuple):
+    """A talk elsewhere: with whom, and when, in year and month; (0, 0) where the export does not tell."""
+
+    label: str
+    month: tuple[int, int]
+
+    @classmethod
+    def of(cls, source: Source, at: int) -> Origin:
+        """``at`` in epoch nanoseconds, or 0."""
+        moment = datetime.fromtimestamp(at // 1_000_000_000, UTC)
+        return cls(LABELS[source], (moment.year, moment.month) if at > 0 else (0, 0))
+
+    def when(self) -> str:
+        """The month in words, or nothing."""
+        year, month = self.month
+        return f"{_MONTHS[month - 1]} {year}" if month else ""
+
+    def note(self) -> str:
+        """What stands behind a line that was learned there."""
+        return f"(from {self.label}, {self.when()})" if self.when() else f"(from {self.label})"
+
+
+def without_origins(text: str) -> str:
+    """Take away the notes of origin at the ends of lines."""
+    return _NOTE.sub("", text)
+
+
+def merged(before: Memory, after: Memory, origin: Origin) -> Memory:
+    """Return the files of ``before`` that change when ``after`` was folded from them, with the notes of origin in them.
+
+    ``after`` was made without notes. Lines that were there keep theirs, new ones get ``origin``'s, once.
+    """
+    files = {name: _merged(before.get(name, ""), body, origin) for name, body in after.items()}
+    return {name: body for name, body in files.items() if body.strip() != before.get(name, "").strip()}
+
+
+def _merged(before: str, after: str, origin: Origin) -> str:
+    """One file. New lines that do not fit into it any more with their note are left out."""
+    known = {plain: line for line in before.splitlines() if (plain := _plain(line))}
+    firm = _firm(known, after, origin)
+    lines: list[str] = []
+    new: list[int] = []
+    seen: set[str] = set()
+    for told in after.splitlines():
+        line = firm.get(_key(told), told) if _plain(told) not in known else told
+        plain = _plain(line)
+        if not plain or line.startswith("#"):
+            lines.append(line.rstrip())
+        elif plain not in seen:
+            seen.add(plain)
+            if plain not in known:
+                new.append(len(lines))
+            lines.append(known.get(plain) or f"{without_origins(line).rstrip()} {origin.note()}")
+    while new and not fits(_file(lines)):
+        del lines[new.pop()]
+    return _file(lines) if fits(_file(lines)) else before
+
+
+def _firm(known: dict[str, str], after: str, origin: Origin) -> dict[str, str]:
+    """Find the facts ``- Key: value`` that an older talk may not replace: her own ones, and those of a later month."""
+    kept = {_plain(line) for line in after.splitlines()}
+    gone = [line for plain, line in known.items() if plain not in kept]
+    return {key: line for line in gone if (key := _key(line)) and _learned(line) > origin.month}
+
+
+def _learned(line: str) -> tuple[int, int]:
+    """The month of a line's note; what has no note was learned from the person and is newer than any export."""
+    note = _NOTE.search(line)
+    if note is None:
+        return (9999, 12)
+    return (int(note["year"]), _MONTHS.index(note["month"]) + 1) if note["year"] else (0, 0)
+
+
+def _key(line: str) -> str:
+    keyed = _KEYED.match(line)
+    return " ".join(keyed["key"].casefold().split()) if keyed else ""
+
+
+def _plain(line: str) -> str:
+    """A line without its bullet, its note, its full stop and its capitals: by this, two lines are one."""
+    words = _BULLET.sub("", without_origins(line), count=1) if _BULLET.match(line) else without_origins(line)
+    return " ".join(words.casefold().split()).rstrip(".")
+
+
+def _file(lines: list[str]) -> str:
+    body = "\n".join(lines).strip()
+    return body + "\n" if body else ""
