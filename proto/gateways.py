@@ -147,7 +147,7 @@ class Identify(msgspec.Struct, tag="identify"):
     credentials: dict[str, Secret] = {}
 
 
-class Hook(msgspec.Struct, tag="hook"):
+class WebhookRequest(msgspec.Struct, tag="webhook"):
     """A provider's webhook request, verified and committed by the daemon. The gateway names ``number`` in ``Received``.
 
     ``body`` is as it came, ``content_type`` says of what kind.
@@ -168,7 +168,7 @@ class Received(msgspec.Struct, tag="received"):
     request: int
     channel: ChannelId
     items: Annotated[list[Inbound], msgspec.Meta(max_length=100)]
-    hooks: list[int] = []
+    webhooks: list[int] = []
 
 
 class PartSent(msgspec.Struct, tag="part_sent"):

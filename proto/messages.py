@@ -17,7 +17,6 @@ from proto.gateways import (
     Gateway,
     GatewayChanged,
     GatewayState,
-    Hook,
     Identified,
     Identify,
     PartSent,
@@ -26,12 +25,13 @@ from proto.gateways import (
     Say,
     Taken,
     Undelivered,
+    WebhookRequest,
 )
 from proto.perception import PerceptionKind
 from proto.records import Organ, Persona, Slot
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 MAX_FRAME: Final = 4 * 1024 * 1024
 """Bytes in one frame; the link's sockets drop the peer that sends more."""
@@ -120,14 +120,14 @@ class Open(msgspec.Struct, tag="open"):
 
 
 class Perceive(msgspec.Struct, tag="perceive"):
-    """One beat: everything that waits in one conversation, with what she needs to answer it.
+    """One turn: everything that waits in one conversation, with what she needs to answer it.
 
-    ``visitor`` names a stranger who writes on an open channel, None for her own person; a visitor's beat brings no
+    ``visitor`` names a stranger who writes on an open channel, None for her owner; a visitor's turn brings no
     memory. ``mind`` answers in place of her own, ``datasets`` are the folders that this conversation may search;
     None stands for her own documents, of which there are some when ``has_documents``.
     """
 
-    beat: int
+    turn: int
     conversation: Conversation
     perceptions: list[Perception]
     history: list[Line]
@@ -139,9 +139,9 @@ class Perceive(msgspec.Struct, tag="perceive"):
 
 
 class Join(msgspec.Struct, tag="join"):
-    """More words of the conversation whose beat is in hand; a worker that has replied ignores them."""
+    """More words of the conversation whose turn is in hand; a worker that has replied ignores them."""
 
-    beat: int
+    turn: int
     perceptions: list[Perception]
 
 
@@ -190,7 +190,7 @@ ToWorker: TypeAlias = (
     | Deliver
     | Say
     | Bound
-    | Hook
+    | WebhookRequest
     | Probe
     | Identify
     | Stop
@@ -224,21 +224,21 @@ class Typing(msgspec.Struct, tag="typing"):
 
 
 class Reply(msgspec.Struct, tag="reply"):
-    """A beat is done: these perceptions are answered by these messages (none: she chose silence).
+    """A turn is done: these perceptions are answered by these messages (none: she chose silence).
 
     ``perceived`` holds what her organs made of files, by the perception's id.
     """
 
-    beat: int
+    turn: int
     perceptions: list[int]
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
     perceived: dict[int, Text] = {}
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
-    """Her mind cannot be reached; the beat goes on trying. ``hint`` tells a person what to do about it."""
+    """Her mind cannot be reached; the turn goes on trying. ``hint`` tells a person what to do about it."""
 
-    beat: int
+    turn: int
     reason: Reason
     hint: Reason
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 PerceptionKind = Literal["text", "image", "audio", "document"]
 
 VISITORS: Final = "visitor-"
-"""What the names of files begin with that came from people on open channels: her own person's questions find nothing in
+"""What the names of files begin with that came from people on open channels: her owner's questions find nothing in
 them."""
 
 EXTENSIONS: Final[dict[str, PerceptionKind]] = {

@@ -97,7 +97,7 @@ async def exposition(daemon: Daemon, requests: Requests) -> str:
     ]
     called = [
         Sample({"provider": provider, "status": str(status)}, count)
-        for (provider, status), count in sorted(daemon.hook_requests.items())
+        for (provider, status), count in sorted(daemon.webhook_requests.items())
     ]
     pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
     poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]

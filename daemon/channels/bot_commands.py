@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Final
 
 from daemon.conversations.delivery import Delivery
-from daemon.conversations.outgoing import Voice
+from daemon.conversations.publisher import Publisher
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -22,10 +22,12 @@ LAST_WORDS: Final = 5.0
 class BotCommands:
     """Obeys in the background: the worker that brought a command must not wait for its own end."""
 
-    def __init__(self, supervisor: Supervisor, personas: Personas, voice: Voice, delivery: Delivery, log: Log) -> None:
+    def __init__(
+        self, supervisor: Supervisor, personas: Personas, publisher: Publisher, delivery: Delivery, log: Log
+    ) -> None:
         self._supervisor = supervisor
         self._personas = personas
-        self._voice = voice
+        self._publisher = publisher
         self._delivery = delivery
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +66,7 @@ class BotCommands:
     async def _say(self, persona_id: str, conversation: Conversation, words: str, *, wait: bool = False) -> None:
         """Say it; with ``wait``, go on when it is delivered or has had its time."""
         try:
-            seq = await self._voice.say(persona_id, conversation, words)
+            seq = await self._publisher.say(persona_id, conversation, words)
         except LedgerError as error:
             self._log.error("inbox.answer_not_committed", persona=persona_id, reason=str(error))
             return

@@ -10,11 +10,11 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Final
 
-from daemon.channels.owner_intake import Paired
-from daemon.channels.visitor_intake import Visits
+from daemon.channels.owner_intake import OwnerIntake
+from daemon.channels.visitor_intake import VisitorIntake
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox, InboxFull
-from daemon.conversations.terms import OpenTalks
+from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger, LedgerError, OpenChannel, StoredChannel, Waiting
 from daemon.logging.log import Log
 from daemon.personas.channel_records import GATEWAYS, PAIRED, channel_named, conversation_of, id_of
@@ -46,11 +46,11 @@ class Channels:
         ledger: Ledger,
         personas: Personas,
         inbox: Inbox,
-        talks: OpenTalks,
-        paired: Paired,
-        visits: Visits,
+        terms: ChannelTerms,
+        owner_intake: OwnerIntake,
+        visitor_intake: VisitorIntake,
         accounts: Mapping[str, ReadAccount],
-        hooks_url: str,
+        webhooks_url: str,
         hubs: Hubs,
         log: Log,
     ) -> None:
@@ -58,11 +58,11 @@ class Channels:
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
-        self._talks = talks
-        self._paired = paired
-        self._visits = visits
+        self._terms = terms
+        self._owner_intake = owner_intake
+        self._visitor_intake = visitor_intake
         self._accounts = accounts
-        self._hooks_url = hooks_url
+        self._webhooks_url = webhooks_url
         self._hubs = hubs
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,7 +112,7 @@ class Channels:
         """A channel is not hers any more: should it come back, it begins anew. Raises LedgerError."""
         await self._ledger.remove_channel(persona_id, channel)
         self._inbox.drop_channel(persona_id, channel)
-        self._paired.forget(channel)
+        self._owner_intake.forget(channel)
 
     def received(self, persona_id: str, generation: Generation, message: Received) -> None:
         """Messages of one gateway."""
@@ -200,7 +200,7 @@ class Channels:
     def _webhook(self, row: OpenChannel, credentials: Mapping[str, Secret]) -> str:
         """Where its provider calls; "" for one that is polled or holds a socket."""
         by_socket = "app_token" in credentials or (row.type == "telegram" and "webhook_secret" not in credentials)
-        return f"{self._hooks_url}/hooks/{row.channel}" if self._hooks_url and not by_socket else ""
+        return f"{self._webhooks_url}/hooks/{row.channel}" if self._webhooks_url and not by_socket else ""
 
     async def _remember(self, persona_id: str, type_: str, state: GatewayState) -> None:
         """Keep who the bot is, for a channel that was written into config.json by hand, and what is wrong, if anything.
@@ -208,7 +208,7 @@ class Channels:
         An open channel keeps the identity that it was made with.
         """
         try:
-            if state.bot_id and not self._talks.is_open_channel(state.channel):
+            if state.bot_id and not self._terms.is_open_channel(state.channel):
                 at = time.time_ns()
                 await self._ledger.add_channel(persona_id, state.channel, type_, state.bot_id, state.bot_name, at)
             if state.error:
@@ -239,12 +239,12 @@ class Channels:
         record = channel_named(persona, message.channel) if persona else None
         if persona is None or record is None:
             return False
-        if self._talks.is_open_channel(message.channel):
-            await self._visits.take(persona_id, message)
+        if self._terms.is_open_channel(message.channel):
+            await self._visitor_intake.take(persona_id, message)
         else:
             rows = await self._ledger.channels(persona_id)
             row = next((row for row in rows if row.channel == message.channel), None)
-            await self._paired.take(persona, record, row, message.channel, generation, message.items)
+            await self._owner_intake.take(persona, record, row, message.channel, generation, message.items)
         return True
 
 

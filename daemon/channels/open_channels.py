@@ -88,7 +88,7 @@ async def create(daemon: Daemon, new: NewChannel) -> OpenChannel:
         except ChannelRefused:
             await daemon.channels.closed(persona.id, id_)
             raise
-        await daemon.talks.refresh(id_)
+        await daemon.terms.refresh(id_)
     await _restart(daemon, persona.id, id_)
     _announce(daemon, persona, "Channel added", record)
     return await _found(daemon, id_)
@@ -111,14 +111,14 @@ async def update(daemon: Daemon, channel: str, fields: ChannelFields) -> OpenCha
             ]
             await _save(daemon, persona, records)
         await daemon.ledger.update_open_channel(channel, fields, time.time_ns())
-        await daemon.talks.refresh(channel)
+        await daemon.terms.refresh(channel)
     if fields.account != row.fields.account:
         await _restart(daemon, row.persona, channel)
     return await _found(daemon, channel)
 
 
 async def pause(daemon: Daemon, channel: str) -> OpenChannel:
-    """Make no beats of its words, which are kept, until it is resumed. Raises ChannelRefused: 404."""
+    """Make no turns of its words, which are kept, until it is resumed. Raises ChannelRefused: 404."""
     return await _set_paused(daemon, channel, paused=True)
 
 
@@ -153,7 +153,7 @@ async def _set_paused(daemon: Daemon, channel: str, paused: bool) -> OpenChannel
         await daemon.ledger.pause_channel(channel, paused, time.time_ns())
     except ChannelUnknown as error:
         raise ChannelRefused(404, "There is no channel with this id.") from error
-    await daemon.talks.refresh(channel)
+    await daemon.terms.refresh(channel)
     row = await _found(daemon, channel)
     daemon.inbox.pump(row.persona)
     return row
@@ -208,7 +208,7 @@ def _belongs_to(daemon: Daemon, persona_id: str) -> str:
 async def _open_row(daemon: Daemon, channel: str) -> OpenChannel:
     row = await _found(daemon, channel)
     if not row.open:
-        raise ChannelRefused(409, "This channel is paired with her own person: the persona API has its settings.")
+        raise ChannelRefused(409, "This channel is paired with her owner: the persona API has its settings.")
     return row
 
 

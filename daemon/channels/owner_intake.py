@@ -32,7 +32,7 @@ _CODE: Final = (
 )
 
 
-class Paired:
+class OwnerIntake:
     """``command`` is called with a persona's id, a bot command and its conversation, once for each that is given."""
 
     def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from daemon.channels import pairing_codes
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.outgoing import Voice
+from daemon.conversations.publisher import Publisher
 from daemon.ledger import ChannelUnknown, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.channel_records import channel_named, conversation_of
@@ -37,7 +37,7 @@ class Pairing:
         ledger: Ledger,
         personas: Personas,
         inbox: Inbox,
-        voice: Voice,
+        publisher: Publisher,
         hubs: Hubs,
         tell: Callable[[str, Bound], None],
         log: Log,
@@ -47,7 +47,7 @@ class Pairing:
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
-        self._voice = voice
+        self._publisher = publisher
         self._hubs = hubs
         self._throttle = pairing_codes.Throttle()
 
@@ -100,7 +100,7 @@ class Pairing:
         """Say so on the channel, and let her have the words that asked for the code."""
         conversation = conversation_of(channel, id_, chat)
         words = f"We are connected: from now on I listen to you here, and to nobody else. I am {persona.name}."
-        await self._voice.say(persona.id, conversation, words)
+        await self._publisher.say(persona.id, conversation, words)
         held = await self._ledger.release(persona.id, id_, conversation)
         self._inbox.admit(persona.id, held)
         self._hubs.signal("Event", "Channel paired", persona, {"channel": {"type": channel.type, "name": channel.name}})

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from daemon.channels.webhook_queue import HookFeed
+from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.outgoing import Voice
+from daemon.conversations.publisher import Publisher
 from daemon.ledger import Ledger, SenderLimits
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.personas import Personas
@@ -21,7 +21,7 @@ SAID_AT_ONCE: Final = 2
 """What may be said to one message in the transaction that takes it: a welcome, or that there are too many."""
 
 
-class Visits:
+class VisitorIntake:
     """Commits what visitors write, and lets her have it."""
 
     def __init__(
@@ -30,15 +30,15 @@ class Visits:
         ledger: Ledger,
         personas: Personas,
         inbox: Inbox,
-        voice: Voice,
-        hooks: HookFeed,
+        publisher: Publisher,
+        webhooks: WebhookQueue,
     ) -> None:
         self._limits = SenderLimits(settings.sender_per_minute, settings.sender_per_day)
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
-        self._voice = voice
-        self._hooks = hooks
+        self._publisher = publisher
+        self._webhooks = webhooks
 
     async def take(self, persona_id: str, message: Received) -> None:
         """Commit a batch with its webhook requests, and say what is due at once. Raises LedgerError, InboxFull.
@@ -49,19 +49,19 @@ class Visits:
         if others := [item.key for item in message.items if not item.private]:
             await self._ledger.strangers(persona_id, message.channel, others)
         self._inbox.require_room(persona_id, len(items), message.channel)
-        slots = {slot.seq: slot for slot in self._voice.reserve(persona_id, SAID_AT_ONCE * len(items))}
+        slots = {slot.seq: slot for slot in self._publisher.reserve(persona_id, SAID_AT_ONCE * len(items))}
         try:
             visited = await self._ledger.visit(
-                persona_id, message.channel, items, message.hooks, self._limits, list(slots), time.time_ns()
+                persona_id, message.channel, items, message.webhooks, self._limits, list(slots), time.time_ns()
             )
             for said in visited.said:
                 words, place = [Outgoing(said.content)], [slots[said.seq]]
-                self._voice.publish(persona_id, said.conversation, words, place, title="Notified")
+                self._publisher.publish(persona_id, said.conversation, words, place, title="Notified")
         finally:
             for slot in slots.values():
                 slot.drop()
         self._inbox.admit(persona_id, visited.waiting, visitors=True)
-        self._hooks.done(persona_id, message.hooks)
+        self._webhooks.done(persona_id, message.webhooks)
         await self._remove(persona_id, visited.unwanted)
 
     async def _remove(self, persona_id: str, files: Iterable[str]) -> None:

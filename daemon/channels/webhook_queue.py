@@ -8,10 +8,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from daemon.ledger import Ledger, LedgerError, OpenHook
+from daemon.ledger import Ledger, LedgerError, OpenWebhook
 from daemon.logging.log import Log
 from daemon.supervision.generation import Generation
-from proto.gateways import Hook
+from proto.gateways import WebhookRequest
 
 IN_FLIGHT: Final = 16
 """Requests that one process has in hand."""
@@ -34,7 +34,7 @@ class _Feed:
     news: bool = False
 
 
-class HookFeed:
+class WebhookQueue:
     """The feeds of all personas that run."""
 
     def __init__(self, ledger: Ledger, poison_deaths: int, log: Log) -> None:
@@ -50,7 +50,7 @@ class HookFeed:
 
         ``key`` makes it the same one when the provider sends it again.
         """
-        number = await self._ledger.hook(channel, key, content_type, body, time.time_ns())
+        number = await self._ledger.webhook(channel, key, content_type, body, time.time_ns())
         if number is not None:
             self._pump(persona_id)
         return number is not None
@@ -70,7 +70,7 @@ class HookFeed:
         if not crashed or not feed.in_flight:
             return
         try:
-            poison = await self._ledger.hooks_died(list(feed.in_flight), self._poison_deaths)
+            poison = await self._ledger.webhooks_died(list(feed.in_flight), self._poison_deaths)
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             return
@@ -107,23 +107,25 @@ class HookFeed:
                 feed.news = False
                 room = IN_FLIGHT - len(feed.in_flight)
                 if room > 0 and feed.suspect is None:
-                    self._send(persona_id, feed, await self._ledger.open_hooks(persona_id, feed.last, room))
+                    self._send(persona_id, feed, await self._ledger.open_webhooks(persona_id, feed.last, room))
         except LedgerError as error:
             self._log.error("hook.unread", persona=persona_id, reason=str(error))
             self._loop.call_later(READ_RETRY, self._pump, persona_id)
         finally:
             feed.reading = False
 
-    def _send(self, persona_id: str, feed: _Feed, hooks: list[OpenHook]) -> None:
+    def _send(self, persona_id: str, feed: _Feed, webhooks: list[OpenWebhook]) -> None:
         """One with which a process died before is alone in hand, so that only the culprit is counted as poison."""
-        for hook in hooks:
-            if feed.suspect is not None or (hook.deaths and feed.in_flight):
+        for webhook in webhooks:
+            if feed.suspect is not None or (webhook.deaths and feed.in_flight):
                 return
-            if hook.deaths:
-                feed.suspect = hook.number
-            feed.last = hook.number
-            feed.in_flight[hook.number] = self._loop.call_later(PATIENCE, self._expired, persona_id, feed, hook.number)
-            feed.generation.send(Hook(hook.number, hook.channel, hook.content_type, hook.body))
+            if webhook.deaths:
+                feed.suspect = webhook.number
+            feed.last = webhook.number
+            feed.in_flight[webhook.number] = self._loop.call_later(
+                PATIENCE, self._expired, persona_id, feed, webhook.number
+            )
+            feed.generation.send(WebhookRequest(webhook.number, webhook.channel, webhook.content_type, webhook.body))
 
     def _expired(self, persona_id: str, feed: _Feed, number: int) -> None:
         self._log.warning("hook.ignored", persona=persona_id, hook=number)

@@ -1,4 +1,4 @@
-"""The way through: accepted words to her beats, her answers to the ledger and to those who listen.
+"""The way through: accepted words to her turns, her answers to the ledger and to those who listen.
 
 Each perception is committed before it is accepted, and answered in one transaction. Everything here can be lost at
 any moment: the ledger holds what was accepted, and the lanes are read back from it.
@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.hubs import Slot
-from daemon.conversations.lane import Beat, Lane
+from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes
-from daemon.conversations.outgoing import WEB, Voice
-from daemon.conversations.terms import OpenTalks
+from daemon.conversations.publisher import WEB, Publisher
+from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
@@ -42,10 +42,16 @@ class InboxFull(RuntimeError):
 
 
 class Inbox:
-    """The lanes of all personas. ``touched`` is called with a persona's id when a talk with her own person goes on."""
+    """The lanes of all personas. ``touched`` is called with a persona's id when a talk with her owner goes on."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, personas: Personas, talks: OpenTalks, voice: Voice, log: Log
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        personas: Personas,
+        terms: ChannelTerms,
+        publisher: Publisher,
+        log: Log,
     ) -> None:
         self.accepted = 0
         self.answered = 0
@@ -57,8 +63,8 @@ class Inbox:
         self._fallback_after = settings.channels.fallback_after
         self._ledger = ledger
         self._personas = personas
-        self._talks = talks
-        self._voice = voice
+        self._terms = terms
+        self._publisher = publisher
         self._log = log
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Generation] = {}
@@ -69,7 +75,7 @@ class Inbox:
     async def load(self, persona_id: str) -> None:
         """Read back what waits for her."""
         for item in await self._ledger.waiting(persona_id):
-            self._all(persona_id).admit([item], self._talks.is_open(item.conversation))
+            self._all(persona_id).admit([item], self._terms.is_open(item.conversation))
 
     async def find_documents(self, persona_id: str) -> None:
         """Look whether she has documents."""
@@ -106,7 +112,7 @@ class Inbox:
         return True
 
     def require_room(self, persona_id: str, count: int, channel: str = "") -> None:
-        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her own person or of an open channel.
+        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her owner or of an open channel.
 
         Each has room of its own: what waits on one that is paused keeps nobody on another from writing.
         """
@@ -115,7 +121,7 @@ class Inbox:
             raise InboxFull(f"{self._limit} messages wait for her answer already")
 
     def admit(self, persona_id: str, items: list[Waiting], visitors: bool = False) -> None:
-        """Let her have what is committed already, of her own person or of the visitors of an open channel."""
+        """Let her have what is committed already, of her owner or of the visitors of an open channel."""
         if not items:
             return
         lanes = self._all(persona_id)
@@ -127,8 +133,8 @@ class Inbox:
             self.touched(persona_id)
         for conversation in {item.conversation for item in items}:
             if not visitors and lanes.own.mind_down:
-                self._go(self._voice.tell(persona_id, conversation, lanes.own.mind_down))
-            elif visitors and self._talks.model(conversation) in lanes.down:
+                self._go(self._publisher.tell(persona_id, conversation, lanes.own.mind_down))
+            elif visitors and self._terms.model(conversation) in lanes.down:
                 self._fall_back(persona_id, conversation)
         self.pump(persona_id)
 
@@ -156,7 +162,7 @@ class Inbox:
         """
         self._running.pop(persona_id, None)
         lanes = self._all(persona_id)
-        in_hand = [(lane, lane.drop_beat()) for lane in lanes]
+        in_hand = [(lane, lane.drop_turn()) for lane in lanes]
         items = [item for _, dropped in in_hand for item in dropped]
         counted = {item.perception.id: item for item in items}
         if crashed and items:
@@ -165,7 +171,7 @@ class Inbox:
         for lane, dropped in in_hand:
             lane.mind_down = ""
             lane.put_back([counted[item.perception.id] for item in dropped if item.perception.id in counted])
-            lanes.took_turn(lane)
+            lanes.rotate(lane)
 
     def forget(self, persona_id: str) -> None:
         """She is deleted."""
@@ -173,24 +179,24 @@ class Inbox:
             for lane in lanes:
                 lane.cancel_timer()
         self._readers.discard(persona_id)
-        self._talks.forget(persona_id)
+        self._terms.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
         """The channel is removed, and what waited on it is done with."""
-        self._talks.drop(channel)
+        self._terms.drop(channel)
         self._all(persona_id).drop_channel(channel)
 
     def received(self, persona_id: str, message: FromWorker) -> None:
-        """A message of her beat."""
+        """A message of her turn."""
         lanes = self._all(persona_id)
         match message:
             case Reply():
-                if lane := lanes.holding(message.beat):
+                if lane := lanes.holding(message.turn):
                     self._go(self._answer(persona_id, lanes, lane, message))
             case Typing():
-                self._voice.signal("Command", "Persona wants to type", persona_id, message.conversation)
+                self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
-                if lane := lanes.holding(message.beat):
+                if lane := lanes.holding(message.turn):
                     self._mind_down(persona_id, lanes, lane, message)
 
     async def close(self) -> None:
@@ -200,7 +206,7 @@ class Inbox:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def pump(self, persona_id: str) -> None:
-        """Give her the next beats, and join new words to those in hand."""
+        """Give her the next turns, and join new words to those in hand."""
         lanes, generation = self._all(persona_id), self._running.get(persona_id)
         if generation is None:
             return
@@ -215,7 +221,7 @@ class Inbox:
     def _all(self, persona_id: str) -> Lanes:
         lanes = self._lanes.get(persona_id)
         if lanes is None:
-            lanes = Lanes(self._mind.history_lines, self._at_once, self._talks.is_paused, self._talks.model)
+            lanes = Lanes(self._mind.history_lines, self._at_once, self._terms.is_paused, self._terms.model)
             self._lanes[persona_id] = lanes
         return lanes
 
@@ -225,7 +231,7 @@ class Inbox:
         task.add_done_callback(self._tasks.discard)
 
     def _start(self, persona_id: str, lanes: Lanes, lane: Lane, generation: Generation, now: float) -> None:
-        """Give her a lane's next beat, as soon as what was said before is at hand."""
+        """Give her a lane's next turn, as soon as what was said before is at hand."""
         following = lane.next()
         assert following is not None
         conversation = following.conversation
@@ -234,25 +240,25 @@ class Inbox:
             lane.recalling = True
             self._go(self._recall(persona_id, lane, conversation))
             return
-        beat = lane.take(now)
+        turn = lane.take(now)
         if lane is lanes.own:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            generation.send(Perceive(beat.number, conversation, _perceptions(beat), history, memory, has_documents))
+            generation.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
         else:
-            generation.send(self._visited(beat, history))
-        content = "\n".join(item.perception.content for item in beat.items)
-        self._voice.signal("Event", "Heard", persona_id, conversation, content=content)
+            generation.send(self._visited(turn, history))
+        content = "\n".join(item.perception.content for item in turn.items)
+        self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
-    def _visited(self, beat: Beat, history: list[Line]) -> Perceive:
-        """A beat with a stranger: nothing that she knows of her person goes with it."""
-        terms = self._talks.terms(beat.conversation)
+    def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
+        """A turn with a stranger: nothing that she knows of her person goes with it."""
+        terms = self._terms.of(turn.conversation)
         return Perceive(
-            beat.number,
-            beat.conversation,
-            _perceptions(beat),
+            turn.number,
+            turn.conversation,
+            _perceptions(turn),
             history,
             memory={},
-            visitor=beat.conversation.name,
+            visitor=turn.conversation.name,
             mind=terms.mind if terms else None,
             datasets=terms.datasets if terms else [],
         )
@@ -271,10 +277,10 @@ class Inbox:
 
     async def _answer(self, persona_id: str, lanes: Lanes, lane: Lane, reply: Reply) -> None:
         """Commit a reply, let the listeners have it, and go on to what waits."""
-        beat = lane.in_hand
-        if beat is None or beat.number != reply.beat or beat.replied:
+        turn = lane.in_hand
+        if turn is None or turn.number != reply.turn or turn.replied:
             return
-        answered = beat.answered(reply.perceptions)
+        answered = turn.answered(reply.perceptions)
         if (
             len(answered) != len(reply.perceptions)
             or not answered
@@ -282,31 +288,31 @@ class Inbox:
         ):
             self._log.warning("inbox.reply_refused", persona=persona_id, reason="it answers what is not in hand")
             return
-        beat.replied = True
+        turn.replied = True
         lane.committing += 1
-        slots = self._voice.reserve(persona_id, len(reply.messages))
+        slots = self._publisher.reserve(persona_id, len(reply.messages))
         at = time.time_ns()
         try:
-            committed = await self._commit(persona_id, reply, beat.conversation, slots, at)
+            committed = await self._commit(persona_id, reply, turn.conversation, slots, at)
             if committed:
-                self._voice.publish(persona_id, beat.conversation, reply.messages, slots)
+                self._publisher.publish(persona_id, turn.conversation, reply.messages, slots)
         finally:
             lane.committing -= 1
             for slot in slots:
                 slot.drop()
-        if lane.in_hand is beat:
+        if lane.in_hand is turn:
             lane.in_hand = None
-        lane.put_back([item for item in beat.items if item not in answered])
+        lane.put_back([item for item in turn.items if item not in answered])
         if committed:
             self.answered += len(answered)
             lane.mind_down = ""
             if lane is not lanes.own:
-                lanes.down.discard(self._talks.model(beat.conversation))
-            lane.remember(beat.conversation, _lines(answered, reply, at))
+                lanes.down.discard(self._terms.model(turn.conversation))
+            lane.remember(turn.conversation, _lines(answered, reply, at))
             if lane is lanes.own:
                 self.touched(persona_id)
         lane.cancel_timer()
-        lanes.took_turn(lane)
+        lanes.rotate(lane)
         self.pump(persona_id)
         if made := [message.media for message in reply.messages if message.media]:
             # Its mark was there in case nobody would ever speak of it.
@@ -340,13 +346,13 @@ class Inbox:
         words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
         lane.mind_down = f"{words} I keep what you say, and answer when it is back."
         for conversation in dict.fromkeys(_conversations(lane)):
-            self._go(self._voice.tell(persona_id, conversation, lane.mind_down))
+            self._go(self._publisher.tell(persona_id, conversation, lane.mind_down))
 
     def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
         """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
-        terms = self._talks.terms(conversation)
+        terms = self._terms.of(conversation)
         if terms and not terms.is_paused:
-            self._go(self._voice.tell(persona_id, conversation, terms.fallback))
+            self._go(self._publisher.tell(persona_id, conversation, terms.fallback))
 
     def _remind(self, persona_id: str, lanes: Lanes) -> None:
         """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
@@ -371,7 +377,7 @@ class Inbox:
         for item in items:
             if item.perception.id in poison:
                 self._log.error("inbox.poison", persona=persona_id, perception=item.perception.id)
-                self._voice.signal("Event", "Perception set aside", persona_id, item.conversation)
+                self._publisher.signal("Event", "Perception set aside", persona_id, item.conversation)
         left = [item for item in items if item.perception.id not in poison]
         return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
 
@@ -382,8 +388,8 @@ def _conversations(lane: Lane) -> list[Conversation]:
     return [item.conversation for item in [*in_hand, *lane.waiting]]
 
 
-def _perceptions(beat: Beat) -> list[Perception]:
-    return [item.perception for item in beat.items]
+def _perceptions(turn: Turn) -> list[Perception]:
+    return [item.perception for item in turn.items]
 
 
 def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:

@@ -1,4 +1,4 @@
-"""A lane: what waits for a persona on one way in, the one beat in hand, and what the mind must see with it."""
+"""A lane: what waits for a persona on one way in, the one turn in hand, and what the mind must see with it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from daemon.ledger import Waiting
 from proto.messages import Conversation, Line, Perception
 
 MAX_BATCH: Final = 64
-"""Perceptions in one beat."""
+"""Perceptions in one turn."""
 
 MAX_BATCH_CHARS: Final = 200_000
-"""Characters of all perceptions in one beat."""
+"""Characters of all perceptions in one turn."""
 
 MAX_JOINS: Final = 8
-"""How often new words may join a beat."""
+"""How often new words may join a turn."""
 
 MAX_HISTORIES: Final = 64
 """Conversations whose recent lines are kept at hand."""
@@ -30,8 +30,8 @@ MAX_HISTORY_CHARS: Final = 100_000
 memory less than a frame."""
 
 
-class Beat(msgspec.Struct):
-    """The beat in hand. ``begun`` is monotonic; ``replied`` while its answer is being committed."""
+class Turn(msgspec.Struct):
+    """The turn in hand. ``begun`` is monotonic; ``replied`` while its answer is being committed."""
 
     number: int
     conversation: Conversation
@@ -53,12 +53,12 @@ class Beat(msgspec.Struct):
 class Lane:
     """Waiting perceptions in order of acceptance, mirrored from the ledger, which alone is the truth.
 
-    ``numbers`` are for its beats; what is ``held`` waits until it is not.
+    ``numbers`` are for its turns; what is ``held`` waits until it is not.
     """
 
     def __init__(self, history_lines: int, numbers: Iterator[int], held: Callable[[Conversation], bool]) -> None:
         self.waiting: deque[Waiting] = deque()
-        self.in_hand: Beat | None = None
+        self.in_hand: Turn | None = None
         self.accepting = 0
         self.committing = 0
         self.recalling = False
@@ -81,7 +81,7 @@ class Lane:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a beat is in hand, or about to be."""
+        """Whether a turn is in hand, or about to be."""
         return self.in_hand is not None or self.recalling
 
     @property
@@ -90,7 +90,7 @@ class Lane:
         return self.in_hand is not None and self.in_hand.items[0].deaths > 0
 
     def next(self) -> Waiting | None:
-        """What is next, or None when nothing may be taken or a beat is in hand."""
+        """What is next, or None when nothing may be taken or a turn is in hand."""
         return None if self.in_hand else next((one for one in self.waiting if not self._held(one.conversation)), None)
 
     def history(self, conversation: Conversation) -> list[Line] | None:
@@ -110,8 +110,8 @@ class Lane:
         if len(self._histories) > MAX_HISTORIES:
             self._histories.popitem(last=False)
 
-    def take(self, now: float) -> Beat:
-        """Put everything that waits in the next perception's conversation in hand, as one beat.
+    def take(self, now: float) -> Turn:
+        """Put everything that waits in the next perception's conversation in hand, as one turn.
 
         What was in hand when she died before is taken alone, so that only the culprit is counted as poison.
         """
@@ -127,24 +127,24 @@ class Lane:
                     break
                 batch.append(item)
         self._drop(batch)
-        self.in_hand = Beat(next(self._numbers), first.conversation, batch, now)
+        self.in_hand = Turn(next(self._numbers), first.conversation, batch, now)
         return self.in_hand
 
     def join(self, now: float, window: float) -> list[Perception]:
-        """Move what waits in the conversation of the beat in hand into it, if it is young enough to be joined."""
-        beat = self.in_hand
-        if beat is None or beat.replied or beat.joins == MAX_JOINS or now - beat.begun > window or beat.items[0].deaths:
+        """Move what waits in the conversation of the turn in hand into it, if it is young enough to be joined."""
+        turn = self.in_hand
+        if turn is None or turn.replied or turn.joins == MAX_JOINS or now - turn.begun > window or turn.items[0].deaths:
             return []
-        room = MAX_BATCH - len(beat.items)
+        room = MAX_BATCH - len(turn.items)
         if room <= 0:
             return []
-        fitting = (item for item in self.waiting if item.conversation == beat.conversation and not item.deaths)
+        fitting = (item for item in self.waiting if item.conversation == turn.conversation and not item.deaths)
         items = list(islice(fitting, room))
-        if not items or beat.chars + sum(len(item.perception.content) for item in items) > MAX_BATCH_CHARS:
+        if not items or turn.chars + sum(len(item.perception.content) for item in items) > MAX_BATCH_CHARS:
             return []
         self._drop(items)
-        beat.items += items
-        beat.joins += 1
+        turn.items += items
+        turn.joins += 1
         return [item.perception for item in items]
 
     def put_back(self, items: list[Waiting]) -> None:
@@ -161,10 +161,10 @@ class Lane:
             self.timer.cancel()
             self.timer = None
 
-    def drop_beat(self) -> list[Waiting]:
+    def drop_turn(self) -> list[Waiting]:
         """Nothing is in hand any more; returns what was, unless its answer is being committed."""
-        beat, self.in_hand = self.in_hand, None
-        return beat.items if beat and not beat.replied else []
+        turn, self.in_hand = self.in_hand, None
+        return turn.items if turn and not turn.replied else []
 
     def _drop(self, items: list[Waiting]) -> None:
         ids = {item.perception.id for item in items}

@@ -1,4 +1,4 @@
-"""One persona's lanes: her own person's, and one for each open talk in which something waits or is in hand.
+"""One persona's lanes: her owner's, and one for each open talk in which something waits or is in hand.
 
 Her own lane never waits for the others. Of the others only so many are in hand at once, in turns. Those whose mind is
 down keep nobody else from theirs: what is in hand goes on trying, the others with that mind wait until it answers.
@@ -15,11 +15,11 @@ from daemon.ledger import Waiting
 from proto.messages import Conversation
 
 MAX_IN_HAND: Final = 7
-"""Open talks in hand with those whose mind is down: with her own person's, what a worker takes."""
+"""Open talks in hand with those whose mind is down: with her owner's, what a worker takes."""
 
 
 class Lanes:
-    """Finds the lane of a talk or beat, and says which may have its next beat.
+    """Finds the lane of a talk or turn, and says which may have its next turn.
 
     ``held`` tells whether a conversation's words are to wait, ``model`` which mind answers it; ``at_once`` is how many
     open talks are in hand at most. ``down`` are the models that visitors cannot be answered by now.
@@ -68,17 +68,17 @@ class Lanes:
         return lane
 
     def admit(self, items: list[Waiting], visitors: bool) -> None:
-        """Let these wait, of her own person or of open talks."""
+        """Let these wait, of her owner or of open talks."""
         for item in items:
             lane = self.visitor(item.conversation.talk) if visitors else self.own
             lane.waiting.append(item)
 
-    def holding(self, beat: int) -> Lane | None:
-        """The lane that has this beat in hand."""
-        return next((lane for lane in self if lane.in_hand and lane.in_hand.number == beat), None)
+    def holding(self, turn: int) -> Lane | None:
+        """The lane that has this turn in hand."""
+        return next((lane for lane in self if lane.in_hand and lane.in_hand.number == turn), None)
 
     def startable(self) -> Iterator[Lane]:
-        """The lanes that may have a beat now, her own first. What each is given counts for those behind it."""
+        """The lanes that may have a turn now, her own first. What each is given counts for those behind it."""
         if self._may_start(self.own):
             yield self.own
         busy = [self.model(lane) for lane in self._visitors.values() if lane.is_busy]
@@ -90,8 +90,8 @@ class Lanes:
                 yield lane
                 busy += [model] * lane.is_busy
 
-    def took_turn(self, lane: Lane) -> None:
-        """It had a beat: the others are first now; without anything left it is forgotten."""
+    def rotate(self, lane: Lane) -> None:
+        """It had a turn: the others are first now; without anything left it is forgotten."""
         talk = next((talk for talk, one in self._visitors.items() if one is lane), None)
         if talk is not None:
             del self._visitors[talk]

@@ -31,8 +31,8 @@ class Terms(msgspec.Struct, frozen=True):
     fallback: str
 
 
-class OpenTalks:
-    """Mirrors from the ledger what every beat needs to know of its channel."""
+class ChannelTerms:
+    """Mirrors from the ledger what every turn needs to know of its channel."""
 
     def __init__(self, ledger: Ledger, models: Mapping[str, Organ], log: Log) -> None:
         self._ledger = ledger
@@ -62,7 +62,7 @@ class OpenTalks:
         """She is deleted."""
         self._terms = {channel: terms for channel, terms in self._terms.items() if terms.persona != persona_id}
 
-    def terms(self, conversation: Conversation) -> Terms | None:
+    def of(self, conversation: Conversation) -> Terms | None:
         """The terms of its channel; None for the web, and for a channel that is gone."""
         return self._terms.get(conversation.talk[:ID_LENGTH])
 
@@ -73,17 +73,17 @@ class OpenTalks:
 
     def is_open(self, conversation: Conversation) -> bool:
         """Whether it is with a visitor of an open channel."""
-        terms = self.terms(conversation)
+        terms = self.of(conversation)
         return terms is not None and terms.is_open
 
     def is_paused(self, conversation: Conversation) -> bool:
         """Whether its words are to wait."""
-        terms = self.terms(conversation)
+        terms = self.of(conversation)
         return terms is not None and terms.is_paused
 
     def model(self, conversation: Conversation) -> str:
         """The name of the mind that answers there; "" for her own."""
-        terms = self.terms(conversation)
+        terms = self.of(conversation)
         return terms.model if terms else ""
 
     def mind(self, channel: str) -> Organ | None:

@@ -8,7 +8,6 @@ from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
 from daemon.ledger.feeds import Digest, FedConversation
-from daemon.ledger.hooks import OpenHook
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
@@ -16,6 +15,7 @@ from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChanne
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
+from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "ArchivedLine",
@@ -34,7 +34,7 @@ __all__ = [
     "LedgerError",
     "LedgerFull",
     "OpenChannel",
-    "OpenHook",
+    "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from daemon.ledger import channels, delivery, hooks, idempotency, open_channels, visitors
+from daemon.ledger import channels, delivery, idempotency, open_channels, visitors, webhooks
 from daemon.ledger.delivery import DeadLetter
-from daemon.ledger.hooks import OpenHook
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
 from daemon.ledger.threads import Reader
 from daemon.ledger.visitors import SenderLimits, Visited
+from daemon.ledger.webhooks import OpenWebhook
 from daemon.ledger.writer import Writer
 from proto.gateways import ErrorClass, Inbound
 
@@ -36,7 +36,7 @@ class ChannelOperations:
         await self._writer.submit(open_channels.update, channel, fields, at)
 
     async def pause_channel(self, channel: str, paused: bool, at: int) -> None:
-        """Keep whether beats are made of its words. Raise ChannelUnknown when the channel is gone."""
+        """Keep whether turns are made of its words. Raise ChannelUnknown when the channel is gone."""
         await self._writer.submit(open_channels.pause, channel, paused, at)
 
     async def open_channel(self, channel: str, now: int) -> OpenChannel | None:
@@ -91,7 +91,7 @@ class ChannelOperations:
         persona_id: str,
         channel: str,
         items: list[Inbound],
-        hook_numbers: list[int],
+        webhook_numbers: list[int],
         limits: SenderLimits,
         seqs: list[int],
         at: int,
@@ -102,22 +102,22 @@ class ChannelOperations:
         ``seqs`` are for what is said so: two for each item. Keys that a talk had before are skipped. Raise
         ChannelUnknown when the channel is gone, and keep nothing.
         """
-        return await self._writer.submit(visitors.take, persona_id, channel, items, hook_numbers, limits, seqs, at)
+        return await self._writer.submit(visitors.take, persona_id, channel, items, webhook_numbers, limits, seqs, at)
 
-    async def hook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
+    async def webhook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
         """Keep a verified webhook request and return its number; None when one with this key was kept before.
 
         Raise ChannelUnknown when there is no such channel, HooksFull when too many wait already.
         """
-        return await self._writer.submit(hooks.add, channel, key, content_type, body, at)
+        return await self._writer.submit(webhooks.add, channel, key, content_type, body, at)
 
-    async def open_hooks(self, persona_id: str, after: int = 0, limit: int = 100) -> list[OpenHook]:
+    async def open_webhooks(self, persona_id: str, after: int = 0, limit: int = 100) -> list[OpenWebhook]:
         """Her webhook requests that no ``visit`` has closed, with a number above ``after``, oldest first."""
-        return await self._reader.submit(hooks.open_, persona_id, after, limit)
+        return await self._reader.submit(webhooks.open_, persona_id, after, limit)
 
-    async def hooks_died(self, numbers: list[int], limit: int) -> list[int]:
+    async def webhooks_died(self, numbers: list[int], limit: int) -> list[int]:
         """Count a worker's death with these in hand; those that reach ``limit`` are set aside, and returned."""
-        return await self._writer.submit(hooks.died, numbers, limit)
+        return await self._writer.submit(webhooks.died, numbers, limit)
 
     async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
         """A message of hers did not reach its person: it is dead, and its talk says why. None when unknown."""
@@ -141,5 +141,5 @@ class ChannelOperations:
 
     async def prune_channels(self, now: int) -> None:
         """Forget webhook requests, idempotency keys and senders whose time is over."""
-        for prune in (hooks.prune, idempotency.prune, visitors.prune):
+        for prune in (webhooks.prune, idempotency.prune, visitors.prune):
             await self._writer.submit(prune, now)

@@ -34,7 +34,7 @@ class ChannelUnknown(LedgerError):
         super().__init__(f"the channel {channel} is not in the ledger: it was removed, or never added")
 
 
-class HooksFull(LedgerError):
+class WebhooksFull(LedgerError):
     """As many webhook requests of one channel wait for its gateway as may."""
 
     def __init__(self, count: int) -> None:

@@ -46,7 +46,7 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenChannel(msgspec.Struct, frozen=True):
-    """A channel as /v1 shows it; ``open`` is False for one of the persona API, paired with her own person.
+    """A channel as /v1 shows it; ``open`` is False for one of the persona API, paired with her owner.
 
     ``error`` is what went wrong last and has not passed since. ``limited`` counts messages over the senders' limits.
     Times are epoch nanoseconds.
@@ -130,7 +130,7 @@ def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, 
 
 
 def pause(connection: sqlite3.Connection, channel: str, paused: bool, at: int) -> None:
-    """Keep whether beats are made of its words. Raise ChannelUnknown for a channel that is gone."""
+    """Keep whether turns are made of its words. Raise ChannelUnknown for a channel that is gone."""
     changed = connection.execute(
         "UPDATE channel SET updated_at = iif(paused = ?1, updated_at, ?2), paused = ?1 WHERE channel = ?3",
         (paused, at, channel),

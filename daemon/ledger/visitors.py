@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, hooks, inbox
+from daemon.ledger import answers, inbox, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -58,7 +58,7 @@ def take(
     persona: str,
     channel: str,
     items: list[Inbound],
-    hook_numbers: list[int],
+    webhook_numbers: list[int],
     limits: SenderLimits,
     seqs: list[int],
     at: int,
@@ -75,7 +75,7 @@ def take(
     opened, visited, free = _Open(persona, channel, *row), Visited([], [], []), iter(seqs)
     for item in items:
         _take_one(connection, opened, item, limits, free, at, visited)
-    hooks.done(connection, persona, hook_numbers)
+    webhooks.done(connection, persona, webhook_numbers)
     return visited
 
 

@@ -125,7 +125,7 @@ class Hooks(msgspec.Struct, frozen=True):
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """Open channels: beats of visitors in hand at once per persona, seconds until the fallback, messages per sender.
+    """Open channels: turns of visitors in hand at once per persona, seconds until the fallback, messages per sender.
 
     ``default_persona`` is the id of who answers on a channel that names nobody.
     """

@@ -10,12 +10,12 @@ from starlette.requests import HTTPConnection
 
 from daemon.channels.gateways import Channels
 from daemon.channels.pairing import Pairing
-from daemon.channels.webhook_queue import HookFeed
+from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.terms import OpenTalks
+from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log, Tail
@@ -45,9 +45,9 @@ class Daemon:
     inbox: Inbox
     consolidation: Consolidation
     channels: Channels
-    talks: OpenTalks
-    hook_feed: HookFeed
-    hook_requests: Counter[tuple[str, int]]
+    terms: ChannelTerms
+    webhook_queue: WebhookQueue
+    webhook_requests: Counter[tuple[str, int]]
     delivery: Delivery
     pairing: Pairing
     link: Link

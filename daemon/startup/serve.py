@@ -24,16 +24,16 @@ from daemon.api.app import build
 from daemon.api.export import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommands
 from daemon.channels.gateways import Channels
-from daemon.channels.owner_intake import Paired
+from daemon.channels.owner_intake import OwnerIntake
 from daemon.channels.pairing import Pairing
-from daemon.channels.visitor_intake import Visits
-from daemon.channels.webhook_queue import HookFeed
+from daemon.channels.visitor_intake import VisitorIntake
+from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.outgoing import Voice
-from daemon.conversations.terms import OpenTalks
+from daemon.conversations.publisher import Publisher
+from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, settle_digests
 from daemon.http.protocols import HttpProtocol, WebSocketProtocol
@@ -129,7 +129,7 @@ async def _serve(
     await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
     address = listening.getsockname()
     log.info("daemon.listening", address=f"http://{_authority(address)}", pid=os.getpid())
-    hook_listener = _take_hooks(daemon, called) if called else None
+    webhook_listener = _take_webhooks(daemon, called) if called else None
     daemon.supervisor.boot()
     background = [
         asyncio.create_task(_watch_personas(daemon)),
@@ -143,7 +143,7 @@ async def _serve(
     daemon.stopping.set()
     for task in background:
         task.cancel()
-    await _leave(daemon, server, serving, hook_listener)
+    await _leave(daemon, server, serving, webhook_listener)
     notifier.close()
 
 
@@ -160,22 +160,22 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     await asyncio.to_thread(_clear, settings.state_dir)
     await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    voice, talks = Voice(ledger, hubs, personas, log), OpenTalks(ledger, models, log)
-    inbox = Inbox(settings, ledger, personas, talks, voice, log)
+    publisher, terms = Publisher(ledger, hubs, personas, log), ChannelTerms(ledger, models, log)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
     inbox.touched = consolidation.touched
     delivery = Delivery(ledger, personas, hubs, log)
-    voice.said = delivery.refresh
-    hook_feed = HookFeed(ledger, settings.supervisor.poison_deaths, log)
-    paired = Paired(ledger, personas, inbox, hubs)
-    visits = Visits(settings.channels, ledger, personas, inbox, voice, hook_feed)
-    hooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
-    channels = Channels(ledger, personas, inbox, talks, paired, visits, accounts, hooks_url, hubs, log)
+    publisher.said = delivery.refresh
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, log)
+    owner_intake = OwnerIntake(ledger, personas, inbox, hubs)
+    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue)
+    webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
+    channels = Channels(ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, log)
     await ledger.unsettle()
     for persona in personas.all():
         await channels.settle(persona)
         await channels.recover(persona)
-        await talks.load(persona.id)
+        await terms.load(persona.id)
         await inbox.load(persona.id)
     link = Link(settings.runtime_dir, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
@@ -186,10 +186,10 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         personas,
         hubs,
         inbox,
-        talks,
+        terms,
         consolidation,
         channels,
-        hook_feed,
+        webhook_queue,
         delivery,
         link,
         spawner,
@@ -197,7 +197,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         log,
     )
     supervisor = Supervisor(parts)
-    paired.command = BotCommands(supervisor, personas, voice, delivery, log).obey
+    owner_intake.command = BotCommands(supervisor, personas, publisher, delivery, log).obey
     stopping = asyncio.Event()
     return Daemon(
         settings=settings,
@@ -211,10 +211,10 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         consolidation=consolidation,
         channels=channels,
         delivery=delivery,
-        talks=talks,
-        hook_feed=hook_feed,
-        hook_requests=Counter(),
-        pairing=Pairing(ledger, personas, inbox, voice, hubs, supervisor.send, log),
+        terms=terms,
+        webhook_queue=webhook_queue,
+        webhook_requests=Counter(),
+        pairing=Pairing(ledger, personas, inbox, publisher, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
         accounts=accounts,
@@ -266,31 +266,31 @@ async def _prune(daemon: Daemon) -> None:
         await asyncio.sleep(PRUNE_EVERY)
 
 
-def _take_hooks(daemon: Daemon, called: socket.socket) -> webhooks.HookListener:
+def _take_webhooks(daemon: Daemon, called: socket.socket) -> webhooks.WebhookListener:
     """Let providers call: their channels are known already."""
-    channels = webhooks.HookChannels(daemon.ledger, daemon.talks, daemon.accounts)
-    app = webhooks.Hooks(
-        channels.find, daemon.hook_feed, daemon.settings.hooks.public_url, daemon.hook_requests, daemon.log
+    channels = webhooks.WebhookChannels(daemon.ledger, daemon.terms, daemon.accounts)
+    app = webhooks.WebhookApp(
+        channels.find, daemon.webhook_queue, daemon.settings.hooks.public_url, daemon.webhook_requests, daemon.log
     )
-    listener = webhooks.HookListener(app, called)
+    listener = webhooks.WebhookListener(app, called)
     daemon.log.info("hooks.listening", address=f"http://{_authority(called.getsockname())}")
     return listener
 
 
 async def _leave(
-    daemon: Daemon, server: Server, serving: asyncio.Task[None], hook_listener: webhooks.HookListener | None
+    daemon: Daemon, server: Server, serving: asyncio.Task[None], webhook_listener: webhooks.WebhookListener | None
 ) -> None:
     """Close sockets and listeners first, then the processes, then the ledger, which needs nothing after it."""
     server.should_exit = True
     await daemon.hubs.close()
     await asyncio.wait([serving])
-    if hook_listener:
-        await hook_listener.close()
+    if webhook_listener:
+        await webhook_listener.close()
     await daemon.feeds.close()
     daemon.uploads.close()
     await daemon.supervisor.close()
     await daemon.channels.close()
-    await daemon.hook_feed.close()
+    await daemon.webhook_queue.close()
     await daemon.delivery.close()
     await daemon.consolidation.close()
     await daemon.inbox.close()

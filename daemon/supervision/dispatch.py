@@ -9,12 +9,12 @@ from typing import Final
 import msgspec
 
 from daemon.channels.gateways import Channels
-from daemon.channels.webhook_queue import HookFeed
+from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.terms import OpenTalks
+from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log
 from daemon.personas.channel_records import GATEWAYS, id_of
@@ -78,10 +78,10 @@ class Parts:
     personas: Personas
     hubs: Hubs
     inbox: Inbox
-    talks: OpenTalks
+    terms: ChannelTerms
     consolidation: Consolidation
     channels: Channels
-    hook_feed: HookFeed
+    webhook_queue: WebhookQueue
     delivery: Delivery
     link: Link
     spawner: Spawner
@@ -89,7 +89,7 @@ class Parts:
     log: Log
 
 
-class PersonaHouse:
+class PersonaDispatch:
     """One persona's house."""
 
     def __init__(self, persona_id: str, parts: Parts) -> None:
@@ -121,7 +121,7 @@ class PersonaHouse:
             gateways=gateways,
             media=str(self._parts.personas.folder(self._id) / "media"),
         )
-        minds = (self._parts.talks.mind(id_of(record) or "") for record in persona.channels or [])
+        minds = (self._parts.terms.mind(id_of(record) or "") for record in persona.channels or [])
         return prepare, kinds_for(persona).union(*(kinds_of(mind) for mind in minds if mind))
 
     def received(self, generation: Generation, message: FromWorker) -> None:
@@ -151,14 +151,14 @@ class PersonaHouse:
         self._parts.inbox.attach(self._id, generation)
         self._parts.consolidation.attach(self._id, generation)
         self._parts.delivery.attach(self._id, generation)
-        self._parts.hook_feed.attach(self._id, generation)
+        self._parts.webhook_queue.attach(self._id, generation)
         self._parts.hubs.signal("Event", "Awake", self._parts.personas.get(self._id), {})
 
     async def fallen(self, crashed: bool) -> None:
         """Her process is gone; ``crashed`` when nobody had asked for it."""
         self._parts.consolidation.detach(self._id)
         await self._parts.delivery.detach(self._id)
-        await self._parts.hook_feed.detach(self._id, crashed)
+        await self._parts.webhook_queue.detach(self._id, crashed)
         await self._parts.inbox.detach(self._id, crashed)
         title = "Process died" if crashed else "Asleep"
         self._parts.hubs.signal("Event", title, self._parts.personas.get(self._id), {})

@@ -12,7 +12,7 @@ import msgspec
 
 from daemon.logging.log import Log
 from daemon.settings.settings import Supervision
-from daemon.supervision.dispatch import PersonaHouse
+from daemon.supervision.dispatch import PersonaDispatch
 from daemon.supervision.generation import Generation, GenerationFailed
 from proto.gateways import GatewayState
 
@@ -37,9 +37,9 @@ class KeeperView(msgspec.Struct):
 class Keeper:
     """Commands take turns under one lock; between them, ``_tending`` answers to her deaths."""
 
-    def __init__(self, house: PersonaHouse, limits: Supervision, log: Log) -> None:
+    def __init__(self, dispatch: PersonaDispatch, limits: Supervision, log: Log) -> None:
         self.desired = False
-        self._house = house
+        self._dispatch = dispatch
         self._limits = limits
         self._log = log
         self._lock = asyncio.Lock()
@@ -86,7 +86,7 @@ class Keeper:
                 await self._rise(None)
             except GenerationFailed as failure:
                 self.desired = False
-                self._turn("failed", str(failure))
+                self._enter("failed", str(failure))
                 raise StartFailed(str(failure)) from failure
             return True
 
@@ -118,9 +118,9 @@ class Keeper:
             hurry.cancel()
             self.desired = False
             self._stop_tending()
-            self._turn("stopping")
+            self._enter("stopping")
             await self._retire(self._current)
-            self._turn("stopped")
+            self._enter("stopped")
 
     async def decided(self) -> None:
         """Wait until the first attempt to bring her up has ended, one way or the other."""
@@ -129,11 +129,11 @@ class Keeper:
     async def _rise(self, old: Generation | None) -> None:
         """One attempt: prepare the next generation, retire the old one, open the next."""
         self._number += 1
-        self._turn("restarting" if old else "starting", self._reason)
-        generation = self._house.generation(self._number, self._house.received)
+        self._enter("restarting" if old else "starting", self._reason)
+        generation = self._dispatch.generation(self._number, self._dispatch.received)
         try:
             async with asyncio.timeout(None) as self._rising:
-                await generation.prepare(*await self._house.prepare())
+                await generation.prepare(*await self._dispatch.prepare())
                 await self._retire(old)
                 await generation.open()
         except BaseException as error:
@@ -148,8 +148,8 @@ class Keeper:
         self._current = generation
         self._risen_at = time.monotonic()
         self._restarts += self._number > 1
-        self._turn("running")
-        self._house.risen(generation)
+        self._enter("running")
+        self._dispatch.risen(generation)
         self._tend(generation)
 
     def _break_off(self) -> None:
@@ -161,7 +161,7 @@ class Keeper:
             return
         await generation.stop()
         self._current = None
-        await self._house.fallen(crashed=False)
+        await self._dispatch.fallen(crashed=False)
 
     def _tend(self, generation: Generation | None) -> None:
         self._tending = asyncio.create_task(self._revive(generation))
@@ -179,7 +179,7 @@ class Keeper:
             failure = await generation.ended()
             async with self._lock:
                 self._current = None
-                await self._house.fallen(crashed=True)
+                await self._dispatch.fallen(crashed=True)
                 if time.monotonic() - self._risen_at >= self._limits.stable_after:
                     self._attempt = 0
                 await self._failed(failure, tend=False)
@@ -209,10 +209,10 @@ class Keeper:
         too_many = len(self._failures) == self._limits.failures
         if failure.permanent or (too_many and now - self._failures[0] <= self._limits.failure_window):
             self.desired = False
-            self._turn("failed", reason)
-            await self._house.gave_up(reason)
+            self._enter("failed", reason)
+            await self._dispatch.gave_up(reason)
             return
-        self._turn("backoff", reason)
+        self._enter("backoff", reason)
         if tend:
             self._tend(None)
 
@@ -226,7 +226,7 @@ class Keeper:
         self._failures.clear()
         self._attempt = 0
 
-    def _turn(self, state: State, reason: str = "") -> None:
+    def _enter(self, state: State, reason: str = "") -> None:
         self._state, self._reason, self._since = state, reason, time.time()
         if state in ("running", "failed", "backoff", "stopped"):
             self._decided.set()

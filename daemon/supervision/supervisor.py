@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from daemon.supervision.dispatch import Parts, PersonaHouse, kinds_for, mind_limits, provider_urls
+from daemon.supervision.dispatch import Parts, PersonaDispatch, kinds_for, mind_limits, provider_urls
 from daemon.supervision.generation import GenerationFailed
 from daemon.supervision.keeper import Keeper, StartFailed, State
 from daemon.supervision.prober import Prober
@@ -170,5 +170,5 @@ class Supervisor:
         keeper = self._keepers.get(persona_id)
         if keeper is None:
             log = self._log.bind(persona=persona_id)
-            keeper = self._keepers[persona_id] = Keeper(PersonaHouse(persona_id, self._parts), self._limits, log)
+            keeper = self._keepers[persona_id] = Keeper(PersonaDispatch(persona_id, self._parts), self._limits, log)
         return keeper

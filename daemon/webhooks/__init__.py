@@ -1,8 +1,8 @@
 """Webhooks: the one door that providers themselves knock at, behind which nothing but ``/hooks/{channel id}`` is."""
 
-from daemon.webhooks.app import Hooks, webhook_url
-from daemon.webhooks.channels import HookChannels
-from daemon.webhooks.providers import HookChannel
-from daemon.webhooks.server import HookListener, listener
+from daemon.webhooks.app import WebhookApp, webhook_url
+from daemon.webhooks.channels import WebhookChannels
+from daemon.webhooks.providers import WebhookChannel
+from daemon.webhooks.server import WebhookListener, listener
 
-__all__ = ["HookChannel", "HookChannels", "HookListener", "Hooks", "listener", "webhook_url"]
+__all__ = ["WebhookApp", "WebhookChannel", "WebhookChannels", "WebhookListener", "listener", "webhook_url"]

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from daemon.ledger import ChannelUnknown, LedgerError
 from daemon.logging.log import Log
-from daemon.webhooks.providers import MAX_BODY, Answer, Event, HookChannel, Refused, Request, examine, methods
+from daemon.webhooks.providers import MAX_BODY, Answer, Event, Refused, Request, WebhookChannel, examine, methods
 
 BODY_TIMEOUT: Final = 15.0
 """Seconds for a whole body: Twilio gives up after as many."""
@@ -32,7 +32,7 @@ MAX_TOLD: Final = 1000
 
 _PATH: Final = re.compile(r"/hooks/([0-9a-f]{16})\Z")
 
-FindChannel: TypeAlias = Callable[[str], Awaitable[HookChannel | None]]
+FindChannel: TypeAlias = Callable[[str], Awaitable[WebhookChannel | None]]
 """The channel with this id, if there is one. May raise LedgerError."""
 
 
@@ -48,7 +48,7 @@ def webhook_url(public_url: str, channel: str) -> str:
     return f"{public_url.rstrip('/')}/hooks/{channel}" if public_url else ""
 
 
-class Hooks:
+class WebhookApp:
     """An ASGI application; ``counts`` gets requests by provider, "" for nobody that is known, and status."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Hooks:
         else:
             await self._answer(send, provider, 200, taken)
 
-    async def _take(self, channel_id: str, channel: HookChannel, scope: Scope, receive: Receive) -> Refused | Answer:
+    async def _take(self, channel_id: str, channel: WebhookChannel, scope: Scope, receive: Receive) -> Refused | Answer:
         """Read, prove and keep a request."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         limit = MAX_BODY[channel.provider]

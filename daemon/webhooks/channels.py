@@ -5,24 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from daemon.conversations.terms import OpenTalks
+from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger
 from daemon.settings.accounts import ReadAccount
-from daemon.webhooks.providers import HookChannel
+from daemon.webhooks.providers import WebhookChannel
 
 
-class HookChannels:
+class WebhookChannels:
     """Finds open channels by their id; nobody calls a paired one."""
 
-    def __init__(self, ledger: Ledger, talks: OpenTalks, accounts: Mapping[str, ReadAccount]) -> None:
+    def __init__(self, ledger: Ledger, terms: ChannelTerms, accounts: Mapping[str, ReadAccount]) -> None:
         self._ledger = ledger
-        self._talks = talks
+        self._terms = terms
         self._accounts = accounts
 
-    async def find(self, channel: str) -> HookChannel | None:
+    async def find(self, channel: str) -> WebhookChannel | None:
         """The channel with this id and its account's credentials as the settings have them. Raises LedgerError."""
-        if not self._talks.is_open_channel(channel):
+        if not self._terms.is_open_channel(channel):
             return None
         row = await self._ledger.open_channel(channel, time.time_ns())
         account = self._accounts.get(row.fields.account) if row else None
-        return HookChannel(row.persona, row.type, account.credentials) if row and account else None
+        return WebhookChannel(row.persona, row.type, account.credentials) if row and account else None

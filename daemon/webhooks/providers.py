@@ -32,7 +32,7 @@ MAX_BODY: Final[Mapping[str, int]] = {
 NONE: Final = Secret("")
 
 
-class HookChannel(NamedTuple):
+class WebhookChannel(NamedTuple):
     """A channel that is called: whose it is, and its account's credentials, named as ``proto/README.md`` has them."""
 
     persona: str
@@ -102,7 +102,7 @@ def methods(provider: str) -> tuple[str, ...]:
     return ("POST", "GET") if provider == "whatsapp" else ("POST",)
 
 
-def examine(channel: HookChannel, request: Request, now: float) -> Refused | Answer | Event:
+def examine(channel: WebhookChannel, request: Request, now: float) -> Refused | Answer | Event:
     """Check a request whole; an ``Answer`` is for one that holds no event. ``now`` is epoch seconds."""
     match channel.provider:
         case "twilio":

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 
 from daemon.http.protocols import HttpProtocol
-from daemon.settings.sections import Hooks
+from daemon.settings.sections import Hooks as WebhookSettings
 from daemon.startup.resources import BACKLOG, PortInUse
 
 CONNECTIONS: Final = 200
@@ -24,7 +24,7 @@ DRAIN: Final = 2
 """Seconds that requests in hand get when the daemon leaves: they are kept, or the provider comes again."""
 
 
-class HookProtocol(HttpProtocol):
+class WebhookProtocol(HttpProtocol):
     """One connection of a provider's: a short head, soon."""
 
     max_head = 16_384
@@ -32,7 +32,7 @@ class HookProtocol(HttpProtocol):
     stall_timeout = 10.0
 
 
-class HookServer(uvicorn.Server):
+class WebhookServer(uvicorn.Server):
     """Uvicorn's server, which leaves the signals to the daemon."""
 
     @contextmanager
@@ -40,7 +40,7 @@ class HookServer(uvicorn.Server):
         yield
 
 
-def listener(settings: Hooks) -> socket.socket | None:
+def listener(settings: WebhookSettings) -> socket.socket | None:
     """The listening socket, None where no webhooks are wanted; raises PortInUse."""
     if not settings.public_url or not settings.port:
         return None
@@ -57,15 +57,15 @@ def listener(settings: Hooks) -> socket.socket | None:
     return listening
 
 
-class HookListener:
+class WebhookListener:
     """Serves the application on the socket until it is closed."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
-        self._server = HookServer(
+        self._server = WebhookServer(
             Config(
                 app,
                 lifespan="off",
-                http=HookProtocol,
+                http=WebhookProtocol,
                 ws="none",
                 log_config=None,
                 access_log=False,

@@ -38,7 +38,7 @@ class Bot(nextcord.Client):
         self.readies: asyncio.Queue[None] = asyncio.Queue()
         self.resumptions: asyncio.Queue[None] = asyncio.Queue()
 
-    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+    async def before_identify_webhook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """nextcord would wait five seconds before each identify but the first."""
 
     async def on_connect(self) -> None:

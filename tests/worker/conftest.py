@@ -55,7 +55,7 @@ class Seat:
         self._last_id = 0
 
     def perceive(self, *words: str, history: list[Line] | None = None, memory: dict[str, str] | None = None) -> None:
-        """Start beat 1 with these words."""
+        """Start turn 1 with these words."""
         self.agent.receive(Perceive(1, WEB, self.perceptions(*words), history or [], memory or {}))
 
     async def call(self, number: int = 1) -> OrganCall:

@@ -1,4 +1,4 @@
-"""The agent: a running persona's beats, several at once, and her consolidation beside them."""
+"""The agent: a running persona's turns, several at once, and her consolidation beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from proto.messages import (
     Prepare,
 )
 from proto.records import Organ, to_json
-from worker.agent.turn import PACE, Beat, Means, Pace
+from worker.agent.turn import PACE, Means, Pace, Turn
 from worker.base.log import WorkerLog
 from worker.organs import made
 from worker.organs.body import Body
@@ -29,11 +29,11 @@ from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError
 
-MAX_BEATS: Final = 8
+MAX_TURNS: Final = 8
 """The daemon decides how many are in hand; more than these mean that the two disagree about the protocol."""
 
 MAX_MINDS: Final = 16
-"""Minds of open channels that are kept at hand, more than twice as many as beats can use."""
+"""Minds of open channels that are kept at hand, more than twice as many as turns can use."""
 
 
 class Agent:
@@ -72,7 +72,7 @@ class Agent:
             pace,
         )
         self._minds: OrderedDict[bytes, Mind] = OrderedDict()
-        self._beats: dict[int, Beat] = {}
+        self._turns: dict[int, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._consolidating: asyncio.Task[None] | None = None
 
@@ -82,8 +82,8 @@ class Agent:
             case Perceive():
                 self._perceive(message)
             case Join():
-                if beat := self._beats.get(message.beat):
-                    beat.join(message.perceptions)
+                if turn := self._turns.get(message.turn):
+                    turn.join(message.perceptions)
             case Consolidate():
                 self._consolidate(message)
             case OrganResult():
@@ -97,24 +97,24 @@ class Agent:
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.gather(self._mind.close(), self._body.close(), *(mind.close() for mind in self._minds.values()))
 
-    # Beats
+    # Turns
 
     def _perceive(self, message: Perceive) -> None:
-        if len(self._beats) >= MAX_BEATS or message.beat in self._beats:
-            raise RuntimeError(f"the daemon sent beat {message.beat} while {len(self._beats)} others are in hand")
-        self._beats[message.beat] = Beat(message, self._means)
-        self._run(self._answer(self._beats[message.beat]))
+        if len(self._turns) >= MAX_TURNS or message.turn in self._turns:
+            raise RuntimeError(f"the daemon sent beat {message.turn} while {len(self._turns)} others are in hand")
+        self._turns[message.turn] = Turn(message, self._means)
+        self._run(self._answer(self._turns[message.turn]))
 
-    async def _answer(self, beat: Beat) -> None:
+    async def _answer(self, turn: Turn) -> None:
         try:
-            reply = await beat.run()
+            reply = await turn.run()
         finally:
             # Before the reply is out: what joins now would not be answered by it.
-            del self._beats[beat.number]
+            del self._turns[turn.number]
         self._send(reply)
 
     def _mind_of(self, organ: Organ | None) -> Mind:
-        """Her own mind, or another one that a beat asks for. Raise OrganUnreachable for one that there is not."""
+        """Her own mind, or another one that a turn asks for. Raise OrganUnreachable for one that there is not."""
         if organ is None:
             return self._mind
         key = to_json(organ)

@@ -14,7 +14,7 @@ from worker.organs.errors import OrganUnreachable
 from worker.prompting import perceived
 
 AT_ONCE: Final = 4
-"""Files of one beat that are perceived at a time."""
+"""Files of one turn that are perceived at a time."""
 
 TRIES: Final = 3
 

@@ -1,4 +1,4 @@
-"""One beat: what waits in one conversation is perceived, looked up, thought about and answered."""
+"""One turn: what waits in one conversation is perceived, looked up, thought about and answered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from worker.prompting.speech import SPOKEN_CHARS, speakable
 from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
-"""How often words that arrive restart a mind call; later ones wait for the next beat."""
+"""How often words that arrive restart a mind call; later ones wait for the next turn."""
 
 QUESTION_CHARS: Final = 2_000
 """How much of new words is searched for: their end, where the question mostly stands."""
@@ -35,7 +35,7 @@ TALK_CHARS: Final = 1_000
 TEACH_TOKENS: Final = 2048
 
 KEPT_CHARS: Final = 768 * 1024
-"""Characters of all that was perceived in one beat, so that a reply is never larger than a frame."""
+"""Characters of all that was perceived in one turn, so that a reply is never larger than a frame."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ PACE: Final = Pace()
 
 @dataclass(frozen=True)
 class Means:
-    """What all beats of a persona share; ``mind`` gives the one that a beat asks for, None being her own."""
+    """What all turns of a persona share; ``mind`` gives the one that a turn asks for, None being her own."""
 
     persona: Persona
     mind: Callable[[Organ | None], Mind]
@@ -82,11 +82,11 @@ class Found:
     unsearched: str = ""
 
 
-class Beat:
-    """One beat in hand. What was perceived, found or made is kept in it, however often the mind has to be asked."""
+class Turn:
+    """One turn in hand. What was perceived, found or made is kept in it, however often the mind has to be asked."""
 
     def __init__(self, message: Perceive, means: Means) -> None:
-        self.number = message.beat
+        self.number = message.turn
         self._message = message
         self._means = means
         self._perceptions = list(message.perceptions)

@@ -12,12 +12,12 @@ from proto.gateways import (
     Gateway,
     GatewayState,
     GatewayType,
-    Hook,
     Inbound,
     PartSent,
     Receipt,
     Say,
     Undelivered,
+    WebhookRequest,
 )
 from proto.secrets import Secret
 from worker.base.log import WorkerLog
@@ -53,7 +53,7 @@ Report: TypeAlias = PartSent | Delivered | Undelivered | Receipt
 class GatewayLink(Protocol):
     """What a gateway may do; the worker's life gives it."""
 
-    def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> Awaitable[bool]:
+    def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> Awaitable[bool]:
         """Hand messages to the daemon; False or an exception means that they are not committed.
 
         ``hooks`` are the webhook requests that are dealt with once they are. There may be no messages in them.
@@ -98,10 +98,10 @@ class GatewayBase(Protocol):
 
 
 @runtime_checkable
-class TakesHooks(Protocol):
+class TakesWebhooks(Protocol):
     """A gateway whose provider calls the daemon."""
 
-    def hook(self, message: Hook) -> None:
+    def webhook(self, message: WebhookRequest) -> None:
         """Queue a webhook request, verified and committed; never blocks. ``GatewayLink.received`` names it later."""
 
 

@@ -14,16 +14,16 @@ from proto.gateways import (
     Gateway,
     GatewayChanged,
     GatewayState,
-    Hook,
     Inbound,
     Received,
     Say,
     Taken,
     Undelivered,
+    WebhookRequest,
 )
 from proto.messages import Conversation, FromWorker
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayBase, Report, TakesHooks, open_gateway
+from worker.gateways import GatewayBase, Report, TakesWebhooks, open_gateway
 
 COMMIT_TIMEOUT: Final = 30.0
 """Seconds that the daemon may take to commit what came in; after that it counts as not committed."""
@@ -61,7 +61,7 @@ class Switchboard:
         """How each of them stands."""
         return [gateway.state() for gateway in self._gateways.values()]
 
-    def receive(self, message: Taken | Deliver | Say | Bound | Hook) -> None:
+    def receive(self, message: Taken | Deliver | Say | Bound | WebhookRequest) -> None:
         """Take one message of the daemon's."""
         match message:
             case Taken(request, ok):
@@ -79,10 +79,10 @@ class Switchboard:
             case Bound(channel, account, chat):
                 if gateway := self._gateways.get(channel):
                     gateway.bound(account, chat)
-            case Hook():
+            case WebhookRequest():
                 found: object = self._gateways.get(message.channel)
-                if isinstance(found, TakesHooks):
-                    found.hook(message)
+                if isinstance(found, TakesWebhooks):
+                    found.webhook(message)
                 else:
                     # Nobody will ever read it: it must not come back for ever.
                     self._send(Received(next(self._requests), message.channel, [], [message.number]))
@@ -93,13 +93,13 @@ class Switchboard:
         if gateway := self._gateways.get(channel):
             gateway.typing(chat)
 
-    async def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
+    async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
         """Have messages committed; False when they were not, or nobody can tell."""
         request = next(self._requests)
         commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits[request] = commit
         try:
-            self._send(Received(request, channel, items, list(hooks)))
+            self._send(Received(request, channel, items, list(webhooks)))
             return await asyncio.wait_for(commit, COMMIT_TIMEOUT)
         except TimeoutError:
             return False

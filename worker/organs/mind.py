@@ -28,7 +28,7 @@ class Mind(ABC):
 
     @abstractmethod
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
-        """Return her reply to the new words of a beat; "" only when ``tools`` made something that says it all."""
+        """Return her reply to the new words of a turn; "" only when ``tools`` made something that says it all."""
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:
         """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is hers.

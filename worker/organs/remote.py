@@ -18,7 +18,7 @@ from worker.organs.errors import OrganUnreachable
 CONNECT_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 30.0
 MAX_CONNECTIONS: Final = 32
-"""Eight beats may each have several files, or pictures to paint."""
+"""Eight turns may each have several files, or pictures to paint."""
 
 REASON_CHARS: Final = 400
 

@@ -20,7 +20,7 @@ from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 
 LONGEST_WAIT: Final = 10.0
-"""A provider that asks for a longer pause than this many seconds is left to the beat's own retries."""
+"""A provider that asks for a longer pause than this many seconds is left to the turn's own retries."""
 
 CHECK_TOKENS: Final = 16
 

@@ -6,7 +6,7 @@ import asyncio
 
 from proto import exits
 from proto.birth import Birth
-from proto.gateways import Bound, Deliver, GatewayState, Hook, Say, Taken
+from proto.gateways import Bound, Deliver, GatewayState, Say, Taken, WebhookRequest
 from proto.messages import (
     Consolidate,
     FromWorker,
@@ -45,7 +45,7 @@ class PersonaLife(Life[ToWorker]):
                 self.link.send(Ready(self.gateways()))
             case Perceive() | Join() | Consolidate() | OrganResult() if self._agent:
                 self._agent.receive(message)
-            case Taken() | Deliver() | Say() | Bound() | Hook() if self._switchboard:
+            case Taken() | Deliver() | Say() | Bound() | WebhookRequest() if self._switchboard:
                 self._switchboard.receive(message)
             case Stop():
                 self.leave()

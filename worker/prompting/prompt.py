@@ -1,4 +1,4 @@
-"""The prompt of one beat: who she is, what she knows, what was said, and the new words."""
+"""The prompt of one turn: who she is, what she knows, what was said, and the new words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HISTORY_CHARS: Final = 32_000
 """Older lines are left out beyond this: about 8,000 tokens, what a small local model still reads."""
 
 WORDS_CHARS: Final = 128_000
-"""New words taken into one beat; the rest stays in the inbox for the next one."""
+"""New words taken into one turn; the rest stays in the inbox for the next one."""
 
 PASSAGES_CHARS: Final = 12_000
 """How much of what was found in documents is shown."""

@@ -1,4 +1,4 @@
-"""Her tools: what a mind may do besides speaking, offered to her own person only."""
+"""Her tools: what a mind may do besides speaking, offered to her owner only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_ROUNDS: Final = 4
 """How often a mind may use tools before it has to answer in words."""
 
 MAX_USES: Final = 8
-"""Uses of all tools in one beat: each costs a person's money."""
+"""Uses of all tools in one turn: each costs a person's money."""
 
 RESULT_CHARS: Final = 8_000
 """How much of a tool's result a mind gets to read."""
@@ -42,7 +42,7 @@ _WORN: Final = f"Not done: {MAX_USES} uses of tools are the most for one answer.
 
 
 class Tools:
-    """The tools of one beat. What was done once is not done again when the mind is asked anew."""
+    """The tools of one turn. What was done once is not done again when the mind is asked anew."""
 
     def __init__(self, imagine: Organ | None = None, ask_teacher: Organ | None = None) -> None:
         """None stands for an organ that she does not have, or that is not for whom she talks with."""

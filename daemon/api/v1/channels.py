@@ -28,7 +28,7 @@ from daemon.startup.daemon import Daemon, daemon_of
 from proto.records import to_json
 
 _PAIRED: Final = (
-    "This channel is paired with her own person, who has made it by the persona API: it has none of these settings."
+    "This channel is paired with her owner, who has made it by the persona API: it has none of these settings."
     " Delete it, or pair another one."
 )
 

@@ -57,11 +57,11 @@ async def list_conversations(request: Request) -> Response:
 async def list_messages(request: Request) -> Response:
     """``GET /v1/channels/{channel_id}/conversations/{conversation_id}/messages``: newest first.
 
-    A token for this door is none for what her own person said: that is the persona API's.
+    A token for this door is none for what her owner said: that is the persona API's.
     """
     channel = await find_channel(request)
     if not channel.open:
-        raise Refused(409, "This channel is paired with her own person: GET /api/persona/ID/conversation has them.")
+        raise Refused(409, "This channel is paired with her owner: GET /api/persona/ID/conversation has them.")
     limit, below = limit_of(request), cursor_of(request, MessagePlace)
     chat = request.path_params["conversation_id"]
     found = await daemon_of(request).ledger.channel_messages(

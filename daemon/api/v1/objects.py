@@ -85,7 +85,7 @@ def channel_object(channel: OpenChannel, settings: Settings, default_fallback: s
         organization_id=settings.v1.organization_id,
         name=fields.name,
         channel_type=msgspec.convert(channel.type, ChannelType),
-        webhook_url=f"{hooks_address(settings)}/hooks/{channel.channel}",
+        webhook_url=f"{webhooks_address(settings)}/hooks/{channel.channel}",
         system_prompt_id=channel.persona,
         model_id=fields.model,
         dataset_ids=list(fields.datasets),
@@ -128,7 +128,7 @@ def message_object(message: TalkMessage) -> MessageObject:
     )
 
 
-def hooks_address(settings: Settings) -> str:
+def webhooks_address(settings: Settings) -> str:
     """Where providers call: the public address, else the listener's own."""
     hooks = settings.hooks
     host = f"[{hooks.host}]" if ":" in hooks.host else hooks.host

@@ -53,7 +53,7 @@ def test_conversation_limit_is_a_number(front: DaemonProcess, make: Make, limit:
 
 
 def test_conversation_of_nobody(front: DaemonProcess) -> None:
-    """An unknown persona has no conversation."""
+    """An unknownera has no conversation."""
     answer = front.http.get("/api/persona/nobody/conversation")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Persona not found."})
 

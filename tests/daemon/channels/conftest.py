@@ -54,7 +54,9 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, discord: Discord) -> Iterator[DaemonProcess]:
+def shared_daemon(
+    tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, discord: Discord
+) -> Iterator[DaemonProcess]:
     """The daemon that most tests share."""
     urls = {one.setting: one.url for one in (telegram, discord)}
     daemon = DaemonProcess(tmp_path_factory.mktemp("channels") / "state", {**SETTINGS, **urls})
@@ -65,9 +67,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, discord:
 
 
 @pytest.fixture
-def stage(house: DaemonProcess, brain: ScriptedMind, provider: Provider) -> Iterator[Stage]:
+def stage(shared_daemon: DaemonProcess, brain: ScriptedMind, provider: Provider) -> Iterator[Stage]:
     """A persona of this test alone, and the provider of her first channel."""
-    with Stage(house, brain, provider) as stage:
+    with Stage(shared_daemon, brain, provider) as stage:
         yield stage
 
 

@@ -136,13 +136,13 @@ def test_each_account_has_a_code_of_its_own(stage: Stage) -> None:
     assert not any("words of alice" in text for text in stage.brain.heard)
 
 
-def test_the_bot_of_a_deleted_persona(stage: Stage, house: DaemonProcess, brain: ScriptedMind) -> None:
+def test_the_bot_of_a_deleted_persona(stage: Stage, shared_daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """Given to another persona, it shows a code at once, also to an account that got one of the first a moment ago."""
     token = stage.add()
     chat = stage.provider.chat(token, "alice_again")
     chat.ask_for_code()
     assert stage.post("delete").status_code == 200
-    with Stage(house, brain, stage.provider) as heir:
+    with Stage(shared_daemon, brain, stage.provider) as heir:
         body = {"kind": stage.provider.kind, "credentials": {"token": token}}
         assert heir.post("channels", body).status_code == 200
         heir.connected()

@@ -15,16 +15,16 @@ from tests.emulators.openai import OpenAIEmulator
 
 
 @pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """One daemon for all tests that leave no trace."""
     with closing(DaemonProcess(tmp_path_factory.mktemp("cli") / "state")) as process:
         yield process.start_warm()
 
 
 @pytest.fixture
-def eve(house: DaemonProcess, mind: OpenAIEmulator) -> Iterator[str]:
+def eve(shared_daemon: DaemonProcess, mind: OpenAIEmulator) -> Iterator[str]:
     """A persona named Eve whose mind is the echo; deleted after the test."""
-    with persona(house, "Eve", mind) as persona_id:
+    with persona(shared_daemon, "Eve", mind) as persona_id:
         yield persona_id
 
 

@@ -32,7 +32,7 @@ def telegram() -> Iterator[TelegramEmulator]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, telegram: TelegramEmulator) -> Iterator[DaemonProcess]:
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory, telegram: TelegramEmulator) -> Iterator[DaemonProcess]:
     """One daemon for all tests of this module."""
     state, settings = tmp_path_factory.mktemp("channel") / "state", {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url}
     with closing(DaemonProcess(state, settings)) as process:
@@ -40,24 +40,24 @@ def house(tmp_path_factory: pytest.TempPathFactory, telegram: TelegramEmulator) 
 
 
 @pytest.fixture
-def eve(house: DaemonProcess, mind: OpenAIEmulator) -> Iterator[str]:
+def eve(shared_daemon: DaemonProcess, mind: OpenAIEmulator) -> Iterator[str]:
     """Eve Adams, whose mind is the echo; deleted after the test."""
-    with persona(house, NAME, mind) as persona_id:
+    with persona(shared_daemon, NAME, mind) as persona_id:
         yield persona_id
 
 
 @pytest.fixture
-def bot(telegram: TelegramEmulator, house: DaemonProcess, eve: str) -> Bot:
+def bot(telegram: TelegramEmulator, shared_daemon: DaemonProcess, eve: str) -> Bot:
     """A bot that is Eve's channel."""
     bot = telegram.add_bot(username="eve_bot")
-    added = personad(house, "channel", "add", NAME, "telegram", "--token-env", "TOKEN", TOKEN=bot.token)
+    added = personad(shared_daemon, "channel", "add", NAME, "telegram", "--token-env", "TOKEN", TOKEN=bot.token)
     assert added.returncode == 0, added.stderr
     return bot
 
 
-def listed(house: DaemonProcess) -> dict[str, Any]:
+def listed(shared_daemon: DaemonProcess) -> dict[str, Any]:
     """Her one channel as ``channel list --json`` prints it."""
-    (found,) = json.loads(personad(house, "channel", "list", NAME, "--json").stdout)
+    (found,) = json.loads(personad(shared_daemon, "channel", "list", NAME, "--json").stdout)
     assert isinstance(found, dict)
     return found
 
@@ -72,63 +72,65 @@ def code_for(telegram: TelegramEmulator, person: Person, bot: Bot) -> str:
 
 
 def test_a_channel_is_added_paired_listed_and_removed(
-    house: DaemonProcess, eve: str, telegram: TelegramEmulator, tmp_path: Path
+    shared_daemon: DaemonProcess, eve: str, telegram: TelegramEmulator, tmp_path: Path
 ) -> None:
     """Each verb says what became of it and what comes next; the token is printed nowhere."""
     bot, ann = telegram.add_bot(username="way_bot"), telegram.user(username="ann")
-    assert "personad channel add 'Eve Adams' KIND" in personad(house, "channel", "list", NAME).stdout
+    assert "personad channel add 'Eve Adams' KIND" in personad(shared_daemon, "channel", "list", NAME).stdout
     (tmp_path / "token").write_text(bot.token + "\n")
-    added = personad(house, "channel", "add", "eve adams", "telegram", "--token-file", str(tmp_path / "token"))
+    added = personad(shared_daemon, "channel", "add", "eve adams", "telegram", "--token-file", str(tmp_path / "token"))
     assert added.returncode == 0, added.stderr
     assert added.stdout == (
         "Eve Adams: telegram way_bot added\n"
         "Now write to the bot way_bot on Telegram; it answers with a code for: personad pair 'Eve Adams' CODE\n"
     )
-    wait_for(lambda: listed(house)["state"] == "connected", "the gateway to connect")
-    unpaired = personad(house, "channel", "list", NAME).stdout
+    wait_for(lambda: listed(shared_daemon)["state"] == "connected", "the gateway to connect")
+    unpaired = personad(shared_daemon, "channel", "list", NAME).stdout
     assert re.search(r"^telegram +way_bot +no +connected +\d+\.\d s +0 +0 +0 +0 +0$", unpaired, re.MULTILINE)
     assert "write to the bot way_bot" in unpaired
-    paired = personad(house, "pair", NAME, code_for(telegram, ann, bot).lower())
+    paired = personad(shared_daemon, "pair", NAME, code_for(telegram, ann, bot).lower())
     assert (paired.returncode, paired.stderr) == (0, "")
     assert paired.stdout == "Eve Adams is connected with ann on telegram, and listens to nobody else\n"
     telegram.wait_for_sent(ann.id, 3)
-    wait_for(lambda: listed(house)["sent"] == 2, "the deliveries to be counted")
-    counted = personad(house, "channel", "list", NAME).stdout
+    wait_for(lambda: listed(shared_daemon)["sent"] == 2, "the deliveries to be counted")
+    counted = personad(shared_daemon, "channel", "list", NAME).stdout
     assert re.search(r"^telegram +ann +yes +connected +\d+\.\d s +1 +0 +2 +0 +0$", counted, re.MULTILINE)
     assert len(counted.splitlines()) == 2
-    whole = personad(house, "status").stdout
+    whole = personad(shared_daemon, "status").stdout
     assert re.search(r"^Eve Adams +telegram +ann +yes +connected ", whole, re.MULTILINE)
-    removed = personad(house, "channel", "remove", NAME, "ann")
+    removed = personad(shared_daemon, "channel", "remove", NAME, "ann")
     assert (removed.returncode, removed.stdout) == (0, "Eve Adams: ann removed\n")
-    again = personad(house, "channel", "remove", NAME, "ann")
+    again = personad(shared_daemon, "channel", "remove", NAME, "ann")
     assert (again.returncode, again.stdout) == (0, "Eve Adams has no channel 'ann'; nothing was removed\n")
     for ended in (added, paired, removed):
         assert bot.token not in ended.stdout + ended.stderr
 
 
-def test_json_prints_the_daemons_answers(house: DaemonProcess, eve: str, telegram: TelegramEmulator) -> None:
+def test_json_prints_the_daemons_answers(shared_daemon: DaemonProcess, eve: str, telegram: TelegramEmulator) -> None:
     """--json is the API's answer as it is, for pair unmasked; a name may hold anything."""
     bot, ann = telegram.add_bot(username="json_bot"), telegram.user(username="ann/2 50%")
-    added = personad(house, "channel", "add", NAME, "telegram", "--token-env", "T", "--json", T=bot.token)
+    added = personad(shared_daemon, "channel", "add", NAME, "telegram", "--token-env", "T", "--json", T=bot.token)
     assert json.loads(added.stdout) == {"kind": "telegram"}
-    paired = json.loads(personad(house, "pair", NAME, code_for(telegram, ann, bot), "--json").stdout)
+    paired = json.loads(personad(shared_daemon, "pair", NAME, code_for(telegram, ann, bot), "--json").stdout)
     assert paired["persona"]["id"] == eve
     assert paired["channel"]["credentials"] == {"token": bot.token}
-    removed = personad(house, "channel", "remove", NAME, "ann/2 50%", "--json")
+    removed = personad(shared_daemon, "channel", "remove", NAME, "ann/2 50%", "--json")
     assert json.loads(removed.stdout) == {"removed": "ann/2 50%"}
 
 
-def test_the_token_is_asked_for_on_a_terminal(house: DaemonProcess, eve: str, telegram: TelegramEmulator) -> None:
+def test_the_token_is_asked_for_on_a_terminal(
+    shared_daemon: DaemonProcess, eve: str, telegram: TelegramEmulator
+) -> None:
     """It is typed without an echo; where there is no terminal, the options are named."""
     token = telegram.add_bot(username="typed_bot").token
-    refused = personad(house, "channel", "add", NAME, "telegram", stdin=token)
+    refused = personad(shared_daemon, "channel", "add", NAME, "telegram", stdin=token)
     assert refused.returncode == 2
     assert "--token-file" in refused.stderr
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         command("channel", "add", NAME, "telegram"),
         cwd=ROOT,
-        env=house.environ(),
+        env=shared_daemon.environ(),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -146,32 +148,38 @@ def test_the_token_is_asked_for_on_a_terminal(house: DaemonProcess, eve: str, te
     assert token.encode() not in screen
 
 
-def test_what_is_wrong_is_said_with_what_to_do(house: DaemonProcess, bot: Bot, telegram: TelegramEmulator) -> None:
+def test_what_is_wrong_is_said_with_what_to_do(
+    shared_daemon: DaemonProcess, bot: Bot, telegram: TelegramEmulator
+) -> None:
     """Refusals of the daemon are exit 1; a revoked token and a stopped persona are shown with the way out."""
-    wrong = personad(house, "channel", "add", NAME, "discord", "--token-env", "T", T="nonsense")
+    wrong = personad(shared_daemon, "channel", "add", NAME, "discord", "--token-env", "T", T="nonsense")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("personad: discord validation failed: ")
     assert "nonsense" not in wrong.stderr
-    invalid = personad(house, "pair", NAME, "nope")
+    invalid = personad(shared_daemon, "pair", NAME, "nope")
     assert (invalid.returncode, invalid.stderr) == (1, "personad: Pairing code is invalid or has expired.\n")
     telegram.revoke(bot)
-    wait_for(lambda: listed(house)["state"] == "stopped", "the revoked token to show")
-    assert re.search(r"^telegram eve_bot: .*@BotFather", personad(house, "channel", "list", NAME).stdout, re.MULTILINE)
-    assert re.search(r"^Eve Adams: telegram eve_bot: .*@BotFather", personad(house, "status").stdout, re.MULTILINE)
-    personad(house, "stop", NAME)
-    closed = personad(house, "channel", "list", NAME).stdout
+    wait_for(lambda: listed(shared_daemon)["state"] == "stopped", "the revoked token to show")
+    assert re.search(
+        r"^telegram eve_bot: .*@BotFather", personad(shared_daemon, "channel", "list", NAME).stdout, re.MULTILINE
+    )
+    assert re.search(
+        r"^Eve Adams: telegram eve_bot: .*@BotFather", personad(shared_daemon, "status").stdout, re.MULTILINE
+    )
+    personad(shared_daemon, "stop", NAME)
+    closed = personad(shared_daemon, "channel", "list", NAME).stdout
     assert "telegram eve_bot: closed, because she is not running: personad start 'Eve Adams'\n" in closed
 
 
-def test_status_lists_dead_letters(house: DaemonProcess, bot: Bot, telegram: TelegramEmulator) -> None:
+def test_status_lists_dead_letters(shared_daemon: DaemonProcess, bot: Bot, telegram: TelegramEmulator) -> None:
     """What could not be delivered stands there with its reason."""
     ann = telegram.user(username="gone_ann")
-    assert personad(house, "pair", NAME, code_for(telegram, ann, bot)).returncode == 0
+    assert personad(shared_daemon, "pair", NAME, code_for(telegram, ann, bot)).returncode == 0
     telegram.wait_for_sent(ann.id, 3)
     ann.block(bot)
     ann.write("are you there?", bot=bot)
-    wait_for(lambda: listed(house)["dead"], "the dead letter")
-    shown = personad(house, "status").stdout
+    wait_for(lambda: listed(shared_daemon)["dead"], "the dead letter")
+    shown = personad(shared_daemon, "status").stdout
     assert "Not delivered, and given up:\n" in shown
     assert re.search(
         r"^\d{4}-\S+ Eve Adams to telegram gone_ann: '.*are you there\?.*': .*blocked", shown, re.MULTILINE
@@ -191,8 +199,8 @@ def test_status_lists_dead_letters(house: DaemonProcess, bot: Bot, telegram: Tel
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_exit_2(house: DaemonProcess, arguments: list[str]) -> None:
+def test_wrong_usage_is_exit_2(shared_daemon: DaemonProcess, arguments: list[str]) -> None:
     """argparse's usage and error; a token never is an argument."""
-    ended = personad(house, *arguments)
+    ended = personad(shared_daemon, *arguments)
     assert ended.returncode == 2
     assert "usage: personad" in ended.stderr

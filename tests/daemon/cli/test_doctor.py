@@ -17,13 +17,13 @@ def findings(nowhere: dict[str, str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_doctor_finds_nothing_wrong_with_a_running_daemon(house: DaemonProcess, eve: str) -> None:
+def test_doctor_finds_nothing_wrong_with_a_running_daemon(shared_daemon: DaemonProcess, eve: str) -> None:
     """Every check is in order; the text has a line for each."""
-    ended = personad(house, "doctor")
+    ended = personad(shared_daemon, "doctor")
 
     assert ended.returncode == 0, ended.stdout
     assert "FAIL" not in ended.stdout
-    assert f"pid {house.pid}" in ended.stdout
+    assert f"pid {shared_daemon.pid}" in ended.stdout
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_path: Path) -> None:

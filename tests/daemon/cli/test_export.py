@@ -13,14 +13,14 @@ from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
 
 
-def test_a_persona_moves_to_another_machine(house: DaemonProcess, eve: str, tmp_path: Path) -> None:
+def test_a_persona_moves_to_another_machine(shared_daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
     """Her archive is the owner's alone, replaces nothing unasked, and makes her again where she is not."""
     file = tmp_path / "eve.zip"
-    (house.state_dir / "personas" / eve / "memory" / "person.md").write_text("- Name: Zoë\n")
-    made = personad(house, "export", "Eve", str(file))
-    again = personad(house, "export", "Eve", str(file))
-    forced = personad(house, "export", "Eve", str(file), "--force", "--no-secrets", "--json")
-    taken = personad(house, "restore", str(file))
+    (shared_daemon.state_dir / "personas" / eve / "memory" / "person.md").write_text("- Name: Zoë\n")
+    made = personad(shared_daemon, "export", "Eve", str(file))
+    again = personad(shared_daemon, "export", "Eve", str(file))
+    forced = personad(shared_daemon, "export", "Eve", str(file), "--force", "--no-secrets", "--json")
+    taken = personad(shared_daemon, "restore", str(file))
     with closing(DaemonProcess(tmp_path / "state")) as other:
         other.start().ready()
         back = personad(other, "restore", str(file))
@@ -48,12 +48,12 @@ def test_a_persona_moves_to_another_machine(house: DaemonProcess, eve: str, tmp_
     assert known.stdout == "# person\n- Name: Zoë\n\n"
 
 
-def test_what_is_no_archive(house: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
+def test_what_is_no_archive(shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
     """A file that is not there is a wrong usage, one that is something else the daemon's refusal; nobody is made."""
     (tmp_path / "other.zip").write_bytes(b"PK")
-    missing = personad(house, "restore", str(tmp_path / "none.zip"))
-    refused = personad(house, "restore", str(tmp_path / "other.zip"))
-    nobody = personad(house, "export", "Nobody", str(tmp_path / "nobody.zip"))
+    missing = personad(shared_daemon, "restore", str(tmp_path / "none.zip"))
+    refused = personad(shared_daemon, "restore", str(tmp_path / "other.zip"))
+    nobody = personad(shared_daemon, "export", "Nobody", str(tmp_path / "nobody.zip"))
 
     assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
     assert (refused.returncode, "Nothing was restored" in refused.stderr) == (1, True)

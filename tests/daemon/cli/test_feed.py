@@ -18,13 +18,13 @@ from tests.daemon_process import DaemonProcess
 
 
 @pytest.fixture
-def learner(house: DaemonProcess) -> Iterator[str]:
+def learner(shared_daemon: DaemonProcess) -> Iterator[str]:
     """Zoë, whose mind learns."""
     mind = LearningMind()
     with mind:
-        persona_id = create(house, mind, "Zoë")
+        persona_id = create(shared_daemon, mind, "Zoë")
         yield persona_id
-        house.http.post(f"/api/persona/{persona_id}/delete")
+        shared_daemon.http.post(f"/api/persona/{persona_id}/delete")
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_export_is_fed(house: DaemonProcess, learner: str, file: Path) -> None:
+def test_an_export_is_fed(shared_daemon: DaemonProcess, learner: str, file: Path) -> None:
     """A line for each step goes to standard error, the result to standard output; what she knows can be looked at."""
-    before = personad(house, "knowledge", "Zoë")
-    fed = personad(house, "feed", "Zoë", str(file), "--source", "chatgpt")
-    again = personad(house, "feed", "Zoë", str(file), "--source", "chatgpt", "--json")
-    known = personad(house, "knowledge", "Zoë")
-    as_json = json.loads(personad(house, "knowledge", "Zoë", "--json").stdout)
+    before = personad(shared_daemon, "knowledge", "Zoë")
+    fed = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "chatgpt")
+    again = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "chatgpt", "--json")
+    known = personad(shared_daemon, "knowledge", "Zoë")
+    as_json = json.loads(personad(shared_daemon, "knowledge", "Zoë", "--json").stdout)
 
     assert "knows nothing yet" in before.stdout
     assert (fed.returncode, fed.stdout) == (0, "Zoë: 3 conversations read, 3 new to her\n")
@@ -53,12 +53,18 @@ def test_an_export_is_fed(house: DaemonProcess, learner: str, file: Path) -> Non
     assert as_json["memory"]["person"] == known.stdout.removeprefix("# person\n")[:-1]
 
 
-def test_a_terminal_gets_a_bar(house: DaemonProcess, learner: str, file: Path) -> None:
+def test_a_terminal_gets_a_bar(shared_daemon: DaemonProcess, learner: str, file: Path) -> None:
     """On a terminal the progress is one line that is drawn anew and goes in the end."""
     ours, theirs = pty.openpty()
     arguments = command("feed", "Zoë", str(file), "--source", "chatgpt")
     done = subprocess.run(
-        arguments, cwd=ROOT, env=house.environ(), stdout=subprocess.PIPE, stderr=theirs, timeout=PATIENCE, check=False
+        arguments,
+        cwd=ROOT,
+        env=shared_daemon.environ(),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=PATIENCE,
+        check=False,
     )
     os.close(theirs)
     shown = os.read(ours, 65_536).decode()
@@ -70,15 +76,15 @@ def test_a_terminal_gets_a_bar(house: DaemonProcess, learner: str, file: Path) -
     assert shown.endswith("\r\x1b[K")
 
 
-def test_what_cannot_be_fed(house: DaemonProcess, learner: str, file: Path) -> None:
+def test_what_cannot_be_fed(shared_daemon: DaemonProcess, learner: str, file: Path) -> None:
     """A file that is not there is a wrong usage; the daemon's refusals are its own words, also of what is too large."""
-    missing = personad(house, "feed", "Zoë", str(file) + ".gz", "--source", "chatgpt")
-    unknown = personad(house, "feed", "Zoë", str(file), "--source", "eliza")
+    missing = personad(shared_daemon, "feed", "Zoë", str(file) + ".gz", "--source", "chatgpt")
+    unknown = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "eliza")
     file.write_bytes(b"rubbish")
-    broken = personad(house, "feed", "Zoë", str(file), "--source", "claude")
+    broken = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "claude")
     with file.open("wb") as stream:
         stream.truncate(4_400_000_000)
-    large = personad(house, "feed", "Zoë", str(file), "--source", "claude")
+    large = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "claude")
 
     assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
     assert (unknown.returncode, "Accepted: chatgpt, claude" in unknown.stderr) == (1, True)

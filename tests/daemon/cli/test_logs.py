@@ -15,10 +15,10 @@ from tests.daemon.cli.command_line import PATIENCE, ROOT, command, personad
 from tests.daemon_process import DaemonProcess
 
 
-def test_logs_show_the_last_events_of_all_or_of_one(house: DaemonProcess, eve: str) -> None:
+def test_logs_show_the_last_events_of_all_or_of_one(shared_daemon: DaemonProcess, eve: str) -> None:
     """Events in words with her name; with --json one object a line; -n bounds them."""
-    everything = personad(house, "logs", "-n", "1000").stdout
-    hers = personad(house, "logs", "Eve", "--json").stdout.splitlines()
+    everything = personad(shared_daemon, "logs", "-n", "1000").stdout
+    hers = personad(shared_daemon, "logs", "Eve", "--json").stdout.splitlines()
 
     assert "daemon.listening" in everything
     assert re.search(
@@ -26,16 +26,18 @@ def test_logs_show_the_last_events_of_all_or_of_one(house: DaemonProcess, eve: s
     )
     assert hers
     assert {json.loads(line)["persona"] for line in hers} == {eve}
-    assert len(personad(house, "logs", "-n", "1").stdout.splitlines()) == 1
+    assert len(personad(shared_daemon, "logs", "-n", "1").stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("query", "field"),
     [("lines=-1", "lines"), ("lines=many", "lines"), ("lines=9999999", "lines"), ("follow=maybe", "follow")],
 )
-def test_the_logs_route_names_a_parameter_that_it_cannot_take(house: DaemonProcess, query: str, field: str) -> None:
+def test_the_logs_route_names_a_parameter_that_it_cannot_take(
+    shared_daemon: DaemonProcess, query: str, field: str
+) -> None:
     """422 with the parameter's place."""
-    answer = house.http.get(f"/api/logs?{query}")
+    answer = shared_daemon.http.get(f"/api/logs?{query}")
 
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["query", field]
@@ -64,13 +66,13 @@ def test_logs_are_followed_over_a_restart_of_the_daemon(daemon: DaemonProcess) -
     assert len(pids) == len(set(pids)) == 2
 
 
-def test_events_are_not_said_twice_when_the_connection_breaks(house: DaemonProcess, eve: str) -> None:
+def test_events_are_not_said_twice_when_the_connection_breaks(shared_daemon: DaemonProcess, eve: str) -> None:
     """A follower that was cut off asks for what it may have missed and leaves out what it has."""
-    with Relay(house.port) as relay:
+    with Relay(shared_daemon.port) as relay:
         following = subprocess.Popen(
             command("logs", "-f", "--json", "--url", relay.url, eve),
             cwd=ROOT,
-            env=house.environ(),
+            env=shared_daemon.environ(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -80,7 +82,7 @@ def test_events_are_not_said_twice_when_the_connection_breaks(house: DaemonProce
         while '"persona.running"' not in lines[-1]:
             lines.append(following.stdout.readline())
         relay.cut()
-        assert personad(house, "restart", "Eve").returncode == 0
+        assert personad(shared_daemon, "restart", "Eve").returncode == 0
         lines.append(following.stdout.readline())
         while '"generation": 2' not in lines[-1]:
             lines.append(following.stdout.readline())
@@ -139,10 +141,15 @@ def test_a_daemon_stops_at_once_although_its_log_is_followed(daemon: DaemonProce
         list(lines)
 
 
-def test_output_that_nobody_reads_is_no_error(house: DaemonProcess) -> None:
+def test_output_that_nobody_reads_is_no_error(shared_daemon: DaemonProcess) -> None:
     """A reader that leaves early, as head does, ends the verb quietly."""
     process = subprocess.Popen(
-        command("logs"), cwd=ROOT, env=house.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("logs"),
+        cwd=ROOT,
+        env=shared_daemon.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     assert process.stderr

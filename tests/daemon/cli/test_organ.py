@@ -13,17 +13,17 @@ KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 
 
 def test_organs_are_shown_set_and_taken_away(
-    house: DaemonProcess, eve: str, mind: OpenAIEmulator, tmp_path: Path
+    shared_daemon: DaemonProcess, eve: str, mind: OpenAIEmulator, tmp_path: Path
 ) -> None:
     """An embedded organ needs no model, a remote one its model and key; the key is never shown; --off takes it away."""
     (tmp_path / "key").write_text(KEY)
     remote = ("openai", "look", "--url", mind.url, "--api-key-file", str(tmp_path / "key"))
-    shown = personad(house, "organ", "Eve")
-    embedded = json.loads(personad(house, "organ", "Eve", "ear", "embedded", "--json").stdout)
-    eye = personad(house, "organ", "Eve", "eye", *remote)
-    renamed = personad(house, "organ", "Eve", "eye", "openai", "look-closer", "--json")
-    record = json.loads((house.state_dir / "personas" / eve / "config.json").read_text())
-    off = json.loads(personad(house, "organ", "Eve", "ear", "--off", "--json").stdout)
+    shown = personad(shared_daemon, "organ", "Eve")
+    embedded = json.loads(personad(shared_daemon, "organ", "Eve", "ear", "embedded", "--json").stdout)
+    eye = personad(shared_daemon, "organ", "Eve", "eye", *remote)
+    renamed = personad(shared_daemon, "organ", "Eve", "eye", "openai", "look-closer", "--json")
+    record = json.loads((shared_daemon.state_dir / "personas" / eve / "config.json").read_text())
+    off = json.loads(personad(shared_daemon, "organ", "Eve", "ear", "--off", "--json").stdout)
 
     assert [line.split()[0] for line in shown.stdout.splitlines()] == [
         *("ORGAN", "thinking", "imagination", "mouth", "eye", "ear", "teacher", "researcher")
@@ -36,7 +36,7 @@ def test_organs_are_shown_set_and_taken_away(
     assert off == {"ear": None}
 
 
-def test_what_is_no_organ(house: DaemonProcess, eve: str) -> None:
+def test_what_is_no_organ(shared_daemon: DaemonProcess, eve: str) -> None:
     """Unknown organs, organs without a model, minds taken away and options without an organ are wrong usage."""
     for arguments in (
         ("nose",),
@@ -46,16 +46,16 @@ def test_what_is_no_organ(house: DaemonProcess, eve: str) -> None:
         ("--off",),
         ("eye", "--url", "http://127.0.0.1:1"),
     ):
-        refused = personad(house, "organ", "Eve", *arguments)
+        refused = personad(shared_daemon, "organ", "Eve", *arguments)
         assert (refused.returncode, refused.stdout) == (2, ""), arguments
 
 
-def test_created_on_the_command_line_she_has_senses(house: DaemonProcess) -> None:
+def test_created_on_the_command_line_she_has_senses(shared_daemon: DaemonProcess) -> None:
     """The embedded ear, eye, researcher and mouth, unless --no-senses leaves them out."""
-    made = [personad(house, "create", name, *more) for name, more in (("Ada", ()), ("Bea", ("--no-senses",)))]
-    organs = [json.loads(personad(house, "organ", name, "--json").stdout) for name in ("Ada", "Bea")]
+    made = [personad(shared_daemon, "create", name, *more) for name, more in (("Ada", ()), ("Bea", ("--no-senses",)))]
+    organs = [json.loads(personad(shared_daemon, "organ", name, "--json").stdout) for name in ("Ada", "Bea")]
     for name in ("Ada", "Bea"):
-        personad(house, "delete", name, "--yes")
+        personad(shared_daemon, "delete", name, "--yes")
 
     assert [one.returncode for one in made] == [0, 0], made[0].stderr
     assert {slot for slot, organ in organs[0].items() if organ} == {"thinking", "ear", "eye", "researcher", "mouth"}

@@ -15,50 +15,56 @@ from tests.emulators.openai import OpenAIEmulator
 KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 
 
-def test_a_persona_is_created_listed_and_deleted(house: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
+def test_a_persona_is_created_listed_and_deleted(
+    shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path
+) -> None:
     """create, list and delete by name; the key comes from a file and is printed nowhere."""
     (tmp_path / "key").write_text(KEY + "\n")
     mine = ["--provider", "openai", "--model", "echo", "--url", mind.url, "--api-key-file", str(tmp_path / "key")]
-    made = personad(house, "create", "Dora", *mine, "--json")
+    made = personad(shared_daemon, "create", "Dora", *mine, "--json")
 
     assert made.returncode == 0, made.stderr
     assert KEY not in made.stdout + made.stderr
     persona_id = json.loads(made.stdout)["id"]
     assert mind.journal[-1].headers["authorization"] == f"Bearer {KEY}"
-    listed = personad(house, "list")
+    listed = personad(shared_daemon, "list")
     assert re.search(rf"^Dora +running +active +{persona_id}$", listed.stdout, re.MULTILINE)
-    [view] = [one for one in json.loads(personad(house, "list", "--json").stdout)["personas"] if one["name"] == "Dora"]
+    [view] = [
+        one for one in json.loads(personad(shared_daemon, "list", "--json").stdout)["personas"] if one["name"] == "Dora"
+    ]
     assert view["id"] == persona_id
-    deleted = personad(house, "delete", "Dora", "--yes")
+    deleted = personad(shared_daemon, "delete", "Dora", "--yes")
     assert (deleted.returncode, deleted.stdout) == (0, "Dora: deleted\n")
-    assert persona_id not in personad(house, "list").stdout
+    assert persona_id not in personad(shared_daemon, "list").stdout
 
 
-def test_the_key_can_come_from_a_variable(house: DaemonProcess, mind: OpenAIEmulator) -> None:
+def test_the_key_can_come_from_a_variable(shared_daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
     """--api-key-env names the variable; one that is not set is a wrong usage."""
     mine = ["--provider", "openai", "--model", "echo", "--url", mind.url, "--api-key-env", "MY_KEY"]
-    missing = personad(house, "create", "Dora", *mine)
-    made = personad(house, "create", "Dora", *mine, MY_KEY=KEY)
+    missing = personad(shared_daemon, "create", "Dora", *mine)
+    made = personad(shared_daemon, "create", "Dora", *mine, MY_KEY=KEY)
 
     assert missing.returncode == 2
     assert "MY_KEY" in missing.stderr
     assert made.returncode == 0, made.stderr
     assert mind.journal[-1].headers["authorization"] == f"Bearer {KEY}"
-    personad(house, "delete", "Dora", "--yes")
+    personad(shared_daemon, "delete", "Dora", "--yes")
 
 
-def test_a_persona_is_stopped_started_and_restarted(house: DaemonProcess, eve: str) -> None:
+def test_a_persona_is_stopped_started_and_restarted(shared_daemon: DaemonProcess, eve: str) -> None:
     """Each verb says what became of her, by name in any case or by id."""
-    assert personad(house, "stop", "Eve").stdout == "Eve: stopped\n"
-    refused = personad(house, "stop", "eve")
+    assert personad(shared_daemon, "stop", "Eve").stdout == "Eve: stopped\n"
+    refused = personad(shared_daemon, "stop", "eve")
     assert (refused.returncode, refused.stderr) == (1, "personad: Persona is not running.\n")
-    assert personad(house, "start", eve).stdout == "Eve: started\n"
-    assert personad(house, "start", "Eve").stdout == "Eve: already running\n"
-    restarted = personad(house, "restart", "eve", "--json")
+    assert personad(shared_daemon, "start", eve).stdout == "Eve: started\n"
+    assert personad(shared_daemon, "start", "Eve").stdout == "Eve: already running\n"
+    restarted = personad(shared_daemon, "restart", "eve", "--json")
     assert json.loads(restarted.stdout) == {"id": eve, "name": "Eve", "status": "restarted"}
 
 
-def test_a_name_that_two_have_is_answered_with_their_ids(house: DaemonProcess, eve: str, mind: OpenAIEmulator) -> None:
+def test_a_name_that_two_have_is_answered_with_their_ids(
+    shared_daemon: DaemonProcess, eve: str, mind: OpenAIEmulator
+) -> None:
     """An ambiguous name changes nothing and lists the ids; an id always works."""
     organs = {
         "thinking_model": "echo",
@@ -66,53 +72,55 @@ def test_a_name_that_two_have_is_answered_with_their_ids(house: DaemonProcess, e
         "thinking_api_key": "k",
         "thinking_url": mind.url,
     }
-    other = house.create("Eve", **organs)
-    refused = personad(house, "stop", "Eve")
+    other = shared_daemon.create("Eve", **organs)
+    refused = personad(shared_daemon, "stop", "Eve")
 
     assert refused.returncode == 1
     assert eve in refused.stderr
     assert other in refused.stderr
-    assert personad(house, "delete", other, "--yes").returncode == 0
-    assert personad(house, "stop", "Eve").returncode == 0
+    assert personad(shared_daemon, "delete", other, "--yes").returncode == 0
+    assert personad(shared_daemon, "stop", "Eve").returncode == 0
 
 
-def test_a_name_that_nobody_has_is_refused(house: DaemonProcess) -> None:
+def test_a_name_that_nobody_has_is_refused(shared_daemon: DaemonProcess) -> None:
     """The error says how to see who is there."""
     for verb in ("start", "stop", "restart", "chat", "logs"):
-        refused = personad(house, verb, "Nobody")
+        refused = personad(shared_daemon, verb, "Nobody")
         assert refused.returncode == 1
         assert refused.stderr == "personad: there is no persona 'Nobody'; `personad list` shows them\n"
 
 
-def test_delete_asks_and_takes_only_yes(house: DaemonProcess, eve: str) -> None:
+def test_delete_asks_and_takes_only_yes(shared_daemon: DaemonProcess, eve: str) -> None:
     """Without a terminal it wants --yes; on one it wants the word."""
-    refused = personad(house, "delete", "Eve", stdin="yes\n")
+    refused = personad(shared_daemon, "delete", "Eve", stdin="yes\n")
 
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
-    assert eve in personad(house, "list").stdout
+    assert eve in personad(shared_daemon, "list").stdout
 
 
-def test_status_shows_the_daemon_and_each_persona(house: DaemonProcess, eve: str) -> None:
+def test_status_shows_the_daemon_and_each_persona(shared_daemon: DaemonProcess, eve: str) -> None:
     """One line for the daemon, one for each persona; --json gives the daemon's own account."""
-    status = personad(house, "status")
+    status = personad(shared_daemon, "status")
 
     assert status.returncode == 0
-    assert re.match(rf"personad \S+ at {house.url}: up .+, pid {house.pid}, \d+\.\d MiB\n", status.stdout)
+    assert re.match(
+        rf"personad \S+ at {shared_daemon.url}: up .+, pid {shared_daemon.pid}, \d+\.\d MiB\n", status.stdout
+    )
     assert re.search(r"^Eve +running +active +ok +0 +0 +\d+ +\d+\.\d MiB$", status.stdout, re.MULTILINE)
-    whole = json.loads(personad(house, "status", "--json").stdout)
-    assert whole["pid"] == house.pid
+    whole = json.loads(personad(shared_daemon, "status", "--json").stdout)
+    assert whole["pid"] == shared_daemon.pid
     assert [one["name"] for one in whole["personas"]] == ["Eve"]
 
 
-def test_status_imports_nothing_heavy(house: DaemonProcess) -> None:
+def test_status_imports_nothing_heavy(shared_daemon: DaemonProcess) -> None:
     """A verb starts fast because the daemon's own libraries stay out of it."""
     heavy = {"starlette", "uvicorn", "uvloop", "zmq", "websockets", "watchfiles", "asyncio", "anyio"}
     program = f"import sys; from daemon.cli import main; main(['status']); print({heavy} & sys.modules.keys())"
     ended = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=house.environ(),
+        env=shared_daemon.environ(),
         capture_output=True,
         text=True,
         timeout=PATIENCE,

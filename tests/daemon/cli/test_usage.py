@@ -78,18 +78,18 @@ def test_settings_that_cannot_be_taken_are_exit_64(nowhere: dict[str, str], tmp_
     assert not (tmp_path / "state").exists()
 
 
-def test_config_may_stand_before_or_after_the_verb(house: DaemonProcess, tmp_path: Path) -> None:
+def test_config_may_stand_before_or_after_the_verb(shared_daemon: DaemonProcess, tmp_path: Path) -> None:
     """personad --config FILE list and personad list --config FILE are the same."""
-    (tmp_path / "good.toml").write_text(f"[http]\nport = {house.port}\n")
-    environ = {name: value for name, value in house.environ().items() if name != "PERSONAD_HTTP_PORT"}
+    (tmp_path / "good.toml").write_text(f"[http]\nport = {shared_daemon.port}\n")
+    environ = {name: value for name, value in shared_daemon.environ().items() if name != "PERSONAD_HTTP_PORT"}
     config = ["--config", str(tmp_path / "good.toml")]
 
     assert personad(environ, *config, "list").returncode == 0
     assert personad(environ, "list", *config).returncode == 0
 
 
-def test_url_overrides_the_settings(house: DaemonProcess, nowhere: dict[str, str]) -> None:
+def test_url_overrides_the_settings(shared_daemon: DaemonProcess, nowhere: dict[str, str]) -> None:
     """A daemon elsewhere is reached with --url."""
-    assert personad(nowhere, "list", "--url", house.url).returncode == 0
-    assert personad(nowhere, "--url", house.url + "/", "status").returncode == 0
+    assert personad(nowhere, "list", "--url", shared_daemon.url).returncode == 0
+    assert personad(nowhere, "--url", shared_daemon.url + "/", "status").returncode == 0
     assert personad(nowhere, "list", "--url", "nonsense").returncode == 69

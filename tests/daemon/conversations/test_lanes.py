@@ -14,19 +14,19 @@ def waiting(number: int, talk: str = "", deaths: int = 0) -> Waiting:
 
 
 def start(lanes: Lanes) -> list[str]:
-    """Give every lane that may have one its beat; returns their talks."""
+    """Give every lane that may have one its turn; returns their talks."""
     return [lane.take(0.0).conversation.talk for lane in lanes.startable()]
 
 
 def finish(lanes: Lanes, talk: str) -> None:
-    """The beat of this talk is answered."""
+    """The turn of this talk is answered."""
     lane = lanes.visitor(talk)
     lane.in_hand = None
-    lanes.took_turn(lane)
+    lanes.rotate(lane)
 
 
 def test_visitors_take_turns_and_her_own_person_never_waits() -> None:
-    """At most two visitors are in hand, whoever waits longest is next, and her own person comes at once."""
+    """At most two visitors are in hand, whoever waits longest is next, and her owner comes at once."""
     lanes = Lanes(10, 2, lambda _: False, lambda _: "")
     lanes.admit([waiting(n, talk) for n, talk in enumerate(["a", "a", "b", "c", "d"], 1)], visitors=True)
     assert start(lanes) == ["a", "b"]
@@ -67,7 +67,7 @@ def test_what_is_held_waits_alone() -> None:
 
 
 def test_suspects_of_a_death_are_in_hand_one_at_a_time() -> None:
-    """After a crash what was in hand is tried one by one, her own person's first; new words wait for none of it."""
+    """After a crash what was in hand is tried one by one, her owner's first; new words wait for none of it."""
     lanes = Lanes(10, 4, lambda _: False, lambda _: "")
     lanes.admit([waiting(1, "a", 1), waiting(2, "b", 1), waiting(3, "c")], visitors=True)
     lanes.admit([waiting(4, "", 1)], visitors=False)

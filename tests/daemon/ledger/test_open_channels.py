@@ -110,7 +110,7 @@ async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
 
 
 async def test_only_her_own_talks_are_consolidated_and_shown(ledger: Ledger) -> None:
-    """Lines of open talks are neither consolidated nor in her own person's view, also when the channel is gone."""
+    """Lines of open talks are neither consolidated nor in her owner's view, also when the channel is gone."""
     await open_(ledger)
     own = await ledger.accept(ADAM, WEB, "text", "mine", None, 29, None)
     (first, _) = await visit(ledger, ("1", "42", "a stranger's"), ("2", "43", "left open"))
@@ -127,7 +127,7 @@ async def test_only_her_own_talks_are_consolidated_and_shown(ledger: Ledger) -> 
 
 
 async def test_what_killed_a_worker_goes_with_its_channel(ledger: Ledger) -> None:
-    """Words of a visitor that were set aside are not her own person's once their channel is gone."""
+    """Words of a visitor that were set aside are not her owner's once their channel is gone."""
     await open_(ledger)
     (poison,) = await visit(ledger, ("1", "42", "poison"))
     assert await ledger.died([poison], 1) == [poison]

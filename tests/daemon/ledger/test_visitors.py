@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from daemon.ledger import ChannelFields, ChannelUnknown, Ledger, SenderLimits
-from daemon.ledger.errors import HooksFull
-from daemon.ledger.hooks import MOST_OPEN
+from daemon.ledger.errors import WebhooksFull
+from daemon.ledger.webhooks import MOST_OPEN
 from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, EVE, OTHER, add, inbound
 from tests.daemon.ledger.test_open_channels import LIMITS, open_
 
@@ -99,38 +99,38 @@ async def test_a_channel_that_is_not_open_takes_no_visitors(ledger: Ledger) -> N
 async def test_a_webhook_request_is_kept_until_its_words_are(ledger: Ledger) -> None:
     """A request is kept once for each key, and closed by the transaction that keeps what it brought."""
     await open_(ledger)
-    first = await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 5)
-    second = await ledger.hook(CHANNEL, "e2", "application/json", b"{2}", 6)
-    assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 7) is None
+    first = await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 5)
+    second = await ledger.webhook(CHANNEL, "e2", "application/json", b"{2}", 6)
+    assert await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 7) is None
     with pytest.raises(ChannelUnknown):
-        await ledger.hook(OTHER, "e1", "application/json", b"{1}", 7)
+        await ledger.webhook(OTHER, "e1", "application/json", b"{1}", 7)
     assert first is not None
     assert second is not None
-    assert [(one.number, one.body) for one in await ledger.open_hooks(ADAM)] == [(first, b"{1}"), (second, b"{2}")]
-    assert [one.number for one in await ledger.open_hooks(ADAM, first)] == [second]
-    assert await ledger.open_hooks(EVE) == []
+    assert [(one.number, one.body) for one in await ledger.open_webhooks(ADAM)] == [(first, b"{1}"), (second, b"{2}")]
+    assert [one.number for one in await ledger.open_webhooks(ADAM, first)] == [second]
+    assert await ledger.open_webhooks(EVE) == []
     await ledger.visit(ADAM, CHANNEL, [inbound("1")], [first], LIMITS, SEQS, 9)
-    assert [one.number for one in await ledger.open_hooks(ADAM)] == [second]
-    assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 9) is None
-    assert [await ledger.hooks_died([first, second], 2) for _ in range(2)] == [[], [second]]
-    assert await ledger.open_hooks(ADAM) == []
+    assert [one.number for one in await ledger.open_webhooks(ADAM)] == [second]
+    assert await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 9) is None
+    assert [await ledger.webhooks_died([first, second], 2) for _ in range(2)] == [[], [second]]
+    assert await ledger.open_webhooks(ADAM) == []
     await ledger.prune_channels(9 * DAY)
-    assert await ledger.hook(CHANNEL, "e1", "application/json", b"{1}", 9 * DAY) is not None
+    assert await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 9 * DAY) is not None
 
 
 async def test_webhook_requests_wait_for_a_persona_who_is_stopped(ledger: Ledger) -> None:
     """What is not dealt with is never forgotten, and there is an end to how many may wait."""
     await open_(ledger)
-    first = await ledger.hook(CHANNEL, "0", "application/json", b"{}", 5)
+    first = await ledger.webhook(CHANNEL, "0", "application/json", b"{}", 5)
     await ledger.prune_channels(30 * DAY)
-    assert [one.number for one in await ledger.open_hooks(ADAM)] == [first]
+    assert [one.number for one in await ledger.open_webhooks(ADAM)] == [first]
     keys = map(str, range(1, MOST_OPEN))
-    await asyncio.gather(*(ledger.hook(CHANNEL, key, "application/json", b"{}", 5) for key in keys))
-    with pytest.raises(HooksFull):
-        await ledger.hook(CHANNEL, "one more", "application/json", b"{}", 5)
-    assert await ledger.hook(CHANNEL, "0", "application/json", b"{}", 6) is None
+    await asyncio.gather(*(ledger.webhook(CHANNEL, key, "application/json", b"{}", 5) for key in keys))
+    with pytest.raises(WebhooksFull):
+        await ledger.webhook(CHANNEL, "one more", "application/json", b"{}", 5)
+    assert await ledger.webhook(CHANNEL, "0", "application/json", b"{}", 6) is None
     await ledger.visit(ADAM, CHANNEL, [], [first or 0], LIMITS, SEQS, 9)
-    assert await ledger.hook(CHANNEL, "one more", "application/json", b"{}", 5) is not None
+    assert await ledger.webhook(CHANNEL, "one more", "application/json", b"{}", 5) is not None
 
 
 async def test_a_repeated_request_gets_the_first_ones_answer(ledger: Ledger) -> None:

@@ -60,7 +60,7 @@ def launch(folder: Path, telegram: Telegram, **settings: str) -> DaemonProcess:
 
 
 @pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram) -> Iterator[DaemonProcess]:
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram) -> Iterator[DaemonProcess]:
     """The daemon that most tests share; people may write to it as much as they like."""
     daemon = launch(tmp_path_factory.mktemp("open"), telegram, channels_sender_per_minute="1000")
     try:
@@ -85,9 +85,9 @@ def strict(
 
 
 @pytest.fixture
-def counter(house: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> Iterator[Counter]:
+def counter(shared_daemon: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> Iterator[Counter]:
     """A persona of this test alone, without a channel yet."""
-    with Counter(house, brain, telegram) as counter:
+    with Counter(shared_daemon, brain, telegram) as counter:
         yield counter
 
 

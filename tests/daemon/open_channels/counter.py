@@ -93,6 +93,6 @@ class Counter:
         return [(item["role"], item["content"]) for item in reversed(items)]
 
     def lines(self) -> list[dict[str, Any]]:
-        """Her own person's conversation."""
+        """Her owner's conversation."""
         found = self.daemon.http.get(f"/api/persona/{self.id}/conversation").json()["messages"]
         return cast("list[dict[str, Any]]", found)

@@ -33,7 +33,7 @@ def test_nobody_learns_what_she_knows(counter: Counter) -> None:
 
 
 def _asked(counter: Counter, listener: Listener, secret: str) -> bool:
-    """Whether what her own person asks goes with this."""
+    """Whether what her owner asks goes with this."""
     before = len(listener.words)
     counter.daemon.read(counter.id, "hello")
     wait_for(lambda: len(listener.words) > before, "her answer")
@@ -80,7 +80,7 @@ def test_a_paused_channel_keeps_what_comes(counter: Counter) -> None:
 
 
 def test_files_of_everybody_are_fetched(counter: Counter) -> None:
-    """A visitor's photo comes into her media folder, like her own person's."""
+    """A visitor's photo comes into her media folder, like her owner's."""
     counter.open()
     person = counter.visitor("photographer")
     person.send("photo", PHOTO, caption="look")
@@ -131,7 +131,7 @@ def test_a_channel_of_a_stopped_persona_is_not_active(counter: Counter) -> None:
 
 
 def test_a_removed_channel_leaves_nothing_waiting(counter: Counter) -> None:
-    """What waits on a channel that is removed is done with; her own person notices nothing."""
+    """What waits on a channel that is removed is done with; her owner notices nothing."""
     counter.open()
     person = counter.visitor("late")
     counter.brain.hold("forever")
@@ -196,7 +196,7 @@ def test_a_mind_that_is_away_is_announced_at_once(counter: Counter) -> None:
 
 
 def test_another_mind_answers(strict_counter: Counter, clerk: ScriptedMind) -> None:
-    """The channel's model answers its visitors, her own mind her own person."""
+    """The channel's model answers its visitors, her own mind her owner."""
     strict_counter.open(modelId="clerk")
     person = strict_counter.visitor("customer")
     person.write("for the clerk")

@@ -57,7 +57,7 @@ def assert_answered_once(person: TelegramChat, number: int) -> None:
 
 
 def test_her_own_person_does_not_wait(counter: Counter) -> None:
-    """While visitors' answers take their time, at most four are thought of at once, and her own person is answered."""
+    """While visitors' answers take their time, at most four are thought of at once, and her owner is answered."""
     counter.open()
     people = counter.visitors(8)
     counter.brain.hold("slowly")

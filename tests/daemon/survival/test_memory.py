@@ -183,7 +183,7 @@ def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_an_edited_memory_is_in_the_next_prompt(launch: Launch, brain: ScriptedMind) -> None:
-    """What somebody writes into memory/person.md she knows at the next beat, without a restart."""
+    """What somebody writes into memory/person.md she knows at the next turn, without a restart."""
     daemon = launch()
     persona_id = create(daemon, brain)
     first = worker(daemon, persona_id)

@@ -19,13 +19,13 @@ import pytest
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
-from daemon.channels.webhook_queue import HookFeed
+from daemon.channels.webhook_queue import WebhookQueue
 from daemon.ledger import ChannelFields, Ledger
 from daemon.logging.log import Log, Sink
-from daemon.settings.sections import Hooks as HookSettings
+from daemon.settings.sections import Hooks as WebhookSettings
 from daemon.settings.sections import Logs
 from daemon.startup.resources import PortInUse
-from daemon.webhooks import HookChannel, HookListener, Hooks, listener, server
+from daemon.webhooks import WebhookApp, WebhookChannel, WebhookListener, listener, server
 from proto.gateways import GatewayType
 from proto.secrets import Secret
 from tests.daemon_process import free_port
@@ -59,7 +59,7 @@ class Door:
 
     async def kept(self) -> list[bytes]:
         """The bodies that are kept for her gateways."""
-        return [hook.body for hook in await self.ledger.open_hooks("her")]
+        return [webhook.body for webhook in await self.ledger.open_webhooks("her")]
 
     def sms(self, words: str = "hello", query: str = "", **fields: str) -> tuple[bytes, Headers]:
         """A signed message of Twilio's."""
@@ -87,9 +87,9 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
     with log_file.open("w") as stream:
         # Not configure(): it takes the process's logging, and would write on into whatever gets this descriptor next.
         log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
-        feed = HookFeed(ledger, 3, log)
+        feed = WebhookQueue(ledger, 3, log)
         port = free_port()
-        listening = listener(HookSettings(port=port, public_url=public_url))
+        listening = listener(WebhookSettings(port=port, public_url=public_url))
         assert listening
         async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
             door = Door(f"http://127.0.0.1:{port}", ledger, http, log_file)
@@ -98,10 +98,10 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
                 fields = ChannelFields(name=channel)
                 await ledger.add_open_channel("her", channel, found.type, str(number), "", fields, 1)
 
-            async def find(channel: str) -> HookChannel | None:
+            async def find(channel: str) -> WebhookChannel | None:
                 return channels.get(channel)
 
-            serving = HookListener(Hooks(find, feed, public_url, Counter(), log), listening)
+            serving = WebhookListener(WebhookApp(find, feed, public_url, Counter(), log), listening)
             try:
                 yield door
             finally:
@@ -113,9 +113,9 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
                 door.meta._socket.close()
 
 
-def _channels(door: Door) -> dict[str, HookChannel]:
-    def channel(kind: GatewayType, **credentials: str) -> HookChannel:
-        return HookChannel("her", kind, {name: Secret(value) for name, value in credentials.items()})
+def _channels(door: Door) -> dict[str, WebhookChannel]:
+    def channel(kind: GatewayType, **credentials: str) -> WebhookChannel:
+        return WebhookChannel("her", kind, {name: Secret(value) for name, value in credentials.items()})
 
     return {
         SMS: channel("sms", account_sid=door.twilio.sid, auth_token=door.twilio.token, signing_key="shared"),
@@ -318,7 +318,7 @@ async def test_odd_heads(tmp_path: Path) -> None:
 async def test_slow_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A head or a body that does not come in time is not waited for."""
     for name in ("head_timeout", "stall_timeout"):
-        monkeypatch.setattr(server.HookProtocol, name, 0.2)
+        monkeypatch.setattr(server.WebhookProtocol, name, 0.2)
     async with opened(tmp_path) as door:
         host, port = door.url.removeprefix("http://").split(":")
         head = f"POST /hooks/{SMS} HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n".encode()
@@ -376,14 +376,14 @@ async def test_many_at_once(tmp_path: Path) -> None:
             *(door.post(WHATSAPP, body, stranger) for body, _ in requests),
         )
         assert [answer.status_code for answer in answers] == [200] * 200 + [403] * 100
-        kept = [hook.body for hook in await door.ledger.open_hooks("her", limit=1000)]
+        kept = [webhook.body for webhook in await door.ledger.open_webhooks("her", limit=1000)]
         assert sorted(kept) == sorted(body for body, _ in requests)
     assert door.log.read_text().count("hook.refused") == 1
 
 
 async def test_no_public_url_no_listener() -> None:
     """Without a public address, or with port 0, nothing listens; a port in use is a clear refusal."""
-    assert listener(HookSettings(port=5001)) is None
-    assert listener(HookSettings(port=0, public_url=PUBLIC)) is None
+    assert listener(WebhookSettings(port=5001)) is None
+    assert listener(WebhookSettings(port=0, public_url=PUBLIC)) is None
     with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(PortInUse, match=r"hooks\.port"):
-        listener(HookSettings(port=holder.getsockname()[1], public_url=PUBLIC))
+        listener(WebhookSettings(port=holder.getsockname()[1], public_url=PUBLIC))

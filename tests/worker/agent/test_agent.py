@@ -1,4 +1,4 @@
-"""An agent's beats, driven by the daemon's messages, with a mind behind a real protocol."""
+"""An agent's turns, driven by the daemon's messages, with a mind behind a real protocol."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def last_words(emulator: Emulator, request: int) -> str:
 
 
 async def test_words_are_answered(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A beat that is answered at once types nothing and ends with one reply that names what it answers."""
+    """A turn that is answered at once types nothing and ends with one reply that names what it answers."""
     adam = seat(organ_at(openai), pace=Pace(at_once=5.0))
     adam.perceive("hello there")
     reply = await adam.first(Reply)
     assert not any(isinstance(message, Typing) for message in adam.sent)
-    assert (reply.beat, reply.perceptions) == (1, [1])
+    assert (reply.turn, reply.perceptions) == (1, [1])
     assert [message.content for message in reply.messages] == ["hello there"]
 
 
@@ -120,7 +120,7 @@ async def test_join_asks_again_with_all_words(seat: SeatMaker, openai: OpenAIEmu
 
 
 async def test_joins_are_limited(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """After eight restarts the call runs on; the words after that are left for the next beat."""
+    """After eight restarts the call runs on; the words after that are left for the next turn."""
     openai.script(*[Step(failure="hang")] * (MAX_JOINS + 1))
     adam = seat(organ_at(openai))
     adam.perceive("first")
@@ -134,7 +134,7 @@ async def test_joins_are_limited(seat: SeatMaker, openai: OpenAIEmulator) -> Non
 
 
 async def test_late_join_is_ignored(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Words for a beat that is over change nothing; the daemon sends them again."""
+    """Words for a turn that is over change nothing; the daemon sends them again."""
     adam = seat(organ_at(openai))
     adam.perceive("one")
     await adam.first(Reply)
@@ -158,7 +158,7 @@ async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> No
     reply = await adam.first(Reply)
     assert reply.perceptions == [1]
     downs = adam.of(MindDown)
-    assert [down.beat for down in downs] == [1, 1, 1]
+    assert [down.turn for down in downs] == [1, 1, 1]
     assert ["answered 500" in down.reason for down in downs] == [True, False, True]
     assert "api_key" in downs[1].hint
     assert len(openai.journal) == 6
@@ -199,7 +199,7 @@ async def test_permanent_errors_are_retried_slowly(seat: SeatMaker, openai: Open
 
 
 async def test_unexpected_error_is_reported(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """An error that nobody foresaw in a beat is handed on, so that the process ends by it, and answers nothing."""
+    """An error that nobody foresaw in a turn is handed on, so that the process ends by it, and answers nothing."""
     adam = seat(organ_at(openai))
     broken = Perception(1, "smell", "roses", 1)  # type: ignore[arg-type]  # what no daemon of this version sends
     adam.agent.receive(Perceive(1, WEB, [broken], [], {}))

@@ -1,4 +1,4 @@
-"""What she does for her own person besides speaking: painting, asking her teacher, and answering aloud."""
+"""What she does for her owner besides speaking: painting, asking her teacher, and answering aloud."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_rounds_are_bounded(seat: SeatMaker, thinker: Emulator, openai: Op
 
 
 async def test_uses_are_bounded(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """No more than eight things are done in one beat, whatever a mind asks for."""
+    """No more than eight things are done in one turn, whatever a mind asks for."""
     many = tuple(("imagine", f'{{"description": "fox {number}"}}') for number in range(MAX_USES))
     openai.script(Step(calls=many), Step(calls=(("imagine", '{"description": "one more"}'),)), Step())
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
@@ -111,7 +111,7 @@ async def test_uses_are_bounded(seat: SeatMaker, openai: OpenAIEmulator, tmp_pat
 async def test_calls_that_are_none(
     seat: SeatMaker, openai: OpenAIEmulator, calls: tuple[tuple[str, str], ...], says: str
 ) -> None:
-    """A call that cannot be understood is answered with what is wrong, and the beat goes on."""
+    """A call that cannot be understood is answered with what is wrong, and the turn goes on."""
     openai.script(Step(calls=calls))
     adam = seat(at(openai), imagination=at(openai))
     adam.perceive("Paint a fox")

@@ -1,4 +1,4 @@
-"""Several beats at once, strangers on open channels, and minds that a beat brings along."""
+"""Several turns at once, strangers on open channels, and minds that a turn brings along."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, SeatMaker
-from worker.agent.agent import MAX_BEATS
+from worker.agent.agent import MAX_TURNS
 
 EMBEDDED_BRAIN = Organ(EMBEDDED_MIND, EMBEDDED)
 
@@ -22,25 +22,25 @@ def at(emulator: Emulator) -> Organ:
 
 
 async def test_beats_do_not_wait_for_each_other(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A second beat is answered while the first one's mind hangs; joins reach the beat that they are for."""
+    """A second turn is answered while the first one's mind hangs; joins reach the turn that they are for."""
     openai.script(Step(failure="hang"))
     adam = seat(at(openai))
     adam.perceive("one")
     await openai.requests(1)
     adam.agent.receive(Perceive(2, WEB, adam.perceptions("two"), [], {}))
-    assert (await adam.first(Reply)).beat == 2
+    assert (await adam.first(Reply)).turn == 2
     adam.agent.receive(Join(1, adam.perceptions("three")))
     assert [reply.perceptions for reply in await adam.several(Reply, 2)] == [[2], [1, 3]]
 
 
 async def test_too_many_beats(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """More beats than eight mean that the daemon and she disagree."""
+    """More turns than eight mean that the daemon and she disagree."""
     openai.default = Step(failure="hang")
     adam = seat(at(openai))
-    for number in range(MAX_BEATS):
+    for number in range(MAX_TURNS):
         adam.agent.receive(Perceive(number, WEB, adam.perceptions("hi"), [], {}))
     with pytest.raises(RuntimeError, match="8 others"):
-        adam.agent.receive(Perceive(MAX_BEATS, WEB, adam.perceptions("hi"), [], {}))
+        adam.agent.receive(Perceive(MAX_TURNS, WEB, adam.perceptions("hi"), [], {}))
     openai.release()
 
 
@@ -70,7 +70,7 @@ async def test_embedded_mind_tells_a_stranger_nothing(seat: SeatMaker) -> None:
 async def test_a_beat_brings_its_own_mind(
     seat: SeatMaker, openai: OpenAIEmulator, anthropic: AnthropicEmulator
 ) -> None:
-    """A beat that names a mind is answered by it; her own answers the others."""
+    """A turn that names a mind is answered by it; her own answers the others."""
     adam = seat(at(openai))
     for number in (1, 2):
         adam.agent.receive(Perceive(number, WEB, adam.perceptions("hi"), [], {}, mind=at(anthropic)))
@@ -80,7 +80,7 @@ async def test_a_beat_brings_its_own_mind(
 
 
 async def test_a_mind_that_is_none(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A beat whose mind cannot be made waits like one whose mind is down, and says why."""
+    """A turn whose mind cannot be made waits like one whose mind is down, and says why."""
     adam = seat(at(openai))
     adam.agent.receive(Perceive(1, WEB, adam.perceptions("hi"), [], {}, mind=Organ("m", "cohere")))
     down = await adam.first(MindDown)

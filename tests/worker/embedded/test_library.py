@@ -68,7 +68,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def test_what_visitors_sent_is_not_found(shelf: Shelf) -> None:
-    """A stranger's document is told of when it comes, and no question of her own person finds anything in it."""
+    """A stranger's document is told of when it comes, and no question of her owner finds anything in it."""
     shelf.put("visitor-telegram-01234567-5-1.txt", "The safe opens with 4711.")
     assert "4711" in shelf.study("visitor-telegram-01234567-5-1.txt", "note.txt")
     shelf.put("own.txt", "The safe stands in the cellar.")

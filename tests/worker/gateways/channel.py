@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from proto.gateways import Deliver, Delivered, GatewayState, Hook, Inbound, Receipt, Undelivered
+from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, WebhookRequest
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayBase, GatewayLink, Report, TakesHooks
+from worker.gateways import GatewayBase, GatewayLink, Report, TakesWebhooks
 
 T = TypeVar("T")
 
@@ -29,16 +29,16 @@ class Channel:
         self.reports: list[Report] = []
         self.states: list[GatewayState] = []
         self.refusals = 0
-        self.hooks_done: list[int] = []
+        self.webhooks_done: list[int] = []
         self.media = folder / "media"
         self.log_file = folder / "log"
-        self._hooks = 0
+        self._webhooks = 0
         self._news = asyncio.Event()
         self._log = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.gateway = open_gateway(self.media, self, WorkerLog(self._log))
         self._run = asyncio.create_task(self.gateway.run())
 
-    async def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
+    async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
         """Commit a batch, or refuse it as often as ``refusals`` says."""
         assert channel == self.gateway.channel
         self.offers.append(items)
@@ -47,7 +47,7 @@ class Channel:
             self.refusals -= 1
             return False
         self.batches.append(items)
-        self.hooks_done += hooks
+        self.webhooks_done += webhooks
         return True
 
     def changed(self, state: GatewayState) -> None:
@@ -72,12 +72,12 @@ class Channel:
         """What the gateway logged."""
         return self.log_file.read_text()
 
-    def hook(self, body: bytes, content_type: str) -> int:
+    def webhook(self, body: bytes, content_type: str) -> int:
         """Hand on a webhook request, and return its number."""
-        self._hooks += 1
-        assert isinstance(self.gateway, TakesHooks)
-        self.gateway.hook(Hook(self._hooks, self.gateway.channel, content_type, body))
-        return self._hooks
+        self._webhooks += 1
+        assert isinstance(self.gateway, TakesWebhooks)
+        self.gateway.webhook(WebhookRequest(self._webhooks, self.gateway.channel, content_type, body))
+        return self._webhooks
 
     def deliver(self, content: str, chat: int | str, *, seq: int = 1, **fields: object) -> None:
         """Ask for one delivery."""

@@ -1,4 +1,4 @@
-"""The prompt of a beat: its bounds and its words."""
+"""The prompt of a turn: its bounds and its words."""
 
 from __future__ import annotations
 

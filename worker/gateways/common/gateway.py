@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from proto.gateways import Deliver, Gateway, GatewayState, Hook, Inbound, Say, Undelivered
+from proto.gateways import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered, WebhookRequest
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.gateways import GatewayLink
@@ -21,7 +21,7 @@ MAX_SENDING: Final = 64
 MAX_ITEMS: Final = 100
 """Messages in one ``Received``."""
 
-HOOKS_TOGETHER: Final = 50
+WEBHOOKS_TOGETHER: Final = 50
 """Webhook requests that are read and committed at once."""
 
 FINE: Final = Trouble("transient", "", "")
@@ -53,7 +53,7 @@ class StoppedError(Exception):
         self.trouble = found
 
 
-class HookedGateway(ABC):
+class WebhookedGateway(ABC):
     """One number or workspace of a persona's."""
 
     def __init__(
@@ -73,7 +73,7 @@ class HookedGateway(ABC):
         self._group: asyncio.TaskGroup | None = None
         self._asking: asyncio.Task[None] | None = None
         self._sending = 0
-        self._hooks: deque[Hook] = deque()
+        self._webhooks: deque[WebhookRequest] = deque()
         self._news = asyncio.Event()
 
     @abstractmethod
@@ -92,7 +92,7 @@ class HookedGateway(ABC):
         """Put an error into words."""
 
     @abstractmethod
-    async def read(self, hooks: Sequence[Hook]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
         """The messages in webhook requests, in order, with their files; what cannot be read is logged."""
 
     async def committed(self, items: Sequence[Inbound]) -> None:
@@ -123,16 +123,16 @@ class HookedGateway(ABC):
             self.stop(found)
         try:
             async with asyncio.TaskGroup() as self._group:
-                self._group.create_task(self._take_hooks())
+                self._group.create_task(self._take_webhooks())
                 if not found:
                     self._asking = self._group.create_task(self._ask_on())
                 await asyncio.Event().wait()
         finally:
             self._group = None
 
-    def hook(self, message: Hook) -> None:
+    def webhook(self, message: WebhookRequest) -> None:
         """Queue a webhook request; the daemon keeps it until it is named in ``received``."""
-        self._hooks.append(message)
+        self._webhooks.append(message)
         self._news.set()
 
     def deliver(self, message: Deliver) -> None:
@@ -189,33 +189,33 @@ class HookedGateway(ABC):
         self._state, self._trouble = state, found
         self.link.changed(self.state())
 
-    async def commit(self, items: Sequence[Inbound], hooks: Sequence[int] = ()) -> None:
+    async def commit(self, items: Sequence[Inbound], webhooks: Sequence[int] = ()) -> None:
         """Hand messages to the daemon until it has committed them; hooks are done with the last of them."""
         backoff = Backoff(self.timing.shortest, self.timing.longest)
         for start in range(0, max(1, len(items)), MAX_ITEMS):
             some = list(items[start : start + MAX_ITEMS])
-            done = hooks if start + MAX_ITEMS >= len(items) else ()
+            done = webhooks if start + MAX_ITEMS >= len(items) else ()
             while not await self._is_taken(some, done):
                 wait = backoff.next()
                 self.log.warning("gateway.not_taken", items=len(some), wait=round(wait, 1))
                 await asyncio.sleep(wait)
         await self.committed(items)
 
-    async def _is_taken(self, items: list[Inbound], hooks: Sequence[int]) -> bool:
+    async def _is_taken(self, items: list[Inbound], webhooks: Sequence[int]) -> bool:
         try:
             async with asyncio.timeout(self.timing.commit):
-                return await self.link.received(self.channel, items, hooks)
+                return await self.link.received(self.channel, items, webhooks)
         except (ConnectionError, TimeoutError):
             return False
 
-    async def _take_hooks(self) -> None:
+    async def _take_webhooks(self) -> None:
         while True:
             self._news.clear()
-            if not self._hooks:
+            if not self._webhooks:
                 await self._news.wait()
                 continue
-            some = [self._hooks.popleft() for _ in range(min(HOOKS_TOGETHER, len(self._hooks)))]
-            await self.commit(await self.read(some), [hook.number for hook in some])
+            some = [self._webhooks.popleft() for _ in range(min(WEBHOOKS_TOGETHER, len(self._webhooks)))]
+            await self.commit(await self.read(some), [webhook.number for webhook in some])
 
     async def _ask_on(self) -> None:
         """Ask until the channel is refused; trouble that passes is waited out."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import aiohttp
 import msgspec
 
-from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Hook, Say, Undelivered
+from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Say, Undelivered, WebhookRequest
 from proto.secrets import Secret
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
@@ -143,10 +143,10 @@ class SlackGateway:
         if self._sender is None or not self._start(self._sender.say(message)):
             self._log.warning("slack.say_failed", reason=f"not connected ({self._state})")
 
-    def hook(self, message: Hook) -> None:
+    def webhook(self, message: WebhookRequest) -> None:
         """Take one event that Slack brought over HTTP, which the daemon has verified and kept."""
         if self._group:
-            self._group.create_task(self._from_hook(message))
+            self._group.create_task(self._from_webhook(message))
 
     def bound(self, account: str, chat: str) -> None:
         """Slack is open to its workspace: nobody is paired."""
@@ -264,7 +264,7 @@ class SlackGateway:
             # Slack brings it again over the next connection, where its key is known.
             return
 
-    async def _from_hook(self, message: Hook) -> None:
+    async def _from_webhook(self, message: WebhookRequest) -> None:
         """An event that the daemon keeps until we say that its messages are committed."""
         await self._known.wait()
         event = self._read(message.body)
@@ -283,28 +283,28 @@ class SlackGateway:
             return None
         return event if event and is_for_her(event, self._bot_id) else None
 
-    async def _in_turn(self, event: Event, hooks: tuple[int, ...]) -> bool:
+    async def _in_turn(self, event: Event, webhooks: tuple[int, ...]) -> bool:
         """Commit a message after those before it in its conversation, whose files may take a while."""
         chat, before = chat_of(event), self._turns.get(chat_of(event))
-        mine = self._turns[chat] = asyncio.create_task(self._keep(event, hooks, before))
+        mine = self._turns[chat] = asyncio.create_task(self._keep(event, webhooks, before))
         try:
             return await mine
         finally:
             if self._turns.get(chat) is mine:
                 del self._turns[chat]
 
-    async def _keep(self, event: Event, hooks: tuple[int, ...], before: asyncio.Task[bool] | None) -> bool:
+    async def _keep(self, event: Event, webhooks: tuple[int, ...], before: asyncio.Task[bool] | None) -> bool:
         if before:
             await asyncio.wait([before])
         assert self._client
         assert self._files
         items = await inbound(event, self._bot_id, self._client, self._files, prefix(self._gateway))
-        return await self._committed(items, hooks)
+        return await self._committed(items, webhooks)
 
-    async def _committed(self, items: list[Any], hooks: tuple[int, ...]) -> bool:
+    async def _committed(self, items: list[Any], webhooks: tuple[int, ...]) -> bool:
         try:
             async with asyncio.timeout(self._timing.commit):
-                return await self._link.received(self.channel, items, hooks)
+                return await self._link.received(self.channel, items, webhooks)
         except (ConnectionError, TimeoutError):
             return False
 

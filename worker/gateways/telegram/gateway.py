@@ -16,7 +16,7 @@ from aiogram.types import BotCommand, Update
 from aiogram.utils.token import TokenValidationError
 from pydantic import ValidationError
 
-from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Hook, Inbound, Say, Undelivered
+from proto.gateways import Deliver, ErrorClass, Gateway, GatewayState, Inbound, Say, Undelivered, WebhookRequest
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.gateways import GatewayLink
@@ -145,7 +145,7 @@ class TelegramGateway:
         async with asyncio.TaskGroup() as group:
             self._group = group
             if self._webhook:
-                group.create_task(self._take_hooks(bot, self._webhook))
+                group.create_task(self._take_webhooks(bot, self._webhook))
             self._polling = group.create_task(
                 self._be_called(bot, self._webhook) if self._webhook else self._poll_on(bot)
             )
@@ -164,7 +164,7 @@ class TelegramGateway:
         if self._sender is None or not self._start(self._sender.say(message)):
             self._log.warning("telegram.say_failed", reason=f"not connected ({self._state})")
 
-    def hook(self, message: Hook) -> None:
+    def webhook(self, message: WebhookRequest) -> None:
         """Take an update that Telegram brought; the daemon has verified and kept it."""
         if self._webhook:
             self._webhook.add(message)
@@ -229,7 +229,7 @@ class TelegramGateway:
                 self._connected()
             await asyncio.sleep(self._timing.check)
 
-    async def _take_hooks(self, bot: Bot, webhook: Webhook) -> None:
+    async def _take_webhooks(self, bot: Bot, webhook: Webhook) -> None:
         """Words that people sent are taken also when the token is refused: they are committed already."""
 
         def read(raw: dict[str, Any]) -> Update | None:
@@ -315,10 +315,10 @@ class TelegramGateway:
             return untaken(draft, OVER)
         return await settle(draft, media, name)
 
-    async def _committed(self, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:
+    async def _committed(self, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
         try:
             async with asyncio.timeout(self._timing.commit):
-                return await self._link.received(self.channel, items, hooks)
+                return await self._link.received(self.channel, items, webhooks)
         except (ConnectionError, TimeoutError):
             return False
 

@@ -56,7 +56,7 @@ class _Link:
         self.came = asyncio.Event()
         self.went = asyncio.Event()
 
-    async def received(self, channel: str, items: list[Inbound], hooks: Sequence[int] = ()) -> bool:  # noqa: ARG002
+    async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:  # noqa: ARG002
         self.came.set()
         return True
 

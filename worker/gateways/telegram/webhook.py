@@ -13,7 +13,7 @@ import msgspec
 from aiogram import Bot
 from aiogram.types import Update
 
-from proto.gateways import Gateway, Hook, Inbound
+from proto.gateways import Gateway, Inbound, WebhookRequest
 from proto.secrets import Secret
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
@@ -45,7 +45,7 @@ class Webhook:
         self._kinds = kinds
         self._log = log
         self._is_set = False
-        self._waiting: deque[Hook] = deque()
+        self._waiting: deque[WebhookRequest] = deque()
         self._news = asyncio.Event()
 
     def unusable(self) -> Trouble | None:
@@ -54,9 +54,9 @@ class Webhook:
             return None
         return Trouble("refused", "The webhook's secret is not one that Telegram takes.", SECRET_HINT)
 
-    def add(self, hook: Hook) -> None:
+    def add(self, webhook: WebhookRequest) -> None:
         """Queue a request; the daemon keeps it until it is named as done."""
-        self._waiting.append(hook)
+        self._waiting.append(webhook)
         self._news.set()
 
     async def exchange(self, bot: Bot) -> Trouble | None:
@@ -92,18 +92,18 @@ class Webhook:
                 self._news.clear()
                 await self._news.wait()
             batch = list(self._waiting)[:TOGETHER]
-            updates = [update for hook in batch if (update := self._decoded(hook, read))]
+            updates = [update for webhook in batch if (update := self._decoded(webhook, read))]
             found = await items(updates)
             while True:
-                if await committed(found, [hook.number for hook in batch]):
+                if await committed(found, [webhook.number for webhook in batch]):
                     break
                 await asyncio.sleep(backoff.next())
             for _ in batch:
                 self._waiting.popleft()
 
-    def _decoded(self, hook: Hook, read: Callable[[dict[str, Any]], Update | None]) -> Update | None:
+    def _decoded(self, webhook: WebhookRequest, read: Callable[[dict[str, Any]], Update | None]) -> Update | None:
         try:
-            return read(msgspec.json.decode(hook.body, type=dict[str, Any]))
+            return read(msgspec.json.decode(webhook.body, type=dict[str, Any]))
         except msgspec.DecodeError as error:
-            self._log.error("telegram.unreadable", update=str(hook.number), reason=str(error))
+            self._log.error("telegram.unreadable", update=str(webhook.number), reason=str(error))
             return None

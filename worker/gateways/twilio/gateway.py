@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from proto.gateways import Gateway, Hook, Inbound
+from proto.gateways import Gateway, Inbound, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways import GatewayLink
 from worker.gateways.common.budget import Budget, Pace
 from worker.gateways.common.fetching import Fetcher
-from worker.gateways.common.gateway import MAX_ITEMS, HookedGateway, Timing
+from worker.gateways.common.gateway import MAX_ITEMS, Timing, WebhookedGateway
 from worker.gateways.common.media import prefix
 from worker.gateways.common.rest import Trouble
 from worker.gateways.twilio.api import PROVIDER, Twilio, digits, headers, hosts, trouble
@@ -31,7 +31,7 @@ LIVELY: Final = 300.0
 """Seconds after the last words in which polls are frequent."""
 
 
-class TwilioGateway(HookedGateway):
+class TwilioGateway(WebhookedGateway):
     """One number of a persona's."""
 
     def __init__(
@@ -73,15 +73,15 @@ class TwilioGateway(HookedGateway):
         lively = asyncio.get_running_loop().time() < self._lively_until
         return self.timing.poll if lively else self.timing.idle
 
-    async def read(self, hooks: Sequence[Hook]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
         """The messages in these requests; what became of hers is reported at once."""
         letters = []
-        for hook in hooks:
+        for webhook in webhooks:
             try:
-                form = form_of(hook.body)
+                form = form_of(webhook.body)
                 found = None if "MessageStatus" in form else self._letter(form)
             except ValueError as error:
-                self.log.error("twilio.unreadable", hook=hook.number, reason=type(error).__name__)
+                self.log.error("twilio.unreadable", hook=webhook.number, reason=type(error).__name__)
                 continue
             if failed := receipt(self.channel, form):
                 self.link.send(failed)

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from proto.gateways import Gateway, Hook, Inbound
+from proto.gateways import Gateway, Inbound, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways import GatewayLink
 from worker.gateways.common.budget import Budget, Pace
 from worker.gateways.common.fetching import Fetcher
-from worker.gateways.common.gateway import HookedGateway, StoppedError, Timing
+from worker.gateways.common.gateway import StoppedError, Timing, WebhookedGateway
 from worker.gateways.common.media import prefix
 from worker.gateways.common.rest import Trouble
 from worker.gateways.whatsapp.api import (
@@ -37,7 +37,7 @@ NUMBER_PACE: Final = Pace(rate=70.0, burst=70.0)
 MAX_MOVED: Final = 100
 
 
-class MetaGateway(HookedGateway):
+class MetaGateway(WebhookedGateway):
     """One number of a persona's."""
 
     def __init__(
@@ -71,14 +71,14 @@ class MetaGateway(HookedGateway):
             raise StoppedError(Trouble("config", told, NUMBER_HINT))
         return self.timing.check
 
-    async def read(self, hooks: Sequence[Hook]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
         """The messages in these requests; what became of hers is reported at once."""
         letters: list[Letter] = []
-        for hook in hooks:
+        for webhook in webhooks:
             try:
-                found = read_batch(hook.body, self._meta.number_id, self.channel, self._moved, self.log)
+                found = read_batch(webhook.body, self._meta.number_id, self.channel, self._moved, self.log)
             except msgspec.DecodeError as error:
-                self.log.error("meta.unreadable", hook=hook.number, reason=str(error))
+                self.log.error("meta.unreadable", hook=webhook.number, reason=str(error))
                 continue
             letters += found.letters
             for receipt in found.receipts:

@@ -29,7 +29,7 @@ def discord() -> Iterator[DiscordEmulator]:
 
 
 @pytest.fixture(scope="package")
-def house(
+def shared_daemon(
     tmp_path_factory: pytest.TempPathFactory, telegram: TelegramEmulator, discord: DiscordEmulator
 ) -> Iterator[DaemonProcess]:
     """A daemon whose providers are on loopback."""
@@ -50,17 +50,17 @@ def organs(mind: OpenAIEmulator) -> dict[str, str]:
 
 
 @pytest.fixture
-def make(house: DaemonProcess, organs: dict[str, str]) -> Iterator[Make]:
+def make(shared_daemon: DaemonProcess, organs: dict[str, str]) -> Iterator[Make]:
     """Make personas that are deleted after the test."""
     made: list[str] = []
 
     def make(name: str = "Eve") -> str:
-        made.append(house.create(name, **organs))
+        made.append(shared_daemon.create(name, **organs))
         return made[-1]
 
     yield make
     for persona_id in made:
-        house.http.post(f"/api/persona/{persona_id}/delete")
+        shared_daemon.http.post(f"/api/persona/{persona_id}/delete")
 
 
 @pytest.fixture(params=["telegram", "discord"])

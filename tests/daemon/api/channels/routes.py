@@ -25,35 +25,35 @@ INVALID = "Pairing code is invalid or has expired."
 NOT_ACTIVE = "Persona is not active."
 
 
-def add(house: DaemonProcess, persona_id: str, kind: str, token: str) -> httpx.Response:
+def add(shared_daemon: DaemonProcess, persona_id: str, kind: str, token: str) -> httpx.Response:
     """Add a channel with a bot's token."""
     body = {"kind": kind, "credentials": {"token": token}}
-    return house.http.post(f"/api/persona/{persona_id}/channels", json=body)
+    return shared_daemon.http.post(f"/api/persona/{persona_id}/channels", json=body)
 
 
-def remove(house: DaemonProcess, persona_id: str, name: str) -> httpx.Response:
+def remove(shared_daemon: DaemonProcess, persona_id: str, name: str) -> httpx.Response:
     """Remove the channels of this name, whatever characters are in it."""
-    return house.http.delete(f"/api/persona/{persona_id}/channels/{quote(name, safe='')}")
+    return shared_daemon.http.delete(f"/api/persona/{persona_id}/channels/{quote(name, safe='')}")
 
 
-def pair(house: DaemonProcess, persona_id: str, code: str) -> httpx.Response:
+def pair(shared_daemon: DaemonProcess, persona_id: str, code: str) -> httpx.Response:
     """Claim a code."""
-    return house.http.post(f"/api/persona/{persona_id}/pair", json={"code": code})
+    return shared_daemon.http.post(f"/api/persona/{persona_id}/pair", json={"code": code})
 
 
-def config_file(house: DaemonProcess, persona_id: str) -> Path:
+def config_file(shared_daemon: DaemonProcess, persona_id: str) -> Path:
     """Her record, as a hand may edit it."""
-    return house.state_dir / "personas" / persona_id / "config.json"
+    return shared_daemon.state_dir / "personas" / persona_id / "config.json"
 
 
-def channels_on_disk(house: DaemonProcess, persona_id: str) -> list[dict[str, Any]]:
+def channels_on_disk(shared_daemon: DaemonProcess, persona_id: str) -> list[dict[str, Any]]:
     """Her channels as they are saved."""
-    return json.loads(config_file(house, persona_id).read_text())["channels"] or []
+    return json.loads(config_file(shared_daemon, persona_id).read_text())["channels"] or []
 
 
-def channel(house: DaemonProcess, persona_id: str) -> dict[str, Any]:
+def channel(shared_daemon: DaemonProcess, persona_id: str) -> dict[str, Any]:
     """The health of her one channel."""
-    (found,) = status(house, persona_id)["channels"]
+    (found,) = status(shared_daemon, persona_id)["channels"]
     assert isinstance(found, dict)
     return found
 

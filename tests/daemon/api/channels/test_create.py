@@ -12,12 +12,12 @@ from tests.observed import status
 
 
 def test_create_takes_tokens(
-    house: DaemonProcess, telegram: TelegramEmulator, discord: DiscordEmulator, organs: dict[str, str]
+    shared_daemon: DaemonProcess, telegram: TelegramEmulator, discord: DiscordEmulator, organs: dict[str, str]
 ) -> None:
     """Tokens in create become channels of the new persona, unverified and connected."""
     tokens = {"telegram": new_token(telegram, "born_bot"), "discord": new_token(discord, "born_bot")}
     fields = {f"{kind}_token": token for kind, token in tokens.items()}
-    answer = house.http.post("/api/persona/create", json={"name": "Eve", **organs, **fields})
+    answer = shared_daemon.http.post("/api/persona/create", json={"name": "Eve", **organs, **fields})
     assert answer.status_code == 200, answer.text
     persona = answer.json()["persona"]
     assert persona["channels"] == [
@@ -25,24 +25,25 @@ def test_create_takes_tokens(
         for kind, token in tokens.items()
     ]
     wait_for(
-        lambda: {one["state"] for one in status(house, persona["id"])["channels"]} == {"connected"}, "both to connect"
+        lambda: {one["state"] for one in status(shared_daemon, persona["id"])["channels"]} == {"connected"},
+        "both to connect",
     )
-    house.http.post(f"/api/persona/{persona['id']}/delete")
+    shared_daemon.http.post(f"/api/persona/{persona['id']}/delete")
 
 
 @pytest.mark.parametrize("kind", ["telegram", "discord"])
 def test_create_with_a_token_of_no_use_makes_nobody(
-    house: DaemonProcess, organs: dict[str, str], telegram: TelegramEmulator, kind: str
+    shared_daemon: DaemonProcess, organs: dict[str, str], telegram: TelegramEmulator, kind: str
 ) -> None:
     """400 with the documented text; nothing is made, and the good token beside the bad one stays free."""
     good = new_token(telegram, "unborn_bot")
-    before = house.http.get("/api/personas").json()
+    before = shared_daemon.http.get("/api/personas").json()
     body = {"name": "Eve", **organs, "telegram_token": good, f"{kind}_token": "secret-nonsense"}
-    answer = house.http.post("/api/persona/create", json=body)
+    answer = shared_daemon.http.post("/api/persona/create", json=body)
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith(f"{kind.title()} validation failed: ")
     assert "secret-nonsense" not in answer.text
-    assert house.http.get("/api/personas").json() == before
-    answer = house.http.post("/api/persona/create", json={"name": "Eve", **organs, "telegram_token": good})
+    assert shared_daemon.http.get("/api/personas").json() == before
+    answer = shared_daemon.http.post("/api/persona/create", json={"name": "Eve", **organs, "telegram_token": good})
     assert answer.status_code == 200, answer.text
-    house.http.post(f"/api/persona/{answer.json()['persona']['id']}/delete")
+    shared_daemon.http.post(f"/api/persona/{answer.json()['persona']['id']}/delete")

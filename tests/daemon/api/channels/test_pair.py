@@ -28,13 +28,15 @@ from tests.emulators.telegram import TelegramEmulator
 from tests.observed import status
 
 
-def test_pairing_binds_the_channel_to_the_account(house: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
+def test_pairing_binds_the_channel_to_the_account(
+    shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
+) -> None:
     """The seed's answer, unmasked; the words that asked are answered; a stranger is counted and hears nothing."""
     persona_id, bot = make(), telegram.add_bot(username="pair_bot")
     ann, eve = telegram.user(username="ann"), telegram.user(username="mallory")
-    assert add(house, persona_id, "telegram", bot.token).status_code == 200
+    assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     code = code_for(telegram, ann, bot, "what is the time?")
-    answer = pair(house, persona_id, code.lower())
+    answer = pair(shared_daemon, persona_id, code.lower())
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert list(body) == ["persona", "channel"]
@@ -44,60 +46,64 @@ def test_pairing_binds_the_channel_to_the_account(house: DaemonProcess, make: Ma
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", body["channel"]["verified_at"])
     age = datetime.now().astimezone() - datetime.fromisoformat(body["channel"]["verified_at"])
     assert 0 <= age.total_seconds() < 20
-    assert body["persona"]["channels"] == [body["channel"]] == channels_on_disk(house, persona_id)
+    assert body["persona"]["channels"] == [body["channel"]] == channels_on_disk(shared_daemon, persona_id)
     texts = [str(message["text"]) for message in telegram.wait_for_sent(ann.id, 3)]
     assert "connected" in texts[1]
     assert "what is the time?" in texts[2]
     eve.write("let me in", bot=bot)
-    wait_for(lambda: channel(house, persona_id)["strangers"] == 1, "the stranger to be counted")
+    wait_for(lambda: channel(shared_daemon, persona_id)["strangers"] == 1, "the stranger to be counted")
     assert telegram.sent(eve.id) == []
-    again = pair(house, persona_id, code)
+    again = pair(shared_daemon, persona_id, code)
     assert (again.status_code, again.json()) == (400, {"detail": INVALID})
-    assert code not in house.log.read_text()
+    assert code not in shared_daemon.log.read_text()
 
 
-def test_pairing_on_discord(house: DaemonProcess, make: Make, discord: DiscordEmulator) -> None:
+def test_pairing_on_discord(shared_daemon: DaemonProcess, make: Make, discord: DiscordEmulator) -> None:
     """A direct message gets a code; claimed, the words are answered."""
     persona_id, bot = make(), discord.add_bot("pair_bot")
-    assert add(house, persona_id, "discord", bot.token).status_code == 200
-    wait_for(lambda: channel(house, persona_id)["state"] == "connected", "the gateway to connect")
+    assert add(shared_daemon, persona_id, "discord", bot.token).status_code == 200
+    wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "connected", "the gateway to connect")
     ann = discord.add_user("ann")
     talk = discord.dm(ann, bot.token)
     discord.say("what is the time?", channel_id=talk)
     (shown,) = discord.wait_for_sent(talk)
     found = re.search(r"^[A-Z2-9]{6}$", shown.content, re.MULTILINE)
     assert found, shown.content
-    answer = pair(house, persona_id, found[0])
+    answer = pair(shared_daemon, persona_id, found[0])
     assert (answer.status_code, answer.json()["channel"]["name"]) == (200, "ann")
     assert "what is the time?" in discord.wait_for_sent(talk, 3)[2].content
 
 
-def test_two_channels_of_one_kind_are_each_paired(house: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
+def test_two_channels_of_one_kind_are_each_paired(
+    shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
+) -> None:
     """A code belongs to the bot that showed it, also for the same account."""
     persona_id, ann = make(), telegram.user(username="ann_twice")
     bots = [telegram.add_bot(username=f"twin{number}_bot") for number in (1, 2)]
     for bot in bots:
-        assert add(house, persona_id, "telegram", bot.token).status_code == 200
+        assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     codes = [code_for(telegram, ann, bot) for bot in bots]
     for bot, code in reversed(list(zip(bots, codes, strict=True))):
-        answer = pair(house, persona_id, code)
+        answer = pair(shared_daemon, persona_id, code)
         assert answer.json()["channel"]["credentials"]["token"] == bot.token
-    assert [one["verified"] for one in status(house, persona_id)["channels"]] == [True, True]
-    lines = [line for line in house.http.get("/metrics").text.splitlines() if line.startswith("personad_channel_up")]
+    assert [one["verified"] for one in status(shared_daemon, persona_id)["channels"]] == [True, True]
+    lines = [
+        line for line in shared_daemon.http.get("/metrics").text.splitlines() if line.startswith("personad_channel_up")
+    ]
     assert len({line.rpartition(" ")[0] for line in lines}) == len(lines)
 
 
-def test_pair_needs_her_running(house: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
+def test_pair_needs_her_running(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
     """409 for a stopped persona and for nobody, whatever the code is."""
     persona_id, bot = make(), telegram.add_bot(username="late_bot")
-    assert add(house, persona_id, "telegram", bot.token).status_code == 200
+    assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     code = code_for(telegram, telegram.user(), bot)
-    house.http.post(f"/api/persona/{persona_id}/stop")
+    shared_daemon.http.post(f"/api/persona/{persona_id}/stop")
     for nobody in (persona_id, str(uuid.uuid4())):
-        answer = pair(house, nobody, code)
+        answer = pair(shared_daemon, nobody, code)
         assert (answer.status_code, answer.json()) == (409, {"detail": NOT_ACTIVE})
-    house.http.post(f"/api/persona/{persona_id}/start")
-    assert pair(house, persona_id, code).status_code == 200
+    shared_daemon.http.post(f"/api/persona/{persona_id}/start")
+    assert pair(shared_daemon, persona_id, code).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -108,42 +114,42 @@ def test_pair_needs_her_running(house: DaemonProcess, make: Make, telegram: Tele
         (b'{"code": null}', {"type": "string_type", "loc": ["body", "code"], "msg": "Input should be a valid string"}),
     ],
 )
-def test_pair_without_a_code_is_422(house: DaemonProcess, make: Make, body: bytes, fault: object) -> None:
+def test_pair_without_a_code_is_422(shared_daemon: DaemonProcess, make: Make, body: bytes, fault: object) -> None:
     """The shape is looked at first."""
     for persona_id in (make(), str(uuid.uuid4())):
-        answer = house.http.post(f"/api/persona/{persona_id}/pair", content=body)
+        answer = shared_daemon.http.post(f"/api/persona/{persona_id}/pair", content=body)
         assert (answer.status_code, answer.json()) == (422, {"detail": [fault]})
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_a_code_goes_with_its_channel(
-    house: DaemonProcess, make: Make, telegram: TelegramEmulator, by_hand: bool
+    shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator, by_hand: bool
 ) -> None:
     """Once the channel is removed, by the route or out of the record by hand, its code is good for nothing."""
     persona_id, bot = make(), telegram.add_bot(username="gone_bot")
-    assert add(house, persona_id, "telegram", bot.token).status_code == 200
+    assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     code = code_for(telegram, telegram.user(), bot)
     if by_hand:
-        file, generation = config_file(house, persona_id), status(house, persona_id)["generation"]
+        file, generation = config_file(shared_daemon, persona_id), status(shared_daemon, persona_id)["generation"]
         file.write_text(json.dumps({**json.loads(file.read_text()), "channels": None}))
-        wait_for(lambda: status(house, persona_id)["generation"] > generation, "the edit to be taken")
-        wait_for(lambda: status(house, persona_id)["state"] == "running", "her to run")
+        wait_for(lambda: status(shared_daemon, persona_id)["generation"] > generation, "the edit to be taken")
+        wait_for(lambda: status(shared_daemon, persona_id)["state"] == "running", "her to run")
     else:
-        assert remove(house, persona_id, "gone_bot").status_code == 200
-    answer = pair(house, persona_id, code)
+        assert remove(shared_daemon, persona_id, "gone_bot").status_code == 200
+    answer = pair(shared_daemon, persona_id, code)
     assert (answer.status_code, answer.json()) == (400, {"detail": INVALID})
 
 
 def test_a_code_is_worth_nothing_to_another_persona(
-    house: DaemonProcess, make: Make, telegram: TelegramEmulator
+    shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
 ) -> None:
     """A code belongs to the persona whose bot showed it."""
     persona_id, other, bot = make(), make(), telegram.add_bot(username="mine_bot")
-    assert add(house, persona_id, "telegram", bot.token).status_code == 200
+    assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     code = code_for(telegram, telegram.user(), bot)
-    answer = pair(house, other, code)
+    answer = pair(shared_daemon, other, code)
     assert (answer.status_code, answer.json()) == (400, {"detail": INVALID})
-    assert pair(house, persona_id, code).status_code == 200
+    assert pair(shared_daemon, persona_id, code).status_code == 200
 
 
 def test_guesses_are_throttled(tmp_path: Path, telegram: TelegramEmulator, organs: dict[str, str]) -> None:

@@ -14,17 +14,20 @@ from tests.observed import status
 from tests.saboteur import at_start
 
 
-def test_a_stopped_persona_is_not_started(house: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
+def test_a_stopped_persona_is_not_started(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
     """Add and remove edit the record of a stopped persona and leave her stopped; the channel counts when she starts."""
     persona_id = make()
-    house.http.post(f"/api/persona/{persona_id}/stop")
-    assert add(house, persona_id, "telegram", new_token(telegram, "calm_bot")).status_code == 200
-    assert (status(house, persona_id)["running"], channel(house, persona_id)["state"]) == (False, "closed")
-    house.http.post(f"/api/persona/{persona_id}/start")
-    wait_for(lambda: channel(house, persona_id)["state"] == "connected", "the gateway to connect")
-    house.http.post(f"/api/persona/{persona_id}/stop")
-    assert remove(house, persona_id, "calm_bot").json() == {"removed": "calm_bot"}
-    assert (status(house, persona_id)["running"], channels_on_disk(house, persona_id)) == (False, [])
+    shared_daemon.http.post(f"/api/persona/{persona_id}/stop")
+    assert add(shared_daemon, persona_id, "telegram", new_token(telegram, "calm_bot")).status_code == 200
+    assert (status(shared_daemon, persona_id)["running"], channel(shared_daemon, persona_id)["state"]) == (
+        False,
+        "closed",
+    )
+    shared_daemon.http.post(f"/api/persona/{persona_id}/start")
+    wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "connected", "the gateway to connect")
+    shared_daemon.http.post(f"/api/persona/{persona_id}/stop")
+    assert remove(shared_daemon, persona_id, "calm_bot").json() == {"removed": "calm_bot"}
+    assert (status(shared_daemon, persona_id)["running"], channels_on_disk(shared_daemon, persona_id)) == (False, [])
 
 
 STILLBORN = """\

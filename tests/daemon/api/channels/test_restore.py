@@ -8,21 +8,21 @@ from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.telegram import TelegramEmulator
 
 
-def test_channels_come_back_unpaired(house: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
+def test_channels_come_back_unpaired(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
     """A paired bot comes back as the bot that it is; one that is somebody's, or worthless, is left out and said."""
     eve, adam = make("Eve"), make("Adam")
     bots = [telegram.add_bot(username=f"{name}_bot") for name in ("kept", "taken", "revoked")]
     ann, bea = telegram.user(username="ann"), telegram.user(username="bea")
     for bot in bots:
-        assert add(house, eve, "telegram", bot.token).status_code == 200
-    assert pair(house, eve, code_for(telegram, ann, bots[0], "words from before")).status_code == 200
-    wait_for(lambda: any("words from before" in one["content"] for one in shown(house, eve)[1:]), "an answer")
-    before = shown(house, eve)
-    archive = exported(house, eve)
-    house.http.post(f"/api/persona/{eve}/delete")
-    assert add(house, adam, "telegram", bots[1].token).status_code == 200
+        assert add(shared_daemon, eve, "telegram", bot.token).status_code == 200
+    assert pair(shared_daemon, eve, code_for(telegram, ann, bots[0], "words from before")).status_code == 200
+    wait_for(lambda: any("words from before" in one["content"] for one in shown(shared_daemon, eve)[1:]), "an answer")
+    before = shown(shared_daemon, eve)
+    archive = exported(shared_daemon, eve)
+    shared_daemon.http.post(f"/api/persona/{eve}/delete")
+    assert add(shared_daemon, adam, "telegram", bots[1].token).status_code == 200
     telegram.revoke(bots[2])
-    answer = restored(house, archive)
+    answer = restored(shared_daemon, archive)
 
     assert answer.status_code == 200, answer.text
     kept = {"type": "telegram", "name": "kept_bot", "credentials": {"token": bots[0].token}, "verified_at": None}
@@ -30,8 +30,10 @@ def test_channels_come_back_unpaired(house: DaemonProcess, make: Make, telegram:
     taken, revoked = sorted(answer.json()["left_out"], reverse=True)
     assert taken == "the telegram channel taken_bot: its bot belongs to Adam here"
     assert revoked.startswith("the telegram channel revoked_bot: ")
-    assert shown(house, eve) == before
-    wait_for(lambda: channel(house, eve)["state"] == "connected", "the bot to connect")
-    assert pair(house, eve, code_for(telegram, bea, bots[0], "here again")).status_code == 200
-    wait_for(lambda: any("here again" in one["content"] for one in shown(house, eve)[len(before) + 1 :]), "an answer")
-    assert {one["channel"]["name"] for one in shown(house, eve)} == {"ann", "bea"}
+    assert shown(shared_daemon, eve) == before
+    wait_for(lambda: channel(shared_daemon, eve)["state"] == "connected", "the bot to connect")
+    assert pair(shared_daemon, eve, code_for(telegram, bea, bots[0], "here again")).status_code == 200
+    wait_for(
+        lambda: any("here again" in one["content"] for one in shown(shared_daemon, eve)[len(before) + 1 :]), "an answer"
+    )
+    assert {one["channel"]["name"] for one in shown(shared_daemon, eve)} == {"ann", "bea"}

@@ -220,7 +220,7 @@ def test_a_paired_channel_is_shown_and_keeps_its_own_settings(desk: Reception) -
     assert "persona API" in problem(answer)["detail"]
     words = desk.http.get(f"{path}/conversations/1/messages")
     assert words.status_code == 409
-    assert "her own person" in problem(words)["detail"]
+    assert "her owner" in problem(words)["detail"]
     assert desk.http.post(f"{path}/pause").json()["status"] == "paused"
     assert desk.http.post(f"{path}/resume").json()["status"] == "active"
     assert desk.http.post(f"{path}/test").json()["ok"] is True

@@ -42,8 +42,8 @@ async def test_only_people_are_heard(discord: DiscordEmulator, tmp_path: Path) -
         discord.say("from a bot", author=discord.add_bot("other").account)
         discord.say("from a webhook", webhook_id=5)
         author = {"id": "6", "username": "hook"}
-        hook = {"id": "7", "channel_id": "8", "author": author, "webhook_id": "6", "content": "from a hook"}
-        discord.dispatch("MESSAGE_CREATE", hook)
+        webhook = {"id": "7", "channel_id": "8", "author": author, "webhook_id": "6", "content": "from a hook"}
+        discord.dispatch("MESSAGE_CREATE", webhook)
         channel.deliver("her own", discord.channel_id)
         await channel.outcome()
         discord.say("from alice")

@@ -192,12 +192,14 @@ async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
         channel.refusals = 1
         await channel.in_state("connected")
         body, headers = slack.signed(slack.payload(slack.message(slack.person("Ann"), "by post")))
-        number = channel.hook(body, headers["Content-Type"])
+        number = channel.webhook(body, headers["Content-Type"])
         [item] = await channel.first()
-        assert (item.content, channel.hooks_done) == ("by post", [number])
-        ignored = channel.hook(b'{"type": "event_callback", "event": {"type": "reaction_added"}}', "application/json")
-        broken = channel.hook(b"{", "application/json")
-        await channel.until(lambda: channel.hooks_done[1:] == [ignored, broken])
+        assert (item.content, channel.webhooks_done) == ("by post", [number])
+        ignored = channel.webhook(
+            b'{"type": "event_callback", "event": {"type": "reaction_added"}}', "application/json"
+        )
+        broken = channel.webhook(b"{", "application/json")
+        await channel.until(lambda: channel.webhooks_done[1:] == [ignored, broken])
         assert slack.most_sockets == 0
 
 

@@ -70,10 +70,10 @@ async def test_telegram_is_told_where_to_call(telegram: TelegramEmulator, person
         assert call.params["secret_token"] == SECRET
         person.write("one")
         person.write("two")
-        numbers = [channel.hook(body, "application/json") for body in brought(telegram)]
-        broken = channel.hook(b"{", "application/json")
-        await channel.until(lambda: len(channel.hooks_done) == 3)
-        assert ([item.content for item in channel.items], channel.hooks_done) == (["one", "two"], [*numbers, broken])
+        numbers = [channel.webhook(body, "application/json") for body in brought(telegram)]
+        broken = channel.webhook(b"{", "application/json")
+        await channel.until(lambda: len(channel.webhooks_done) == 3)
+        assert ([item.content for item in channel.items], channel.webhooks_done) == (["one", "two"], [*numbers, broken])
         assert telegram.calls("getUpdates") == []
 
 

@@ -20,9 +20,9 @@ ANN: Final = "+15557654321"
 TIMING: Final = Timing(check=30.0, poll=0.05, idle=0.05, shortest=0.02, longest=0.1, commit=2.0)
 
 
-def hook(channel: Channel, form: dict[str, str]) -> int:
+def webhook(channel: Channel, form: dict[str, str]) -> int:
     """Hand on a webhook request as the daemon does."""
-    return channel.hook(urlencode(form).encode(), FORM)
+    return channel.webhook(urlencode(form).encode(), FORM)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulators.twilio import TwilioEmulator
-from tests.worker.gateways.twilio.channel import ANN, OURS, TIMING, hook, opened
+from tests.worker.gateways.twilio.channel import ANN, OURS, TIMING, opened, webhook
 from worker.gateways.twilio.gateway import TwilioGateway
 
 WEBHOOK = "https://hooks.example.org/hooks/0123456789abcdef"
@@ -83,8 +83,8 @@ async def test_webhooks_and_the_polls_beside_them(twilio: TwilioEmulator, tmp_pa
     twilio.text(ANN, OURS, "while nobody listened", at=time.time() - 5)
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         await channel.first()
-        number = hook(channel, twilio.form(twilio.text(ANN, OURS, "by webhook")))
-        await channel.until(lambda: number in channel.hooks_done or None)
+        number = webhook(channel, twilio.form(twilio.text(ANN, OURS, "by webhook")))
+        await channel.until(lambda: number in channel.webhooks_done or None)
         assert isinstance(channel.gateway, TwilioGateway)
         assert await channel.gateway.exchange() == TIMING.check
     assert sorted(set(channel.words)) == ["by webhook", "while nobody listened"]
@@ -98,8 +98,8 @@ async def test_a_webhook_of_somebody_elses_stays(twilio: TwilioEmulator, tmp_pat
         await channel.in_state("connected")
         channel.deliver("hi", int(ANN))
         await channel.outcome()
-        hook(channel, twilio.settle(twilio.sent[0]["sid"], "delivered"))
-        await channel.until(lambda: channel.hooks_done or None)
+        webhook(channel, twilio.settle(twilio.sent[0]["sid"], "delivered"))
+        await channel.until(lambda: channel.webhooks_done or None)
         for number in range(3):
             twilio.text(ANN, OURS, "hello")
             await channel.first(number + 1)
@@ -111,10 +111,10 @@ async def test_whatsapp(twilio: TwilioEmulator, tmp_path: Path) -> None:
     """WhatsApp's addresses become numbers, the profile's name is the account's, STOP is a word like any other."""
     async with opened(twilio, tmp_path, kind="whatsapp", webhook=WEBHOOK) as channel:
         message = twilio.text(f"whatsapp:{ANN}", f"whatsapp:{OURS}", "stop")
-        hook(channel, twilio.form(message, ProfileName="Ann  B", WaId=ANN[1:]))
+        webhook(channel, twilio.form(message, ProfileName="Ann  B", WaId=ANN[1:]))
         place = twilio.form(twilio.text(f"whatsapp:{ANN}", f"whatsapp:{OURS}", ""), Latitude="52.5", Longitude="13.4")
-        hook(channel, {**place, "Label": "Berlin"})
-        await channel.until(lambda: len(channel.hooks_done) == 2 or None)
+        webhook(channel, {**place, "Label": "Berlin"})
+        await channel.until(lambda: len(channel.webhooks_done) == 2 or None)
         items = {item.key: item for batch in channel.batches for item in reversed(batch)}
     item = items[message["sid"]]
     assert (item.account, item.account_name, item.content) == (ANN[1:], "Ann B", "stop")
@@ -127,8 +127,8 @@ async def test_files(twilio: TwilioEmulator, tmp_path: Path) -> None:
         ANN, OURS, "look", ("image/jpeg", b"jpeg!"), ("application/pdf", b"%PDF"), ("video/3gpp", b"...")
     )
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
-        hook(channel, twilio.form(message))
-        await channel.until(lambda: channel.hooks_done or None)
+        webhook(channel, twilio.form(message))
+        await channel.until(lambda: channel.webhooks_done or None)
         image, document, video = channel.batches[-1][-3:]
     assert (image.kind, image.content, document.kind) == ("image", "look", "document")
     assert [item.key for item in (image, document, video)] == [message["sid"] + end for end in ("", ".01", ".02")]
@@ -155,7 +155,7 @@ async def test_files_elsewhere_are_not_fetched(twilio: TwilioEmulator, tmp_path:
     twilio.redirect_to = target
     message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
-        hook(channel, twilio.form(message))
+        webhook(channel, twilio.form(message))
         [item] = await channel.first()
     assert (item.kind, item.media) == ("text", None)
     assert "could not be taken: its address is not one of Twilio's" in item.content
@@ -167,7 +167,7 @@ async def test_files_get_credentials_from_twilio_only(twilio: TwilioEmulator, tm
     twilio.redirect_to = twilio.url.replace("127.0.0.1", "localhost") + "/cdn/" + f"ME{2:032x}"
     message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
-        hook(channel, twilio.form(message))
+        webhook(channel, twilio.form(message))
         [item] = await channel.first()
     assert item.media, item.content
     [fetched] = [call for call in twilio.calls if call.path.startswith("/cdn/")]
@@ -178,14 +178,14 @@ async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
     """STOP, START and HELP are Twilio's; between the first two she says nothing to that person."""
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         await channel.in_state("connected")
-        hook(channel, twilio.form(twilio.text(ANN, OURS, "HELP")))
-        hook(channel, twilio.form(twilio.text(ANN, OURS, " Stop ")))
-        await channel.until(lambda: len(channel.hooks_done) == 2 or None)
+        webhook(channel, twilio.form(twilio.text(ANN, OURS, "HELP")))
+        webhook(channel, twilio.form(twilio.text(ANN, OURS, " Stop ")))
+        await channel.until(lambda: len(channel.webhooks_done) == 2 or None)
         channel.deliver("a belated answer", int(ANN))
         refused = await channel.outcome(1)
         assert not twilio.called("POST", "Messages.json")
-        hook(channel, twilio.form(twilio.text(ANN, OURS, "start")))
-        await channel.until(lambda: len(channel.hooks_done) == 3 or None)
+        webhook(channel, twilio.form(twilio.text(ANN, OURS, "start")))
+        await channel.until(lambda: len(channel.webhooks_done) == 3 or None)
         channel.deliver("hello again", int(ANN), seq=2)
         await channel.outcome(2)
     assert not channel.items
@@ -199,6 +199,6 @@ async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
 async def test_odd_bodies_are_dealt_with(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
     """A request that cannot be read is logged and done with: it must not come back for ever."""
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
-        number = channel.hook(body, "application/x-www-form-urlencoded")
-        await channel.until(lambda: number in channel.hooks_done or None)
+        number = channel.webhook(body, "application/x-www-form-urlencoded")
+        await channel.until(lambda: number in channel.webhooks_done or None)
     assert not channel.items

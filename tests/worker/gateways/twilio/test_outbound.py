@@ -10,7 +10,7 @@ import pytest
 
 from proto.gateways import Delivered, PartSent, Undelivered
 from tests.emulators.twilio import TwilioEmulator
-from tests.worker.gateways.twilio.channel import ANN, OURS, hook, opened
+from tests.worker.gateways.twilio.channel import ANN, OURS, opened, webhook
 from worker.gateways.common.sending import MARK
 
 WEBHOOK = "https://hooks.example.org/hooks/0123456789abcdef"
@@ -146,9 +146,9 @@ async def test_receipts_by_callback(twilio: TwilioEmulator, tmp_path: Path) -> N
         channel.deliver("are you there?", int(ANN))
         delivered = await channel.outcome()
         assert isinstance(delivered, Delivered)
-        hook(channel, twilio.settle(delivered.provider_id, "sent"))
-        number = hook(channel, twilio.settle(delivered.provider_id, "undelivered", 63016))
-        await channel.until(lambda: number in channel.hooks_done or None)
+        webhook(channel, twilio.settle(delivered.provider_id, "sent"))
+        number = webhook(channel, twilio.settle(delivered.provider_id, "undelivered", 63016))
+        await channel.until(lambda: number in channel.webhooks_done or None)
     [receipt] = channel.receipts
     assert (receipt.provider_id, receipt.error_class) == (delivered.provider_id, "recipient")
     assert "24 hours" in receipt.error

@@ -28,8 +28,8 @@ def meta() -> Iterator[MetaEmulator]:
 async def taken(channel: Channel, body: bytes) -> list[Inbound]:
     """Hand on a request, and wait until it is dealt with."""
     before = len(channel.items)
-    number = channel.hook(body, JSON)
-    await channel.until(lambda: number in channel.hooks_done or None)
+    number = channel.webhook(body, JSON)
+    await channel.until(lambda: number in channel.webhooks_done or None)
     return channel.items[before:]
 
 

@@ -96,8 +96,8 @@ async def test_read_and_typing(meta: MetaEmulator, tmp_path: Path) -> None:
     async with opened(meta, tmp_path) as channel:
         await channel.in_state("connected")
         message = meta.message(ANN, body="hello")
-        number = channel.hook(meta.batch(message), "application/json")
-        await channel.until(lambda: number in channel.hooks_done or None)
+        number = channel.webhook(meta.batch(message), "application/json")
+        await channel.until(lambda: number in channel.webhooks_done or None)
         channel.gateway.typing(ANN)
         channel.gateway.typing(ANN)
         channel.deliver("hi", int(ANN))
@@ -151,8 +151,8 @@ async def test_what_stops_it(
     async with opened(meta, tmp_path, **wrong) as channel:
         stopped = await channel.in_state("stopped")
         body = meta.batch(meta.message(ANN, body="still"), number_id=wrong.get("phone_number_id", ""))
-        number = channel.hook(body, "application/json")
-        await channel.until(lambda: number in channel.hooks_done or None)
+        number = channel.webhook(body, "application/json")
+        await channel.until(lambda: number in channel.webhooks_done or None)
     assert words in f"{stopped.error} {stopped.hint}"
     assert stopped.error_class == error_class
     assert channel.words == ["still"]

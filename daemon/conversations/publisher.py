@@ -15,7 +15,7 @@ from proto.messages import Conversation, Outgoing
 WEB: Final = "web"
 
 
-class Voice:
+class Publisher:
     """``said`` is called with a persona's id when the outbox has something new for a gateway."""
 
     def __init__(self, ledger: Ledger, hubs: Hubs, personas: Personas, log: Log) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger.errors import ChannelUnknown, HooksFull
+from daemon.ledger.errors import ChannelUnknown, WebhooksFull
 
 SECOND: Final = 1_000_000_000
 REPEATED_FOR: Final = 8 * 24 * 3600
@@ -18,7 +18,7 @@ MOST_OPEN: Final = 1000
 """Requests of one channel that wait, while its persona is stopped; beyond, its provider is asked to come again."""
 
 
-class OpenHook(msgspec.Struct, frozen=True):
+class OpenWebhook(msgspec.Struct, frozen=True):
     """A request that her gateway has not dealt with yet, and how many workers died with it in hand."""
 
     number: int
@@ -49,18 +49,18 @@ def add(connection: sqlite3.Connection, channel: str, key: str, content_type: st
         "SELECT count(*) FROM hook WHERE persona = ? AND channel = ? AND done = 0", (*owner, channel)
     ).fetchone()[0]
     if waiting > MOST_OPEN:
-        raise HooksFull(MOST_OPEN)
+        raise WebhooksFull(MOST_OPEN)
     return row.lastrowid
 
 
-def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[OpenHook]:
+def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[OpenWebhook]:
     """Hers that are not done, with a number above ``after``, oldest first."""
     rows = connection.execute(
         "SELECT number, channel, content_type, body, deaths FROM hook WHERE persona = ? AND done = 0 AND number > ?"
         " ORDER BY number LIMIT ?",
         (persona, after, limit),
     )
-    return [OpenHook(*row) for row in rows]
+    return [OpenWebhook(*row) for row in rows]
 
 
 def done(connection: sqlite3.Connection, persona: str, numbers: Iterable[int]) -> None:
