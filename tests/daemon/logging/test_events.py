@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LIST = ROOT / "etc" / "events.md"
 LEVELS = {"debug", "info", "warning", "error"}
 NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")

@@ -20,7 +20,7 @@ from daemon.logging.log import LibraryHandler, Log, Sink, worker_line
 from daemon.logging.tail import MAX_WAITING, Tail
 from daemon.settings.settings import Logs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TELEGRAM = "123456789:AAHfiqksKZ8WmR2zMmGCnVxgcbDeFgHiJkL"
 OPENAI = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 

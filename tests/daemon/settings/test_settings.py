@@ -17,7 +17,7 @@ META = (
     'app_secret_file = "/s"\nverify_token_file = "/v"\n'
 )
 
-EXAMPLE = Path(__file__).parents[2] / "etc" / "personad.toml"
+EXAMPLE = Path(__file__).parents[3] / "etc" / "personad.toml"
 
 
 def load_with(tmp_path: Path, text: str | None = None, **environ: str) -> Settings:

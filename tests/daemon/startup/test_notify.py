@@ -15,7 +15,7 @@ import pytest
 
 from daemon.startup.notify import Notifier, listen_fds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -47,7 +47,7 @@ class FeederProcess:
                 stdin=subprocess.PIPE,
                 stderr=log,
                 pass_fds=[death_pipe],
-                cwd=Path(__file__).parents[2],
+                cwd=Path(__file__).parents[3],
             )
         os.close(death_pipe)
         assert self._process.stdin

@@ -16,7 +16,7 @@ from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Step
 from tests.worker.history.feeder_process import FeederProcess
 
-EXPORTS = Path(__file__).parents[1] / "fixtures" / "exports"
+EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 
 BUILT_IN = Organ(EMBEDDED_MIND, EMBEDDED)
 LIMITS = MindLimits(first_token=30.0, total=60.0, retries=1)
