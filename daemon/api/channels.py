@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.bodies import Body
-from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
 from daemon.channels.pairing import PairingRefused
+from daemon.http.answers import json_response
 from daemon.ledger import ChannelTaken
 from daemon.personas.channel_records import id_of
 from daemon.personas.personas import PersonasError

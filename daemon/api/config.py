@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import json_response
+from daemon.http.answers import json_response
 from daemon.startup.daemon import daemon_of
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from daemon.api.errors import NO_STORE, Fault, Unprocessable, json_response, problem
+from daemon.api.errors import Unprocessable
 from daemon.api.forms import Form
 from daemon.api.lifecycle import find_persona
 from daemon.api.personas import require_room
@@ -18,6 +18,7 @@ from daemon.api.streams import receive
 from daemon.archives.archive import ArchiveError
 from daemon.archives.export import Export, TooManyFiles
 from daemon.archives.restore import NoRoom, Restore, Restored
+from daemon.http.answers import NO_STORE, Fault, json_response, problem
 from daemon.personas.media import TooLarge
 from daemon.personas.personas import IdTaken, PersonasError
 from daemon.personas.spool import Spool

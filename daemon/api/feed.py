@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
 from daemon.api.streams import hung_up, receive
 from daemon.feeding.feeds import FOLDER, MAX_DEATHS, BeingFed, Cause, FeedEnded, TooManyFeeds
+from daemon.http.answers import json_response, problem
 from daemon.personas.media import TooLarge
 from daemon.personas.spool import Spool
 from daemon.startup.daemon import Daemon, daemon_of

@@ -12,9 +12,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import NO_STORE, json_response
 from daemon.api.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
 from daemon.channels.health import ChannelHealth, channel_health, dead_letters
+from daemon.http.answers import NO_STORE, json_response
 from daemon.ledger import Depth, LedgerError
 from daemon.startup.daemon import Daemon, daemon_of
 from daemon.supervision.processes import private

@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from daemon.api.errors import NO_STORE, Fault, Unprocessable, json_response, problem
+from daemon.api.errors import Unprocessable
 from daemon.api.lifecycle import find_persona
+from daemon.http.answers import NO_STORE, Fault, json_response, problem
 from daemon.ledger import StoredLine
 from daemon.startup.daemon import daemon_of
 

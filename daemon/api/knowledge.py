@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
+from daemon.http.answers import json_response
 from daemon.personas import atomic_files
 from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE
 from daemon.startup.daemon import daemon_of

@@ -6,8 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import json_response
 from daemon.conversations.consolidation import SleepFailed
+from daemon.http.answers import json_response
 from daemon.startup.daemon import Daemon, daemon_of
 from daemon.supervision.supervisor import StartFailed
 from proto.records import Persona

@@ -9,7 +9,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from daemon.api.errors import NO_STORE, Fault, Unprocessable, problem
+from daemon.api.errors import Unprocessable
+from daemon.http.answers import NO_STORE, Fault, problem
 from daemon.logging.tail import MAX_FOLLOWERS, Following, Tail
 
 MEDIA_TYPE = "application/x-ndjson"

@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from daemon.api.bodies import Body, read_object
 from daemon.api.channels import NewChannel, identify, keep
-from daemon.api.errors import json_response
 from daemon.api.lifecycle import find_persona
+from daemon.http.answers import json_response
 from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import PersonasError
 from daemon.startup.daemon import Daemon, daemon_of

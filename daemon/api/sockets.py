@@ -13,8 +13,8 @@ from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from daemon.api.errors import problem
 from daemon.conversations.hubs import HubsRefusal, Socket, SocketClosed
+from daemon.http.answers import problem
 from daemon.http.security import SUBPROTOCOL
 from daemon.startup.daemon import daemon_of
 

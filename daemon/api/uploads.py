@@ -16,10 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
 from daemon.api.perception import WEB, idempotency_key, require_web_channel
 from daemon.api.streams import receive
+from daemon.http.answers import json_response, problem
 from daemon.personas.media import FOLDER, Incoming, TooLarge
 from daemon.startup.daemon import Daemon, daemon_of
 from proto.messages import Conversation

@@ -36,6 +36,7 @@ from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, settle_digests
+from daemon.http.listening import PortInUse
 from daemon.http.protocols import HttpProtocol, WebSocketProtocol
 from daemon.http.tokens import TokenError
 from daemon.ledger import Ledger, LedgerError
@@ -82,7 +83,7 @@ def run(settings: Settings, create_first: str | None) -> int:
         called = webhooks.listener(settings.hooks)
     except resources.Locked as error:
         return _refuse(error, exits.LOCKED)
-    except resources.PortInUse as error:
+    except PortInUse as error:
         return _refuse(error, exits.PORT_IN_USE)
     except resources.DirectoryUnusable as error:
         return _refuse(error, exits.CONFIG)

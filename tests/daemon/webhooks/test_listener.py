@@ -20,11 +20,11 @@ from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.http.listening import PortInUse
 from daemon.ledger import ChannelFields, Ledger
 from daemon.logging.log import Log, Sink
 from daemon.settings.sections import Hooks as WebhookSettings
 from daemon.settings.sections import Logs
-from daemon.startup.resources import PortInUse
 from daemon.webhooks import WebhookApp, WebhookChannel, WebhookListener, listener, server
 from proto.gateways import GatewayType
 from proto.secrets import Secret
