@@ -93,7 +93,7 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
             started_at=daemon.started_at,
             stopping=stopping,
         ),
-        LogRoutes(tail=daemon.tail, stopping=stopping),
+        LogRoutes(tail=daemon.tail),
         MetricsRoutes(
             personas=personas,
             supervisor=supervisor,

@@ -145,6 +145,7 @@ async def _serve(
     notifier.stopping()
     log.info("daemon.stopping")
     daemon.stopping.set()
+    daemon.tail.close()
     for task in background:
         task.cancel()
     await _leave(daemon, server, serving, webhook_listener)
