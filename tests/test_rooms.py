@@ -48,27 +48,27 @@ DAEMON: Final = (
     ),
     room(
         "daemon.api",
-        "feeding archives supervision channels conversations personas http ledger logging settings",
+        "feeding archives supervision channels conversations personas http ledger runtime logging settings",
         "The front: it turns requests into calls of the rooms below, and none of them knows HTTP.",
     ),
     room(
         "daemon.webhooks",
-        "conversations http ledger logging settings",
+        "conversations http ledger runtime logging settings",
         "Another front, for providers: it verifies, commits and answers; what a webhook means is for others.",
     ),
     room(
         "daemon.feeding",
-        "supervision personas ledger logging settings",
+        "supervision conversations personas ledger runtime logging settings",
         "A feed runs a process of its own beside hers, so it stands on supervision.",
     ),
     room(
         "daemon.archives",
-        "personas ledger logging",
+        "personas ledger runtime logging",
         "An archive is her files and her rows; whom to ask about a bot is handed in.",
     ),
     room(
         "daemon.supervision",
-        "channels conversations personas ledger logging settings",
+        "channels conversations personas ledger runtime logging settings",
         "It hands what a process says to conversations and channels, which know a process as a `Worker` only.",
     ),
     room(
@@ -86,7 +86,7 @@ DAEMON: Final = (
     ),
     room("daemon.http", "logging settings", "What both fronts share: guards, tokens, listening, the form of answers."),
     room("daemon.ledger", "", "SQL and nothing else: it is told what to write."),
-    room("daemon.runtime", "", "Clock and tasks: it knows no part of the daemon by name."),
+    room("daemon.runtime", "logging", "Clock and owners of tasks, for every room above; a fault is logged."),
     room("daemon.logging", "settings", "Everybody logs, so it knows nobody; its limits are settings."),
     room("daemon.settings", "", "The ground: read before anything else exists."),
 )
@@ -133,7 +133,7 @@ RULES: Final = {one.name: one for one in (*DAEMON, *WORKER)}
 
 PENDING: Final = frozenset(
     {
-        *("daemon.channels.open_channels", "daemon.channels.bot_commands", "daemon.api.app", "daemon.api.channels"),
+        *("daemon.channels.open_channels", "daemon.api.app", "daemon.api.channels"),
         *(f"daemon.api.v1.{name}" for name in ("choices", "changing", "idempotency", "problems", "channels")),
         *(f"daemon.api.v1.{name}" for name in ("testing", "conversations", "creating")),
         *(f"worker.gateways.{provider}" for provider in PROVIDERS),

@@ -6,7 +6,7 @@ The daemon alone decides who is who: a worker hands over everything that its bot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from daemon.channels.owner_intake import OwnerIntake
@@ -20,6 +20,7 @@ from daemon.logging.log import Log
 from daemon.personas.channel_records import GATEWAYS, PAIRED, channel_named, conversation_of, id_of
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.accounts import ReadAccount
 from proto.gateways import ErrorClass, Gateway, GatewayState, Received, Taken
 from proto.records import Channel, Persona
@@ -52,6 +53,7 @@ class Channels:
         accounts: Mapping[str, ReadAccount],
         webhooks_url: str,
         hubs: Hubs,
+        tasks: PersonaTasks,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -65,9 +67,9 @@ class Channels:
         self._accounts = accounts
         self._webhooks_url = webhooks_url
         self._hubs = hubs
+        self._tasks = tasks
         self._clock = clock
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def gateways(self, persona: Persona) -> list[Gateway]:
         """What a worker needs to open her gateways."""
@@ -120,7 +122,7 @@ class Channels:
 
     def received(self, persona_id: str, worker: Worker, message: Received) -> None:
         """Messages of one gateway."""
-        self._go(self._take(persona_id, worker, message))
+        self._tasks.of(persona_id).start(self._take(persona_id, worker, message))
 
     def changed(self, persona_id: str, worker: Worker, state: GatewayState) -> None:
         """A gateway's state changed just now."""
@@ -136,7 +138,7 @@ class Channels:
             log.info("gateway.changed", state=state.state)
         details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
         self._hubs.signal("Event", "Gateway changed", persona, details)
-        self._go(self._remember(persona_id, record.type, state))
+        self._tasks.of(persona_id).start(self._remember(persona_id, record.type, state))
 
     async def failed(self, persona_id: str, reason: str) -> None:
         """Her process does not come up any more: none of her channels works until somebody acts."""
@@ -171,12 +173,6 @@ class Channels:
                     # They stay kept, and come with her next start; a full disk must not keep her from this one.
                     self._log.error("channel.words_kept", persona=persona.id, channel=row.type, reason=str(error))
         return released
-
-    async def close(self) -> None:
-        """Cancel what is not committed: its providers will bring it again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _owner_elsewhere(self, persona: Persona, channel: str) -> str:
         """The name of another persona whose record has this channel too, or an empty text."""
@@ -225,11 +221,6 @@ class Channels:
                 await self._ledger.channel_recovered(persona_id, state.channel)
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _take(self, persona_id: str, worker: Worker, message: Received) -> None:
         try:

@@ -90,6 +90,7 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
             ledger=ledger,
             hubs=hubs,
             state_dir=settings.state_dir,
+            tasks=daemon.tasks,
             started_at=daemon.started_at,
             stopping=stopping,
         ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from daemon.channels.bot_commands import BotCommands
 from daemon.channels.gateways import Channels
 from daemon.channels.pairing import Pairing
 from daemon.channels.webhook_queue import WebhookQueue
@@ -21,6 +22,7 @@ from daemon.ledger import Ledger
 from daemon.logging.log import Log, Tail
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.link import Link
@@ -55,6 +57,9 @@ class Daemon:
     accounts: dict[str, ReadAccount]
     models: dict[str, Organ]
     feeds: Feeds
+    tasks: Tasks
+    persona_tasks: PersonaTasks
+    bot_commands: BotCommands
     started_at: float
     stopping: asyncio.Event
 

@@ -9,11 +9,12 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+from functools import partial
+from typing import Any, Final, Literal
 
 import uvicorn
 import uvloop
@@ -21,47 +22,23 @@ from uvicorn.config import Config
 
 from daemon import webhooks
 from daemon.api.app import build
-from daemon.archives.restore import RESTORE_FOLDER
-from daemon.channels.bot_commands import BotCommands
-from daemon.channels.gateways import Channels
-from daemon.channels.owner_intake import OwnerIntake
-from daemon.channels.pairing import Pairing
-from daemon.channels.visitor_intake import VisitorIntake
-from daemon.channels.webhook_queue import WebhookQueue
-from daemon.conversations.consolidation import Consolidation
-from daemon.conversations.delivery import Delivery
-from daemon.conversations.hubs import Hubs
-from daemon.conversations.inbox import Inbox
-from daemon.conversations.publisher import Publisher
-from daemon.conversations.terms import ChannelTerms
-from daemon.feeding.feeds import FOLDER as FEEDS_NAME
-from daemon.feeding.feeds import Feeds, settle_digests
 from daemon.http.listening import PortInUse
 from daemon.http.protocols import HttpProtocol, WebSocketProtocol
 from daemon.http.tokens import TokenError
-from daemon.ledger import Ledger, LedgerError
+from daemon.ledger import LedgerError
 from daemon.logging.log import Log, configure
-from daemon.personas.media import Uploads, remove_leftovers
-from daemon.personas.personas import Personas
-from daemon.personas.spool import clear
 from daemon.runtime.clock import SystemClock
-from daemon.settings.accounts import read_accounts, read_models
+from daemon.runtime.tasks import Tasks, daemon_tasks
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import route_groups
 from daemon.startup.daemon import Daemon
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
-from daemon.supervision.dispatch import Parts
-from daemon.supervision.link import Link
-from daemon.supervision.organ_host import OrganHost
+from daemon.startup.services import assemble
 from daemon.supervision.processes import become_subreaper, forbid_new_code
-from daemon.supervision.spawner import Spawner
-from daemon.supervision.supervisor import Supervisor
 from proto import exits
 
-LEDGER_NAME: Final = "ledger.db"
-PERSONAS_NAME: Final = "personas"
 DECISION_TIMEOUT: Final = 60.0
 WATCH_RETRY: Final = 30.0
 PRUNE_EVERY: Final = 24 * 3600.0
@@ -71,7 +48,10 @@ MAX_SOCKET_MESSAGE: Final = 65_536
 SWITCH_INTERVAL: Final = 5e-5
 """Seconds that a thread may keep the interpreter while another wants it. The ledger's writer needs it for moments
 between two system calls; at Python's default of 5 ms a busy loop would let every commit wait for it."""
-HEARTBEATS_TO_HANG: Final = 3
+MARGIN: Final = 10.0
+"""Seconds that a daemon with a fault gets to leave, beyond what requests and processes get."""
+CONNECTIONS: Final = ("uvicorn.", "websockets.", "daemon.http.protocols")
+"""Modules that serve one connection each."""
 
 
 def run(settings: Settings, create_first: str | None) -> int:
@@ -95,11 +75,10 @@ def run(settings: Settings, create_first: str | None) -> int:
     become_subreaper()
     forbid_new_code()
     try:
-        uvloop.run(_serve(settings, log, listening, called, create_first))
+        return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
         return _refuse(error, exits.CONFIG)
-    return exits.OK
 
 
 def _refuse(error: Exception, code: int) -> int:
@@ -109,10 +88,53 @@ def _refuse(error: Exception, code: int) -> int:
 
 async def _serve(
     settings: Settings, log: Log, listening: socket.socket, called: socket.socket | None, create_first: str | None
-) -> None:
-    daemon = await _assemble(settings, log)
+) -> int:
+    """Serve until asked to stop or until a task of the daemon's own fails; returns the exit code."""
+    clock = SystemClock()
+    tasks = daemon_tasks(clock, log)
+    asyncio.get_running_loop().set_exception_handler(partial(_callback_failed, tasks))
+    daemon = await assemble(settings, tasks, clock, log)
+    server = _server(daemon)
+    notifier = Notifier(os.environ)
+    _stop_on_signals(daemon.stopping)
+    serving = tasks.start(server.serve([listening]))
+    begun: list[asyncio.Task[None] | asyncio.Future[None]] = [serving, server.listens]
+    await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+    authority = _authority(listening.getsockname())
+    log.info("daemon.listening", address=f"http://{authority}", pid=os.getpid())
+    webhook_listener = _take_webhooks(daemon, called) if called else None
+    daemon.supervisor.boot()
+    background = tasks.child()
+    background.start(_watch_personas(daemon))
+    background.start(_prune(daemon))
+    background.start(notifier.watch())
+    background.start(daemon.bot_commands.run())
+    background.start(_come_up(daemon, notifier, create_first, authority))
+    asked = background.start(daemon.stopping.wait())
+    ends: list[asyncio.Task[None] | asyncio.Task[Literal[True]] | asyncio.Future[Exception]]
+    ends = [serving, asked, tasks.fault]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    notifier.stopping()
+    log.info("daemon.stopping")
+    daemon.stopping.set()
+    daemon.tail.close()
+    patience = settings.http.shutdown_timeout + settings.supervisor.stop_timeout + MARGIN
+    try:
+        async with asyncio.timeout(patience if tasks.fault.done() else None):
+            await background.close()
+            await _leave(daemon, server, serving, webhook_listener)
+    except TimeoutError:
+        # What is not sound need not leave in order: its processes follow it by the death pipe, the ledger is whole.
+        log.flush()
+        os._exit(exits.FAULT)
+    notifier.close()
+    return exits.FAULT if tasks.fault.done() else exits.OK
+
+
+def _server(daemon: Daemon) -> Server:
+    settings = daemon.settings.http
     request_counts: Counter[tuple[str, str, int]] = Counter()
-    server = Server(
+    return Server(
         Config(
             build(route_groups(daemon, request_counts), daemon, request_counts),
             lifespan="off",
@@ -124,119 +146,29 @@ async def _serve(
             proxy_headers=False,
             ws_max_size=MAX_SOCKET_MESSAGE,
             ws_per_message_deflate=False,
-            timeout_graceful_shutdown=max(1, round(settings.http.shutdown_timeout)),
+            timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
         )
     )
-    notifier = Notifier(os.environ)
-    _stop_on_signals(daemon.stopping)
-    serving = asyncio.create_task(server.serve([listening]))
-    await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
-    address = listening.getsockname()
-    log.info("daemon.listening", address=f"http://{_authority(address)}", pid=os.getpid())
-    webhook_listener = _take_webhooks(daemon, called) if called else None
-    daemon.supervisor.boot()
-    background = [
-        asyncio.create_task(_watch_personas(daemon)),
-        asyncio.create_task(_prune(daemon)),
-        asyncio.create_task(notifier.watch()),
-        asyncio.create_task(_come_up(daemon, notifier, create_first, _authority(address))),
-    ]
-    await asyncio.wait([serving, asyncio.create_task(daemon.stopping.wait())], return_when="FIRST_COMPLETED")
-    notifier.stopping()
-    log.info("daemon.stopping")
-    daemon.stopping.set()
-    daemon.tail.close()
-    for task in background:
-        task.cancel()
-    await _leave(daemon, server, serving, webhook_listener)
-    notifier.close()
 
 
-async def _assemble(settings: Settings, log: Log) -> Daemon:
-    """Everything but the processes and the listener."""
-    clock = SystemClock()
-    accounts, models = read_accounts(settings), read_models(settings)
-    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
-    personas = Personas(settings.state_dir / PERSONAS_NAME, log)
-    await personas.load()
-    for persona_id in await personas.graves():
-        await ledger.forget(persona_id)
-        await personas.bury(persona_id)
-    await remove_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
-    await asyncio.to_thread(_clear, settings.state_dir)
-    await settle_digests(ledger, personas, log)
-    hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    publisher, terms = Publisher(ledger, hubs, personas, clock, log), ChannelTerms(ledger, models, clock, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, clock, log)
-    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, clock, log)
-    inbox.touched = consolidation.touched
-    delivery = Delivery(ledger, personas, hubs, clock, log)
-    publisher.said = delivery.refresh
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, clock, log)
-    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, clock)
-    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
-    webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
-    channels = Channels(
-        ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, clock, log
-    )
-    await ledger.unsettle()
-    for persona in personas.all():
-        await channels.settle(persona)
-        await channels.recover(persona)
-        await terms.load(persona.id)
-        await inbox.load(persona.id)
-    link = Link(settings.runtime_dir, log)
-    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
-    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, log)
-    organ_host = OrganHost(settings.organs, ledger, spawner, link, log)
-    parts = Parts(
-        settings,
-        personas,
-        hubs,
-        inbox,
-        terms,
-        consolidation,
-        channels,
-        webhook_queue,
-        delivery,
-        link,
-        spawner,
-        organ_host,
-        log,
-    )
-    supervisor = Supervisor(parts)
-    owner_intake.command = BotCommands(supervisor, personas, publisher, delivery, log).obey
-    stopping = asyncio.Event()
-    return Daemon(
-        settings=settings,
-        log=log,
-        tail=log.tail,
-        ledger=ledger,
-        hubs=hubs,
-        personas=personas,
-        supervisor=supervisor,
-        inbox=inbox,
-        consolidation=consolidation,
-        channels=channels,
-        delivery=delivery,
-        terms=terms,
-        webhook_queue=webhook_queue,
-        webhook_requests=Counter(),
-        pairing=Pairing(ledger, personas, inbox, publisher, hubs, supervisor.send, log),
-        link=link,
-        uploads=Uploads(settings.limits.uploads_at_once),
-        accounts=accounts,
-        models=models,
-        feeds=Feeds(parts, ledger, supervisor, stopping),
-        started_at=time.monotonic(),
-        stopping=stopping,
-    )
+# Any: asyncio's own type of the context.
+def _callback_failed(tasks: Tasks, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's exception handler: a callback that raises belongs to the daemon, unless a peer can make it raise.
+
+    What fails in serving one connection ends that connection, and is logged. A task whose exception nobody took
+    reaches this too, when it is collected; ours all have owners, so it is a library's.
+    """
+    error = context.get("exception")
+    if isinstance(error, Exception) and "handle" in context and not _in_connection(error):
+        tasks.failed(error)
+    else:
+        loop.default_exception_handler(context)
 
 
-def _clear(state_dir: Path) -> None:
-    """Remove exports and archives whose request a crash cut short."""
-    clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
-    clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
+def _in_connection(error: Exception) -> bool:
+    """Whether it was raised in the code of one HTTP or WebSocket connection."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__", "")).startswith(CONNECTIONS) for frame in frames)
 
 
 async def _come_up(daemon: Daemon, notifier: Notifier, create_first: str | None, authority: str) -> None:
@@ -280,7 +212,7 @@ def _take_webhooks(daemon: Daemon, called: socket.socket) -> webhooks.WebhookLis
     app = webhooks.WebhookApp(
         channels.find, daemon.webhook_queue, daemon.settings.hooks.public_url, daemon.webhook_requests, daemon.log
     )
-    listener = webhooks.WebhookListener(app, called)
+    listener = webhooks.WebhookListener(app, called, daemon.tasks)
     daemon.log.info("hooks.listening", address=f"http://{_authority(called.getsockname())}")
     return listener
 
@@ -288,20 +220,24 @@ def _take_webhooks(daemon: Daemon, called: socket.socket) -> webhooks.WebhookLis
 async def _leave(
     daemon: Daemon, server: Server, serving: asyncio.Task[None], webhook_listener: webhooks.WebhookListener | None
 ) -> None:
-    """Close sockets and listeners first, then the processes, then the ledger, which needs nothing after it."""
+    """Close sockets and listeners first, then the processes, then the ledger, which needs nothing after it.
+
+    Every step is taken, also after one that fails: the daemon may leave because it is not sound.
+    """
     server.should_exit = True
-    await daemon.hubs.close()
-    await asyncio.wait([serving])
-    if webhook_listener:
-        await webhook_listener.close()
-    await daemon.feeds.close()
+    steps: list[Callable[[], Awaitable[object]]] = [
+        daemon.hubs.close,
+        lambda: asyncio.wait([serving]),
+        *([webhook_listener.close] if webhook_listener else []),
+        daemon.feeds.close,
+        daemon.supervisor.close,
+        daemon.persona_tasks.close,
+    ]
+    for step in steps:
+        with daemon.tasks.contained():
+            await step()
     daemon.uploads.close()
-    await daemon.supervisor.close()
-    await daemon.channels.close()
-    await daemon.webhook_queue.close()
-    await daemon.delivery.close()
-    await daemon.consolidation.close()
-    await daemon.inbox.close()
+    daemon.consolidation.close()
     daemon.link.close()
     await daemon.ledger.close()
     daemon.log.info("daemon.stopped")
@@ -312,11 +248,11 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.listens = asyncio.Event()
+        self.listens: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.listens.set()
+        self.listens.set_result(None)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
