@@ -18,6 +18,7 @@ TOGETHER: Final = (
     "tests/daemon/commands",
     "tests/daemon/hooks",
     "tests/worker/embedded",
+    "tests/contract",
 )
 """Folders whose tests share daemons, emulators or models that take long to start, so that they start once."""
 
