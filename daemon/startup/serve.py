@@ -44,6 +44,7 @@ from daemon.logging.log import Log, configure
 from daemon.personas.media import Uploads, settle_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
+from daemon.runtime.clock import SystemClock
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
@@ -150,6 +151,7 @@ async def _serve(
 
 async def _assemble(settings: Settings, log: Log) -> Daemon:
     """Everything but the processes and the listener."""
+    clock = SystemClock()
     accounts, models = read_accounts(settings), read_models(settings)
     ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
     personas = Personas(settings.state_dir / PERSONAS_NAME, log)
@@ -161,17 +163,19 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     await asyncio.to_thread(_clear, settings.state_dir)
     await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    publisher, terms = Publisher(ledger, hubs, personas, log), ChannelTerms(ledger, models, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, log)
-    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
+    publisher, terms = Publisher(ledger, hubs, personas, clock, log), ChannelTerms(ledger, models, clock, log)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, clock, log)
+    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, clock, log)
     inbox.touched = consolidation.touched
-    delivery = Delivery(ledger, personas, hubs, log)
+    delivery = Delivery(ledger, personas, hubs, clock, log)
     publisher.said = delivery.refresh
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, log)
-    owner_intake = OwnerIntake(ledger, personas, inbox, hubs)
-    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue)
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, clock, log)
+    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, clock)
+    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
-    channels = Channels(ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, log)
+    channels = Channels(
+        ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, clock, log
+    )
     await ledger.unsettle()
     for persona in personas.all():
         await channels.settle(persona)
