@@ -99,7 +99,7 @@ class _Arrival:
         """Leave nothing but a file that the ledger speaks of."""
         incoming, self._incoming = self._incoming, None
         if incoming and self._is_committed:
-            incoming.settle()
+            incoming.unmark()
         elif incoming:
             incoming.drop()
 

@@ -23,7 +23,7 @@ from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
-from daemon.personas.media import holds_documents, settle
+from daemon.personas.media import holds_documents, unmark
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.settings.settings import Settings
@@ -319,7 +319,7 @@ class Inbox:
         self.pump(persona_id)
         if made := [message.media for message in reply.messages if message.media]:
             # Its mark was there in case nobody would ever speak of it.
-            await asyncio.to_thread(settle, self._personas.folder(persona_id) / MEDIA, made)
+            await asyncio.to_thread(unmark, self._personas.folder(persona_id) / MEDIA, made)
 
     async def _commit(
         self, persona_id: str, reply: Reply, conversation: Conversation, slots: list[Slot], at: int

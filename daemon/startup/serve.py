@@ -41,7 +41,7 @@ from daemon.http.protocols import HttpProtocol, WebSocketProtocol
 from daemon.http.tokens import TokenError
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log, configure
-from daemon.personas.media import Uploads, settle_leftovers
+from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.runtime.clock import SystemClock
@@ -159,7 +159,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     for persona_id in await personas.graves():
         await ledger.forget(persona_id)
         await personas.bury(persona_id)
-    await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
+    await remove_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
     await asyncio.to_thread(_clear, settings.state_dir)
     await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
