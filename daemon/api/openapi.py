@@ -267,9 +267,15 @@ def routed(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
     }
 
 
-async def openapi(_request: Request) -> Response:
-    """``GET /openapi.json``."""
-    return json_response(document())
+class OpenApiRoutes:
+    """The API's own description."""
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/openapi.json", self.openapi)]
+
+    async def openapi(self, _request: Request) -> Response:
+        """``GET /openapi.json``."""
+        return json_response(document())
 
 
 def _operation(path: str, operation: Operation) -> Json:

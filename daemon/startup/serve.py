@@ -21,7 +21,7 @@ from uvicorn.config import Config
 
 from daemon import webhooks
 from daemon.api.app import build
-from daemon.api.export import RESTORE_FOLDER
+from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommands
 from daemon.channels.gateways import Channels
 from daemon.channels.owner_intake import OwnerIntake
@@ -48,6 +48,7 @@ from daemon.runtime.clock import SystemClock
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
+from daemon.startup.assemble import route_groups
 from daemon.startup.daemon import Daemon
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -110,9 +111,10 @@ async def _serve(
     settings: Settings, log: Log, listening: socket.socket, called: socket.socket | None, create_first: str | None
 ) -> None:
     daemon = await _assemble(settings, log)
+    request_counts: Counter[tuple[str, str, int]] = Counter()
     server = Server(
         Config(
-            build(daemon),
+            build(route_groups(daemon, request_counts), daemon, request_counts),
             lifespan="off",
             http=HttpProtocol,
             ws=WebSocketProtocol,
@@ -240,7 +242,7 @@ async def _come_up(daemon: Daemon, notifier: Notifier, create_first: str | None,
     """Wait until everyone's state is decided, and say so."""
     await daemon.supervisor.decided(DECISION_TIMEOUT)
     if create_first:
-        await first_persona(daemon, create_first, authority)
+        await first_persona(daemon.personas, daemon.supervisor, daemon.log, create_first, authority)
     # What lives now mostly lives as long as the daemon: the collector need not look at it again.
     gc.collect()
     gc.freeze()
