@@ -181,8 +181,11 @@ class ChannelRegister:
             await self._personas.save(changed)
             return changed
 
-    async def update(self, channel: str, fields: ChannelFields) -> OpenChannel:
-        """Replace what an open channel's operator set. Raises ChannelRefused (404, 409, 507), LedgerError."""
+    async def update(self, channel: str, fields: ChannelFields) -> tuple[OpenChannel, OpenChannel]:
+        """Replace what an open channel's operator set; returns it as it was and as it is.
+
+        Raises ChannelRefused (404, 409, 507), LedgerError.
+        """
         async with self._editing:
             row = await self.row(channel)
             if not row.open:
@@ -194,7 +197,7 @@ class ChannelRegister:
             if fields.name != row.fields.name:
                 await self._rename(persona, row, fields.name)
             await self._terms.refresh(channel)
-            return await self.row(channel)
+            return row, await self.row(channel)
 
     async def set_paused(self, channel: str, *, paused: bool) -> OpenChannel:
         """Keep whether what is written on it waits. Raises ChannelRefused (404), LedgerError."""
@@ -280,7 +283,7 @@ class ChannelRegister:
                 await self._ledger.add_open_channel(*row, new.fields, self._clock.time_ns())
         except ChannelTaken as error:
             owner = self._personas.get(error.owner)
-            raise taken(owner.name if owner else error.owner) from error
+            raise taken(owner.name if owner else error.owner, new.type) from error
 
     async def _save(self, persona: Persona, records: list[Channel]) -> Persona:
         changed = msgspec.structs.replace(persona, channels=records or None)
@@ -321,9 +324,7 @@ class ChannelRegister:
         await self._terms.load(persona_id)
         if found.behind:
             try:
-                await self._personas.save(
-                    msgspec.structs.replace(persona, channels=_renamed(persona, found.behind))
-                )
+                await self._personas.save(msgspec.structs.replace(persona, channels=_renamed(persona, found.behind)))
             except PersonasError as error:
                 self._log.error("persona.not_saved", persona=persona_id, reason=str(error))
             else:
