@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 
 from daemon.api.app import RouteGroup
-from daemon.api.channels import identify, keep
+from daemon.api.channels import ChannelRoutes
 from daemon.api.config import ConfigRoutes
 from daemon.api.export import ArchiveRoutes
 from daemon.api.feed import FeedRoutes
@@ -22,7 +21,13 @@ from daemon.api.personas import PersonaRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
+from daemon.api.v1.channels import OpenChannelRoutes
+from daemon.api.v1.choices import Choices
+from daemon.api.v1.conversations import ConversationRoutes
+from daemon.api.v1.idempotency import Keys
+from daemon.api.v1.objects import webhooks_address
 from daemon.archives.restore import Restorer
+from daemon.runtime.clock import SystemClock
 from daemon.startup.daemon import Daemon
 
 
@@ -32,7 +37,6 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
     limits = settings.limits
     personas, supervisor, ledger = daemon.personas, daemon.supervisor, daemon.ledger
     hubs, inbox, uploads = daemon.hubs, daemon.inbox, daemon.uploads
-    editing = daemon.channels.editing
     forms = FormReader(uploads=uploads, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
     return [
         PerceptionRoutes(supervisor=supervisor, hubs=hubs, inbox=inbox, message_chars=limits.message_chars),
@@ -60,10 +64,8 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
             supervisor=supervisor,
             ledger=ledger,
             hubs=hubs,
-            pairing=daemon.pairing,
-            identify=partial(identify, daemon),
-            keep=partial(keep, daemon),
-            editing=editing,
+            register=daemon.register,
+            channels=daemon.channels,
             max_personas=limits.personas,
         ),
         ConfigRoutes(providers=settings.providers),
@@ -71,7 +73,9 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
             personas=personas,
             supervisor=supervisor,
             ledger=ledger,
-            restorer=Restorer(personas=personas, ledger=ledger, identify=supervisor.identify, editing=editing, log=log),
+            restorer=Restorer(
+                personas=personas, ledger=ledger, channels=daemon.channels, identify=supervisor.identify, log=log
+            ),
             hubs=hubs,
             uploads=uploads,
             forms=forms,
@@ -82,6 +86,7 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
         LifecycleRoutes(
             personas=personas, supervisor=supervisor, consolidation=daemon.consolidation, hubs=hubs, log=log
         ),
+        ChannelRoutes(personas=personas, channels=daemon.channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         KnowledgeRoutes(personas=personas, log=log),
         HealthRoutes(
@@ -106,4 +111,27 @@ def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) 
         ),
         OpenApiRoutes(),
         SocketRoutes(personas=personas, hubs=hubs),
+    ]
+
+
+def v1_route_groups(daemon: Daemon) -> list[RouteGroup]:
+    """The routes under ``/v1``."""
+    settings, ledger = daemon.settings, daemon.ledger
+    choices = Choices(
+        personas=daemon.personas,
+        accounts=daemon.accounts,
+        models=daemon.models,
+        default_persona=settings.channels.default_persona,
+    )
+    return [
+        OpenChannelRoutes(
+            ledger=ledger,
+            personas=daemon.personas,
+            channels=daemon.channels,
+            choices=choices,
+            keys=Keys(ledger=ledger, clock=SystemClock(), log=daemon.log),
+            organization_id=settings.v1.organization_id,
+            webhooks_url=webhooks_address(settings.hooks),
+        ),
+        ConversationRoutes(ledger=ledger),
     ]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from daemon.channels.gateways import Channels
-from daemon.channels.pairing import Pairing
+from daemon.channels.intake import ChannelIntake
+from daemon.channels.register import ChannelRegister
+from daemon.channels.service import ChannelService
+from daemon.channels.states import GatewayStates
 from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
@@ -44,12 +46,14 @@ class Daemon:
     supervisor: Supervisor
     inbox: Inbox
     consolidation: Consolidation
-    channels: Channels
+    channels: ChannelService
+    register: ChannelRegister
+    intake: ChannelIntake
+    states: GatewayStates
     terms: ChannelTerms
     webhook_queue: WebhookQueue
     webhook_requests: Counter[tuple[str, int]]
     delivery: Delivery
-    pairing: Pairing
     link: Link
     uploads: Uploads
     accounts: dict[str, ReadAccount]

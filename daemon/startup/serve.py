@@ -23,9 +23,13 @@ from daemon import webhooks
 from daemon.api.app import build
 from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommands
-from daemon.channels.gateways import Channels
+from daemon.channels.gateways import ChannelGateways
+from daemon.channels.intake import ChannelIntake
 from daemon.channels.owner_intake import OwnerIntake
 from daemon.channels.pairing import Pairing
+from daemon.channels.register import ChannelRegister
+from daemon.channels.service import ChannelService
+from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.consolidation import Consolidation
@@ -48,7 +52,7 @@ from daemon.runtime.clock import SystemClock
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
-from daemon.startup.assemble import route_groups
+from daemon.startup.assemble import route_groups, v1_route_groups
 from daemon.startup.daemon import Daemon
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -114,7 +118,13 @@ async def _serve(
     request_counts: Counter[tuple[str, str, int]] = Counter()
     server = Server(
         Config(
-            build(route_groups(daemon, request_counts), daemon, request_counts),
+            build(
+                route_groups(daemon, request_counts),
+                v1_route_groups(daemon),
+                settings=settings,
+                request_counts=request_counts,
+                log=log,
+            ),
             lifespan="off",
             http=HttpProtocol,
             ws=WebSocketProtocol,
@@ -176,14 +186,13 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, clock)
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
-    channels = Channels(
-        ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, clock, log
-    )
+    register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
+    gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
+    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, log)
+    states = GatewayStates(ledger, personas, terms, hubs, clock, log)
     await ledger.unsettle()
+    await register.reconcile()
     for persona in personas.all():
-        await channels.settle(persona)
-        await channels.recover(persona)
-        await terms.load(persona.id)
         await inbox.load(persona.id)
     link = Link(settings.runtime_dir, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
@@ -196,7 +205,10 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         inbox,
         terms,
         consolidation,
-        channels,
+        register,
+        gateways,
+        intake,
+        states,
         webhook_queue,
         delivery,
         link,
@@ -206,6 +218,28 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     )
     supervisor = Supervisor(parts)
     owner_intake.command = BotCommands(supervisor, personas, publisher, delivery, log).obey
+    pairing = Pairing(
+        register=register,
+        ledger=ledger,
+        personas=personas,
+        inbox=inbox,
+        publisher=publisher,
+        hubs=hubs,
+        processes=supervisor,
+        clock=clock,
+        log=log,
+    )
+    channels = ChannelService(
+        register=register,
+        pairing=pairing,
+        ledger=ledger,
+        personas=personas,
+        processes=supervisor,
+        accounts=accounts,
+        hubs=hubs,
+        clock=clock,
+        log=log,
+    )
     stopping = asyncio.Event()
     return Daemon(
         settings=settings,
@@ -218,11 +252,13 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
         inbox=inbox,
         consolidation=consolidation,
         channels=channels,
+        register=register,
+        intake=intake,
+        states=states,
         delivery=delivery,
         terms=terms,
         webhook_queue=webhook_queue,
         webhook_requests=Counter(),
-        pairing=Pairing(ledger, personas, inbox, publisher, hubs, supervisor.send, log),
         link=link,
         uploads=Uploads(settings.limits.uploads_at_once),
         accounts=accounts,
@@ -257,7 +293,7 @@ async def _watch_personas(daemon: Daemon) -> None:
     """Follow edits by hand; when the kernel gives no watch, say so and try again."""
     while True:
         try:
-            await daemon.personas.watch(daemon.supervisor.edited)
+            await daemon.personas.watch(daemon.channels.edited)
         except (OSError, RuntimeError) as error:
             daemon.log.error("personas.watch_failed", reason=str(error))
         await asyncio.sleep(WATCH_RETRY)
@@ -296,8 +332,10 @@ async def _leave(
         await webhook_listener.close()
     await daemon.feeds.close()
     daemon.uploads.close()
-    await daemon.supervisor.close()
     await daemon.channels.close()
+    await daemon.supervisor.close()
+    await daemon.intake.close()
+    await daemon.states.close()
     await daemon.webhook_queue.close()
     await daemon.delivery.close()
     await daemon.consolidation.close()
