@@ -1,4 +1,4 @@
-"""The daemon's life: claim what is ours, put the parts together, listen, bring everyone up, and leave in order."""
+"""The daemon's life: claim its resources, make the parts, listen, bring the personas up, and leave in order."""
 
 from __future__ import annotations
 
