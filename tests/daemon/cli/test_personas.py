@@ -117,7 +117,7 @@ def test_status_shows_the_daemon_and_each_persona(shared_daemon: DaemonProcess, 
 def test_status_imports_nothing_heavy(shared_daemon: DaemonProcess) -> None:
     """A verb starts fast because the daemon's own libraries stay out of it."""
     heavy = {"starlette", "uvicorn", "uvloop", "zmq", "websockets", "watchfiles", "asyncio", "anyio"}
-    program = f"import sys; from daemon.cli import main; main(['status']); print({heavy} & sys.modules.keys())"
+    program = f"import sys; from daemon.cli.main import main; main(['status']); print({heavy} & sys.modules.keys())"
     ended = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
