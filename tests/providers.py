@@ -175,8 +175,8 @@ class Telegram(Provider):
     kind = "telegram"
     setting = "PERSONAD_PROVIDERS_TELEGRAM_URL"
 
-    def __init__(self) -> None:
-        self.emulator: TelegramEmulator = TelegramEmulator()
+    def __init__(self, port: int = 0) -> None:
+        self.emulator: TelegramEmulator = TelegramEmulator(port)
         self.emulator.flood(on=False)
 
     def add_bot(self, name: str) -> str:
@@ -244,8 +244,8 @@ class Discord(Provider):
     kind = "discord"
     setting = "PERSONAD_PROVIDERS_DISCORD_URL"
 
-    def __init__(self) -> None:
-        self.emulator: DiscordEmulator = DiscordEmulator()
+    def __init__(self, port: int = 0) -> None:
+        self.emulator: DiscordEmulator = DiscordEmulator(port=port)
 
     def add_bot(self, name: str) -> str:
         return self.emulator.add_bot(name).token

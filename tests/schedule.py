@@ -18,6 +18,7 @@ TOGETHER: Final = (
     "tests/daemon/cli",
     "tests/daemon/webhooks",
     "tests/worker/embedded",
+    "tests/contract",
 )
 """Folders whose tests share daemons, emulators or models that take long to start, so that they start once."""
 

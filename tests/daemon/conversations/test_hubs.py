@@ -90,7 +90,7 @@ async def test_one_persona_never_holds_another(hubs: Hubs) -> None:
     assert [frame["title"] for frame in await queued(socket)] == ["Said"]
 
 
-async def test_a_settled_slot_stays_settled(hubs: Hubs) -> None:
+async def test_a_filled_slot_stays_filled(hubs: Hubs) -> None:
     """Dropping a slot after publishing it, as a finally clause does, sends nothing twice."""
     socket = hubs.connect(EVE)
     slot = hubs.reserve(EVE)

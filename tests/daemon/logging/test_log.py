@@ -337,6 +337,20 @@ async def test_a_slow_follower_loses_the_oldest_and_knows_how_many() -> None:
         assert following.dropped == 5
 
 
+async def test_a_closed_tail_ends_all_followings_behind_their_backlog() -> None:
+    """A daemon that stops ends every following, also one that begins at that moment; what there is can be read."""
+    tail = Tail(10)
+    tail.add("", b"a\n")
+    with tail.subscribe(0) as before:
+        tail.close()
+        with tail.subscribe(5) as after:
+            assert await asyncio.wait_for(before.read(), 10) == []
+            assert await asyncio.wait_for(after.read(), 10) == [b"a\n"]
+            assert await asyncio.wait_for(after.read(), 10) == []
+    tail.add("", b"b\n")
+    assert tail.last(1) == [b"b\n"]
+
+
 async def test_closing_a_following_ends_a_read_that_waits() -> None:
     """A daemon that stops does not wait for those who follow its log."""
     with Tail(10).subscribe(0) as following:

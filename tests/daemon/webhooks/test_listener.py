@@ -20,11 +20,12 @@ from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.http.listening import PortInUse
 from daemon.ledger import ChannelFields, Ledger
 from daemon.logging.log import Log, Sink
+from daemon.runtime.clock import SystemClock
 from daemon.settings.sections import Hooks as WebhookSettings
 from daemon.settings.sections import Logs
-from daemon.startup.resources import PortInUse
 from daemon.webhooks import WebhookApp, WebhookChannel, WebhookListener, listener, server
 from proto.gateways import GatewayType
 from proto.secrets import Secret
@@ -88,7 +89,7 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
     with log_file.open("w") as stream:
         # Not configure(): it takes the process's logging, and would write on into whatever gets this descriptor next.
         log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
-        feed = WebhookQueue(ledger, 3, log)
+        feed = WebhookQueue(ledger, 3, SystemClock(), log)
         port = free_port()
         listening = listener(WebhookSettings(port=port, public_url=public_url))
         assert listening

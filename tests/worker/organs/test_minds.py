@@ -19,8 +19,8 @@ from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.patience import PATIENCE
+from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs.choice import PRELOAD, mind_for
-from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.mind import Mind
 from worker.organs.remote_mind import DECLINED
 from worker.organs.urls import bare_url, versioned_url
