@@ -171,7 +171,7 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
     channels = Channels(ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, log)
-    await ledger.unsettle()
+    await ledger.reopen_sending()
     for persona in personas.all():
         await channels.settle(persona)
         await channels.recover(persona)
