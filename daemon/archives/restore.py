@@ -19,7 +19,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Member, opened
+from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Manifest, Member, opened
+from daemon.archives.lines import FORMS, as_today
 from daemon.ledger import ArchivedLine, ChannelTaken, FedConversation, LedgerError
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
@@ -79,7 +80,7 @@ class Restore:
             # What an earlier try left behind that a full disk kept from being undone.
             await ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
-            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
+            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest)
             await self._remember_fed(persona.id, folder / FED)
             identified = await self._identified(persona.channels or [], archive.manifest.open_channels)
             if not archive.manifest.secrets:
@@ -113,12 +114,13 @@ class Restore:
             await asyncio.wait([adopting])
             raise
 
-    async def _converse(self, persona_id: str, old_id: str, file: Path, consolidated: int) -> int:
+    async def _converse(self, persona_id: str, old_id: str, file: Path, manifest: Manifest) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
         ledger, total = self._daemon.ledger, 0
-        lines = (_moved(line, old_id, persona_id) for line in _decoded(file, ArchivedLine))
+        written = _decoded(file, FORMS[manifest.version])
+        lines = (_moved(as_today(line), old_id, persona_id) for line in written)
         while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
-            done = batch[: max(0, consolidated - total)]
+            done = batch[: max(0, manifest.consolidated - total)]
             for part in filter(None, (done, batch[len(done) :])):
                 last = await ledger.put_back(persona_id, part)
                 if part is done:

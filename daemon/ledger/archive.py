@@ -13,8 +13,8 @@ from proto.texts import MediaName, Title
 _FIELDS = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open"
 
 
-class ArchivedChannel(msgspec.Struct, frozen=True):
-    """Where a line was said; ``id`` is empty for the web."""
+class ArchivedChannel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a line was said; the web has no ``id``."""
 
     type: str
     name: str
