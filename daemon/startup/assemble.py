@@ -220,7 +220,7 @@ def _channels(
 
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
     """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
-    await ledger.unsettle()
+    await ledger.reopen_sending()
     await register.reconcile()
     for persona in personas.all():
         await inbox.load(persona.id)
