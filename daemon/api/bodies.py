@@ -14,7 +14,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from daemon.api.errors import Fault, Unprocessable
+from daemon.api.errors import Unprocessable
+from daemon.http.answers import Fault
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.api.bodies import Body
-from daemon.api.errors import json_response
-from daemon.api.lifecycle import find_persona
+from daemon.api.lookup import find_persona
 from daemon.channels.pairing import PairingRefused
+from daemon.http.answers import json_response
 from daemon.ledger import ChannelTaken
 from daemon.personas.channel_records import id_of
 from daemon.personas.personas import PersonasError
@@ -65,13 +65,13 @@ class NewChannel(NamedTuple):
 async def add(request: Request) -> Response:
     """``POST /api/persona/{persona_id}/channels``: ask whose token it is, save it, restart her if she runs."""
     daemon = daemon_of(request)
-    find_persona(daemon, request)
+    find_persona(daemon.personas, request)
     asked = await ADD_BODY.read(request)
     new = await identify(daemon, asked.kind, asked.credentials.token, f"{asked.kind} validation failed")
     async with daemon.channels.editing:
         # Asked anew: the provider took its time, and meanwhile she may have changed or gone.
-        await keep(daemon, find_persona(daemon, request).id, new)
-        persona = find_persona(daemon, request)
+        await keep(daemon, find_persona(daemon.personas, request).id, new)
+        persona = find_persona(daemon.personas, request)
         record = new.record()
         await _save(daemon, msgspec.structs.replace(persona, channels=[*(persona.channels or []), record]))
     await _restart(daemon, persona.id, "Channel added but restart failed")
@@ -84,7 +84,7 @@ async def remove(request: Request) -> Response:
     daemon = daemon_of(request)
     name = request.path_params["channel_name"]
     async with daemon.channels.editing:
-        persona = find_persona(daemon, request)
+        persona = find_persona(daemon.personas, request)
         gone = [channel for channel in persona.channels or [] if channel.name == name]
         kept = [channel for channel in persona.channels or [] if channel.name != name]
         if gone:

@@ -14,7 +14,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
 
-from daemon.api.errors import Fault, Unprocessable
+from daemon.api.errors import Unprocessable
+from daemon.http.answers import Fault
 
 MAX_PARTS: Final = 100
 UTF8_BYTES: Final = 4

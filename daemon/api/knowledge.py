@@ -10,12 +10,13 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from daemon.api.errors import json_response
-from daemon.api.lifecycle import find_persona
+from daemon.api.lookup import find_persona
+from daemon.http.answers import json_response
+from daemon.logging.log import Log
 from daemon.personas import atomic_files
-from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE
-from daemon.startup.daemon import daemon_of
+from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE, Personas
 
 LARGEST: Final = 1024 * 1024
 """Bytes of a file that is shown; she herself reads less (daemon/personas/personas.py)."""
@@ -36,16 +37,25 @@ class Knowledge(msgspec.Struct):
     instruction: list[Instruction]
 
 
-async def knowledge(request: Request) -> Response:
-    """``GET /api/persona/{persona_id}/knowledge``: read from the disk, so that an edit by hand shows at once."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    try:
-        memory = await asyncio.to_thread(_read, daemon.personas.folder(persona.id) / "memory")
-    except (OSError, UnicodeDecodeError) as error:
-        daemon.log.error("persona.knowledge_unreadable", persona=persona.id, reason=str(error))
-        raise HTTPException(400, "Could not read knowledge.") from error
-    return json_response(Knowledge(memory, []))
+class KnowledgeRoutes:
+    """What a persona knows."""
+
+    def __init__(self, *, personas: Personas, log: Log) -> None:
+        self._personas = personas
+        self._log = log
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/api/persona/{persona_id}/knowledge", self.knowledge)]
+
+    async def knowledge(self, request: Request) -> Response:
+        """``GET /api/persona/{persona_id}/knowledge``: read from the disk, so that an edit by hand shows at once."""
+        persona = find_persona(self._personas, request)
+        try:
+            memory = await asyncio.to_thread(_read, self._personas.folder(persona.id) / "memory")
+        except (OSError, UnicodeDecodeError) as error:
+            self._log.error("persona.knowledge_unreadable", persona=persona.id, reason=str(error))
+            raise HTTPException(400, "Could not read knowledge.") from error
+        return json_response(Knowledge(memory, []))
 
 
 def _read(folder: Path) -> dict[str, str]:

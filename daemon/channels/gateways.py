@@ -6,7 +6,6 @@ The daemon alone decides who is who: a worker hands over everything that its bot
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Mapping
 from typing import Final
 
@@ -15,12 +14,13 @@ from daemon.channels.visitor_intake import VisitorIntake
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox, InboxFull
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, OpenChannel, StoredChannel, Waiting
 from daemon.logging.log import Log
 from daemon.personas.channel_records import GATEWAYS, PAIRED, channel_named, conversation_of, id_of
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from daemon.settings.accounts import ReadAccount
-from daemon.supervision.generation import Generation
 from proto.gateways import ErrorClass, Gateway, GatewayState, Received, Taken
 from proto.records import Channel, Persona
 from proto.secrets import Secret
@@ -52,6 +52,7 @@ class Channels:
         accounts: Mapping[str, ReadAccount],
         webhooks_url: str,
         hubs: Hubs,
+        clock: Clock,
         log: Log,
     ) -> None:
         self.editing = asyncio.Lock()
@@ -64,6 +65,7 @@ class Channels:
         self._accounts = accounts
         self._webhooks_url = webhooks_url
         self._hubs = hubs
+        self._clock = clock
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,7 +77,9 @@ class Channels:
             await self.settle(persona)
         self._inbox.admit(persona.id, await self.recover(persona))
         stored = {row.channel: row for row in await self._ledger.channels(persona.id)}
-        shown = {row.channel: row for row in await self._ledger.channels_of(persona.id, time.time_ns()) if row.open}
+        shown = {
+            row.channel: row for row in await self._ledger.channels_of(persona.id, self._clock.time_ns()) if row.open
+        }
         found = []
         for record in persona.channels or []:
             channel = id_of(record)
@@ -114,13 +118,13 @@ class Channels:
         self._inbox.drop_channel(persona_id, channel)
         self._owner_intake.forget(channel)
 
-    def received(self, persona_id: str, generation: Generation, message: Received) -> None:
+    def received(self, persona_id: str, worker: Worker, message: Received) -> None:
         """Messages of one gateway."""
-        self._go(self._take(persona_id, generation, message))
+        self._go(self._take(persona_id, worker, message))
 
-    def changed(self, persona_id: str, generation: Generation, state: GatewayState) -> None:
+    def changed(self, persona_id: str, worker: Worker, state: GatewayState) -> None:
         """A gateway's state changed just now."""
-        generation.gateways = [state, *(other for other in generation.gateways if other.channel != state.channel)]
+        worker.gateways = [state, *(other for other in worker.gateways if other.channel != state.channel)]
         persona = self._personas.get(persona_id)
         record = channel_named(persona, state.channel) if persona else None
         if persona is None or record is None:
@@ -139,16 +143,18 @@ class Channels:
         try:
             for row in await self._ledger.channels(persona_id):
                 error = f"Her process failed too often: {reason}. Mend that, and start her."
-                await self._ledger.channel_error(persona_id, row.channel, error, time.time_ns(), "config")
+                await self._ledger.channel_error(persona_id, row.channel, error, self._clock.time_ns(), "config")
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 
     async def stopped(self, persona_id: str) -> None:
         """Nobody is answered on her channels until she is started; what was wrong with one before stays told."""
         try:
-            for row in await self._ledger.channels_of(persona_id, time.time_ns()):
+            for row in await self._ledger.channels_of(persona_id, self._clock.time_ns()):
                 if row.error is None:
-                    await self._ledger.channel_error(persona_id, row.channel, NOT_RUNNING, time.time_ns(), "config")
+                    await self._ledger.channel_error(
+                        persona_id, row.channel, NOT_RUNNING, self._clock.time_ns(), "config"
+                    )
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 
@@ -209,11 +215,11 @@ class Channels:
         """
         try:
             if state.bot_id and not self._terms.is_open_channel(state.channel):
-                at = time.time_ns()
+                at = self._clock.time_ns()
                 await self._ledger.add_channel(persona_id, state.channel, type_, state.bot_id, state.bot_name, at)
             if state.error:
                 text, kind = f"{state.error} {state.hint}".strip(), CLASSES.get(state.state, "transient")
-                at = time.time_ns()
+                at = self._clock.time_ns()
                 await self._ledger.channel_error(persona_id, state.channel, text, at, state.error_class or kind)
             elif state.state == "connected":
                 await self._ledger.channel_recovered(persona_id, state.channel)
@@ -225,15 +231,15 @@ class Channels:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, persona_id: str, generation: Generation, message: Received) -> None:
+    async def _take(self, persona_id: str, worker: Worker, message: Received) -> None:
         try:
-            taken = await self._commit(persona_id, generation, message)
+            taken = await self._commit(persona_id, worker, message)
         except (LedgerError, InboxFull) as error:
             self._log.warning("channel.not_taken", persona=persona_id, reason=str(error))
             taken = False
-        generation.send(Taken(message.request, taken))
+        worker.send(Taken(message.request, taken))
 
-    async def _commit(self, persona_id: str, generation: Generation, message: Received) -> bool:
+    async def _commit(self, persona_id: str, worker: Worker, message: Received) -> bool:
         """Commit each message to where it belongs; False when the channel is not hers any more."""
         persona = self._personas.get(persona_id)
         record = channel_named(persona, message.channel) if persona else None
@@ -244,7 +250,7 @@ class Channels:
         else:
             rows = await self._ledger.channels(persona_id)
             row = next((row for row in rows if row.channel == message.channel), None)
-            await self._owner_intake.take(persona, record, row, message.channel, generation, message.items)
+            await self._owner_intake.take(persona, record, row, message.channel, worker, message.items)
         return True
 
 

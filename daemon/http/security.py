@@ -28,8 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.api import errors
-from daemon.api.v1 import problems
+from daemon.http import answers, problems
 from daemon.http.tokens import Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Http, Limits
@@ -120,7 +119,7 @@ class Guard:
     def _refusal(self, scope: Scope, seen: _Headers) -> Response | None:
         host = _authority(seen.host)
         at_door = is_v1(scope)
-        problem = problems.problem if at_door else errors.problem
+        problem = problems.problem if at_door else answers.problem
         if not at_door and self._tokens.required:
             if not self._authorized(scope, seen):
                 return problem(401, _TOKEN_REFUSED, {"www-authenticate": "Bearer"})

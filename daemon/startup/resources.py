@@ -10,20 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from daemon.http.listening import PortInUse, listen
 from daemon.settings.settings import Settings
 from daemon.startup.notify import listen_fds
 
 LOCK_NAME: Final = "lock"
-BACKLOG: Final = 1024
 DESCRIPTORS: Final = 65_536
 
 
 class Locked(RuntimeError):
     """Another daemon holds the state directory."""
-
-
-class PortInUse(RuntimeError):
-    """The listener's address cannot be had."""
 
 
 class DirectoryUnusable(RuntimeError):
@@ -72,8 +68,7 @@ def listener(settings: Settings) -> socket.socket:
         return passed[0]
     host, port = settings.http.host, settings.http.port
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listening = listen(host, port)
     except OSError as error:
         raise PortInUse(
             f"{host}:{port} cannot be listened on: {error.strerror}. Stop what listens there (ss -ltnp), "
@@ -81,7 +76,6 @@ def listener(settings: Settings) -> socket.socket:
         ) from error
     # Inherited by every connection: small frames must not wait for the acknowledgement of those before.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listening.settimeout(0)
     return listening
 
 

@@ -21,7 +21,7 @@ from uvicorn.config import Config
 
 from daemon import webhooks
 from daemon.api.app import build
-from daemon.api.export import RESTORE_FOLDER
+from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommands
 from daemon.channels.gateways import Channels
 from daemon.channels.owner_intake import OwnerIntake
@@ -36,16 +36,19 @@ from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, settle_digests
+from daemon.http.listening import PortInUse
 from daemon.http.protocols import HttpProtocol, WebSocketProtocol
 from daemon.http.tokens import TokenError
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log, configure
-from daemon.personas.media import Uploads, settle_leftovers
+from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
+from daemon.runtime.clock import SystemClock
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
+from daemon.startup.assemble import route_groups
 from daemon.startup.daemon import Daemon
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -82,7 +85,7 @@ def run(settings: Settings, create_first: str | None) -> int:
         called = webhooks.listener(settings.hooks)
     except resources.Locked as error:
         return _refuse(error, exits.LOCKED)
-    except resources.PortInUse as error:
+    except PortInUse as error:
         return _refuse(error, exits.PORT_IN_USE)
     except resources.DirectoryUnusable as error:
         return _refuse(error, exits.CONFIG)
@@ -108,9 +111,10 @@ async def _serve(
     settings: Settings, log: Log, listening: socket.socket, called: socket.socket | None, create_first: str | None
 ) -> None:
     daemon = await _assemble(settings, log)
+    request_counts: Counter[tuple[str, str, int]] = Counter()
     server = Server(
         Config(
-            build(daemon),
+            build(route_groups(daemon, request_counts), daemon, request_counts),
             lifespan="off",
             http=HttpProtocol,
             ws=WebSocketProtocol,
@@ -141,6 +145,7 @@ async def _serve(
     notifier.stopping()
     log.info("daemon.stopping")
     daemon.stopping.set()
+    daemon.tail.close()
     for task in background:
         task.cancel()
     await _leave(daemon, server, serving, webhook_listener)
@@ -149,6 +154,7 @@ async def _serve(
 
 async def _assemble(settings: Settings, log: Log) -> Daemon:
     """Everything but the processes and the listener."""
+    clock = SystemClock()
     accounts, models = read_accounts(settings), read_models(settings)
     ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
     personas = Personas(settings.state_dir / PERSONAS_NAME, log)
@@ -156,21 +162,23 @@ async def _assemble(settings: Settings, log: Log) -> Daemon:
     for persona_id in await personas.graves():
         await ledger.forget(persona_id)
         await personas.bury(persona_id)
-    await settle_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
+    await remove_leftovers(settings.state_dir / PERSONAS_NAME, ledger, log)
     await asyncio.to_thread(_clear, settings.state_dir)
     await settle_digests(ledger, personas, log)
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    publisher, terms = Publisher(ledger, hubs, personas, log), ChannelTerms(ledger, models, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, log)
-    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, log)
+    publisher, terms = Publisher(ledger, hubs, personas, clock, log), ChannelTerms(ledger, models, clock, log)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, clock, log)
+    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, clock, log)
     inbox.touched = consolidation.touched
-    delivery = Delivery(ledger, personas, hubs, log)
+    delivery = Delivery(ledger, personas, hubs, clock, log)
     publisher.said = delivery.refresh
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, log)
-    owner_intake = OwnerIntake(ledger, personas, inbox, hubs)
-    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue)
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, clock, log)
+    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, clock)
+    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
-    channels = Channels(ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, log)
+    channels = Channels(
+        ledger, personas, inbox, terms, owner_intake, visitor_intake, accounts, webhooks_url, hubs, clock, log
+    )
     await ledger.reopen_sending()
     for persona in personas.all():
         await channels.settle(persona)
@@ -235,7 +243,7 @@ async def _come_up(daemon: Daemon, notifier: Notifier, create_first: str | None,
     """Wait until everyone's state is decided, and say so."""
     await daemon.supervisor.decided(DECISION_TIMEOUT)
     if create_first:
-        await first_persona(daemon, create_first, authority)
+        await first_persona(daemon.personas, daemon.supervisor, daemon.log, create_first, authority)
     # What lives now mostly lives as long as the daemon: the collector need not look at it again.
     gc.collect()
     gc.freeze()

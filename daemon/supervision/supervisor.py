@@ -8,9 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from daemon.conversations.worker import StartFailed
 from daemon.supervision.dispatch import Parts, PersonaDispatch, kinds_for, mind_limits, provider_urls
 from daemon.supervision.generation import GenerationFailed
-from daemon.supervision.keeper import Keeper, StartFailed, State
+from daemon.supervision.keeper import Keeper, State
 from daemon.supervision.prober import Prober
 from proto.gateways import GatewayState, GatewayType, Identified
 from proto.records import EMBEDDED, Organ, Persona, Slot

@@ -14,8 +14,8 @@ from proto.records import Organ, Persona
 from worker.agent.senses import Senses
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.body import Body
-from worker.organs.errors import OrganUnreachable
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
 from worker.prompting import perceived

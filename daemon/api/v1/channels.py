@@ -10,7 +10,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import NO_STORE, json_response
 from daemon.api.v1.changing import changed_fields
 from daemon.api.v1.conversations import find_channel
 from daemon.api.v1.creating import made_since, make, new_channel
@@ -22,6 +21,7 @@ from daemon.api.v1.requests import CREATE, UPDATE
 from daemon.api.v1.testing import tested
 from daemon.channels import open_channels
 from daemon.conversations.terms import DEFAULT_FALLBACK
+from daemon.http.answers import NO_STORE, json_response
 from daemon.ledger import ChannelStatus, OpenChannel
 from daemon.ledger.channel_operations import FIRST
 from daemon.startup.daemon import Daemon, daemon_of

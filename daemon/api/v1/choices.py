@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from daemon.api.v1.objects import ChannelType
-from daemon.api.v1.problems import FieldError, Refused, refused_field
+from daemon.api.v1.problems import Refused, refused_field
+from daemon.http.problems import FieldError
 from daemon.settings.accounts import ReadAccount
 from daemon.settings.sections import AccountType
 from daemon.startup.daemon import Daemon

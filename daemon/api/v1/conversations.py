@@ -8,10 +8,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import json_response
 from daemon.api.v1.objects import conversation_object, message_object
 from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
 from daemon.api.v1.problems import Refused
+from daemon.http.answers import json_response
 from daemon.ledger import OpenChannel
 from daemon.startup.daemon import daemon_of
 

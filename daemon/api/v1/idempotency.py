@@ -12,8 +12,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.api.errors import NO_STORE
-from daemon.api.v1.problems import problem, refused_parameter
+from daemon.api.v1.problems import refused_parameter
+from daemon.http.answers import NO_STORE
+from daemon.http.problems import problem
 from daemon.ledger import LedgerError
 from daemon.startup.daemon import Daemon, daemon_of
 

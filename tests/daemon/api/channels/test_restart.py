@@ -78,13 +78,13 @@ def test_what_is_saved_stays_when_the_restart_fails(
         assert answers[0].json()["detail"].startswith("Channel added but restart failed: ")
         assert [one["name"] for one in channels_on_disk(daemon, persona_id)] == ["slow_bot"]
         flag.unlink()
-        wait_for(lambda: channel(daemon, persona_id)["state"] == "connected", "her to come back", timeout=60)
+        wait_for(lambda: channel(daemon, persona_id)["state"] == "connected", "her to come back")
         flag.touch()
         answer = remove(daemon, persona_id, "slow_bot")
         assert answer.status_code == 500
         assert answer.json()["detail"].startswith("Channel removed but restart failed: ")
         assert channels_on_disk(daemon, persona_id) == []
         flag.unlink()
-        wait_for(lambda: status(daemon, persona_id)["state"] == "running", "her to come back", timeout=60)
+        wait_for(lambda: status(daemon, persona_id)["state"] == "running", "her to come back")
     finally:
         daemon.close()
