@@ -109,8 +109,8 @@ class PlayedProcesses:
         """What happens while a provider is being asked."""
         self.retiring: asyncio.Event | None = None
         """Until it is set, a replacement waits for the old process's end."""
-        self.waits = 0
-        """How many replacements have waited so."""
+        self.held: asyncio.Queue[str] = asyncio.Queue()
+        """Whose replacement waits so."""
 
     def running(self, persona_id: str) -> bool:
         return persona_id in self.open
@@ -125,7 +125,7 @@ class PlayedProcesses:
         self.followed.append(persona_id)
         gateways = await self._gateways.of(persona_id)
         if self.retiring:
-            self.waits += 1
+            self.held.put_nowait(persona_id)
             await self.retiring.wait()
         if self.fault:
             self.open[persona_id] = []
@@ -196,9 +196,9 @@ class Rig:
         assert persona is not None
         return persona
 
-    def request(self, token: str = "open", name: str = "Front desk", persona_id: str = ADA) -> OpenChannelRequest:
+    def request(self, token: str, persona_id: str = ADA) -> OpenChannelRequest:
         """An open Telegram channel."""
-        fields = ChannelFields(name=name)
+        fields = ChannelFields(name="Front desk")
         return OpenChannelRequest(persona=persona_id, type="telegram", fields=fields, token=Secret(token))
 
     def file(self, persona_id: str = ADA) -> Path:

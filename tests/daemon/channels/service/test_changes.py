@@ -82,7 +82,7 @@ async def test_a_kind_that_there_is_not_is_refused(rig: Rig) -> None:
 
 async def test_a_persona_who_goes_while_the_provider_is_asked(rig: Rig) -> None:
     """There is nobody whom the channel could belong to."""
-    rig.processes.meanwhile = lambda: rig.personas._personas.clear()
+    rig.processes.meanwhile = rig.personas._personas.clear
     assert await refusal(rig.service.add(ADA, "telegram", rig.bot("t1"))) == (404, "There is no persona with this id.")
     assert await rig.ledger.channel_owners() == []
 
@@ -152,11 +152,9 @@ async def test_a_bot_is_not_free_before_its_gateway_is_closed(rig: Rig) -> None:
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     rig.processes.retiring = asyncio.Event()
     removing = asyncio.create_task(rig.service.remove(ADA, "t1_bot"))
-    while not rig.processes.waits:
-        await asyncio.sleep(0)
+    assert await rig.processes.held.get() == ADA
     adding = asyncio.create_task(rig.service.add(BOB, "telegram", "t1"))
-    while rig.processes.waits < 2:
-        await asyncio.sleep(0)
+    assert await rig.processes.held.get() == ADA
     assert rig.listed(BOB) == []
     rig.processes.retiring.set()
     await asyncio.gather(removing, adding)
@@ -214,7 +212,7 @@ async def test_a_persona_comes_back_with_the_bots_that_are_free(rig: Rig) -> Non
 async def test_a_channel_is_opened(rig: Rig) -> None:
     """It is everybody's, and named as its operator says."""
     rig.bot("open", "12")
-    row = await rig.service.open(rig.request())
+    row = await rig.service.open(rig.request("open"))
     assert (row.open, row.fields.name, row.bot_id, row.status) == (True, "Front desk", "12", "active")
     (listed,) = rig.listed()
     assert (listed["name"], listed["credentials"], bool(listed["verified_at"])) == (
@@ -231,7 +229,7 @@ async def test_an_open_channel_stays_when_she_cannot_be_restarted(rig: Rig) -> N
     """What is wrong is its last error."""
     rig.bot("open")
     rig.processes.fault = "no memory"
-    row = await rig.service.open(rig.request())
+    row = await rig.service.open(rig.request("open"))
     assert row.error == "Her process did not come up: no memory"
     assert "persona.restart_failed" in rig.logged()
 
@@ -240,7 +238,7 @@ async def test_a_number_and_an_account_name_their_channels(rig: Rig) -> None:
     """A phone number is the token of its channel; a Slack account's token may change, its bot does not."""
     rig.bot(LINE, "AC1", "office line")
     rig.bot("xoxb-1", "U7", "clerk")
-    sms = rig.request()
+    sms = rig.request("open")
     sms = msgspec.structs.replace(
         sms, type="sms", token=None, fields=ChannelFields(name="Desk", phone=LINE, account="office")
     )
@@ -264,7 +262,7 @@ async def test_an_open_channel_of_no_use_is_refused(
     rig: Rig, fields: ChannelFields, token: bool, status: int, words: str
 ) -> None:
     """With what is missing, and nothing is kept."""
-    asked = msgspec.structs.replace(rig.request(), fields=fields)
+    asked = msgspec.structs.replace(rig.request("open"), fields=fields)
     found = await refusal(rig.service.open(asked if token else msgspec.structs.replace(asked, token=None)))
     assert (found[0], found[1].startswith(words)) == (status, True)
     assert await rig.rows() == []
@@ -272,7 +270,7 @@ async def test_an_open_channel_of_no_use_is_refused(
 
 async def test_nobody_has_no_open_channel(rig: Rig) -> None:
     """404 before any provider is asked."""
-    assert (await refusal(rig.service.open(rig.request(persona_id=NOBODY))))[0] == 404
+    assert (await refusal(rig.service.open(rig.request("open", persona_id=NOBODY))))[0] == 404
     assert rig.processes.asked == []
 
 
@@ -280,7 +278,7 @@ async def test_an_open_channel_is_changed(rig: Rig) -> None:
     """Its name in config.json, too; nobody is restarted for it, but for another account."""
     rig.bot(LINE, "AC1")
     asked = msgspec.structs.replace(
-        rig.request(), type="sms", token=None, fields=ChannelFields(name="Desk", phone=LINE, account="office")
+        rig.request("open"), type="sms", token=None, fields=ChannelFields(name="Desk", phone=LINE, account="office")
     )
     row = await rig.service.open(asked)
     before = len(rig.processes.followed)
@@ -296,7 +294,7 @@ async def test_an_open_channel_is_changed(rig: Rig) -> None:
 async def test_a_name_that_cannot_be_written_changes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """507: the row has all its old fields, also when the daemon looks again."""
     rig.bot("open")
-    row = await rig.service.open(rig.request())
+    row = await rig.service.open(rig.request("open"))
     free = full(monkeypatch)
     fields = msgspec.structs.replace(row.fields, name="Reception", welcome="Hi")
     assert (await refusal(rig.service.update(row.channel, fields)))[0] == 507
@@ -310,7 +308,7 @@ async def test_what_is_no_open_channel_is_not_changed(rig: Rig) -> None:
     """A paired one has its settings elsewhere, a number makes another channel, an unknown one is not there."""
     channel = await paired(rig)
     rig.bot("open")
-    row = await rig.service.open(rig.request())
+    row = await rig.service.open(rig.request("open"))
     other = msgspec.structs.replace(row.fields, phone=LINE)
     assert (await refusal(rig.service.update(channel, row.fields)))[0] == 409
     assert (await refusal(rig.service.update(row.channel, other)))[0] == 409
@@ -321,7 +319,7 @@ async def test_what_is_no_open_channel_is_not_changed(rig: Rig) -> None:
 async def test_a_channel_is_paused_and_resumed(rig: Rig) -> None:
     """Its terms say so at once."""
     rig.bot("open")
-    row = await rig.service.open(rig.request())
+    row = await rig.service.open(rig.request("open"))
     assert (await rig.service.pause(row.channel)).status == "paused"
     terms = rig.terms._terms.get(row.channel)
     assert terms is not None
@@ -337,7 +335,7 @@ async def test_a_channel_is_paused_and_resumed(rig: Rig) -> None:
 async def test_a_provider_is_asked_now(rig: Rig) -> None:
     """With the credentials that the channel has."""
     rig.bot("open", "12", "desk_bot")
-    row = await rig.service.open(rig.request())
+    row = await rig.service.open(rig.request("open"))
     assert await rig.service.ask(row) == Identified("12", "desk_bot")
     gone = msgspec.structs.replace(row, fields=msgspec.structs.replace(row.fields, account="gone"))
     assert "no [accounts.gone]" in (await rig.service.ask(gone)).reason
@@ -453,7 +451,7 @@ async def test_a_removal_that_cannot_be_written(rig: Rig, monkeypatch: pytest.Mo
 async def test_a_channel_is_deleted_by_its_id(rig: Rig, is_open: bool) -> None:
     """Open or paired; a restart that fails does not keep it."""
     rig.bot("open")
-    channel = (await rig.service.open(rig.request())).channel if is_open else await paired(rig)
+    channel = (await rig.service.open(rig.request("open"))).channel if is_open else await paired(rig)
     rig.processes.fault = "no memory"
     await rig.service.delete(channel)
     assert (rig.listed(), await rig.rows(), rig.events()[-1]) == ([], [], "Channel removed")
@@ -465,8 +463,7 @@ async def test_what_waits_on_a_channel_goes_with_it(rig: Rig) -> None:
     await paired(rig)
     rig.processes.retiring = asyncio.Event()
     removing = asyncio.create_task(rig.service.remove(ADA, "ann"))
-    while not rig.processes.waits:
-        await asyncio.sleep(0)
+    assert await rig.processes.held.get() == ADA
     assert rig.inbox.depth(ADA) == 0
     rig.processes.retiring.set()
     await removing
