@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -12,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from daemon.api.errors import Unprocessable
 from daemon.http.answers import NO_STORE, Fault, problem
-from daemon.logging.tail import MAX_FOLLOWERS, Following, Tail
+from daemon.logging.tail import MAX_FOLLOWERS, Tail
 
 MEDIA_TYPE = "application/x-ndjson"
 DEFAULT_LINES = 100
@@ -20,11 +19,10 @@ MAX_LINES = 100_000
 
 
 class LogRoutes:
-    """The log; ``stopping`` is set when the daemon begins to leave."""
+    """The log; the daemon closes ``tail`` when it begins to leave."""
 
-    def __init__(self, *, tail: Tail, stopping: asyncio.Event) -> None:
+    def __init__(self, *, tail: Tail) -> None:
         self._tail = tail
-        self._stopping = stopping
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/api/logs", self.logs)]
@@ -44,27 +42,18 @@ class LogRoutes:
         if not tail.has_room:
             detail = f"{MAX_FOLLOWERS} others follow the log already; try again when one has left."
             return problem(429, detail, {"retry-after": "10"})
-        return StreamingResponse(_stream(tail, lines, persona, self._stopping), media_type=MEDIA_TYPE, headers=NO_STORE)
+        return StreamingResponse(_stream(tail, lines, persona), media_type=MEDIA_TYPE, headers=NO_STORE)
 
 
-async def _stream(tail: Tail, lines: int, persona: str | None, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def _stream(tail: Tail, lines: int, persona: str | None) -> AsyncIterator[bytes]:
     with tail.subscribe(lines, persona) as following:
-        closer = asyncio.create_task(_close_at(stopping, following))
-        try:
-            reported = 0
-            while arrived := await following.read():
-                if following.dropped > reported:
-                    lost = {"level": "warning", "event": "log.dropped", "lines": following.dropped - reported}
-                    reported = following.dropped
-                    yield msgspec.json.encode(lost) + b"\n"
-                yield b"".join(arrived)
-        finally:
-            closer.cancel()
-
-
-async def _close_at(stopping: asyncio.Event, following: Following) -> None:
-    await stopping.wait()
-    following.close()
+        reported = 0
+        while arrived := await following.read():
+            if following.dropped > reported:
+                lost = {"level": "warning", "event": "log.dropped", "lines": following.dropped - reported}
+                reported = following.dropped
+                yield msgspec.json.encode(lost) + b"\n"
+            yield b"".join(arrived)
 
 
 def _lines(text: str) -> int:

@@ -60,7 +60,7 @@ _NO_MODEL: Final = "No model available. Please provide a model name."
 class PersonaRoutes:
     """List, create, update and delete personas.
 
-    ``max_personas`` is how many there may be. ``register`` saves records, whose channels may change meanwhile.
+    ``max_personas`` is how many there may be. ``register`` saves records, because their channels may change meanwhile.
     """
 
     def __init__(
@@ -132,14 +132,14 @@ class PersonaRoutes:
         return json_response({"status": changed.status, "running": self._supervisor.running(persona.id)})
 
     async def delete(self, request: Request) -> Response:
-        """``POST /api/persona/{persona_id}/delete``: stop her and remove everything of hers."""
+        """``POST /api/persona/{persona_id}/delete``: stop her and remove all that is hers."""
         persona = find_persona(self._personas, request)
         await self._supervisor.stop(persona.id)
         try:
             await self._personas.delete(persona.id)
         except PersonasError as error:
             raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
-        # Somebody may have started her between the two; from now on nobody can.
+        # Somebody may have started her between the two calls; from now on nobody can.
         await self._supervisor.stop(persona.id)
         self._supervisor.forget(persona.id)
         self._channels.forget(persona.id)
@@ -151,7 +151,7 @@ class PersonaRoutes:
         return json_response(None)
 
     async def _new_channels(self, asked: dict[str, str | None]) -> list[NewChannel]:
-        """Ask the providers whose tokens these are; raises 400."""
+        """Ask the providers whose tokens these are. Raises 400."""
         found = []
         for kind in PAIRED:
             if token := asked[f"{kind}_token"]:
@@ -162,7 +162,7 @@ class PersonaRoutes:
         return found
 
     async def _make(self, persona: Persona, channels: list[NewChannel]) -> None:
-        """Make her with her channels; raises 400, and leaves nothing of her then."""
+        """Make her with her channels. Raises 400, and then nothing of her is left."""
         try:
             await self._channels.create(persona, channels)
         except ChannelRefused as error:
@@ -171,7 +171,7 @@ class PersonaRoutes:
             raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
 
     async def _probe(self, organs: dict[Slot, Organ | None]) -> None:
-        """Try each organ as what it is for; raises 400 with what the first that fails says."""
+        """Try each organ in its slot. Raises 400 with the reason of the first that fails."""
         trials = [self._supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
         for reason in await asyncio.gather(*trials):
             if reason:

@@ -18,7 +18,8 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Member, opened
+from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Manifest, Member, opened
+from daemon.archives.lines import FORMS, as_today
 from daemon.channels.new_channel import NewChannel
 from daemon.channels.service import ChannelService
 from daemon.ledger import ArchivedLine, FedConversation, Ledger, LedgerError
@@ -89,7 +90,7 @@ class Restorer:
             # What an earlier try left behind that a full disk kept from being undone.
             await self._ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
-            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
+            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest)
             await self._remember_fed(persona.id, folder / FED)
             identified = await self._identified(persona.channels or [], archive.manifest.open_channels, left_out)
             if not archive.manifest.secrets:
@@ -128,12 +129,13 @@ class Restorer:
             await asyncio.wait([adopting])
             raise
 
-    async def _converse(self, persona_id: str, old_id: str, file: Path, consolidated: int) -> int:
+    async def _converse(self, persona_id: str, old_id: str, file: Path, manifest: Manifest) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
         ledger, total = self._ledger, 0
-        lines = (_moved(line, old_id, persona_id) for line in _decoded(file, ArchivedLine))
+        written = _decoded(file, FORMS[manifest.version])
+        lines = (_moved(as_today(line), old_id, persona_id) for line in written)
         while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
-            done = batch[: max(0, consolidated - total)]
+            done = batch[: max(0, manifest.consolidated - total)]
             for part in filter(None, (done, batch[len(done) :])):
                 last = await ledger.put_back(persona_id, part)
                 if part is done:

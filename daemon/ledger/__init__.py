@@ -12,7 +12,13 @@ from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
-from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.ledger.open_channels import (
+    ChannelConversation,
+    ChannelFields,
+    ChannelMessage,
+    ChannelStatus,
+    OpenChannel,
+)
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
@@ -20,7 +26,9 @@ from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "ArchivedLine",
+    "ChannelConversation",
     "ChannelFields",
+    "ChannelMessage",
     "ChannelStatus",
     "ChannelTaken",
     "ChannelUnknown",
@@ -47,8 +55,6 @@ __all__ = [
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
-    "Talk",
-    "TalkMessage",
     "Visited",
     "Waiting",
 ]

@@ -8,7 +8,13 @@ from daemon.ledger import channels, delivery, idempotency, mirror, open_channels
 from daemon.ledger.delivery import DeadLetter
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
-from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.ledger.open_channels import (
+    ChannelConversation,
+    ChannelFields,
+    ChannelMessage,
+    ChannelStatus,
+    OpenChannel,
+)
 from daemon.ledger.threads import Reader
 from daemon.ledger.visitors import SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
@@ -86,14 +92,14 @@ class ChannelOperations:
 
     async def channel_conversations(
         self, channel: str, before: tuple[int, str] | None = None, limit: int = 100
-    ) -> list[Talk]:
-        """A channel's talks, the last lively one first; ``before`` is ``(last_at, chat)`` of the caller's last one."""
-        return await self._reader.submit(open_channels.talks, channel, before, limit)
+    ) -> list[ChannelConversation]:
+        """A channel's conversations, the latest first; ``before`` is ``(last_at, chat)`` of the caller's last one."""
+        return await self._reader.submit(open_channels.conversations, channel, before, limit)
 
     async def channel_messages(
         self, channel: str, chat: str, before: int | None = None, limit: int = 100
-    ) -> list[TalkMessage]:
-        """A talk's messages, newest first; ``before`` is the id of the caller's last one.
+    ) -> list[ChannelMessage]:
+        """A conversation's messages, newest first; ``before`` is the id of the caller's last one.
 
         Without ``before``, words that wait for an answer come first, under the id 0.
         """
@@ -119,10 +125,10 @@ class ChannelOperations:
         seqs: list[int],
         at: int,
     ) -> Visited:
-        """Keep what people wrote on her open channel, each chat a talk of its own, and close the webhook requests.
+        """Keep what people wrote on her open channel, a conversation for each chat, and close the webhook requests.
 
-        A new talk is welcomed in the same transaction; a sender over the limits is told so, once in each window.
-        ``seqs`` are for what is said so: two for each item. Keys that a talk had before are skipped. Raise
+        A new conversation is welcomed in the same transaction; a sender over the limits is told so, once a window.
+        ``seqs`` are for what is said so: two for each item. Keys that a conversation had before are skipped. Raise
         ChannelUnknown when the channel is gone, and keep nothing.
         """
         return await self._writer.submit(visitors.take, persona_id, channel, items, webhook_numbers, limits, seqs, at)
@@ -130,7 +136,7 @@ class ChannelOperations:
     async def webhook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
         """Keep a verified webhook request and return its number; None when one with this key was kept before.
 
-        Raise ChannelUnknown when there is no such channel, HooksFull when too many wait already.
+        Raise ChannelUnknown when there is no such channel, WebhooksFull when too many wait already.
         """
         return await self._writer.submit(webhooks.add, channel, key, content_type, body, at)
 
@@ -143,7 +149,7 @@ class ChannelOperations:
         return await self._writer.submit(webhooks.died, numbers, limit)
 
     async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
-        """A message of hers did not reach its person: it is dead, and its talk says why. None when unknown."""
+        """A message of hers did not reach its person: it is dead, and its conversation says why. None when unknown."""
         return await self._writer.submit(delivery.receipt, persona_id, channel, provider_id, error, at)
 
     async def idempotency_begin(self, key: str, fingerprint: str, at: int) -> Idempotent:

@@ -1,4 +1,4 @@
-"""Who talks on a channel, and what was said: both in pages, the newest first."""
+"""Who writes on a channel, and what was said: both in pages, the newest first."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CHANNELS: Final = "/v1/channels"
 CHANNEL: Final = f"{CHANNELS}/{{channel_id}}"
 
 
-class TalkPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Behind this talk."""
+class ConversationPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Behind this conversation."""
 
     last_at: Number
     chat: Place
@@ -56,16 +56,16 @@ class ConversationRoutes:
     async def list_conversations(self, request: Request) -> Response:
         """``GET /v1/channels/{channel_id}/conversations``: the last lively one first."""
         channel = await find_channel(self._ledger, request)
-        limit, after = limit_of(request), cursor_of(request, TalkPlace)
-        talks = await self._ledger.channel_conversations(
+        limit, after = limit_of(request), cursor_of(request, ConversationPlace)
+        found = await self._ledger.channel_conversations(
             channel.channel, (after.last_at, after.chat) if after else None, limit + 1
         )
         return json_response(
             page(
-                talks,
+                found,
                 limit,
-                lambda talk: conversation_object(channel.channel, talk),
-                lambda talk: TalkPlace(talk.last_at, talk.chat),
+                lambda one: conversation_object(channel.channel, one),
+                lambda one: ConversationPlace(one.last_at, one.chat),
             )
         )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from daemon.conversations.terms import DEFAULT_FALLBACK
-from daemon.ledger import ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.ledger import ChannelConversation, ChannelMessage, ChannelStatus, OpenChannel
 from daemon.settings.sections import Hooks
 
 ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
@@ -44,7 +44,7 @@ class ChannelObject(msgspec.Struct, rename="camel"):
 
 
 class ConversationObject(msgspec.Struct, rename="camel"):
-    """One person's talk on a channel; ``name`` is how the provider called that person at first.
+    """One person's conversation on a channel; ``name`` is how the provider called that person at first.
 
     ``last_error`` says why this person is not reached at the moment.
     """
@@ -104,22 +104,22 @@ def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str
     )
 
 
-def conversation_object(channel: str, talk: Talk) -> ConversationObject:
-    """Show a talk."""
+def conversation_object(channel: str, conversation: ChannelConversation) -> ConversationObject:
+    """Show a conversation."""
     return ConversationObject(
-        id=talk.chat,
+        id=conversation.chat,
         channel_id=channel,
-        name=talk.name,
-        message_count=talk.messages,
-        created_at=moment(talk.first_at),
-        last_message_at=moment(talk.last_at),
-        last_error=talk.error,
-        last_error_at=date_time(talk.error_at),
+        name=conversation.name,
+        message_count=conversation.messages,
+        created_at=moment(conversation.first_at),
+        last_message_at=moment(conversation.last_at),
+        last_error=conversation.error,
+        last_error_at=date_time(conversation.error_at),
     )
 
 
-def message_object(message: TalkMessage) -> MessageObject:
-    """Show a line of a talk."""
+def message_object(message: ChannelMessage) -> MessageObject:
+    """Show a line of a conversation."""
     return MessageObject(
         id=str(message.id) if message.id else None,
         role="user" if message.role == "person" else "assistant",

@@ -6,15 +6,14 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, WebhookRequest
+from tests.patience import PATIENCE
 from worker.base.log import WorkerLog
 from worker.gateways import GatewayBase, GatewayLink, Report, TakesWebhooks
 
 T = TypeVar("T")
-
-PATIENCE: Final = 10.0
 
 OpenGateway = Callable[[Path, GatewayLink, WorkerLog], GatewayBase]
 """Make a gateway with this folder for its files, this link to the daemon and this log."""
