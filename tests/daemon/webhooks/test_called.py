@@ -24,6 +24,7 @@ from tests.patience import PATIENCE
 
 ANN = "+15557654321"
 BURST = 200
+MARK = "(perhaps repeated)"
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
 
 
 def test_a_burst_with_deaths(office: Office) -> None:
-    """Two hundred people write at once while her process is killed again and again: each is answered, once."""
+    """Two hundred people write at once while her process is killed again and again: each is answered, once unless marked."""
     channel = office.open("sms", SMS_LINE)
     people = [f"+1555{number:07d}" for number in range(BURST)]
     forms = [office.twilio.form(office.twilio.text(who, SMS_LINE, f"I am {who}")) for who in people]
@@ -117,9 +118,10 @@ def test_a_burst_with_deaths(office: Office) -> None:
     assert calm.wait(PATIENCE)
 
     wait_for(lambda: answers() == BURST, f"{BURST} answers; log: {office.daemon.log}")
-    counts = Counter(message["to"] for message in office.twilio.sent[before:])
-    assert [who for who, count in counts.items() if count > 1] == []
-    assert set(counts) == set(people)
+    assert {message["to"] for message in office.twilio.sent[before:]} == set(people)
+    # What was with Twilio when a process died may come again, and says so: no one can know whether it had arrived.
+    plain = [message["to"] for message in office.twilio.sent[before:] if MARK not in message["body"]]
+    assert [who for who, count in Counter(plain).items() if count > 1] == []
 
 
 async def _call(office: Office, channel: str, forms: list[dict[str, str]]) -> None:
