@@ -56,7 +56,9 @@ def test_a_quiet_time_consolidates(launch: Launch, brain: ScriptedMind) -> None:
     assert (folder / "person.md").read_text() == "- Name: Ada\n- Has a cat, Tom\n"
     wait_for(lambda: events(daemon, "consolidation.done"), "its end")
     talk(daemon, persona_id, "Who am I?")
-    assert "Has a cat, Tom" in brain.journal[-1].body["messages"][0]["content"]
+    asked = [entry.body["messages"] for entry in brain.journal]
+    question = next(turns for turns in asked if turns[-1]["content"] == "Who am I?")
+    assert "Has a cat, Tom" in question[0]["content"]
     wait_for(lambda: brain.times(TALK) == 2, "the second consolidation")
     assert "I am Ada." not in brain.heard[-1].partition(TALK)[2]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.patience import PATIENCE
 
 PROGRAM = """
@@ -22,6 +24,7 @@ print(Response[list[Update]] is ANSWERS[0])
 """
 
 
+@pytest.mark.frugal
 def test_rehearsal_leaves_nothing_to_do() -> None:
     """After a rehearsal nothing is left to import or build, and no thread or descriptor stays for a fork to lose."""
     done = subprocess.run(
