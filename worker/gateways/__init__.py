@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from proto.gateways import (
-    Delivered,
-    GatewayState,
-    GatewayType,
-    Inbound,
-    PartSent,
-    Receipt,
-    Undelivered,
-)
 from proto.gateways import Gateway as Channel
+from proto.gateways import GatewayType
 from proto.secrets import Secret
 from worker.base.log import WorkerLog
+from worker.gateways.common.link import GatewayLink
 
 if TYPE_CHECKING:
     # At run time this module must stay light: the zygote reads it for every process.
@@ -48,26 +41,6 @@ PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
 
 REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram.rehearsal"}
 """The module whose ``rehearse`` does once, before the fork, what each worker would do at its first message."""
-
-
-Report: TypeAlias = PartSent | Delivered | Undelivered | Receipt
-"""What a gateway says of a message that it was given."""
-
-
-class GatewayLink(Protocol):
-    """What a gateway may do; the worker's life gives it."""
-
-    def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> Awaitable[bool]:
-        """Hand messages to the daemon; False or an exception means that they are not committed.
-
-        ``webhooks`` are the webhook requests that are dealt with once they are. There may be no messages in them.
-        """
-
-    def changed(self, state: GatewayState) -> None:
-        """Report a change of state at once; heartbeats carry it from then on."""
-
-    def send(self, message: Report) -> None:
-        """Report what became of a delivery."""
 
 
 def provider_of(kind: GatewayType, credentials: Mapping[str, Secret]) -> Provider:

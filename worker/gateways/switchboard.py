@@ -23,7 +23,8 @@ from proto.gateways import (
 )
 from proto.messages import Conversation, FromWorker
 from worker.base.log import WorkerLog
-from worker.gateways import Report, open_gateway
+from worker.gateways import open_gateway
+from worker.gateways.common.link import Report
 
 if TYPE_CHECKING:
     from worker.gateways import AnyGateway

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 
 from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, WebhookRequest
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink, Report
 from worker.gateways.common.gateway import Gateway
+from worker.gateways.common.link import GatewayLink, Report
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
 
 from proto.gateways import Deliver, Delivered, Gateway, PartSent, Say, Undelivered
 from worker.base.log import WorkerLog
-from worker.gateways import Report
 from worker.gateways.common.account import Account
 from worker.gateways.common.budget import Budget, Pace
+from worker.gateways.common.link import Report
 from worker.gateways.common.splitting import Entity, Rich, split_rich
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 
@@ -191,13 +191,14 @@ class Sender(ABC, Generic[A]):
             return Undelivered(seq, str(error), permanent=True)
         except PROVIDER_ERRORS as error:
             found = self._noted(error, chat)
+        permanent = found.fate in ("never", "blocked")
         return Undelivered(
             seq,
             found.reason,
-            permanent=found.fate in ("never", "blocked"),
+            permanent=permanent,
             blocked=found.fate == "blocked",
             ambiguous=found.fate == "perhaps",
-            retry_after=found.retry_after,
+            retry_after=0.0 if permanent else found.retry_after,
         )
 
     def _noted(self, error: Exception, chat: str) -> Trouble:

@@ -10,9 +10,9 @@ import msgspec
 
 from proto.gateways import Gateway as Channel
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.account import Identity
+from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.trouble import Trouble, TroubleError
 from worker.gateways.discord.account import Discord
 from worker.gateways.discord.connection import Connection, Timing

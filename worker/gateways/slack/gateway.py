@@ -16,9 +16,9 @@ import msgspec
 from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, WebhookRequest
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.account import CONNECT_TIMEOUT
+from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.trouble import NETWORK, Trouble, TroubleError, UnreadableError
 from worker.gateways.slack.account import Slack
 from worker.gateways.slack.inbound import Event, chat_of, inbound, is_for_her, read

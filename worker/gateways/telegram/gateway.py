@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, WebhookRequest
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.attachments import joined
+from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble
 from worker.gateways.telegram.account import OTHER_POLLER_WAIT, OddAnswerError, TelegramAccount
 from worker.gateways.telegram.inbound import Draft, drafts

@@ -13,8 +13,8 @@ from typing import Final
 from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, WebhookRequest
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
 from worker.gateways.common import gateway as kernel
+from worker.gateways.common.link import GatewayLink
 from worker.gateways.twilio.account import Twilio, digits
 from worker.gateways.twilio.inbound import Letter, Opting, form_of, letter, opting, receipt, with_files
 from worker.gateways.twilio.outbound import TwilioSender

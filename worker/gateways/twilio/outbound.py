@@ -13,15 +13,16 @@ import msgspec
 from proto.gateways import Deliver, Gateway
 from proto.secrets import Secret
 from worker.base.log import WorkerLog
-from worker.gateways import Report
 from worker.gateways.common.budget import Pace
+from worker.gateways.common.link import Report
+from worker.gateways.common.markdown import plain
 from worker.gateways.common.rest import understood
 from worker.gateways.common.sending import MARK, Part, Sender
 from worker.gateways.common.splitting import Rich, split_rich
 from worker.gateways.common.trouble import Trouble
 from worker.gateways.twilio.account import Twilio, address_of
 from worker.gateways.twilio.inbound import Row
-from worker.gateways.twilio.sms_text import cheap, plain
+from worker.gateways.twilio.sms_text import cheap
 
 MAX_MESSAGE: Final = 1600 - len(MARK)
 """Characters (https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource)."""

@@ -12,8 +12,8 @@ import msgspec
 from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, WebhookRequest
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
 from worker.gateways.common import gateway as kernel
+from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.trouble import Trouble
 from worker.gateways.whatsapp.account import WEBHOOK_HINT, Meta
 from worker.gateways.whatsapp.inbound import Letter, read_batch, with_file

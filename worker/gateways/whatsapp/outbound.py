@@ -13,13 +13,13 @@ import msgspec
 
 from proto.gateways import Deliver, Gateway
 from worker.base.log import WorkerLog
-from worker.gateways import Report
 from worker.gateways.common.budget import Pace
+from worker.gateways.common.link import Report
+from worker.gateways.common.markdown import plain
 from worker.gateways.common.rest import UPLOAD_TIMEOUT, understood
 from worker.gateways.common.sending import MARK, Part, Sender, UnsendableError
 from worker.gateways.common.splitting import Rich, split_rich
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble
-from worker.gateways.twilio.sms_text import plain
 from worker.gateways.whatsapp.account import PAIR, VERSION, Meta
 from worker.gateways.whatsapp.inbound import key_of
 
