@@ -18,7 +18,8 @@ import zmq
 from proto.birth import Birth
 from proto.framing import Codec
 from proto.messages import Answered, Equip, FromHost, Heartbeat, Hello, Stop, ToHost
-from tests.daemon_process import PATIENCE, ROOT
+from tests.daemon_process import ROOT
+from tests.patience import PATIENCE
 
 HEARTBEAT: Final = 0.2
 
@@ -71,7 +72,7 @@ class OrganHostProcess:
                 return message
         return None
 
-    def ask(self, message: ToHost, timeout: float = 60.0) -> Answered:
+    def ask(self, message: ToHost, timeout: float = PATIENCE) -> Answered:
         """Ask, and return the answer."""
         self.send(message)
         answer = self.receive(timeout)

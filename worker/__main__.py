@@ -12,13 +12,13 @@ import msgspec
 
 from proto.birth import MAX_BIRTH, Birth
 from worker.process.main import run
-from worker.process.process import settle
+from worker.process.process import set_up_child
 
 
 def main() -> int:
     """Read the birth, which arrives whole (it is smaller than a pipe), and live."""
     birth = msgspec.msgpack.decode(os.read(0, MAX_BIRTH), type=Birth)
-    settle(int(sys.argv[2]), int(sys.argv[1]), 2, birth.title)
+    set_up_child(int(sys.argv[2]), int(sys.argv[1]), 2, birth.title)
     return run(birth, int(sys.argv[1]))
 
 

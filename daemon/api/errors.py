@@ -1,30 +1,18 @@
-"""Every error answer: ``{"detail": ...}``, a text that says what to do, or a list of ``{type, loc, msg}`` with 422."""
+"""What becomes of an exception: the answer of the persona API to each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from daemon.conversations.inbox import InboxFull
+from daemon.http.answers import Fault, problem
 from daemon.ledger import LedgerBusy, LedgerFull
-from proto.records import to_json
-
-NO_STORE: Final = {"cache-control": "no-store"}
-"""Answers carry what people said, and some of them credentials: nothing of it stays in a cache."""
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One faulty field, named as Pydantic names it; it never quotes the input, which may hold a key."""
-
-    type: str
-    loc: tuple[str | int, ...]
-    msg: str
 
 
 class Unprocessable(Exception):
@@ -33,16 +21,6 @@ class Unprocessable(Exception):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(f"{len(faults)} faulty fields")
         self.faults = list(faults)
-
-
-def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with JSON. Secrets inside records are in the clear: only for what a seed leaves unmasked."""
-    return Response(to_json(content), status, {**NO_STORE, **(headers or {})}, "application/json")
-
-
-def problem(status: int, detail: str | list[Fault], headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with an error."""
-    return json_response({"detail": detail}, status, headers)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

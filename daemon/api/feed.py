@@ -1,7 +1,8 @@
 """``feed``: her chat history with another AI, to learn from (the perception seed).
 
 It answers when all of it is digested. The body is read to its end before it is refused: 422, then 409, then 400 (see
-``daemon/api/uploads.py``). Whoever hangs up ends the feed after the conversation in hand; the next one goes on there.
+``daemon/api/uploads.py``). A client that hangs up ends the feed after the conversation in hand; the
+next feed goes on there.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
-from daemon.api.streams import hung_up, receive
-from daemon.feeding.feeds import FOLDER, MAX_DEATHS, BeingFed, Cause, FeedEnded, TooManyFeeds
-from daemon.personas.media import TooLarge
+from daemon.api.lookup import require_running
+from daemon.api.streams import FormReader, hung_up
+from daemon.feeding.feeds import FOLDER, MAX_DEATHS, BeingFed, Cause, FeedEnded, Feeds, TooManyFeeds
+from daemon.http.answers import json_response
+from daemon.logging.log import Log
+from daemon.personas.media import TooLarge, Uploads
+from daemon.personas.personas import Personas
 from daemon.personas.spool import Spool
-from daemon.startup.daemon import Daemon, daemon_of
+from daemon.supervision.supervisor import Supervisor
 from proto.feeds import SOURCES, Source
 
 TIMEOUT: Final = 3600.0
-"""Seconds in which an export must have come."""
+"""Seconds that an export may take to arrive."""
 LONGEST_SOURCE: Final = 64
 
 _RETRY_AFTER: Final = {"retry-after": "30"}
@@ -41,84 +46,105 @@ _ENDED: Final[dict[Cause, tuple[int, str]]] = {
 """The seed's two texts stand alone; the log has the reason."""
 
 
-async def feed(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/feed``: the answer is unmasked, as the seed says."""
-    daemon = daemon_of(request)
-    persona_id: str = request.path_params["persona_id"]
-    with contextlib.ExitStack() as claims:
-        refusal = None
+class FeedRoutes:
+    """Her chat history with another AI."""
+
+    def __init__(
+        self,
+        *,
+        personas: Personas,
+        supervisor: Supervisor,
+        feeds: Feeds,
+        uploads: Uploads,
+        forms: FormReader,
+        max_bytes: int,
+        log: Log,
+    ) -> None:
+        """``max_bytes`` is the most that an export may have."""
+        self._personas = personas
+        self._supervisor = supervisor
+        self._feeds = feeds
+        self._uploads = uploads
+        self._forms = forms
+        self._max_bytes = max_bytes
+        self._log = log
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/api/persona/{persona_id}/feed", self.feed, methods=["POST"])]
+
+    async def feed(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/feed``: the answer is unmasked, as the seed says."""
+        persona_id: str = request.path_params["persona_id"]
+        with contextlib.ExitStack() as claims:
+            refusal = None
+            try:
+                require_running(self._supervisor, persona_id)
+                claims.enter_context(self._feeds.claim(persona_id))
+            except BeingFed:
+                refusal = HTTPException(409, "She is being fed already: wait until that feed has ended.")
+            except TooManyFeeds:
+                fed = self._feeds.at_once
+                words = f"{fed} personas are being fed already: try again later, or raise limits.feeds_at_once."
+                refusal = HTTPException(503, words, _RETRY_AFTER)
+            except HTTPException as error:
+                refusal = error
+            return await self._feed(request, persona_id, refusal)
+
+    async def _feed(self, request: Request, persona_id: str, refusal: HTTPException | None) -> Response:
+        spool = Spool(self._personas.folder(persona_id) / FOLDER, self._max_bytes)
+        form = Form(
+            request.headers.get("content-type", ""),
+            "history",
+            spool.begin if refusal is None else lambda _: None,
+            {"source": LONGEST_SOURCE},
+            required={"source"},
+        )
         try:
-            _require_active(daemon, persona_id)
-            claims.enter_context(daemon.feeds.claim(persona_id))
-        except BeingFed:
-            refusal = HTTPException(409, "She is being fed already: wait until that feed has ended.")
-        except TooManyFeeds:
-            fed = daemon.feeds.at_once
-            words = f"{fed} personas are being fed already: try again later, or raise limits.feeds_at_once."
-            refusal = HTTPException(503, words, _RETRY_AFTER)
-        except HTTPException as error:
-            refusal = error
-        return await _feed(request, daemon, persona_id, refusal)
+            await self._forms.read(request, form, TIMEOUT, "export")
+            if refusal:
+                raise refusal
+            require_running(self._supervisor, persona_id)
+            source = _source(form.values["source"])
+            await self._uploads.run(spool.close)
+            await self._learn(request, persona_id, source, spool)
+        except TooLarge:
+            words = (
+                f"The export is over the limit of {self._max_bytes} bytes: send a smaller one, or raise limits.feed."
+            )
+            raise HTTPException(413, words) from None
+        except OSError as error:
+            # Her folder is gone if she was deleted meanwhile.
+            require_running(self._supervisor, persona_id)
+            raise HTTPException(507, f"Nothing was kept: the export cannot be stored ({error.strerror}).") from error
+        finally:
+            await self._drop(persona_id, spool)
+        persona = self._personas.get(persona_id)
+        if persona is None:
+            raise HTTPException(409, "Persona is not active.")
+        return json_response({"persona": persona})
 
+    async def _learn(self, request: Request, persona_id: str, source: Source, spool: Spool) -> None:
+        """Raise HTTPException when the feed ends early, ClientDisconnect when the client has hung up."""
+        gone = asyncio.Event()
+        waiting = asyncio.create_task(hung_up(request))
+        waiting.add_done_callback(lambda _: gone.set())
+        try:
+            await self._feeds.feed(persona_id, source, spool.path, gone)
+        except FeedEnded as ended:
+            self._log.warning("feed.ended", persona=persona_id, cause=ended.cause, reason=str(ended))
+            if ended.cause == "hung_up":
+                raise ClientDisconnect from ended
+            status, words = _ENDED[ended.cause]
+            headers = _RETRY_AFTER if status == 503 else None
+            raise HTTPException(status, words.format(reason=ended), headers) from ended
+        finally:
+            waiting.cancel()
 
-async def _feed(request: Request, daemon: Daemon, persona_id: str, refusal: HTTPException | None) -> Response:
-    limit = daemon.settings.limits.feed
-    spool = Spool(daemon.personas.folder(persona_id) / FOLDER, limit)
-    form = Form(
-        request.headers.get("content-type", ""),
-        "history",
-        spool.begin if refusal is None else lambda _: None,
-        {"source": LONGEST_SOURCE},
-        required={"source"},
-    )
-    try:
-        await receive(request, daemon, form, TIMEOUT)
-        if refusal:
-            raise refusal
-        _require_active(daemon, persona_id)
-        source = _source(form.values["source"])
-        await daemon.uploads.run(spool.close)
-        await _learn(request, daemon, persona_id, source, spool)
-    except TimeoutError:
-        if daemon.stopping.is_set():
-            return problem(503, "The daemon is stopping: send it again when it is back.", _RETRY_AFTER)
-        raise HTTPException(408, f"The export did not come in {TIMEOUT:g} seconds: send it at once.") from None
-    except TooLarge:
-        words = f"The export is over the limit of {limit} bytes: send a smaller one, or raise limits.feed."
-        raise HTTPException(413, words) from None
-    except OSError as error:
-        # Her folder is gone when she was deleted meanwhile.
-        _require_active(daemon, persona_id)
-        raise HTTPException(507, f"Nothing was kept: the export cannot be stored ({error.strerror}).") from error
-    finally:
-        await _drop(daemon, persona_id, spool)
-    persona = daemon.personas.get(persona_id)
-    if persona is None:
-        raise HTTPException(409, "Persona is not active.")
-    return json_response({"persona": persona})
-
-
-async def _learn(request: Request, daemon: Daemon, persona_id: str, source: Source, spool: Spool) -> None:
-    """Raises HTTPException when it ended early, ClientDisconnect when nobody waits for the end."""
-    gone = asyncio.Event()
-    waiting = asyncio.create_task(hung_up(request))
-    waiting.add_done_callback(lambda _: gone.set())
-    try:
-        await daemon.feeds.feed(persona_id, source, spool.path, gone)
-    except FeedEnded as ended:
-        daemon.log.warning("feed.ended", persona=persona_id, cause=ended.cause, reason=str(ended))
-        if ended.cause == "hung_up":
-            raise ClientDisconnect from ended
-        status, words = _ENDED[ended.cause]
-        headers = _RETRY_AFTER if status == 503 else None
-        raise HTTPException(status, words.format(reason=ended), headers) from ended
-    finally:
-        waiting.cancel()
-
-
-def _require_active(daemon: Daemon, persona_id: str) -> None:
-    if not daemon.supervisor.running(persona_id):
-        raise HTTPException(409, "Persona is not active.")
+    async def _drop(self, persona_id: str, spool: Spool) -> None:
+        try:
+            await self._uploads.run(spool.drop)
+        except OSError as error:
+            self._log.warning("feed.export_stays", persona=persona_id, reason=str(error))
 
 
 def _source(text: str) -> Source:
@@ -126,10 +152,3 @@ def _source(text: str) -> Source:
         if text == source:
             return source
     raise HTTPException(400, f"Unknown source. Accepted: {', '.join(SOURCES)}.")
-
-
-async def _drop(daemon: Daemon, persona_id: str, spool: Spool) -> None:
-    try:
-        await daemon.uploads.run(spool.drop)
-    except OSError as error:
-        daemon.log.warning("feed.export_stays", persona=persona_id, reason=str(error))

@@ -6,18 +6,22 @@ import asyncio
 import os
 import time
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from daemon.api.errors import NO_STORE, json_response
-from daemon.api.metrics import CONTENT_TYPE, Requests, exposition, resident_bytes
+from daemon.api.metrics import resident_bytes
 from daemon.channels.health import ChannelHealth, channel_health, dead_letters
-from daemon.ledger import Depth, LedgerError
-from daemon.startup.daemon import Daemon, daemon_of
+from daemon.conversations.hubs import Hubs
+from daemon.http.answers import json_response
+from daemon.ledger import Depth, Ledger, LedgerError
+from daemon.personas.personas import Personas
 from daemon.supervision.processes import private
+from daemon.supervision.supervisor import Supervisor
 from proto.records import Persona, Status
 
 LEAST_FREE: Final = 1_048_576
@@ -54,50 +58,118 @@ class PersonaStatus(msgspec.Struct):
     channels: list[ChannelHealth]
 
 
-async def livez(_request: Request) -> Response:
-    """``GET /livez``: the event loop answers."""
-    return json_response({"status": "alive"})
+class HealthRoutes:
+    """Liveness, readiness and status; ``started_at`` is monotonic seconds."""
 
+    def __init__(
+        self,
+        *,
+        personas: Personas,
+        supervisor: Supervisor,
+        ledger: Ledger,
+        hubs: Hubs,
+        state_dir: Path,
+        started_at: float,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._personas = personas
+        self._supervisor = supervisor
+        self._ledger = ledger
+        self._hubs = hubs
+        self._state_dir = state_dir
+        self._started_at = started_at
+        self._stopping = stopping
 
-async def readyz(request: Request) -> Response:
-    """``GET /readyz``: 200 when all checks hold, else 503, with every check's reason."""
-    daemon = daemon_of(request)
-    checks = {"ledger": await _ledger(daemon), "spawner": _spawner(daemon), "personas": _personas(daemon)}
-    ready = all(check.ok for check in checks.values()) and not daemon.stopping.is_set()
-    status = "stopping" if daemon.stopping.is_set() else "ready" if ready else "not ready"
-    return json_response({"status": status, "checks": checks}, 200 if ready else 503)
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/status", self.status),
+            Route("/livez", self.livez),
+            Route("/readyz", self.readyz),
+        ]
 
+    async def livez(self, _request: Request) -> Response:
+        """``GET /livez``: the event loop answers."""
+        return json_response({"status": "alive"})
 
-async def status(request: Request) -> Response:
-    """``GET /api/status``: the daemon and every persona, in our own JSON."""
-    daemon = daemon_of(request)
-    depths = await daemon.ledger.depths()
-    faults = daemon.personas.faults()
-    personas = [
-        await _persona_state(daemon, persona, depths.get(persona.id, Depth()), faults.get(persona.id, ""))
-        for persona in daemon.personas.all()
-    ]
-    return json_response(
-        {
-            "version": daemon_version(),
-            "uptime_s": round(time.monotonic() - daemon.started_at, 3),
-            "pid": os.getpid(),
-            "rss": resident_bytes(),
-            "spawner": daemon.supervisor.spawner_mode,
-            "organ_host": {"pid": daemon.supervisor.organ_host_pid},
-            "sockets": daemon.hubs.sockets,
-            "ledger": {"commits": daemon.ledger.commits},
-            "personas": personas,
-            "dead_letters": await dead_letters(daemon, depths),
+    async def readyz(self, _request: Request) -> Response:
+        """``GET /readyz``: 200 when all checks hold, else 503, with every check's reason."""
+        checks = {
+            "ledger": await self._check_ledger(),
+            "spawner": self._check_spawner(),
+            "personas": self._check_personas(),
         }
-    )
+        ready = all(check.ok for check in checks.values()) and not self._stopping.is_set()
+        status = "stopping" if self._stopping.is_set() else "ready" if ready else "not ready"
+        return json_response({"status": status, "checks": checks}, 200 if ready else 503)
 
+    async def status(self, _request: Request) -> Response:
+        """``GET /api/status``: the daemon and every persona, in our own JSON."""
+        depths = await self._ledger.depths()
+        faults = self._personas.faults()
+        personas = [
+            await self._persona_status(persona, depths.get(persona.id, Depth()), faults.get(persona.id, ""))
+            for persona in self._personas.all()
+        ]
+        return json_response(
+            {
+                "version": daemon_version(),
+                "uptime_s": round(time.monotonic() - self._started_at, 3),
+                "pid": os.getpid(),
+                "rss": resident_bytes(),
+                "spawner": self._supervisor.spawner_mode,
+                "organ_host": {"pid": self._supervisor.organ_host_pid},
+                "sockets": self._hubs.sockets,
+                "ledger": {"commits": self._ledger.commits},
+                "personas": personas,
+                "dead_letters": await dead_letters(self._ledger, self._personas.all(), depths),
+            }
+        )
 
-async def metrics(request: Request) -> Response:
-    """``GET /metrics``: for Prometheus."""
-    requests: Requests = request.app.state.requests
-    text = await exposition(daemon_of(request), requests)
-    return Response(text, headers={**NO_STORE, "content-type": CONTENT_TYPE})
+    async def _check_ledger(self) -> Check:
+        try:
+            await self._ledger.last_seq()
+            disk = await asyncio.to_thread(os.statvfs, self._state_dir)
+        except (LedgerError, OSError) as error:
+            return Check(ok=False, reason=str(error))
+        if disk.f_flag & os.ST_RDONLY:
+            return Check(ok=False, reason=f"{self._state_dir} is read-only: make it writable again")
+        if disk.f_bavail * disk.f_frsize < LEAST_FREE:
+            return Check(ok=False, reason=f"the disk is full: free some space for {self._state_dir}")
+        return Check(ok=True)
+
+    def _check_spawner(self) -> Check:
+        if self._supervisor.spawner_mode == "warming":
+            return Check(ok=False, reason="the zygote is warming")
+        return Check(ok=True)
+
+    def _check_personas(self) -> Check:
+        """Each persona that should run does."""
+        late = []
+        for persona in self._personas.all():
+            view = self._supervisor.view(persona.id)
+            if self._supervisor.running(persona.id) and view.state != "running":
+                late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
+        return Check(not late, "; ".join(late))
+
+    async def _persona_status(self, persona: Persona, depth: Depth, fault: str) -> PersonaStatus:
+        view = self._supervisor.view(persona.id)
+        return PersonaStatus(
+            id=persona.id,
+            name=persona.name,
+            status=persona.status,
+            running=self._supervisor.running(persona.id),
+            state=view.state,
+            generation=view.generation,
+            pid=view.pid,
+            restarts=view.restarts,
+            reason=view.reason,
+            fault=fault,
+            inbox=depth.pending,
+            poison=depth.poison,
+            mind=view.mind,
+            memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
+            channels=await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id)),
+        )
 
 
 def daemon_version() -> str:
@@ -106,53 +178,3 @@ def daemon_version() -> str:
         return version("personad")
     except PackageNotFoundError:
         return "unknown"
-
-
-async def _ledger(daemon: Daemon) -> Check:
-    try:
-        await daemon.ledger.last_seq()
-        disk = await asyncio.to_thread(os.statvfs, daemon.settings.state_dir)
-    except (LedgerError, OSError) as error:
-        return Check(ok=False, reason=str(error))
-    if disk.f_flag & os.ST_RDONLY:
-        return Check(ok=False, reason=f"{daemon.settings.state_dir} is read-only: make it writable again")
-    if disk.f_bavail * disk.f_frsize < LEAST_FREE:
-        return Check(ok=False, reason=f"the disk is full: free some space for {daemon.settings.state_dir}")
-    return Check(ok=True)
-
-
-def _spawner(daemon: Daemon) -> Check:
-    if daemon.supervisor.spawner_mode == "warming":
-        return Check(ok=False, reason="the zygote is warming")
-    return Check(ok=True)
-
-
-def _personas(daemon: Daemon) -> Check:
-    """Whoever should run does."""
-    late = []
-    for persona in daemon.personas.all():
-        view = daemon.supervisor.view(persona.id)
-        if daemon.supervisor.running(persona.id) and view.state != "running":
-            late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
-    return Check(not late, "; ".join(late))
-
-
-async def _persona_state(daemon: Daemon, persona: Persona, depth: Depth, fault: str) -> PersonaStatus:
-    view = daemon.supervisor.view(persona.id)
-    return PersonaStatus(
-        id=persona.id,
-        name=persona.name,
-        status=persona.status,
-        running=daemon.supervisor.running(persona.id),
-        state=view.state,
-        generation=view.generation,
-        pid=view.pid,
-        restarts=view.restarts,
-        reason=view.reason,
-        fault=fault,
-        inbox=depth.pending,
-        poison=depth.poison,
-        mind=view.mind,
-        memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
-        channels=await channel_health(daemon, persona),
-    )

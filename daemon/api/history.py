@@ -14,12 +14,14 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from daemon.api.errors import NO_STORE, Fault, Unprocessable, json_response, problem
-from daemon.api.lifecycle import find_persona
-from daemon.ledger import StoredLine
-from daemon.startup.daemon import daemon_of
+from daemon.api.errors import Unprocessable
+from daemon.api.lookup import find_persona
+from daemon.http.answers import NO_STORE, Fault, json_response, problem
+from daemon.ledger import Ledger, StoredLine
+from daemon.personas.personas import Personas
 
 LARGEST: Final = 2**63 - 1
 
@@ -70,25 +72,35 @@ class Message(msgspec.Struct, omit_defaults=True):
     perceived: str = ""
 
 
-async def conversation(request: Request) -> Response:
-    """``GET /api/persona/{persona_id}/conversation``: all lines, or with ``?limit=`` the last ones."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    lines = await daemon.ledger.conversation(persona.id, read_limit(request))
-    # A long life of talk takes a while to write down.
-    return await asyncio.to_thread(_shown, lines)
+class HistoryRoutes:
+    """What was said with a persona, and her files."""
 
+    def __init__(self, *, personas: Personas, ledger: Ledger) -> None:
+        self._personas = personas
+        self._ledger = ledger
 
-async def media(request: Request) -> Response:
-    """``GET /api/persona/{persona_id}/media/{filename}``: a file that she perceived or made."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    name = request.path_params["filename"]
-    folder = daemon.personas.folder(persona.id) / "media"
-    descriptor = await asyncio.to_thread(_open, folder, name) if _NAME.match(name) else None
-    if descriptor is None:
-        raise HTTPException(404, "File not found.")
-    return OpenFile(descriptor, name)
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/persona/{persona_id}/conversation", self.conversation),
+            Route("/api/persona/{persona_id}/media/{filename}", self.media),
+        ]
+
+    async def conversation(self, request: Request) -> Response:
+        """``GET /api/persona/{persona_id}/conversation``: all lines, or with ``?limit=`` the last ones."""
+        persona = find_persona(self._personas, request)
+        lines = await self._ledger.conversation(persona.id, read_limit(request))
+        # Years of conversation take a while to write down.
+        return await asyncio.to_thread(_shown, lines)
+
+    async def media(self, request: Request) -> Response:
+        """``GET /api/persona/{persona_id}/media/{filename}``: a file that she perceived or made."""
+        persona = find_persona(self._personas, request)
+        name = request.path_params["filename"]
+        folder = self._personas.folder(persona.id) / "media"
+        descriptor = await asyncio.to_thread(_open, folder, name) if _NAME.match(name) else None
+        if descriptor is None:
+            raise HTTPException(404, "File not found.")
+        return OpenFile(descriptor, name)
 
 
 def read_limit(request: Request) -> int | None:

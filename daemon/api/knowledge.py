@@ -10,19 +10,20 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from daemon.api.errors import json_response
-from daemon.api.lifecycle import find_persona
+from daemon.api.lookup import find_persona
+from daemon.http.answers import json_response
+from daemon.logging.log import Log
 from daemon.personas import atomic_files
-from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE
-from daemon.startup.daemon import daemon_of
+from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE, Personas
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of a file that is shown; she herself reads less (daemon/personas/personas.py)."""
+"""Bytes of a file that are shown; she herself reads less (daemon/personas/personas.py)."""
 
 
 class Instruction(msgspec.Struct):
-    """A rule of hers for when to do what; personad has none of these yet."""
+    """One of her rules for when to do what; personad has none of these yet."""
 
     intention: str
     body: str
@@ -30,22 +31,31 @@ class Instruction(msgspec.Struct):
 
 
 class Knowledge(msgspec.Struct):
-    """Her memory files by name, verbatim, those that are empty left out; and her instructions."""
+    """Her memory files by name, verbatim and without empty ones, and her instructions."""
 
     memory: dict[str, str]
     instruction: list[Instruction]
 
 
-async def knowledge(request: Request) -> Response:
-    """``GET /api/persona/{persona_id}/knowledge``: read from the disk, so that an edit by hand shows at once."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    try:
-        memory = await asyncio.to_thread(_read, daemon.personas.folder(persona.id) / "memory")
-    except (OSError, UnicodeDecodeError) as error:
-        daemon.log.error("persona.knowledge_unreadable", persona=persona.id, reason=str(error))
-        raise HTTPException(400, "Could not read knowledge.") from error
-    return json_response(Knowledge(memory, []))
+class KnowledgeRoutes:
+    """What a persona knows."""
+
+    def __init__(self, *, personas: Personas, log: Log) -> None:
+        self._personas = personas
+        self._log = log
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/api/persona/{persona_id}/knowledge", self.knowledge)]
+
+    async def knowledge(self, request: Request) -> Response:
+        """``GET /api/persona/{persona_id}/knowledge``: read from the disk, so that an edit by hand shows at once."""
+        persona = find_persona(self._personas, request)
+        try:
+            memory = await asyncio.to_thread(_read, self._personas.folder(persona.id) / "memory")
+        except (OSError, UnicodeDecodeError) as error:
+            self._log.error("persona.knowledge_unreadable", persona=persona.id, reason=str(error))
+            raise HTTPException(400, "Could not read knowledge.") from error
+        return json_response(Knowledge(memory, []))
 
 
 def _read(folder: Path) -> dict[str, str]:

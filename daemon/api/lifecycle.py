@@ -5,65 +5,72 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from daemon.api.errors import json_response
-from daemon.conversations.consolidation import SleepFailed
-from daemon.startup.daemon import Daemon, daemon_of
-from daemon.supervision.supervisor import StartFailed
-from proto.records import Persona
-
-
-def find_persona(daemon: Daemon, request: Request) -> Persona:
-    """Return the persona that a path names; raises 404, also for what is no id at all."""
-    persona = daemon.personas.get(request.path_params["persona_id"])
-    if persona is None:
-        raise HTTPException(404, "Persona not found.")
-    return persona
+from daemon.api.lookup import find_persona, require_running
+from daemon.conversations.consolidation import Consolidation, SleepFailed
+from daemon.conversations.hubs import Hubs
+from daemon.http.answers import json_response
+from daemon.logging.log import Log
+from daemon.personas.personas import Personas
+from daemon.supervision.supervisor import StartFailed, Supervisor
 
 
-async def start(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/start``: answers when she is ready."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    try:
-        started = await daemon.supervisor.start(persona.id)
-    except StartFailed as error:
-        raise HTTPException(400, str(error)) from error
-    return json_response({"status": "started" if started else "already running"})
+class LifecycleRoutes:
+    """Start, stop, restart and sleep."""
 
+    def __init__(
+        self, *, personas: Personas, supervisor: Supervisor, consolidation: Consolidation, hubs: Hubs, log: Log
+    ) -> None:
+        self._personas = personas
+        self._supervisor = supervisor
+        self._consolidation = consolidation
+        self._hubs = hubs
+        self._log = log
 
-async def stop(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/stop``: answers when her process is gone."""
-    daemon = daemon_of(request)
-    persona_id = request.path_params["persona_id"]
-    if not daemon.supervisor.running(persona_id):
-        raise HTTPException(404, "Persona is not running.")
-    await daemon.supervisor.stop(persona_id)
-    return json_response({"status": "stopped"})
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/persona/{persona_id}/start", self.start, methods=["POST"]),
+            Route("/api/persona/{persona_id}/stop", self.stop, methods=["POST"]),
+            Route("/api/persona/{persona_id}/restart", self.restart, methods=["POST"]),
+            Route("/api/persona/{persona_id}/sleep", self.sleep, methods=["POST"]),
+        ]
 
+    async def start(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/start``: answers when she is ready."""
+        persona = find_persona(self._personas, request)
+        try:
+            started = await self._supervisor.start(persona.id)
+        except StartFailed as error:
+            raise HTTPException(400, str(error)) from error
+        return json_response({"status": "started" if started else "already running"})
 
-async def restart(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/restart``: starts her if she was not running."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    try:
-        await daemon.supervisor.restart(persona.id)
-    except StartFailed as error:
-        raise HTTPException(400, str(error)) from error
-    return json_response({"status": "restarted"})
+    async def stop(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/stop``: answers when her process is gone."""
+        persona_id = request.path_params["persona_id"]
+        if not self._supervisor.running(persona_id):
+            raise HTTPException(404, "Persona is not running.")
+        await self._supervisor.stop(persona_id)
+        return json_response({"status": "stopped"})
 
+    async def restart(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/restart``: starts her if she was not running."""
+        persona = find_persona(self._personas, request)
+        try:
+            await self._supervisor.restart(persona.id)
+        except StartFailed as error:
+            raise HTTPException(400, str(error)) from error
+        return json_response({"status": "restarted"})
 
-async def sleep(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/sleep``: fold the talk into what she knows, now."""
-    daemon = daemon_of(request)
-    persona_id = request.path_params["persona_id"]
-    if not daemon.supervisor.running(persona_id):
-        raise HTTPException(409, "Persona is not active.")
-    try:
-        await daemon.consolidation.sleep(persona_id)
-    except SleepFailed as error:
-        # The documented text has no room for a reason; the log and the signal do.
-        daemon.log.warning("persona.sleep_failed", persona=persona_id, reason=str(error))
-        daemon.hubs.signal("Event", "Sleep failed", daemon.personas.get(persona_id), {"reason": str(error)})
-        raise HTTPException(400, "Sleep failed unexpectedly.") from error
-    return json_response(None)
+    async def sleep(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/sleep``: fold the conversation into what she knows, now."""
+        persona_id = request.path_params["persona_id"]
+        require_running(self._supervisor, persona_id)
+        try:
+            await self._consolidation.sleep(persona_id)
+        except SleepFailed as error:
+            # The documented text has no room for a reason; the log and the signal do.
+            self._log.warning("persona.sleep_failed", persona=persona_id, reason=str(error))
+            self._hubs.signal("Event", "Sleep failed", self._personas.get(persona_id), {"reason": str(error)})
+            raise HTTPException(400, "Sleep failed unexpectedly.") from error
+        return json_response(None)

@@ -9,46 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from daemon.channels.health import ChannelHealth, channel_health
-from daemon.http.security import RESPONSE_STARTS
-from daemon.startup.daemon import Daemon
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.http.answers import NO_STORE
+from daemon.ledger import Ledger
+from daemon.personas.personas import Personas
 from daemon.supervision.processes import resident
+from daemon.supervision.supervisor import Supervisor
+from proto.records import Persona
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _LAG_PROBE: Final = 0.01
-
-
-class Requests:
-    """The ASGI layer around everything that counts requests by route and status."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-        self.counts: Counter[tuple[str, str, int]] = Counter()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
-
-        async def counted(message: Message) -> None:
-            kind = message["type"]
-            if kind in RESPONSE_STARTS:
-                self._count(scope, message["status"])
-            elif kind == "websocket.accept":
-                self._count(scope, 101)
-            await send(message)
-
-        await self.app(scope, receive, counted)
-
-    def _count(self, scope: Scope, status: int) -> None:
-        # Never the path itself: anybody could make as many of them as there is memory.
-        route = scope.get("route")
-        path = route.path_format if isinstance(route, Route | WebSocketRoute) else ""
-        self.counts[scope.get("method", "GET"), path, status] += 1
 
 
 class Sample(NamedTuple):
@@ -72,7 +49,7 @@ def _escaped(text: str) -> str:
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process; 0 when nobody can tell."""
+    """The resident memory of this process; 0 when it cannot be read."""
     return resident(os.getpid()) or 0
 
 
@@ -84,69 +61,106 @@ async def loop_lag() -> float:
     return max(0.0, loop.time() - due)
 
 
-async def exposition(daemon: Daemon, requests: Requests) -> str:
-    """Write all metrics."""
-    personas = daemon.personas.all()
-    views = {persona.id: daemon.supervisor.view(persona.id) for persona in personas}
-    states = Counter(view.state for view in views.values())
-    depths = await daemon.ledger.depths()
-    one: Mapping[str, str] = {}
-    requested = [
-        Sample({"method": method, "route": path, "status": str(status)}, count)
-        for (method, path, status), count in sorted(requests.counts.items())
-    ]
-    called = [
-        Sample({"provider": provider, "status": str(status)}, count)
-        for (provider, status), count in sorted(daemon.webhook_requests.items())
-    ]
-    pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
-    poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
-    restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
-    running = [Sample({"state": state}, count) for state, count in sorted(states.items())]
-    uptime = time.monotonic() - daemon.started_at
-    return "".join(
-        (
-            render("personad_requests_total", "counter", "Requests answered, by route and status.", requested),
-            render("personad_hooks_total", "counter", "Webhook requests answered, by provider and status.", called),
-            render(
-                "personad_perceptions_accepted_total",
-                "counter",
-                "Perceptions accepted.",
-                [Sample(one, daemon.inbox.accepted)],
-            ),
-            render(
-                "personad_perceptions_answered_total",
-                "counter",
-                "Perceptions answered.",
-                [Sample(one, daemon.inbox.answered)],
-            ),
-            render(
-                "personad_ledger_commits_total",
-                "counter",
-                "Transactions committed.",
-                [Sample(one, daemon.ledger.commits)],
-            ),
-            render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
-            render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
-            render("personad_personas", "gauge", "Personas by the state of their process.", running),
-            render("personad_restarts_total", "counter", "Processes of hers that replaced another.", restarts),
-            render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, daemon.hubs.sockets)]),
-            render(
-                "personad_resident_bytes",
-                "gauge",
-                "Resident memory of the daemon process.",
-                [Sample(one, resident_bytes())],
-            ),
-            render(
-                "personad_loop_lag_seconds",
-                "gauge",
-                "How late a timer of the event loop fires.",
-                [Sample(one, await loop_lag())],
-            ),
-            render("personad_uptime_seconds", "gauge", "Seconds since the daemon started.", [Sample(one, uptime)]),
-            _channels({persona.id: await channel_health(daemon, persona) for persona in personas}),
+class MetricsRoutes:
+    """``/metrics``. ``started_at`` is monotonic seconds.
+
+    ``request_counts`` counts requests by method, route and status, ``webhook_counts`` by provider and status.
+    """
+
+    def __init__(
+        self,
+        *,
+        personas: Personas,
+        supervisor: Supervisor,
+        ledger: Ledger,
+        inbox: Inbox,
+        hubs: Hubs,
+        request_counts: Mapping[tuple[str, str, int], int],
+        webhook_counts: Mapping[tuple[str, int], int],
+        started_at: float,
+    ) -> None:
+        self._personas = personas
+        self._supervisor = supervisor
+        self._ledger = ledger
+        self._inbox = inbox
+        self._hubs = hubs
+        self._request_counts = request_counts
+        self._webhook_counts = webhook_counts
+        self._started_at = started_at
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/metrics", self.metrics)]
+
+    async def metrics(self, _request: Request) -> Response:
+        """``GET /metrics``: for Prometheus."""
+        return Response(await self._exposition(), headers={**NO_STORE, "content-type": CONTENT_TYPE})
+
+    async def _channel_health(self, persona: Persona) -> list[ChannelHealth]:
+        return await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id))
+
+    async def _exposition(self) -> str:
+        """Write all metrics."""
+        personas = self._personas.all()
+        views = {persona.id: self._supervisor.view(persona.id) for persona in personas}
+        states = Counter(view.state for view in views.values())
+        depths = await self._ledger.depths()
+        one: Mapping[str, str] = {}
+        requested = [
+            Sample({"method": method, "route": path, "status": str(status)}, count)
+            for (method, path, status), count in sorted(self._request_counts.items())
+        ]
+        called = [
+            Sample({"provider": provider, "status": str(status)}, count)
+            for (provider, status), count in sorted(self._webhook_counts.items())
+        ]
+        pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
+        poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
+        restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
+        running = [Sample({"state": state}, count) for state, count in sorted(states.items())]
+        uptime = time.monotonic() - self._started_at
+        return "".join(
+            (
+                render("personad_requests_total", "counter", "Requests answered, by route and status.", requested),
+                render("personad_hooks_total", "counter", "Webhook requests answered, by provider and status.", called),
+                render(
+                    "personad_perceptions_accepted_total",
+                    "counter",
+                    "Perceptions accepted.",
+                    [Sample(one, self._inbox.accepted)],
+                ),
+                render(
+                    "personad_perceptions_answered_total",
+                    "counter",
+                    "Perceptions answered.",
+                    [Sample(one, self._inbox.answered)],
+                ),
+                render(
+                    "personad_ledger_commits_total",
+                    "counter",
+                    "Transactions committed.",
+                    [Sample(one, self._ledger.commits)],
+                ),
+                render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
+                render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
+                render("personad_personas", "gauge", "Personas by the state of their process.", running),
+                render("personad_restarts_total", "counter", "Processes that replaced another, by persona.", restarts),
+                render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, self._hubs.sockets)]),
+                render(
+                    "personad_resident_bytes",
+                    "gauge",
+                    "Resident memory of the daemon process.",
+                    [Sample(one, resident_bytes())],
+                ),
+                render(
+                    "personad_loop_lag_seconds",
+                    "gauge",
+                    "How late a timer of the event loop fires.",
+                    [Sample(one, await loop_lag())],
+                ),
+                render("personad_uptime_seconds", "gauge", "Seconds since the daemon started.", [Sample(one, uptime)]),
+                _channels({persona.id: await self._channel_health(persona) for persona in personas}),
+            )
         )
-    )
 
 
 def _channels(by_persona: Mapping[str, list[ChannelHealth]]) -> str:

@@ -1,4 +1,4 @@
-"""``GET /openapi.json``: the routes in OpenAPI 3.1. WebSockets are outside of what it can say."""
+"""``GET /openapi.json``: the routes in OpenAPI 3.1. It cannot describe WebSockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.channels import AddRequest, PairRequest
-from daemon.api.errors import Fault, json_response
 from daemon.api.health import Check, PersonaStatus, daemon_version
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
@@ -23,9 +22,10 @@ from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
 from daemon.api.v1.openapi import STATUS_WORDS as V1_STATUS_WORDS
-from daemon.api.v1.problems import MEDIA_TYPE
 from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
+from daemon.http.answers import Fault, json_response
+from daemon.http.problems import MEDIA_TYPE
 from proto.feeds import SOURCES
 from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
@@ -267,9 +267,15 @@ def routed(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
     }
 
 
-async def openapi(_request: Request) -> Response:
-    """``GET /openapi.json``."""
-    return json_response(document())
+class OpenApiRoutes:
+    """The API's own description."""
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/openapi.json", self.openapi)]
+
+    async def openapi(self, _request: Request) -> Response:
+        """``GET /openapi.json``."""
+        return json_response(document())
 
 
 def _operation(path: str, operation: Operation) -> Json:

@@ -1,6 +1,6 @@
 """What she perceives from the dashboard (the perception seed). Accepted means committed.
 
-``read`` is the hot path: an ASGI endpoint of its own, which decodes, looks twice, commits and sends ready bytes.
+``read`` is the hot path: an ASGI endpoint of its own, which decodes, makes two checks, commits and sends ready bytes.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from typing import Final
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from daemon.api.bodies import Body
-from daemon.startup.daemon import Daemon
+from daemon.api.lookup import require_web_channel
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.supervision.supervisor import Supervisor
 from proto.messages import Conversation
 
 WEB: Final = "web"
@@ -42,36 +46,42 @@ class ReadRequest(msgspec.Struct):
 READ_BODY: Final = Body(ReadRequest)
 
 
+class PerceptionRoutes:
+    """What she reads; what she hears and files that are attached are in ``daemon/api/uploads.py``."""
+
+    def __init__(self, *, supervisor: Supervisor, hubs: Hubs, inbox: Inbox, message_chars: int) -> None:
+        self._read = Read(supervisor, hubs, inbox, message_chars)
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/api/persona/{persona_id}/read", self._read, methods=["POST"])]
+
+
 class Read:
     """``POST /api/persona/{persona_id}/read``: 422, then 409, then 400, then committed and 200.
 
     An ``Idempotency-Key`` makes a repeated request the same message.
     """
 
+    def __init__(self, supervisor: Supervisor, hubs: Hubs, inbox: Inbox, message_chars: int) -> None:
+        self._supervisor = supervisor
+        self._hubs = hubs
+        self._inbox = inbox
+        self._message_chars = message_chars
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        daemon: Daemon = scope["app"].state.daemon
         message = READ_BODY.decode(await _body(receive), scope["headers"]).message
-        longest = daemon.settings.limits.message_chars
-        if len(message) > longest:
-            raise HTTPException(413, f"The message is over {longest} characters: split it.")
+        if len(message) > self._message_chars:
+            raise HTTPException(413, f"The message is over {self._message_chars} characters: split it.")
         key = idempotency_key(scope)
         persona_id: str = scope["path_params"]["persona_id"]
-        require_web_channel(daemon, persona_id)
-        await daemon.inbox.accept(persona_id, Conversation(WEB, persona_id), "text", message, key=key)
+        require_web_channel(self._supervisor, self._hubs, persona_id)
+        await self._inbox.accept(persona_id, Conversation(WEB, persona_id), "text", message, key=key)
         await send(_RECEIVED_START)
         await send(_RECEIVED_BODY)
 
 
-def require_web_channel(daemon: Daemon, persona_id: str) -> None:
-    """Raise 409 unless she runs, 400 unless her web channel is open."""
-    if not daemon.supervisor.running(persona_id):
-        raise HTTPException(409, "Persona is not active.")
-    if not daemon.hubs.is_open(persona_id):
-        raise HTTPException(400, "Web channel not connected")
-
-
 async def _body(receive: Receive) -> bytes:
-    """Read a whole body, whose size the outermost layer bounds."""
+    """Read a whole body; the outermost layer bounds its size."""
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False):
@@ -83,7 +93,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def idempotency_key(scope: Scope) -> str | None:
-    """Return what makes a repeated request the same one, or None. Raises HTTPException."""
+    """Return the request's idempotency key, or None. Raises HTTPException."""
     keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
     if not keys:
         return None

@@ -11,15 +11,21 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from daemon.api.bodies import Body, read_object
-from daemon.api.channels import NewChannel, identify, keep
-from daemon.api.errors import json_response
-from daemon.api.lifecycle import find_persona
+from daemon.api.channels import refused
+from daemon.api.lookup import find_persona, require_room
+from daemon.channels.errors import ChannelRefused
+from daemon.channels.new_channel import NewChannel
+from daemon.channels.register import ChannelRegister
+from daemon.channels.service import ChannelService
+from daemon.conversations.hubs import Hubs
+from daemon.http.answers import json_response
+from daemon.ledger import Ledger
 from daemon.personas.channel_records import PAIRED
-from daemon.personas.personas import PersonasError
-from daemon.startup.daemon import Daemon, daemon_of
-from daemon.supervision.supervisor import StartFailed
+from daemon.personas.personas import Personas, PersonasError
+from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import ORGANS, Organ, Persona, PersonaName, Slot, Status, persona_view
 from proto.secrets import Secret
 
@@ -51,118 +57,133 @@ _NO_REMOTE_MODEL: Final = "A model name is required when using a remote provider
 _NO_MODEL: Final = "No model available. Please provide a model name."
 
 
-async def list_personas(request: Request) -> Response:
-    """``GET /api/personas``: the reduced views; a persona whose file is broken shows as she was last read."""
-    daemon = daemon_of(request)
-    views = [persona_view(persona, daemon.supervisor.running(persona.id)) for persona in daemon.personas.all()]
-    return json_response({"personas": views})
+class PersonaRoutes:
+    """List, create, update and delete personas.
 
+    ``max_personas`` is how many there may be. ``register`` saves records, because their channels may change meanwhile.
+    """
 
-async def create(request: Request) -> Response:
-    """``POST /api/persona/create``: her organs are tried first, then she is saved, then started."""
-    daemon = daemon_of(request)
-    asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
-    persona = _new_persona(asked)
-    require_room(daemon)
-    await _probe(daemon, {slot: getattr(persona, slot) for slot in SLOTS})
-    channels = await _new_channels(daemon, asked)
-    require_room(daemon)
-    persona.channels = [channel.record() for channel in channels] or None
-    await _settle_in(daemon, persona, channels)
-    daemon.hubs.signal("Event", "Persona created", persona, {})
-    try:
-        await daemon.supervisor.start(persona.id)
-    except StartFailed as error:
-        raise HTTPException(500, f"Persona created but failed to start: {error}") from error
-    return json_response({"persona": persona, "recovery_phrase": None})
+    def __init__(
+        self,
+        *,
+        personas: Personas,
+        supervisor: Supervisor,
+        ledger: Ledger,
+        hubs: Hubs,
+        register: ChannelRegister,
+        channels: ChannelService,
+        max_personas: int,
+    ) -> None:
+        self._personas = personas
+        self._supervisor = supervisor
+        self._ledger = ledger
+        self._hubs = hubs
+        self._register = register
+        self._channels = channels
+        self._max_personas = max_personas
 
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/personas", self.list_personas),
+            Route("/api/persona/create", self.create, methods=["POST"]),
+            Route("/api/persona/{persona_id}/update", self.update, methods=["POST"]),
+            Route("/api/persona/{persona_id}/delete", self.delete, methods=["POST"]),
+        ]
 
-async def update(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/update``: change her status or organs, then make running match the status."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    changed = _updated(persona, await read_object(request))
-    organs = {slot: getattr(changed, slot) for slot in SLOTS}
-    await _probe(daemon, {slot: organ for slot, organ in organs.items() if organ != getattr(persona, slot)})
-    daemon.hubs.signal("Plan", "Updating persona", persona, {})
-    try:
-        async with daemon.channels.editing:
-            # Her minds took their time; meanwhile a channel may have come, gone or been paired.
-            changed.channels = find_persona(daemon, request).channels
-            await daemon.personas.save(changed)
-    except PersonasError as error:
-        raise HTTPException(400, f"Could not save the persona's identity. ({error})") from error
-    try:
-        await _reconcile(daemon, changed)
-    except StartFailed as error:
-        raise HTTPException(500, f"Updated but lifecycle change failed: {error}") from error
-    daemon.hubs.signal("Event", "Persona updated", changed, {"status": changed.status})
-    return json_response({"status": changed.status, "running": daemon.supervisor.running(persona.id)})
+    async def list_personas(self, _request: Request) -> Response:
+        """``GET /api/personas``: the reduced views; a persona whose file is broken shows as she was last read."""
+        views = [persona_view(persona, self._supervisor.running(persona.id)) for persona in self._personas.all()]
+        return json_response({"personas": views})
 
-
-async def delete(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/delete``: stop her and remove everything of hers."""
-    daemon = daemon_of(request)
-    persona = find_persona(daemon, request)
-    await daemon.supervisor.stop(persona.id)
-    try:
-        await daemon.personas.delete(persona.id)
-    except PersonasError as error:
-        raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
-    # Somebody may have started her between the two; from now on nobody can.
-    await daemon.supervisor.stop(persona.id)
-    daemon.supervisor.forget(persona.id)
-    daemon.pairing.forget(persona.id)
-    # What a crash leaves undone here, the next start finishes.
-    await daemon.ledger.forget(persona.id)
-    await daemon.personas.bury(persona.id)
-    daemon.hubs.signal("Event", "Persona deleted", persona, {})
-    daemon.hubs.forget(persona.id)
-    return json_response(None)
-
-
-async def _new_channels(daemon: Daemon, asked: dict[str, str | None]) -> list[NewChannel]:
-    """Ask the providers whose tokens these are; raises 400."""
-    tokens = [(kind, token) for kind in PAIRED if (token := asked[f"{kind}_token"])]
-    return [await identify(daemon, kind, token, f"{kind.title()} validation failed") for kind, token in tokens]
-
-
-async def _settle_in(daemon: Daemon, persona: Persona, channels: list[NewChannel]) -> None:
-    """Keep her channels, then make her folder; raises 400, and leaves nothing of her then."""
-    async with daemon.channels.editing:
+    async def create(self, request: Request) -> Response:
+        """``POST /api/persona/create``: her organs are tried first, then she is saved, then started."""
+        asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
+        persona = _new_persona(asked)
+        require_room(self._personas, self._max_personas)
+        await self._probe({slot: getattr(persona, slot) for slot in SLOTS})
+        channels = await self._new_channels(asked)
+        require_room(self._personas, self._max_personas)
+        await self._make(persona, channels)
+        self._hubs.signal("Event", "Persona created", persona, {})
         try:
-            for channel in channels:
-                await keep(daemon, persona.id, channel)
-            await daemon.personas.create(persona)
-        except (HTTPException, PersonasError) as error:
-            await daemon.ledger.forget(persona.id)
-            if isinstance(error, PersonasError):
-                raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
-            raise
+            await self._supervisor.start(persona.id)
+        except StartFailed as error:
+            raise HTTPException(500, f"Persona created but failed to start: {error}") from error
+        return json_response({"persona": persona, "recovery_phrase": None})
 
+    async def update(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/update``: change her status or organs, then make running match it."""
+        persona = find_persona(self._personas, request)
+        changed = _updated(persona, await read_object(request))
+        organs = {slot: getattr(changed, slot) for slot in SLOTS}
+        await self._probe({slot: organ for slot, organ in organs.items() if organ != getattr(persona, slot)})
+        self._hubs.signal("Plan", "Updating persona", persona, {})
+        try:
+            # Her minds took their time; meanwhile she may be gone.
+            saved = await self._register.change_record(persona.id, lambda _: changed)
+        except PersonasError as error:
+            raise HTTPException(400, f"Could not save the persona's identity. ({error})") from error
+        changed = saved or find_persona(self._personas, request)
+        try:
+            await self._reconcile(changed)
+        except StartFailed as error:
+            raise HTTPException(500, f"Updated but lifecycle change failed: {error}") from error
+        self._hubs.signal("Event", "Persona updated", changed, {"status": changed.status})
+        return json_response({"status": changed.status, "running": self._supervisor.running(persona.id)})
 
-def require_room(daemon: Daemon) -> None:
-    """Raise 400 when there may be no further persona."""
-    limit = daemon.settings.limits.personas
-    if len(daemon.personas.all()) >= limit:
-        raise HTTPException(400, f"There are {limit} personas already: delete one, or raise limits.personas.")
+    async def delete(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/delete``: stop her and remove all that is hers."""
+        persona = find_persona(self._personas, request)
+        await self._supervisor.stop(persona.id)
+        try:
+            await self._personas.delete(persona.id)
+        except PersonasError as error:
+            raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
+        # Somebody may have started her between the two calls; from now on nobody can.
+        await self._supervisor.stop(persona.id)
+        self._supervisor.forget(persona.id)
+        self._channels.forget(persona.id)
+        # What a crash leaves undone here, the next start finishes.
+        await self._ledger.forget(persona.id)
+        await self._personas.bury(persona.id)
+        self._hubs.signal("Event", "Persona deleted", persona, {})
+        self._hubs.forget(persona.id)
+        return json_response(None)
 
+    async def _new_channels(self, asked: dict[str, str | None]) -> list[NewChannel]:
+        """Ask the providers whose tokens these are. Raises 400."""
+        found = []
+        for kind in PAIRED:
+            if token := asked[f"{kind}_token"]:
+                try:
+                    found.append(await self._channels.identify(kind, token))
+                except ChannelRefused as error:
+                    raise refused(error, f"{kind.title()} validation failed") from error
+        return found
 
-async def _probe(daemon: Daemon, organs: dict[Slot, Organ | None]) -> None:
-    """Try each organ as what it is for; raises 400 with what the first that fails says."""
-    trials = [daemon.supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
-    for reason in await asyncio.gather(*trials):
-        if reason:
-            raise HTTPException(400, f"Environment preparation failed: {reason}")
+    async def _make(self, persona: Persona, channels: list[NewChannel]) -> None:
+        """Make her with her channels. Raises 400, and then nothing of her is left."""
+        try:
+            await self._channels.create(persona, channels)
+        except ChannelRefused as error:
+            raise refused(error, f"{error.kind.title()} validation failed") from error
+        except PersonasError as error:
+            raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
 
+    async def _probe(self, organs: dict[Slot, Organ | None]) -> None:
+        """Try each organ in its slot. Raises 400 with the reason of the first that fails."""
+        trials = [self._supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
+        for reason in await asyncio.gather(*trials):
+            if reason:
+                raise HTTPException(400, f"Environment preparation failed: {reason}")
 
-async def _reconcile(daemon: Daemon, persona: Persona) -> None:
-    if persona.status != "active":
-        await daemon.supervisor.stop(persona.id)
-    elif daemon.supervisor.running(persona.id):
-        await daemon.supervisor.restart(persona.id)
-    else:
-        await daemon.supervisor.start(persona.id)
+    async def _reconcile(self, persona: Persona) -> None:
+        if persona.status != "active":
+            await self._supervisor.stop(persona.id)
+        elif self._supervisor.running(persona.id):
+            await self._supervisor.restart(persona.id)
+        else:
+            await self._supervisor.start(persona.id)
 
 
 def _new_persona(asked: dict[str, str | None]) -> Persona:

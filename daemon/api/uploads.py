@@ -15,24 +15,29 @@ from typing import Final, NamedTuple
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from daemon.api.errors import json_response, problem
 from daemon.api.forms import Form
-from daemon.api.perception import WEB, idempotency_key, require_web_channel
-from daemon.api.streams import receive
-from daemon.personas.media import FOLDER, Incoming, TooLarge
-from daemon.startup.daemon import Daemon, daemon_of
+from daemon.api.lookup import require_web_channel
+from daemon.api.perception import WEB, idempotency_key
+from daemon.api.streams import RETRY_AFTER, FormReader
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.http.answers import json_response, problem
+from daemon.logging.log import Log
+from daemon.personas.media import FOLDER, Incoming, TooLarge, Uploads
+from daemon.personas.personas import Personas
+from daemon.settings.sections import Limits
+from daemon.supervision.supervisor import Supervisor
 from proto.messages import Conversation
 from proto.perception import EXTENSIONS, PerceptionKind
 
 TIMEOUT: Final = 900.0
-"""Seconds in which an upload must have come."""
+"""Seconds that an upload may take to arrive."""
 LONGEST_EXTENSION: Final = 16
 LONGEST_TITLE: Final = 255
 MICROPHONE: Final = ".webm"
 """What the recorders of browsers make."""
-
-_RETRY_AFTER: Final = {"retry-after": "5"}
 
 
 class Claim(NamedTuple):
@@ -44,16 +49,6 @@ class Claim(NamedTuple):
     kind: PerceptionKind
     extension: str
     title: str = ""
-
-
-async def hear(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/hear``: a clip, as if she heard the person speak."""
-    return await _perceive(request, "audio", _heard)
-
-
-async def attach(request: Request) -> Response:
-    """``POST /api/persona/{persona_id}/attach``: a file, for the perception that its extension names."""
-    return await _perceive(request, "file", _attached)
 
 
 class _Arrival:
@@ -68,7 +63,7 @@ class _Arrival:
         self._is_committed = False
 
     def begin(self, filename: str) -> Incoming | None:
-        """Open the file that is named so by whoever sends it; of two files the last counts."""
+        """Open the file under the name that its sender gave it; of two files the last counts."""
         self.clean()
         try:
             claimed = self._claimed = self._claim(filename)
@@ -99,73 +94,108 @@ class _Arrival:
         """Leave nothing but a file that the ledger speaks of."""
         incoming, self._incoming = self._incoming, None
         if incoming and self._is_committed:
-            incoming.settle()
+            incoming.unmark()
         elif incoming:
             incoming.drop()
 
 
-async def _perceive(request: Request, field: str, claim: Callable[[str], Claim]) -> Response:
-    daemon = daemon_of(request)
-    persona_id: str = request.path_params["persona_id"]
-    limits = daemon.settings.limits
-    refusal = _refusal(daemon, persona_id)
-    arrival = _Arrival(None if refusal else daemon.personas.folder(persona_id) / FOLDER, claim, limits.upload)
-    form = Form(request.headers.get("content-type", ""), field, arrival.begin, {"caption": limits.message_chars})
-    with daemon.uploads.slot() as granted:
-        if not granted:
-            return problem(503, f"{daemon.uploads.at_once} uploads are under way: try again in a moment.", _RETRY_AFTER)
+class UploadRoutes:
+    """What she hears, and files that are attached."""
+
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        hubs: Hubs,
+        inbox: Inbox,
+        personas: Personas,
+        uploads: Uploads,
+        forms: FormReader,
+        limits: Limits,
+        log: Log,
+    ) -> None:
+        self._supervisor = supervisor
+        self._hubs = hubs
+        self._inbox = inbox
+        self._personas = personas
+        self._uploads = uploads
+        self._forms = forms
+        self._limits = limits
+        self._log = log
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/persona/{persona_id}/hear", self.hear, methods=["POST"]),
+            Route("/api/persona/{persona_id}/attach", self.attach, methods=["POST"]),
+        ]
+
+    async def hear(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/hear``: a clip, as if she heard the person speak."""
+        return await self._perceive(request, "audio", _heard)
+
+    async def attach(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/attach``: a file, for the perception that its extension names."""
+        return await self._perceive(request, "file", _attached)
+
+    async def _perceive(self, request: Request, field: str, claim: Callable[[str], Claim]) -> Response:
+        persona_id: str = request.path_params["persona_id"]
+        limits, uploads = self._limits, self._uploads
+        refusal = self._refusal(persona_id)
+        arrival = _Arrival(None if refusal else self._personas.folder(persona_id) / FOLDER, claim, limits.upload)
+        form = Form(request.headers.get("content-type", ""), field, arrival.begin, {"caption": limits.message_chars})
+        with uploads.slot() as granted:
+            if not granted:
+                return problem(503, f"{uploads.at_once} uploads are under way: try again in a moment.", RETRY_AFTER)
+            try:
+                await self._forms.read(request, form, TIMEOUT, "upload")
+                key = idempotency_key(request.scope)
+                if refusal:
+                    raise refusal
+                self._require_web_channel(persona_id)
+                await self._accept(persona_id, arrival, form.values.get("caption", ""), key)
+            except TooLarge:
+                words = (
+                    f"The file is over the limit of {limits.upload} bytes: send a smaller one, or raise limits.upload."
+                )
+                raise HTTPException(413, words) from None
+            except OSError as error:
+                # Her folder is gone if she was deleted meanwhile.
+                self._require_web_channel(persona_id)
+                raise HTTPException(507, f"Nothing was kept: the file cannot be stored ({error.strerror}).") from error
+            finally:
+                await self._clean(persona_id, arrival)
+        return json_response({"status": "received"})
+
+    def _require_web_channel(self, persona_id: str) -> None:
+        require_web_channel(self._supervisor, self._hubs, persona_id)
+
+    def _refusal(self, persona_id: str) -> HTTPException | None:
         try:
-            await receive(request, daemon, form, TIMEOUT)
-            key = idempotency_key(request.scope)
-            if refusal:
-                raise refusal
-            require_web_channel(daemon, persona_id)
-            await _accept(daemon, persona_id, arrival, form.values.get("caption", ""), key)
-        except TimeoutError:
-            if daemon.stopping.is_set():
-                return problem(503, "The daemon is stopping: send it again when it is back.", _RETRY_AFTER)
-            raise HTTPException(408, f"The upload did not come in {TIMEOUT:g} seconds: send it at once.") from None
-        except TooLarge:
-            words = f"The file is over the limit of {limits.upload} bytes: send a smaller one, or raise limits.upload."
-            raise HTTPException(413, words) from None
+            self._require_web_channel(persona_id)
+        except HTTPException as refusal:
+            return refusal
+        return None
+
+    async def _accept(self, persona_id: str, arrival: _Arrival, caption: str, key: str | None) -> None:
+        claim, incoming = arrival.whole()
+        await self._uploads.run(incoming.keep)
+        conversation = Conversation(WEB, persona_id)
+        try:
+            is_new = await self._inbox.accept(
+                persona_id, conversation, claim.kind, caption, incoming.name, key, claim.title
+            )
+        except asyncio.CancelledError:
+            # The daemon leaves; the row may still be committed.
+            arrival.leave()
+            raise
+        if is_new:
+            arrival.committed()
+
+    async def _clean(self, persona_id: str, arrival: _Arrival) -> None:
+        try:
+            await self._uploads.run(arrival.clean)
         except OSError as error:
-            # Her folder is gone when she was deleted meanwhile.
-            require_web_channel(daemon, persona_id)
-            raise HTTPException(507, f"Nothing was kept: the file cannot be stored ({error.strerror}).") from error
-        finally:
-            await _clean(daemon, persona_id, arrival)
-    return json_response({"status": "received"})
-
-
-def _refusal(daemon: Daemon, persona_id: str) -> HTTPException | None:
-    try:
-        require_web_channel(daemon, persona_id)
-    except HTTPException as refusal:
-        return refusal
-    return None
-
-
-async def _accept(daemon: Daemon, persona_id: str, arrival: _Arrival, caption: str, key: str | None) -> None:
-    claim, incoming = arrival.whole()
-    await daemon.uploads.run(incoming.keep)
-    conversation = Conversation(WEB, persona_id)
-    try:
-        is_new = await daemon.inbox.accept(
-            persona_id, conversation, claim.kind, caption, incoming.name, key, claim.title
-        )
-    except asyncio.CancelledError:
-        # The daemon leaves; the row may still be committed.
-        arrival.leave()
-        raise
-    if is_new:
-        arrival.committed()
-
-
-async def _clean(daemon: Daemon, persona_id: str, arrival: _Arrival) -> None:
-    try:
-        await daemon.uploads.run(arrival.clean)
-    except OSError as error:
-        daemon.log.warning("media.upload_stays", persona=persona_id, reason=str(error))
+            self._log.warning("media.upload_stays", persona=persona_id, reason=str(error))
 
 
 def _heard(filename: str) -> Claim:

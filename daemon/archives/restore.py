@@ -9,26 +9,29 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Member, opened
-from daemon.ledger import ArchivedLine, ChannelTaken, FedConversation, LedgerError
+from daemon.channels.new_channel import NewChannel
+from daemon.channels.service import ChannelService
+from daemon.ledger import ArchivedLine, FedConversation, Ledger, LedgerError
+from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
-from daemon.personas.personas import CONFIG
-from daemon.startup.daemon import Daemon
-from proto.gateways import GatewayType, Identified, channel_id
+from daemon.personas.personas import CONFIG, Personas
+from proto.gateways import GatewayType, Identified
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
+from proto.secrets import Secret
 
 T = TypeVar("T", bound=msgspec.Struct)
+Identify: TypeAlias = Callable[[GatewayType, Secret], Awaitable[Identified]]
 
 BATCH: Final = 200
 """Lines of a conversation in one transaction, so that nobody else waits long for the disk."""
@@ -36,6 +39,8 @@ MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
 WEB: Final = "web"
+RESTORE_FOLDER: Final = "restore-"
+"""What the folders in the state directory begin with that hold archives on their way."""
 RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
 """The channels that come back with her; open ones are made anew, with what their operator sets."""
 
@@ -52,61 +57,71 @@ class Restored(msgspec.Struct, frozen=True):
     left_out: list[str]
 
 
-class Restore:
-    """One archive on its way back into a persona."""
+class Restorer:
+    """Makes personas from archives.
 
-    def __init__(self, daemon: Daemon, path: Path, name: PersonaName | None, *, new_id: bool) -> None:
-        self._daemon = daemon
-        self._path = path
-        self._name = name
-        self._new_id = new_id
-        self._left_out: list[str] = []
+    ``identify`` asks a provider whose bot a token is.
+    """
 
-    async def run(self) -> Restored:
+    def __init__(
+        self, *, personas: Personas, ledger: Ledger, channels: ChannelService, identify: Identify, log: Log
+    ) -> None:
+        self._personas = personas
+        self._ledger = ledger
+        self._channels = channels
+        self._identify = identify
+        self._log = log
+
+    async def restore(self, path: Path, name: PersonaName | None, *, new_id: bool) -> Restored:
         """Make her. Raises ArchiveError, IdTaken, NoRoom, LedgerError, OSError, PersonasError."""
         with ExitStack() as stack:
-            archive = await asyncio.to_thread(lambda: stack.enter_context(opened(self._path)))
-            return await self._from(archive)
+            archive = await asyncio.to_thread(lambda: stack.enter_context(opened(path)))
+            return await self._from(archive, name, new_id=new_id)
 
-    async def _from(self, archive: Archive) -> Restored:
-        personas, ledger = self._daemon.personas, self._daemon.ledger
+    async def _from(self, archive: Archive, name: PersonaName | None, *, new_id: bool) -> Restored:
+        left_out: list[str] = []
         persona = await asyncio.to_thread(_record, archive)
         old_id = persona.id
-        persona.id = str(uuid.uuid4()) if self._new_id else old_id
-        persona.name = self._name or persona.name
-        folder = await personas.lay_out(persona.id)
+        persona.id = str(uuid.uuid4()) if new_id else old_id
+        persona.name = name or persona.name
+        folder = await self._personas.lay_out(persona.id)
         try:
             # What an earlier try left behind that a full disk kept from being undone.
-            await ledger.forget(persona.id)
+            await self._ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
             await self._remember_fed(persona.id, folder / FED)
-            identified = await self._identified(persona.channels or [], archive.manifest.open_channels)
+            identified = await self._identified(persona.channels or [], archive.manifest.open_channels, left_out)
             if not archive.manifest.secrets:
-                self._left_out.append("keys and tokens, which the archive does not hold; give them again")
-            async with self._daemon.channels.editing:
-                kept = [await self._keep(persona.id, *one) for one in identified]
-                persona.channels = [channel for channel in kept if channel] or None
-                await asyncio.to_thread(_complete, folder, persona)
-                await self._adopt(persona)
+                left_out.append("keys and tokens, which the archive does not hold; give them again")
+            refused = await self._channels.bring_back(
+                persona, [new for _, new in identified], lambda whole: self._put_in_place(folder, whole)
+            )
+            left_out += [
+                _left_out(channel, f"its bot belongs to {error.owner} here")
+                for channel, new in identified
+                for other, error in refused
+                if other is new
+            ]
         except BaseException:
-            if personas.get(persona.id) is None:
+            if self._personas.get(persona.id) is None:
                 await self._undo(persona.id)
             raise
-        return Restored(persona, lines, self._left_out)
+        return Restored(persona, lines, left_out)
 
     async def _undo(self, persona_id: str) -> None:
         try:
-            await self._daemon.ledger.forget(persona_id)
+            await self._ledger.forget(persona_id)
         except LedgerError as error:
-            self._daemon.log.error("persona.restore_left", persona=persona_id, reason=str(error))
-            self._daemon.personas.leave(persona_id)
+            self._log.error("persona.restore_left", persona=persona_id, reason=str(error))
+            self._personas.leave(persona_id)
         else:
-            await self._daemon.personas.bury(persona_id)
+            await self._personas.bury(persona_id)
 
-    async def _adopt(self, persona: Persona) -> None:
-        """Once begun it is carried through, also when the daemon leaves."""
-        adopting = asyncio.create_task(self._daemon.personas.adopt(persona))
+    async def _put_in_place(self, folder: Path, persona: Persona) -> None:
+        """Once the last step is begun it is carried through, also when the daemon leaves."""
+        await asyncio.to_thread(_complete, folder, persona)
+        adopting = asyncio.create_task(self._personas.adopt(persona))
         try:
             await asyncio.shield(adopting)
         except asyncio.CancelledError:
@@ -115,7 +130,7 @@ class Restore:
 
     async def _converse(self, persona_id: str, old_id: str, file: Path, consolidated: int) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
-        ledger, total = self._daemon.ledger, 0
+        ledger, total = self._ledger, 0
         lines = (_moved(line, old_id, persona_id) for line in _decoded(file, ArchivedLine))
         while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
             done = batch[: max(0, consolidated - total)]
@@ -126,48 +141,36 @@ class Restore:
             total += len(batch)
         return total
 
-    async def _identified(self, channels: list[Channel], opened: list[str]) -> list[tuple[Channel, Identified]]:
-        """Ask the providers whose bots these are; what is of no use any more is left out, and said."""
+    async def _identified(
+        self, channels: list[Channel], opened: list[str], left_out: list[str]
+    ) -> list[tuple[Channel, NewChannel]]:
+        """Ask the providers whose bots these are; ``left_out`` gets what cannot be used any more."""
         identified = []
         for channel in channels:
             token = channel.credentials.get("token")
             if token is None:
-                self._leave_out(channel, "the archive holds no token for it")
+                left_out.append(_left_out(channel, "the archive holds no token for it"))
                 continue
             kind = RESTORED.get(channel.type)
             if kind is None or id_of(channel) in opened:
-                self._leave_out(channel, "it was made at /v1/channels: make it there again")
+                left_out.append(_left_out(channel, "it was made at /v1/channels: make it there again"))
                 continue
-            found = await self._daemon.supervisor.identify(kind, token)
-            if found.reason:
-                self._leave_out(channel, found.reason)
+            bot = await self._identify(kind, token)
+            if bot.reason:
+                left_out.append(_left_out(channel, bot.reason))
             else:
-                identified.append((channel, found))
+                identified.append((channel, NewChannel(type=kind, token=token, bot=bot)))
         return identified
-
-    async def _keep(self, persona_id: str, channel: Channel, bot: Identified) -> Channel | None:
-        """Make it her channel, unpaired, and named by the bot; None for a bot that is somebody's here."""
-        id_ = channel_id(channel.type, channel.credentials["token"].reveal())
-        for other in self._daemon.personas.all():
-            if any(id_of(one) == id_ for one in other.channels or []):
-                self._leave_out(channel, f"its bot belongs to {other.name} here")
-                return None
-        try:
-            row = (persona_id, id_, channel.type, bot.bot_id, bot.bot_name, time.time_ns())
-            await self._daemon.ledger.add_channel(*row)
-        except ChannelTaken as error:
-            self._leave_out(channel, str(error))
-            return None
-        return Channel(channel.type, bot.bot_name, channel.credentials)
 
     async def _remember_fed(self, persona_id: str, file: Path) -> None:
         """What she was fed is not fed again."""
         fed = _decoded(file, FedConversation)
         while batch := await asyncio.to_thread(lambda: list(islice(fed, BATCH))):
-            await self._daemon.ledger.put_back_fed(persona_id, batch)
+            await self._ledger.put_back_fed(persona_id, batch)
 
-    def _leave_out(self, channel: Channel, reason: str) -> None:
-        self._left_out.append(f"the {channel.type} channel {channel.name}: {reason}")
+
+def _left_out(channel: Channel, reason: str) -> str:
+    return f"the {channel.type} channel {channel.name}: {reason}"
 
 
 def _record(archive: Archive) -> Persona:

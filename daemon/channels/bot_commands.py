@@ -8,10 +8,10 @@ from typing import Final
 
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.worker import StartFailed
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.supervision.keeper import StartFailed
 from daemon.supervision.supervisor import Supervisor
 from proto.messages import Conversation
 

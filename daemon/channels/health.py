@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
 
-from daemon.ledger import DeadLetter, Depth, OpenChannel, StoredChannel
+from daemon.ledger import DeadLetter, Depth, Ledger, OpenChannel, StoredChannel
 from daemon.personas.channel_records import GATEWAYS, PAIRED, id_of
-from daemon.startup.daemon import Daemon
 from proto.gateways import GatewayState
 from proto.records import Channel, Persona
 
@@ -60,14 +59,14 @@ class DeadLetterShown(msgspec.Struct):
     time: str
 
 
-async def channel_health(daemon: Daemon, persona: Persona) -> list[ChannelHealth]:
-    """Her channels in the order of her record. Raises LedgerError."""
+async def channel_health(ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState]) -> list[ChannelHealth]:
+    """Her channels in the order of her record; ``gateways`` is what her process told. Raises LedgerError."""
     if not persona.channels:
         return []
-    states = {state.channel: state for state in daemon.supervisor.gateways(persona.id)}
-    stored = {row.channel: row for row in await daemon.ledger.channels(persona.id)}
-    shown = {row.channel: row for row in await daemon.ledger.channels_of(persona.id, time.time_ns())}
-    pending = await daemon.ledger.pending_by_channel(persona.id)
+    states = {state.channel: state for state in gateways}
+    stored = {row.channel: row for row in await ledger.channels(persona.id)}
+    shown = {row.channel: row for row in await ledger.channels_of(persona.id, time.time_ns())}
+    pending = await ledger.pending_by_channel(persona.id)
     found = []
     for record in persona.channels:
         health = _health(record)
@@ -80,12 +79,14 @@ async def channel_health(daemon: Daemon, persona: Persona) -> list[ChannelHealth
     return found
 
 
-async def dead_letters(daemon: Daemon, depths: Mapping[str, Depth]) -> list[DeadLetterShown]:
-    """The last ones of all personas, newest first. Raises LedgerError."""
+async def dead_letters(
+    ledger: Ledger, personas: Iterable[Persona], depths: Mapping[str, Depth]
+) -> list[DeadLetterShown]:
+    """The last ones of these personas, newest first. Raises LedgerError."""
     found: list[tuple[DeadLetter, Persona]] = []
-    for persona in daemon.personas.all():
+    for persona in personas:
         if depths.get(persona.id, Depth()).outbox_dead:
-            letters = await daemon.ledger.dead_letters(persona.id, DEAD_LETTERS)
+            letters = await ledger.dead_letters(persona.id, DEAD_LETTERS)
             found.extend((letter, persona) for letter in letters)
     found.sort(key=lambda one: one[0].seq, reverse=True)
     return [_shown(letter, persona) for letter, persona in found[:DEAD_LETTERS]]

@@ -7,17 +7,17 @@ only what is shown.
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable
 from typing import Final
 
 from daemon.channels import pairing_codes
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, StoredChannel
 from daemon.personas.channel_records import channel_named, conversation_of
 from daemon.personas.personas import Personas
-from daemon.supervision.generation import Generation
+from daemon.runtime.clock import Clock
 from proto.gateways import Inbound, Say
 from proto.messages import Conversation
 from proto.records import Channel, Persona
@@ -35,12 +35,13 @@ _CODE: Final = (
 class OwnerIntake:
     """``command`` is called with a persona's id, a bot command and its conversation, once for each that is given."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs) -> None:
+    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs, clock: Clock) -> None:
         self.command: Callable[[str, str, Conversation], None] = lambda *_: None
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
         self._hubs = hubs
+        self._clock = clock
         self._codes_given: dict[tuple[str, str, str], float] = {}
 
     async def take(
@@ -49,14 +50,14 @@ class OwnerIntake:
         record: Channel,
         row: StoredChannel | None,
         channel: str,
-        generation: Generation,
+        worker: Worker,
         items: list[Inbound],
     ) -> None:
         """Commit each message to where it belongs. Raises LedgerError, InboxFull."""
         if record.verified_at and row and row.account:
             await self._from_paired(persona.id, record, row, items)
         else:
-            await self._from_unpaired(persona, channel, generation, items)
+            await self._from_unpaired(persona, channel, worker, items)
 
     def forget(self, channel: str) -> None:
         """The channel is gone: should it come back, it begins anew."""
@@ -72,23 +73,21 @@ class OwnerIntake:
         self._inbox.require_room(persona_id, len(mine))
         assert row.chat is not None
         conversation = conversation_of(record, row.channel, row.chat)
-        committed = await self._ledger.take(persona_id, row.channel, conversation, mine, time.time_ns())
+        committed = await self._ledger.take(persona_id, row.channel, conversation, mine, self._clock.time_ns())
         self._inbox.admit(persona_id, committed.waiting)
         for command in committed.commands:
             self.command(persona_id, command, conversation)
 
-    async def _from_unpaired(
-        self, persona: Persona, channel: str, generation: Generation, items: list[Inbound]
-    ) -> None:
+    async def _from_unpaired(self, persona: Persona, channel: str, worker: Worker, items: list[Inbound]) -> None:
         private = [item for item in items if item.private]
         if others := [item.key for item in items if not item.private]:
             await self._ledger.strangers(persona.id, channel, others)
-        now = time.time_ns()
+        now = self._clock.time_ns()
         await self._ledger.hold(persona.id, channel, [item for item in private if item.command is None], now)
         if await self._paired_meanwhile(persona.id, channel):
             return
         for item in {item.account: item for item in private}.values():
-            await self._give_code(persona, channel, generation, item)
+            await self._give_code(persona, channel, worker, item)
 
     async def _paired_meanwhile(self, persona_id: str, channel: str) -> bool:
         """Whether the owner was quicker than these words; they are hers then, not kept for ever."""
@@ -101,9 +100,9 @@ class OwnerIntake:
         self._inbox.admit(persona_id, await self._ledger.release(persona_id, channel, conversation))
         return True
 
-    async def _give_code(self, persona: Persona, channel: str, generation: Generation, item: Inbound) -> None:
+    async def _give_code(self, persona: Persona, channel: str, worker: Worker, item: Inbound) -> None:
         """Show a code on the channel; it is kept hashed, and nothing but the chat ever sees it."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         who = (persona.id, channel, item.account)
         if now - self._codes_given.get(who, -CODE_PAUSE) < CODE_PAUSE:
             return
@@ -111,14 +110,14 @@ class OwnerIntake:
         self._codes_given[who] = now
         code = pairing_codes.new_code()
         hashed = await pairing_codes.code_hash(persona.id, code)
-        wall = time.time_ns()
+        wall = self._clock.time_ns()
         expires = wall + int(pairing_codes.LIFETIME * SECOND)
         if not await self._ledger.add_code(
             persona.id, channel, item.account, item.account_name, item.chat, hashed, expires, wall
         ):
             await self._ledger.strangers(persona.id, channel, [item.key])
             return
-        generation.send(Say(channel, item.chat, _CODE.format(code=code, name=shlex.quote(persona.name))))
+        worker.send(Say(channel, item.chat, _CODE.format(code=code, name=shlex.quote(persona.name))))
         self._hubs.signal("Event", "Pairing channel", persona, {"account": item.account_name})
 
     async def _row(self, persona_id: str, channel: str) -> StoredChannel | None:

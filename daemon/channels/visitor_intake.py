@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +12,7 @@ from daemon.conversations.publisher import Publisher
 from daemon.ledger import Ledger, SenderLimits
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from daemon.settings.settings import Channels as ChannelSettings
 from proto.gateways import Received
 from proto.messages import Outgoing
@@ -32,6 +32,7 @@ class VisitorIntake:
         inbox: Inbox,
         publisher: Publisher,
         webhooks: WebhookQueue,
+        clock: Clock,
     ) -> None:
         self._limits = SenderLimits(settings.sender_per_minute, settings.sender_per_day)
         self._ledger = ledger
@@ -39,6 +40,7 @@ class VisitorIntake:
         self._inbox = inbox
         self._publisher = publisher
         self._webhooks = webhooks
+        self._clock = clock
 
     async def take(self, persona_id: str, message: Received) -> None:
         """Commit a batch with its webhook requests, and say what is due at once. Raises LedgerError, InboxFull.
@@ -52,7 +54,7 @@ class VisitorIntake:
         slots = {slot.seq: slot for slot in self._publisher.reserve(persona_id, SAID_AT_ONCE * len(items))}
         try:
             visited = await self._ledger.visit(
-                persona_id, message.channel, items, message.webhooks, self._limits, list(slots), time.time_ns()
+                persona_id, message.channel, items, message.webhooks, self._limits, list(slots), self._clock.time_ns()
             )
             for said in visited.said:
                 words, place = [Outgoing(said.content)], [slots[said.seq]]

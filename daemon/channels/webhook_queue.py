@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
+from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, OpenWebhook
 from daemon.logging.log import Log
-from daemon.supervision.generation import Generation
+from daemon.runtime.clock import Clock, Timer
 from proto.gateways import WebhookRequest
 
 IN_FLIGHT: Final = 16
@@ -26,9 +27,9 @@ READ_RETRY: Final = 1.0
 class _Feed:
     """What one process was given: ``last`` is the largest number, ``suspect`` one with which a process died before."""
 
-    generation: Generation
+    worker: Worker
     last: int = 0
-    in_flight: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    in_flight: dict[int, Timer] = field(default_factory=dict)
     suspect: int | None = None
     reading: bool = False
     news: bool = False
@@ -37,9 +38,10 @@ class _Feed:
 class WebhookQueue:
     """The feeds of all personas that run."""
 
-    def __init__(self, ledger: Ledger, poison_deaths: int, log: Log) -> None:
+    def __init__(self, ledger: Ledger, poison_deaths: int, clock: Clock, log: Log) -> None:
         self._ledger = ledger
         self._poison_deaths = poison_deaths
+        self._clock = clock
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._feeds: dict[str, _Feed] = {}
@@ -50,14 +52,14 @@ class WebhookQueue:
 
         ``key`` makes it the same one when the provider sends it again.
         """
-        number = await self._ledger.webhook(channel, key, content_type, body, time.time_ns())
+        number = await self._ledger.webhook(channel, key, content_type, body, self._clock.time_ns())
         if number is not None:
             self._pump(persona_id)
         return number is not None
 
-    def attach(self, persona_id: str, generation: Generation) -> None:
+    def attach(self, persona_id: str, worker: Worker) -> None:
         """She runs: her gateways get what is open."""
-        self._feeds[persona_id] = _Feed(generation)
+        self._feeds[persona_id] = _Feed(worker)
         self._pump(persona_id)
 
     async def detach(self, persona_id: str, crashed: bool) -> None:
@@ -110,7 +112,7 @@ class WebhookQueue:
                     self._send(persona_id, feed, await self._ledger.open_webhooks(persona_id, feed.last, room))
         except LedgerError as error:
             self._log.error("hook.unread", persona=persona_id, reason=str(error))
-            self._loop.call_later(READ_RETRY, self._pump, persona_id)
+            self._clock.call_later(READ_RETRY, partial(self._pump, persona_id))
         finally:
             feed.reading = False
 
@@ -122,10 +124,10 @@ class WebhookQueue:
             if webhook.deaths:
                 feed.suspect = webhook.number
             feed.last = webhook.number
-            feed.in_flight[webhook.number] = self._loop.call_later(
-                PATIENCE, self._expired, persona_id, feed, webhook.number
+            feed.in_flight[webhook.number] = self._clock.call_later(
+                PATIENCE, partial(self._expired, persona_id, feed, webhook.number)
             )
-            feed.generation.send(WebhookRequest(webhook.number, webhook.channel, webhook.content_type, webhook.body))
+            feed.worker.send(WebhookRequest(webhook.number, webhook.channel, webhook.content_type, webhook.body))
 
     def _expired(self, persona_id: str, feed: _Feed, number: int) -> None:
         self._log.warning("hook.ignored", persona=persona_id, hook=number)

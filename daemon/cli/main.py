@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from daemon.cli.client import RefusedError, UnreachableError
 from daemon.cli.commands import Context, UsageError
-from daemon.cli.terminal import one_line
+from daemon.logging.terminal import one_line
 from daemon.settings.settings import Settings, SettingsError, load
 from proto.exits import CONFIG, OK
 

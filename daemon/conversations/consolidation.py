@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MemoryChanged, Personas, PersonasError
-from daemon.supervision.generation import Generation
+from daemon.runtime.clock import Clock, Timer, within
 from proto.messages import Consolidate, Consolidated, ConsolidationFailed, Line
 
 MAX_LINES: Final = 400
@@ -33,23 +35,24 @@ class SleepFailed(RuntimeError):
 class Consolidation:
     """One timer and at most one consolidation per persona."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, mind_timeout: float, log: Log) -> None:
+    def __init__(self, ledger: Ledger, personas: Personas, mind_timeout: float, clock: Clock, log: Log) -> None:
         self._ledger = ledger
         self._personas = personas
         self._timeout = mind_timeout + MARGIN
+        self._clock = clock
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._tasks = itertools.count(1)
-        self._running: dict[str, Generation] = {}
+        self._running: dict[str, Worker] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[Consolidated]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._due: dict[str, float] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Timer] = {}
         self._idle: dict[str, asyncio.Task[None]] = {}
 
-    def attach(self, persona_id: str, generation: Generation) -> None:
+    def attach(self, persona_id: str, worker: Worker) -> None:
         """She runs: what an earlier process left unconsolidated is due after a quiet time."""
-        self._running[persona_id] = generation
+        self._running[persona_id] = worker
         self.touched(persona_id)
 
     def detach(self, persona_id: str) -> None:
@@ -65,7 +68,7 @@ class Consolidation:
         """Words came or went: the quiet time begins anew."""
         persona = self._personas.get(persona_id)
         if persona and persona_id in self._running:
-            self._due[persona_id] = self._loop.time() + persona.idle_timeout
+            self._due[persona_id] = self._clock.monotonic() + persona.idle_timeout
             if persona_id not in self._timers:
                 self._arm(persona_id)
 
@@ -110,11 +113,13 @@ class Consolidation:
 
     def _arm(self, persona_id: str) -> None:
         # One timer that looks again when it fires: a lively talk would otherwise cancel thousands.
-        self._timers[persona_id] = self._loop.call_at(self._due[persona_id], self._ring, persona_id)
+        self._timers[persona_id] = self._clock.call_later(
+            self._due[persona_id] - self._clock.monotonic(), partial(self._ring, persona_id)
+        )
 
     def _ring(self, persona_id: str) -> None:
         del self._timers[persona_id]
-        if self._due[persona_id] > self._loop.time():
+        if self._due[persona_id] > self._clock.monotonic():
             self._arm(persona_id)
             return
         # One that still tries, because her mind is away, takes the new lines along.
@@ -131,7 +136,7 @@ class Consolidation:
                 self._log.warning("consolidation.failed", persona=persona_id, reason=str(failure))
             else:
                 return
-            await asyncio.sleep(random.uniform(delay / 2, delay))
+            await self._clock.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, RETRY_MAX)
 
     async def _consolidate(self, persona_id: str) -> bool:
@@ -139,16 +144,16 @@ class Consolidation:
         last, lines = await self._ledger.unconsolidated(persona_id, MAX_LINES)
         if not lines:
             return False
-        generation = self._running.get(persona_id)
-        if generation is None:
+        worker = self._running.get(persona_id)
+        if worker is None:
             raise SleepFailed("she is not running")
         answer: asyncio.Future[Consolidated] = self._loop.create_future()
         key = (persona_id, next(self._tasks))
         self._waiting[key] = answer
         try:
             memory = self._personas.memory(persona_id)
-            generation.send(Consolidate(key[1], _within_limits(lines), memory))
-            done = await asyncio.wait_for(answer, self._timeout)
+            worker.send(Consolidate(key[1], _within_limits(lines), memory))
+            done = await within(self._clock, self._timeout, answer)
         finally:
             del self._waiting[key]
         try:

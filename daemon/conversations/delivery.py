@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from daemon.conversations.hubs import Hubs
+from daemon.conversations.worker import Worker
 from daemon.ledger import DeadLetter, Ledger, LedgerError, OutgoingRow
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.supervision.generation import Generation
+from daemon.runtime.clock import Clock, Timer, within
 from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
 
 SECOND: Final = 1_000_000_000
@@ -54,7 +55,7 @@ class Lane:
 
     rows: deque[OutgoingRow] = field(default_factory=deque)
     in_flight: OutgoingRow | None = None
-    timer: asyncio.TimerHandle | None = None
+    timer: Timer | None = None
     taken: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """The last seqs that were in this lane: a row read while it was being settled is not taken twice."""
     busy: bool = False
@@ -76,13 +77,14 @@ class Lane:
 class Delivery:
     """The lanes of all personas' talks."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, hubs: Hubs, log: Log) -> None:
+    def __init__(self, ledger: Ledger, personas: Personas, hubs: Hubs, clock: Clock, log: Log) -> None:
         self._ledger = ledger
         self._personas = personas
         self._hubs = hubs
+        self._clock = clock
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._running: dict[str, Generation] = {}
+        self._running: dict[str, Worker] = {}
         self._lanes: dict[str, dict[str, Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled: dict[int, asyncio.Event] = {}
@@ -90,9 +92,9 @@ class Delivery:
         self._in_hand: defaultdict[str, set[str]] = defaultdict(set)
         """The talks of each persona whose next message is with her worker, or about to be."""
 
-    def attach(self, persona_id: str, generation: Generation) -> None:
+    def attach(self, persona_id: str, worker: Worker) -> None:
         """She runs: deliver what is open."""
-        self._running[persona_id] = generation
+        self._running[persona_id] = worker
         self.refresh(persona_id)
 
     async def detach(self, persona_id: str) -> None:
@@ -131,7 +133,7 @@ class Delivery:
         """Wait until this message is delivered or dead; False when it takes longer."""
         event = self._settled.setdefault(seq, asyncio.Event())
         try:
-            await asyncio.wait_for(event.wait(), timeout)
+            await within(self._clock, timeout, event.wait())
         except TimeoutError:
             return False
         finally:
@@ -155,7 +157,7 @@ class Delivery:
             rows = await self._ledger.outgoing(persona_id)
         except LedgerError as error:
             self._log.error("delivery.outbox_unread", persona=persona_id, reason=str(error))
-            self._loop.call_later(BACKOFF_MIN, self.refresh, persona_id)
+            self._clock.call_later(BACKOFF_MIN, partial(self.refresh, persona_id))
             return
         finally:
             self._reading[persona_id] -= 1
@@ -186,10 +188,10 @@ class Delivery:
         """Send the talk's next message, now or when it may be."""
         if lane.busy or lane.in_flight or not lane.rows or self._running.get(persona_id) is None:
             return
-        wait = lane.rows[0].not_before / SECOND - time.time()
+        wait = lane.rows[0].not_before / SECOND - self._now()
         lane.cancel_timer()
         if wait > 0:
-            lane.timer = self._loop.call_later(wait, self._pump, persona_id, talk, lane)
+            lane.timer = self._clock.call_later(wait, partial(self._pump, persona_id, talk, lane))
         elif len(self._in_hand[persona_id]) < IN_FLIGHT:
             lane.busy = True
             self._in_hand[persona_id].add(talk)
@@ -202,12 +204,12 @@ class Delivery:
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
             self._in_hand[persona_id].discard(talk)
-            lane.timer = self._loop.call_later(BACKOFF_MIN, self._pump, persona_id, talk, lane)
+            lane.timer = self._clock.call_later(BACKOFF_MIN, partial(self._pump, persona_id, talk, lane))
             return
         finally:
             lane.busy = False
-        generation = self._running.get(persona_id)
-        if generation is None or self._lanes.get(persona_id, {}).get(talk) is not lane:
+        worker = self._running.get(persona_id)
+        if worker is None or self._lanes.get(persona_id, {}).get(talk) is not lane:
             return
         lane.rows.popleft()
         if not open_:
@@ -216,7 +218,7 @@ class Delivery:
             return
         lane.in_flight = row
         channel, _, chat = talk.partition(":")
-        generation.send(
+        worker.send(
             Deliver(
                 seq=row.seq,
                 channel=channel,
@@ -229,7 +231,7 @@ class Delivery:
                 ambiguous=row.ambiguous and not self._known_by_key(row),
             )
         )
-        lane.timer = self._loop.call_later(ANSWER_TIMEOUT, self._unanswered, persona_id, talk, lane, row)
+        lane.timer = self._clock.call_later(ANSWER_TIMEOUT, partial(self._unanswered, persona_id, talk, lane, row))
 
     def _unanswered(self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow) -> None:
         if lane.in_flight is row:
@@ -249,7 +251,7 @@ class Delivery:
             return
         if isinstance(said, Delivered):
             name = said.provider_id
-            await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, time.time_ns(), name))
+            await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, self._clock.time_ns(), name))
         elif said.blocked:
             await self._until_kept(persona_id, row, lambda: self._bury_talk(persona_id, talk, lane, said.reason))
         elif said.permanent or self._too_late(persona_id, talk, row):
@@ -275,20 +277,23 @@ class Delivery:
                 self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
             else:
                 return
-            await asyncio.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
+            await self._clock.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
 
     def _known_by_key(self, row: OutgoingRow) -> bool:
         """Whether the provider takes a repetition for what it is."""
-        return time.time() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
+        return self._now() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
 
     def _too_late(self, persona_id: str, talk: str, row: OutgoingRow) -> bool:
         tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, talk)
-        return tried or time.time() - row.created_at / SECOND > MAX_AGE
+        return tried or self._now() - row.created_at / SECOND > MAX_AGE
 
     def _is_connected(self, persona_id: str, talk: str) -> bool:
-        generation, channel = self._running.get(persona_id), talk.partition(":")[0]
-        states = generation.gateways if generation else []
+        worker, channel = self._running.get(persona_id), talk.partition(":")[0]
+        states = worker.gateways if worker else []
         return any(state.state == "connected" for state in states if state.channel == channel)
+
+    def _now(self) -> float:
+        return self._clock.time_ns() / SECOND
 
     def _postpone(self, lane: Lane, row: OutgoingRow, said: Undelivered) -> None:
         """Try again after what the provider asks for, or after a jittered, growing while."""
@@ -296,7 +301,7 @@ class Delivery:
         wait = said.retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
         row.attempts += 1
         row.ambiguous = row.ambiguous or said.ambiguous
-        row.not_before = time.time_ns() + int(wait * SECOND)
+        row.not_before = self._clock.time_ns() + int(wait * SECOND)
         if said.retry_after:
             lane.held_until = row.not_before
 
@@ -314,7 +319,7 @@ class Delivery:
     async def _receipt(self, persona_id: str, message: Receipt) -> None:
         """It did not reach its person: it is dead. What is wrong with the channel itself, the channel shows."""
         try:
-            at = time.time_ns()
+            at = self._clock.time_ns()
             if message.error_class in ("credential", "config"):
                 await self._ledger.channel_error(persona_id, message.channel, message.error, at, message.error_class)
             for number in range(RECEIPT_TRIES):
@@ -322,7 +327,7 @@ class Delivery:
                 if letter := await self._ledger.receipt(*named, message.error, at):
                     self._tell(persona_id, letter, message.error)
                     return
-                await asyncio.sleep(RECEIPT_PAUSE * 2**number)
+                await self._clock.sleep(RECEIPT_PAUSE * 2**number)
         except LedgerError as error:
             self._log.error("delivery.receipt_lost", persona=persona_id, reason=str(error))
 
@@ -333,7 +338,7 @@ class Delivery:
     async def _bury_talk(self, persona_id: str, talk: str, lane: Lane, reason: str) -> None:
         """The person has blocked the bot: nothing more for this talk, until the person writes again."""
         channel, _, chat = talk.partition(":")
-        await self._ledger.blocked(persona_id, channel, chat, reason, time.time_ns())
+        await self._ledger.blocked(persona_id, channel, chat, reason, self._clock.time_ns())
         for row in [*filter(None, [lane.in_flight]), *lane.rows]:
             self._tell(persona_id, row, reason)
         lane.rows.clear()

@@ -103,12 +103,12 @@ class Socket:
 class _Place:
     """A frame's place in a persona's order; ``frame`` is None when nothing is to be sent."""
 
-    __slots__ = ("frame", "seq", "settled")
+    __slots__ = ("filled", "frame", "seq")
 
-    def __init__(self, seq: int, frame: str | None = None, *, settled: bool) -> None:
+    def __init__(self, seq: int, frame: str | None = None, *, filled: bool) -> None:
         self.seq = seq
         self.frame = frame
-        self.settled = settled
+        self.filled = filled
 
 
 class _Hub:
@@ -121,7 +121,7 @@ class _Hub:
         self.is_open = False
 
     def flush(self) -> None:
-        while self.waiting and self.waiting[0].settled:
+        while self.waiting and self.waiting[0].filled:
             frame = self.waiting.popleft().frame
             if frame is not None:
                 for socket in self.sockets:
@@ -142,19 +142,19 @@ class Slot:
         return self._place.seq
 
     def publish(self, frame: Mapping[str, object] | bytes | str) -> None:
-        """Send ``frame``; a mapping is encoded with this slot's ``seq``. Nothing happens once the slot is settled."""
+        """Send ``frame``; a mapping is encoded with this slot's ``seq``. Nothing happens once the slot is filled."""
         if isinstance(frame, Mapping):
             frame = msgspec.json.encode({**frame, "seq": self.seq})
-        self._settle(frame.decode() if isinstance(frame, bytes) else frame)
+        self._fill(frame.decode() if isinstance(frame, bytes) else frame)
 
     def drop(self) -> None:
-        """Send nothing and let later frames pass. Nothing happens once the slot is settled."""
-        self._settle(None)
+        """Send nothing and let later frames pass. Nothing happens once the slot is filled."""
+        self._fill(None)
 
-    def _settle(self, frame: str | None) -> None:
-        if not self._place.settled:
+    def _fill(self, frame: str | None) -> None:
+        if not self._place.filled:
             self._place.frame = frame
-            self._place.settled = True
+            self._place.filled = True
             self._hub.flush()
 
 
@@ -205,9 +205,9 @@ class Hubs:
         return len(self._sockets)
 
     def reserve(self, persona_id: str) -> Slot:
-        """Take the next ``seq`` for a chat frame of hers; her later frames wait until the slot is settled."""
+        """Take the next ``seq`` for a chat frame of hers; her later frames wait until the slot is filled."""
         hub = self._hub(persona_id)
-        place = _Place(self._next_seq(), settled=False)
+        place = _Place(self._next_seq(), filled=False)
         hub.waiting.append(place)
         return Slot(hub, place)
 
@@ -224,7 +224,7 @@ class Hubs:
             socket.put(text)
         if persona is not None:
             hub = self._hub(persona.id)
-            hub.waiting.append(_Place(seq, text, settled=True))
+            hub.waiting.append(_Place(seq, text, filled=True))
             hub.flush()
 
     def started(self, persona_id: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,13 +19,14 @@ from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
-from daemon.personas.media import holds_documents, settle
+from daemon.personas.media import holds_documents, unmark
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from daemon.settings.settings import Settings
-from daemon.supervision.generation import Generation
 from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
 from proto.perception import PerceptionKind
 
@@ -51,6 +52,7 @@ class Inbox:
         personas: Personas,
         terms: ChannelTerms,
         publisher: Publisher,
+        clock: Clock,
         log: Log,
     ) -> None:
         self.accepted = 0
@@ -65,9 +67,10 @@ class Inbox:
         self._personas = personas
         self._terms = terms
         self._publisher = publisher
+        self._clock = clock
         self._log = log
         self._lanes: dict[str, Lanes] = {}
-        self._running: dict[str, Generation] = {}
+        self._running: dict[str, Worker] = {}
         self._readers: set[str] = set()
         """The personas that have documents to look things up in."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,7 +105,7 @@ class Inbox:
         lane = self._all(persona_id).own
         lane.accepting += 1
         try:
-            at = time.time_ns()
+            at = self._clock.time_ns()
             number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key, title)
         finally:
             lane.accepting -= 1
@@ -150,9 +153,9 @@ class Inbox:
             return ""
         return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
 
-    def attach(self, persona_id: str, generation: Generation) -> None:
+    def attach(self, persona_id: str, worker: Worker) -> None:
         """She runs: give her what waits."""
-        self._running[persona_id] = generation
+        self._running[persona_id] = worker
         self.pump(persona_id)
 
     async def detach(self, persona_id: str, crashed: bool) -> None:
@@ -207,15 +210,15 @@ class Inbox:
 
     def pump(self, persona_id: str) -> None:
         """Give her the next turns, and join new words to those in hand."""
-        lanes, generation = self._all(persona_id), self._running.get(persona_id)
-        if generation is None:
+        lanes, worker = self._all(persona_id), self._running.get(persona_id)
+        if worker is None:
             return
-        now = time.monotonic()
+        now = self._clock.monotonic()
         for lane in lanes:
             if lane.in_hand and (joining := lane.join(now, self._mind.burst_window)):
-                generation.send(Join(lane.in_hand.number, joining))
+                worker.send(Join(lane.in_hand.number, joining))
         for lane in lanes.startable():
-            self._start(persona_id, lanes, lane, generation, now)
+            self._start(persona_id, lanes, lane, worker, now)
         self._remind(persona_id, lanes)
 
     def _all(self, persona_id: str) -> Lanes:
@@ -230,7 +233,7 @@ class Inbox:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _start(self, persona_id: str, lanes: Lanes, lane: Lane, generation: Generation, now: float) -> None:
+    def _start(self, persona_id: str, lanes: Lanes, lane: Lane, worker: Worker, now: float) -> None:
         """Give her a lane's next turn, as soon as what was said before is at hand."""
         following = lane.next()
         assert following is not None
@@ -243,9 +246,9 @@ class Inbox:
         turn = lane.take(now)
         if lane is lanes.own:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            generation.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
+            worker.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
         else:
-            generation.send(self._visited(turn, history))
+            worker.send(self._visited(turn, history))
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
@@ -270,7 +273,7 @@ class Inbox:
                 lane.remember(conversation, lines)
         except LedgerError as error:
             self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
-            await asyncio.sleep(RECALL_RETRY)
+            await self._clock.sleep(RECALL_RETRY)
         finally:
             lane.recalling = False
         self.pump(persona_id)
@@ -291,7 +294,7 @@ class Inbox:
         turn.replied = True
         lane.committing += 1
         slots = self._publisher.reserve(persona_id, len(reply.messages))
-        at = time.time_ns()
+        at = self._clock.time_ns()
         try:
             committed = await self._commit(persona_id, reply, turn.conversation, slots, at)
             if committed:
@@ -316,7 +319,7 @@ class Inbox:
         self.pump(persona_id)
         if made := [message.media for message in reply.messages if message.media]:
             # Its mark was there in case nobody would ever speak of it.
-            await asyncio.to_thread(settle, self._personas.folder(persona_id) / MEDIA, made)
+            await asyncio.to_thread(unmark, self._personas.folder(persona_id) / MEDIA, made)
 
     async def _commit(
         self, persona_id: str, reply: Reply, conversation: Conversation, slots: list[Slot], at: int
@@ -331,7 +334,7 @@ class Inbox:
                 )
             except LedgerError as error:
                 self._log.error("inbox.answer_not_committed", persona=persona_id, reason=str(error))
-            await asyncio.sleep(random.uniform(delay / 2, delay))
+            await self._clock.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
     def _mind_down(self, persona_id: str, lanes: Lanes, lane: Lane, message: MindDown) -> None:
@@ -356,10 +359,9 @@ class Inbox:
 
     def _remind(self, persona_id: str, lanes: Lanes) -> None:
         """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
-        loop = asyncio.get_running_loop()
         for lane in lanes.visitors:
             if lane.timer is None and lane.depth:
-                lane.timer = loop.call_later(self._fallback_after, self._late, persona_id, lane)
+                lane.timer = self._clock.call_later(self._fallback_after, partial(self._late, persona_id, lane))
 
     def _late(self, persona_id: str, lane: Lane) -> None:
         """No answer in time. While she is put to sleep, nobody is told to wait for one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Final
 import msgspec
 
 from daemon.ledger import Waiting
+from daemon.runtime.clock import Timer
 from proto.messages import Conversation, Line, Perception
 
 MAX_BATCH: Final = 64
@@ -63,7 +63,7 @@ class Lane:
         self.committing = 0
         self.recalling = False
         self.mind_down = ""
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer: Timer | None = None
         self._history_lines = history_lines
         self._numbers = numbers
         self._held = held

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,6 +9,7 @@ from daemon.conversations.hubs import Hubs, SignalType, Slot, chat_frame
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from proto.messages import Conversation, Outgoing
 
 WEB: Final = "web"
@@ -18,11 +18,12 @@ WEB: Final = "web"
 class Publisher:
     """``said`` is called with a persona's id when the outbox has something new for a gateway."""
 
-    def __init__(self, ledger: Ledger, hubs: Hubs, personas: Personas, log: Log) -> None:
+    def __init__(self, ledger: Ledger, hubs: Hubs, personas: Personas, clock: Clock, log: Log) -> None:
         self.said: Callable[[str], None] = lambda _: None
         self._ledger = ledger
         self._hubs = hubs
         self._personas = personas
+        self._clock = clock
         self._log = log
 
     def reserve(self, persona_id: str, count: int) -> list[Slot]:
@@ -33,7 +34,7 @@ class Publisher:
         """Say something in her name that is not of her mind; returns its seq. Raises LedgerError."""
         (slot,) = self.reserve(persona_id, 1)
         try:
-            await self._ledger.say(persona_id, conversation, content, slot.seq, time.time_ns())
+            await self._ledger.say(persona_id, conversation, content, slot.seq, self._clock.time_ns())
             self.publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
         finally:
             slot.drop()
@@ -44,7 +45,7 @@ class Publisher:
         (slot,) = self.reserve(persona_id, 1)
         told = False
         try:
-            told = await self._ledger.tell(persona_id, conversation, content, slot.seq, time.time_ns())
+            told = await self._ledger.tell(persona_id, conversation, content, slot.seq, self._clock.time_ns())
         except LedgerError as error:
             self._log.error("inbox.notice_not_committed", persona=persona_id, reason=str(error))
         if told:

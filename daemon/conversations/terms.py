@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +9,7 @@ import msgspec
 
 from daemon.ledger import Ledger, OpenChannel
 from daemon.logging.log import Log
+from daemon.runtime.clock import Clock
 from proto.messages import Conversation
 from proto.records import Organ
 
@@ -34,20 +34,21 @@ class Terms(msgspec.Struct, frozen=True):
 class ChannelTerms:
     """Mirrors from the ledger what every turn needs to know of its channel."""
 
-    def __init__(self, ledger: Ledger, models: Mapping[str, Organ], log: Log) -> None:
+    def __init__(self, ledger: Ledger, models: Mapping[str, Organ], clock: Clock, log: Log) -> None:
         self._ledger = ledger
         self._models = models
+        self._clock = clock
         self._log = log
         self._terms: dict[str, Terms] = {}
 
     async def load(self, persona_id: str) -> None:
         """Read the terms of her channels. Raises LedgerError."""
-        for row in await self._ledger.channels_of(persona_id, time.time_ns()):
+        for row in await self._ledger.channels_of(persona_id, self._clock.time_ns()):
             self._keep(row)
 
     async def refresh(self, channel: str) -> OpenChannel | None:
         """Read the terms of one channel anew, and return its row. Raises LedgerError."""
-        row = await self._ledger.open_channel(channel, time.time_ns())
+        row = await self._ledger.open_channel(channel, self._clock.time_ns())
         if row is None:
             self.drop(channel)
         else:

@@ -25,8 +25,8 @@ from typing import Final, TextIO, TypeAlias
 
 import msgspec
 
-from daemon.cli.terminal import one_line
 from daemon.logging.tail import Tail
+from daemon.logging.terminal import one_line
 from daemon.logging.writer import LogWriter
 from daemon.settings.settings import Level, Logs
 from proto.secrets import MASK, redact

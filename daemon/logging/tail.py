@@ -33,6 +33,7 @@ class Tail:
         self._kept: deque[Kept] = deque()
         self._bytes = 0
         self._followers: set[Following] = set()
+        self._closed = False
 
     def add(self, persona: str, line: bytes) -> None:
         """Keep one event and hand it to its followers; never blocks and never raises."""
@@ -63,11 +64,22 @@ class Tail:
         with self.lock:
             following = Following(self, self._last(count, persona), persona)
             self._followers.add(following)
+        if self._closed:
+            following.close()
         return following
 
     def unsubscribe(self, following: Following) -> None:
         with self.lock:
             self._followers.discard(following)
+
+    def close(self) -> None:
+        """End every following, and later ones as soon as they have read the backlog; events are kept all the same.
+
+        Called in the event loop of the followers.
+        """
+        self._closed = True
+        for following in list(self._followers):
+            following.close()
 
     def _last(self, count: int, persona: str | None) -> list[bytes]:
         found: list[bytes] = []

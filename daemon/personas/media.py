@@ -55,14 +55,14 @@ class Incoming:
             data = data[os.write(self._descriptor, data) :]
 
     def keep(self) -> None:
-        """Give the file its name once all of it is on the disk, and the name too. Then ``settle`` or ``drop``."""
+        """Give the file its name once all of it is on the disk, and the name too. Then ``unmark`` or ``drop``."""
         assert self._descriptor is not None
         os.fsync(self._descriptor)
         self._close()
         os.link(self._part, self._whole)
         atomic_files.sync_directory(self._whole.parent)
 
-    def settle(self) -> None:
+    def unmark(self) -> None:
         """The ledger speaks of it."""
         self._part.unlink(missing_ok=True)
 
@@ -79,7 +79,7 @@ class Incoming:
             os.close(descriptor)
 
 
-def settle(folder: Path, names: Iterable[str]) -> None:
+def unmark(folder: Path, names: Iterable[str]) -> None:
     """The ledger speaks of these files, which an organ made or a gateway fetched. Blocks."""
     for name in names:
         with contextlib.suppress(OSError):
@@ -131,7 +131,7 @@ class Uploads:
         self._threads.shutdown(wait=False)
 
 
-async def settle_leftovers(root: Path, ledger: Ledger, log: Log) -> None:
+async def remove_leftovers(root: Path, ledger: Ledger, log: Log) -> None:
     """Remove what uploads and gateways left unfinished when the daemon was killed; ``root`` holds the personas."""
     parts = await asyncio.to_thread(lambda: list(root.glob(f"*/{FOLDER}/{PART}*")))
     for part in parts:

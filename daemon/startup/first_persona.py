@@ -1,4 +1,4 @@
-"""The first persona, for whoever starts personad for the first time, and what to try with her."""
+"""The first persona, for somebody who starts personad for the first time, and what to try with her."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from daemon.personas.personas import PersonasError
-from daemon.startup.daemon import Daemon
-from daemon.supervision.supervisor import StartFailed
+from daemon.logging.log import Log
+from daemon.personas.personas import Personas, PersonasError
+from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, Organ, Persona
 
 _WELCOME = """
@@ -31,33 +31,33 @@ her OpenAI's, Anthropic's, or your own Ollama's. Ctrl-C stops personad; everythi
 """
 
 
-async def first_persona(daemon: Daemon, name: str, authority: str) -> None:
+async def first_persona(personas: Personas, supervisor: Supervisor, log: Log, name: str, authority: str) -> None:
     """Make and start her on the embedded mind if there is nobody, and print what to try next."""
-    persona = next(iter(daemon.personas.all()), None)
-    if persona is None and not daemon.personas.faults():
-        persona = await _create(daemon, name)
+    persona = next(iter(personas.all()), None)
+    if persona is None and not personas.faults():
+        persona = await _create(personas, supervisor, log, name)
     if persona:
         words = {"name": persona.name, "quoted": shlex.quote(persona.name), "id": persona.id, "command": _command()}
         print(_WELCOME.format(**words, authority=authority), file=sys.stderr, flush=True)
 
 
 def _command() -> str:
-    """How this program is called from where it was started."""
+    """Return how this program is called from where it was started."""
     if shutil.which("personad"):
         return "personad"
     return shlex.quote(os.path.relpath(Path(sys.executable).with_name("personad")))
 
 
-async def _create(daemon: Daemon, name: str) -> Persona | None:
+async def _create(personas: Personas, supervisor: Supervisor, log: Log, name: str) -> Persona | None:
     mind = Organ(EMBEDDED_MIND, provider=EMBEDDED)
     born = f"{datetime.now().astimezone():%Y-%m-%d}"
     persona = Persona(str(uuid.uuid4()), name, mind, base_model=EMBEDDED_MIND, birthday=born)
     for organ, model in EMBEDDED_SENSES.items():
         setattr(persona, organ, Organ(model, provider=EMBEDDED))
     try:
-        await daemon.personas.create(persona)
-        await daemon.supervisor.start(persona.id)
+        await personas.create(persona)
+        await supervisor.start(persona.id)
     except (PersonasError, StartFailed) as error:
-        daemon.log.error("persona.first_failed", name=name, reason=str(error))
+        log.error("persona.first_failed", name=name, reason=str(error))
         return None
     return persona

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from daemon.conversations.worker import StartFailed
 from daemon.logging.log import Log
 from daemon.settings.settings import Supervision
 from daemon.supervision.dispatch import PersonaDispatch
@@ -17,10 +18,6 @@ from daemon.supervision.generation import Generation, GenerationFailed
 from proto.gateways import GatewayState
 
 State = Literal["stopped", "starting", "running", "restarting", "stopping", "backoff", "failed"]
-
-
-class StartFailed(RuntimeError):
-    """She did not come up; the text says why."""
 
 
 class KeeperView(msgspec.Struct):

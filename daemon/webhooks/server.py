@@ -12,9 +12,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 
+from daemon.http.listening import PortInUse, listen
 from daemon.http.protocols import HttpProtocol
 from daemon.settings.sections import Hooks as WebhookSettings
-from daemon.startup.resources import BACKLOG, PortInUse
 
 CONNECTIONS: Final = 200
 """At once; beyond, providers are told to come again."""
@@ -46,15 +46,12 @@ def listener(settings: WebhookSettings) -> socket.socket | None:
         return None
     host, port = settings.host, settings.port
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        return listen(host, port)
     except OSError as error:
         raise PortInUse(
             f"{host}:{port} cannot be listened on for webhooks: {error.strerror}. Stop what listens there (ss -ltnp), "
             "set another hooks.port (PERSONAD_HOOKS_PORT), or 0 for no webhooks."
         ) from error
-    listening.settimeout(0)
-    return listening
 
 
 class WebhookListener:

@@ -130,7 +130,7 @@ def run(folder: Path, messages: int, kills: int, seed: int, kinds: Sequence[str]
                 result.generations += status(daemon, talk.persona_id)["generation"]
             everyone = family(daemon)
             assert daemon.stop() == 0
-            all_gone(everyone, 2.0)
+            all_gone(everyone)
             result.strays = len(events(daemon, "spawner.strays_ended"))
         finally:
             daemon.close()

@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from tests.emulators.discord_console import converse
 from tests.emulators.discord_control import routes
@@ -19,10 +19,9 @@ from tests.emulators.discord_journal import Fault, Frame, Kind, Request
 from tests.emulators.discord_objects import VOICE_MESSAGE, Account, Bot, Channel, Message, Upload
 from tests.emulators.discord_rest import API
 from tests.emulators.discord_server import Server
+from tests.patience import PATIENCE
 
 __all__ = ["VOICE_MESSAGE", "DiscordEmulator", "Upload"]
-
-PATIENCE: Final = 10.0
 
 T = TypeVar("T")
 

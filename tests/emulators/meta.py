@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tests.emulators.loopback import Call, Failure, Loopback
+from tests.patience import PATIENCE
 
 ROOT: Final = "/v23.0"
 Json = dict[str, Any]
@@ -104,7 +105,7 @@ class MetaEmulator(Loopback):
     def call(self, target: str, body: bytes) -> httpx.Response:
         """Send a webhook request."""
         headers = {"content-type": "application/json", "x-hub-signature-256": self.sign(body)}
-        return httpx.post(target, content=body, headers=headers, timeout=20, trust_env=False)
+        return httpx.post(target, content=body, headers=headers, timeout=PATIENCE, trust_env=False)
 
     async def _answer(self, request: Request) -> Response:
         call = await self.record(request)

@@ -20,9 +20,10 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import WSMsgType, web
 
+from tests.patience import PATIENCE
+
 T = TypeVar("T")
 
-PATIENCE: Final = 10.0
 BOT: Final = "U0BOT"
 TEAM: Final = "T0TEAM"
 

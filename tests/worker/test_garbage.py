@@ -10,8 +10,8 @@ import pytest
 
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.anthropic_mind import AnthropicMind
-from worker.organs.errors import OrganUnreachable
 from worker.organs.openai_mind import OpenAIMind
 
 EVENT_STREAM = {"content-type": "text/event-stream"}

@@ -21,10 +21,10 @@ from proto.messages import (
 from proto.records import Organ, to_json
 from worker.agent.turn import PACE, Means, Pace, Turn
 from worker.base.log import WorkerLog
+from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs import made
 from worker.organs.body import Body
 from worker.organs.choice import mind_for
-from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError

@@ -9,8 +9,8 @@ from typing import Final
 from proto.messages import Perception
 from proto.texts import MAX_TEXT
 from worker.base.log import WorkerLog
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.body import Body
-from worker.organs.errors import OrganUnreachable
 from worker.prompting import perceived
 
 AT_ONCE: Final = 4

@@ -14,8 +14,8 @@ from proto.records import Organ, Persona
 from worker.agent.senses import Senses
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.body import Body
-from worker.organs.errors import OrganUnreachable
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
 from worker.prompting import perceived
@@ -34,8 +34,11 @@ TALK_CHARS: Final = 1_000
 
 TEACH_TOKENS: Final = 2048
 
-KEPT_CHARS: Final = 768 * 1024
-"""Characters of all that was perceived in one turn, so that a reply is never larger than a frame."""
+KEPT_CHARS: Final = 704 * 1024
+"""Characters of all that was perceived in one turn.
+
+At four bytes each, with the longest answer (``MAX_TEXT``) and what else a reply holds, less than a frame.
+"""
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, ToFeeder, Undi
 from proto.framing import Codec
 from proto.messages import ChatTurn, Line, Memory, Stop
 from worker.base.backoff import Backoff
+from worker.base.life import Life
 from worker.base.log import WorkerLog
+from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.history.imported import LINE_CHARS, HistoryError, Imported
 from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
-from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.mind import Mind
-from worker.process.life import Life
 from worker.prompting.memory import ConsolidationError, chunks
 from worker.prompting.origin import Origin, merged, without_origins
 

@@ -14,10 +14,10 @@ from anthropic.types import AssistantMessageParam, ContentBlockParam, MessagePar
 
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ, Slot
-from worker.organs.errors import OrganUnreachable
-from worker.organs.exchange import MAX_CALLS, Picture, Question, Round, ToolCall
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.remote import TELEMETRY, at, http_client, retry_after, told
 from worker.organs.remote_mind import DECLINED, RemoteMind
+from worker.prompting.exchange import MAX_CALLS, Picture, Question, Round, ToolCall
 from worker.prompting.tools import arguments_of
 
 NO_KEY: Final = "none"

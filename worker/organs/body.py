@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from proto.messages import MindLimits
 from proto.records import EMBEDDED, EMBEDDED_SENSES, Organ, OrganName, Persona, Slot
+from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs.choice import mind_for, remote_mind_for
 from worker.organs.embedded_organs import EmbeddedEar, EmbeddedEye, EmbeddedMouth, EmbeddedResearcher
-from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
 from worker.organs.organs import Ear, Eye, Imagination, Mouth, OrganBase, Researcher

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from proto.messages import ChatTurn
-from worker.organs.errors import OrganUnreachable
-from worker.organs.exchange import Picture
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.host_calls import HostCalls
 from worker.organs.made import HEAD_BYTES, MIMES, extension_of
 from worker.organs.organs import Eye, Researcher
 from worker.organs.remote_mind import RemoteMind
+from worker.prompting.exchange import Picture
 
 PICTURE_BYTES: Final = 10_000_000
 PICTURE_BYTES_ANTHROPIC: Final = 3_750_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from proto.messages import MindLimits
 from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Slot
-from worker.organs.errors import OrganConfigError
+from worker.base.organ_errors import OrganConfigError
 from worker.organs.mind import HostCall, Mind
 from worker.organs.urls import LOCAL, bare_url, base_url, versioned_url
 

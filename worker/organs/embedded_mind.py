@@ -11,9 +11,9 @@ import re
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory
+from worker.base.organ_errors import OrganUnreachable
 from worker.embedded import mind as embedded
 from worker.organs.errands import use_tool
-from worker.organs.errors import OrganUnreachable
 from worker.organs.known import known_answer, told_of_files, typed_and_heard
 from worker.organs.mind import HostCall, Mind
 from worker.organs.quoting import Passage, quote, quote_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from worker.organs.errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable
 from worker.prompting.tools import ASK_TEACHER, IMAGINE, Tools
 
 _POLITE: Final = r"(?:(?:please|can you|could you|would you|will you|hey|now|then|and)\b[, ]*)*"

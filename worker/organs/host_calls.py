@@ -9,7 +9,7 @@ from typing import Final
 
 from proto.messages import ChatTurn, OrganCall, OrganResult
 from proto.texts import MAX_TEXT
-from worker.organs.errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable
 
 HINT: Final = "She keeps trying. `personad doctor` tells whether the built-in mind is installed."
 HINT_SENSES: Final = "`personad doctor` tells whether the built-in organs are installed."

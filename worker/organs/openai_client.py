@@ -12,7 +12,7 @@ import openai
 
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
-from worker.organs.errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.remote import TELEMETRY, Remote, http_client, retry_after, told
 from worker.organs.urls import LOCAL
 

@@ -19,11 +19,11 @@ from openai.types.chat import (
 )
 
 from proto.messages import ChatTurn
-from worker.organs.errors import OrganUnreachable
-from worker.organs.exchange import MAX_CALLS, Picture, Question, Round, Tool, ToolCall
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.remote import at
 from worker.organs.remote_mind import DECLINED, RemoteMind
+from worker.prompting.exchange import MAX_CALLS, Picture, Question, Round, Tool, ToolCall
 
 
 class OpenAIMind(OpenAIRemote, RemoteMind):

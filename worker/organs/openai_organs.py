@@ -12,7 +12,7 @@ from typing import IO, Final
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
-from worker.organs.errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.made import HEAD_BYTES, TooLargeError, UnfitError, extension_of, keep
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.organs import Ear, Imagination, Mouth, OrganBase

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 from proto.messages import ChatTurn, EmbeddedOrgan, MindLimits
 from proto.records import Organ, Slot
 from worker import embedded
+from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs.body import is_embedded, openai_url
 from worker.organs.choice import mind_for
-from worker.organs.errors import OrganConfigError, OrganUnreachable
 from worker.organs.mind import Mind
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from proto.secrets import MASK, redact
 from worker.base import tls
-from worker.organs.errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable
 
 CONNECT_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 30.0

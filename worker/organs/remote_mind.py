@@ -12,10 +12,10 @@ from typing import Final
 from proto.messages import ChatTurn
 from proto.texts import MAX_TEXT
 from worker.base.backoff import Backoff
-from worker.organs.errors import OrganUnreachable
-from worker.organs.exchange import Picture, Question, Round, Said, ToolCall
+from worker.base.organ_errors import OrganUnreachable
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
+from worker.prompting.exchange import Picture, Question, Round, Said, ToolCall
 from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 

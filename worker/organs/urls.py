@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from proto.records import EMBEDDED, Organ
-from worker.organs.errors import OrganConfigError
+from worker.base.organ_errors import OrganConfigError
 
 LOCAL: Final = "local"
 """How settings name the local inference engine, whose provider is null in a record."""

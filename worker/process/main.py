@@ -10,10 +10,10 @@ from proto.birth import Birth
 from proto.feeds import ToFeeder
 from proto.gateways import Identify
 from proto.messages import Equip, FromHost, Probe, Probed, Stop, ToHost, ToWorker
+from worker.base.life import Life
+from worker.base.link import HOST_CODEC, WORKER_CODEC
 from worker.gateways.identify import identify
 from worker.organs.probe import probe
-from worker.process.life import Life
-from worker.process.link import HOST_CODEC, WORKER_CODEC
 from worker.process.persona_life import PersonaLife
 from worker.process.process import end_group, forbid_new_code
 

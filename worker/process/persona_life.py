@@ -22,10 +22,10 @@ from proto.messages import (
     Typing,
 )
 from worker.agent.agent import Agent
+from worker.base.life import Life
+from worker.base.link import WORKER_CODEC
+from worker.base.organ_errors import OrganConfigError
 from worker.gateways.switchboard import Switchboard
-from worker.organs.errors import OrganConfigError
-from worker.process.life import Life
-from worker.process.link import WORKER_CODEC
 
 
 class PersonaLife(Life[ToWorker]):

@@ -24,7 +24,7 @@ ADOPTION_POLL: Final = 0.0001
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def settle(daemon_pid: int, death_pipe: int, log_pipe: int, title: str) -> None:
+def set_up_child(daemon_pid: int, death_pipe: int, log_pipe: int, title: str) -> None:
     """Make the calling process a worker of ``daemon_pid``; raises SystemExit when the daemon is already gone."""
     if os.getsid(0) != os.getpid():
         os.setsid()

@@ -30,7 +30,7 @@ from worker.gateways import PRELOAD as GATEWAY_PRELOAD
 from worker.gateways import REHEARSALS
 from worker.organs.choice import PRELOAD
 from worker.process.main import run
-from worker.process.process import die_with, settle
+from worker.process.process import die_with, set_up_child
 
 REHEARSAL: Final = "worker.organs.rehearsal"
 """Imported when it is needed: it brings an HTTP library that the embedded mind does without."""
@@ -119,7 +119,7 @@ def live(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, d
     control.close()
     code = 1
     try:
-        settle(daemon_pid, death_pipe, log_pipe, birth.title)
+        set_up_child(daemon_pid, death_pipe, log_pipe, birth.title)
         code = run(birth, death_pipe)
     except SystemExit as leave:
         print(leave.code, file=sys.stderr)

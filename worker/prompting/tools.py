@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from proto.messages import Outgoing
-from worker.organs.errors import OrganUnreachable
-from worker.organs.exchange import Tool, ToolCall
+from worker.base.organ_errors import OrganUnreachable
+from worker.prompting.exchange import Tool, ToolCall
 
 MAX_ROUNDS: Final = 4
 """How often a mind may use tools before it has to answer in words."""

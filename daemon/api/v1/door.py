@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from daemon.api.v1.problems import problem
+from daemon.http.problems import problem
 from daemon.http.tokens import Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Settings, SettingsError

@@ -7,8 +7,8 @@ from typing import Final, get_args
 from daemon.api.openapi_parts import Json, Operation, list_, object_, ref
 from daemon.api.v1.objects import ChannelObject, ChannelType, ConversationObject, MessageObject, TestObject
 from daemon.api.v1.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
-from daemon.api.v1.problems import FieldError, Problem
 from daemon.api.v1.requests import CreateChannel, UpdateChannel
+from daemon.http.problems import FieldError, Problem
 from daemon.ledger import ChannelStatus
 
 KINDS: Final = (

@@ -1,49 +1,24 @@
-"""Every error answer under ``/v1``: a problem document (RFC 9457) with a detail that says what to do."""
+"""What becomes of an exception under ``/v1``: a problem document with a detail that says what to do."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
-from daemon.api.errors import NO_STORE, Unprocessable
-from daemon.channels.open_channels import ChannelRefused
+from daemon.api.errors import Unprocessable
+from daemon.channels.errors import ChannelRefused
+from daemon.http.problems import FieldError, problem
 from daemon.ledger import LedgerBusy, LedgerFull
-from daemon.startup.daemon import daemon_of
-
-MEDIA_TYPE: Final = "application/problem+json"
-
-TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""RFC 9110's, where Pythons differ."""
+from daemon.logging.log import Log
 
 _UNPROCESSABLE: Final = "The request cannot be taken; errors lists each faulty field and what it must be."
-
-
-class FieldError(msgspec.Struct, omit_defaults=True):
-    """What is wrong with one field of the body (``pointer``, RFC 6901) or one part of the request (``parameter``)."""
-
-    message: str
-    pointer: str = ""
-    parameter: str = ""
-
-
-class Problem(msgspec.Struct, omit_defaults=True):
-    """The document; ``instance`` names the line of the daemon's log that says more, where there is one."""
-
-    type: str = msgspec.field(name="type")
-    title: str = msgspec.field(name="title")
-    status: int = msgspec.field(name="status")
-    detail: str = msgspec.field(name="detail")
-    instance: str = ""
-    errors: list[FieldError] = []
 
 
 class Refused(Exception):
@@ -63,19 +38,6 @@ def refused_field(field: str, message: str, status: int = 422) -> Refused:
 def refused_parameter(name: str, message: str) -> Refused:
     """Refuse a request for one parameter of its query or headers."""
     return Refused(422, message, [FieldError(message, parameter=name)])
-
-
-def problem(
-    status: int,
-    detail: str,
-    headers: Mapping[str, str] | None = None,
-    errors: Sequence[FieldError] = (),
-    instance: str = "",
-) -> Response:
-    """Answer with a problem."""
-    title = TITLES.get(status) or HTTPStatus(status).phrase
-    body = msgspec.json.encode(Problem("about:blank", title, status, detail, instance, list(errors)))
-    return Response(body, status, {**NO_STORE, **(headers or {})}, MEDIA_TYPE)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
@@ -128,21 +90,22 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
     return problem(400, "The request ended before its body did.")
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    """A bug. The server logs the exception, redacted; the answer only names the place in the log."""
-    instance = uuid.uuid4().urn
-    daemon_of(request).log.error("request.fault", instance=instance, error=type(error).__name__)
-    detail = "An internal error, which is a bug: the daemon's log has the details, under this instance."
-    return problem(500, detail, instance=instance)
+def handlers(log: Log) -> dict[type[Exception], ExceptionHandler]:
+    """By exception. The server logs a bug with its trace; the answer only names the line of ``log`` about it."""
 
+    async def unexpected(_request: Request, error: Exception) -> Response:
+        instance = uuid.uuid4().urn
+        log.error("request.fault", instance=instance, error=type(error).__name__)
+        detail = "An internal error, which is a bug: the daemon's log has the details, under this instance."
+        return problem(500, detail, instance=instance)
 
-HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
-    Refused: _refused,
-    ChannelRefused: _channel_refused,
-    HTTPException: _http_error,
-    Unprocessable: _unprocessable,
-    LedgerFull: _ledger_full,
-    LedgerBusy: _ledger_busy,
-    ClientDisconnect: _client_gone,
-    Exception: _unexpected,
-}
+    return {
+        Refused: _refused,
+        ChannelRefused: _channel_refused,
+        HTTPException: _http_error,
+        Unprocessable: _unprocessable,
+        LedgerFull: _ledger_full,
+        LedgerBusy: _ledger_busy,
+        ClientDisconnect: _client_gone,
+        Exception: unexpected,
+    }

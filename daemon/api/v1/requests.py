@@ -11,9 +11,10 @@ import msgspec
 from starlette.requests import Request
 
 from daemon.api.bodies import Body, is_json
-from daemon.api.errors import Fault, Unprocessable
+from daemon.api.errors import Unprocessable
 from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.problems import Refused
+from daemon.http.answers import Fault
 from proto.records import NAME_PATTERN
 
 T = TypeVar("T", bound=msgspec.Struct)

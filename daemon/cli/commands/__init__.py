@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.cli.terminal import one_line
+from daemon.logging.terminal import one_line
 from daemon.settings.settings import Settings
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from daemon.cli.client import Client, Persona, RefusedError, UnreachableError
 from daemon.cli.commands import Context
 from daemon.cli.commands.chat_socket import ChatSocket, Heard
-from daemon.cli.terminal import lines, one_line
+from daemon.logging.terminal import lines, one_line
 
 HISTORY_LINES: Final = 10
 CHANNEL_SECONDS: Final = 10.0

@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 from daemon.cli.client import Client, Persona
 from daemon.cli.commands import Context, UsageError, say, say_json
 from daemon.cli.commands.chat_socket import MAX_FRAME, OPEN_TIMEOUT, SUBPROTOCOL
-from daemon.cli.terminal import one_line
+from daemon.logging.terminal import one_line
 
 TIMEOUT: Final = 7 * 86_400.0
 """Seconds for a feed: years of talk take a mind many hours."""

@@ -6,7 +6,7 @@ import sys
 
 from daemon.cli.client import Client, RefusedError
 from daemon.cli.commands import Context, say, say_json
-from daemon.cli.terminal import lines
+from daemon.logging.terminal import lines
 
 
 def run(context: Context) -> int:

@@ -6,7 +6,7 @@ import sys
 
 from daemon.cli.client import SLOW_TIMEOUT, Client, Persona
 from daemon.cli.commands import Context, UsageError, say, say_json
-from daemon.cli.terminal import one_line
+from daemon.logging.terminal import one_line
 
 
 def run(context: Context) -> int:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from daemon.cli.commands import Context, UsageError, say, say_json
-from daemon.cli.terminal import one_line
 from daemon.http.tokens import TokenError, add_token, make_token
+from daemon.logging.terminal import one_line
 
 
 def run(context: Context) -> int:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, personad
+from tests.daemon.cli.command_line import ROOT, personad
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
+from tests.patience import PATIENCE
 
 KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 
@@ -116,7 +117,7 @@ def test_status_shows_the_daemon_and_each_persona(shared_daemon: DaemonProcess, 
 def test_status_imports_nothing_heavy(shared_daemon: DaemonProcess) -> None:
     """A verb starts fast because the daemon's own libraries stay out of it."""
     heavy = {"starlette", "uvicorn", "uvloop", "zmq", "websockets", "watchfiles", "asyncio", "anyio"}
-    program = f"import sys; from daemon.cli import main; main(['status']); print({heavy} & sys.modules.keys())"
+    program = f"import sys; from daemon.cli.main import main; main(['status']); print({heavy} & sys.modules.keys())"
     ended = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

@@ -15,6 +15,7 @@ from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step
 from tests.listener import Listener
 from tests.observed import config, config_file, events, status, worker
+from tests.patience import PATIENCE
 
 Launch = Callable[..., DaemonProcess]
 
@@ -107,7 +108,7 @@ def test_words_are_answered_while_she_consolidates(launch: Launch, brain: Script
     wait_for(lambda: brain.times(TALK) == 1, "the consolidation")
     talk(daemon, persona_id, "Are you there?")
     brain.let_go("talk")
-    sleeping.join(10.0)
+    sleeping.join(PATIENCE)
     assert events(daemon, "consolidation.done")
 
 
@@ -123,7 +124,7 @@ def test_a_memory_edited_while_she_consolidates(launch: Launch, brain: ScriptedM
     wait_for(lambda: brain.times(TALK) == 1, "the consolidation")
     (daemon.state_dir / "personas" / persona_id / "memory" / "person.md").write_text("- Allergy: nuts\n")
     brain.let_go(TALK)
-    sleeping.join(10.0)
+    sleeping.join(PATIENCE)
     assert brain.times(TALK) == 2
     assert "Allergy: nuts" in brain.heard[-1]
     assert events(daemon, "consolidation.done")

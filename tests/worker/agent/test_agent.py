@@ -24,7 +24,7 @@ from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
 from worker.agent.turn import MAX_JOINS, Pace
-from worker.organs.errors import OrganConfigError
+from worker.base.organ_errors import OrganConfigError
 
 
 def organ_at(emulator: Emulator) -> Organ:

@@ -6,16 +6,15 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, WebhookRequest
+from tests.patience import PATIENCE
 from worker.base.log import WorkerLog
 from worker.gateways.common.gateway import Gateway
 from worker.gateways.common.link import GatewayLink, Report
 
 T = TypeVar("T")
-
-PATIENCE: Final = 10.0
 
 OpenGateway = Callable[[Path, GatewayLink, WorkerLog], Gateway[Any, Any, Any]]
 """Make a gateway with this folder for its files, this link to the daemon and this log."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.patience import PATIENCE
+
 PROGRAM = """
 import gc, os, sys, threading
 import worker.process.main, worker.gateways.telegram.rehearsal as rehearsal
@@ -22,6 +24,8 @@ print(Response[list[Update]] is ANSWERS[0])
 
 def test_rehearsal_leaves_nothing_to_do() -> None:
     """After a rehearsal nothing is left to import or build, and no thread or descriptor stays for a fork to lose."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.stdout.splitlines() == ["[] 0 1", "True"], done.stderr
     assert not done.stderr

@@ -13,8 +13,8 @@ from proto.framing import Codec
 from proto.gateways import GatewayState
 from proto.messages import VERSION, Fault, Heartbeat, Hello
 from proto.secrets import redact
+from worker.base.link import Link
 from worker.base.log import WorkerLog
-from worker.process.link import Link
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""What every room runs on: the clock, and the owners of tasks."""
