@@ -279,6 +279,8 @@ MIGRATIONS: Final = (
     """,
     # 6: what her files are called is looked up with every search of her documents.
     "CREATE INDEX conversation_titled ON conversation (persona) WHERE title <> ''",
+    # 7: the name that config.json has still, from a change of a channel's name until it is written there, too.
+    "ALTER TABLE channel ADD COLUMN mirror_name TEXT",
 )
 
 
