@@ -10,13 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
 
 from proto.gateways import Deliver, ErrorClass, GatewayState, Undelivered
 from tests.emulators.front import Answer, Front, Trouble, page
 from tests.worker.gateways.channel import Channel, OpenGateway
+from worker.gateways.common.gateway import Timing
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Timing)
 
 Case: TypeAlias = Literal[
     "401",
@@ -235,10 +238,10 @@ class Provider(ABC):
 
 
 def within(timing: T, limits: Mapping[str, float]) -> T:
-    """A Timing with these limits, as far as the provider has them."""
-    named = cast("Any", timing)
-    # Any: each provider's Timing is a NamedTuple of its own.
-    return cast("T", named._replace(**{name: limits[name] for name in named._fields if name in limits}))
+    """A Timing with those of these limits that its provider has."""
+    return msgspec.structs.replace(
+        timing, **{name: limits[name] for name in timing.__struct_fields__ if name in limits}
+    )
 
 
 async def stands(channel: Channel, wanted: Standing) -> GatewayState:

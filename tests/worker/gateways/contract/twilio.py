@@ -12,8 +12,7 @@ from tests.emulators.front import Answer, Front, told
 from tests.emulators.twilio import TwilioEmulator
 from tests.worker.gateways.channel import Channel, OpenGateway
 from tests.worker.gateways.contract.provider import Person, Provider, within
-from worker.gateways.common.gateway import Timing
-from worker.gateways.twilio.gateway import TwilioGateway
+from worker.gateways.twilio.gateway import Timing, TwilioGateway
 
 OURS: Final = "+15005550006"
 TIMING: Final = Timing(check=30.0, poll=0.05, idle=0.05, shortest=0.02, longest=0.1)
