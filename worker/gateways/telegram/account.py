@@ -112,8 +112,6 @@ class TelegramAccount(Rest):
             case Refusal(status=409, message=message):
                 told = f"Another program polls Telegram with this token ({message.rstrip('.')})."
                 return Trouble("config", told, OTHER_POLLER, OTHER_POLLER_WAIT, fate(error))
-            case Refusal(status=403):
-                return passing(self.provider, error)._replace(error_class="recipient", fate="blocked")
             case _:
                 return passing(self.provider, error)
 
