@@ -26,7 +26,7 @@ from worker.gateways.common.trouble import Refusal, Trouble, TroubleError, Unrea
 
 ANSWERS: Final = (Response[list[Update]], Response[User], Response[Message], Response[File], Response[bool])
 """The forms of the answers that come here. pydantic builds each at its first use, for up to 4 ms and 3 MB, and
-forgets those that nobody holds."""
+forgets those that are not held."""
 
 NEW_TOKEN: Final = (
     "The token is wrong or was revoked: ask @BotFather for the bot's token (/token), remove this channel and add it "

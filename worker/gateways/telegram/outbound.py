@@ -30,7 +30,7 @@ VOICE: Final = frozenset({".ogg", ".oga", ".opus", ".mp3", ".m4a"})
 PHOTO: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 _NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
-"""A previewed link is fetched by Telegram, which could carry something out that nobody clicked on."""
+"""Telegram would fetch a link to preview it: one that a mind was tricked into writing could carry something out."""
 
 
 class TelegramSender(Sender[TelegramAccount]):
