@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.contract import options
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
 from tests.schedule import ByDaemon, rank
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The contract's options; pytest takes options only from the conftest of a root of tests."""
+    options.add(parser)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,12 +21,12 @@ from websockets.typing import Origin, Subprotocol
 
 from proto.records import Channel, Organ, Persona, to_json
 from proto.secrets import Secret
+from tests.measured import python_path
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
 ROOT: Final = Path(__file__).parent.parent
-PATIENCE: Final = 20.0
-"""Seconds that a condition may take on a busy machine."""
 
 
 def free_port() -> int:
@@ -91,6 +91,7 @@ class DaemonProcess:
             "PERSONAD_STATE_DIR": str(self.state_dir),
             "PERSONAD_RUNTIME_DIR": str(self.runtime_dir),
             "PERSONAD_HTTP_PORT": str(self.port),
+            "PYTHONPATH": python_path(),
             **self.settings,
         }
 
@@ -125,7 +126,7 @@ class DaemonProcess:
 
     def ready(self) -> DaemonProcess:
         """Wait until ``/readyz`` says so."""
-        wait_for(lambda: self.http.get("/readyz").status_code == 200, f"readiness; log: {self.log}", timeout=60.0)
+        wait_for(lambda: self.http.get("/readyz").status_code == 200, f"readiness; log: {self.log}")
         return self
 
     def wait(self, timeout: float = PATIENCE) -> int:

@@ -6,13 +6,12 @@ import json
 import threading
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
 from tests.daemon_process import DaemonProcess, wait_for
-
-JOIN_TIMEOUT: Final = 5.0
+from tests.patience import PATIENCE
 
 
 class Listener:
@@ -33,7 +32,7 @@ class Listener:
 
     def __exit__(self, _k: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         self._stack.close()
-        self._thread.join(JOIN_TIMEOUT)
+        self._thread.join(PATIENCE)
 
     @property
     def words(self) -> list[str]:
@@ -50,7 +49,7 @@ class Listener:
         """The highest ``seq`` seen."""
         return max((frame["seq"] for frame in list(self.frames)), default=0)
 
-    def hears(self, *words: str, timeout: float = 20.0) -> None:
+    def hears(self, *words: str, timeout: float = PATIENCE) -> None:
         """Wait until each of these words is in something that she said."""
         wait_for(lambda: all(self.count(word) for word in words), f"{words}; she said {self.words}", timeout)
 

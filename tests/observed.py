@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from tests.daemon_process import DaemonProcess, wait_for
+from tests.patience import PATIENCE
 
 # Any in this module: JSON of the log and the status.
 
@@ -26,7 +27,7 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def all_gone(processes: list[psutil.Process], timeout: float) -> None:
+def all_gone(processes: list[psutil.Process], timeout: float = PATIENCE) -> None:
     """Wait until none of these lives."""
 
     def none_lives() -> bool:

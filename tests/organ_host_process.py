@@ -18,7 +18,9 @@ import zmq
 from proto.birth import Birth
 from proto.framing import Codec
 from proto.messages import Answered, Equip, FromHost, Heartbeat, Hello, Stop, ToHost
-from tests.daemon_process import PATIENCE, ROOT
+from tests.daemon_process import ROOT
+from tests.measured import python_path
+from tests.patience import PATIENCE
 
 HEARTBEAT: Final = 0.2
 
@@ -40,7 +42,7 @@ class OrganHostProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", str(death), str(os.getpid())],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "HOME": str(home)},
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": python_path()},
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=[death],
@@ -71,7 +73,7 @@ class OrganHostProcess:
                 return message
         return None
 
-    def ask(self, message: ToHost, timeout: float = 60.0) -> Answered:
+    def ask(self, message: ToHost, timeout: float = PATIENCE) -> Answered:
         """Ask, and return the answer."""
         self.send(message)
         answer = self.receive(timeout)

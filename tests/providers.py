@@ -10,6 +10,7 @@ from tests.daemon_process import wait_for
 from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_people import Posted
+from tests.patience import PATIENCE
 
 SEND: Final = "POST /channels/{channel_id}/messages"
 _CODE: Final = re.compile(r"^[A-HJKMNP-Z2-9]{6}$", re.MULTILINE)
@@ -53,7 +54,7 @@ class Chat(ABC):
         """In how many of the bot's messages this word is."""
         return sum(word in text for text in self.texts())
 
-    def hears(self, *words: str, timeout: float = 20.0) -> None:
+    def hears(self, *words: str, timeout: float = PATIENCE) -> None:
         """Wait until each of these words is in something that the bot wrote."""
         wait_for(lambda: all(self.count(word) for word in words), f"{words} in {self.handle}'s chat", timeout)
 
@@ -174,8 +175,8 @@ class Telegram(Provider):
     kind = "telegram"
     setting = "PERSONAD_PROVIDERS_TELEGRAM_URL"
 
-    def __init__(self) -> None:
-        self.emulator: TelegramEmulator = TelegramEmulator()
+    def __init__(self, port: int = 0) -> None:
+        self.emulator: TelegramEmulator = TelegramEmulator(port)
         self.emulator.flood(on=False)
 
     def add_bot(self, name: str) -> str:
@@ -243,8 +244,8 @@ class Discord(Provider):
     kind = "discord"
     setting = "PERSONAD_PROVIDERS_DISCORD_URL"
 
-    def __init__(self) -> None:
-        self.emulator: DiscordEmulator = DiscordEmulator()
+    def __init__(self, port: int = 0) -> None:
+        self.emulator: DiscordEmulator = DiscordEmulator(port=port)
 
     def add_bot(self, name: str) -> str:
         return self.emulator.add_bot(name).token

@@ -13,11 +13,12 @@ TOGETHER: Final = (
     "tests/daemon/api",
     "tests/daemon/api/channels",
     "tests/daemon/open_channels",
-    "tests/daemon/v1",
-    "tests/daemon/feeds",
-    "tests/daemon/commands",
-    "tests/daemon/hooks",
+    "tests/daemon/api/v1",
+    "tests/daemon/feeding",
+    "tests/daemon/cli",
+    "tests/daemon/webhooks",
     "tests/worker/embedded",
+    "tests/contract",
 )
 """Folders whose tests share daemons, emulators or models that take long to start, so that they start once."""
 
@@ -25,14 +26,14 @@ FIRST: Final = (
     "tests/daemon/channels",
     "tests/daemon/api",
     "tests/worker/embedded",
-    "tests/daemon/v1",
+    "tests/daemon/api/v1",
     "tests/daemon/api/channels",
     "tests/daemon/open_channels",
-    "tests/daemon/feeds",
-    "tests/daemon/commands",
+    "tests/daemon/feeding",
+    "tests/daemon/cli",
     "tests/chaos",
     "tests/daemon/survival",
-    "tests/daemon/hooks",
+    "tests/daemon/webhooks",
 )
 """The folders that take longest, in this order: what is short fills the gaps at the end."""
 

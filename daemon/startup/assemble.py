@@ -1,110 +1,329 @@
-"""Puts the routes together: each group takes what it uses."""
+"""Makes the daemon's parts floor by floor, from the ground up; each part is given what it uses.
+
+Whatever has to be closed goes onto a stack as it is made, so that the daemon leaves in the reverse order: nothing is
+closed before the parts that use it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from functools import partial
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from daemon.api.app import RouteGroup
-from daemon.api.channels import identify, keep
-from daemon.api.config import ConfigRoutes
-from daemon.api.export import ArchiveRoutes
-from daemon.api.feed import FeedRoutes
-from daemon.api.health import HealthRoutes
-from daemon.api.history import HistoryRoutes
-from daemon.api.knowledge import KnowledgeRoutes
-from daemon.api.lifecycle import LifecycleRoutes
-from daemon.api.logs import LogRoutes
-from daemon.api.metrics import MetricsRoutes
-from daemon.api.openapi import OpenApiRoutes
-from daemon.api.perception import PerceptionRoutes
-from daemon.api.personas import PersonaRoutes
-from daemon.api.sockets import SocketRoutes
-from daemon.api.streams import FormReader
-from daemon.api.uploads import UploadRoutes
-from daemon.archives.restore import Restorer
-from daemon.startup.daemon import Daemon
+from starlette.types import ASGIApp
+
+from daemon.api.app import build
+from daemon.archives.restore import RESTORE_FOLDER
+from daemon.channels.bot_commands import BotCommand, BotCommands
+from daemon.channels.gateways import ChannelGateways
+from daemon.channels.intake import ChannelIntake
+from daemon.channels.owner_intake import OwnerIntake
+from daemon.channels.pairing import Pairing
+from daemon.channels.register import ChannelRegister
+from daemon.channels.service import ChannelService
+from daemon.channels.states import GatewayStates
+from daemon.channels.visitor_intake import VisitorIntake
+from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.consolidation import Consolidation
+from daemon.conversations.delivery import Delivery
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.conversations.publisher import Publisher
+from daemon.conversations.terms import ChannelTerms
+from daemon.feeding.feeds import FOLDER as FEEDS_NAME
+from daemon.feeding.feeds import Feeds, apply_digests
+from daemon.ledger import Ledger
+from daemon.logging.log import Log
+from daemon.personas.media import Uploads, remove_leftovers
+from daemon.personas.personas import Personas
+from daemon.personas.spool import clear
+from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import PersonaTasks, Tasks
+from daemon.settings.accounts import ReadAccount, read_accounts, read_models
+from daemon.settings.settings import Settings
+from daemon.startup.routes import api_routes, v1_routes
+from daemon.supervision.briefing import Briefing
+from daemon.supervision.dispatch import Dispatch
+from daemon.supervision.keeper import Keeper
+from daemon.supervision.link import Link
+from daemon.supervision.linked_process import Workshop
+from daemon.supervision.organ_host import OrganHost
+from daemon.supervision.persona_life import Attendant, PersonaLife
+from daemon.supervision.prober import Prober
+from daemon.supervision.provisions import mind_limits, provider_urls
+from daemon.supervision.spawner import Spawner
+from daemon.supervision.supervisor import Supervisor
+from daemon.webhooks import WebhookApp, WebhookChannels
+from proto.records import Organ
+
+LEDGER_NAME: Final = "ledger.db"
+PERSONAS_NAME: Final = "personas"
+HEARTBEATS_TO_HANG: Final = 3
 
 
-def route_groups(daemon: Daemon, request_counts: Counter[tuple[str, str, int]]) -> list[RouteGroup]:
-    """The persona API's routes in the order in which they are searched: what is used most comes first."""
-    settings, log, stopping = daemon.settings, daemon.log, daemon.stopping
-    limits = settings.limits
-    personas, supervisor, ledger = daemon.personas, daemon.supervisor, daemon.ledger
-    hubs, inbox, uploads = daemon.hubs, daemon.inbox, daemon.uploads
-    editing = daemon.channels.editing
-    forms = FormReader(uploads=uploads, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
-    return [
-        PerceptionRoutes(supervisor=supervisor, hubs=hubs, inbox=inbox, message_chars=limits.message_chars),
-        UploadRoutes(
-            supervisor=supervisor,
-            hubs=hubs,
-            inbox=inbox,
+class Conversations(NamedTuple):
+    """What is said: taken in, published and delivered."""
+
+    hubs: Hubs
+    publisher: Publisher
+    terms: ChannelTerms
+    inbox: Inbox
+    consolidation: Consolidation
+    delivery: Delivery
+
+
+class Channels(NamedTuple):
+    """Where it is said."""
+
+    webhook_queue: WebhookQueue
+    commands: asyncio.Queue[BotCommand]
+    register: ChannelRegister
+    gateways: ChannelGateways
+    intake: ChannelIntake
+    states: GatewayStates
+
+
+class Assembled(NamedTuple):
+    """The two applications, and the parts that have to be brought up, watched and told to leave."""
+
+    api: ASGIApp
+    webhooks: ASGIApp
+    supervisor: Supervisor
+    personas: Personas
+    channels: ChannelService
+    commands: BotCommands
+    ledger: Ledger
+    hubs: Hubs
+
+
+async def assemble(
+    settings: Settings, stopping: asyncio.Event, tasks: Tasks, clock: Clock, log: Log, stack: AsyncExitStack
+) -> Assembled:
+    """Make everything but the processes and the listeners. ``stopping`` is set when the daemon begins to leave.
+
+    Raises LedgerError, TokenError and SettingsError.
+    """
+    own = PersonaTasks(clock, log)
+    accounts, models = read_accounts(settings), read_models(settings)
+    request_counts: Counter[tuple[str, str, int]] = Counter()
+    webhook_counts: Counter[tuple[str, int]] = Counter()
+    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
+    stack.push_async_callback(ledger.close)
+    personas = await _personas(settings.state_dir, ledger, log)
+    link = Link(settings.runtime_dir, log)
+    stack.callback(link.close)
+    said = await _conversations(settings, ledger, personas, models, own, clock, log)
+    stack.push_async_callback(own.close)
+    stack.callback(said.consolidation.close)
+    places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
+    await _recover(ledger, personas, said.inbox, places.register)
+    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, log)
+    workshop = Workshop(spawner, link, clock)
+    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, workshop, tasks, own, log)
+    stack.push_async_callback(supervisor.close)
+    feeds = Feeds(settings, ledger, personas, said.hubs, said.consolidation, supervisor, workshop, own, stopping, log)
+    commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
+    uploads = Uploads(settings.limits.uploads_at_once)
+    stack.callback(uploads.close)
+    stack.push_async_callback(feeds.close)
+    api = build(
+        api_routes(
+            settings=settings,
             personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            hubs=said.hubs,
+            inbox=said.inbox,
+            consolidation=said.consolidation,
+            register=places.register,
+            channels=channels,
+            feeds=feeds,
             uploads=uploads,
-            forms=forms,
-            limits=limits,
-            log=log,
-        ),
-        FeedRoutes(
-            personas=personas,
-            supervisor=supervisor,
-            feeds=daemon.feeds,
-            uploads=uploads,
-            forms=forms,
-            max_bytes=limits.feed,
-            log=log,
-        ),
-        PersonaRoutes(
-            personas=personas,
-            supervisor=supervisor,
-            ledger=ledger,
-            hubs=hubs,
-            pairing=daemon.pairing,
-            identify=partial(identify, daemon),
-            keep=partial(keep, daemon),
-            editing=editing,
-            max_personas=limits.personas,
-        ),
-        ConfigRoutes(providers=settings.providers),
-        ArchiveRoutes(
-            personas=personas,
-            supervisor=supervisor,
-            ledger=ledger,
-            restorer=Restorer(personas=personas, ledger=ledger, identify=supervisor.identify, editing=editing, log=log),
-            hubs=hubs,
-            uploads=uploads,
-            forms=forms,
-            limits=limits,
-            state_dir=settings.state_dir,
-            log=log,
-        ),
-        LifecycleRoutes(
-            personas=personas, supervisor=supervisor, consolidation=daemon.consolidation, hubs=hubs, log=log
-        ),
-        HistoryRoutes(personas=personas, ledger=ledger),
-        KnowledgeRoutes(personas=personas, log=log),
-        HealthRoutes(
-            personas=personas,
-            supervisor=supervisor,
-            ledger=ledger,
-            hubs=hubs,
-            state_dir=settings.state_dir,
-            tasks=daemon.tasks,
-            started_at=daemon.started_at,
-            stopping=stopping,
-        ),
-        LogRoutes(tail=daemon.tail),
-        MetricsRoutes(
-            personas=personas,
-            supervisor=supervisor,
-            ledger=ledger,
-            inbox=inbox,
-            hubs=hubs,
             request_counts=request_counts,
-            webhook_counts=daemon.webhook_requests,
-            started_at=daemon.started_at,
+            webhook_counts=webhook_counts,
+            tasks=tasks,
+            started_at=clock.monotonic(),
+            stopping=stopping,
+            log=log,
         ),
-        OpenApiRoutes(),
-        SocketRoutes(personas=personas, hubs=hubs),
-    ]
+        v1_routes(
+            settings=settings,
+            personas=personas,
+            ledger=ledger,
+            channels=channels,
+            accounts=accounts,
+            models=models,
+            clock=clock,
+            log=log,
+        ),
+        settings=settings,
+        request_counts=request_counts,
+        log=log,
+    )
+    find = WebhookChannels(ledger, said.terms, accounts).find
+    webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, log)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
+
+
+async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
+    """Read the personas, and finish or undo what a kill cut short in their folders and in the ledger."""
+    personas = Personas(state_dir / PERSONAS_NAME, log)
+    await personas.load()
+    for persona_id in await personas.graves():
+        await ledger.forget(persona_id)
+        await personas.bury(persona_id)
+    await remove_leftovers(state_dir / PERSONAS_NAME, ledger, log)
+    await asyncio.to_thread(_clear, state_dir)
+    await apply_digests(ledger, personas, log)
+    return personas
+
+
+def _clear(state_dir: Path) -> None:
+    """Remove exports and archives whose request a crash cut short."""
+    clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
+    clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
+
+
+async def _conversations(
+    settings: Settings,
+    ledger: Ledger,
+    personas: Personas,
+    models: Mapping[str, Organ],
+    tasks: PersonaTasks,
+    clock: Clock,
+    log: Log,
+) -> Conversations:
+    hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
+    terms = ChannelTerms(ledger, models, clock, log)
+    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
+    delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
+    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, consolidation.touched, tasks, clock, log)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+
+
+def _channels(
+    settings: Settings,
+    ledger: Ledger,
+    personas: Personas,
+    said: Conversations,
+    accounts: Mapping[str, ReadAccount],
+    tasks: PersonaTasks,
+    clock: Clock,
+    log: Log,
+) -> Channels:
+    hubs, publisher, terms, inbox, _, _ = said
+    commands: asyncio.Queue[BotCommand] = asyncio.Queue()
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log)
+    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
+    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
+    register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
+    webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
+    gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
+    states = GatewayStates(ledger, personas, terms, hubs, tasks, clock, log)
+    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log)
+    return Channels(webhook_queue, commands, register, gateways, intake, states)
+
+
+async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
+    """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
+    await ledger.reopen_sending()
+    await register.reconcile()
+    for persona in personas.all():
+        await inbox.load(persona.id)
+
+
+def _supervisor(
+    settings: Settings,
+    ledger: Ledger,
+    personas: Personas,
+    said: Conversations,
+    places: Channels,
+    spawner: Spawner,
+    workshop: Workshop,
+    tasks: Tasks,
+    persona_tasks: PersonaTasks,
+    log: Log,
+) -> Supervisor:
+    limits, clock = settings.supervisor, workshop.clock
+    organ_host = OrganHost(settings.organs, ledger, workshop, tasks, clock, log)
+    prober = Prober(workshop, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
+    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
+    dispatch = Dispatch(
+        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+    )
+    attendants: list[Attendant] = [said.consolidation, said.delivery, places.webhook_queue]
+
+    def new_keeper(persona_id: str) -> Keeper:
+        own = persona_tasks.of(persona_id)
+        life = PersonaLife(
+            persona_id,
+            workshop,
+            limits,
+            briefing,
+            dispatch,
+            said.inbox,
+            attendants,
+            places.register,
+            places.states,
+            personas,
+            said.hubs,
+            own,
+            log,
+        )
+        return Keeper(life, limits, own, tasks, clock, log.bind(persona=persona_id))
+
+    return Supervisor(
+        personas,
+        said.hubs,
+        said.inbox,
+        said.consolidation,
+        places.states,
+        spawner,
+        organ_host,
+        prober,
+        new_keeper,
+        persona_tasks,
+        log,
+    )
+
+
+def _channel_service(
+    ledger: Ledger,
+    personas: Personas,
+    said: Conversations,
+    places: Channels,
+    supervisor: Supervisor,
+    accounts: Mapping[str, ReadAccount],
+    tasks: PersonaTasks,
+    clock: Clock,
+    log: Log,
+) -> ChannelService:
+    pairing = Pairing(
+        register=places.register,
+        ledger=ledger,
+        personas=personas,
+        inbox=said.inbox,
+        publisher=said.publisher,
+        hubs=said.hubs,
+        processes=supervisor,
+        clock=clock,
+        log=log,
+    )
+    return ChannelService(
+        register=places.register,
+        pairing=pairing,
+        ledger=ledger,
+        personas=personas,
+        processes=supervisor,
+        accounts=accounts,
+        hubs=said.hubs,
+        tasks=tasks,
+        clock=clock,
+        log=log,
+    )

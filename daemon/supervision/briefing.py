@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from daemon.channels.gateways import Channels
+from daemon.channels.gateways import ChannelGateways
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import LedgerError
@@ -20,13 +20,13 @@ class Briefing:
     """Says what each process is prepared with."""
 
     def __init__(
-        self, settings: Settings, personas: Personas, inbox: Inbox, terms: ChannelTerms, channels: Channels
+        self, settings: Settings, personas: Personas, inbox: Inbox, terms: ChannelTerms, gateways: ChannelGateways
     ) -> None:
         self._limits, self._urls = mind_limits(settings), provider_urls(settings)
         self._personas = personas
         self._inbox = inbox
         self._terms = terms
-        self._channels = channels
+        self._gateways = gateways
 
     async def prepare(self, persona_id: str) -> tuple[Prepare, frozenset[str]]:
         """Her first frame and the kinds of libraries for it, from her record as it is now. Raises GenerationFailed."""
@@ -34,7 +34,7 @@ class Briefing:
         if persona is None:
             raise GenerationFailed("she has no record that can be read", permanent=True)
         try:
-            gateways = await self._channels.gateways(persona)
+            gateways = await self._gateways.of(persona_id)
             await self._inbox.find_documents(persona.id)
         except LedgerError as error:
             raise GenerationFailed(str(error)) from error

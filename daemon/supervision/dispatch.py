@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from daemon.channels.gateways import Channels
+from daemon.channels.intake import ChannelIntake
+from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
@@ -21,14 +22,16 @@ class Dispatch:
         personas: Personas,
         inbox: Inbox,
         consolidation: Consolidation,
-        channels: Channels,
+        intake: ChannelIntake,
+        states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
     ) -> None:
         self._personas = personas
         self._inbox = inbox
         self._consolidation = consolidation
-        self._channels = channels
+        self._intake = intake
+        self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
 
@@ -40,9 +43,9 @@ class Dispatch:
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
             case Received():
-                self._channels.received(persona_id, worker, message)
+                self._intake.received(persona_id, worker, message)
             case GatewayChanged():
-                self._channels.changed(persona_id, worker, message.gateway)
+                self._states.changed(persona_id, worker, message.gateway)
                 if message.gateway.state == "connected":
                     self._delivery.connected(persona_id, message.gateway.channel)
             case PartSent() | Delivered() | Undelivered():

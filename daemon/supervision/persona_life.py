@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from daemon.channels.register import ChannelRegister
+from daemon.channels.states import GatewayStates
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import Worker
@@ -24,6 +25,7 @@ from daemon.supervision.generation import Generation
 from daemon.supervision.life import GenerationFailed, Serving
 from daemon.supervision.linked_process import Workshop
 from proto.messages import FromWorker, Prepare
+from proto.records import Persona
 
 
 class Attendant(Protocol):
@@ -34,16 +36,6 @@ class Attendant(Protocol):
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:
         """Her process is gone; ``crashed`` when nobody had asked for it."""
-
-
-class ChannelFailures(Protocol):
-    """Where her channels learn that she is sick."""
-
-    editing: asyncio.Lock
-    """Held by those who change her record."""
-
-    async def failed(self, persona_id: str, reason: str) -> None:
-        """None of her channels works until somebody acts."""
 
 
 class PersonaLife:
@@ -58,7 +50,8 @@ class PersonaLife:
         dispatch: Dispatch,
         inbox: Inbox,
         attendants: Sequence[Attendant],
-        channels: ChannelFailures,
+        register: ChannelRegister,
+        states: GatewayStates,
         personas: Personas,
         hubs: Hubs,
         tasks: Tasks,
@@ -71,7 +64,8 @@ class PersonaLife:
         self._dispatch = dispatch
         self._inbox = inbox
         self._attendants = [inbox, *attendants]
-        self._channels = channels
+        self._register = register
+        self._states = states
         self._personas = personas
         self._hubs = hubs
         self._tasks = tasks
@@ -125,16 +119,17 @@ class PersonaLife:
     async def gave_up(self, reason: str) -> None:
         """She failed too often: she is sick, and left alone until somebody acts."""
         self._hubs.stopped(self._id)
-        # Held, so that no channel that is being added or removed at this moment is lost with the old record.
-        async with self._channels.editing:
+        try:
+            persona = await self._register.change_record(self._id, _sick)
+        except PersonasError as error:
+            self._log.error("persona.not_saved", persona=self._id, reason=str(error))
             persona = self._personas.get(self._id)
-            if persona is None:
-                return
-            sick = msgspec.structs.replace(persona, status="sick")
-            try:
-                await self._personas.save(sick)
-            except PersonasError as error:
-                self._log.error("persona.not_saved", persona=self._id, reason=str(error))
-        await self._channels.failed(self._id, reason)
+        if persona is None:
+            return
+        await self._states.failed(self._id, reason)
         self._log.error("persona.sick", persona=self._id, reason=reason)
-        self._hubs.signal("Event", "Persona became sick", sick, {"reason": reason})
+        self._hubs.signal("Event", "Persona became sick", _sick(persona), {"reason": reason})
+
+
+def _sick(persona: Persona) -> Persona:
+    return msgspec.structs.replace(persona, status="sick")

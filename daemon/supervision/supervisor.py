@@ -22,7 +22,7 @@ from daemon.supervision.prober import Prober
 from daemon.supervision.provisions import kinds_for
 from daemon.supervision.spawner import Spawner
 from proto.gateways import GatewayState, GatewayType, Identified
-from proto.records import EMBEDDED, Organ, Persona, Slot
+from proto.records import EMBEDDED, Organ, Slot
 from proto.secrets import Secret
 
 __all__ = ["PersonaState", "StartFailed", "Supervisor"]
@@ -150,11 +150,6 @@ class Supervisor:
         """Ask a short-lived process whether this organ can be reached as what ``slot`` says; "" or why not."""
         return await self._prober.probe(organ, slot)
 
-    async def edited(self, persona: Persona) -> None:
-        """Her record was edited by hand: if she runs, she restarts with it, in the background."""
-        if self.running(persona.id):
-            self._tasks.of(persona.id).start_command(self._restart_edited(persona.id))
-
     async def decided(self, timeout: float) -> None:
         """Wait until no persona is on her way up any more, or ``timeout`` seconds."""
         try:
@@ -183,12 +178,6 @@ class Supervisor:
         except GenerationFailed as failure:
             self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
         self._hubs.stopped(persona_id)
-
-    async def _restart_edited(self, persona_id: str) -> None:
-        try:
-            await self.follow(persona_id)
-        except StartFailed as failure:
-            self._log.error("persona.edit_failed", persona=persona_id, reason=str(failure))
 
     def _keeper(self, persona_id: str) -> Keeper:
         keeper = self._keepers.get(persona_id)

@@ -18,7 +18,8 @@ import uvloop
 
 from tests.bench.client import answer_end
 from tests.bench.figures import percentile
-from tests.daemon_process import PATIENCE, ROOT
+from tests.daemon_process import ROOT
+from tests.patience import PATIENCE
 
 MOST: Final = 60_000
 """Answers after which any run ends."""

@@ -14,7 +14,8 @@ from typing import Final
 import zmq
 
 from tests.bench.client import Connection
-from tests.daemon_process import PATIENCE, ROOT, DaemonProcess, free_port, wait_for
+from tests.daemon_process import ROOT, DaemonProcess, free_port, wait_for
+from tests.patience import PATIENCE
 
 QUESTION: Final = "What is your name?"
 """The embedded mind answers this by code, at once."""

@@ -11,8 +11,8 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.daemon_process import DaemonProcess
+from tests.patience import PATIENCE
 
-REQUEST_TIMEOUT: Final = 10.0
 PAUSE: Final = 0.02
 """Seconds between two tries at a daemon that is not there, and between two messages of one person."""
 
@@ -34,7 +34,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         number = 0
-        with httpx.Client(base_url=self._daemon.url, timeout=REQUEST_TIMEOUT, trust_env=False) as http:
+        with httpx.Client(base_url=self._daemon.url, timeout=PATIENCE, trust_env=False) as http:
             while not self._stopped.wait(PAUSE) and not self._over.is_set():
                 number += 1
                 self._write(http, f"<{self._name}-{number}>")
@@ -42,7 +42,7 @@ class Writer(threading.Thread):
     def stop(self) -> None:
         """Write no more."""
         self._stopped.set()
-        self.join(REQUEST_TIMEOUT)
+        self.join(PATIENCE)
 
     def _write(self, http: httpx.Client, text: str) -> None:
         try:

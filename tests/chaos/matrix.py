@@ -20,6 +20,7 @@ from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
 from tests.observed import all_gone, events, family, lines, status
+from tests.patience import PATIENCE
 
 PERSONAS: Final = 3
 ORPHAN_TIMEOUT: Final = 2.0
@@ -130,9 +131,9 @@ def _settle(daemon: DaemonProcess, ids: list[str], writers: list[Writer], over: 
     """Write a last time to an unhurt daemon, then wait until everything is answered."""
     for persona_id, writer in zip(ids, writers, strict=True):
         count = len(writer.received)
-        wait_for(lambda n=count, w=writer: len(w.received) > n + 3, "her to accept again", 30.0)  # type: ignore[misc]
+        wait_for(lambda n=count, w=writer: len(w.received) > n + 3, "her to accept again")  # type: ignore[misc]
         writer.stop()
-        wait_for(lambda p=persona_id: status(daemon, p)["inbox"] == 0, "an empty inbox", 60.0)  # type: ignore[misc]
+        wait_for(lambda p=persona_id: status(daemon, p)["inbox"] == 0, "an empty inbox")  # type: ignore[misc]
     over.wait(1.0)
     over.set()
 
@@ -146,7 +147,7 @@ def _audit(daemon: DaemonProcess, persona_id: str, writer: Writer, browser: Brow
         last = writer.received[-1]
         listener.hears(last)
         replayed = Counter(token for text in listener.words for token in _TOKEN.findall(text))
-    browser.join(5.0)
+    browser.join(PATIENCE)
     delivered = Counter(token for text in browser.said for token in _TOKEN.findall(text))
     for book in (heard, answered, replayed, delivered):
         result.lost += [token for token in writer.received if book[token] == 0]

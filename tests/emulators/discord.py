@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from tests.emulators.discord_console import converse
 from tests.emulators.discord_control import routes
@@ -19,10 +19,9 @@ from tests.emulators.discord_journal import Fault, Frame, Kind, Request
 from tests.emulators.discord_objects import VOICE_MESSAGE, Account, Bot, Channel, Message, Upload
 from tests.emulators.discord_rest import API
 from tests.emulators.discord_server import Server
+from tests.patience import PATIENCE
 
 __all__ = ["VOICE_MESSAGE", "DiscordEmulator", "Upload"]
-
-PATIENCE: Final = 10.0
 
 T = TypeVar("T")
 
@@ -151,8 +150,12 @@ class DiscordEmulator:
         resume_window: float | None = None,
         global_limit: int | None = None,
         announce_channels: bool | None = None,
+        files: str | None = None,
     ) -> None:
-        """Change how the server behaves; times in seconds, ``global_limit`` in requests a second."""
+        """Change how the server behaves; times in seconds, ``global_limit`` in requests a second.
+
+        ``files`` is a base URL that attachments are said to be at.
+        """
 
         def work(server: Server) -> None:
             gateway = server.gateway
@@ -161,6 +164,7 @@ class DiscordEmulator:
             gateway.compress = gateway.compress if compress is None else compress
             gateway.resume_window = gateway.resume_window if resume_window is None else resume_window
             server.limits.everywhere = global_limit or server.limits.everywhere
+            server.world.files = server.world.files if files is None else files
             if announce_channels is not None:
                 server.rest.announce_channels = announce_channels
 

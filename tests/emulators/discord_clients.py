@@ -13,6 +13,7 @@ import httpx
 import websockets
 
 from tests.emulators.discord import DiscordEmulator
+from tests.patience import PATIENCE
 
 with warnings.catch_warnings():
     # nextcord imports audioop, which Python 3.13 no longer has and 3.11 warns of.
@@ -21,7 +22,6 @@ with warnings.catch_warnings():
 
 __all__ = ["Bot", "client", "closed", "connected", "ended", "frame", "gateway", "held", "identify", "nextcord"]
 
-PATIENCE: Final = 10.0
 DM_INTENTS: Final = 1 << 12
 
 

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tests.emulators.loopback import Call, Failure, Loopback
+from tests.patience import PATIENCE
 
 ROOT: Final = "/v23.0"
 Json = dict[str, Any]
@@ -36,6 +37,8 @@ class MetaEmulator(Loopback):
         """Marks of reading and typing."""
         self.media: dict[str, tuple[str, bytes]] = {}
         self.media_host = ""
+        self.media_sizes: dict[str, int] = {}
+        """Sizes that files are said to have, by id, where that is not the truth."""
         self._ids = itertools.count(1)
         super().__init__()
 
@@ -104,7 +107,7 @@ class MetaEmulator(Loopback):
     def call(self, target: str, body: bytes) -> httpx.Response:
         """Send a webhook request."""
         headers = {"content-type": "application/json", "x-hub-signature-256": self.sign(body)}
-        return httpx.post(target, content=body, headers=headers, timeout=20, trust_env=False)
+        return httpx.post(target, content=body, headers=headers, timeout=PATIENCE, trust_env=False)
 
     async def _answer(self, request: Request) -> Response:
         call = await self.record(request)
@@ -123,7 +126,8 @@ class MetaEmulator(Loopback):
             case "GET", [media_id] if media_id in self.media:
                 kind, data = self.media[media_id]
                 url = f"{self.media_host or self.url}/attachments/{media_id}"
-                return JSONResponse({"url": url, "mime_type": kind, "file_size": len(data), "id": media_id})
+                size = self.media_sizes.get(media_id, len(data))
+                return JSONResponse({"url": url, "mime_type": kind, "file_size": size, "id": media_id})
             case "POST", [number, "messages"] if number == self.number_id:
                 return self._message(call.body)
             case "POST", [number, "media"] if number == self.number_id:

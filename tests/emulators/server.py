@@ -19,9 +19,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.patience import PATIENCE
+
 Failure = Literal["", "hang", "hang_mid", "drop", "malformed", "error_event"]
 
-PATIENCE: Final = 10.0
 BREAK: Final = 4
 """The event at which an answer breaks: the first word of both protocols is out by then."""
 

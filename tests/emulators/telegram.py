@@ -19,8 +19,9 @@ from tests.emulators.telegram_control import Controls
 from tests.emulators.telegram_faults import DESCRIPTIONS, Fault, Faults, FloodRule, Kind
 from tests.emulators.telegram_methods import Methods
 from tests.emulators.telegram_people import PEOPLE, Person, make_group
-from tests.emulators.telegram_server import PATIENCE, BotApi, Call, LoopbackServer
+from tests.emulators.telegram_server import BotApi, Call, LoopbackServer
 from tests.emulators.telegram_world import ApiError, Bot, Chat, Json, World
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 

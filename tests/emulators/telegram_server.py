@@ -24,8 +24,8 @@ from tests.emulators.telegram_faults import DESCRIPTIONS, Fault, Faults
 from tests.emulators.telegram_methods import WEBHOOK_SET, Methods
 from tests.emulators.telegram_params import Params, read_params
 from tests.emulators.telegram_world import ApiError, Bot, Json, World
+from tests.patience import PATIENCE
 
-PATIENCE: Final = 10.0
 LONGEST_POLL: Final = 50
 """Seconds; the server holds no poll longer, whatever ``timeout`` says."""
 TOKEN: Final = re.compile(r"[1-9]\d{0,18}:[A-Za-z0-9_-]+")

@@ -10,8 +10,9 @@ import aiohttp
 import pytest
 
 from tests.emulators.discord import VOICE_MESSAGE, DiscordEmulator, Upload
-from tests.emulators.discord_clients import DM_INTENTS, PATIENCE, Bot, client, connected, ended, held, nextcord
+from tests.emulators.discord_clients import DM_INTENTS, Bot, client, connected, ended, held, nextcord
 from tests.emulators.discord_objects import MESSAGE_CONTENT
+from tests.patience import PATIENCE
 
 # aiohttp calls two arguments of nextcord's deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.emulators.discord import DiscordEmulator
-from tests.emulators.discord_clients import DM_INTENTS, PATIENCE, client, closed, frame, gateway, identify
+from tests.emulators.discord_clients import DM_INTENTS, client, closed, frame, gateway, identify
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 

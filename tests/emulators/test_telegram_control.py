@@ -23,6 +23,7 @@ from aiogram.types import BufferedInputFile
 
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_clients import PICTURE, connected
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +74,7 @@ async def test_by_hand(tmp_path: Path) -> None:
     )
     assert process.stdin
     assert process.stdout
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         url, token, _ = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
         session = AiohttpSession(api=TelegramAPIServer.from_base(url))
         async with Bot(token, session=session) as bot:

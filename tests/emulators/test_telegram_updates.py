@@ -15,6 +15,7 @@ from aiogram.exceptions import (
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_clients import connected
 from tests.emulators.telegram_people import Person
+from tests.patience import PATIENCE
 
 
 async def test_a_poll_waits_for_a_message(bot: Bot, telegram: TelegramEmulator, ann: Person) -> None:
@@ -110,7 +111,7 @@ async def test_a_poller_that_died_is_not_counted(bot: Bot, telegram: TelegramEmu
 def test_a_poller_that_is_replaced_at_once_is_not_counted(telegram: TelegramEmulator, ann: Person) -> None:
     """A client that breaks off in the very moment in which the next one polls makes no second poller."""
     base = f"/bot{telegram.bot().token}"
-    old, new = (http.client.HTTPConnection("127.0.0.1", telegram.server.port, timeout=10) for _ in range(2))
+    old, new = (http.client.HTTPConnection("127.0.0.1", telegram.server.port, timeout=PATIENCE) for _ in range(2))
     new.request("GET", f"{base}/getMe")
     new.getresponse().read()
     old.request("GET", f"{base}/getUpdates?timeout=30")

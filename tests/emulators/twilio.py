@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from twilio.request_validator import RequestValidator
 
 from tests.emulators.loopback import Call, Failure, Loopback
+from tests.patience import PATIENCE
 
 ROOT: Final = "/2010-04-01/Accounts"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -131,7 +132,7 @@ class TwilioEmulator(Loopback):
     def call(self, target: str, public_url: str, form: dict[str, str]) -> httpx.Response:
         """Send a webhook request for a public URL to where it leads here."""
         headers = {"content-type": FORM, "x-twilio-signature": self.sign(public_url, form)}
-        return httpx.post(target, content=urlencode(form).encode(), headers=headers, timeout=20, trust_env=False)
+        return httpx.post(target, content=urlencode(form).encode(), headers=headers, timeout=PATIENCE, trust_env=False)
 
     @property
     def sent(self) -> list[Json]:

@@ -23,6 +23,7 @@ from proto.messages import (
 from proto.records import Organ, Persona
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
+from tests.patience import PATIENCE
 from worker.agent.agent import Agent
 from worker.agent.turn import Pace
 from worker.base.log import WorkerLog
@@ -82,7 +83,7 @@ class Seat:
 
     async def several(self, kind: type[T], count: int) -> list[T]:
         """Wait for so many messages of this kind."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(found := self.of(kind)) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -95,7 +96,7 @@ class Seat:
 
     async def failure(self) -> BaseException:
         """Wait for the first failure that the agent hands on."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not self.failures:
                 self._news.clear()
                 await self._news.wait()

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.daemon_process import DaemonProcess, wait_for
+from tests.patience import PATIENCE
 
 MANIFEST = "manifest.json"
 
@@ -26,7 +27,9 @@ def exported(daemon: DaemonProcess, persona_id: str, query: str = "") -> bytes:
 
 def restored(daemon: DaemonProcess, archive: bytes, **fields: str) -> httpx.Response:
     """Send an archive."""
-    return daemon.http.post("/api/persona/restore", files={"archive": ("eve.zip", archive)}, data=fields, timeout=60)
+    return daemon.http.post(
+        "/api/persona/restore", files={"archive": ("eve.zip", archive)}, data=fields, timeout=PATIENCE
+    )
 
 
 def members(archive: bytes) -> dict[str, bytes]:
@@ -70,7 +73,7 @@ def zipped(contents: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def talk(daemon: DaemonProcess, persona_id: str) -> None:
+def converse(daemon: DaemonProcess, persona_id: str) -> None:
     """A little of everything: words answered, a file with a caption, something to know."""
     with daemon.socket(f"/ws/{persona_id}"):
         assert daemon.read(persona_id, "hello, é ✓\nsecond line").status_code == 200

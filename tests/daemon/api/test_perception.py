@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection
 
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
+from tests.patience import PATIENCE
 
 Make = Callable[..., str]
 
@@ -21,7 +22,7 @@ Make = Callable[..., str]
 def chat(socket: ClientConnection) -> dict[str, Any]:
     """The next chat frame."""
     while True:
-        frame = json.loads(socket.recv(timeout=20))
+        frame = json.loads(socket.recv(timeout=PATIENCE))
         if frame["type"] == "chat_message":
             assert isinstance(frame, dict)
             return frame

@@ -13,8 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from tests.daemon_process import PATIENCE, DaemonProcess, wait_for
+from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
+from tests.patience import PATIENCE
 
 Make = Callable[..., str]
 

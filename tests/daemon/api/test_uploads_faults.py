@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import resource
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 
 import httpx
+import pytest
 
 from tests.daemon.api.uploading import (
     BOUNDARY,
@@ -28,8 +28,10 @@ from tests.daemon.api.uploading import (
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.observed import events
+from tests.patience import PATIENCE
 
 
+@pytest.mark.frugal
 def test_a_large_file_is_never_whole_in_memory(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
     """40 MB come in while the daemon grows by less than 10, and go out again as they came."""
     eve = make_eve(daemon, mind)
@@ -94,7 +96,7 @@ def test_a_kill_after_received_loses_nothing(daemon: DaemonProcess, mind: OpenAI
         data = bytes([round_]) * 300_000
 
         def upload(received: list[str] = received, data: bytes = data, round_: int = round_) -> None:
-            with httpx.Client(base_url=daemon.url, timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=daemon.url, timeout=PATIENCE, trust_env=False) as client:
                 for number in range(1000):
                     caption = f"clip {round_}.{number}"
                     try:
@@ -111,7 +113,7 @@ def test_a_kill_after_received_loses_nothing(daemon: DaemonProcess, mind: OpenAI
             thread.start()
             wait_for(partial(has_five, received), "some uploads")
             daemon.kill()
-            thread.join(20)
+            thread.join(PATIENCE)
         daemon.start().ready()
         said = {line["content"]: line["media"] for line in person_lines(daemon, eve)}
         assert set(received) <= set(said)
@@ -164,9 +166,8 @@ def test_a_stop_ends_an_upload(daemon: DaemonProcess, mind: OpenAIEmulator) -> N
     with daemon.socket(f"/ws/{eve}"), begin(daemon, eve, "hear", "Content-Length: 10000000") as connection:
         connection.sendall(first_part("hear") + b"x" * 100_000)
         wait_for(lambda: media(daemon, eve), "the part")
-        started = time.monotonic()
+        # The peer waits for an answer and sends no more: only a daemon that gives it up can end.
         assert daemon.stop() == 0
-        assert time.monotonic() - started < 15
         assert answer_of(connection)[0] == 503
     assert media(daemon, eve) == []
     assert "Traceback" not in daemon.log.read_text()

@@ -12,6 +12,7 @@ import httpx
 
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
+from tests.patience import PATIENCE
 
 Make = Callable[..., str]
 
@@ -59,7 +60,7 @@ def post_raw(
 ) -> httpx.Response:
     """Upload any bytes as a form."""
     return daemon.http.post(
-        f"/api/persona/{persona_id}/{route}", content=body, headers={"content-type": content_type}, timeout=60
+        f"/api/persona/{persona_id}/{route}", content=body, headers={"content-type": content_type}, timeout=PATIENCE
     )
 
 
@@ -81,7 +82,7 @@ def resident(daemon: DaemonProcess) -> int:
 
 def begin(daemon: DaemonProcess, persona_id: str, route: str, *headers: str) -> socket.socket:
     """Open a connection and send the head of an upload and the beginning of its file part."""
-    connection = socket.create_connection(("127.0.0.1", daemon.port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE)
     head = [
         f"POST /api/persona/{persona_id}/{route} HTTP/1.1",
         "Host: localhost",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.emulators.server import Step
 from tests.listener import Listener
 from tests.observed import events
 from tests.providers import SEND, Discord, Provider, Telegram
+from tests.saboteur import at_start
 
 MARK = "(perhaps repeated)"
 
@@ -94,7 +96,7 @@ def test_a_provider_that_is_away_for_a_while(stage: Stage) -> None:
         stage.provider.up()
     stage.connected()
     chat.write("after the outage")
-    chat.hears("before the outage", "after the outage", timeout=40.0)
+    chat.hears("before the outage", "after the outage")
     order = [word for text in chat.texts() for word in ("before the", "after the") if word in text]
     assert list(dict.fromkeys(order)) == ["before the", "after the"]
     assert stage.dead_letters() == []
@@ -141,8 +143,11 @@ def test_a_person_who_blocks_the_bot(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("provider", ["discord"], indirect=True)
-def test_an_outage_of_hours(lonely: Open, provider: Provider) -> None:
-    """However often a message was tried in vain, it is no dead letter, and goes as soon as the provider is back."""
+def test_an_outage_of_hours(lonely: Open, provider: Provider, tmp_path: Path) -> None:
+    """However often a message was tried in vain, it is no dead letter, and goes as soon as the provider is back.
+
+    Its own next try would be five minutes away: with so many tries behind it the daemon draws the longest pause.
+    """
     stage = lonely(provider)
     chat = stage.paired()
     stage.brain.hold("patient")
@@ -155,13 +160,14 @@ def test_an_outage_of_hours(lonely: Open, provider: Provider) -> None:
         assert stage.daemon.stop() == 0
         with ledger(stage.daemon) as connection:
             connection.execute("UPDATE outbox SET attempts = 39, not_before = 0 WHERE state <> 'sent'")
+        stage.daemon.settings["PYTHONPATH"] = at_start(tmp_path / "hook", LONGEST_PAUSES)
         stage.daemon.start().ready()
         wait_for(lambda: tries(stage) == 40, "a try in vain")
         assert stage.dead_letters() == []
     finally:
         provider.up()
     wait_for(lambda: stage.channel()["state"] == "connected", "the provider")
-    chat.hears("patient words", timeout=2.0)
+    chat.hears("patient words")
 
 
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
@@ -174,11 +180,19 @@ def test_a_flood_is_kept_within_the_pace(stage: Stage, telegram: Telegram) -> No
         for number in range(10):
             chat.write(f"burst{number}.")
             wait_for(lambda n=number: stage.brain.times(f"burst{n}."), "her mind")  # type: ignore[misc]
-        chat.hears(*(f"burst{number}." for number in range(10)), timeout=40.0)
+        chat.hears(*(f"burst{number}." for number in range(10)))
     finally:
         telegram.emulator.flood(on=False)
     statuses = {call.status for call in telegram.emulator.calls("sendMessage", stage.token)}
     assert statuses == {200}
+
+
+LONGEST_PAUSES = """\
+import random, sys
+
+if sys.orig_argv[-2:] == ["daemon", "serve"]:
+    random.uniform = lambda low, high: high
+"""
 
 
 def sends_since(stage: Stage, begun: float) -> list[float]:

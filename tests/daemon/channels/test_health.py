@@ -12,6 +12,7 @@ from tests.daemon.channels.stage import Stage
 from tests.daemon_process import wait_for
 from tests.listener import Listener
 from tests.observed import config, config_file, events
+from tests.patience import PATIENCE
 from tests.providers import Telegram
 
 
@@ -52,7 +53,7 @@ def test_a_revoked_token(stage: Stage) -> None:
 def test_another_program_polls(stage: Stage, telegram: Telegram) -> None:
     """A second poller of the same token: degraded with an error that says so, and she goes on living."""
     stage.paired()
-    foreign = httpx.get(f"{telegram.url}/bot{stage.token}/getUpdates", params={"timeout": 1}, timeout=10.0)
+    foreign = httpx.get(f"{telegram.url}/bot{stage.token}/getUpdates", params={"timeout": 1}, timeout=PATIENCE)
     assert foreign.status_code in (200, 409)
     health = wait_for(lambda: (found := stage.channel())["state"] == "degraded" and found, "the conflict to be seen")
     assert isinstance(health, dict)

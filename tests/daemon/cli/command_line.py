@@ -11,9 +11,9 @@ from typing import Final
 
 from tests.daemon_process import DaemonProcess
 from tests.emulators.server import Emulator
+from tests.patience import PATIENCE
 
 ROOT: Final = Path(__file__).parents[3]
-PATIENCE: Final = 60.0
 
 
 def command(*arguments: str) -> list[str]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, command, persona, personad
+from tests.daemon.cli.command_line import ROOT, command, persona, personad
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_people import Person
 from tests.emulators.telegram_world import Bot
+from tests.patience import PATIENCE
 
 NAME = "Eve Adams"
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, command, persona, personad
+from tests.daemon.cli.command_line import ROOT, command, persona, personad
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
+from tests.patience import PATIENCE
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.cli.command_line import ROOT, command, personad
 from tests.daemon.feeding.feeding import LearningMind, create, export, facts
 from tests.daemon_process import DaemonProcess
+from tests.patience import PATIENCE
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import threading
 
 import pytest
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.cli.command_line import ROOT, command, personad
 from tests.daemon_process import DaemonProcess
+from tests.patience import PATIENCE
 
 
 def test_logs_show_the_last_events_of_all_or_of_one(shared_daemon: DaemonProcess, eve: str) -> None:

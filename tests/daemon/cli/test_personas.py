@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, personad
+from tests.daemon.cli.command_line import ROOT, personad
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
+from tests.patience import PATIENCE
 
 KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 

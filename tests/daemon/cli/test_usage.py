@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.cli.command_line import PATIENCE, ROOT, command, personad
+from tests.daemon.cli.command_line import ROOT, command, personad
 from tests.daemon_process import DaemonProcess
+from tests.patience import PATIENCE
 
 VERBS = [
     ["create", "Adam"],

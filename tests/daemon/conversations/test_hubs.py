@@ -17,6 +17,7 @@ from daemon.settings.settings import Limits
 from proto.messages import Conversation, Outgoing
 from proto.records import Organ, Persona
 from proto.secrets import Secret
+from tests.patience import PATIENCE
 
 EVE = "11111111-1111-4111-8111-111111111111"
 WEB = Conversation("web", EVE)
@@ -52,7 +53,7 @@ async def store(ledger: Ledger, words: str, seq: int) -> None:
 
 async def queued(socket: Socket) -> list[dict[str, Any]]:
     """What has left the hubs for this socket."""
-    return [json.loads(frame) for frame in await asyncio.wait_for(socket.get(), 5)]
+    return [json.loads(frame) for frame in await asyncio.wait_for(socket.get(), PATIENCE)]
 
 
 async def missed(hubs: Hubs, socket: Socket, after: int) -> list[dict[str, Any]]:
@@ -163,7 +164,7 @@ async def test_signals_never_hold_a_secret(hubs: Hubs) -> None:
     key = "sk-abcdefgh1jklmnop"
     organ = Organ("m", "openai", Secret("hidden-by-type"))
     hubs.signal("Event", "Leak", None, {"secret": Secret("hidden-by-type"), "organ": organ, "text": f"key {key}"})
-    (frame,) = await asyncio.wait_for(system.get(), 5)
+    (frame,) = await asyncio.wait_for(system.get(), PATIENCE)
     assert "hidden-by-type" not in frame
     assert key not in frame
     assert json.loads(frame)["details"]["secret"] == "***"
@@ -253,6 +254,6 @@ async def test_close_ends_all_and_takes_no_more(hubs: Hubs) -> None:
         await socket.get()
     assert closed.value.code == 1012
     hubs.disconnect(socket)
-    await asyncio.wait_for(closing, 5)
+    await asyncio.wait_for(closing, PATIENCE)
     with pytest.raises(HubsRefusal):
         hubs.connect(EVE)

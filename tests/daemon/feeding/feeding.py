@@ -16,6 +16,7 @@ import psutil
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step
+from tests.patience import PATIENCE
 
 MEMORY = re.compile(r"## person\n(.*?)\n\n## ", re.DOTALL)
 FACT = re.compile(r"fact-[a-z]*\d+")
@@ -58,7 +59,7 @@ def feed(daemon: DaemonProcess, persona_id: str, data: bytes, source: str = "cha
         f"/api/persona/{persona_id}/feed",
         files={"history": ("conversations.json", io.BytesIO(data))},
         data={"source": source},
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -80,7 +81,7 @@ class Feeding(threading.Thread):
 
     def ended(self) -> httpx.Response:
         """The answer."""
-        self.join(30)
+        self.join(PATIENCE)
         assert self.answer is not None
         return self.answer
 

@@ -7,7 +7,6 @@ import resource
 import signal
 import socket
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.daemon.feeding.feeding import (
     leftovers,
 )
 from tests.daemon_process import DaemonProcess, wait_for
+from tests.patience import PATIENCE
 
 Own = Callable[[], DaemonProcess]
 
@@ -167,7 +167,7 @@ def test_kill_9_of_the_daemon(own: Own, mind: LearningMind) -> None:
     wait_for(lambda: mind.times("fact-2") == 1, "the conversation to die in")
     assert leftovers(daemon, eve) != []
     daemon.kill()
-    feeding.join(10)
+    feeding.join(PATIENCE)
     mind.let_go("fact-2")
     own()
 
@@ -178,20 +178,18 @@ def test_kill_9_of_the_daemon(own: Own, mind: LearningMind) -> None:
 
 
 def test_a_daemon_that_is_asked_to_stop(own: Own, mind: LearningMind) -> None:
-    """It stops within moments, tells whoever feeds to come again, and leaves neither process nor export."""
+    """It waits for no mind, tells whoever feeds to come again, and leaves neither process nor export."""
     daemon = own()
     eve = create(daemon, mind)
     mind.hold("fact-1")
     feeding = Feeding(daemon, eve, export(facts(3)))
     wait_for(lambda: mind.times("fact-1") == 1, "the second conversation")
     process = feeder(daemon)
-    began = time.monotonic()
+    # The mind is held until the daemon has ended, so a stop that waited for it would never come.
     code = daemon.stop()
-    took = time.monotonic() - began
     mind.let_go("fact-1")
 
     assert (code, feeding.ended().status_code) == (0, 503)
-    assert took < 5
     assert not process.is_running()
     assert leftovers(daemon, eve) == []
 

@@ -18,6 +18,7 @@ from tests.daemon.api.archives import exported, restored
 from tests.daemon.feeding.feeding import Feeding, LearningMind, create, export, facts, feed, learned, leftovers
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.server import Step
+from tests.patience import PATIENCE
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 FORMAT = "Could not parse the external data. Please check the file format."
@@ -32,7 +33,7 @@ def signals(socket: ClientConnection, last: str) -> list[dict[str, Any]]:
     """The signals up to one of this title (Any: JSON)."""
     found: list[dict[str, Any]] = []
     while not found or found[-1]["title"] != last:
-        frame = json.loads(socket.recv(timeout=20))
+        frame = json.loads(socket.recv(timeout=PATIENCE))
         if "title" in frame:
             found.append(frame)
     return found
@@ -161,7 +162,7 @@ def test_a_feed_delays_nobody(kitchen: DaemonProcess, eve: str, mind: LearningMi
     with kitchen.socket(f"/ws/{eve}") as hers, kitchen.socket(f"/ws/{adam}") as his:
         for socket, persona_id in ((hers, eve), (his, adam)):
             assert kitchen.read(persona_id, "good morning").status_code == 200
-            while "good morning" not in str(json.loads(socket.recv(timeout=10)).get("content", "")):
+            while "good morning" not in str(json.loads(socket.recv(timeout=PATIENCE)).get("content", "")):
                 continue
     second = feed(kitchen, eve, export(facts(2)))
     elsewhere = feed(kitchen, adam, export(facts(2, "b")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import closing
 from http.client import HTTPResponse
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.daemon_process import ROOT, DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.observed import status
+from tests.patience import PATIENCE
 from tests.saboteur import at_start
 
 HURRY = """\
@@ -48,7 +48,7 @@ def open_sockets(daemon: DaemonProcess) -> int:
 def dial(daemon: DaemonProcess, *lines: str, receives: int = 0) -> socket.socket:
     """Connect and send these lines, each with its line end; ``receives`` bounds the bytes that wait to be read."""
     connection = socket.socket()
-    connection.settimeout(20)
+    connection.settimeout(PATIENCE)
     if receives:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
     connection.connect(("127.0.0.1", daemon.port))
@@ -63,11 +63,12 @@ def receive(connection: socket.socket) -> tuple[int, bytes]:
     return answer.status, answer.read()
 
 
+@pytest.mark.frugal
 @pytest.mark.parametrize("start", ["GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Endless: ", "GET /"])
 def test_endless_head_is_cut(front: DaemonProcess, start: str) -> None:
     """A header or URL without an end is refused with 431 after 64 KiB or so."""
     before = resident(front)
-    with socket.create_connection(("127.0.0.1", front.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as connection:
         connection.sendall(start.encode())
         sent = 0
         try:
@@ -112,8 +113,13 @@ def test_half_a_head_times_out(tmp_path: Path) -> None:
 
 def test_peer_that_never_reads_is_dropped(tmp_path: Path, mind: OpenAIEmulator) -> None:
     """A socket whose peer reads nothing is closed on our side too, and does not hold up the daemon's end."""
-    hook = at_start(tmp_path / "hook", HURRY.format(root=str(ROOT)))
-    daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_MIND_BURST_WINDOW": "0", "PYTHONPATH": hook})
+    settings = {
+        "PERSONAD_MIND_BURST_WINDOW": "0",
+        # A stop that waits for the peer would not end while anybody looks.
+        "PERSONAD_HTTP_SHUTDOWN_TIMEOUT": "3600",
+        "PYTHONPATH": at_start(tmp_path / "hook", HURRY.format(root=str(ROOT))),
+    }
+    daemon = DaemonProcess(tmp_path / "state", settings)
     try:
         daemon.start_warm()
         eve = daemon.create(
@@ -130,9 +136,7 @@ def test_peer_that_never_reads_is_dropped(tmp_path: Path, mind: OpenAIEmulator) 
                     daemon.read(eve, "x" * 60_000)
                 return open_sockets(daemon) < before
 
-            wait_for(dropped, "the socket to be dropped", timeout=40)
-            began = time.monotonic()
+            wait_for(dropped, "the socket to be dropped")
             assert daemon.stop() == 0
-            assert time.monotonic() - began < 4
     finally:
         daemon.close()

@@ -11,13 +11,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.daemon_process import DaemonProcess, wait_for
+from tests.patience import PATIENCE
 
 TOKEN = "personad_abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def raw(front: DaemonProcess, request: bytes) -> bytes:
     """Send bytes as they are and return all that comes back."""
-    with socket.create_connection(("127.0.0.1", front.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", front.port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         answer = b""
         while piece := connection.recv(65_536):
@@ -223,7 +224,7 @@ def test_revoked_token(locked: DaemonProcess) -> None:
         file.write_text("personad_another_token_of_some_length\n")
         wait_for(lambda: locked.http.get("/livez").status_code == 401, "the token to be revoked")
         with pytest.raises(ConnectionClosed) as closed:
-            connection.recv(timeout=20)
+            connection.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
 

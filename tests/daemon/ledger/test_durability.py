@@ -16,6 +16,7 @@ import pytest
 from daemon.ledger import Ledger, LedgerBusy, LedgerError, LedgerFull
 from daemon.ledger.threads import QUEUE
 from proto.messages import Conversation
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 WEB = Conversation("web", "web")
@@ -210,7 +211,12 @@ async def test_a_ledger_without_its_event_loop_ends(path: Path) -> None:
     """An interpreter whose loop is gone without close() exits, and what was accepted is there."""
     script = ACCEPT_FOREVER.replace("while True", "while number < 5")
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", script, str(path)], capture_output=True, cwd=ROOT, timeout=30, check=True
+        subprocess.run,
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        cwd=ROOT,
+        timeout=PATIENCE,
+        check=True,
     )
     ledger = await Ledger.open(path)
     assert len(done.stdout.splitlines()) == 80

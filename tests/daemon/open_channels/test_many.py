@@ -1,9 +1,8 @@
-"""Many people at once: each has a talk of their own, and nobody's words are lost or answered twice."""
+"""Many people at once: each has a conversation of their own, and nobody's words are lost or answered twice."""
 
 from __future__ import annotations
 
 import signal
-import time
 
 from tests.daemon.open_channels.counter import Counter
 from tests.daemon_process import wait_for
@@ -26,13 +25,13 @@ def test_fifty_people_and_a_death(counter: Counter) -> None:
     worker(counter.daemon, counter.id).send_signal(signal.SIGKILL)
     for number, person in enumerate(people):
         person.write(f"second pear{number}")
-    wait_for(lambda: all(person.count(f"<pear{n}>") for n, person in enumerate(people)), "all answers", 60.0)
+    wait_for(lambda: all(person.count(f"<pear{n}>") for n, person in enumerate(people)), "all answers")
     for number, person in enumerate(people):
         assert_answered_once(person, number)
     wait_for(lambda: counter.view()["inbox"] == 0, "an empty inbox")
-    talks = counter.talks()
-    assert len(talks) == PEOPLE == counter.shown()["conversationCount"]
-    committed = [counter.said(talk["id"]) for talk in talks]
+    conversations = counter.conversations()
+    assert len(conversations) == PEOPLE == counter.shown()["conversationCount"]
+    committed = [counter.said(one["id"]) for one in conversations]
     assert all(next(words for role, words in lines if role == "user").startswith("first") for lines in committed)
     assert all(sum(role == "user" for role, _ in lines) == 2 for lines in committed)
     assert counter.shown()["messageCount"] == sum(map(len, committed))
@@ -57,7 +56,7 @@ def assert_answered_once(person: TelegramChat, number: int) -> None:
 
 
 def test_her_own_person_does_not_wait(counter: Counter) -> None:
-    """While visitors' answers take their time, at most four are thought of at once, and her owner is answered."""
+    """While four visitors' answers are held, no fifth is thought of, and her owner is answered before any of them."""
     counter.open()
     people = counter.visitors(8)
     counter.brain.hold("slowly")
@@ -66,10 +65,8 @@ def test_her_own_person_does_not_wait(counter: Counter) -> None:
         person.write("slowly please")
     wait_for(lambda: len(counter.brain.heard) - heard == 4, "four beats in hand")
     with Listener(counter.daemon, counter.id) as listener:
-        begun = time.monotonic()
         assert counter.daemon.read(counter.id, "mine").json() == {"status": "received"}
         listener.hears("mine")
-        assert time.monotonic() - begun < 3.0
     assert len(counter.brain.heard) - heard == 5
     counter.brain.let_go("slowly")
     for person in people:
@@ -92,8 +89,8 @@ def test_the_one_whose_words_kill_her_is_found(counter: Counter) -> None:
         for number, person in enumerate(innocents):
             person.write(f"innocent{number}")
         for number, person in enumerate(innocents):
-            person.hears(f"innocent{number}", timeout=40.0)
-        wait_for(lambda: counter.view()["poison"] == 1, "the poison to be set aside", 40.0)
+            person.hears(f"innocent{number}")
+        wait_for(lambda: counter.view()["poison"] == 1, "the poison to be set aside")
         culprit.write("sorry")
         culprit.hears("sorry")
     finally:

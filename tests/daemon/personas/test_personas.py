@@ -16,6 +16,7 @@ from daemon.personas.personas import CONFIG, Personas
 from daemon.settings.settings import Logs
 from proto.records import Channel, Organ, Persona, to_json
 from proto.secrets import Secret
+from tests.patience import PATIENCE
 
 ROUNDS = 100
 
@@ -40,7 +41,7 @@ async def test_what_the_daemon_writes_is_no_edit_by_hand(
         assert sorted(personas.all(), key=lambda persona: persona.id) == sorted(kept, key=lambda persona: persona.id)
         by_hand = msgspec.structs.replace(kept[0], name="Edited by hand")
         (personas.folder(by_hand.id) / CONFIG).write_bytes(to_json(by_hand))
-        assert await asyncio.wait_for(edits.get(), 10) == by_hand
+        assert await asyncio.wait_for(edits.get(), PATIENCE) == by_hand
         assert edits.empty()
     finally:
         watching.cancel()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from daemon.startup.notify import Notifier, listen_fds
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,7 +24,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
     """A service manager's socket and the address that it puts into $NOTIFY_SOCKET."""
     name = f"personad-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.settimeout(10)
+        listening.settimeout(PATIENCE)
         if request.param == "path":
             listening.bind(str(tmp_path / "notify"))
             yield str(tmp_path / "notify"), listening
@@ -69,7 +70,7 @@ async def test_without_a_watchdog_nothing_is_sent(environ: dict[str, str]) -> No
     notifier = Notifier(environ)
 
     assert notifier.watchdog_interval is None
-    await asyncio.wait_for(notifier.watch(), 10)
+    await asyncio.wait_for(notifier.watch(), PATIENCE)
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/absent/socket", "@personad-nobody-listens"])
@@ -125,7 +126,7 @@ def test_sockets_that_systemd_passed_are_taken() -> None:
             env={**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "personad.socket:personad.socket"},
             pass_fds=(one.fileno(), other.fileno()),
             capture_output=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=True,
         )
         said = json.loads(started.stdout)

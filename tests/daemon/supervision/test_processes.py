@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from daemon.supervision.processes import Exit, Process, children, end_strays
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def test_exit_code_and_signal(born: list[int]) -> None:
         ("import os; os.kill(os.getpid(), 15)", Exit(None, 15), "killed by SIGTERM"),
     ):
         pid = spawn(born, code)
-        ended = await asyncio.wait_for(Process(pid, os.pidfd_open(pid)).wait(), 10.0)
+        ended = await asyncio.wait_for(Process(pid, os.pidfd_open(pid)).wait(), PATIENCE)
         assert ended == expected
         assert str(ended) == text
 
@@ -54,7 +55,7 @@ async def test_kill_reaches_a_newborn(born: list[int]) -> None:
     pid = spawn(born, "import time; time.sleep(60)", group=False)
     process = Process(pid, os.pidfd_open(pid))
     process.kill()
-    assert await asyncio.wait_for(process.wait(), 10.0) == Exit(None, signal.SIGKILL)
+    assert await asyncio.wait_for(process.wait(), PATIENCE) == Exit(None, signal.SIGKILL)
     assert psutil.Process(bystander).is_running()
     process.kill()  # nothing happens to who has its pid now
 
@@ -66,13 +67,14 @@ async def test_the_group_goes_along(born: list[int]) -> None:
     pid = spawn(born, code)
     process = Process(pid, os.pidfd_open(pid))
     child = psutil.Process(int(await asyncio.to_thread(os.read, read_end, 32)))
-    assert await asyncio.wait_for(process.wait(), 10.0) == Exit(0, None)
-    await asyncio.to_thread(psutil.wait_procs, [child], 5.0)
+    assert await asyncio.wait_for(process.wait(), PATIENCE) == Exit(0, None)
+    await asyncio.to_thread(psutil.wait_procs, [child], PATIENCE)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     os.close(read_end)
     os.close(write_end)
 
 
+@pytest.mark.frugal
 async def test_no_descriptor_stays(born: list[int]) -> None:
     """Twenty lives leave as many descriptors as there were."""
     # What other tests left to the collector may go meanwhile: only more would be ours.
@@ -80,14 +82,14 @@ async def test_no_descriptor_stays(born: list[int]) -> None:
     before = psutil.Process().num_fds()
     for _ in range(20):
         pid = spawn(born, "")
-        await asyncio.wait_for(Process(pid, os.pidfd_open(pid)).wait(), 10.0)
+        await asyncio.wait_for(Process(pid, os.pidfd_open(pid)).wait(), PATIENCE)
     assert psutil.Process().num_fds() <= before
 
 
 def test_strays_are_ended_and_reaped(born: list[int]) -> None:
     """Children that nobody asked for are found and leave no zombie; one that is gone already does no harm."""
     stray, zombie = spawn(born, "import time; time.sleep(60)"), spawn(born, "")
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + PATIENCE
     while psutil.Process(zombie).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
     assert {stray, zombie} <= set(children())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Final
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
+from pathlib import Path
 
 import httpx
 import psutil
@@ -20,11 +21,32 @@ from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
 from tests.observed import events, family, no_stray_was_killed, status
+from tests.patience import PATIENCE
+from tests.saboteur import at_start
 
 Launch = Callable[..., DaemonProcess]
 
-ANSWERED: Final = 0.3
-"""Seconds in which a start is answered whose process was ready before it was frozen."""
+FROZEN = """\
+import os, signal
+
+forks = 0
+
+def forked():
+    # A zygote's own child only bears the newborn, which is to freeze before it does anything.
+    global forks
+    forks += 1
+    if forks == 2 and os.path.exists({flag!r}):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+os.register_at_fork(after_in_child=forked)
+"""
+"""While a file is there, whoever is born stops at once."""
+
+NEVER = "3600"
+"""A deadline that no test sees: what ends before it did not wait for it."""
+
+STORM = 40
+"""Messages that are accepted while the storm lasts."""
 
 
 def named(daemon: DaemonProcess, name: str) -> list[psutil.Process]:
@@ -41,7 +63,7 @@ def named(daemon: DaemonProcess, name: str) -> list[psutil.Process]:
 
 def post(daemon: DaemonProcess, persona_id: str, verb: str) -> httpx.Response:
     """Call a lifecycle route."""
-    return daemon.http.post(f"/api/persona/{persona_id}/{verb}", timeout=30.0)
+    return daemon.http.post(f"/api/persona/{persona_id}/{verb}")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -60,7 +82,7 @@ def test_storm(launch: Launch, brain: ScriptedMind, seed: int) -> None:
         }
         view = status(daemon, persona_id)
         assert view["state"] == ("running" if view["running"] else "stopped")
-        wait_for(lambda v=view: len(named(daemon, "Stormy")) == int(v["running"]), "one process or none", 5.0)  # type: ignore[misc]
+        wait_for(lambda v=view: len(named(daemon, "Stormy")) == int(v["running"]), "one process or none")  # type: ignore[misc]
         assert [process.pid for process in named(daemon, "Stormy")] == ([view["pid"]] if view["running"] else [])
     post(daemon, persona_id, "restart")
     with Listener(daemon, persona_id) as listener:
@@ -80,16 +102,24 @@ def test_the_last_command_counts(launch: Launch, brain: ScriptedMind) -> None:
         ["restart", "start", "restart"],
         ["stop", "restart", "start"],
     ):
-        with ThreadPoolExecutor(len(verbs)) as pool:
-            answers = []
-            for verb in verbs:
-                answers.append(pool.submit(post, daemon, persona_id, verb))
-                time.sleep(0.01)  # in this order, and each before the one in front is done
-        assert all(answer.result().status_code in (200, 404) for answer in answers)
+        with ExitStack() as lines:
+            given = [lines.enter_context(command(daemon, persona_id, verb)) for verb in verbs]
+            assert all(line.getresponse().status in (200, 404) for line in given)
         wanted = verbs[-1] != "stop"
         view = status(daemon, persona_id)
         assert (view["running"], view["state"]) == (wanted, "running" if wanted else "stopped"), verbs
         assert len(named(daemon, "Ordered")) == int(wanted), verbs
+
+
+def command(daemon: DaemonProcess, persona_id: str, verb: str) -> closing[HTTPConnection]:
+    """Give a command, and return its connection when the daemon has taken it, which is before it has an answer.
+
+    Once sent, its bytes are in the daemon's socket; a later request that is answered shows that they were read.
+    """
+    line = HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+    line.request("POST", f"/api/persona/{persona_id}/{verb}")
+    status(daemon, persona_id)
+    return closing(line)
 
 
 def test_an_edit_does_not_wake_whom_somebody_stops(launch: Launch, brain: ScriptedMind) -> None:
@@ -129,8 +159,7 @@ def test_two_processes_never_serve_her_at_once(launch: Launch, brain: ScriptedMi
         for work in (lambda: torment("restart"), lambda: torment("start"), lambda: torment("stop"), strike):
             pool.submit(work)
         words: list[str] = []
-        end = time.monotonic() + 4.0
-        while time.monotonic() < end:
+        while len(words) < STORM:
             word = f"word{len(words)}."
             if daemon.read(persona_id, word).status_code == 200:
                 words.append(word)
@@ -147,67 +176,58 @@ def test_two_processes_never_serve_her_at_once(launch: Launch, brain: ScriptedMi
     no_stray_was_killed(daemon)
 
 
-def freeze_newborn(daemon: DaemonProcess, name: str, over: threading.Event) -> None:
-    """SIGSTOP her next process the moment it is seen."""
-    known = {process.pid for process in family(daemon)}
-    while not over.is_set():
-        for process in family(daemon):
-            if process.pid not in known and process.name() == name:
-                process.send_signal(signal.SIGSTOP)
-                return
-
-
-def hang(
-    daemon: DaemonProcess, persona_id: str, pool: ThreadPoolExecutor, over: threading.Event
-) -> Future[httpx.Response]:
-    """Ask for a start of the persona "Slow" that hangs, since her newborn is stopped."""
-    while True:
-        pool.submit(freeze_newborn, daemon, "Slow", over)
+@contextmanager
+def frozen(daemon: DaemonProcess, persona_id: str, flag: Path) -> Iterator[Future[httpx.Response]]:
+    """Ask for a start of a persona whose newborn stops at once; nobody else's does."""
+    with ThreadPoolExecutor(1) as pool:
+        flag.touch()
         hanging = pool.submit(post, daemon, persona_id, "start")
-        while not hanging.done():
-            if _frozen(daemon, "Slow") and not wait([hanging], ANSWERED).done:
-                return hanging
-        # She was quicker than we: ready before she was frozen, though her start was not answered yet.
-        post(daemon, persona_id, "stop")
+        wait_for(lambda: stopped(daemon), "her newborn to be frozen")
+        flag.unlink()
+        yield hanging
 
 
-def test_a_start_that_hangs_delays_nobody(launch: Launch, brain: ScriptedMind) -> None:
-    """One persona's process does not come up: it is killed at the deadline, and another one's start takes no longer."""
-    daemon = launch(supervisor_ready_timeout="1.5")
-    slow, quick = create(daemon, brain, "Slow"), create(daemon, brain, "Quick")
-    for one in (slow, quick):
-        post(daemon, one, "stop")
-    over = threading.Event()
-    with ThreadPoolExecutor(8) as pool:
-        hanging = hang(daemon, slow, pool, over)
-        over.set()
-        begun = time.monotonic()
-        assert post(daemon, quick, "start").json() == {"status": "started"}
-        assert time.monotonic() - begun < 0.5
-        answer = hanging.result(10.0)
+def stopped(daemon: DaemonProcess) -> list[psutil.Process]:
+    """The daemon's processes that are stopped."""
+    found = []
+    for process in family(daemon):
+        with suppress(psutil.NoSuchProcess):
+            if process.status() == psutil.STATUS_STOPPED:
+                found.append(process)
+    return found
+
+
+def test_a_start_that_hangs_ends_at_the_deadline(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """A process that does not come up is killed after ``ready_timeout``, with the reason; the next start works."""
+    flag = tmp_path / "frozen"
+    daemon = launch(supervisor_ready_timeout="2", PYTHONPATH=at_start(tmp_path / "site", FROZEN.format(flag=str(flag))))
+    slow = create(daemon, brain, "Slow")
+    post(daemon, slow, "stop")
+    with frozen(daemon, slow, flag) as hanging:
+        answer = hanging.result(PATIENCE)
     assert answer.status_code == 400
-    assert "within 1.5 s" in answer.json()["detail"]
+    assert "within 2 s" in answer.json()["detail"]
     assert status(daemon, slow)["state"] == "failed"
-    wait_for(lambda: not named(daemon, "Slow"), "the end of the frozen process", 2.0)
+    wait_for(lambda: not stopped(daemon), "the end of the frozen process")
     assert post(daemon, slow, "start").json() == {"status": "started"}
 
 
-def test_a_stop_ends_a_start_that_hangs(launch: Launch, brain: ScriptedMind) -> None:
-    """Nobody waits for the deadline of a start that is not wanted any more, the daemon's own stop least of all."""
-    daemon = launch(supervisor_ready_timeout="30", supervisor_stop_timeout="0.3")
-    slow = create(daemon, brain, "Slow")
-    post(daemon, slow, "stop")
-    over = threading.Event()
-    with ThreadPoolExecutor(8) as pool:
-        hanging = hang(daemon, slow, pool, over)
-        over.set()
-        begun = time.monotonic()
+def test_a_start_that_hangs_delays_nobody(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """While one persona's start hangs another one starts; and a stop ends it, long before its deadline."""
+    flag = tmp_path / "frozen"
+    daemon = launch(
+        supervisor_ready_timeout=NEVER,
+        supervisor_stop_timeout="0.3",
+        PYTHONPATH=at_start(tmp_path / "site", FROZEN.format(flag=str(flag))),
+    )
+    slow, quick = create(daemon, brain, "Slow"), create(daemon, brain, "Quick")
+    for one in (slow, quick):
+        post(daemon, one, "stop")
+    with frozen(daemon, slow, flag) as hanging:
+        assert post(daemon, quick, "start").json() == {"status": "started"}
+        assert not hanging.done()
         assert post(daemon, slow, "stop").json() == {"status": "stopped"}
-        assert time.monotonic() - begun < 5.0
-        assert hanging.result(5.0).status_code == 400
+        assert hanging.result(PATIENCE).status_code == 400
     assert status(daemon, slow)["state"] == "stopped"
-    assert not named(daemon, "Slow")
-
-
-def _frozen(daemon: DaemonProcess, name: str) -> bool:
-    return any(process.status() == psutil.STATUS_STOPPED for process in named(daemon, name))
+    assert status(daemon, quick)["state"] == "running"
+    assert not stopped(daemon)

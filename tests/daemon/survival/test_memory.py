@@ -15,6 +15,7 @@ from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step
 from tests.listener import Listener
 from tests.observed import config, config_file, events, status, worker
+from tests.patience import PATIENCE
 
 Launch = Callable[..., DaemonProcess]
 
@@ -55,7 +56,9 @@ def test_a_quiet_time_consolidates(launch: Launch, brain: ScriptedMind) -> None:
     assert (folder / "person.md").read_text() == "- Name: Ada\n- Has a cat, Tom\n"
     wait_for(lambda: events(daemon, "consolidation.done"), "its end")
     talk(daemon, persona_id, "Who am I?")
-    assert "Has a cat, Tom" in brain.journal[-1].body["messages"][0]["content"]
+    asked = [entry.body["messages"] for entry in brain.journal]
+    question = next(turns for turns in asked if turns[-1]["content"] == "Who am I?")
+    assert "Has a cat, Tom" in question[0]["content"]
     wait_for(lambda: brain.times(TALK) == 2, "the second consolidation")
     assert "I am Ada." not in brain.heard[-1].partition(TALK)[2]
 
@@ -107,7 +110,7 @@ def test_words_are_answered_while_she_consolidates(launch: Launch, brain: Script
     wait_for(lambda: brain.times(TALK) == 1, "the consolidation")
     talk(daemon, persona_id, "Are you there?")
     brain.let_go("talk")
-    sleeping.join(10.0)
+    sleeping.join(PATIENCE)
     assert events(daemon, "consolidation.done")
 
 
@@ -123,7 +126,7 @@ def test_a_memory_edited_while_she_consolidates(launch: Launch, brain: ScriptedM
     wait_for(lambda: brain.times(TALK) == 1, "the consolidation")
     (daemon.state_dir / "personas" / persona_id / "memory" / "person.md").write_text("- Allergy: nuts\n")
     brain.let_go(TALK)
-    sleeping.join(10.0)
+    sleeping.join(PATIENCE)
     assert brain.times(TALK) == 2
     assert "Allergy: nuts" in brain.heard[-1]
     assert events(daemon, "consolidation.done")

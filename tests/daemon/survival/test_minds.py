@@ -38,14 +38,14 @@ def test_an_outage_is_told_once(launch: Launch, brain: ScriptedMind) -> None:
         assert status(daemon, persona_id)["inbox"] == 2
         assert listener.count(NOTICE) == 1
         brain.default = Step()
-        listener.hears("apple", "pear", timeout=40.0)
+        listener.hears("apple", "pear")
         wait_for(lambda: status(daemon, persona_id)["mind"] == "ok", "the end of the outage")
         assert (listener.count("apple"), listener.count("pear"), listener.count(NOTICE)) == (1, 1, 1)
         brain.default = Step(status=503)
         daemon.read(persona_id, "plum")
         wait_for(lambda: listener.count(NOTICE) == 2, "the next outage to be told")
         brain.default = Step()
-        listener.hears("plum", timeout=40.0)
+        listener.hears("plum")
     said = [content for role, content in lines(daemon, persona_id) if role == "person"]
     assert said == ["apple", "pear", "plum"]
     prompts = [entry.body["messages"] for entry in brain.journal]
@@ -65,7 +65,7 @@ def test_an_outage_over_a_death_of_the_daemon(launch: Launch, brain: ScriptedMin
     with Listener(daemon, persona_id, after=0) as listener:
         wait_for(lambda: status(daemon, persona_id)["mind"] == "down", "the outage to be seen again")
         brain.default = Step()
-        listener.hears("apple", timeout=40.0)
+        listener.hears("apple")
         assert (listener.count("apple"), listener.count(NOTICE)) == (1, 1)
 
 

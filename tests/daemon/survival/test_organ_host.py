@@ -33,7 +33,7 @@ def test_killed_while_it_thinks(launch: Launch) -> None:
         first = host(daemon)
         first.send_signal(signal.SIGKILL)
         for persona_id in personas:
-            wait_for(lambda p=persona_id: status(daemon, p)["inbox"] == 0, "an answer", 50.0)  # type: ignore[misc]
+            wait_for(lambda p=persona_id: status(daemon, p)["inbox"] == 0, "an answer")  # type: ignore[misc]
         assert host(daemon).pid != first.pid
         for listener in (one, other):
             answers = [said for said in listener.words if "cannot reach my mind" not in said]
@@ -53,7 +53,7 @@ def test_an_idle_host_leaves(launch: Launch) -> None:
     with Listener(daemon, persona_id) as listener:
         for count in (1, 2):
             daemon.read(persona_id, "Tell me something.")
-            wait_for(lambda n=count: len(listener.words) == n, "an answer", 50.0)  # type: ignore[misc]
+            wait_for(lambda n=count: len(listener.words) == n, "an answer")  # type: ignore[misc]
             wait_for(
                 lambda: daemon.http.get("/api/status").json()["organ_host"]["pid"] is None, "the end of the organ host"
             )

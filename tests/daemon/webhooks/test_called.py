@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from functools import partial
 from urllib.parse import urlencode
 
 import httpx
+import psutil
 import pytest
 
 from tests.daemon.webhooks.office import SMS_LINE, WHATSAPP_LINE, Office
@@ -21,10 +21,12 @@ from tests.daemon_process import wait_for
 from tests.emulators.meta import MetaEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.twilio import FORM, TwilioEmulator
-from tests.observed import status
+from tests.observed import status, worker
+from tests.patience import PATIENCE
 
 ANN = "+15557654321"
 BURST = 200
+MARK = "(perhaps repeated)"
 
 
 @pytest.fixture(scope="module")
@@ -94,33 +96,35 @@ def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
     assert [len(office.sms_answers(f"+1556000000{number}")) for number in range(5)] == [1] * 5
 
 
-@pytest.mark.timeout(120)
 def test_a_burst_with_deaths(office: Office) -> None:
-    """Two hundred people write at once while her process is killed again and again: each is answered, once."""
+    """Two hundred people write at once while her process dies again and again: each is answered, once unless marked."""
     channel = office.open("sms", SMS_LINE)
     people = [f"+1555{number:07d}" for number in range(BURST)]
     forms = [office.twilio.form(office.twilio.text(who, SMS_LINE, f"I am {who}")) for who in people]
     calm = threading.Event()
     before = len(office.twilio.sent)
 
+    def answers() -> int:
+        return len({message["to"] for message in office.twilio.sent[before:]})
+
     def strike() -> None:
+        # Each of her processes lives until it has answered somebody more, and dies with others in hand.
         for _ in range(4):
-            with suppress(ProcessLookupError, TypeError, httpx.HTTPError):
-                os.kill(status(office.daemon, office.persona)["pid"], signal.SIGKILL)
-            time.sleep(0.7)
+            answered = answers()
+            with suppress(psutil.NoSuchProcess):
+                worker(office.daemon, office.persona).send_signal(signal.SIGKILL)
+            wait_for(lambda seen=answered: answers() > min(seen, BURST - 1), "the next to answer")  # type: ignore[misc]
         calm.set()
 
     threading.Thread(target=strike, daemon=True).start()
     asyncio.run(_call(office, channel, forms))
-    assert calm.wait(30)
+    assert calm.wait(PATIENCE)
 
-    def answered() -> bool:
-        return len({message["to"] for message in office.twilio.sent[before:]}) == BURST
-
-    wait_for(answered, f"{BURST} answers; log: {office.daemon.log}", timeout=80)
-    counts = Counter(message["to"] for message in office.twilio.sent[before:])
-    assert [who for who, count in counts.items() if count > 1] == []
-    assert set(counts) == set(people)
+    wait_for(lambda: answers() == BURST, f"{BURST} answers; log: {office.daemon.log}")
+    assert {message["to"] for message in office.twilio.sent[before:]} == set(people)
+    # What was with Twilio when a process died may come again, and says so: no one can know whether it had arrived.
+    plain = [message["to"] for message in office.twilio.sent[before:] if MARK not in message["body"]]
+    assert [who for who, count in Counter(plain).items() if count > 1] == []
 
 
 async def _call(office: Office, channel: str, forms: list[dict[str, str]]) -> None:
@@ -138,5 +142,5 @@ async def _call(office: Office, channel: str, forms: list[dict[str, str]]) -> No
                 assert answer.status_code == 503, answer.text
                 await asyncio.sleep(0.05)
 
-    async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
         await asyncio.gather(*(call(http, form) for form in forms))

@@ -33,6 +33,7 @@ from proto.secrets import Secret
 from tests.daemon_process import free_port
 from tests.emulators.meta import MetaEmulator
 from tests.emulators.twilio import FORM, TwilioEmulator
+from tests.patience import PATIENCE
 
 PUBLIC = "https://hooks.example.org"
 SMS, WHATSAPP, SLACK, TELEGRAM, KEYLESS = ("1" * 16, "2" * 16, "3" * 16, "4" * 16, "5" * 16)
@@ -95,7 +96,7 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
         port = free_port()
         listening = listener(WebhookSettings(port=port, public_url=public_url))
         assert listening
-        async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
             door = Door(f"http://127.0.0.1:{port}", ledger, http, log_file)
             channels = _channels(door)
             for number, (channel, found) in enumerate(channels.items()):
@@ -314,7 +315,7 @@ async def test_odd_heads(tmp_path: Path) -> None:
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(sent)
             await writer.drain()
-            assert (await asyncio.wait_for(reader.read(), 5)).split(b" ")[1] == status
+            assert (await asyncio.wait_for(reader.read(), PATIENCE)).split(b" ")[1] == status
             writer.close()
         assert (await door.post(SMS, *door.sms())).status_code == 200
 
@@ -329,7 +330,7 @@ async def test_slow_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for sent in (head, head + b"\r\na="):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(sent)
-            await asyncio.wait_for(reader.read(), 5)
+            await asyncio.wait_for(reader.read(), PATIENCE)
             writer.close()
         assert await door.kept() == []
 
@@ -344,7 +345,7 @@ async def test_strangers_cannot_take_every_place(tmp_path: Path, monkeypatch: py
         for _, writer in held:
             writer.close()
             await writer.wait_closed()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await door.post(SMS, *door.sms())).status_code != 200:  # noqa: ASYNC110  a server tells nobody
                 await asyncio.sleep(0.01)
 

@@ -14,6 +14,7 @@ from tests.emulators import samples
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Step
+from tests.patience import PATIENCE
 from tests.worker.conftest import WEB, Seat, SeatMaker
 from worker.organs.chat_organs import PICTURE_BYTES_ANTHROPIC
 from worker.prompting.perceived import CHARS
@@ -299,7 +300,7 @@ async def test_close_while_she_listens(openai: OpenAIEmulator) -> None:
     adam = Seat(at(openai), ear=embedded("ear"))
     give(adam, Perception(1, "audio", "", 1, "a.ogg"))
     await adam.call()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await adam.agent.close()
     assert (adam.of(Reply), adam.failures) == ([], [])
 

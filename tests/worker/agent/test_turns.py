@@ -11,6 +11,7 @@ from proto.records import EMBEDDED, EMBEDDED_MIND, Organ
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
+from tests.patience import PATIENCE
 from tests.worker.conftest import WEB, SeatMaker
 from worker.agent.agent import MAX_TURNS
 
@@ -85,6 +86,6 @@ async def test_a_mind_that_is_none(seat: SeatMaker, openai: OpenAIEmulator) -> N
     adam.agent.receive(Perceive(1, WEB, adam.perceptions("hi"), [], {}, mind=Organ("m", "cohere")))
     down = await adam.first(MindDown)
     assert ("no provider 'cohere'" in down.reason, down.hint) == (True, "Correct the channel's model.")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await adam.agent.close()
     assert adam.of(OrganCall) == []

@@ -32,7 +32,6 @@ def clip(host: OrganHostProcess, tmp_path_factory: pytest.TempPathFactory) -> Sa
     return samples
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.slow
 def test_words_are_heard_in_every_documented_type(
     host: OrganHostProcess, clip: Samples, tmp_path: Path, home: Path

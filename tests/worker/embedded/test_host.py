@@ -12,6 +12,7 @@ import pytest
 from daemon.cli.doctor import EMBEDDED_PACKAGES
 from proto.messages import Answered, ChatTurn, Generate, Look, Search, Speak, Study, Transcribe
 from tests.organ_host_process import OrganHostProcess
+from tests.patience import PATIENCE
 from tests.worker.embedded.sounds import silence, write
 from worker import embedded
 from worker.base.log import WorkerLog
@@ -41,7 +42,7 @@ def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path)
         assert {type(message) for message in failing} == set(DESKS)
         for message in [*failing, Speak(20, "Hello.", str(tmp_path)), *failing]:
             host.send(message)
-        answers = [host.receive(60.0) for _ in range(2 * len(failing) + 1)]
+        answers = [host.receive() for _ in range(2 * len(failing) + 1)]
         assert host.stop() == 0
         assert host.receive(0.0) is None
     finally:
@@ -60,7 +61,7 @@ def test_no_organ_waits_for_another(host: OrganHostProcess, tmp_path: Path) -> N
     noise = np.random.default_rng(1).normal(0, 0.1, 16_000 * 240).astype(np.float32)
     host.send(Transcribe(2, write(tmp_path, "long.wav", np.concatenate([noise, silence(1)]))))
     host.send(Speak(3, "Hello again.", str(tmp_path)))
-    first, second = host.receive(60.0), host.receive(60.0)
+    first, second = host.receive(), host.receive()
     assert isinstance(first, Answered)
     assert isinstance(second, Answered)
     assert (first.call, second.call) == (3, 2)
@@ -74,7 +75,7 @@ async def test_a_missing_package_is_told_by_its_name(tmp_path: Path, monkeypatch
     host = OrganHost(answers.put_nowait, "", 1, WorkerLog())  # type: ignore[arg-type]  # it answers, and sends no more
     host.receive(Speak(1, "Hello.", str(tmp_path)))
     host.receive(Transcribe(2, str(tmp_path)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         errors = {answer.call: answer.error for answer in (await answers.get(), await answers.get())}
     await host.close()
     repair = "Install the packages of requirements.lock, or give her another one."

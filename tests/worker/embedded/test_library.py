@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from proto.messages import Search, Study
-from tests.daemon_process import PATIENCE, ROOT
+from tests.daemon_process import ROOT
 from tests.organ_host_process import OrganHostProcess
+from tests.patience import PATIENCE
 from tests.worker.embedded.papers import LOCKED, pdf, picture, scan
 from worker.embedded import library as library_module
 from worker.embedded.fault import HostFault

@@ -19,10 +19,10 @@ from proto.feeds import Digested, Feed, FromFeeder, Offered, Source, Wanted
 from proto.framing import Codec
 from proto.messages import Hello, Memory, MindLimits, Stop
 from proto.records import Organ
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
-PATIENCE: Final = 20.0
 BEAT: Final = 0.05
 
 _ROUTING_ID: Final = b"\x01" * 16

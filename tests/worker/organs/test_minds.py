@@ -18,6 +18,7 @@ from proto.secrets import Secret
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
+from tests.patience import PATIENCE
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs.choice import PRELOAD, mind_for
 from worker.organs.mind import Mind
@@ -148,8 +149,8 @@ async def test_hang_before_the_first_word(emulator: Emulator) -> None:
     """A provider that sends nothing is given up after the first-token timeout, not the total one."""
     emulator.default = Step(failure="hang")
     started = time.monotonic()
-    error = await failing(emulator, MindLimits(first_token=0.2, total=5.0, retries=2))
-    assert 0.2 <= time.monotonic() - started < 2.0
+    error = await failing(emulator, MindLimits(first_token=0.2, total=3600.0, retries=2))
+    assert time.monotonic() - started >= 0.2
     assert "no first word within 0.2 s" in error.reason
     assert not error.permanent
 
@@ -308,6 +309,7 @@ def test_preload_names_modules_that_exist() -> None:
             __import__(module)
 
 
+@pytest.mark.frugal
 @pytest.mark.parametrize("provider", ["openai", "anthropic", None, "embedded"])
 def test_rehearsal_leaves_nothing_to_import(provider: str | None) -> None:
     """After a rehearsal a first answer imports nothing more, and no thread is left that a fork would lose."""
@@ -334,6 +336,6 @@ print(sorted(set(sys.modules) - before))
     kind = AnthropicEmulator if served == "anthropic" else OpenAIEmulator
     with kind() as emulator:
         ran = subprocess.run(
-            [sys.executable, "-c", code, emulator.url], capture_output=True, text=True, timeout=30, check=False
+            [sys.executable, "-c", code, emulator.url], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     assert (ran.stdout, ran.stderr) == ("[]\n", "")

@@ -42,7 +42,7 @@ def test_status_and_metrics_show_how_a_channel_is(
         assert shared_daemon.http.get("/readyz").status_code == 200
     finally:
         telegram.up()
-    wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "connected", "it to mend by itself", timeout=60)
+    wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "connected", "it to mend by itself")
     telegram.revoke(bot)
     wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "stopped", "the revoked token to show")
     assert "@BotFather" in channel(shared_daemon, persona_id)["hint"]

@@ -103,7 +103,8 @@ def struck(lonely: Reception, body: Mapping[str, object], moment: Callable[[], b
     """Ask for a channel and kill the daemon at this moment."""
     with ThreadPoolExecutor(1) as threads:
         asking = threads.submit(keyed, lonely, body)
-        wait_for(moment, "the moment to strike")
+        wait_for(lambda: moment() or asking.done(), "the moment to strike")
+        assert moment(), asking.result().text
         lonely.daemon.kill()
         asking.exception()
     lonely.daemon.start()
