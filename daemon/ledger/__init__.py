@@ -11,6 +11,7 @@ from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
+from daemon.ledger.mirror import Holder, Mirrored, ReadBack
 from daemon.ledger.open_channels import (
     ChannelConversation,
     ChannelFields,
@@ -36,16 +37,19 @@ __all__ = [
     "Depth",
     "Digest",
     "FedConversation",
+    "Holder",
     "Idempotent",
     "Ledger",
     "LedgerBusy",
     "LedgerError",
     "LedgerFull",
+    "Mirrored",
     "OpenChannel",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "ReadBack",
     "Said",
     "SenderLimits",
     "StoredChannel",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from daemon.ledger import channels, delivery, idempotency, open_channels, visitors, webhooks
+from collections.abc import Sequence
+
+from daemon.ledger import channels, delivery, idempotency, mirror, open_channels, visitors, webhooks
 from daemon.ledger.delivery import DeadLetter
 from daemon.ledger.idempotency import Idempotent
+from daemon.ledger.mirror import Holder, Mirrored, ReadBack
 from daemon.ledger.open_channels import (
     ChannelConversation,
     ChannelFields,
@@ -40,6 +43,26 @@ class ChannelOperations:
     async def update_open_channel(self, channel: str, fields: ChannelFields, at: int) -> None:
         """Replace what its operator set. Raise ChannelUnknown when the channel is gone."""
         await self._writer.submit(open_channels.update, channel, fields, at)
+
+    async def read_back(self, persona_id: str, listed: Sequence[Mirrored], at: int) -> ReadBack:
+        """Let her channels follow the list of them in config.json; those that it does not have stay, and are told."""
+        return await self._writer.submit(mirror.read_back, persona_id, listed, at)
+
+    async def mirrored(self, channel: str) -> None:
+        """The list has the name that the channel was given last."""
+        await self._writer.submit(mirror.mirrored, channel)
+
+    async def identified(self, persona_id: str, channel: str, bot_id: str, bot_name: str) -> None:
+        """Keep whose bot her channel is. Raise ChannelTaken when another channel has this bot."""
+        await self._writer.submit(mirror.identified, persona_id, channel, bot_id, bot_name)
+
+    async def holder(self, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
+        """Who has this channel, or another one of this bot; None when it is free."""
+        return await self._reader.submit(mirror.holder, channel, type_, bot_id)
+
+    async def channel_owners(self) -> list[str]:
+        """Every persona who has a channel."""
+        return await self._reader.submit(mirror.owners)
 
     async def pause_channel(self, channel: str, paused: bool, at: int) -> None:
         """Keep whether turns are made of its words. Raise ChannelUnknown when the channel is gone."""

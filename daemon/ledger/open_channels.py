@@ -27,8 +27,8 @@ _STATUS: Final = (
 )
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
-    f" welcome, fallback, bot_id, bot_name, {_STATUS}, error_class, last_error, last_error_at, created_at, updated_at,"
-    " conversations, messages, last_message_at, limited"
+    f" welcome, fallback, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
+    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited"
 )
 """As ``OpenChannel`` and its ``ChannelFields`` have them; ``?1`` is the latest moment at which trouble is old."""
 
@@ -110,10 +110,14 @@ def add_open(
 
 
 def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, at: int) -> None:
-    """Replace what the operator set. Raise ChannelUnknown for a channel that is gone."""
+    """Replace what the operator set. Raise ChannelUnknown for a channel that is gone.
+
+    Until ``mirror.mirrored``, the row remembers another name's predecessor, which config.json has still.
+    """
     changed = connection.execute(
-        "UPDATE channel SET name = ?, phone = ?, provider_account = ?, model = ?, datasets = ?, welcome = ?,"
-        " fallback = ?, updated_at = ? WHERE channel = ?",
+        "UPDATE channel SET mirror_name = iif(name IS ?1, mirror_name, coalesce(mirror_name, name)), name = ?1,"
+        " phone = ?2, provider_account = ?3, model = ?4, datasets = ?5, welcome = ?6, fallback = ?7, updated_at = ?8"
+        " WHERE channel = ?9",
         (
             fields.name,
             fields.phone,

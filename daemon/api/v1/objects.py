@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from daemon.conversations.terms import DEFAULT_FALLBACK
 from daemon.ledger import ChannelConversation, ChannelMessage, ChannelStatus, OpenChannel
-from daemon.settings.settings import Settings
+from daemon.settings.sections import Hooks
 
 ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
 
@@ -77,20 +78,20 @@ class TestObject(msgspec.Struct, rename="camel"):
     tested_at: DateTime
 
 
-def channel_object(channel: OpenChannel, settings: Settings, default_fallback: str) -> ChannelObject:
-    """Show a channel."""
+def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str) -> ChannelObject:
+    """Show a channel; ``webhooks_url`` is where providers call."""
     fields = channel.fields
     return ChannelObject(
         id=channel.channel,
-        organization_id=settings.v1.organization_id,
+        organization_id=organization_id,
         name=fields.name,
         channel_type=msgspec.convert(channel.type, ChannelType),
-        webhook_url=f"{webhooks_address(settings)}/hooks/{channel.channel}",
+        webhook_url=f"{webhooks_url}/hooks/{channel.channel}",
         system_prompt_id=channel.persona,
         model_id=fields.model,
         dataset_ids=list(fields.datasets),
         welcome_message=fields.welcome,
-        fallback_message=fields.fallback or default_fallback,
+        fallback_message=fields.fallback or DEFAULT_FALLBACK,
         status=channel.status,
         last_error=channel.error,
         last_error_at=date_time(channel.error_at),
@@ -128,9 +129,8 @@ def message_object(message: ChannelMessage) -> MessageObject:
     )
 
 
-def webhooks_address(settings: Settings) -> str:
+def webhooks_address(hooks: Hooks) -> str:
     """Where providers call: the public address, else the listener's own."""
-    hooks = settings.hooks
     host = f"[{hooks.host}]" if ":" in hooks.host else hooks.host
     return hooks.public_url.rstrip("/") or f"http://{host}:{hooks.port}"
 
