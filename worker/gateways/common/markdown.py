@@ -38,6 +38,21 @@ def render(markdown: str) -> Rich:
     return rich if rich.text.strip() else Rich(markdown.strip())
 
 
+def plain(markdown: str) -> str:
+    """Markdown as a person reads it without any forms; links show their address."""
+    rich = render(markdown)
+    text = rich.text
+    for entity in sorted(rich.entities, key=lambda entity: entity.offset, reverse=True):
+        end = entity.offset + entity.length
+        if (
+            entity.type == "text_link"
+            and entity.url
+            and text[entity.offset : end].rstrip("/") != entity.url.rstrip("/")
+        ):
+            text = f"{text[:end]} ({entity.url}){text[end:]}"
+    return text
+
+
 class _Page:
     """Writes a token stream from top to bottom."""
 

@@ -9,21 +9,20 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from proto.gateways import GatewayType, Inbound, Receipt
-from worker.gateways.common.fetching import Fetcher
-from worker.gateways.common.media import NotFetchedError
-from worker.gateways.common.phone_media import Attachment, attach, lost, shown, unperceived, unwanted
-from worker.gateways.twilio.api import digits, kind_of, moment, told
+from worker.gateways.common.attachments import Attachment, joined, shown
+from worker.gateways.common.fetching import Files
+from worker.gateways.twilio.account import class_of, digits, moment, told
 
 MAX_FILES: Final = 10
-"""Media of one message (Twilio, messages resource)."""
+"""Media of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
 
 MAX_FIELDS: Final = 500
 
 STOP: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 START: Final = frozenset({"start", "unstop"})
 HELP: Final = frozenset({"help", "info"})
-"""Twilio acts on these by itself and answers them (Twilio, default opt-out keywords). ``yes`` is not among ours: it
-opts in only who opted out, and is an answer otherwise."""
+"""Twilio acts on these by itself and answers them (https://help.twilio.com/articles/223134027). ``yes`` is not among
+ours: it opts in only those who opted out, and is an answer otherwise."""
 
 FAILED: Final = frozenset({"failed", "undelivered"})
 
@@ -110,39 +109,21 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
         return None
     code = form.get("ErrorCode", "")
     number = int(code) if code.isdigit() else None
-    return Receipt(channel, form.get("MessageSid", "")[:128], told(number), kind_of(number))
+    return Receipt(channel, form.get("MessageSid", "")[:128], told(number), class_of(number))
 
 
-async def settle(one: Letter, fetch: Fetcher | None, prefix: str) -> list[Inbound]:
-    """The message with its files, one after the other; a file that cannot be had is told in words.
-
-    Without ``fetch`` files are only named.
-    """
-    inbound, files = one
-    if not files:
+async def with_files(one: Letter, files: Files) -> list[Inbound]:
+    """The message with its files, one after the other; a file that cannot be had is told in words."""
+    inbound = one.inbound
+    if not one.files:
         return [inbound]
-    items = [
-        msgspec.structs.replace(inbound, key=f"{inbound.key}.{number:02}" if number else inbound.key, content="")
-        for number in range(len(files))
-    ]
-    for number, (item, file) in enumerate(zip(items, files, strict=True)):
-        note = await _attached(item, file, fetch, f"{prefix}-{inbound.key}-{number + 1}{file.extension}")
-        item.content = "\n".join(part for part in (note, inbound.content if not number else "") if part)
+    text, items = inbound.content, []
+    for number, file in enumerate(one.files):
+        key = f"{inbound.key}.{number:02}" if number else inbound.key
+        item = msgspec.structs.replace(inbound, key=key, content="")
+        item.content = joined(await files.fetch(item, file), text if not number else "")
+        items.append(item)
     return items
-
-
-async def _attached(item: Inbound, file: Attachment, fetch: Fetcher | None, name: str) -> str:
-    """Fetch one file into its message; returns what must be said of it."""
-    if not file.extension:
-        return unperceived(file)
-    if fetch is None:
-        return unwanted(file)
-    try:
-        await fetch.fetch(file.source, name, item.account)
-    except NotFetchedError as error:
-        return lost(file, error)
-    attach(item, file, name)
-    return ""
 
 
 def _words(form: dict[str, str], files: int) -> str:

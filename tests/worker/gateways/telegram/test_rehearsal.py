@@ -19,7 +19,7 @@ rehearsal.rehearse()
 print(sorted(set(sys.modules) - known), len(os.listdir("/proc/self/fd")) - open_now, threading.active_count())
 from aiogram.methods import Response
 from aiogram.types import Update
-from worker.gateways.telegram.session import ANSWERS
+from worker.gateways.telegram.account import ANSWERS
 print(Response[list[Update]] is ANSWERS[0])
 """
 

@@ -1,0 +1,114 @@
+"""Files that come with a message, as a provider describes them, and what she is told of those that do not arrive."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple
+
+from proto.gateways import Inbound
+from proto.perception import EXTENSIONS
+
+TYPES: Final = {
+    "image/jpeg": ".jpg",
+    "image/jpg": ".jpg",
+    "image/png": ".png",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "audio/mpeg": ".mp3",
+    "audio/mp3": ".mp3",
+    "audio/mp4": ".m4a",
+    "audio/x-m4a": ".m4a",
+    "audio/aac": ".aac",
+    "audio/ogg": ".ogg",
+    "audio/opus": ".opus",
+    "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
+    "audio/vnd.wave": ".wav",
+    "audio/webm": ".webm",
+    "audio/flac": ".flac",
+    "application/pdf": ".pdf",
+    "text/plain": ".txt",
+    "text/csv": ".csv",
+    "text/markdown": ".md",
+    "application/json": ".json",
+}
+NOUNS: Final = {
+    "image": "a picture",
+    "audio": "a voice message or audio file",
+    "video": "a video",
+    "text/vcard": "a contact card",
+    "text/x-vcard": "a contact card",
+}
+TITLE_CHARS: Final = 100
+
+
+class NotFetchedError(Exception):
+    """The file cannot be had; the text says why, as the end of a sentence."""
+
+
+class TooLargeError(NotFetchedError):
+    """It is over the limit, whatever its size was said to be."""
+
+
+class Attachment(NamedTuple):
+    """A file as its provider describes it; ``source`` is its address or id there.
+
+    ``noun`` names it in a sentence ("a photo") where the provider knows what it is; ``note`` is said of it when it
+    arrives.
+    """
+
+    source: str
+    content_type: str = ""
+    title: str = ""
+    size: int | None = None
+    noun: str = ""
+    note: str = ""
+
+    @property
+    def type(self) -> str:
+        """The content type without parameters."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+    @property
+    def extension(self) -> str:
+        """The extension that says which perception takes it, "" when none does."""
+        found = TYPES.get(self.type) or PurePosixPath(self.title).suffix.lower()
+        return found if found in EXTENSIONS else ""
+
+    @property
+    def what(self) -> str:
+        """What it is, in a sentence."""
+        noun = self.noun or NOUNS.get(self.type) or (NOUNS.get(self.type.partition("/")[0]) if not self.title else "")
+        named = f' named "{shown(self.title)}"' if self.title else ""
+        return f"{noun or 'a file'}{named}"
+
+
+def unperceived(file: Attachment) -> str:
+    """What to tell her of a file that no perception takes."""
+    return f"(The person sent {file.what}, which cannot be perceived: only {', '.join(EXTENSIONS)} can. Tell them.)"
+
+
+def unwanted(file: Attachment) -> str:
+    """What to tell her of a file that was not fetched because of who sent it."""
+    return f"(The person sent {file.what}, which was not fetched.)"
+
+
+def lost(file: Attachment, error: NotFetchedError) -> str:
+    """What to tell her of a file that cannot be had."""
+    size = f" of {file.size / 1_048_576:.1f} MB" if file.size else ""
+    return f"(The person sent {file.what}{size}, but it could not be taken: {error}. Tell them.)"
+
+
+def attach(inbound: Inbound, file: Attachment, name: str) -> None:
+    """Put a fetched file into its message."""
+    inbound.kind, inbound.media, inbound.title = EXTENSIONS[file.extension], name, shown(file.title)
+
+
+def joined(*parts: str) -> str:
+    """Those that are not empty, each on a line of its own."""
+    return "\n".join(part for part in parts if part)
+
+
+def shown(text: str) -> str:
+    """One short line."""
+    return " ".join(text.split())[:TITLE_CHARS]
