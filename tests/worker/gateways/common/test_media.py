@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.fsyncs import assert_durable, recorded
-from worker.gateways.common.media import TooLargeError, store
+from worker.gateways.common.attachments import TooLargeError
+from worker.gateways.common.media import store
 
 
 async def chunks() -> AsyncIterator[bytes]:
