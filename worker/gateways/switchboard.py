@@ -96,7 +96,7 @@ class Switchboard:
             gateway.typing(conversation.chat)
 
     async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
-        """Have messages committed; False when they were not, or nobody can tell."""
+        """Have messages committed; False when they were not, or this is unknown."""
         request = next(self._requests)
         commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits[request] = commit

@@ -31,7 +31,7 @@ class Identity(NamedTuple):
 
 
 class Located(NamedTuple):
-    """Where a file is; ``size`` in bytes is None where nobody says it."""
+    """Where a file is; ``size`` in bytes, None where the provider does not say it."""
 
     url: str
     size: int | None
@@ -92,7 +92,7 @@ class Account(ABC):
         return passing(self.provider, error)
 
     def trouble(self, error: Exception) -> Trouble:
-        """Put an error into words, without the account's secrets."""
+        """Describe an error without the account's secrets."""
         found = self.classify(error)
         return found._replace(reason=clean(found.reason, self._secrets))
 

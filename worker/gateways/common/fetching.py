@@ -66,7 +66,7 @@ class Files:
     async def fetch(self, item: Inbound, file: Attachment) -> str:
         """Fetch a file into its message, and return what she must be told of it, "" where it speaks for itself.
 
-        On a paired channel only the paired account's files are fetched: nobody else may fill the disk.
+        On a paired channel only the paired account's files are fetched, so that strangers cannot fill the disk.
         """
         if not file.extension:
             return unperceived(file)
@@ -114,7 +114,7 @@ class Files:
         return NotFetchedError(f"it is larger than {self._limit // 1_048_576} MB, the limit here")
 
     def _grant(self, sender: str, size: int | None) -> bool:
-        """Count the file for its sender; on an open channel everybody's are fetched, and one may not fill the disk."""
+        """Count the file for its sender; on an open channel, where anybody may send files, each sender has a limit."""
         if self._gateway.open and not self._allowance.grants(sender, UNSTATED if size is None else size):
             raise NotFetchedError(OVER)
         return True

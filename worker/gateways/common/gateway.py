@@ -195,10 +195,10 @@ class Gateway(ABC, Generic[A, S, T]):
 
     def start(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run a send beside the rest; False when there is no connection or too much in hand."""
-        connected = self.standing in ("connected", "degraded")
-        task = self.spawn(work) if connected and self._sending < MAX_SENDING else None
-        if task is None:
+        if self.standing not in ("connected", "degraded") or self._sending >= MAX_SENDING:
             work.close()
+            return False
+        if (task := self.spawn(work)) is None:
             return False
         self._sending += 1
         task.add_done_callback(self._sent)
@@ -206,7 +206,10 @@ class Gateway(ABC, Generic[A, S, T]):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Run something beside the rest, until the gateway ends; None, and nothing done, when it does not run."""
-        return self._group.create_task(work) if self._group else None
+        if self._group:
+            return self._group.create_task(work)
+        work.close()
+        return None
 
     def introduce(self, identity: Identity) -> None:
         """She is this at the provider."""
@@ -247,7 +250,7 @@ class Gateway(ABC, Generic[A, S, T]):
         await self.committed(items)
 
     async def taken(self, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
-        """Hand messages to the daemon once; False when they are not committed, or nobody can tell."""
+        """Hand messages to the daemon once; False when they are not committed, or this is unknown."""
         try:
             return await self.link.received(self.channel, items, webhooks)
         except (ConnectionError, TimeoutError):

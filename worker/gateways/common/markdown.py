@@ -1,6 +1,6 @@
 """The mind's Markdown as plain text with entities, as Telegram shows it.
 
-Entities are sent beside the text, so no markup of hers can make a provider refuse it: what CommonMark does not take
+Entities are sent beside the text, so no markup in her text can make a provider refuse it: what CommonMark does not take
 for markup stays as it was written.
 """
 

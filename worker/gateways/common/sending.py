@@ -1,4 +1,4 @@
-"""Her messages to a provider: in parts that it takes, in its pace, with an honest word about what became of each.
+"""Her messages to a provider: in parts that it takes, in its pace, with an honest report of each.
 
 The kernel guarantees: the same message is always cut in the same way; a part that is reported as sent is never sent
 again; a part that may have been taken is marked where the provider has no key for repetitions; nothing is repeated
@@ -122,7 +122,7 @@ class Sender(ABC, Generic[A]):
         return ""
 
     async def sent_already(self, message: Deliver, part: Part) -> str:
-        """The provider's id of a part that may have been sent before, "" when nobody can tell."""
+        """The provider's id of a part that may have been sent before, "" where it cannot be found out."""
         del message, part
         return ""
 

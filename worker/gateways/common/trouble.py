@@ -1,7 +1,7 @@
-"""What goes wrong with a provider, in one vocabulary for all of them.
+"""What can go wrong with a provider, described in the same way for all of them.
 
-A ``Trouble`` has one of the five error classes of ``proto.gateways``, a reason without any secret, what a person can do
-about it, and what it means for a message that was being sent.
+A ``Trouble`` has one of the five error classes of ``proto.gateways``, a reason without secrets, a hint at what to do,
+and what it means for a message that was being sent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from proto.secrets import MASK, Secret, redact
 REASON_CHARS: Final = 500
 DEFAULT_WAIT: Final = 5.0
 """Seconds to wait after a 429 that names none."""
+
+SHORTEST: Final = 6
+"""Characters of a secret that is masked: a shorter one would mask parts of ordinary text."""
 
 NETWORK: Final = "Check this machine's network and whether the provider is up. Trying again by itself."
 WAIT: Final = "Nothing to do: it goes on by itself."
@@ -93,7 +96,7 @@ def fate(error: Exception) -> Fate:
 
 
 def passing(provider: str, error: Exception) -> Trouble:
-    """An error that has no code of the provider's own, in words."""
+    """Describe an error that has no code of the provider's own."""
     match error:
         case TroubleError():
             return error.trouble
@@ -117,14 +120,14 @@ def passing(provider: str, error: Exception) -> Trouble:
 def clean(text: str, secrets: Iterable[Secret] = ()) -> str:
     """One short line without these secrets and without anything that looks like one."""
     for secret in secrets:
-        if secret:
+        if len(secret.reveal()) >= SHORTEST:
             text = text.replace(secret.reveal(), MASK)
     line = " ".join(redact(text).split())
     return line if len(line) <= REASON_CHARS else line[: REASON_CHARS - 1] + "…"
 
 
 def _named(error: Exception) -> str:
-    """A broken connection in words: without ``[Errno``, which says nothing to most people."""
+    """What broke a connection, without the ``[Errno`` that means nothing to most people."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

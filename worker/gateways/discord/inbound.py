@@ -30,7 +30,7 @@ async def inbound(message: Message, files: Files, *, edited: bool) -> list[Inbou
     """One message, in order: its text, then each of its files; empty when it holds nothing new.
 
     ``edited`` messages are corrections of text. What comes from a server is handed on without its content. A file that
-    cannot be had is told in words.
+    cannot be had is described instead.
     """
     if message.guild_id is not None:
         return [] if edited else [_item(message, message.id)]
@@ -82,7 +82,7 @@ def _item(message: Message, key: str, content: str = "") -> Inbound:
 
 
 def _text(message: Message) -> str:
-    """The text, and in words what was sent that is neither text nor file."""
+    """The text, with a description of what was sent that is neither text nor file."""
     parts = []
     if message.referenced_message and (quoted := _visible(message.referenced_message.content)):
         parts.append(f'(In answer to: "{quoted[:QUOTE_CHARS]}")')

@@ -22,7 +22,7 @@ MAX_UPLOAD: Final = 10 * 1024 * 1024
 
 NONCE_CHARS: Final = 25
 SUPPRESS_EMBEDS: Final = 1 << 2
-"""A previewed link is fetched by Discord, which could carry something out that nobody clicked on."""
+"""Discord would fetch a link to preview it: one that a mind was tricked into writing could carry something out."""
 
 
 class DiscordSender(Sender[Discord]):

@@ -27,7 +27,7 @@ NAMES: Final = 1000
 """People whose names are remembered."""
 
 NEW_TOKEN: Final = (
-    "Copy the app's tokens from api.slack.com/apps anew (OAuth & Permissions: xoxb, Basic Information: xapp) into the "
+    "Copy the app's tokens from api.slack.com/apps again (OAuth & Permissions: xoxb, Basic Information: xapp) into the "
     "files that the account names, and restart personad."
 )
 SCOPES: Final = (

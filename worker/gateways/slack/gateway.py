@@ -25,7 +25,7 @@ from worker.gateways.slack.inbound import Event, chat_of, inbound, is_for_her, r
 from worker.gateways.slack.outbound import SlackSender
 
 MAX_RECEIVING: Final = 256
-"""Conversations with events in hand; what comes beyond is not acknowledged, and Slack brings it again."""
+"""Events in hand; what comes beyond is not acknowledged, and Slack brings it again."""
 
 MAX_FRAME: Final = 4 * 1024 * 1024
 
@@ -65,7 +65,10 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
         self, gateway: Channel, url: str, media: Path, link: GatewayLink, log: WorkerLog, timing: Timing | None = None
     ) -> None:
         super().__init__(gateway, url, media, link, log, timing)
-        self._turns: dict[str, asyncio.Task[bool]] = {}
+        self._in_hand: dict[tuple[str, str], asyncio.Task[bool]] = {}
+        """The events that are not committed yet, by channel and time."""
+        self._last: dict[str, asyncio.Task[bool]] = {}
+        """The last of them in each conversation."""
 
     def unusable(self) -> Trouble | None:
         if self.gateway.webhook or self.account.app_token:
@@ -141,7 +144,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
             case "disconnect":
                 return False
             case "events_api":
-                if len(self._turns) < MAX_RECEIVING:
+                if len(self._in_hand) < MAX_RECEIVING:
                     self.spawn(self._receive(socket, envelope))
             case _ if envelope.envelope_id:
                 # Slash commands and buttons are not ours, but they want to be acknowledged.
@@ -171,14 +174,21 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
         return event if event and is_for_her(event, self.identity.id) else None
 
     async def _in_turn(self, event: Event) -> bool:
-        """Commit a message after those before it in its conversation, whose files may take a while."""
-        chat, before = chat_of(event), self._turns.get(chat_of(event))
-        mine = self._turns[chat] = asyncio.create_task(self._keep(event, before))
+        """Commit a message after those before it in its conversation, whose files may take a while.
+
+        Slack brings an event again that is not acknowledged within seconds: the repetition waits for the first.
+        """
+        chat, key = chat_of(event), (event.channel, event.ts)
+        if same := self._in_hand.get(key):
+            return await same
+        mine = asyncio.create_task(self._keep(event, self._last.get(chat)))
+        self._in_hand[key] = self._last[chat] = mine
         try:
             return await mine
         finally:
-            if self._turns.get(chat) is mine:
-                del self._turns[chat]
+            del self._in_hand[key]
+            if self._last.get(chat) is mine:
+                del self._last[chat]
 
     async def _keep(self, event: Event, before: asyncio.Task[bool] | None) -> bool:
         if before:

@@ -79,7 +79,7 @@ def chat_of(event: Event) -> str:
 
 
 async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> list[Inbound]:
-    """One message in order: its text, then each of its files; a file that cannot be had is told in words."""
+    """One message in order: its text, then each of its files; a file that cannot be had is described instead."""
     assert event.user
     name = await account.name(event.user)
     text = await _text(event.text or "", own_id, account)

@@ -62,7 +62,7 @@ class SlackSender(Sender[Slack]):
 
     async def _post(self, chat: str, text: str) -> None:
         """https://api.slack.com/methods/chat.postMessage"""
-        # A previewed link is fetched by Slack, which could carry something out that nobody clicked on.
+        # Slack would fetch a link to preview it: one that a mind was tricked into writing could carry something out.
         arguments = {"text": text, "unfurl_links": "false", "unfurl_media": "false"}
         await self.account.call("chat.postMessage", {"channel": chat.partition(":")[0], **arguments, **_thread(chat)})
 

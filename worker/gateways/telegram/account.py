@@ -26,7 +26,7 @@ from worker.gateways.common.trouble import Refusal, Trouble, TroubleError, Unrea
 
 ANSWERS: Final = (Response[list[Update]], Response[User], Response[Message], Response[File], Response[bool])
 """The forms of the answers that come here. pydantic builds each at its first use, for up to 4 ms and 3 MB, and
-forgets those that nobody holds."""
+forgets those that are not held."""
 
 NEW_TOKEN: Final = (
     "The token is wrong or was revoked: ask @BotFather for the bot's token (/token), remove this channel and add it "
@@ -112,8 +112,6 @@ class TelegramAccount(Rest):
             case Refusal(status=409, message=message):
                 told = f"Another program polls Telegram with this token ({message.rstrip('.')})."
                 return Trouble("config", told, OTHER_POLLER, OTHER_POLLER_WAIT, fate(error))
-            case Refusal(status=403):
-                return passing(self.provider, error)._replace(error_class="recipient", fate="blocked")
             case _:
                 return passing(self.provider, error)
 

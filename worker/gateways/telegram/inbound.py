@@ -40,12 +40,12 @@ def draft(update: Update, bot_name: str) -> Draft | None:
     inbound = _envelope(update, message)
     if not inbound.private:
         return Draft(inbound)
-    words = _with_links(message.text or message.caption or "", message.entities or message.caption_entities or [])
+    text = _with_links(message.text or message.caption or "", message.entities or message.caption_entities or [])
     if update.message and (command := _command(message, bot_name)):
-        inbound.command, inbound.content = command, words.partition(" ")[2].strip()
+        inbound.command, inbound.content = command, text.partition(" ")[2].strip()
         return Draft(inbound)
     file, described = _contents(message)
-    inbound.content = _context(message, edited=update.message is None) + joined(described, words)
+    inbound.content = _context(message, edited=update.message is None) + joined(described, text)
     return Draft(inbound, file)
 
 
@@ -66,7 +66,7 @@ def _envelope(update: Update, message: Message) -> Inbound:
 
 
 def _command(message: Message, bot_name: str) -> str | None:
-    """The bot command that a message begins with; one for another bot is plain words."""
+    """The bot command that a message begins with; one for another bot is plain text."""
     entity = next(
         (e for e in message.entities or [] if e.type == MessageEntityType.BOT_COMMAND and e.offset == 0), None
     )
@@ -77,7 +77,7 @@ def _command(message: Message, bot_name: str) -> str | None:
 
 
 def _contents(message: Message) -> tuple[Attachment | None, str]:
-    """The file that was sent, if any; else in words what was sent besides text."""
+    """The file that was sent, if any; else a description of what was sent besides text."""
     if message.photo:
         largest: PhotoSize = max(message.photo, key=lambda size: size.width * size.height)
         return Attachment(largest.file_id, "image/jpeg", "", largest.file_size, "a photo"), ""
@@ -99,7 +99,7 @@ def _contents(message: Message) -> tuple[Attachment | None, str]:
 
 
 def _described(message: Message) -> str:
-    """What was sent besides text, in words."""
+    """A description of what was sent besides text."""
     if message.text or message.caption:
         return _unseen(message) if message.caption else ""
     if sticker := message.sticker:
@@ -126,7 +126,7 @@ def _unseen(message: Message) -> str:
 
 
 def _context(message: Message, *, edited: bool) -> str:
-    """What the words refer to: an earlier message, somebody else's words, a correction."""
+    """What the text refers to: an earlier message, somebody else's text, a correction."""
     lines = CORRECTION if edited else ""
     if message.forward_origin:
         lines += "(Forwarded; these are not the person's own words:)\n"
@@ -139,7 +139,10 @@ def _context(message: Message, *, edited: bool) -> str:
 
 
 def _with_links(text: str, entities: list[MessageEntity]) -> str:
-    """Show the addresses behind linked words; offsets are in UTF-16 units (Bot API, MessageEntity)."""
+    """Show the addresses behind links; offsets are in UTF-16 units.
+
+    https://core.telegram.org/bots/api#messageentity
+    """
     units = text.encode("utf-16-le")
     for entity in sorted(entities, key=lambda entity: entity.offset, reverse=True):
         if entity.type == MessageEntityType.TEXT_LINK and entity.url:

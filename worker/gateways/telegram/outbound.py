@@ -13,7 +13,7 @@ from worker.gateways.common.markdown import render
 from worker.gateways.common.rest import UPLOAD_TIMEOUT
 from worker.gateways.common.sending import MARK, Part, Sender
 from worker.gateways.common.splitting import Rich, split_rich, utf16_units
-from worker.gateways.common.trouble import Refusal
+from worker.gateways.common.trouble import Refusal, Trouble
 from worker.gateways.telegram.account import OddAnswerError, TelegramAccount
 
 MAX_MESSAGE: Final = 4096 - len(MARK)
@@ -30,7 +30,7 @@ VOICE: Final = frozenset({".ogg", ".oga", ".opus", ".mp3", ".m4a"})
 PHOTO: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 _NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
-"""A previewed link is fetched by Telegram, which could carry something out that nobody clicked on."""
+"""Telegram would fetch a link to preview it: one that a mind was tricked into writing could carry something out."""
 
 
 class TelegramSender(Sender[TelegramAccount]):
@@ -49,6 +49,16 @@ class TelegramSender(Sender[TelegramAccount]):
 
     def cut(self, markdown: str) -> list[Rich]:
         return split_rich(render(markdown), MAX_MESSAGE)
+
+    def trouble(self, error: Exception, chat: str) -> Trouble:
+        """403 is about the person: the bot is blocked, was never written to, or left the chat.
+
+        https://core.telegram.org/api/errors#403-forbidden
+        """
+        found = super().trouble(error, chat)
+        if isinstance(error, Refusal) and error.status == 403 and error.code is not None:
+            return found._replace(error_class="recipient", fate="blocked")
+        return found
 
     async def show_typing(self, chat: str) -> None:
         """Show it for 5 s (https://core.telegram.org/bots/api#sendchataction)."""

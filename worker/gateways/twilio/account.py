@@ -162,13 +162,13 @@ class Twilio(Rest):
         """https://www.twilio.com/docs/api/errors"""
         match error:
             case Refusal(code=int(code)) if code in PERSON:
-                return Trouble("recipient", told(code), fate="blocked" if code in BLOCKED else "never")
+                return Trouble("recipient", undelivered(code), fate="blocked" if code in BLOCKED else "never")
             case Refusal(status=status, code=code) if status == 429 or code in THROTTLE:
                 seconds = error.retry_after or DEFAULT_WAIT
                 return Trouble("throttle", f"Twilio asks to wait {seconds:g} s ({code}).", WAIT, seconds)
             case Refusal(status=status, code=code) if status == 401 or code in CREDENTIAL:
-                words = f"Twilio refuses the account's credentials ({code or status}): {error.message}"
-                return Trouble("credential", words, CREDENTIAL_HINT)
+                told = f"Twilio refuses the account's credentials ({code or status}): {error.message}"
+                return Trouble("credential", told, CREDENTIAL_HINT)
             case Refusal(code=int(code)) if code in CONFIG:
                 return Trouble("config", f"Twilio refuses ({code}): {error.message}", CONFIG[code])
             case _:
@@ -195,7 +195,7 @@ class Number(msgspec.Struct):
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody set a webhook for it."""
+        """Whether it calls no webhook yet."""
         return not self.sms_url or self.sms_url.startswith(_PLACEHOLDERS)
 
 
@@ -219,7 +219,7 @@ def class_of(code: int | None) -> ErrorClass:
     return "recipient"
 
 
-def told(code: int | None, message: str = "") -> str:
-    """Why a message did not reach a person, in words."""
-    words = PERSON.get(code or 0) or message or "The message was not delivered."
-    return f"{words} (Twilio {code})" if code else words
+def undelivered(code: int | None, message: str = "") -> str:
+    """Why a message did not reach a person."""
+    reason = PERSON.get(code or 0) or message or "The message was not delivered."
+    return f"{reason} (Twilio {code})" if code else reason

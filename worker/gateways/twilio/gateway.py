@@ -68,7 +68,7 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         return self.timing.poll if lively else self.timing.idle
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in these requests; what became of hers is reported at once."""
+        """The messages in these requests; receipts of what she sent are reported at once."""
         letters = []
         for webhook in webhooks:
             try:
@@ -98,7 +98,7 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         return found if found and not self._is_not_for_her(found, form.get("OptOutType", "")) else None
 
     def _is_not_for_her(self, found: Letter, told: str = "") -> bool:
-        """Her own words; or STOP, START, HELP, which Twilio answers: who says STOP hears nothing more until START."""
+        """Her own messages; or STOP, START, HELP, which Twilio answers. After STOP nothing is sent until START."""
         inbound = found.inbound
         if inbound.account == digits(self.gateway.phone):
             return True

@@ -11,7 +11,7 @@ import msgspec
 from proto.gateways import GatewayType, Inbound, Receipt
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.fetching import Files
-from worker.gateways.twilio.account import class_of, digits, moment, told
+from worker.gateways.twilio.account import class_of, digits, moment, undelivered
 
 MAX_FILES: Final = 10
 """Media of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
@@ -68,7 +68,7 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 def letter(form: dict[str, str]) -> Letter | None:
-    """The message in a webhook request; None when it is from nobody who can be answered."""
+    """The message in a webhook request; None when its sender cannot be answered."""
     account, sid = digits(form.get("From", "")), form.get("MessageSid") or form.get("SmsSid", "")
     if not account or not sid:
         return None
@@ -79,23 +79,23 @@ def letter(form: dict[str, str]) -> Letter | None:
         if f"MediaUrl{n}" in form
     )
     name = form.get("ProfileName") or f"+{account}"
-    return Letter(_item(sid, account, name, _words(form, len(files)), time.time_ns()), files)
+    return Letter(_item(sid, account, name, _text(form, len(files)), time.time_ns()), files)
 
 
 def letter_of_row(row: Row, files: tuple[Attachment, ...]) -> Letter | None:
-    """The message in a list; None when it is from nobody who can be answered."""
+    """The message in a list; None when its sender cannot be answered."""
     account = digits(row.from_ or "")
     if not account:
         return None
     return Letter(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
 
 
-def opting(kind: GatewayType, account: str, words: str, told_by_twilio: str = "") -> Opting | str:
+def opting(kind: GatewayType, account: str, text: str, told_by_twilio: str = "") -> Opting | str:
     """Whether a message is for Twilio and not for her: STOP and START, or "help"; "" for all others.
 
     Over WhatsApp Twilio acts on none by itself, unless it says so.
     """
-    word = told_by_twilio.lower() or (" ".join(words.split()).lower() if kind == "sms" else "")
+    word = told_by_twilio.lower() or (" ".join(text.split()).lower() if kind == "sms" else "")
     if word in STOP:
         return Opting(account, out=True)
     if word in START:
@@ -109,11 +109,11 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
         return None
     code = form.get("ErrorCode", "")
     number = int(code) if code.isdigit() else None
-    return Receipt(channel, form.get("MessageSid", "")[:128], told(number), class_of(number))
+    return Receipt(channel, form.get("MessageSid", "")[:128], undelivered(number), class_of(number))
 
 
 async def with_files(one: Letter, files: Files) -> list[Inbound]:
-    """The message with its files, one after the other; a file that cannot be had is told in words."""
+    """The message with its files, one after the other; a file that cannot be had is described instead."""
     inbound = one.inbound
     if not one.files:
         return [inbound]
@@ -126,8 +126,8 @@ async def with_files(one: Letter, files: Files) -> list[Inbound]:
     return items
 
 
-def _words(form: dict[str, str], files: int) -> str:
-    """The text, and in words what WhatsApp sends besides text and files."""
+def _text(form: dict[str, str], files: int) -> str:
+    """The text, with a description of what WhatsApp sends besides text and files."""
     notes = []
     if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
         notes.append("(Forwarded; these are not the person's own words:)")
@@ -143,7 +143,7 @@ def _words(form: dict[str, str], files: int) -> str:
     return "\n".join([*notes, body]).strip()
 
 
-def _item(sid: str, account: str, name: str, words: str, at: int) -> Inbound:
+def _item(sid: str, account: str, name: str, text: str, at: int) -> Inbound:
     return Inbound(
         key=sid[:120],
         account=account,
@@ -151,6 +151,6 @@ def _item(sid: str, account: str, name: str, words: str, at: int) -> Inbound:
         chat=account,
         private=True,
         kind="text",
-        content=words,
+        content=text,
         at=at,
     )

@@ -1,4 +1,4 @@
-"""What Twilio's list of messages holds: words that no webhook brought, and what became of hers.
+"""What Twilio's list of messages holds: messages that no webhook brought, and what became of those that she sent.
 
 The list has a resource for every text that came in. It is filtered by day and number, newest first, so a poll reads as
 far as it knows nothing yet; the ledger drops what was committed before.
@@ -19,7 +19,7 @@ from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment
 from worker.gateways.common.rest import understood
 from worker.gateways.common.trouble import PROVIDER_ERRORS
-from worker.gateways.twilio.account import VERSION, Twilio, address_of, class_of, told
+from worker.gateways.twilio.account import VERSION, Twilio, address_of, class_of, undelivered
 from worker.gateways.twilio.inbound import FAILED, MAX_FILES, Letter, Row, letter_of_row
 from worker.gateways.twilio.outbound import Rows
 
@@ -29,13 +29,13 @@ MAX_PAGES: Final = 100
 
 MAX_KNOWN: Final = 5000
 FURTHEST: Final = 7 * 24 * 3600
-"""Seconds back at most: nobody waits longer for an answer to a text message."""
+"""Seconds back at most: people do not wait longer for an answer to a text message."""
 
 OVERLAP: Final = 24 * 3600
 """Seconds by which polls overlap: the filter knows days only, in UTC."""
 
 GIVE_UP: Final = 600.0
-"""Seconds after which nobody asks any more what became of a message."""
+"""Seconds for which we ask what became of a message."""
 
 MAX_AWAITING: Final = 500
 WELL: Final = frozenset({"delivered", "read", "received", "canceled"})
@@ -92,7 +92,7 @@ class Poller:
         self._read_to = max([self._read_to, *(row.at for row in rows)])
 
     async def letter(self, row: Row) -> Letter | None:
-        """A row with its files' addresses; a list of files that cannot be had is told in words."""
+        """A row with its files' addresses; files whose list cannot be had are described instead."""
         count = int(row.num_media) if row.num_media.isdigit() else 0
         files: tuple[Attachment, ...] = ()
         if count:
@@ -113,8 +113,8 @@ class Poller:
             if row.sid in awaiting and row.status in (FAILED | WELL):
                 del awaiting[row.sid]
                 if row.status in FAILED:
-                    words = told(row.error_code, row.error_message or "")
-                    failed.append(Receipt(channel, row.sid, words, class_of(row.error_code)))
+                    reason = undelivered(row.error_code, row.error_message or "")
+                    failed.append(Receipt(channel, row.sid, reason, class_of(row.error_code)))
         for sid in [sid for sid, at in awaiting.items() if now - at > GIVE_UP]:
             del awaiting[sid]
         while len(awaiting) > MAX_AWAITING:

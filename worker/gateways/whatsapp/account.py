@@ -52,8 +52,8 @@ NUMBER_HINT: Final = (
     "Look at the number in Meta's WhatsApp manager: it must be registered and its id that of the account."
 )
 WEBHOOK_HINT: Final = (
-    "WhatsApp's words come by webhooks only: set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) to an address with HTTPS "
-    "that leads to the hooks listener, and enter the channel's webhook in Meta's dashboard."
+    "WhatsApp's messages come by webhooks only: set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) to an address with "
+    "HTTPS that leads to the hooks listener, and enter the channel's webhook in Meta's dashboard."
 )
 
 
@@ -106,7 +106,7 @@ class Meta(Rest):
         try:
             answer = await self.ask("GET", f"{VERSION}/{self.number_id}", params={"fields": FIELDS})
         except Refusal as error:
-            # An id that nobody has is a wrong parameter to Meta; a number that is gone has a code of its own.
+            # An unknown id is a wrong parameter to Meta; a number that is gone has a code of its own.
             raise error if error.code != UNKNOWN_ID else Refusal(error.status, GONE, error.message) from None
         number = understood(answer, Number)
         if self._phone and number.digits != self._phone.removeprefix("+"):
@@ -123,10 +123,10 @@ class Meta(Rest):
         """https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes"""
         match error:
             case Refusal(code=int(code)) if code in PERSON:
-                return Trouble("recipient", told(code), fate="blocked" if code in BLOCKED else "never")
+                return Trouble("recipient", undelivered(code), fate="blocked" if code in BLOCKED else "never")
             case Refusal() if error.status == 401 or error.code in TOKEN:
-                words = f"WhatsApp refuses the access token ({error.code}): {error.message}"
-                return Trouble("credential", words, TOKEN_HINT)
+                told = f"WhatsApp refuses the access token ({error.code}): {error.message}"
+                return Trouble("credential", told, TOKEN_HINT)
             case Refusal(code=int(code)) if code in PERMISSION:
                 return Trouble("config", f"The access token may not do this ({code}): {error.message}", PERMISSION_HINT)
             case Refusal(code=int(code)) if code in NUMBER:
@@ -156,10 +156,10 @@ class _Error(msgspec.Struct):
     error: _Inner
 
 
-def told(code: int | None, message: str = "") -> str:
-    """Why a message did not reach a person, in words."""
-    words = PERSON.get(code or 0) or message or "The message was not delivered."
-    return f"{words} (WhatsApp {code})" if code else words
+def undelivered(code: int | None, message: str = "") -> str:
+    """Why a message did not reach a person."""
+    reason = PERSON.get(code or 0) or message or "The message was not delivered."
+    return f"{reason} (WhatsApp {code})" if code else reason
 
 
 def class_of(code: int | None) -> ErrorClass:

@@ -1,4 +1,4 @@
-"""WhatsApp by Meta's Cloud API: words come by webhooks only, and answers go by the Graph API."""
+"""WhatsApp by Meta's Cloud API: messages come by webhooks only, and answers go by the Graph API."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MetaGateway(kernel.Gateway[Meta, MetaSender, kernel.Timing]):
         return self.timing.check
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in these requests; what became of hers is reported at once."""
+        """The messages in these requests; receipts of what she sent are reported at once."""
         letters: list[Letter] = []
         for webhook in webhooks:
             try:

@@ -168,7 +168,7 @@ class MetaSender(Sender[Meta]):
 
 
 def _text(text: str) -> dict[str, Any]:
-    """A text message (Any: its JSON). A previewed link is fetched, which could carry out what nobody clicked on."""
+    """A text message (Any: its JSON). No preview: to fetch a link could carry something out."""
     return {"type": "text", "text": {"preview_url": False, "body": text}}
 
 
