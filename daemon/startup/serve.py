@@ -45,6 +45,7 @@ from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.runtime.clock import SystemClock
+from daemon.settings import version
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
@@ -132,7 +133,7 @@ async def _serve(
     serving = asyncio.create_task(server.serve([listening]))
     await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
     address = listening.getsockname()
-    log.info("daemon.listening", address=f"http://{_authority(address)}", pid=os.getpid())
+    log.info("daemon.listening", address=f"http://{_authority(address)}", pid=os.getpid(), version=version.described())
     webhook_listener = _take_webhooks(daemon, called) if called else None
     daemon.supervisor.boot()
     background = [
