@@ -41,12 +41,26 @@ Memory = dict[str, str]
 """What she knows: memory file names (without ``.md``) to Markdown."""
 
 
+Address: TypeAlias = tuple[str, str]
+"""A channel's id and a chat on it, by the provider's name for the chat; two empty texts for the web."""
+
+
 class Conversation(msgspec.Struct, frozen=True):
-    """Where words came from and where the reply goes: a channel, and a talk on it (the web has one, "")."""
+    """Where a message came from and where the reply goes.
+
+    ``type`` and ``name`` are what people see of the channel; ``channel`` is its id and ``chat`` the provider's id of
+    the chat. The web has neither.
+    """
 
     type: str
     name: str
-    talk: str = ""
+    channel: str = ""
+    chat: str = ""
+
+    @property
+    def address(self) -> Address:
+        """What tells it from every other conversation of its persona on gateways."""
+        return (self.channel, self.chat)
 
 
 class Perception(msgspec.Struct):

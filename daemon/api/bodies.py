@@ -1,7 +1,7 @@
 """JSON bodies: decoded into a Struct at once; only a body that fails is looked at field by field.
 
-What is accepted and refused, and the words for it, are FastAPI's, as the documented system is a FastAPI application:
-a body is JSON when its Content-Type says so or is absent, and every faulty field is listed.
+What is accepted and refused, and the words for it, are FastAPI's, because the documented system is a FastAPI
+application: a body is JSON when its Content-Type says so or is absent, and every faulty field is listed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Body(Generic[T]):
             if is_json(headers):
                 return self._decoder.decode(raw)
         except (ValueError, RecursionError):
-            # The slower way below finds out what is wrong, and takes what only msgspec refuses, such as a BOM.
+            # The slower way below finds out what is wrong, and accepts what only msgspec refuses, such as a BOM.
             pass
         fields = parse_object(raw, headers)
         if faults := list(self._faults(fields)):
@@ -103,7 +103,7 @@ def parse_object(raw: bytes, headers: Iterable[tuple[bytes, bytes]]) -> dict[str
     except json.JSONDecodeError as error:
         raise Unprocessable([Fault("json_invalid", ("body", error.pos), "JSON decode error")]) from error
     except (ValueError, RecursionError) as error:
-        # Not UTF-8, a number of thousands of digits, thousands of brackets.
+        # Not UTF-8, or a number with thousands of digits, or thousands of brackets.
         raise Unprocessable([Fault("json_invalid", ("body", 0), "JSON decode error")]) from error
     if not isinstance(value, dict):
         raise Unprocessable([_NOT_AN_OBJECT])

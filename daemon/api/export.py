@@ -31,7 +31,7 @@ from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import PersonaName
 
 TIMEOUT: Final = 3600.0
-"""Seconds in which an archive must have come."""
+"""Seconds that an archive may take to arrive."""
 
 _FIELDS: Final = {"name": 100, "new_id": 5}
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -136,7 +136,7 @@ def _truth(loc: tuple[str, str], text: str) -> bool:
 
 
 def _name(text: str) -> str | None:
-    """The name that she gets instead of her own; None for an empty text. Raises Unprocessable."""
+    """Return the name that replaces her own; None for an empty text. Raises Unprocessable."""
     try:
         return msgspec.convert(text, PersonaName) if text else None
     except msgspec.ValidationError as error:

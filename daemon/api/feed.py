@@ -29,7 +29,7 @@ from daemon.supervision.supervisor import Supervisor
 from proto.feeds import SOURCES, Source
 
 TIMEOUT: Final = 3600.0
-"""Seconds in which an export must have come."""
+"""Seconds that an export may take to arrive."""
 LONGEST_SOURCE: Final = 64
 
 _RETRY_AFTER: Final = {"retry-after": "30"}
@@ -60,7 +60,7 @@ class FeedRoutes:
         max_bytes: int,
         log: Log,
     ) -> None:
-        """``max_bytes`` is what an export may have."""
+        """``max_bytes`` is the most that an export may have."""
         self._personas = personas
         self._supervisor = supervisor
         self._feeds = feeds
@@ -113,7 +113,7 @@ class FeedRoutes:
             )
             raise HTTPException(413, words) from None
         except OSError as error:
-            # Her folder is gone when she was deleted meanwhile.
+            # Her folder is gone if she was deleted meanwhile.
             require_running(self._supervisor, persona_id)
             raise HTTPException(507, f"Nothing was kept: the export cannot be stored ({error.strerror}).") from error
         finally:
@@ -124,7 +124,7 @@ class FeedRoutes:
         return json_response({"persona": persona})
 
     async def _learn(self, request: Request, persona_id: str, source: Source, spool: Spool) -> None:
-        """Raises HTTPException when it ended early, ClientDisconnect when nobody waits for the end."""
+        """Raise HTTPException when the feed ends early, ClientDisconnect when the client has hung up."""
         gone = asyncio.Event()
         waiting = asyncio.create_task(hung_up(request))
         waiting.add_done_callback(lambda _: gone.set())

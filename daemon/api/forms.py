@@ -1,7 +1,7 @@
-"""Multipart forms with one file, taken apart while they come: no more of a file than one piece is ever in memory.
+"""Multipart forms with one file, parsed while they arrive: never more than one piece of the file is in memory.
 
-What is accepted and refused, and the words for it, are FastAPI's (see ``daemon/api/bodies.py``): fields that nobody
-asked for are ignored, and of two fields of one name the last counts.
+What is accepted and refused, and the words for it, are FastAPI's (see ``daemon/api/bodies.py``): unknown fields
+are ignored, and of two fields with one name the last counts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from daemon.http.answers import Fault
 
 MAX_PARTS: Final = 100
 UTF8_BYTES: Final = 4
-"""Bytes in one character, at most."""
+"""At most so many bytes are in one character."""
 
 _HOW: Final = "send it as multipart/form-data, as `curl -F` does."
 
-# Its warnings are about what a client sent; the client is told.
+# Its warnings are about what a client sent, and the client is told.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
@@ -178,7 +178,7 @@ def _missing(name: str) -> Fault:
 
 
 def _ignore(_data: memoryview) -> None:
-    """Drop a piece of a field that nobody asked for."""
+    """Drop a piece of an unknown field."""
 
 
 def _malformed(why: str) -> HTTPException:

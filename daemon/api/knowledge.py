@@ -19,11 +19,11 @@ from daemon.personas import atomic_files
 from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE, Personas
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of a file that is shown; she herself reads less (daemon/personas/personas.py)."""
+"""Bytes of a file that are shown; she herself reads less (daemon/personas/personas.py)."""
 
 
 class Instruction(msgspec.Struct):
-    """A rule of hers for when to do what; personad has none of these yet."""
+    """One of her rules for when to do what; personad has none of these yet."""
 
     intention: str
     body: str
@@ -31,7 +31,7 @@ class Instruction(msgspec.Struct):
 
 
 class Knowledge(msgspec.Struct):
-    """Her memory files by name, verbatim, those that are empty left out; and her instructions."""
+    """Her memory files by name, verbatim and without empty ones, and her instructions."""
 
     memory: dict[str, str]
     instruction: list[Instruction]

@@ -49,7 +49,7 @@ def _escaped(text: str) -> str:
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process; 0 when nobody can tell."""
+    """The resident memory of this process; 0 when it cannot be read."""
     return resident(os.getpid()) or 0
 
 
@@ -143,7 +143,7 @@ class MetricsRoutes:
                 render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
                 render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
                 render("personad_personas", "gauge", "Personas by the state of their process.", running),
-                render("personad_restarts_total", "counter", "Processes of hers that replaced another.", restarts),
+                render("personad_restarts_total", "counter", "Processes that replaced another, by persona.", restarts),
                 render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, self._hubs.sockets)]),
                 render(
                     "personad_resident_bytes",

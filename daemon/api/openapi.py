@@ -1,4 +1,4 @@
-"""``GET /openapi.json``: the routes in OpenAPI 3.1. WebSockets are outside of what it can say."""
+"""``GET /openapi.json``: the routes in OpenAPI 3.1. It cannot describe WebSockets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What she perceives from the dashboard (the perception seed). Accepted means committed.
 
-``read`` is the hot path: an ASGI endpoint of its own, which decodes, looks twice, commits and sends ready bytes.
+``read`` is the hot path: an ASGI endpoint of its own, which decodes, makes two checks, commits and sends ready bytes.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Read:
 
 
 async def _body(receive: Receive) -> bytes:
-    """Read a whole body, whose size the outermost layer bounds."""
+    """Read a whole body; the outermost layer bounds its size."""
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False):
@@ -93,7 +93,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def idempotency_key(scope: Scope) -> str | None:
-    """Return what makes a repeated request the same one, or None. Raises HTTPException."""
+    """Return the request's idempotency key, or None. Raises HTTPException."""
     keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
     if not keys:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Final, get_args
 
@@ -15,9 +14,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.bodies import Body, read_object
-from daemon.api.channels import NewChannel
+from daemon.api.channels import refused
 from daemon.api.lookup import find_persona, require_room
-from daemon.channels.pairing import Pairing
+from daemon.channels.errors import ChannelRefused
+from daemon.channels.new_channel import NewChannel
+from daemon.channels.register import ChannelRegister
+from daemon.channels.service import ChannelService
 from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.ledger import Ledger
@@ -58,8 +60,7 @@ _NO_MODEL: Final = "No model available. Please provide a model name."
 class PersonaRoutes:
     """List, create, update and delete personas.
 
-    ``max_personas`` is how many there may be. ``identify`` asks a provider whose token it is, ``keep`` makes that a
-    persona's channel, and ``editing`` is held meanwhile.
+    ``max_personas`` is how many there may be. ``register`` saves records, because their channels may change meanwhile.
     """
 
     def __init__(
@@ -69,20 +70,16 @@ class PersonaRoutes:
         supervisor: Supervisor,
         ledger: Ledger,
         hubs: Hubs,
-        pairing: Pairing,
-        identify: Callable[[str, str, str], Awaitable[NewChannel]],
-        keep: Callable[[str, NewChannel], Awaitable[None]],
-        editing: asyncio.Lock,
+        register: ChannelRegister,
+        channels: ChannelService,
         max_personas: int,
     ) -> None:
         self._personas = personas
         self._supervisor = supervisor
         self._ledger = ledger
         self._hubs = hubs
-        self._pairing = pairing
-        self._identify = identify
-        self._keep = keep
-        self._editing = editing
+        self._register = register
+        self._channels = channels
         self._max_personas = max_personas
 
     def routes(self) -> list[BaseRoute]:
@@ -106,8 +103,7 @@ class PersonaRoutes:
         await self._probe({slot: getattr(persona, slot) for slot in SLOTS})
         channels = await self._new_channels(asked)
         require_room(self._personas, self._max_personas)
-        persona.channels = [channel.record() for channel in channels] or None
-        await self._settle_in(persona, channels)
+        await self._make(persona, channels)
         self._hubs.signal("Event", "Persona created", persona, {})
         try:
             await self._supervisor.start(persona.id)
@@ -123,12 +119,11 @@ class PersonaRoutes:
         await self._probe({slot: organ for slot, organ in organs.items() if organ != getattr(persona, slot)})
         self._hubs.signal("Plan", "Updating persona", persona, {})
         try:
-            async with self._editing:
-                # Her minds took their time; meanwhile a channel may have come, gone or been paired.
-                changed.channels = find_persona(self._personas, request).channels
-                await self._personas.save(changed)
+            # Her minds took their time; meanwhile she may be gone.
+            saved = await self._register.change_record(persona.id, lambda _: changed)
         except PersonasError as error:
             raise HTTPException(400, f"Could not save the persona's identity. ({error})") from error
+        changed = saved or find_persona(self._personas, request)
         try:
             await self._reconcile(changed)
         except StartFailed as error:
@@ -137,17 +132,17 @@ class PersonaRoutes:
         return json_response({"status": changed.status, "running": self._supervisor.running(persona.id)})
 
     async def delete(self, request: Request) -> Response:
-        """``POST /api/persona/{persona_id}/delete``: stop her and remove everything of hers."""
+        """``POST /api/persona/{persona_id}/delete``: stop her and remove all that is hers."""
         persona = find_persona(self._personas, request)
         await self._supervisor.stop(persona.id)
         try:
             await self._personas.delete(persona.id)
         except PersonasError as error:
             raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
-        # Somebody may have started her between the two; from now on nobody can.
+        # Somebody may have started her between the two calls; from now on nobody can.
         await self._supervisor.stop(persona.id)
         self._supervisor.forget(persona.id)
-        self._pairing.forget(persona.id)
+        self._channels.forget(persona.id)
         # What a crash leaves undone here, the next start finishes.
         await self._ledger.forget(persona.id)
         await self._personas.bury(persona.id)
@@ -156,25 +151,27 @@ class PersonaRoutes:
         return json_response(None)
 
     async def _new_channels(self, asked: dict[str, str | None]) -> list[NewChannel]:
-        """Ask the providers whose tokens these are; raises 400."""
-        tokens = [(kind, token) for kind in PAIRED if (token := asked[f"{kind}_token"])]
-        return [await self._identify(kind, token, f"{kind.title()} validation failed") for kind, token in tokens]
+        """Ask the providers whose tokens these are. Raises 400."""
+        found = []
+        for kind in PAIRED:
+            if token := asked[f"{kind}_token"]:
+                try:
+                    found.append(await self._channels.identify(kind, token))
+                except ChannelRefused as error:
+                    raise refused(error, f"{kind.title()} validation failed") from error
+        return found
 
-    async def _settle_in(self, persona: Persona, channels: list[NewChannel]) -> None:
-        """Keep her channels, then make her folder; raises 400, and leaves nothing of her then."""
-        async with self._editing:
-            try:
-                for channel in channels:
-                    await self._keep(persona.id, channel)
-                await self._personas.create(persona)
-            except (HTTPException, PersonasError) as error:
-                await self._ledger.forget(persona.id)
-                if isinstance(error, PersonasError):
-                    raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
-                raise
+    async def _make(self, persona: Persona, channels: list[NewChannel]) -> None:
+        """Make her with her channels. Raises 400, and then nothing of her is left."""
+        try:
+            await self._channels.create(persona, channels)
+        except ChannelRefused as error:
+            raise refused(error, f"{error.kind.title()} validation failed") from error
+        except PersonasError as error:
+            raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
 
     async def _probe(self, organs: dict[Slot, Organ | None]) -> None:
-        """Try each organ as what it is for; raises 400 with what the first that fails says."""
+        """Try each organ in its slot. Raises 400 with the reason of the first that fails."""
         trials = [self._supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
         for reason in await asyncio.gather(*trials):
             if reason:

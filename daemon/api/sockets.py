@@ -20,7 +20,7 @@ from daemon.http.security import SUBPROTOCOL
 from daemon.personas.personas import Personas
 
 SEND_TIMEOUT: Final = 10.0
-"""Seconds that a socket may take no frame at all before it is dropped."""
+"""Seconds after which a socket that takes no frame is dropped."""
 CLOSE_TIMEOUT: Final = 1.0
 
 _SEQ: Final = re.compile(r"[0-9]{1,18}")
@@ -98,7 +98,7 @@ async def _send_frames(websocket: WebSocket, socket: Socket, missed: AsyncIterat
 
 
 async def _within(seconds: float, sending: Coroutine[object, object, None]) -> None:
-    """Raise SocketGone when the peer takes nothing for so long."""
+    """Raise SocketGone when the peer takes nothing for so many seconds."""
     try:
         async with asyncio.timeout(seconds):
             await sending

@@ -33,7 +33,7 @@ from proto.messages import Conversation
 from proto.perception import EXTENSIONS, PerceptionKind
 
 TIMEOUT: Final = 900.0
-"""Seconds in which an upload must have come."""
+"""Seconds that an upload may take to arrive."""
 LONGEST_EXTENSION: Final = 16
 LONGEST_TITLE: Final = 255
 MICROPHONE: Final = ".webm"
@@ -63,7 +63,7 @@ class _Arrival:
         self._is_committed = False
 
     def begin(self, filename: str) -> Incoming | None:
-        """Open the file that is named so by whoever sends it; of two files the last counts."""
+        """Open the file under the name that its sender gave it; of two files the last counts."""
         self.clean()
         try:
             claimed = self._claimed = self._claim(filename)
@@ -159,7 +159,7 @@ class UploadRoutes:
                 )
                 raise HTTPException(413, words) from None
             except OSError as error:
-                # Her folder is gone when she was deleted meanwhile.
+                # Her folder is gone if she was deleted meanwhile.
                 self._require_web_channel(persona_id)
                 raise HTTPException(507, f"Nothing was kept: the file cannot be stored ({error.strerror}).") from error
             finally:

@@ -69,11 +69,12 @@ class Member(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What an archive holds. ``consolidated`` counts the first lines of the conversation that her memory holds.
 
-    ``open_channels`` are the ids of those of her record that everybody may write on.
+    ``open_channels`` are the ids of those of her record that everybody may write on. ``version`` says which form the
+    conversation's lines have (``daemon/archives/lines.py``); an earlier daemon refuses the archive of a later one.
     """
 
     format: Literal["personad-archive"] = "personad-archive"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     id: PersonaId
     name: str
     exported_at: str

@@ -40,11 +40,11 @@ LINES: Final = 100
 
 
 class TooManyFiles(RuntimeError):
-    """There are more files than an archive may hold."""
+    """She has more files than an archive may hold."""
 
 
 class Export:
-    """One archive on its way to whoever asked for it."""
+    """One archive on its way to the client that asked for it."""
 
     def __init__(self, persona: Persona, folder: Path, ledger: Ledger, *, secrets: bool) -> None:
         self._persona = persona if secrets else without_secrets(persona)
@@ -100,7 +100,7 @@ class Export:
 
     def _list(self) -> tuple[list[str], list[str]]:
         memory = [path.name for path in self._folder.glob("memory/*") if MEMORY_FILE.fullmatch(path.name)]
-        # Names of another form are unfinished, or somebody else's.
+        # Other names are unfinished files, or not ours.
         found = (path for path in self._folder.glob(f"{FOLDER}/*") if _is_media_name(path.name))
         media = [path.name for path in found if stat.S_ISREG(path.lstat().st_mode)]
         return sorted(memory), sorted(media)
@@ -109,7 +109,7 @@ class Export:
         path = self._folder / FOLDER / name
         descriptor = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            # Pictures and recordings are packed already.
+            # Pictures and recordings are compressed already.
             self._pack.begin(MEDIA + name, zipfile.ZIP_STORED)
             while data := await asyncio.to_thread(os.read, descriptor, PIECE):
                 yield await asyncio.to_thread(self._pack.write, data)
@@ -119,7 +119,7 @@ class Export:
 
 
 def without_secrets(persona: Persona) -> Persona:
-    """Her record without keys and tokens."""
+    """Return her record without keys and tokens."""
     organs = {name: _keyless(getattr(persona, name)) for name in ("thinking", *ORGANS)}
     channels = [msgspec.structs.replace(channel, credentials={}) for channel in persona.channels or []] or None
     return msgspec.structs.replace(persona, **organs, channels=channels)

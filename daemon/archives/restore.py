@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
@@ -19,13 +18,16 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Member, opened
-from daemon.ledger import ArchivedLine, ChannelTaken, FedConversation, Ledger, LedgerError
+from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Manifest, Member, opened
+from daemon.archives.lines import FORMS, as_today
+from daemon.channels.new_channel import NewChannel
+from daemon.channels.service import ChannelService
+from daemon.ledger import ArchivedLine, FedConversation, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
 from daemon.personas.personas import CONFIG, Personas
-from proto.gateways import GatewayType, Identified, channel_id
+from proto.gateways import GatewayType, Identified
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
 from proto.secrets import Secret
 
@@ -59,16 +61,16 @@ class Restored(msgspec.Struct, frozen=True):
 class Restorer:
     """Makes personas from archives.
 
-    ``identify`` asks a provider whose bot a token is. ``editing`` is held while channels change.
+    ``identify`` asks a provider whose bot a token is.
     """
 
     def __init__(
-        self, *, personas: Personas, ledger: Ledger, identify: Identify, editing: asyncio.Lock, log: Log
+        self, *, personas: Personas, ledger: Ledger, channels: ChannelService, identify: Identify, log: Log
     ) -> None:
         self._personas = personas
         self._ledger = ledger
+        self._channels = channels
         self._identify = identify
-        self._editing = editing
         self._log = log
 
     async def restore(self, path: Path, name: PersonaName | None, *, new_id: bool) -> Restored:
@@ -88,16 +90,20 @@ class Restorer:
             # What an earlier try left behind that a full disk kept from being undone.
             await self._ledger.forget(persona.id)
             await asyncio.to_thread(_unpack, archive, folder)
-            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest.consolidated)
+            lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest)
             await self._remember_fed(persona.id, folder / FED)
             identified = await self._identified(persona.channels or [], archive.manifest.open_channels, left_out)
             if not archive.manifest.secrets:
                 left_out.append("keys and tokens, which the archive does not hold; give them again")
-            async with self._editing:
-                kept = [await self._keep(persona.id, *one, left_out) for one in identified]
-                persona.channels = [channel for channel in kept if channel] or None
-                await asyncio.to_thread(_complete, folder, persona)
-                await self._adopt(persona)
+            refused = await self._channels.bring_back(
+                persona, [new for _, new in identified], lambda whole: self._put_in_place(folder, whole)
+            )
+            left_out += [
+                _left_out(channel, f"its bot belongs to {error.owner} here")
+                for channel, new in identified
+                for other, error in refused
+                if other is new
+            ]
         except BaseException:
             if self._personas.get(persona.id) is None:
                 await self._undo(persona.id)
@@ -113,8 +119,9 @@ class Restorer:
         else:
             await self._personas.bury(persona_id)
 
-    async def _adopt(self, persona: Persona) -> None:
-        """Once begun it is carried through, also when the daemon leaves."""
+    async def _put_in_place(self, folder: Path, persona: Persona) -> None:
+        """Once the last step is begun it is carried through, also when the daemon leaves."""
+        await asyncio.to_thread(_complete, folder, persona)
         adopting = asyncio.create_task(self._personas.adopt(persona))
         try:
             await asyncio.shield(adopting)
@@ -122,12 +129,13 @@ class Restorer:
             await asyncio.wait([adopting])
             raise
 
-    async def _converse(self, persona_id: str, old_id: str, file: Path, consolidated: int) -> int:
+    async def _converse(self, persona_id: str, old_id: str, file: Path, manifest: Manifest) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
         ledger, total = self._ledger, 0
-        lines = (_moved(line, old_id, persona_id) for line in _decoded(file, ArchivedLine))
+        written = _decoded(file, FORMS[manifest.version])
+        lines = (_moved(as_today(line), old_id, persona_id) for line in written)
         while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
-            done = batch[: max(0, consolidated - total)]
+            done = batch[: max(0, manifest.consolidated - total)]
             for part in filter(None, (done, batch[len(done) :])):
                 last = await ledger.put_back(persona_id, part)
                 if part is done:
@@ -137,7 +145,7 @@ class Restorer:
 
     async def _identified(
         self, channels: list[Channel], opened: list[str], left_out: list[str]
-    ) -> list[tuple[Channel, Identified]]:
+    ) -> list[tuple[Channel, NewChannel]]:
         """Ask the providers whose bots these are; ``left_out`` gets what cannot be used any more."""
         identified = []
         for channel in channels:
@@ -149,27 +157,12 @@ class Restorer:
             if kind is None or id_of(channel) in opened:
                 left_out.append(_left_out(channel, "it was made at /v1/channels: make it there again"))
                 continue
-            found = await self._identify(kind, token)
-            if found.reason:
-                left_out.append(_left_out(channel, found.reason))
+            bot = await self._identify(kind, token)
+            if bot.reason:
+                left_out.append(_left_out(channel, bot.reason))
             else:
-                identified.append((channel, found))
+                identified.append((channel, NewChannel(type=kind, token=token, bot=bot)))
         return identified
-
-    async def _keep(self, persona_id: str, channel: Channel, bot: Identified, left_out: list[str]) -> Channel | None:
-        """Make it her channel, unpaired, and named by the bot; None for a bot that is somebody's here."""
-        id_ = channel_id(channel.type, channel.credentials["token"].reveal())
-        for other in self._personas.all():
-            if any(id_of(one) == id_ for one in other.channels or []):
-                left_out.append(_left_out(channel, f"its bot belongs to {other.name} here"))
-                return None
-        try:
-            row = (persona_id, id_, channel.type, bot.bot_id, bot.bot_name, time.time_ns())
-            await self._ledger.add_channel(*row)
-        except ChannelTaken as error:
-            left_out.append(_left_out(channel, str(error)))
-            return None
-        return Channel(channel.type, bot.bot_name, channel.credentials)
 
     async def _remember_fed(self, persona_id: str, file: Path) -> None:
         """What she was fed is not fed again."""

@@ -1,4 +1,4 @@
-"""What comes in over open channels: everybody's words, each chat a talk of its own."""
+"""What comes in over open channels: everybody's messages, each chat a conversation of its own."""
 
 from __future__ import annotations
 

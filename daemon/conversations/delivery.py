@@ -1,7 +1,8 @@
 """Delivery: what she says on gateways leaves in order, once if the provider lets us, at least once otherwise.
 
-The outbox in the ledger is the truth; a lane here mirrors what is open of one talk. One message of a talk is with the
-worker at a time. Before it goes there it is marked ``sending``, so that after a crash it is known to be ambiguous.
+The outbox in the ledger is the truth; a lane here mirrors what is open of one conversation. One message of a
+conversation is with the worker at a time. Before it goes there it is marked ``sending``, so that after a crash it is
+known to be ambiguous.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from daemon.logging.log import Log
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock, Timer, within
 from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
+from proto.messages import Address
 
 SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0
@@ -32,7 +34,7 @@ MAX_AGE: Final = 24 * 3600
 """Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
 
 REMEMBERED: Final = 256
-"""Messages of a talk that are remembered after they left; far more than can be settled during one read."""
+"""Messages of a conversation that are remembered after they left; far more than can be settled during one read."""
 
 KEY_KNOWN: Final = {"discord": 240.0}
 """Seconds for which a provider knows a message by our key; Discord enforces a nonce for a few minutes."""
@@ -51,7 +53,7 @@ RECEIPT_PAUSE: Final = 2.0
 
 @dataclass
 class Lane:
-    """The open messages of one talk, oldest first. ``in_flight`` is the one at the worker."""
+    """The open messages of one conversation, oldest first. ``in_flight`` is the one at the worker."""
 
     rows: deque[OutgoingRow] = field(default_factory=deque)
     in_flight: OutgoingRow | None = None
@@ -75,7 +77,7 @@ class Lane:
 
 
 class Delivery:
-    """The lanes of all personas' talks."""
+    """The lanes of all personas' conversations."""
 
     def __init__(self, ledger: Ledger, personas: Personas, hubs: Hubs, clock: Clock, log: Log) -> None:
         self._ledger = ledger
@@ -85,12 +87,12 @@ class Delivery:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, Worker] = {}
-        self._lanes: dict[str, dict[str, Lane]] = {}
+        self._lanes: dict[str, dict[Address, Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled: dict[int, asyncio.Event] = {}
         self._reading: Counter[str] = Counter()
-        self._in_hand: defaultdict[str, set[str]] = defaultdict(set)
-        """The talks of each persona whose next message is with her worker, or about to be."""
+        self._in_hand: defaultdict[str, set[Address]] = defaultdict(set)
+        """The conversations of each persona whose next message is with her worker, or about to be."""
 
     def attach(self, persona_id: str, worker: Worker) -> None:
         """She runs: deliver what is open."""
@@ -113,16 +115,16 @@ class Delivery:
 
     def connected(self, persona_id: str, channel: str) -> None:
         """Her gateway is connected, perhaps after an outage: what waited for that goes now, as if it were new."""
-        for talk, lane in self._lanes.get(persona_id, {}).items():
-            if lane.rows and talk.partition(":")[0] == channel:
+        for address, lane in self._lanes.get(persona_id, {}).items():
+            if lane.rows and address[0] == channel:
                 lane.rows[0].attempts, lane.rows[0].not_before = 0, lane.held_until
-                self._pump(persona_id, talk, lane)
+                self._pump(persona_id, address, lane)
 
     def received(self, persona_id: str, message: PartSent | Delivered | Undelivered) -> None:
         """What a gateway says of a message that it was given."""
-        for talk, lane in self._lanes.get(persona_id, {}).items():
+        for address, lane in self._lanes.get(persona_id, {}).items():
             if lane.in_flight and lane.in_flight.seq == message.seq:
-                self._go(self._settle(persona_id, talk, lane, lane.in_flight, message))
+                self._go(self._settle(persona_id, address, lane, lane.in_flight, message))
                 return
 
     def receipt(self, persona_id: str, message: Receipt) -> None:
@@ -167,62 +169,61 @@ class Delivery:
         if not self._reading[persona_id]:
             self._forget_idle(persona_id, rows)
         for row in rows:
-            lane = lanes.setdefault(row.talk, Lane())
+            lane = lanes.setdefault((row.channel, row.chat), Lane())
             if row.seq not in lane.taken:
                 lane.taken.append(row.seq)
                 lane.rows.append(row)
         self._pump_all(persona_id)
 
     def _forget_idle(self, persona_id: str, rows: list[OutgoingRow]) -> None:
-        """Let go of talks in which nothing is open; no other read may be under way that would bring old rows back."""
-        named = {row.talk for row in rows}
+        """Drop the lanes in which nothing is open; no other read may be under way that would bring old rows back."""
+        named = {(row.channel, row.chat) for row in rows}
         lanes = self._lanes[persona_id]
-        for talk in [talk for talk, lane in lanes.items() if lane.is_idle and talk not in named]:
-            lanes.pop(talk).cancel_timer()
+        for address in [address for address, lane in lanes.items() if lane.is_idle and address not in named]:
+            lanes.pop(address).cancel_timer()
 
     def _pump_all(self, persona_id: str) -> None:
-        for talk, lane in list(self._lanes.get(persona_id, {}).items()):
-            self._pump(persona_id, talk, lane)
+        for address, lane in list(self._lanes.get(persona_id, {}).items()):
+            self._pump(persona_id, address, lane)
 
-    def _pump(self, persona_id: str, talk: str, lane: Lane) -> None:
-        """Send the talk's next message, now or when it may be."""
+    def _pump(self, persona_id: str, address: Address, lane: Lane) -> None:
+        """Send the conversation's next message, now or when it may be."""
         if lane.busy or lane.in_flight or not lane.rows or self._running.get(persona_id) is None:
             return
         wait = lane.rows[0].not_before / SECOND - self._now()
         lane.cancel_timer()
         if wait > 0:
-            lane.timer = self._clock.call_later(wait, partial(self._pump, persona_id, talk, lane))
+            lane.timer = self._clock.call_later(wait, partial(self._pump, persona_id, address, lane))
         elif len(self._in_hand[persona_id]) < IN_FLIGHT:
             lane.busy = True
-            self._in_hand[persona_id].add(talk)
-            self._go(self._send(persona_id, talk, lane))
+            self._in_hand[persona_id].add(address)
+            self._go(self._send(persona_id, address, lane))
 
-    async def _send(self, persona_id: str, talk: str, lane: Lane) -> None:
+    async def _send(self, persona_id: str, address: Address, lane: Lane) -> None:
         row = lane.rows[0]
         try:
             open_ = await self._ledger.sending(row.seq)
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
-            self._in_hand[persona_id].discard(talk)
-            lane.timer = self._clock.call_later(BACKOFF_MIN, partial(self._pump, persona_id, talk, lane))
+            self._in_hand[persona_id].discard(address)
+            lane.timer = self._clock.call_later(BACKOFF_MIN, partial(self._pump, persona_id, address, lane))
             return
         finally:
             lane.busy = False
         worker = self._running.get(persona_id)
-        if worker is None or self._lanes.get(persona_id, {}).get(talk) is not lane:
+        if worker is None or self._lanes.get(persona_id, {}).get(address) is not lane:
             return
         lane.rows.popleft()
         if not open_:
-            self._in_hand[persona_id].discard(talk)
+            self._in_hand[persona_id].discard(address)
             self._pump_all(persona_id)
             return
         lane.in_flight = row
-        channel, _, chat = talk.partition(":")
         worker.send(
             Deliver(
                 seq=row.seq,
-                channel=channel,
-                chat=chat,
+                channel=row.channel,
+                chat=row.chat,
                 key=row.key,
                 kind=row.kind,
                 content=row.content,
@@ -231,19 +232,19 @@ class Delivery:
                 ambiguous=row.ambiguous and not self._known_by_key(row),
             )
         )
-        lane.timer = self._clock.call_later(ANSWER_TIMEOUT, partial(self._unanswered, persona_id, talk, lane, row))
+        lane.timer = self._clock.call_later(ANSWER_TIMEOUT, partial(self._unanswered, persona_id, address, lane, row))
 
-    def _unanswered(self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow) -> None:
+    def _unanswered(self, persona_id: str, address: Address, lane: Lane, row: OutgoingRow) -> None:
         if lane.in_flight is row:
             silence = Undelivered(row.seq, "the gateway did not say what became of it", ambiguous=True)
-            self._go(self._settle(persona_id, talk, lane, row, silence))
+            self._go(self._settle(persona_id, address, lane, row, silence))
 
     async def _settle(
-        self, persona_id: str, talk: str, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
+        self, persona_id: str, address: Address, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
     ) -> None:
-        """Keep what a gateway said of a message, and go on with the talk.
+        """Keep what a gateway said of a message, and go on with the conversation.
 
-        What the provider has said is not forgotten: until the ledger takes it, nothing else of this talk is sent.
+        What the provider has said is not forgotten: until the ledger takes it, nothing else is sent here.
         """
         if isinstance(said, PartSent):
             row.parts_sent, row.ambiguous = said.parts, False
@@ -253,8 +254,10 @@ class Delivery:
             name = said.provider_id
             await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, self._clock.time_ns(), name))
         elif said.blocked:
-            await self._until_kept(persona_id, row, lambda: self._bury_talk(persona_id, talk, lane, said.reason))
-        elif said.permanent or self._too_late(persona_id, talk, row):
+            await self._until_kept(
+                persona_id, row, lambda: self._bury_conversation(persona_id, address, lane, said.reason)
+            )
+        elif said.permanent or self._too_late(persona_id, row):
             await self._until_kept(persona_id, row, lambda: self._bury(persona_id, row, said.reason))
         else:
             self._postpone(lane, row, said)
@@ -263,8 +266,8 @@ class Delivery:
             lane.rows.appendleft(row)
         lane.cancel_timer()
         lane.in_flight = None
-        if self._lanes.get(persona_id, {}).get(talk) is lane:
-            self._in_hand[persona_id].discard(talk)
+        if self._lanes.get(persona_id, {}).get(address) is lane:
+            self._in_hand[persona_id].discard(address)
         if row not in lane.rows and (event := self._settled.get(row.seq)):
             event.set()
         self._pump_all(persona_id)
@@ -283,12 +286,12 @@ class Delivery:
         """Whether the provider takes a repetition for what it is."""
         return self._now() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
 
-    def _too_late(self, persona_id: str, talk: str, row: OutgoingRow) -> bool:
-        tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, talk)
+    def _too_late(self, persona_id: str, row: OutgoingRow) -> bool:
+        tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, row.channel)
         return tried or self._now() - row.created_at / SECOND > MAX_AGE
 
-    def _is_connected(self, persona_id: str, talk: str) -> bool:
-        worker, channel = self._running.get(persona_id), talk.partition(":")[0]
+    def _is_connected(self, persona_id: str, channel: str) -> bool:
+        worker = self._running.get(persona_id)
         states = worker.gateways if worker else []
         return any(state.state == "connected" for state in states if state.channel == channel)
 
@@ -335,10 +338,9 @@ class Delivery:
         await self._ledger.dead(row.seq, reason)
         self._tell(persona_id, row, reason)
 
-    async def _bury_talk(self, persona_id: str, talk: str, lane: Lane, reason: str) -> None:
-        """The person has blocked the bot: nothing more for this talk, until the person writes again."""
-        channel, _, chat = talk.partition(":")
-        await self._ledger.blocked(persona_id, channel, chat, reason, self._clock.time_ns())
+    async def _bury_conversation(self, persona_id: str, address: Address, lane: Lane, reason: str) -> None:
+        """The person has blocked the bot: nothing more for this conversation, until the person writes again."""
+        await self._ledger.blocked(persona_id, *address, reason, self._clock.time_ns())
         for row in [*filter(None, [lane.in_flight]), *lane.rows]:
             self._tell(persona_id, row, reason)
         lane.rows.clear()

@@ -43,7 +43,7 @@ class InboxFull(RuntimeError):
 
 
 class Inbox:
-    """The lanes of all personas. ``touched`` is called with a persona's id when a talk with her owner goes on."""
+    """The lanes of all personas. ``touched`` is called with a persona's id when she and her owner go on talking."""
 
     def __init__(
         self,

@@ -153,7 +153,7 @@ class Lane:
 
     def drop_channel(self, channel: str) -> None:
         """Forget what waits from this channel."""
-        self.waiting = deque(one for one in self.waiting if not one.conversation.talk.startswith(f"{channel}:"))
+        self.waiting = deque(one for one in self.waiting if one.conversation.channel != channel)
 
     def cancel_timer(self) -> None:
         """Forget what it was to be reminded of."""

@@ -1,4 +1,4 @@
-"""One persona's lanes: her owner's, and one for each open talk in which something waits or is in hand.
+"""One persona's lanes: her owner's, and one for each visitor's conversation in which something waits or is in hand.
 
 Her own lane never waits for the others. Of the others only so many are in hand at once, in turns. Those whose mind is
 down keep nobody else from theirs: what is in hand goes on trying, the others with that mind wait until it answers.
@@ -12,17 +12,17 @@ from typing import Final
 
 from daemon.conversations.lane import Lane
 from daemon.ledger import Waiting
-from proto.messages import Conversation
+from proto.messages import Address, Conversation
 
 MAX_IN_HAND: Final = 7
-"""Open talks in hand with those whose mind is down: with her owner's, what a worker takes."""
+"""Visitors' conversations in hand with those whose mind is down: with her owner's, what a worker takes."""
 
 
 class Lanes:
-    """Finds the lane of a talk or turn, and says which may have its next turn.
+    """Finds the lane of a conversation or turn, and says which may have its next turn.
 
     ``held`` tells whether a conversation's words are to wait, ``model`` which mind answers it; ``at_once`` is how many
-    open talks are in hand at most. ``down`` are the models that visitors cannot be answered by now.
+    visitors' conversations are in hand at most. ``down`` are the models that visitors cannot be answered by now.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Lanes:
         self._at_once = at_once
         self._held = held
         self._numbers = itertools.count(1)
-        self._visitors: dict[str, Lane] = {}
-        """By talk, the one whose turn is next first."""
+        self._visitors: dict[Address, Lane] = {}
+        """By conversation, the one whose turn is next first."""
         self.own = self._lane()
 
     def __iter__(self) -> Iterator[Lane]:
@@ -48,29 +48,29 @@ class Lanes:
 
     @property
     def visitors(self) -> list[Lane]:
-        """The lanes of open talks."""
+        """The lanes of visitors' conversations."""
         return list(self._visitors.values())
 
     @property
     def depth(self) -> int:
-        """How many perceptions of open talks are not answered yet."""
+        """How many perceptions of visitors are not answered yet."""
         return sum(lane.depth for lane in self._visitors.values())
 
     def depth_of(self, channel: str) -> int:
         """How many perceptions of one open channel are not answered yet."""
-        return sum(lane.depth for talk, lane in self._visitors.items() if talk.startswith(f"{channel}:"))
+        return sum(lane.depth for address, lane in self._visitors.items() if address[0] == channel)
 
-    def visitor(self, talk: str) -> Lane:
-        """The lane of an open talk."""
-        lane = self._visitors.get(talk)
+    def visitor(self, address: Address) -> Lane:
+        """The lane of a visitor's conversation."""
+        lane = self._visitors.get(address)
         if lane is None:
-            lane = self._visitors[talk] = self._lane()
+            lane = self._visitors[address] = self._lane()
         return lane
 
     def admit(self, items: list[Waiting], visitors: bool) -> None:
-        """Let these wait, of her owner or of open talks."""
+        """Let these wait, of her owner or of visitors."""
         for item in items:
-            lane = self.visitor(item.conversation.talk) if visitors else self.own
+            lane = self.visitor(item.conversation.address) if visitors else self.own
             lane.waiting.append(item)
 
     def holding(self, turn: int) -> Lane | None:
@@ -92,27 +92,27 @@ class Lanes:
 
     def rotate(self, lane: Lane) -> None:
         """It had a turn: the others are first now; without anything left it is forgotten."""
-        talk = next((talk for talk, one in self._visitors.items() if one is lane), None)
-        if talk is not None:
-            del self._visitors[talk]
+        address = next((address for address, one in self._visitors.items() if one is lane), None)
+        if address is not None:
+            del self._visitors[address]
             if lane.is_idle:
                 lane.cancel_timer()
             else:
-                self._visitors[talk] = lane
+                self._visitors[address] = lane
 
     def drop_channel(self, channel: str) -> None:
         """Nobody on this channel can be answered any more."""
         self.own.drop_channel(channel)
-        for talk in [talk for talk in self._visitors if talk.startswith(f"{channel}:")]:
-            self._visitors.pop(talk).cancel_timer()
+        for address in [address for address in self._visitors if address[0] == channel]:
+            self._visitors.pop(address).cancel_timer()
 
     def model(self, lane: Lane) -> str:
-        """Which mind answers in an open talk's lane."""
+        """Which mind answers in a visitor's lane."""
         item = lane.in_hand.items[0] if lane.in_hand else lane.waiting[0] if lane.waiting else None
         return self._model(item.conversation) if item else ""
 
     def _has_room(self, model: str, busy: list[str]) -> bool:
-        """Whether one more open talk may be in hand beside the busy ones; with a mind that is down, one to try it."""
+        """Whether one more visitor may be in hand beside the busy ones; a mind that is down is tried by one."""
         if model in self.down:
             return model not in busy
         return sum(one not in self.down for one in busy) < self._at_once

@@ -1,4 +1,4 @@
-"""The terms of channels at hand: whether a talk is open or paused, which mind answers it, what it may search."""
+"""The terms of channels at hand: whether it is open or paused, which mind answers it, what it may search."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from proto.records import Organ
 DEFAULT_FALLBACK: Final = "I cannot answer right now. I keep your message, and answer as soon as I can."
 """What people hear while nobody can answer, on a channel whose operator has not said it otherwise."""
 
-ID_LENGTH: Final = 16
-
 
 class Terms(msgspec.Struct, frozen=True):
-    """What holds for all talks of a channel; ``model`` names the ``mind``, "" and None are for her own."""
+    """What holds for all conversations of a channel; ``model`` names the ``mind``, "" and None are for her own."""
 
     persona: str
     is_open: bool
@@ -65,7 +63,7 @@ class ChannelTerms:
 
     def of(self, conversation: Conversation) -> Terms | None:
         """The terms of its channel; None for the web, and for a channel that is gone."""
-        return self._terms.get(conversation.talk[:ID_LENGTH])
+        return self._terms.get(conversation.channel)
 
     def is_open_channel(self, channel: str) -> bool:
         """Whether everybody may write on it."""

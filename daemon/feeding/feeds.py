@@ -284,7 +284,7 @@ def _digest_of(told: Told, offered: Offered, persona_id: str, memory: Memory) ->
 async def settle_digests(ledger: Ledger, personas: Personas, log: Log, persona_id: str | None = None) -> None:
     """Write the digests that a crash or a full disk kept from her memory files; of all personas, or of one.
 
-    A file that changed since, by hand or by a later talk, is not overwritten: that conversation may be fed again.
+    A file that changed since, by hand or by what was said later, stays: that conversation may be fed again.
     Raises LedgerError.
     """
     for digest in await ledger.unapplied():

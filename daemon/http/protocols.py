@@ -1,6 +1,6 @@
 """Uvicorn's two protocols, with the bounds that they lack.
 
-HTTP: a head has a size and a time in which it must come, and a body may not stall. WebSocket: a peer that reads nothing
+HTTP: a head is bounded in size and in time, and a body may not stall. WebSocket: a peer that reads nothing
 is dropped rather than waited for, and its pings cost no memory.
 """
 

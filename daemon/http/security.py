@@ -13,7 +13,7 @@
    ``limits.archive``.
 5. Requests under ``/v1`` need a token in any case, which may be a JSON web token besides: ``daemon/api/v1/door.py``
    sees to it, and for them rule 1 and 3 have nothing to add.
-6. Every answer tells browsers that it is no page, and not for pages of others.
+6. Every answer tells browsers that it is not a page, and not meant for the pages of others.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ RESPONSE_HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
 )
-"""On every answer: nothing that the daemon sends is a page, or for pages of others."""
+"""On every answer: nothing that the daemon sends is a page, or meant for the pages of others."""
 
 RESPONSE_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 SUBPROTOCOL: Final = "personad.v1"
 POLICY_VIOLATION: Final = 1008
 REVOCATION_CHECK: Final = 5.0
-"""Seconds between two looks at whether a socket's token is still valid."""
+"""Seconds between two checks whether a socket's token is still valid."""
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?\Z")
@@ -70,7 +70,7 @@ _TOKEN_REFUSED: Final = (
 
 
 class Bound(NamedTuple):
-    """How many bytes a body may have, and the setting that says so, with its value."""
+    """How many bytes a body may have, and the setting with the value that bounds it."""
 
     size: int
     limit: int
@@ -206,7 +206,7 @@ def _with_headers(send: Send) -> Send:
 
 
 class _Headers(NamedTuple):
-    """The headers that the rules look at. One that comes twice, and may come once, is as good as a wrong one."""
+    """The headers that the rules look at. One that may come once and comes twice counts as wrong."""
 
     host: str = ""
     origin: str | None = None

@@ -25,7 +25,7 @@ class TokenError(ValueError):
 
 
 class Mark(NamedTuple):
-    """What changes when a file changes."""
+    """What tells a changed file from an unchanged one."""
 
     inode: int
     modified: int

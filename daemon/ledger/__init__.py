@@ -11,7 +11,14 @@ from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
-from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.ledger.mirror import Holder, Mirrored, ReadBack
+from daemon.ledger.open_channels import (
+    ChannelConversation,
+    ChannelFields,
+    ChannelMessage,
+    ChannelStatus,
+    OpenChannel,
+)
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
@@ -19,7 +26,9 @@ from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "ArchivedLine",
+    "ChannelConversation",
     "ChannelFields",
+    "ChannelMessage",
     "ChannelStatus",
     "ChannelTaken",
     "ChannelUnknown",
@@ -28,23 +37,24 @@ __all__ = [
     "Depth",
     "Digest",
     "FedConversation",
+    "Holder",
     "Idempotent",
     "Ledger",
     "LedgerBusy",
     "LedgerError",
     "LedgerFull",
+    "Mirrored",
     "OpenChannel",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "ReadBack",
     "Said",
     "SenderLimits",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
-    "Talk",
-    "TalkMessage",
     "Visited",
     "Waiting",
 ]

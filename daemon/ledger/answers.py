@@ -28,8 +28,8 @@ def answer(
     lines.said(connection, persona, conversation, messages, at)
     outbox.add(connection, persona, conversation, messages, seqs, at)
     connection.execute(
-        "DELETE FROM outage WHERE persona = ? AND type = ? AND name = ? AND talk = ?",
-        (persona, conversation.type, conversation.name, conversation.talk),
+        "DELETE FROM outage WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ?",
+        (persona, conversation.type, conversation.name, conversation.channel, conversation.chat),
     )
     return True
 
@@ -39,8 +39,9 @@ def tell(
 ) -> bool:
     """Keep a notice, once until the conversation's next answer; False, and no change, if there was one."""
     marked = connection.execute(
-        "INSERT INTO outage (persona, type, name, talk, since) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (persona, conversation.type, conversation.name, conversation.talk, at),
+        "INSERT INTO outage (persona, type, name, channel, chat, since) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, at),
     )
     if not marked.rowcount:
         return False
@@ -59,15 +60,13 @@ def say(
 
 def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -> None:
     """Delete the channel, its codes and held words, and close what is open there, since nobody can be answered."""
-    talks = f"{channel}:"
     rows = connection.execute(
-        "SELECT id FROM inbox WHERE persona = ? AND state <> 'done' AND instr(talk, ?) = 1",
-        (persona, talks),
+        "SELECT id FROM inbox WHERE persona = ? AND state <> 'done' AND channel = ?", (persona, channel)
     )
     perceptions = [id_ for (id_,) in rows]
     lines.heard(connection, perceptions)
     inbox.finish(connection, perceptions)
-    connection.execute("DELETE FROM outage WHERE persona = ? AND instr(talk, ?) = 1", (persona, talks))
+    connection.execute("DELETE FROM outage WHERE persona = ? AND channel = ?", (persona, channel))
     delivery.remove(connection, persona, channel, "the channel was removed")
     pairing.remove(connection, persona, channel)
     if channels.remove(connection, persona, channel):

@@ -10,27 +10,28 @@ import msgspec
 
 from proto.texts import MediaName, Title
 
-_FIELDS = "role, content, at, type, name, talk, media, title, perceived, notice, open"
+_FIELDS = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open"
 
 
-class ArchivedChannel(msgspec.Struct, frozen=True):
-    """Where a line was said."""
+class ArchivedChannel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a line was said; the web has no ``id``."""
 
     type: str
     name: str
+    id: str = ""
 
 
 class ArchivedLine(msgspec.Struct, frozen=True):
     """One line; ``at`` in epoch nanoseconds. A notice is the daemon's line in her place, which her mind never sees.
 
-    ``open`` lines are of talks with visitors, which nobody but these is shown or has folded into what she knows.
+    ``open`` lines are of conversations with visitors: they are shown to no one else and stay out of her memory.
     """
 
     role: Literal["person", "assistant"]
     content: str
     at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     channel: ArchivedChannel
-    talk: str = ""
+    chat: str = ""
     media: MediaName | None = None
     title: Title = ""
     perceived: str = ""
@@ -65,8 +66,8 @@ def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, u
             up_to = known[0] if known else 0
         is_last = len(rows) < limit
         waiting = connection.execute(
-            "SELECT 'person', content, at, type, name, talk, media, title, '', 0,"
-            " EXISTS (SELECT 1 FROM channel WHERE channel = substr(inbox.talk, 1, 16) AND open = 1) FROM inbox"
+            "SELECT 'person', content, at, type, name, channel, chat, media, title, '', 0,"
+            " EXISTS (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND open = 1) FROM inbox"
             " WHERE persona = ? AND state <> 'done' AND ? ORDER BY id",
             (persona, is_last),
         ).fetchall()
@@ -82,7 +83,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
     for line in lines:
         last = (
             connection.execute(
-                f"INSERT INTO conversation (persona, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (a constant)
+                f"INSERT INTO conversation (persona, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (a constant)
                 (
                     persona,
                     line.role,
@@ -90,7 +91,8 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
                     line.at,
                     line.channel.type,
                     line.channel.name,
-                    line.talk,
+                    line.channel.id,
+                    line.chat,
                     line.media,
                     line.title,
                     line.perceived,
@@ -104,7 +106,8 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
 
 
 def _line(row: tuple[object, ...]) -> ArchivedLine:
-    role, content, at, type_, name, talk, media, title, perceived, notice, open_ = row
-    line = {"role": role, "content": content, "at": at, "channel": {"type": type_, "name": name}, "talk": talk}
+    role, content, at, type_, name, channel, chat, media, title, perceived, notice, open_ = row
+    line = {"role": role, "content": content, "at": at, "chat": chat}
+    line |= {"channel": {"type": type_, "name": name, "id": channel}}
     line |= {"media": media, "title": title, "perceived": perceived, "notice": bool(notice), "open": bool(open_)}
     return msgspec.convert(line, ArchivedLine)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from daemon.ledger import channels, delivery, idempotency, open_channels, visitors, webhooks
+from collections.abc import Sequence
+
+from daemon.ledger import channels, delivery, idempotency, mirror, open_channels, visitors, webhooks
 from daemon.ledger.delivery import DeadLetter
 from daemon.ledger.idempotency import Idempotent
-from daemon.ledger.open_channels import ChannelFields, ChannelStatus, OpenChannel, Talk, TalkMessage
+from daemon.ledger.mirror import Holder, Mirrored, ReadBack
+from daemon.ledger.open_channels import (
+    ChannelConversation,
+    ChannelFields,
+    ChannelMessage,
+    ChannelStatus,
+    OpenChannel,
+)
 from daemon.ledger.threads import Reader
 from daemon.ledger.visitors import SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
@@ -35,6 +44,26 @@ class ChannelOperations:
         """Replace what its operator set. Raise ChannelUnknown when the channel is gone."""
         await self._writer.submit(open_channels.update, channel, fields, at)
 
+    async def read_back(self, persona_id: str, listed: Sequence[Mirrored], at: int) -> ReadBack:
+        """Let her channels follow the list of them in config.json; those that it does not have stay, and are told."""
+        return await self._writer.submit(mirror.read_back, persona_id, listed, at)
+
+    async def mirrored(self, channel: str) -> None:
+        """The list has the name that the channel was given last."""
+        await self._writer.submit(mirror.mirrored, channel)
+
+    async def identified(self, persona_id: str, channel: str, bot_id: str, bot_name: str) -> None:
+        """Keep whose bot her channel is. Raise ChannelTaken when another channel has this bot."""
+        await self._writer.submit(mirror.identified, persona_id, channel, bot_id, bot_name)
+
+    async def holder(self, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
+        """Who has this channel, or another one of this bot; None when it is free."""
+        return await self._reader.submit(mirror.holder, channel, type_, bot_id)
+
+    async def channel_owners(self) -> list[str]:
+        """Every persona who has a channel."""
+        return await self._reader.submit(mirror.owners)
+
     async def pause_channel(self, channel: str, paused: bool, at: int) -> None:
         """Keep whether turns are made of its words. Raise ChannelUnknown when the channel is gone."""
         await self._writer.submit(open_channels.pause, channel, paused, at)
@@ -63,14 +92,14 @@ class ChannelOperations:
 
     async def channel_conversations(
         self, channel: str, before: tuple[int, str] | None = None, limit: int = 100
-    ) -> list[Talk]:
-        """A channel's talks, the last lively one first; ``before`` is ``(last_at, chat)`` of the caller's last one."""
-        return await self._reader.submit(open_channels.talks, channel, before, limit)
+    ) -> list[ChannelConversation]:
+        """A channel's conversations, the latest first; ``before`` is ``(last_at, chat)`` of the caller's last one."""
+        return await self._reader.submit(open_channels.conversations, channel, before, limit)
 
     async def channel_messages(
         self, channel: str, chat: str, before: int | None = None, limit: int = 100
-    ) -> list[TalkMessage]:
-        """A talk's messages, newest first; ``before`` is the id of the caller's last one.
+    ) -> list[ChannelMessage]:
+        """A conversation's messages, newest first; ``before`` is the id of the caller's last one.
 
         Without ``before``, words that wait for an answer come first, under the id 0.
         """
@@ -96,10 +125,10 @@ class ChannelOperations:
         seqs: list[int],
         at: int,
     ) -> Visited:
-        """Keep what people wrote on her open channel, each chat a talk of its own, and close the webhook requests.
+        """Keep what people wrote on her open channel, a conversation for each chat, and close the webhook requests.
 
-        A new talk is welcomed in the same transaction; a sender over the limits is told so, once in each window.
-        ``seqs`` are for what is said so: two for each item. Keys that a talk had before are skipped. Raise
+        A new conversation is welcomed in the same transaction; a sender over the limits is told so, once a window.
+        ``seqs`` are for what is said so: two for each item. Keys that a conversation had before are skipped. Raise
         ChannelUnknown when the channel is gone, and keep nothing.
         """
         return await self._writer.submit(visitors.take, persona_id, channel, items, webhook_numbers, limits, seqs, at)
@@ -107,7 +136,7 @@ class ChannelOperations:
     async def webhook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
         """Keep a verified webhook request and return its number; None when one with this key was kept before.
 
-        Raise ChannelUnknown when there is no such channel, HooksFull when too many wait already.
+        Raise ChannelUnknown when there is no such channel, WebhooksFull when too many wait already.
         """
         return await self._writer.submit(webhooks.add, channel, key, content_type, body, at)
 
@@ -120,7 +149,7 @@ class ChannelOperations:
         return await self._writer.submit(webhooks.died, numbers, limit)
 
     async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
-        """A message of hers did not reach its person: it is dead, and its talk says why. None when unknown."""
+        """A message of hers did not reach its person: it is dead, and its conversation says why. None when unknown."""
         return await self._writer.submit(delivery.receipt, persona_id, channel, provider_id, error, at)
 
     async def idempotency_begin(self, key: str, fingerprint: str, at: int) -> Idempotent:

@@ -65,7 +65,7 @@ def add(
 def stored(connection: sqlite3.Connection, persona: str) -> list[StoredChannel]:
     """Hers, oldest first."""
     rows = connection.execute(
-        "SELECT channel, type, bot_id, bot_name, account, account_name, chat, last_key,"
+        "SELECT channel, type, iif(bot_id = channel, '', bot_id), bot_name, account, account_name, chat, last_key,"
         " received, strangers, sent, dead, last_error, last_error_at"
         " FROM channel WHERE persona = ? ORDER BY created_at, channel",
         (persona,),

@@ -13,13 +13,13 @@ import msgspec
 from proto.messages import Conversation, Line, Outgoing
 
 _HEARD: Final = (
-    "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, title)"
-    " SELECT persona, type, name, talk, 'person', content, media, at, title FROM inbox"
+    "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title)"
+    " SELECT persona, type, name, channel, chat, 'person', content, media, at, title FROM inbox"
     " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 )
 _HEARD_WITH_FILES: Final = (
-    "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, title, perceived)"
-    " SELECT persona, type, name, talk, 'person', content, media, at, title,"
+    "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title, perceived)"
+    " SELECT persona, type, name, channel, chat, 'person', content, media, at, title,"
     "  coalesce((SELECT value FROM json_each(?2) WHERE key = CAST(inbox.id AS TEXT)), '') FROM inbox"
     " WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id"
 )
@@ -60,13 +60,11 @@ def said(
     notice: bool = False,
 ) -> None:
     """Add her lines; a notice is the daemon's line in her place, which her mind never sees."""
+    where = (persona, conversation.type, conversation.name, conversation.channel, conversation.chat)
     connection.executemany(
-        "INSERT INTO conversation (persona, type, name, talk, role, content, media, at, notice)"
-        " VALUES (?, ?, ?, ?, 'assistant', ?, ?, ?, ?)",
-        [
-            (persona, conversation.type, conversation.name, conversation.talk, line.content, line.media, at, notice)
-            for line in messages
-        ],
+        "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, notice)"
+        " VALUES (?, ?, ?, ?, ?, 'assistant', ?, ?, ?, ?)",
+        [(*where, line.content, line.media, at, notice) for line in messages],
     )
 
 
@@ -74,8 +72,9 @@ def history(connection: sqlite3.Connection, persona: str, conversation: Conversa
     """The last lines of one conversation in the order of their insertion, oldest first, without notices."""
     rows = connection.execute(
         "SELECT role, content, at, media, title, perceived FROM conversation"
-        " WHERE persona = ? AND type = ? AND name = ? AND talk = ? AND notice = 0 ORDER BY id DESC LIMIT ?",
-        (persona, conversation.type, conversation.name, conversation.talk, limit),
+        " WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND notice = 0"
+        " ORDER BY id DESC LIMIT ?",
+        (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, limit),
     ).fetchall()
     return [Line(*row) for row in reversed(rows)]
 
@@ -84,18 +83,18 @@ def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> li
     """The last lines by time, oldest first, with what is not answered yet as person lines; none of open channels."""
     most = -1 if limit is None else limit
     rows = connection.execute(
-        "SELECT role, content, at, media, type, name, talk, title, perceived FROM ("
-        " SELECT * FROM (SELECT role, content, at, media, type, name, talk, title, perceived, 0 AS open, id"
+        "SELECT role, content, at, media, type, name, channel, chat, title, perceived FROM ("
+        " SELECT * FROM (SELECT role, content, at, media, type, name, channel, chat, title, perceived, 0 AS open, id"
         "  FROM conversation WHERE persona = ?1 AND conversation.open = 0 ORDER BY at DESC, id DESC LIMIT ?2)"
-        " UNION ALL SELECT 'person', content, at, media, type, name, talk, title, '', 1, id"
+        " UNION ALL SELECT 'person', content, at, media, type, name, channel, chat, title, '', 1, id"
         "  FROM inbox WHERE persona = ?1 AND state <> 'done' AND NOT EXISTS"
-        "   (SELECT 1 FROM channel WHERE channel = substr(inbox.talk, 1, 16) AND channel.open = 1)"
+        "   (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND channel.open = 1)"
         ") ORDER BY at DESC, open DESC, id DESC LIMIT ?2",
         (persona, most),
     ).fetchall()
     return [
-        StoredLine(role, content, at, media, Conversation(type_, name, talk), title, perceived)
-        for role, content, at, media, type_, name, talk, title, perceived in reversed(rows)
+        StoredLine(role, content, at, media, Conversation(type_, name, channel, chat), title, perceived)
+        for role, content, at, media, type_, name, channel, chat, title, perceived in reversed(rows)
     ]
 
 
@@ -121,7 +120,7 @@ def titles(connection: sqlite3.Connection, persona: str, limit: int) -> dict[str
 
 
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
-    """The oldest lines after the consolidated ones, without notices and open talks, and the last one's id (0: none)."""
+    """The oldest lines not consolidated, without notices and open channels, and the last one's id (0: none)."""
     rows = connection.execute(
         "SELECT id, role, content, at, media, title, perceived FROM conversation"
         " WHERE persona = ?1 AND open = 0 AND notice = 0"

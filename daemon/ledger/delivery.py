@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from daemon.ledger.open_channels import mark_talk
+from daemon.ledger.open_channels import mark_conversation
 
 
 class OutgoingRow(msgspec.Struct):
@@ -21,7 +21,8 @@ class OutgoingRow(msgspec.Struct):
     key: str
     type: str
     name: str
-    talk: str
+    channel: str
+    chat: str
     kind: Literal["text", "audio", "image"]
     content: str
     media: str | None
@@ -46,19 +47,19 @@ class DeadLetter(msgspec.Struct, frozen=True):
 def outgoing(connection: sqlite3.Connection, persona: str) -> list[OutgoingRow]:
     """Her open rows in order. One that is marked ``sending`` is ambiguous to whoever reads it back."""
     rows = connection.execute(
-        "SELECT seq, key, type, name, talk, kind, content, media, parts_sent, attempts, not_before,"
+        "SELECT seq, key, type, name, channel, chat, kind, content, media, parts_sent, attempts, not_before,"
         " state <> 'pending', created_at FROM outbox"
         " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' ORDER BY seq",
         (persona,),
     )
-    return [OutgoingRow(*(*row[:11], bool(row[11]), row[12])) for row in rows]
+    return [OutgoingRow(*(*row[:12], bool(row[12]), row[13])) for row in rows]
 
 
 def pending_by_channel(connection: sqlite3.Connection, persona: str) -> dict[str, int]:
     """How many of her rows are open, by channel id."""
     rows = connection.execute(
-        "SELECT substr(talk, 1, instr(talk, ':') - 1), count(*) FROM outbox"
-        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' GROUP BY 1",
+        "SELECT channel, count(*) FROM outbox"
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' GROUP BY channel",
         (persona,),
     )
     return dict(rows.fetchall())
@@ -85,13 +86,12 @@ def sent(connection: sqlite3.Connection, seq: int, at: int, provider_id: str) ->
     """All of it is with the provider, which calls it so; counted once on its channel."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'sent', sent_at = ?, provider_id = nullif(?, '')"
-        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, channel, chat",
         (at, provider_id, seq),
     ).fetchall()
-    for persona, talk in rows:
-        channel, _, chat = talk.partition(":")
+    for persona, channel, chat in rows:
         connection.execute("UPDATE channel SET sent = sent + 1 WHERE persona = ? AND channel = ?", (persona, channel))
-        mark_talk(connection, channel, chat, None, at)
+        mark_conversation(connection, channel, chat, None, at)
 
 
 def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
@@ -107,11 +107,11 @@ def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
     """Give a row up; counted once on its channel."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
-        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, talk",
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, channel",
         (reason, seq),
     ).fetchall()
-    for persona, talk in rows:
-        _count_dead(connection, persona, talk.partition(":")[0], 1)
+    for persona, channel in rows:
+        _count_dead(connection, persona, channel, 1)
 
 
 def receipt(
@@ -120,15 +120,15 @@ def receipt(
     """Give up a row of hers that did not reach its person after all; None when there is none, or it is dead already."""
     row = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ? WHERE provider_id = ? AND state = 'sent'"
-        " AND substr(talk, 1, 16) = ? AND persona = ?"
-        " RETURNING talk, seq, type, name, content, last_error, created_at",
+        " AND channel = ? AND persona = ?"
+        " RETURNING chat, seq, type, name, content, last_error, created_at",
         (reason, provider_id, channel, persona),
     ).fetchone()
     if row is None:
         return None
-    talk, *letter = row
+    chat, *letter = row
     _count_dead(connection, persona, channel, 1)
-    mark_talk(connection, channel, talk.partition(":")[2], reason, at)
+    mark_conversation(connection, channel, chat, reason, at)
     return DeadLetter(*letter)
 
 
@@ -136,11 +136,11 @@ def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: st
     """Give up all open rows of a chat; return them in order."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
-        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND talk = ? RETURNING seq",
-        (reason, persona, f"{channel}:{chat}"),
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND channel = ? AND chat = ? RETURNING seq",
+        (reason, persona, channel, chat),
     ).fetchall()
     _count_dead(connection, persona, channel, len(rows))
-    mark_talk(connection, channel, chat, reason, at)
+    mark_conversation(connection, channel, chat, reason, at)
     return sorted(seq for (seq,) in rows)
 
 
@@ -148,8 +148,8 @@ def remove(connection: sqlite3.Connection, persona: str, channel: str, reason: s
     """Give up all open rows of a channel."""
     connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
-        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND instr(talk, ?) = 1",
-        (reason, persona, f"{channel}:"),
+        " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND channel = ?",
+        (reason, persona, channel),
     )
 
 
@@ -163,7 +163,7 @@ def dead_letters(connection: sqlite3.Connection, persona: str, limit: int) -> li
     return [DeadLetter(*row) for row in rows]
 
 
-def unsettle(connection: sqlite3.Connection) -> int:
+def reopen_sending(connection: sqlite3.Connection) -> int:
     """No process has anything in hand: what was being sent may have been. Returns how many rows."""
     return connection.execute(
         "UPDATE outbox SET state = 'ambiguous' WHERE state = 'sending' AND state <> 'sent'"

@@ -33,10 +33,10 @@ def accept(
 ) -> int | None:
     """Add a row and return its id; None when the conversation has a row with this key."""
     row = connection.execute(
-        "INSERT INTO inbox (persona, type, name, talk, kind, content, media, at, key, title)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (persona, type, name, talk, key) WHERE key IS NOT NULL DO NOTHING",
-        (persona, conversation.type, conversation.name, conversation.talk, kind, content, media, at, key, title),
+        "INSERT INTO inbox (persona, type, name, channel, chat, kind, content, media, at, key, title)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (persona, type, name, channel, chat, key) WHERE key IS NOT NULL DO NOTHING",
+        (persona, *msgspec.structs.astuple(conversation), kind, content, media, at, key, title),
     )
     return row.lastrowid if row.rowcount else None
 
@@ -44,13 +44,13 @@ def accept(
 def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
     """Her pending rows, oldest first."""
     rows = connection.execute(
-        "SELECT id, kind, content, at, media, title, type, name, talk, deaths FROM inbox"
+        "SELECT id, kind, content, at, media, title, type, name, channel, chat, deaths FROM inbox"
         " WHERE persona = ? AND state = 'pending' AND state <> 'done' ORDER BY id",
         (persona,),
     )
     return [
-        Waiting(Perception(id_, kind, content, at, media, title), Conversation(type_, name, talk), deaths)
-        for id_, kind, content, at, media, title, type_, name, talk, deaths in rows
+        Waiting(Perception(id_, kind, content, at, media, title), Conversation(type_, name, channel, chat), deaths)
+        for id_, kind, content, at, media, title, type_, name, channel, chat, deaths in rows
     ]
 
 

@@ -294,16 +294,16 @@ class Ledger(ChannelOperations):
         await self._writer.submit(delivery.dead, seq, reason)
 
     async def blocked(self, persona_id: str, channel: str, chat: str, reason: str, at: int = 0) -> list[int]:
-        """Give up all that is open for this chat, whose talk says why from now on; return the seqs, in order."""
+        """Give up all that is open for this chat, whose conversation shows why; return the seqs, in order."""
         return await self._writer.submit(delivery.blocked, persona_id, channel, chat, reason, at)
 
     async def dead_letters(self, persona_id: str, limit: int) -> list[DeadLetter]:
         """Her last messages that were given up, newest first."""
         return await self._reader.submit(delivery.dead_letters, persona_id, limit)
 
-    async def unsettle(self) -> int:
+    async def reopen_sending(self) -> int:
         """At boot: what was being sent is ambiguous; returns how many messages are."""
-        return await self._writer.submit(delivery.unsettle)
+        return await self._writer.submit(delivery.reopen_sending)
 
     async def last_seq(self) -> int:
         """The largest seq ever stored, also of a persona since forgotten; 0 when there was none."""

@@ -1,4 +1,4 @@
-"""Open channels: what their operator set, how they stand, who talks on them, and what was said there.
+"""Open channels: what their operator set, how they stand, who writes on them, and what was said there.
 
 The paired channels of the persona API are in the same table, and are shown with the same figures.
 """
@@ -27,8 +27,8 @@ _STATUS: Final = (
 )
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
-    f" welcome, fallback, bot_id, bot_name, {_STATUS}, error_class, last_error, last_error_at, created_at, updated_at,"
-    " conversations, messages, last_message_at, limited"
+    f" welcome, fallback, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
+    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited"
 )
 """As ``OpenChannel`` and its ``ChannelFields`` have them; ``?1`` is the latest moment at which trouble is old."""
 
@@ -71,7 +71,7 @@ class OpenChannel(msgspec.Struct, frozen=True):
     limited: int
 
 
-class Talk(msgspec.Struct, frozen=True):
+class ChannelConversation(msgspec.Struct, frozen=True):
     """One conversation of a channel; ``name`` is its person's at first, ``error`` why that person is not reached."""
 
     chat: str
@@ -83,8 +83,8 @@ class Talk(msgspec.Struct, frozen=True):
     error_at: int | None
 
 
-class TalkMessage(msgspec.Struct, frozen=True):
-    """A line of a talk; ``id`` is 0 for words that wait for an answer, which are no lines yet."""
+class ChannelMessage(msgspec.Struct, frozen=True):
+    """A line of a channel's conversation; ``id`` is 0 for a message that waits for an answer, which is no line yet."""
 
     id: int
     role: Literal["person", "assistant"]
@@ -110,10 +110,14 @@ def add_open(
 
 
 def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, at: int) -> None:
-    """Replace what the operator set. Raise ChannelUnknown for a channel that is gone."""
+    """Replace what the operator set. Raise ChannelUnknown for a channel that is gone.
+
+    Until ``mirror.mirrored``, the row remembers another name's predecessor, which config.json has still.
+    """
     changed = connection.execute(
-        "UPDATE channel SET name = ?, phone = ?, provider_account = ?, model = ?, datasets = ?, welcome = ?,"
-        " fallback = ?, updated_at = ? WHERE channel = ?",
+        "UPDATE channel SET mirror_name = iif(name IS ?1, mirror_name, coalesce(mirror_name, name)), name = ?1,"
+        " phone = ?2, provider_account = ?3, model = ?4, datasets = ?5, welcome = ?6, fallback = ?7, updated_at = ?8"
+        " WHERE channel = ?9",
         (
             fields.name,
             fields.phone,
@@ -183,59 +187,61 @@ def of_persona(connection: sqlite3.Connection, persona: str, now: int) -> list[O
     return [_shown(row) for row in rows]
 
 
-def talks(connection: sqlite3.Connection, channel: str, before: tuple[int, str] | None, limit: int) -> list[Talk]:
-    """The channel's talks, the last lively one first; ``before`` is ``last_at`` and chat of the last one known."""
+def conversations(
+    connection: sqlite3.Connection, channel: str, before: tuple[int, str] | None, limit: int
+) -> list[ChannelConversation]:
+    """The channel's conversations, the latest first; ``before`` is ``last_at`` and chat of the last one known."""
     last_at, chat = before or (2**63 - 1, "")
     rows = connection.execute(
-        "SELECT chat, name, messages, first_at, last_at, error, error_at FROM talk"
+        "SELECT chat, name, messages, first_at, last_at, error, error_at FROM channel_conversation"
         " WHERE channel = ?1 AND (last_at < ?2 OR (last_at = ?2 AND chat > ?3))"
         " ORDER BY last_at DESC, chat LIMIT ?4",
         (channel, last_at, chat, limit),
     )
-    return [Talk(*row) for row in rows]
+    return [ChannelConversation(*row) for row in rows]
 
 
 def messages(
     connection: sqlite3.Connection, channel: str, chat: str, before: int | None, limit: int
-) -> list[TalkMessage]:
-    """A talk's lines with an id below ``before``, newest first; without it, what waits for an answer comes first.
+) -> list[ChannelMessage]:
+    """A conversation's lines with an id below ``before``, newest first; without it, what waits comes before them.
 
     None of what was said while the channel was not open.
     """
-    talk = f"{channel}:{chat}"
     rows = connection.execute(
-        "SELECT id, role, content, media, at FROM conversation WHERE talk = ?1 AND talk <> '' AND id < ?2"
-        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?4) ORDER BY id DESC LIMIT ?3",
-        (talk, before or 2**63 - 1, limit, channel),
+        "SELECT id, role, content, media, at FROM conversation"
+        " WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND id < ?3"
+        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?1) ORDER BY id DESC LIMIT ?4",
+        (channel, chat, before or 2**63 - 1, limit),
     ).fetchall()
     if before is None:
         waiting = connection.execute(
-            "SELECT 0, 'person', content, media, at FROM inbox WHERE state <> 'done' AND talk = ?1"
-            " AND persona = (SELECT persona FROM channel WHERE channel = ?2 AND open = 1) ORDER BY id DESC LIMIT ?3",
-            (talk, channel, limit),
+            "SELECT 0, 'person', content, media, at FROM inbox WHERE state <> 'done' AND channel = ?1 AND chat = ?2"
+            " AND persona = (SELECT persona FROM channel WHERE channel = ?1 AND open = 1) ORDER BY id DESC LIMIT ?3",
+            (channel, chat, limit),
         )
         rows = [*waiting, *rows][:limit]
-    return [TalkMessage(*row) for row in rows]
+    return [ChannelMessage(*row) for row in rows]
 
 
-def mark_talk(connection: sqlite3.Connection, channel: str, chat: str, error: str | None, at: int) -> None:
+def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, error: str | None, at: int) -> None:
     """Keep why this person is not reached; None when a message has reached them."""
     connection.execute(
-        "UPDATE talk SET error = ?1, error_at = iif(?1 IS NULL, NULL, ?2)"
+        "UPDATE channel_conversation SET error = ?1, error_at = iif(?1 IS NULL, NULL, ?2)"
         " WHERE channel = ?3 AND chat = ?4 AND error IS NOT ?1",
         (error, at, channel, chat),
     )
 
 
 def remove(connection: sqlite3.Connection, channel: str) -> None:
-    """Delete what is known of its talks and people; the lines stay."""
-    for table in ("talk", "sender", "hook"):
+    """Delete what is known of its conversations and people; the lines stay."""
+    for table in ("channel_conversation", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
     """Delete all of hers."""
-    for table in ("talk", "sender", "hook"):
+    for table in ("channel_conversation", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
 
 

@@ -32,15 +32,16 @@ def add(
     # A browser fetches what it missed by seq, so a web row is delivered by being stored.
     state = "sent" if conversation.type == "web" else "pending"
     connection.executemany(
-        "INSERT INTO outbox (seq, persona, type, name, talk, kind, content, media, state, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO outbox (seq, persona, type, name, channel, chat, kind, content, media, state, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 seq,
                 persona,
                 conversation.type,
                 conversation.name,
-                conversation.talk,
+                conversation.channel,
+                conversation.chat,
                 message.kind,
                 message.content,
                 message.media,

@@ -40,10 +40,10 @@ def bind(
     connection: sqlite3.Connection, persona: str, channel: str, account: str, account_name: str, chat: str
 ) -> None:
     """Bind her channel to this account and chat. Raise ChannelUnknown when it is not in the ledger."""
-    # Another chat has keys of its own.
+    # Another chat has keys of its own. The channel is called by its account from now on, whatever a hand called it.
     bound = connection.execute(
-        "UPDATE channel SET account = ?1, account_name = ?2, chat = ?3, last_key = iif(chat IS ?3, last_key, NULL)"
-        " WHERE persona = ?4 AND channel = ?5",
+        "UPDATE channel SET account = ?1, account_name = ?2, name = NULL, chat = ?3,"
+        " last_key = iif(chat IS ?3, last_key, NULL) WHERE persona = ?4 AND channel = ?5",
         (account, account_name, chat, persona, channel),
     )
     if not bound.rowcount:

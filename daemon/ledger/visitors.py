@@ -1,4 +1,4 @@
-"""What comes in over an open channel: everybody's words, each talk's welcome, and the limits of one sender."""
+"""What comes in over an open channel: messages, the welcome to each conversation, the limits of one sender."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _take_one(
     visited: Visited,
 ) -> None:
     name = _name(connection, channel.channel, item.chat)
-    conversation = Conversation(channel.type, name or _called(item), f"{channel.channel}:{item.chat}")
+    conversation = Conversation(channel.type, name or _called(item), channel.channel, item.chat)
     if _known(connection, channel.persona, conversation, item.key):
         return
     if wait := _over(connection, channel, item.account, limits, at):
@@ -118,9 +118,9 @@ def _take_one(
 
 
 def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:
-    """How this talk's person is called in it for good; "" before the first words."""
+    """The name of this conversation's person, kept from the first message on; "" before it."""
     row: tuple[str] | None = connection.execute(
-        "SELECT name FROM talk WHERE channel = ? AND chat = ?", (channel, chat)
+        "SELECT name FROM channel_conversation WHERE channel = ? AND chat = ?", (channel, chat)
     ).fetchone()
     return row[0] if row else ""
 
@@ -131,8 +131,8 @@ def _called(item: Inbound) -> str:
 
 def _known(connection: sqlite3.Connection, persona: str, conversation: Conversation, key: str) -> bool:
     row = connection.execute(
-        "SELECT 1 FROM inbox WHERE persona = ? AND type = ? AND name = ? AND talk = ? AND key = ?",
-        (persona, conversation.type, conversation.name, conversation.talk, key),
+        "SELECT 1 FROM inbox WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND key = ?",
+        (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, key),
     )
     return row.fetchone() is not None
 

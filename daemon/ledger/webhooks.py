@@ -31,7 +31,7 @@ class OpenWebhook(msgspec.Struct, frozen=True):
 def add(connection: sqlite3.Connection, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
     """Keep a request and return its number; None when the channel has one with this key.
 
-    Raise ChannelUnknown, HooksFull.
+    Raise ChannelUnknown, WebhooksFull.
     """
     owner: tuple[str] | None = connection.execute(
         "SELECT persona FROM channel WHERE channel = ?", (channel,)
@@ -39,14 +39,14 @@ def add(connection: sqlite3.Connection, channel: str, key: str, content_type: st
     if owner is None:
         raise ChannelUnknown(channel)
     row = connection.execute(
-        "INSERT INTO hook (persona, channel, key, content_type, body, at) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO webhook (persona, channel, key, content_type, body, at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (channel, key) DO NOTHING",
         (*owner, channel, key, content_type, body, at),
     )
     if not row.rowcount:
         return None
     waiting = connection.execute(
-        "SELECT count(*) FROM hook WHERE persona = ? AND channel = ? AND done = 0", (*owner, channel)
+        "SELECT count(*) FROM webhook WHERE persona = ? AND channel = ? AND done = 0", (*owner, channel)
     ).fetchone()[0]
     if waiting > MOST_OPEN:
         raise WebhooksFull(MOST_OPEN)
@@ -56,7 +56,7 @@ def add(connection: sqlite3.Connection, channel: str, key: str, content_type: st
 def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[OpenWebhook]:
     """Hers that are not done, with a number above ``after``, oldest first."""
     rows = connection.execute(
-        "SELECT number, channel, content_type, body, deaths FROM hook WHERE persona = ? AND done = 0 AND number > ?"
+        "SELECT number, channel, content_type, body, deaths FROM webhook WHERE persona = ? AND done = 0 AND number > ?"
         " ORDER BY number LIMIT ?",
         (persona, after, limit),
     )
@@ -66,7 +66,7 @@ def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) 
 def done(connection: sqlite3.Connection, persona: str, numbers: Iterable[int]) -> None:
     """Her gateway has dealt with these: only their keys are kept."""
     connection.executemany(
-        "UPDATE hook SET done = 1, body = x'' WHERE number = ? AND persona = ? AND done = 0",
+        "UPDATE webhook SET done = 1, body = x'' WHERE number = ? AND persona = ? AND done = 0",
         [(number, persona) for number in numbers],
     )
 
@@ -74,7 +74,7 @@ def done(connection: sqlite3.Connection, persona: str, numbers: Iterable[int]) -
 def died(connection: sqlite3.Connection, numbers: Iterable[int], limit: int) -> list[int]:
     """Count a death for each that is open; those that so reach ``limit`` are done with, and returned."""
     rows = connection.execute(
-        "UPDATE hook SET deaths = deaths + 1, done = iif(deaths + 1 >= ?1, 1, 0)"
+        "UPDATE webhook SET deaths = deaths + 1, done = iif(deaths + 1 >= ?1, 1, 0)"
         " WHERE done = 0 AND number IN (SELECT value FROM json_each(?2)) RETURNING number, done",
         (limit, json.dumps(list(numbers))),
     ).fetchall()
@@ -83,4 +83,4 @@ def died(connection: sqlite3.Connection, numbers: Iterable[int], limit: int) -> 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:
     """Forget those that are done and that nobody repeats any more."""
-    connection.execute("DELETE FROM hook WHERE done = 1 AND at < ?", (now - REPEATED_FOR * SECOND,))
+    connection.execute("DELETE FROM webhook WHERE done = 1 AND at < ?", (now - REPEATED_FOR * SECOND,))

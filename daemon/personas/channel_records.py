@@ -27,5 +27,5 @@ def channel_named(persona: Persona, channel: str) -> Channel | None:
 
 
 def conversation_of(record: Channel, channel: str, chat: str) -> Conversation:
-    """The one talk of a paired channel."""
-    return Conversation(record.type, record.name, f"{channel}:{chat}")
+    """The one conversation of a paired channel."""
+    return Conversation(record.type, record.name, channel, chat)

@@ -1,1 +1,1 @@
-"""The roof: puts the parts together, brings everybody up, and leaves in order. Nothing imports it but the command."""
+"""The roof: it makes the parts, brings the personas up, and leaves in order. Only the command imports it."""

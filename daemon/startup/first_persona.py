@@ -42,7 +42,7 @@ async def first_persona(personas: Personas, supervisor: Supervisor, log: Log, na
 
 
 def _command() -> str:
-    """How this program is called from where it was started."""
+    """Return how this program is called from where it was started."""
     if shutil.which("personad"):
         return "personad"
     return shlex.quote(os.path.relpath(Path(sys.executable).with_name("personad")))

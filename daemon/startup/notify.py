@@ -1,7 +1,7 @@
 """What the daemon and systemd tell each other: readiness, status, watchdog (sd_notify(3)) and passed sockets.
 
-Outside systemd, where ``$NOTIFY_SOCKET`` and ``$LISTEN_PID`` are missing, all of it does nothing. Both protocols'
-variables are taken out of the environment that is handed in: no child of the daemon is the service.
+Outside systemd, where ``$NOTIFY_SOCKET`` and ``$LISTEN_PID`` are missing, all of it does nothing. The variables of
+both protocols are removed from the environment that is given: no child of the daemon is the service.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def lock(state_dir: Path) -> int:
             f"Another personad (process {holder}) holds {state_dir}: stop it, or set another state_dir."
         ) from None
     os.ftruncate(descriptor, 0)
-    # The number is for people; a disk without room for it still holds the lock.
+    # The number is for people; on a full disk the lock holds without it.
     with suppress(OSError):
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
@@ -74,13 +74,13 @@ def listener(settings: Settings) -> socket.socket:
             f"{host}:{port} cannot be listened on: {error.strerror}. Stop what listens there (ss -ltnp), "
             "or set another http.port (PERSONAD_HTTP_PORT)."
         ) from error
-    # Inherited by every connection: small frames must not wait for the acknowledgement of those before.
+    # Every connection inherits it: a small frame must not wait for the acknowledgement of the one before (tcp(7)).
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 def raise_descriptor_limit() -> None:
-    """Each persona takes a few descriptors here, and each socket one."""
+    """Raise the limit of open files: each persona takes a few descriptors here, and each socket one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft < wanted:

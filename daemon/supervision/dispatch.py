@@ -8,7 +8,10 @@ from typing import Final
 
 import msgspec
 
-from daemon.channels.gateways import Channels
+from daemon.channels.gateways import ChannelGateways
+from daemon.channels.intake import ChannelIntake
+from daemon.channels.register import ChannelRegister
+from daemon.channels.states import GatewayStates
 from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
@@ -80,7 +83,10 @@ class Parts:
     inbox: Inbox
     terms: ChannelTerms
     consolidation: Consolidation
-    channels: Channels
+    register: ChannelRegister
+    gateways: ChannelGateways
+    intake: ChannelIntake
+    states: GatewayStates
     webhook_queue: WebhookQueue
     delivery: Delivery
     link: Link
@@ -109,7 +115,7 @@ class PersonaDispatch:
             raise GenerationFailed("she has no record that can be read", permanent=True)
         settings = self._parts.settings
         try:
-            gateways = await self._parts.channels.gateways(persona)
+            gateways = await self._parts.gateways.of(persona.id)
             await self._parts.inbox.find_documents(persona.id)
         except LedgerError as error:
             raise GenerationFailed(str(error)) from error
@@ -132,9 +138,9 @@ class PersonaDispatch:
             case Consolidated() | ConsolidationFailed():
                 self._parts.consolidation.received(self._id, message)
             case Received():
-                self._parts.channels.received(self._id, generation, message)
+                self._parts.intake.received(self._id, generation, message)
             case GatewayChanged():
-                self._parts.channels.changed(self._id, generation, message.gateway)
+                self._parts.states.changed(self._id, generation, message.gateway)
                 if message.gateway.state == "connected":
                     self._parts.delivery.connected(self._id, message.gateway.channel)
             case PartSent() | Delivered() | Undelivered():
@@ -166,16 +172,17 @@ class PersonaDispatch:
     async def gave_up(self, reason: str) -> None:
         """She failed too often: she is sick, and left alone until somebody acts."""
         self._parts.hubs.stopped(self._id)
-        # Held, so that no channel that is being added or removed at this moment is lost with the old record.
-        async with self._parts.channels.editing:
+        try:
+            persona = await self._parts.register.change_record(self._id, _sick)
+        except PersonasError as error:
+            self._parts.log.error("persona.not_saved", persona=self._id, reason=str(error))
             persona = self._parts.personas.get(self._id)
-            if persona is None:
-                return
-            sick = msgspec.structs.replace(persona, status="sick")
-            try:
-                await self._parts.personas.save(sick)
-            except PersonasError as error:
-                self._parts.log.error("persona.not_saved", persona=self._id, reason=str(error))
-        await self._parts.channels.failed(self._id, reason)
+        if persona is None:
+            return
+        await self._parts.states.failed(self._id, reason)
         self._parts.log.error("persona.sick", persona=self._id, reason=reason)
-        self._parts.hubs.signal("Event", "Persona became sick", sick, {"reason": reason})
+        self._parts.hubs.signal("Event", "Persona became sick", _sick(persona), {"reason": reason})
+
+
+def _sick(persona: Persona) -> Persona:
+    return msgspec.structs.replace(persona, status="sick")

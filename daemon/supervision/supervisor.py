@@ -14,7 +14,7 @@ from daemon.supervision.generation import GenerationFailed
 from daemon.supervision.keeper import Keeper, State
 from daemon.supervision.prober import Prober
 from proto.gateways import GatewayState, GatewayType, Identified
-from proto.records import EMBEDDED, Organ, Persona, Slot
+from proto.records import EMBEDDED, Organ, Slot
 from proto.secrets import Secret
 
 __all__ = ["PersonaState", "StartFailed", "Supervisor"]
@@ -69,7 +69,7 @@ class Supervisor:
             self._keeper(persona.id).boot()
         for persona in self._personas.all():
             if persona.status != "active":
-                self._go(self._parts.channels.stopped(persona.id))
+                self._go(self._parts.states.stopped(persona.id))
 
     def running(self, persona_id: str) -> bool:
         """Whether she is being served; she is also while her process is being replaced."""
@@ -101,7 +101,7 @@ class Supervisor:
         """End her process and wait until it is gone."""
         await self._end(persona_id)
         if not self.running(persona_id):
-            await self._parts.channels.stopped(persona_id)
+            await self._parts.states.stopped(persona_id)
 
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
@@ -122,11 +122,6 @@ class Supervisor:
     async def probe(self, organ: Organ, slot: Slot) -> str:
         """Ask a short-lived process whether this organ can be reached as what ``slot`` says; "" or why not."""
         return await self._prober.probe(organ, slot)
-
-    async def edited(self, persona: Persona) -> None:
-        """Her record was edited by hand: if she runs, she restarts with it, in the background."""
-        if self.running(persona.id):
-            self._go(self._restart_edited(persona.id))
 
     async def decided(self, timeout: float) -> None:
         """Wait until no persona is on her way up any more, or ``timeout`` seconds."""
@@ -160,12 +155,6 @@ class Supervisor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _restart_edited(self, persona_id: str) -> None:
-        try:
-            await self.follow(persona_id)
-        except StartFailed as failure:
-            self._log.error("persona.edit_failed", persona=persona_id, reason=str(failure))
 
     def _keeper(self, persona_id: str) -> Keeper:
         keeper = self._keepers.get(persona_id)

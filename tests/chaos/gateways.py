@@ -123,11 +123,11 @@ def run(folder: Path, messages: int, kills: int, seed: int, kinds: Sequence[str]
         try:
             daemon.start_warm(*kinds)
             mind.default = Step(pause=THOUGHT)
-            talks = [_connect(daemon, mind, one, number, result) for number in range(personas) for one in providers]
-            _torment(daemon, talks, messages, kills, random.Random(seed), result)
-            for talk in talks:
-                _audit(daemon, talk)
-                result.generations += status(daemon, talk.persona_id)["generation"]
+            chats = [_connect(daemon, mind, one, number, result) for number in range(personas) for one in providers]
+            _torment(daemon, chats, messages, kills, random.Random(seed), result)
+            for one in chats:
+                _audit(daemon, one)
+                result.generations += status(daemon, one.persona_id)["generation"]
             everyone = family(daemon)
             assert daemon.stop() == 0
             all_gone(everyone)
@@ -158,31 +158,31 @@ def _connect(daemon: DaemonProcess, mind: ScriptedMind, provider: Provider, numb
 
 
 def _torment(
-    daemon: DaemonProcess, talks: list[Line], messages: int, kills: int, draw: random.Random, result: Result
+    daemon: DaemonProcess, chats: list[Line], messages: int, kills: int, draw: random.Random, result: Result
 ) -> None:
     """Write at an even rate, kill at random moments of the same time, and wait until all is delivered."""
     over, losing = threading.Event(), random.Random(draw.random())
     length = messages / RATE
-    killer = threading.Thread(target=_kill, args=(daemon, talks, kills, length, draw, over, result), daemon=True)
+    killer = threading.Thread(target=_kill, args=(daemon, chats, kills, length, draw, over, result), daemon=True)
     killer.start()
     begun = time.monotonic()
     for number in range(messages):
         over.wait(max(0.0, begun + number / RATE - time.monotonic()))
-        talk = talks[number % len(talks)]
-        talk.written.append(f"<{talk.name}-{number}>")
-        talk.chat.write(talk.written[-1])
+        one = chats[number % len(chats)]
+        one.written.append(f"<{one.name}-{number}>")
+        one.chat.write(one.written[-1])
         if losing.random() < LOSS:
-            talk.provider.lose_answer()
+            one.provider.lose_answer()
             result.losses += 1
     killer.join(length + SETTLING)
     over.set()
-    for talk in talks:
-        wait_for(lambda t=talk: _is_settled(daemon, t), f"{talk.name}'s deliveries", SETTLING)  # type: ignore[misc]
+    for one in chats:
+        wait_for(lambda t=one: _is_settled(daemon, t), f"{one.name}'s deliveries", SETTLING)  # type: ignore[misc]
 
 
 def _kill(
     daemon: DaemonProcess,
-    talks: list[Line],
+    chats: list[Line],
     kills: int,
     length: float,
     draw: random.Random,
@@ -194,7 +194,7 @@ def _kill(
     for moment in sorted(draw.uniform(0.0, length) for _ in range(kills)):
         if over.wait(max(0.0, begun + moment - time.monotonic())):
             return
-        name = draw.choice(talks).name
+        name = draw.choice(chats).name
         victims = wait_for(lambda n=name: [one for one in family(daemon) if _is(one, n)], f"{name}'s process")  # type: ignore[misc]
         try:
             draw.choice(victims).send_signal(signal.SIGKILL)
@@ -214,32 +214,32 @@ def _is_connected(daemon: DaemonProcess, persona_id: str) -> bool:
     return [one["state"] for one in status(daemon, persona_id)["channels"]] == ["connected"]
 
 
-def _is_settled(daemon: DaemonProcess, talk: Line) -> bool:
+def _is_settled(daemon: DaemonProcess, one: Line) -> bool:
     """Whether everything that was written is answered, and every answer delivered or given up."""
-    view = status(daemon, talk.persona_id)
+    view = status(daemon, one.persona_id)
     if view["inbox"] or view["channels"][0]["pending"]:
         return False
-    heard = {text for role, content in lines(daemon, talk.persona_id) if role == "person" for text in _found(content)}
-    return heard >= set(talk.written)
+    heard = {text for role, content in lines(daemon, one.persona_id) if role == "person" for text in _found(content)}
+    return heard >= set(one.written)
 
 
-def _audit(daemon: DaemonProcess, talk: Line) -> None:
+def _audit(daemon: DaemonProcess, one: Line) -> None:
     """Compare what was written with the conversation, and with what arrived at the provider."""
-    books = talk.books
-    conversation = [_found(content) for role, content in lines(daemon, talk.persona_id) if role == "assistant"]
+    books = one.books
+    conversation = [_found(content) for role, content in lines(daemon, one.persona_id) if role == "assistant"]
     answers = Counter(text for found in conversation for text in found)
     arrived: Counter[str] = Counter()
     openly: Counter[str] = Counter()
-    for message in talk.chat.texts():
+    for message in one.chat.texts():
         arrived.update(_found(message))
         openly.update(() if message.startswith(MARK) else _found(message))
-    books.written += talk.written
-    books.unanswered += [text for text in talk.written if not answers[text]]
-    books.answered_twice += [text for text in talk.written if answers[text] > 1]
-    books.undelivered += [text for text in talk.written if not arrived[text]]
-    books.unmarked += [text for text in talk.written if openly[text] > 1]
+    books.written += one.written
+    books.unanswered += [text for text in one.written if not answers[text]]
+    books.answered_twice += [text for text in one.written if answers[text] > 1]
+    books.undelivered += [text for text in one.written if not arrived[text]]
+    books.unmarked += [text for text in one.written if openly[text] > 1]
     books.doubled += sum(count - 1 for count in arrived.values() if count > 1)
-    books.peak = max(books.peak, talk.provider.peak(talk.token))
+    books.peak = max(books.peak, one.provider.peak(one.token))
 
 
 def _found(content: str) -> list[str]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from proto.framing import Codec, FrameError
-from proto.messages import MAX_FRAME, Fault, FromWorker
+from proto.messages import MAX_FRAME, Fault, FromWorker, Outgoing
 
 WORKER: Final[Codec[FromWorker]] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
 
@@ -36,3 +36,13 @@ def test_what_is_no_message_is_refused(name: str) -> None:
 def test_an_unknown_field_is_overlooked() -> None:
     """A newer peer may say more."""
     assert WORKER.decode(FAULT) == Fault("x")
+
+
+def test_a_message_is_measured_before_it_is_sent() -> None:
+    """The link's sockets would drop the peer, silently, with the frame: the sender learns of it instead."""
+    room = MAX_FRAME - len(WORKER.encode(Outgoing("")))
+    # A long text's length takes more bytes than an empty one's.
+    fits = Outgoing("x" * (room - 4))
+    assert MAX_FRAME - 4 <= len(WORKER.encode(fits)) <= MAX_FRAME
+    with pytest.raises(FrameError, match=rf"^a Outgoing of \d+ bytes is larger than a frame \({MAX_FRAME}\)$"):
+        WORKER.encode(Outgoing("x" * MAX_FRAME))

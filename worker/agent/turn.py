@@ -34,8 +34,11 @@ TALK_CHARS: Final = 1_000
 
 TEACH_TOKENS: Final = 2048
 
-KEPT_CHARS: Final = 768 * 1024
-"""Characters of all that was perceived in one turn, so that a reply is never larger than a frame."""
+KEPT_CHARS: Final = 704 * 1024
+"""Characters of all that was perceived in one turn.
+
+At four bytes each, with the longest answer (``MAX_TEXT``) and what else a reply holds, less than a frame.
+"""
 
 
 @dataclass(frozen=True)

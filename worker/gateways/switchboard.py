@@ -89,9 +89,8 @@ class Switchboard:
 
     def typing(self, conversation: Conversation) -> None:
         """Show on its gateway that she thinks about an answer in this conversation."""
-        channel, _, chat = conversation.talk.partition(":")
-        if gateway := self._gateways.get(channel):
-            gateway.typing(chat)
+        if gateway := self._gateways.get(conversation.channel):
+            gateway.typing(conversation.chat)
 
     async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
         """Have messages committed; False when they were not, or nobody can tell."""

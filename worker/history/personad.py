@@ -29,15 +29,20 @@ class Channel(msgspec.Struct, frozen=True):
 
     type: str = ""
     name: str = ""
+    id: str = ""
 
 
 class Record(msgspec.Struct):
-    """One line as it is exported; ``at`` in epoch nanoseconds, ``talk`` one of several on a channel."""
+    """One line as it is exported; ``at`` in epoch nanoseconds, ``chat`` one of several on a channel.
+
+    ``talk`` held channel and chat in exports of version 1.
+    """
 
     role: Literal["person", "assistant"]
     content: str
     at: int
     channel: Channel | str
+    chat: str = ""
     talk: str = ""
     media: str | None = None
     title: str = ""
@@ -52,7 +57,7 @@ _decoder = msgspec.json.Decoder(Record)
 def talks(document: JsonStream) -> Iterator[Imported | None]:
     """Yield the conversations, and None for a line that cannot be read."""
     known, today = False, 0
-    channels: dict[tuple[Channel | str, str], list[Record]] = {}
+    chats: dict[tuple[Channel | str, str, str], list[Record]] = {}
     for raw in document.lines():
         record = _record(raw, known=known)
         known = True
@@ -62,13 +67,14 @@ def talks(document: JsonStream) -> Iterator[Imported | None]:
         if record.open:
             continue
         if record.at // _DAY != today:
-            yield from map(_talk, channels.values())
-            channels, today = {}, record.at // _DAY
-        lines = channels.setdefault((record.channel, record.talk), [])
+            yield from map(_talk, chats.values())
+            chats, today = {}, record.at // _DAY
+        chat = (record.channel, record.chat, record.talk)
+        lines = chats.setdefault(chat, [])
         lines.append(record)
         if len(lines) >= MOST_LINES:
-            yield _talk(channels.pop((record.channel, record.talk)))
-    yield from map(_talk, channels.values())
+            yield _talk(chats.pop(chat))
+    yield from map(_talk, chats.values())
 
 
 def _record(raw: bytes, *, known: bool) -> Record | None:

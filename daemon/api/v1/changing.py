@@ -6,33 +6,34 @@ from typing import TypeVar
 
 import msgspec
 
-from daemon.api.v1.choices import account_for, check_datasets, check_model
+from daemon.api.v1.choices import Choices
 from daemon.api.v1.problems import refused_field
 from daemon.api.v1.requests import UpdateChannel
 from daemon.ledger import ChannelFields, OpenChannel
-from daemon.startup.daemon import Daemon
 from proto.gateways import channel_id
+from proto.records import Persona
 
 T = TypeVar("T")
 
 _MAKE_ANOTHER = "delete this one and create another"
 
 
-async def changed_fields(daemon: Daemon, channel: OpenChannel, asked: UpdateChannel) -> ChannelFields:
+async def changed_fields(
+    choices: Choices, persona: Persona | None, channel: OpenChannel, asked: UpdateChannel
+) -> ChannelFields:
     """What the operator has set afterwards. Raises Refused."""
     _check_identity(channel, asked)
     old = channel.fields
     model = _chosen(asked.model_id, old.model, None)
     if model != old.model:
-        check_model(daemon, model)
+        choices.check_model(model)
     datasets = tuple(dict.fromkeys(_chosen(asked.dataset_ids, list(old.datasets), [])))
-    persona = daemon.personas.get(channel.persona)
     if persona is not None and datasets != old.datasets:
-        await check_datasets(daemon, persona, datasets)
+        await choices.check_datasets(persona, datasets)
     return ChannelFields(
         name=_chosen(asked.name, old.name, old.name),
         phone=old.phone,
-        account=_account(daemon, channel, asked.account),
+        account=_account(choices, channel, asked.account),
         model=model,
         datasets=datasets,
         welcome=_chosen(asked.welcome_message, old.welcome, None) or None,
@@ -46,7 +47,7 @@ def _chosen(asked: T | msgspec.UnsetType | None, old: T, default: T) -> T:
     return default if asked is None else asked
 
 
-def _account(daemon: Daemon, channel: OpenChannel, asked: str | msgspec.UnsetType | None) -> str:
+def _account(choices: Choices, channel: OpenChannel, asked: str | msgspec.UnsetType | None) -> str:
     """Another account of the same number; a bot's token is the channel itself, and so is a Slack account's bot."""
     old = channel.fields.account
     if isinstance(asked, msgspec.UnsetType) or asked == old:
@@ -56,7 +57,7 @@ def _account(daemon: Daemon, channel: OpenChannel, asked: str | msgspec.UnsetTyp
             return old
         raise refused_field("account", f"A channel keeps its bot: {_MAKE_ANOTHER}.", status=409)
     type_: str = channel.type
-    return account_for(daemon, "sms" if type_ == "sms" else "whatsapp", asked, channel.fields.phone).name
+    return choices.account("sms" if type_ == "sms" else "whatsapp", asked, channel.fields.phone).name
 
 
 def _check_identity(channel: OpenChannel, asked: UpdateChannel) -> None:

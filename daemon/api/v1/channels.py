@@ -9,22 +9,23 @@ from typing import Final, get_args
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from daemon.api.v1.changing import changed_fields
-from daemon.api.v1.conversations import find_channel
-from daemon.api.v1.creating import made_since, make, new_channel
+from daemon.api.v1.choices import Choices
+from daemon.api.v1.conversations import CHANNEL, CHANNELS, find_channel
+from daemon.api.v1.creating import channel_request, made_since, make
 from daemon.api.v1.idempotency import Keys
 from daemon.api.v1.objects import ChannelObject, ChannelType, channel_object
 from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
 from daemon.api.v1.problems import Refused, refused_parameter
 from daemon.api.v1.requests import CREATE, UPDATE
 from daemon.api.v1.testing import tested
-from daemon.channels import open_channels
-from daemon.conversations.terms import DEFAULT_FALLBACK
+from daemon.channels.service import ChannelService
 from daemon.http.answers import NO_STORE, json_response
-from daemon.ledger import ChannelStatus, OpenChannel
+from daemon.ledger import ChannelStatus, Ledger, OpenChannel
 from daemon.ledger.channel_operations import FIRST
-from daemon.startup.daemon import Daemon, daemon_of
+from daemon.personas.personas import Personas
 from proto.records import to_json
 
 _PAIRED: Final = (
@@ -50,88 +51,114 @@ class Filter(msgspec.Struct, rename="camel"):
 FILTERS: Final = {"status": get_args(ChannelStatus), "channelType": get_args(ChannelType)}
 
 
-async def list_channels(request: Request) -> Response:
-    """``GET /v1/channels``: oldest first; those of the persona API too, where the documented types have them."""
-    daemon = daemon_of(request)
-    limit, after = limit_of(request), cursor_of(request, ChannelPlace)
-    wanted = _filter(request)
-    found = await daemon.ledger.open_channels(
-        time.time_ns(),
-        wanted.status,
-        wanted.channel_type,
-        (after.created_at, after.channel) if after else FIRST,
-        limit + 1,
-    )
-    return json_response(
-        page(found, limit, lambda one: _shown(daemon, one), lambda one: ChannelPlace(one.created_at, one.channel))
-    )
+class OpenChannelRoutes:
+    """The routes of channels as resources.
 
-
-async def create(request: Request) -> Response:
-    """``POST /v1/channels``: ask the provider whose credentials these are, save it, open her gateways anew."""
-    daemon = daemon_of(request)
-    asked = await CREATE.read(request)
-
-    async def carry_out(begun_at: int | None) -> msgspec.Raw:
-        new = await new_channel(daemon, asked)
-        made = await made_since(daemon, new, begun_at) if begun_at is not None else None
-        return msgspec.Raw(to_json(_shown(daemon, made or await make(daemon, new))))
-
-    keys: Keys = request.app.state.idempotency
-    return await keys.once(request, asked, carry_out)
-
-
-async def show(request: Request) -> Response:
-    """``GET /v1/channels/{channel_id}``."""
-    return json_response(_shown(daemon_of(request), await find_channel(request)))
-
-
-async def update(request: Request) -> Response:
-    """``PATCH /v1/channels/{channel_id}``: what is absent stays, null is the default."""
-    daemon = daemon_of(request)
-    await find_channel(request)
-    asked = await UPDATE.read(request)
-    updating: asyncio.Lock = request.app.state.updating
-    # One at a time: what one request leaves as it is, another must not have changed meanwhile.
-    async with updating:
-        channel = await find_channel(request)
-        if not channel.open:
-            raise Refused(409, _PAIRED)
-        fields = await changed_fields(daemon, channel, asked)
-        if fields != channel.fields:
-            channel = await open_channels.update(daemon, channel.channel, fields)
-    return json_response(_shown(daemon, channel))
-
-
-async def delete(request: Request) -> Response:
-    """``DELETE /v1/channels/{channel_id}``: open or paired; what was said on it stays in the persona's history."""
-    await open_channels.delete(daemon_of(request), (await find_channel(request)).channel)
-    return Response(None, 204, NO_STORE)
-
-
-async def pause(request: Request) -> Response:
-    """``POST /v1/channels/{channel_id}/pause``: what is written is kept, and nobody is answered."""
-    daemon = daemon_of(request)
-    return json_response(_shown(daemon, await open_channels.pause(daemon, (await find_channel(request)).channel)))
-
-
-async def resume(request: Request) -> Response:
-    """``POST /v1/channels/{channel_id}/resume``: answer again, beginning with what was written meanwhile.
-
-    One that its provider refused is tried again; its ``status`` is active as soon as the provider answers.
+    ``webhooks_url`` is where providers call. ``keys`` are those of requests that are sent again.
     """
-    daemon = daemon_of(request)
-    return json_response(_shown(daemon, await open_channels.resume(daemon, (await find_channel(request)).channel)))
 
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        personas: Personas,
+        channels: ChannelService,
+        choices: Choices,
+        keys: Keys,
+        organization_id: str,
+        webhooks_url: str,
+    ) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._channels = channels
+        self._choices = choices
+        self._keys = keys
+        self._organization_id = organization_id
+        self._webhooks_url = webhooks_url
+        self._updating = asyncio.Lock()
 
-async def test(request: Request) -> Response:
-    """``POST /v1/channels/{channel_id}/test``: ask the provider now; changes nothing."""
-    daemon = daemon_of(request)
-    return json_response(await tested(daemon, await find_channel(request)))
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route(CHANNELS, self.list_channels),
+            Route(CHANNELS, self.create, methods=["POST"]),
+            Route(CHANNEL, self.show),
+            Route(CHANNEL, self.update, methods=["PATCH"]),
+            Route(CHANNEL, self.delete, methods=["DELETE"]),
+            Route(f"{CHANNEL}/pause", self.pause, methods=["POST"]),
+            Route(f"{CHANNEL}/resume", self.resume, methods=["POST"]),
+            Route(f"{CHANNEL}/test", self.test, methods=["POST"]),
+        ]
 
+    async def list_channels(self, request: Request) -> Response:
+        """``GET /v1/channels``: oldest first; those of the persona API too, where the documented types have them."""
+        limit, after = limit_of(request), cursor_of(request, ChannelPlace)
+        wanted = _filter(request)
+        found = await self._ledger.open_channels(
+            time.time_ns(),
+            wanted.status,
+            wanted.channel_type,
+            (after.created_at, after.channel) if after else FIRST,
+            limit + 1,
+        )
+        return json_response(page(found, limit, self._shown, lambda one: ChannelPlace(one.created_at, one.channel)))
 
-def _shown(daemon: Daemon, channel: OpenChannel) -> ChannelObject:
-    return channel_object(channel, daemon.settings, DEFAULT_FALLBACK)
+    async def create(self, request: Request) -> Response:
+        """``POST /v1/channels``: ask the provider whose credentials these are, save it, have her open its gateway."""
+        asked = await CREATE.read(request)
+
+        async def carry_out(begun_at: int | None) -> msgspec.Raw:
+            new = await channel_request(self._choices, asked)
+            made = None
+            if begun_at is not None:
+                made = await made_since(self._ledger, self._personas.get(new.persona), new, begun_at)
+            return msgspec.Raw(to_json(self._shown(made or await make(self._channels, new))))
+
+        return await self._keys.once(request, asked, carry_out)
+
+    async def show(self, request: Request) -> Response:
+        """``GET /v1/channels/{channel_id}``."""
+        return json_response(self._shown(await self._find(request)))
+
+    async def update(self, request: Request) -> Response:
+        """``PATCH /v1/channels/{channel_id}``: what is absent stays, null is the default."""
+        await self._find(request)
+        asked = await UPDATE.read(request)
+        # One at a time: what one request leaves as it is, another must not have changed meanwhile.
+        async with self._updating:
+            channel = await self._find(request)
+            if not channel.open:
+                raise Refused(409, _PAIRED)
+            persona = self._personas.get(channel.persona)
+            fields = await changed_fields(self._choices, persona, channel, asked)
+            if fields != channel.fields:
+                channel = await self._channels.update(channel.channel, fields)
+        return json_response(self._shown(channel))
+
+    async def delete(self, request: Request) -> Response:
+        """``DELETE /v1/channels/{channel_id}``: open or paired; what was said on it stays in the persona's history."""
+        await self._channels.delete((await self._find(request)).channel)
+        return Response(None, 204, NO_STORE)
+
+    async def pause(self, request: Request) -> Response:
+        """``POST /v1/channels/{channel_id}/pause``: what is written is kept, and nobody is answered."""
+        return json_response(self._shown(await self._channels.pause((await self._find(request)).channel)))
+
+    async def resume(self, request: Request) -> Response:
+        """``POST /v1/channels/{channel_id}/resume``: answer again, beginning with what was written meanwhile.
+
+        One that its provider refused is tried again; its ``status`` is active as soon as the provider answers.
+        """
+        return json_response(self._shown(await self._channels.resume((await self._find(request)).channel)))
+
+    async def test(self, request: Request) -> Response:
+        """``POST /v1/channels/{channel_id}/test``: ask the provider now; changes nothing."""
+        return json_response(await tested(self._channels, await self._find(request)))
+
+    async def _find(self, request: Request) -> OpenChannel:
+        return await find_channel(self._ledger, request)
+
+    def _shown(self, channel: OpenChannel) -> ChannelObject:
+        return channel_object(channel, self._organization_id, self._webhooks_url)
 
 
 def _filter(request: Request) -> Filter:

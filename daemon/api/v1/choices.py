@@ -11,10 +11,10 @@ from typing import Final
 from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.problems import Refused, refused_field
 from daemon.http.problems import FieldError
+from daemon.personas.personas import Personas
 from daemon.settings.accounts import ReadAccount
 from daemon.settings.sections import AccountType
-from daemon.startup.daemon import Daemon
-from proto.records import Persona
+from proto.records import Organ, Persona
 
 ACCOUNT_TYPES: Final[Mapping[ChannelType, tuple[AccountType, ...]]] = {
     "sms": ("twilio",),
@@ -31,78 +31,95 @@ _DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """proto.texts.DatasetName."""
 
 
-def persona_for(daemon: Daemon, system_prompt_id: str | None) -> Persona:
-    """The persona that answers: the one asked for, else the operator's default, else the only one. Raises Refused."""
-    wanted = system_prompt_id or daemon.settings.channels.default_persona
-    if wanted:
-        persona = daemon.personas.get(wanted)
-        if persona is None and system_prompt_id:
-            raise refused_field("systemPromptId", "There is no persona with this id; GET /api/personas lists them.")
-        if persona is None:
+class Choices:
+    """What there is. ``default_persona`` is the id of the one who answers where none is asked for, or ""."""
+
+    def __init__(
+        self,
+        *,
+        personas: Personas,
+        accounts: Mapping[str, ReadAccount],
+        models: Mapping[str, Organ],
+        default_persona: str,
+    ) -> None:
+        self._personas = personas
+        self._accounts = accounts
+        self._models = models
+        self._default_persona = default_persona
+
+    def persona(self, system_prompt_id: str | None) -> Persona:
+        """The persona that answers: the one asked for, else the operator's default, else the only one.
+
+        Raises Refused.
+        """
+        wanted = system_prompt_id or self._default_persona
+        if wanted:
+            persona = self._personas.get(wanted)
+            if persona is None and system_prompt_id:
+                raise refused_field("systemPromptId", "There is no persona with this id; GET /api/personas lists them.")
+            if persona is None:
+                raise refused_field(
+                    "systemPromptId",
+                    "channels.default_persona in personad.toml is no persona's id: correct it, or send a"
+                    " systemPromptId.",
+                )
+            return persona
+        personas = self._personas.all()
+        if not personas:
+            raise refused_field("systemPromptId", "There is no persona yet: make one with `personad create NAME`.")
+        if len(personas) > 1:
             raise refused_field(
                 "systemPromptId",
-                "channels.default_persona in personad.toml is no persona's id: correct it, or send a systemPromptId.",
+                f"There are {len(personas)} personas: send the id of one as systemPromptId, or set"
+                " channels.default_persona in personad.toml.",
             )
-        return persona
-    personas = daemon.personas.all()
-    if not personas:
-        raise refused_field("systemPromptId", "There is no persona yet: make one with `personad create NAME`.")
-    if len(personas) > 1:
-        raise refused_field(
-            "systemPromptId",
-            f"There are {len(personas)} personas: send the id of one as systemPromptId, or set"
-            " channels.default_persona in personad.toml.",
-        )
-    return personas[0]
+        return personas[0]
 
-
-def account_for(daemon: Daemon, type_: ChannelType, name: str | None, phone: str | None) -> ReadAccount:
-    """The account that is asked for, or the one that has the phone number. Raises Refused."""
-    types = ACCOUNT_TYPES[type_]
-    fitting = [account for account in daemon.accounts.values() if account.type in types]
-    if name is not None:
-        account = next((one for one in fitting if one.name == name), None)
-        if account is None:
+    def account(self, type_: ChannelType, name: str | None, phone: str | None) -> ReadAccount:
+        """The account that is asked for, or the one that has the phone number. Raises Refused."""
+        types = ACCOUNT_TYPES[type_]
+        fitting = [account for account in self._accounts.values() if account.type in types]
+        if name is not None:
+            account = next((one for one in fitting if one.name == name), None)
+            if account is None:
+                raise refused_field(
+                    "account", f"There is no account of type {' or '.join(types)} with this name; {_names(fitting)}."
+                )
+            if phone is not None and phone not in account.phones:
+                raise refused_field("phoneNumber", f"accounts.{name} does not have this number: add it to its phones.")
+            return account
+        found = fitting if phone is None else [account for account in fitting if phone in account.phones]
+        field = "phoneNumber" if phone else "account"
+        if not found:
+            what = f"account of type {' or '.join(types)}" + (" with this number among its phones" if phone else "")
             raise refused_field(
-                "account", f"There is no account of type {' or '.join(types)} with this name; {_names(fitting)}."
+                field, f"There is no {what}; {_names(fitting)}. Add an [accounts.NAME] table to personad.toml."
             )
-        if phone is not None and phone not in account.phones:
-            raise refused_field("phoneNumber", f"accounts.{name} does not have this number: add it to its phones.")
-        return account
-    found = fitting if phone is None else [account for account in fitting if phone in account.phones]
-    field = "phoneNumber" if phone else "account"
-    if not found:
-        what = f"account of type {' or '.join(types)}" + (" with this number among its phones" if phone else "")
-        raise refused_field(
-            field, f"There is no {what}; {_names(fitting)}. Add an [accounts.NAME] table to personad.toml."
-        )
-    if len(found) > 1:
-        raise refused_field("account", f"Several accounts would do: send one as account; {_names(found)}.")
-    return found[0]
+        if len(found) > 1:
+            raise refused_field("account", f"Several accounts would do: send one as account; {_names(found)}.")
+        return found[0]
 
+    def check_model(self, model_id: str | None) -> None:
+        """Raise Refused for a model that the operator has not named."""
+        if model_id is not None and model_id not in self._models:
+            known = ", ".join(sorted(self._models)) or "none yet"
+            raise refused_field(
+                "modelId", f"There is no [models.ID] table with this id in personad.toml. There are: {known}."
+            )
 
-def check_model(daemon: Daemon, model_id: str | None) -> None:
-    """Raise Refused for a model that the operator has not named."""
-    if model_id is not None and model_id not in daemon.models:
-        known = ", ".join(sorted(daemon.models)) or "none yet"
-        raise refused_field(
-            "modelId", f"There is no [models.ID] table with this id in personad.toml. There are: {known}."
-        )
-
-
-async def check_datasets(daemon: Daemon, persona: Persona, ids: Iterable[str]) -> None:
-    """Raise Refused, naming each dataset that is no folder of hers."""
-    folder = daemon.personas.folder(persona.id) / DATASETS
-    errors = [
-        FieldError(
-            f"{persona.name} has no such dataset: put its documents into a folder of this name under {folder}.",
-            pointer=f"/datasetIds/{place}",
-        )
-        for place, id_ in enumerate(ids)
-        if not await _is_dataset(folder, id_)
-    ]
-    if errors:
-        raise Refused(422, errors[0].message, errors)
+    async def check_datasets(self, persona: Persona, ids: Iterable[str]) -> None:
+        """Raise Refused, naming each dataset that is no folder of hers."""
+        folder = self._personas.folder(persona.id) / DATASETS
+        errors = [
+            FieldError(
+                f"{persona.name} has no such dataset: put its documents into a folder of this name under {folder}.",
+                pointer=f"/datasetIds/{place}",
+            )
+            for place, id_ in enumerate(ids)
+            if not await _is_dataset(folder, id_)
+        ]
+        if errors:
+            raise Refused(422, errors[0].message, errors)
 
 
 async def _is_dataset(folder: Path, id_: str) -> bool:

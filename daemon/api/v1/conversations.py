@@ -1,23 +1,27 @@
-"""Who talks on a channel, and what was said: both in pages, the newest first."""
+"""Who writes on a channel, and what was said: both in pages, the newest first."""
 
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from daemon.api.v1.objects import conversation_object, message_object
 from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
 from daemon.api.v1.problems import Refused
 from daemon.http.answers import json_response
-from daemon.ledger import OpenChannel
-from daemon.startup.daemon import daemon_of
+from daemon.ledger import Ledger, OpenChannel
+
+CHANNELS: Final = "/v1/channels"
+CHANNEL: Final = f"{CHANNELS}/{{channel_id}}"
 
 
-class TalkPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Behind this talk."""
+class ConversationPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Behind this conversation."""
 
     last_at: Number
     chat: Place
@@ -29,44 +33,55 @@ class MessagePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     id: Number
 
 
-async def find_channel(request: Request) -> OpenChannel:
+async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
     """The channel that a path names, open or paired. Raises Refused with 404."""
-    channel = await daemon_of(request).ledger.open_channel(request.path_params["channel_id"], time.time_ns())
+    channel = await ledger.open_channel(request.path_params["channel_id"], time.time_ns())
     if channel is None or channel.type == "discord":
         raise Refused(404, "There is no channel with this id; GET /v1/channels lists those that there are.")
     return channel
 
 
-async def list_conversations(request: Request) -> Response:
-    """``GET /v1/channels/{channel_id}/conversations``: the last lively one first."""
-    channel = await find_channel(request)
-    limit, after = limit_of(request), cursor_of(request, TalkPlace)
-    talks = await daemon_of(request).ledger.channel_conversations(
-        channel.channel, (after.last_at, after.chat) if after else None, limit + 1
-    )
-    return json_response(
-        page(
-            talks,
-            limit,
-            lambda talk: conversation_object(channel.channel, talk),
-            lambda talk: TalkPlace(talk.last_at, talk.chat),
+class ConversationRoutes:
+    """The routes of what was said on channels."""
+
+    def __init__(self, *, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route(f"{CHANNEL}/conversations", self.list_conversations),
+            Route(f"{CHANNEL}/conversations/{{conversation_id}}/messages", self.list_messages),
+        ]
+
+    async def list_conversations(self, request: Request) -> Response:
+        """``GET /v1/channels/{channel_id}/conversations``: the last lively one first."""
+        channel = await find_channel(self._ledger, request)
+        limit, after = limit_of(request), cursor_of(request, ConversationPlace)
+        found = await self._ledger.channel_conversations(
+            channel.channel, (after.last_at, after.chat) if after else None, limit + 1
         )
-    )
+        return json_response(
+            page(
+                found,
+                limit,
+                lambda one: conversation_object(channel.channel, one),
+                lambda one: ConversationPlace(one.last_at, one.chat),
+            )
+        )
 
+    async def list_messages(self, request: Request) -> Response:
+        """``GET /v1/channels/{channel_id}/conversations/{conversation_id}/messages``: newest first.
 
-async def list_messages(request: Request) -> Response:
-    """``GET /v1/channels/{channel_id}/conversations/{conversation_id}/messages``: newest first.
-
-    A token for this door is none for what her owner said: that is the persona API's.
-    """
-    channel = await find_channel(request)
-    if not channel.open:
-        raise Refused(409, "This channel is paired with her owner: GET /api/persona/ID/conversation has them.")
-    limit, below = limit_of(request), cursor_of(request, MessagePlace)
-    chat = request.path_params["conversation_id"]
-    found = await daemon_of(request).ledger.channel_messages(
-        channel.channel, chat, below.id if below else None, limit + 1
-    )
-    if not found and below is None:
-        raise Refused(404, "There is no conversation with this id; GET .../conversations lists those that there are.")
-    return json_response(page(found, limit, message_object, lambda message: MessagePlace(message.id)))
+        A token for this door is none for what her owner said: that is the persona API's.
+        """
+        channel = await find_channel(self._ledger, request)
+        if not channel.open:
+            raise Refused(409, "This channel is paired with her owner: GET /api/persona/ID/conversation has them.")
+        limit, below = limit_of(request), cursor_of(request, MessagePlace)
+        chat = request.path_params["conversation_id"]
+        found = await self._ledger.channel_messages(channel.channel, chat, below.id if below else None, limit + 1)
+        if not found and below is None:
+            raise Refused(
+                404, "There is no conversation with this id; GET .../conversations lists those that there are."
+            )
+        return json_response(page(found, limit, message_object, lambda message: MessagePlace(message.id)))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 
-from daemon.api.v1.choices import PHONE_TYPES, account_for, check_datasets, check_model, persona_for
+from daemon.api.v1.choices import PHONE_TYPES, Choices
 from daemon.api.v1.problems import Refused, refused_field
 from daemon.api.v1.requests import CreateChannel
-from daemon.channels.open_channels import ChannelRefused, NewChannel, create
-from daemon.ledger import ChannelFields, OpenChannel
+from daemon.channels.errors import ChannelRefused
+from daemon.channels.new_channel import OpenChannelRequest
+from daemon.channels.service import ChannelService
+from daemon.ledger import ChannelFields, Ledger, OpenChannel
 from daemon.personas.channel_records import id_of
-from daemon.startup.daemon import Daemon
 from proto.gateways import channel_id
+from proto.records import Persona
 from proto.secrets import Secret
 
 
-async def new_channel(daemon: Daemon, asked: CreateChannel) -> NewChannel:
+async def channel_request(choices: Choices, asked: CreateChannel) -> OpenChannelRequest:
     """Choose persona, account and model, and check what is asked for. Raises Refused with the first field at fault."""
     needs_phone = asked.channel_type in PHONE_TYPES
     token = (asked.bot_token or "").strip() if asked.channel_type == "telegram" else ""
@@ -26,11 +28,11 @@ async def new_channel(daemon: Daemon, asked: CreateChannel) -> NewChannel:
     if token and asked.account is not None:
         raise refused_field("account", "Send a botToken, or the account that has one; not both.")
     phone = asked.phone_number if needs_phone else None
-    account = None if token else account_for(daemon, asked.channel_type, asked.account, phone)
-    persona = persona_for(daemon, asked.system_prompt_id)
-    check_model(daemon, asked.model_id)
+    account = None if token else choices.account(asked.channel_type, asked.account, phone)
+    persona = choices.persona(asked.system_prompt_id)
+    choices.check_model(asked.model_id)
     datasets = tuple(dict.fromkeys(asked.dataset_ids or ()))
-    await check_datasets(daemon, persona, datasets)
+    await choices.check_datasets(persona, datasets)
     fields = ChannelFields(
         name=asked.name,
         phone=phone,
@@ -40,28 +42,30 @@ async def new_channel(daemon: Daemon, asked: CreateChannel) -> NewChannel:
         welcome=asked.welcome_message or None,
         fallback=asked.fallback_message or None,
     )
-    return NewChannel(
+    return OpenChannelRequest(
         persona=persona.id, type=asked.channel_type, fields=fields, token=Secret(token) if token else None
     )
 
 
-async def make(daemon: Daemon, new: NewChannel) -> OpenChannel:
+async def make(channels: ChannelService, new: OpenChannelRequest) -> OpenChannel:
     """Make the channel. Raises Refused, naming the field whose credentials the provider does not take."""
     try:
-        return await create(daemon, new)
+        return await channels.open(new)
     except ChannelRefused as error:
         field = "botToken" if new.token else "phoneNumber" if new.fields.phone else "account"
         raise refused_field(field, str(error), status=422 if error.status == 404 else error.status) from error
 
 
-async def made_since(daemon: Daemon, new: NewChannel, at: int) -> OpenChannel | None:
-    """The channel that a request for it made at ``at`` or later, before the daemon died over its answer."""
-    persona = daemon.personas.get(new.persona)
+async def made_since(ledger: Ledger, persona: Persona | None, new: OpenChannelRequest, at: int) -> OpenChannel | None:
+    """The channel that a request for it made at ``at`` or later, before the daemon died over its answer.
+
+    ``persona`` is hers as she is now. Raises Refused when she is gone.
+    """
     if persona is None:
         raise Refused(409, "The persona was deleted meanwhile.")
     saved = {id_of(record) for record in persona.channels or []}
     bot = channel_id(new.type, new.token.reveal()) if new.token else None
-    for row in await daemon.ledger.open_channels(time.time_ns(), type_=new.type, after=(at - 1, "")):
+    for row in await ledger.open_channels(time.time_ns(), type_=new.type, after=(at - 1, "")):
         same = (row.persona, row.fields) == (new.persona, new.fields) and (bot is None or row.channel == bot)
         if row.open and same and row.channel in saved:
             return row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,8 +14,9 @@ from starlette.responses import Response
 from daemon.api.v1.problems import refused_parameter
 from daemon.http.answers import NO_STORE
 from daemon.http.problems import problem
-from daemon.ledger import LedgerError
-from daemon.startup.daemon import Daemon, daemon_of
+from daemon.ledger import Ledger, LedgerError
+from daemon.logging.log import Log
+from daemon.runtime.clock import Clock
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,255}")
@@ -28,7 +28,10 @@ _RUNNING: Final = "The first request with this key is being carried out: ask aga
 class Keys:
     """The keys whose requests this daemon is carrying out. One that it finds begun, and not here, is an earlier's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, log: Log) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._log = log
         self._in_hand: set[str] = set()
 
     async def once(
@@ -40,7 +43,6 @@ class Keys:
         time of that in epoch nanoseconds: what was made since then is this request's. When it raises, the key may be
         used again. Raises Refused.
         """
-        daemon = daemon_of(request)
         keys = request.headers.getlist(HEADER)
         if not keys:
             return _created(await carry_out(None))
@@ -51,14 +53,14 @@ class Keys:
             return problem(409, _RUNNING, {"retry-after": "1"})
         self._in_hand.add(key)
         try:
-            return await self._first_or_again(daemon, key, _fingerprint(request, asked), carry_out)
+            return await self._first_or_again(key, _fingerprint(request, asked), carry_out)
         finally:
             self._in_hand.discard(key)
 
     async def _first_or_again(
-        self, daemon: Daemon, key: str, fingerprint: str, carry_out: Callable[[int | None], Awaitable[msgspec.Raw]]
+        self, key: str, fingerprint: str, carry_out: Callable[[int | None], Awaitable[msgspec.Raw]]
     ) -> Response:
-        known = await daemon.ledger.idempotency_begin(key, fingerprint, time.time_ns())
+        known = await self._ledger.idempotency_begin(key, fingerprint, self._clock.time_ns())
         if known.state == "other":
             raise refused_parameter(HEADER, _OTHER)
         if known.state == "done":
@@ -69,17 +71,16 @@ class Keys:
             done = True
         finally:
             if not done:
-                await _kept(daemon, daemon.ledger.idempotency_drop(key))
-        await _kept(daemon, daemon.ledger.idempotency_done(key, 201, bytes(body)))
+                await self._kept(self._ledger.idempotency_drop(key))
+        await self._kept(self._ledger.idempotency_done(key, 201, bytes(body)))
         return _created(body)
 
-
-async def _kept(daemon: Daemon, write: Awaitable[None]) -> None:
-    """A full disk does not take the answer of what is done already; who asks again then gets it as after a death."""
-    try:
-        await write
-    except LedgerError as error:
-        daemon.log.error("request.key_not_kept", reason=str(error))
+    async def _kept(self, write: Awaitable[None]) -> None:
+        """A full disk does not take the answer of what is done already; who asks again gets it as after a death."""
+        try:
+            await write
+        except LedgerError as error:
+            self._log.error("request.key_not_kept", reason=str(error))
 
 
 def _fingerprint(request: Request, asked: msgspec.Struct) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from daemon.ledger import ChannelStatus, OpenChannel, Talk, TalkMessage
-from daemon.settings.settings import Settings
+from daemon.conversations.terms import DEFAULT_FALLBACK
+from daemon.ledger import ChannelConversation, ChannelMessage, ChannelStatus, OpenChannel
+from daemon.settings.sections import Hooks
 
 ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
 
@@ -43,7 +44,7 @@ class ChannelObject(msgspec.Struct, rename="camel"):
 
 
 class ConversationObject(msgspec.Struct, rename="camel"):
-    """One person's talk on a channel; ``name`` is how the provider called that person at first.
+    """One person's conversation on a channel; ``name`` is how the provider called that person at first.
 
     ``last_error`` says why this person is not reached at the moment.
     """
@@ -77,20 +78,20 @@ class TestObject(msgspec.Struct, rename="camel"):
     tested_at: DateTime
 
 
-def channel_object(channel: OpenChannel, settings: Settings, default_fallback: str) -> ChannelObject:
-    """Show a channel."""
+def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str) -> ChannelObject:
+    """Show a channel; ``webhooks_url`` is where providers call."""
     fields = channel.fields
     return ChannelObject(
         id=channel.channel,
-        organization_id=settings.v1.organization_id,
+        organization_id=organization_id,
         name=fields.name,
         channel_type=msgspec.convert(channel.type, ChannelType),
-        webhook_url=f"{webhooks_address(settings)}/hooks/{channel.channel}",
+        webhook_url=f"{webhooks_url}/hooks/{channel.channel}",
         system_prompt_id=channel.persona,
         model_id=fields.model,
         dataset_ids=list(fields.datasets),
         welcome_message=fields.welcome,
-        fallback_message=fields.fallback or default_fallback,
+        fallback_message=fields.fallback or DEFAULT_FALLBACK,
         status=channel.status,
         last_error=channel.error,
         last_error_at=date_time(channel.error_at),
@@ -103,22 +104,22 @@ def channel_object(channel: OpenChannel, settings: Settings, default_fallback: s
     )
 
 
-def conversation_object(channel: str, talk: Talk) -> ConversationObject:
-    """Show a talk."""
+def conversation_object(channel: str, conversation: ChannelConversation) -> ConversationObject:
+    """Show a conversation."""
     return ConversationObject(
-        id=talk.chat,
+        id=conversation.chat,
         channel_id=channel,
-        name=talk.name,
-        message_count=talk.messages,
-        created_at=moment(talk.first_at),
-        last_message_at=moment(talk.last_at),
-        last_error=talk.error,
-        last_error_at=date_time(talk.error_at),
+        name=conversation.name,
+        message_count=conversation.messages,
+        created_at=moment(conversation.first_at),
+        last_message_at=moment(conversation.last_at),
+        last_error=conversation.error,
+        last_error_at=date_time(conversation.error_at),
     )
 
 
-def message_object(message: TalkMessage) -> MessageObject:
-    """Show a line of a talk."""
+def message_object(message: ChannelMessage) -> MessageObject:
+    """Show a line of a conversation."""
     return MessageObject(
         id=str(message.id) if message.id else None,
         role="user" if message.role == "person" else "assistant",
@@ -128,9 +129,8 @@ def message_object(message: TalkMessage) -> MessageObject:
     )
 
 
-def webhooks_address(settings: Settings) -> str:
+def webhooks_address(hooks: Hooks) -> str:
     """Where providers call: the public address, else the listener's own."""
-    hooks = settings.hooks
     host = f"[{hooks.host}]" if ":" in hooks.host else hooks.host
     return hooks.public_url.rstrip("/") or f"http://{host}:{hooks.port}"
 

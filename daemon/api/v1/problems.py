@@ -13,10 +13,10 @@ from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
 from daemon.api.errors import Unprocessable
-from daemon.channels.open_channels import ChannelRefused
+from daemon.channels.errors import ChannelRefused
 from daemon.http.problems import FieldError, problem
 from daemon.ledger import LedgerBusy, LedgerFull
-from daemon.startup.daemon import daemon_of
+from daemon.logging.log import Log
 
 _UNPROCESSABLE: Final = "The request cannot be taken; errors lists each faulty field and what it must be."
 
@@ -90,21 +90,22 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
     return problem(400, "The request ended before its body did.")
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    """A bug. The server logs the exception, redacted; the answer only names the place in the log."""
-    instance = uuid.uuid4().urn
-    daemon_of(request).log.error("request.fault", instance=instance, error=type(error).__name__)
-    detail = "An internal error, which is a bug: the daemon's log has the details, under this instance."
-    return problem(500, detail, instance=instance)
+def handlers(log: Log) -> dict[type[Exception], ExceptionHandler]:
+    """By exception. The server logs a bug with its trace; the answer only names the line of ``log`` about it."""
 
+    async def unexpected(_request: Request, error: Exception) -> Response:
+        instance = uuid.uuid4().urn
+        log.error("request.fault", instance=instance, error=type(error).__name__)
+        detail = "An internal error, which is a bug: the daemon's log has the details, under this instance."
+        return problem(500, detail, instance=instance)
 
-HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
-    Refused: _refused,
-    ChannelRefused: _channel_refused,
-    HTTPException: _http_error,
-    Unprocessable: _unprocessable,
-    LedgerFull: _ledger_full,
-    LedgerBusy: _ledger_busy,
-    ClientDisconnect: _client_gone,
-    Exception: _unexpected,
-}
+    return {
+        Refused: _refused,
+        ChannelRefused: _channel_refused,
+        HTTPException: _http_error,
+        Unprocessable: _unprocessable,
+        LedgerFull: _ledger_full,
+        LedgerBusy: _ledger_busy,
+        ClientDisconnect: _client_gone,
+        Exception: unexpected,
+    }

@@ -73,7 +73,7 @@ def zipped(contents: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def talk(daemon: DaemonProcess, persona_id: str) -> None:
+def converse(daemon: DaemonProcess, persona_id: str) -> None:
     """A little of everything: words answered, a file with a caption, something to know."""
     with daemon.socket(f"/ws/{persona_id}"):
         assert daemon.read(persona_id, "hello, é ✓\nsecond line").status_code == 200

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable
 
-from tests.daemon.api.archives import bodies, exported, manifest_of, members, restored, shown, talk
+from tests.daemon.api.archives import bodies, converse, exported, manifest_of, members, restored, shown
 from tests.daemon.api.uploading import resident
 from tests.daemon_process import DaemonProcess
 
@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
     """Record, conversation, memory and media, each with its size and sum in the manifest; running or stopped alike."""
     persona_id = make("Zoë")
-    talk(front, persona_id)
+    converse(front, persona_id)
     media = front.state_dir / "personas" / persona_id / "media"
     (media / ".part-audio-1.ogg").write_bytes(b"unfinished")
     answer = front.http.get(f"/api/persona/{persona_id}/export")
@@ -38,7 +38,7 @@ def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
     manifest = manifest_of(answer.content)
     assert (manifest["format"], manifest["version"], manifest["id"], manifest["name"]) == (
         "personad-archive",
-        1,
+        2,
         persona_id,
         "Zoë",
     )
@@ -86,7 +86,7 @@ def test_a_large_persona_takes_no_memory(front: DaemonProcess, make: Make) -> No
 def test_another_machine_has_the_same_persona(front: DaemonProcess, make: Make, other: DaemonProcess) -> None:
     """Conversation, knowledge and media are the same byte for byte, she runs, and goes on from what was said."""
     persona_id = make("Zoë")
-    talk(front, persona_id)
+    converse(front, persona_id)
     before = bodies(front, persona_id)
     answer = restored(other, exported(front, persona_id))
 

@@ -9,27 +9,45 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
 
-from tests.daemon.api.archives import MANIFEST, exported, manifest_of, members, repacked, restored, shown, talk, zipped
+from tests.daemon.api.archives import (
+    MANIFEST,
+    converse,
+    exported,
+    manifest_of,
+    members,
+    repacked,
+    restored,
+    shown,
+    zipped,
+)
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.scripted import ScriptedMind
 
 Make = Callable[..., str]
 
+VERSION_1: Final = Path(__file__).parents[2] / "fixtures" / "archives" / "version-1"
+"""The members of an archive that the personad of version 6 of the ledger wrote."""
+
 
 @pytest.fixture
 def archive(front: DaemonProcess, make: Make) -> bytes:
     """Eve's."""
     persona_id = make()
-    talk(front, persona_id)
+    converse(front, persona_id)
     data = exported(front, persona_id)
     front.http.post(f"/api/persona/{persona_id}/delete")
     return data
+
+
+def lines(archive: bytes) -> list[dict[str, Any]]:
+    """Her conversation as the archive has it (Any: JSON)."""
+    return [json.loads(line) for line in members(archive)["conversation.jsonl"].splitlines()]
 
 
 def names(daemon: DaemonProcess) -> list[str]:
@@ -46,10 +64,35 @@ def left(daemon: DaemonProcess) -> list[str]:
     return found
 
 
+def test_an_archive_of_version_1_comes_back(front: DaemonProcess) -> None:
+    """What an earlier personad exported is restored whole, each line on its channel and in its chat."""
+    files = (path for path in VERSION_1.rglob("*") if path.is_file())
+    old = zipped({str(path.relative_to(VERSION_1)): path.read_bytes() for path in files})
+    answer = restored(front, old)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["lines"] == 31
+    persona_id = answer.json()["persona"]["id"]
+    again = exported(front, persona_id)
+    assert (manifest_of(old)["version"], manifest_of(again)["version"]) == (1, 2)
+    assert manifest_of(again)["consolidated"] == 3
+
+    before, after = lines(old), lines(again)
+    places = [(line["channel"].get("id", ""), line["chat"]) for line in after]
+    assert places == [tuple(line["talk"].partition(":")[::2]) for line in before]
+    assert ("51ac000000000008", "C0123ABCD:1700000000.000100") in places
+    for line in (*before, *after):
+        line["channel"].pop("id", None)
+        for place in {"talk", "chat"} & line.keys():
+            del line[place]
+    assert after == before
+    assert members(again)["memory/person.md"] == members(old)["memory/person.md"]
+    front.http.post(f"/api/persona/{persona_id}/delete")
+
+
 def test_her_id_is_hers(front: DaemonProcess, make: Make) -> None:
-    """While she is here the archive is 409; new_id makes a second one, whose web talk goes on under her own id."""
+    """While she is here the archive is 409; new_id makes a second one, whose web lines go on under her own id."""
     persona_id = make()
-    talk(front, persona_id)
+    converse(front, persona_id)
     data = exported(front, persona_id)
     taken = restored(front, data)
     second = restored(front, data, new_id="true", name="Eva")
@@ -75,7 +118,7 @@ BENT: Final[tuple[tuple[dict[str, bytes | None], dict[str, object], str], ...]] 
     ({"conversation.jsonl": b'{"role": "system"}\n'}, {}, "line 1"),
     ({"conversation.jsonl": b"\xff\n"}, {}, "line 1"),
     ({"conversation.jsonl": b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}\n"}, {}, "line 1"),
-    ({}, {"version": 2}, "manifest.json cannot be read"),
+    ({}, {"version": 3}, "manifest.json cannot be read"),
     ({}, {"id": "5d90869a-6161-4142-85fe-edb749d91456"}, "another persona's"),
     ({"memory/person.md": b"x" * 1_048_577}, {}, "too large"),
     ({"media/a.txt": bytes(40_000_000)}, {}, "too tightly"),

@@ -8,19 +8,19 @@ from daemon.ledger import Waiting
 from proto.messages import Conversation, Perception
 
 
-def waiting(number: int, talk: str = "", deaths: int = 0) -> Waiting:
-    """A perception of this talk."""
-    return Waiting(Perception(number, "text", "words", number), Conversation("t", "n", talk), deaths)
+def waiting(number: int, chat: str = "", deaths: int = 0, channel: str = "x") -> Waiting:
+    """A perception of this chat."""
+    return Waiting(Perception(number, "text", "words", number), Conversation("t", "n", channel, chat), deaths)
 
 
 def start(lanes: Lanes) -> list[str]:
-    """Give every lane that may have one its turn; returns their talks."""
-    return [lane.take(0.0).conversation.talk for lane in lanes.startable()]
+    """Give every lane that may have one its turn; returns their chats."""
+    return [lane.take(0.0).conversation.chat for lane in lanes.startable()]
 
 
-def finish(lanes: Lanes, talk: str) -> None:
-    """The turn of this talk is answered."""
-    lane = lanes.visitor(talk)
+def finish(lanes: Lanes, chat: str) -> None:
+    """The turn of this chat is answered."""
+    lane = lanes.visitor(("x", chat))
     lane.in_hand = None
     lanes.rotate(lane)
 
@@ -28,7 +28,7 @@ def finish(lanes: Lanes, talk: str) -> None:
 def test_visitors_take_turns_and_her_own_person_never_waits() -> None:
     """At most two visitors are in hand, whoever waits longest is next, and her owner comes at once."""
     lanes = Lanes(10, 2, lambda _: False, lambda _: "")
-    lanes.admit([waiting(n, talk) for n, talk in enumerate(["a", "a", "b", "c", "d"], 1)], visitors=True)
+    lanes.admit([waiting(n, chat) for n, chat in enumerate(["a", "a", "b", "c", "d"], 1)], visitors=True)
     assert start(lanes) == ["a", "b"]
     lanes.admit([waiting(6)], visitors=False)
     lanes.admit([waiting(7, "a")], visitors=True)
@@ -39,7 +39,7 @@ def test_visitors_take_turns_and_her_own_person_never_waits() -> None:
     assert start(lanes) == ["d"]
     finish(lanes, "c")
     assert start(lanes) == ["a"]
-    assert {lane.in_hand.conversation.talk for lane in lanes.visitors if lane.in_hand} == {"d", "a"}
+    assert {lane.in_hand.conversation.chat for lane in lanes.visitors if lane.in_hand} == {"d", "a"}
     assert len(lanes.visitors) == 2
 
 
@@ -50,14 +50,14 @@ def test_beats_of_all_lanes_have_numbers_of_their_own() -> None:
     lanes.admit([waiting(3)], visitors=False)
     start(lanes)
     found = [lanes.holding(number) for number in (1, 2, 3)]
-    assert found == [lanes.own, lanes.visitor("a"), lanes.visitor("b")]
+    assert found == [lanes.own, lanes.visitor(("x", "a")), lanes.visitor(("x", "b"))]
     assert lanes.holding(4) is None
 
 
 def test_what_is_held_waits_alone() -> None:
     """Words that are held keep nobody else's from their turn, also in her own lane."""
     held = {"a"}
-    lanes = Lanes(10, 4, lambda conversation: conversation.talk in held, lambda _: "")
+    lanes = Lanes(10, 4, lambda conversation: conversation.chat in held, lambda _: "")
     lanes.admit([waiting(1, "a"), waiting(2, "b")], visitors=True)
     lanes.admit([waiting(3, "a"), waiting(4)], visitors=False)
     assert start(lanes) == ["", "b"]
@@ -79,19 +79,21 @@ def test_suspects_of_a_death_are_in_hand_one_at_a_time() -> None:
 
 
 def test_a_removed_channel_leaves_no_lane() -> None:
-    """Its talks are forgotten, and its words in her own lane too."""
+    """Its conversations are forgotten, and its words in her own lane too."""
     lanes = Lanes(10, 4, lambda _: False, lambda _: "")
-    lanes.admit([waiting(1, "x:1"), waiting(2, "y:1")], visitors=True)
-    lanes.admit([waiting(3, "x:2"), waiting(4)], visitors=False)
+    lanes.admit([waiting(1, "1"), waiting(2, "1", channel="y"), waiting(3, "2")], visitors=True)
+    lanes.admit([waiting(4, "2"), waiting(5, channel="")], visitors=False)
+    assert (lanes.depth_of("x"), lanes.depth_of("y")) == (2, 1)
     lanes.drop_channel("x")
-    assert start(lanes) == ["", "y:1"]
+    assert start(lanes) == ["", "1"]
+    assert (lanes.depth_of("x"), lanes.depth_of("y")) == (0, 1)
     assert isinstance(lanes.own, Lane)
 
 
 def test_a_mind_that_is_down_keeps_nobody_from_another() -> None:
-    """What is in hand with it goes on; of the others one at most tries it; another mind's talks have all the room."""
-    lanes = Lanes(10, 2, lambda _: False, lambda conversation: conversation.talk[0])
-    lanes.admit([waiting(n, talk) for n, talk in enumerate(["a1", "a2", "a3", "b1", "b2", "b3"], 1)], visitors=True)
+    """What is in hand with it goes on; of the others one at most tries it; another mind's have all the room."""
+    lanes = Lanes(10, 2, lambda _: False, lambda conversation: conversation.chat[0])
+    lanes.admit([waiting(n, chat) for n, chat in enumerate(["a1", "a2", "a3", "b1", "b2", "b3"], 1)], visitors=True)
     assert start(lanes) == ["a1", "a2"]
     lanes.down.add("a")
     assert start(lanes) == ["b1", "b2"]

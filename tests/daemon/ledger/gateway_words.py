@@ -10,8 +10,8 @@ ADAM = "0a1b2c3d-0000-4000-8000-000000000001"
 EVE = "0a1b2c3d-0000-4000-8000-000000000002"
 CHANNEL = "00000000000000aa"
 OTHER = "00000000000000bb"
-TALK = Conversation("telegram", "alice", f"{CHANNEL}:42")
-OTHER_TALK = Conversation("telegram", "alice", f"{OTHER}:42")
+CONVERSATION = Conversation("telegram", "alice", CHANNEL, "42")
+OTHER_CONVERSATION = Conversation("telegram", "alice", OTHER, "42")
 WEB = Conversation("web", "web")
 
 
@@ -41,9 +41,11 @@ async def the_channel(ledger: Ledger, channel: str = CHANNEL, persona: str = ADA
     return row
 
 
-async def say(ledger: Ledger, seq: int, content: str = "hi", talk: Conversation = TALK, at: int = 1_000) -> None:
+async def say(
+    ledger: Ledger, seq: int, content: str = "hi", where: Conversation = CONVERSATION, at: int = 1_000
+) -> None:
     """Put a message of Adam's into the outbox."""
-    assert await ledger.answer(ADAM, [], talk, [Outgoing(content)], [seq], at)
+    assert await ledger.answer(ADAM, [], where, [Outgoing(content)], [seq], at)
 
 
 async def waiting(ledger: Ledger, persona: str = ADAM) -> list[str]:

@@ -23,10 +23,10 @@ from proto.messages import Conversation, Perception
 from tests.daemon.ledger.gateway_words import (
     ADAM,
     CHANNEL,
+    CONVERSATION,
     EVE,
     OTHER,
-    OTHER_TALK,
-    TALK,
+    OTHER_CONVERSATION,
     add,
     inbound,
     pair,
@@ -98,15 +98,15 @@ async def test_words_of_the_paired_person_wait_once(ledger: Ledger) -> None:
     photo = Inbound(
         "8", "42", "alice", "42", private=True, kind="image", content="look", at=0, media="telegram-8-1.jpg"
     )
-    first = await ledger.take(ADAM, CHANNEL, TALK, [inbound(7, "one", at=5), photo, inbound(7, "one")], 99)
+    first = await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7, "one", at=5), photo, inbound(7, "one")], 99)
     assert first == Committed(await ledger.waiting(ADAM), [])
     assert [row.perception for row in first.waiting] == [
         Perception(first.waiting[0].perception.id, "text", "one", 5),
         Perception(first.waiting[1].perception.id, "image", "look", 99, "telegram-8-1.jpg"),
     ]
-    assert {(row.conversation, row.deaths) for row in first.waiting} == {(TALK, 0)}
-    assert await ledger.take(ADAM, CHANNEL, TALK, [inbound(7, "one"), photo], 100) == Committed([], [])
-    again = await ledger.take(ADAM, CHANNEL, TALK, [photo, inbound(9, "three")], 101)
+    assert {(row.conversation, row.deaths) for row in first.waiting} == {(CONVERSATION, 0)}
+    assert await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7, "one"), photo], 100) == Committed([], [])
+    again = await ledger.take(ADAM, CHANNEL, CONVERSATION, [photo, inbound(9, "three")], 101)
     assert [row.perception.content for row in again.waiting] == ["three"]
     assert await waiting(ledger) == ["one", "look", "three"]
     row = await the_channel(ledger)
@@ -117,7 +117,7 @@ async def test_concurrent_repetitions_of_a_batch_are_taken_once(ledger: Ledger) 
     """The same batch, many times at once, is committed by exactly one of its takers."""
     await pair(ledger)
     batch = [inbound(key, f"word {key}") for key in range(10)]
-    outcomes = await asyncio.gather(*(ledger.take(ADAM, CHANNEL, TALK, batch, 9) for _ in range(20)))
+    outcomes = await asyncio.gather(*(ledger.take(ADAM, CHANNEL, CONVERSATION, batch, 9) for _ in range(20)))
     assert sorted(len(outcome.waiting) for outcome in outcomes) == [0] * 19 + [10]
     assert (await the_channel(ledger)).received == 10
 
@@ -125,18 +125,18 @@ async def test_concurrent_repetitions_of_a_batch_are_taken_once(ledger: Ledger) 
 async def test_an_answered_key_is_not_taken_again(ledger: Ledger) -> None:
     """A message that comes again after its answer is known."""
     await pair(ledger)
-    [taken] = (await ledger.take(ADAM, CHANNEL, TALK, [inbound(7)], 9)).waiting
-    assert await ledger.answer(ADAM, [taken.perception.id], TALK, [], [], 10)
-    assert await ledger.take(ADAM, CHANNEL, TALK, [inbound(7)], 11) == Committed([], [])
+    [taken] = (await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 9)).waiting
+    assert await ledger.answer(ADAM, [taken.perception.id], CONVERSATION, [], [], 10)
+    assert await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 11) == Committed([], [])
 
 
 async def test_a_command_is_given_once_and_never_waits(ledger: Ledger) -> None:
     """Commands are listed in order at their first delivery, counted, and no perceptions."""
     await pair(ledger)
     batch = [inbound(7, command="restart"), inbound(8, "words"), inbound(9, "now", command="stop")]
-    taken = await ledger.take(ADAM, CHANNEL, TALK, batch, 9)
+    taken = await ledger.take(ADAM, CHANNEL, CONVERSATION, batch, 9)
     assert taken.commands == ["restart", "stop"]
-    assert await ledger.take(ADAM, CHANNEL, TALK, batch, 10) == Committed([], [])
+    assert await ledger.take(ADAM, CHANNEL, CONVERSATION, batch, 10) == Committed([], [])
     assert await waiting(ledger) == ["words"]
     assert [line.content for line in await ledger.conversation(ADAM)] == ["words"]
     row = await the_channel(ledger)
@@ -147,7 +147,7 @@ async def test_the_last_key_is_the_largest_number(ledger: Ledger) -> None:
     """Keys count as numbers of any length, whatever their order; one that is no number does not count."""
     await pair(ledger)
     for key, last in ((9, "9"), (10, "10"), (8, "10"), ("edit-99", "10"), (2**70, str(2**70))):
-        await ledger.take(ADAM, CHANNEL, TALK, [inbound(key)], 9)
+        await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(key)], 9)
         assert (await the_channel(ledger)).last_key == last
     await ledger.bind(ADAM, CHANNEL, "42", "renamed", "42")
     assert (await the_channel(ledger)).last_key == str(2**70)
@@ -159,10 +159,10 @@ async def test_nothing_is_taken_for_a_channel_that_is_gone(ledger: Ledger) -> No
     """A removed channel, or another persona's, takes nothing and says so, so that nothing is confirmed."""
     await pair(ledger)
     with pytest.raises(ChannelUnknown, match="removed, or never added"):
-        await ledger.take(EVE, CHANNEL, TALK, [inbound(7)], 9)
+        await ledger.take(EVE, CHANNEL, CONVERSATION, [inbound(7)], 9)
     await ledger.remove_channel(ADAM, CHANNEL)
     with pytest.raises(ChannelUnknown):
-        await ledger.take(ADAM, CHANNEL, TALK, [inbound(7)], 9)
+        await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 9)
     with pytest.raises(ChannelUnknown):
         await ledger.bind(ADAM, CHANNEL, "42", "alice", "42")
     assert await ledger.depths() == {}
@@ -178,16 +178,16 @@ async def test_strangers_are_counted_on_their_channel(ledger: Ledger) -> None:
 
 
 async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
-    """What waits there is done with its line kept, what is open there is dead with the reason; other talks go on."""
+    """What waits there is done with its line kept, what is open there is dead with the reason; other chats go on."""
     await pair(ledger)
     await pair(ledger, OTHER, bot="901")
-    await ledger.take(ADAM, CHANNEL, TALK, [inbound(7, "asked here")], 9)
-    await ledger.take(ADAM, OTHER, OTHER_TALK, [inbound(7, "asked there", at=6)], 9)
+    await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7, "asked here")], 9)
+    await ledger.take(ADAM, OTHER, OTHER_CONVERSATION, [inbound(7, "asked there", at=6)], 9)
     await say(ledger, 1, "sent before")
     await ledger.sent(1, 1_001)
     await say(ledger, 2, "never sent")
-    await say(ledger, 3, "there", OTHER_TALK)
-    assert await ledger.tell(ADAM, TALK, "no mind", 4, 1_000)
+    await say(ledger, 3, "there", OTHER_CONVERSATION)
+    assert await ledger.tell(ADAM, CONVERSATION, "no mind", 4, 1_000)
     await ledger.remove_channel(ADAM, CHANNEL)
     await ledger.remove_channel(ADAM, CHANNEL)
     assert [row.channel for row in await ledger.channels(ADAM)] == [OTHER]
@@ -196,8 +196,8 @@ async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
     letters = [(letter.content, letter.reason) for letter in await ledger.dead_letters(ADAM, 10)]
     assert letters == [("no mind", "the channel was removed"), ("never sent", "the channel was removed")]
     assert (await ledger.conversation(ADAM))[:2] == [
-        StoredLine("person", "asked here", 5, None, TALK),
-        StoredLine("person", "asked there", 6, None, OTHER_TALK),
+        StoredLine("person", "asked here", 5, None, CONVERSATION),
+        StoredLine("person", "asked there", 6, None, OTHER_CONVERSATION),
     ]
     assert await ledger.depths() == {ADAM: Depth(pending=1, outbox_pending=1, outbox_dead=2, lines=5)}
 
@@ -205,8 +205,8 @@ async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
 async def test_a_channel_that_comes_back_starts_anew(ledger: Ledger) -> None:
     """Added again it is unpaired and counts from nothing, tells of an outage again, and still knows its keys."""
     await pair(ledger)
-    await ledger.take(ADAM, CHANNEL, TALK, [inbound(7)], 9)
-    await ledger.tell(ADAM, TALK, "no mind", 1, 10)
+    await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 9)
+    await ledger.tell(ADAM, CONVERSATION, "no mind", 1, 10)
     await ledger.hold(ADAM, CHANNEL, [inbound(8, account="50")], 9)
     await ledger.add_code(ADAM, CHANNEL, "50", "bob", "50", "hash", 1_000, 1)
     await ledger.remove_channel(ADAM, CHANNEL)
@@ -215,16 +215,16 @@ async def test_a_channel_that_comes_back_starts_anew(ledger: Ledger) -> None:
     assert (row.account, row.received, row.last_key) == (None, 0, None)
     assert await ledger.find_code(ADAM, "hash", 2) is None
     await ledger.bind(ADAM, CHANNEL, "50", "bob", "50")
-    assert await ledger.release(ADAM, CHANNEL, Conversation("telegram", "bob", f"{CHANNEL}:50")) == []
-    assert await ledger.take(ADAM, CHANNEL, TALK, [inbound(7)], 11) == Committed([], [])
-    assert await ledger.tell(ADAM, TALK, "no mind", 2, 12)
+    assert await ledger.release(ADAM, CHANNEL, Conversation("telegram", "bob", CHANNEL, "50")) == []
+    assert await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 11) == Committed([], [])
+    assert await ledger.tell(ADAM, CONVERSATION, "no mind", 2, 12)
 
 
 async def test_what_was_taken_can_be_answered(ledger: Ledger) -> None:
     """The rows that a take returns are those that an answer closes."""
     await pair(ledger)
-    taken: list[Waiting] = (await ledger.take(ADAM, CHANNEL, TALK, [inbound(7), inbound(8)], 9)).waiting
-    assert await ledger.answer(ADAM, [row.perception.id for row in taken], TALK, [], [], 10)
+    taken: list[Waiting] = (await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7), inbound(8)], 9)).waiting
+    assert await ledger.answer(ADAM, [row.perception.id for row in taken], CONVERSATION, [], [], 10)
     assert await waiting(ledger) == []
 
 

@@ -10,10 +10,10 @@ from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.gateway_words import (
     ADAM,
     CHANNEL,
+    CONVERSATION,
     EVE,
     OTHER,
-    OTHER_TALK,
-    TALK,
+    OTHER_CONVERSATION,
     WEB,
     pair,
     say,
@@ -33,17 +33,17 @@ async def seqs(ledger: Ledger) -> list[int]:
 
 
 async def test_what_is_open_comes_in_order(ledger: Ledger) -> None:
-    """Messages for gateways come whole, by seq, over all talks; the web's and another persona's do not."""
+    """Messages for gateways come whole, by seq, over all conversations; the web's and another persona's do not."""
     voice = Outgoing("listen", "audio", "voice.ogg")
-    assert await ledger.answer(ADAM, [], TALK, [Outgoing("first"), voice], [30, 31], 1_000)
-    await say(ledger, 10, "earlier", OTHER_TALK)
+    assert await ledger.answer(ADAM, [], CONVERSATION, [Outgoing("first"), voice], [30, 31], 1_000)
+    await say(ledger, 10, "earlier", OTHER_CONVERSATION)
     await say(ledger, 20, "on the web", WEB)
-    assert await ledger.answer(EVE, [], TALK, [Outgoing("hers")], [40], 1_000)
+    assert await ledger.answer(EVE, [], CONVERSATION, [Outgoing("hers")], [40], 1_000)
     rows = await ledger.outgoing(ADAM)
-    assert [(row.seq, row.content, row.talk) for row in rows] == [
-        (10, "earlier", OTHER_TALK.talk),
-        (30, "first", TALK.talk),
-        (31, "listen", TALK.talk),
+    assert [(row.seq, row.content, row.channel, row.chat) for row in rows] == [
+        (10, "earlier", OTHER, "42"),
+        (30, "first", CHANNEL, "42"),
+        (31, "listen", CHANNEL, "42"),
     ]
     key = rows[2].key
     assert len({row.key for row in rows}) == 3
@@ -52,7 +52,8 @@ async def test_what_is_open_comes_in_order(ledger: Ledger) -> None:
         key,
         "telegram",
         "alice",
-        TALK.talk,
+        CHANNEL,
+        "42",
         "audio",
         "listen",
         "voice.ogg",
@@ -91,8 +92,8 @@ async def test_what_was_being_sent_is_ambiguous(ledger: Ledger) -> None:
     await say(ledger, 2)
     assert await ledger.sending(1)
     assert [row.ambiguous for row in await ledger.outgoing(ADAM)] == [True, False]
-    assert await ledger.unsettle() == 1
-    assert await ledger.unsettle() == 0
+    assert await ledger.reopen_sending() == 1
+    assert await ledger.reopen_sending() == 0
     rows = await ledger.outgoing(ADAM)
     assert [row.ambiguous for row in rows] == [True, False]
     assert rows[0].ambiguous is True
@@ -103,7 +104,7 @@ async def test_parts_are_remembered(ledger: Ledger, path: Path) -> None:
     """A part that is with the provider ends the ambiguity before it, stays over a retry, and is never taken back."""
     await say(ledger, 1)
     await ledger.sending(1)
-    await ledger.unsettle()
+    await ledger.reopen_sending()
     assert state(path) == "ambiguous"
     await ledger.part_sent(1, 2)
     assert state(path) == "sending"
@@ -157,9 +158,9 @@ async def test_a_blocked_chat_ends_its_own_messages_only(ledger: Ledger) -> None
     await say(ledger, 2)
     await say(ledger, 1)
     await ledger.sending(1)
-    await say(ledger, 3, talk=Conversation("telegram", "alice", f"{CHANNEL}:420"))
-    await say(ledger, 4, talk=OTHER_TALK)
-    assert await ledger.answer(EVE, [], TALK, [Outgoing("hers")], [5], 1_000)
+    await say(ledger, 3, where=Conversation("telegram", "alice", CHANNEL, "420"))
+    await say(ledger, 4, where=OTHER_CONVERSATION)
+    assert await ledger.answer(EVE, [], CONVERSATION, [Outgoing("hers")], [5], 1_000)
     assert await ledger.blocked(ADAM, CHANNEL, "42", "the person blocked the bot") == [1, 2]
     assert await ledger.blocked(ADAM, CHANNEL, "42", "again") == []
     assert await seqs(ledger) == [3, 4]

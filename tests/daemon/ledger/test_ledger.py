@@ -14,7 +14,7 @@ from proto.messages import Conversation, Line, Outgoing, Perception
 ADAM = "0a1b2c3d-0000-4000-8000-000000000001"
 EVE = "0a1b2c3d-0000-4000-8000-000000000002"
 WEB = Conversation("web", "web")
-TELEGRAM = Conversation("telegram", "adam_bot", "42")
+TELEGRAM = Conversation("telegram", "adam_bot", "00000000000000aa", "42")
 
 _clock = count(1_000)
 
@@ -51,8 +51,8 @@ async def test_a_key_is_accepted_once(ledger: Ledger) -> None:
     assert await ledger.accept(ADAM, TELEGRAM, "text", "hi", None, 2, "7") is None
     assert await ledger.answer(ADAM, [taken], TELEGRAM, [], [], 3)
     assert await ledger.accept(ADAM, TELEGRAM, "text", "hi", None, 4, "7") is None
-    other_talk = Conversation("telegram", "adam_bot", "43")
-    assert await ledger.accept(ADAM, other_talk, "text", "hi", None, 5, "7") is not None
+    other_chat = Conversation("telegram", "adam_bot", "00000000000000aa", "43")
+    assert await ledger.accept(ADAM, other_chat, "text", "hi", None, 5, "7") is not None
     assert await ledger.accept(EVE, TELEGRAM, "text", "hi", None, 6, "7") is not None
     assert await ledger.accept(ADAM, TELEGRAM, "text", "hi", None, 7, None) is not None
     assert await ledger.accept(ADAM, TELEGRAM, "text", "hi", None, 8, None) is not None

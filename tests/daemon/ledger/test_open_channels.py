@@ -1,4 +1,4 @@
-"""Open channels: what is kept of them, their talks and counters, how their trouble shows, and what stays of them."""
+"""Open channels: what is kept of them, their conversations and counters, how their trouble shows, what stays."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from daemon.ledger import ChannelFields, ChannelTaken, ChannelUnknown, Ledger, OpenChannel, SenderLimits
 from proto.messages import Conversation, Outgoing
-from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, EVE, OTHER, TALK, WEB, add, inbound, pair
+from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, CONVERSATION, EVE, OTHER, WEB, add, inbound, pair
 
 LIMITS: Final = SenderLimits(100, 1000)
 FIELDS: Final = ChannelFields(name="Shop", welcome="Welcome!", model="m", datasets=("a", "b"))
 MINUTE: Final = 60 * 1_000_000_000
-VISITOR: Final = Conversation("telegram", "@42", f"{CHANNEL}:42")
+VISITOR: Final = Conversation("telegram", "@42", CHANNEL, "42")
 
 
 async def open_(ledger: Ledger, fields: ChannelFields = FIELDS, channel: str = CHANNEL, at: int = 10) -> None:
@@ -70,19 +70,19 @@ async def test_a_channel_belongs_to_one_persona(ledger: Ledger) -> None:
 
 
 async def test_what_is_committed_is_counted(ledger: Ledger) -> None:
-    """Words and answers count in their talk and channel, each once; a redelivered key does not."""
+    """Words and answers count in their conversation and channel, each once; a redelivered key does not."""
     await open_(ledger)
     (first, _, third) = await visit(ledger, ("1", "42", "hello"), ("2", "43", "good day"), ("3", "42", "again"))
     assert await visit(ledger, ("1", "42", "hello")) == []
     assert await ledger.answer(ADAM, [first, third], VISITOR, [Outgoing("hi"), Outgoing("there")], [1, 2], 40)
     found = await shown(ledger)
     assert (found.conversation_count, found.message_count, found.last_message_at) == (2, 3 + 2 + 2, 40)
-    talks = await ledger.channel_conversations(CHANNEL)
-    assert [(talk.chat, talk.name, talk.messages, talk.last_at) for talk in talks] == [
+    known = await ledger.channel_conversations(CHANNEL)
+    assert [(one.chat, one.name, one.messages, one.last_at) for one in known] == [
         ("42", "@42", 5, 40),
         ("43", "@43", 2, 30),
     ]
-    assert await ledger.channel_conversations(CHANNEL, (40, "42")) == talks[1:]
+    assert await ledger.channel_conversations(CHANNEL, (40, "42")) == known[1:]
     said = await ledger.channel_messages(CHANNEL, "42")
     assert [line.content for line in reversed(said)] == ["Welcome!", "hello", "again", "hi", "there"]
     assert [line.content for line in await ledger.channel_messages(CHANNEL, "42", said[1].id, 2)] == ["again", "hello"]
@@ -95,7 +95,7 @@ async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
     await add(ledger, OTHER, bot="901")
     await pair(ledger, OTHER)
     await open_(ledger)
-    conversation = Conversation("telegram", "alice", f"{OTHER}:42")
+    conversation = Conversation("telegram", "alice", OTHER, "42")
     await ledger.take(ADAM, OTHER, conversation, [inbound("1"), inbound("2")], 30)
     await ledger.say(ADAM, conversation, "connected", 5, 31)
     found = await shown(ledger, OTHER)
@@ -109,8 +109,8 @@ async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
     assert await ledger.open_channels(20, type_="sms") == []
 
 
-async def test_only_her_own_talks_are_consolidated_and_shown(ledger: Ledger) -> None:
-    """Lines of open talks are neither consolidated nor in her owner's view, also when the channel is gone."""
+async def test_only_her_own_conversations_are_consolidated_and_shown(ledger: Ledger) -> None:
+    """Lines of open channels are neither consolidated nor in her owner's view, also when the channel is gone."""
     await open_(ledger)
     own = await ledger.accept(ADAM, WEB, "text", "mine", None, 29, None)
     (first, _) = await visit(ledger, ("1", "42", "a stranger's"), ("2", "43", "left open"))
@@ -171,7 +171,7 @@ async def test_trouble_shows_by_its_class(ledger: Ledger) -> None:
 
 
 async def test_a_receipt_tells_what_did_not_arrive(ledger: Ledger) -> None:
-    """A message that its provider took and could not deliver is dead, once; its talk says why until one arrives."""
+    """A message that its provider took and could not deliver is dead, once; its chat says why until one arrives."""
     await open_(ledger)
     (first,) = await visit(ledger, ("1", "42", "hello"))
     await ledger.answer(ADAM, [first], VISITOR, [Outgoing("hi"), Outgoing("there")], [1, 2], 40)
@@ -183,16 +183,16 @@ async def test_a_receipt_tells_what_did_not_arrive(ledger: Ledger) -> None:
     assert letter is not None
     assert (letter.seq, letter.content, letter.reason) == (1, "hi", "unreachable")
     assert await ledger.receipt(ADAM, CHANNEL, "SM1", "unreachable", 43) is None
-    (talk,) = await ledger.channel_conversations(CHANNEL)
-    assert (talk.error, talk.error_at) == ("unreachable", 42)
+    (one,) = await ledger.channel_conversations(CHANNEL)
+    assert (one.error, one.error_at) == ("unreachable", 42)
     assert (await shown(ledger)).error is None
     await ledger.sent(2, 50, "SM2")
-    (talk,) = await ledger.channel_conversations(CHANNEL)
-    assert talk.error is None
+    (one,) = await ledger.channel_conversations(CHANNEL)
+    assert one.error is None
     assert [(row.sent, row.dead) for row in await ledger.channels(ADAM)] == [(2, 1)]
 
 
-async def test_a_talk_of_a_channel_added_again_begins_anew(ledger: Ledger) -> None:
+async def test_a_conversation_of_a_channel_added_again_starts_empty(ledger: Ledger) -> None:
     """Removed and added again, the channel counts from nothing, and the same person is welcomed again."""
     await open_(ledger)
     await visit(ledger, ("1", "42", "hello"))
@@ -201,4 +201,4 @@ async def test_a_talk_of_a_channel_added_again_begins_anew(ledger: Ledger) -> No
     await open_(ledger)
     await visit(ledger, ("2", "42", "hello again"), at=60)
     assert (await shown(ledger)).message_count == 2
-    assert TALK.talk == VISITOR.talk
+    assert CONVERSATION.address == VISITOR.address

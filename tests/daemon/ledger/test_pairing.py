@@ -11,9 +11,9 @@ from daemon.ledger.pairing import CODES, HELD, HELD_CHANNEL, HELD_CHARACTERS
 from tests.daemon.ledger.gateway_words import (
     ADAM,
     CHANNEL,
+    CONVERSATION,
     EVE,
     OTHER,
-    TALK,
     add,
     inbound,
     the_channel,
@@ -29,7 +29,7 @@ async def code(ledger: Ledger, account: str, hash_: str, expires: int = 1_000, n
 async def released(ledger: Ledger) -> list[str]:
     """Bind the channel to account 42 and return the words that so begin to wait."""
     await ledger.bind(ADAM, CHANNEL, "42", "alice", "42")
-    return [row.perception.content for row in await ledger.release(ADAM, CHANNEL, TALK)]
+    return [row.perception.content for row in await ledger.release(ADAM, CHANNEL, CONVERSATION)]
 
 
 async def test_a_code_is_found_until_it_expires(ledger: Ledger) -> None:
@@ -91,20 +91,20 @@ async def test_first_words_are_released_to_the_bound_account(ledger: Ledger) -> 
     assert await waiting(ledger) == []
     await code(ledger, "42", "mine")
     await code(ledger, "50", "theirs")
-    assert await ledger.release(ADAM, CHANNEL, TALK) == []
+    assert await ledger.release(ADAM, CHANNEL, CONVERSATION) == []
     await ledger.bind(ADAM, CHANNEL, "42", "alice", "42")
-    rows = await ledger.release(ADAM, CHANNEL, TALK)
+    rows = await ledger.release(ADAM, CHANNEL, CONVERSATION)
     assert rows == await ledger.waiting(ADAM)
     assert [(row.perception.content, row.perception.at, row.conversation) for row in rows] == [
-        ("one", 5, TALK),
-        ("two", 5, TALK),
+        ("one", 5, CONVERSATION),
+        ("two", 5, CONVERSATION),
     ]
     assert await ledger.find_code(ADAM, "mine", 2) is None
     assert await ledger.find_code(ADAM, "theirs", 2) is None
     row = await the_channel(ledger)
     assert (row.received, row.last_key) == (2, "3")
     await ledger.bind(ADAM, CHANNEL, "50", "bob", "50")
-    assert await ledger.release(ADAM, CHANNEL, TALK) == []
+    assert await ledger.release(ADAM, CHANNEL, CONVERSATION) == []
 
 
 async def test_a_release_happens_once(ledger: Ledger) -> None:
@@ -113,11 +113,11 @@ async def test_a_release_happens_once(ledger: Ledger) -> None:
     batch = [inbound(1, "one"), inbound(2, "two")]
     await ledger.hold(ADAM, CHANNEL, batch, 9)
     await ledger.bind(ADAM, CHANNEL, "42", "alice", "42")
-    outcomes = await asyncio.gather(*(ledger.release(ADAM, CHANNEL, TALK) for _ in range(10)))
+    outcomes = await asyncio.gather(*(ledger.release(ADAM, CHANNEL, CONVERSATION) for _ in range(10)))
     assert sorted(len(outcome) for outcome in outcomes) == [0] * 9 + [2]
-    assert await ledger.take(ADAM, CHANNEL, TALK, batch, 10) == Committed([], [])
+    assert await ledger.take(ADAM, CHANNEL, CONVERSATION, batch, 10) == Committed([], [])
     assert await ledger.hold(ADAM, CHANNEL, batch, 11) == 2
-    assert await ledger.release(ADAM, CHANNEL, TALK) == []
+    assert await ledger.release(ADAM, CHANNEL, CONVERSATION) == []
     assert await waiting(ledger) == ["one", "two"]
     assert (await the_channel(ledger)).received == 2
 
@@ -178,7 +178,7 @@ async def test_nothing_is_held_for_a_channel_that_is_gone(ledger: Ledger) -> Non
         await ledger.hold(ADAM, CHANNEL, [inbound(1)], 9)
     with pytest.raises(ChannelUnknown):
         await code(ledger, "42", "hash")
-    assert await ledger.release(ADAM, CHANNEL, TALK) == []
+    assert await ledger.release(ADAM, CHANNEL, CONVERSATION) == []
 
 
 async def test_pruning_takes_old_codes_and_old_held_words(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""Visitors: each chat a talk, welcomed once, within its sender's limits; webhook requests and idempotency keys."""
+"""Visitors: each chat is a conversation, welcomed once, within limits; webhook requests, idempotency keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEQS: Final = list(range(1, 100))
 
 
 async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
-    """The welcome is said in the transaction of a talk's first words, and never again, whatever its person's name."""
+    """The welcome comes in the transaction of the first words, and never again, whatever the person's name."""
     await open_(ledger)
     visited = await ledger.visit(
         ADAM, CHANNEL, [inbound("1"), inbound("2"), inbound("3", account="43")], [], LIMITS, SEQS, 9
@@ -28,7 +28,7 @@ async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
         (1, "@42", "Welcome!"),
         (2, "@43", "Welcome!"),
     ]
-    assert [one.conversation.talk for one in visited.waiting] == [f"{CHANNEL}:{chat}" for chat in ("42", "42", "43")]
+    assert [one.conversation.address for one in visited.waiting] == [(CHANNEL, chat) for chat in ("42", "42", "43")]
     renamed = inbound("4")
     renamed.account_name = "@renamed"
     visited = await ledger.visit(ADAM, CHANNEL, [renamed], [], LIMITS, SEQS[50:], 10)

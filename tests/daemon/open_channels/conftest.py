@@ -48,8 +48,8 @@ def clerk() -> Iterator[ScriptedMind]:
 
 
 def launch(folder: Path, telegram: Telegram, **settings: str) -> DaemonProcess:
-    """Start a daemon with a token and these settings."""
-    given = {f"PERSONAD_{name.upper()}": value for name, value in settings.items()}
+    """Start a daemon with a token and these settings; a name in capitals is a variable of its own."""
+    given = {f"PERSONAD_{name.upper()}" if name.islower() else name: value for name, value in settings.items()}
     daemon = DaemonProcess(folder / "state", {**SETTINGS, telegram.setting: telegram.url, **given})
     daemon.state_dir.mkdir(mode=0o700)
     token = daemon.state_dir / "token"

@@ -81,14 +81,14 @@ class Counter:
         """Wait until all her channels are."""
         wait_for(lambda: {one["state"] for one in self.view()["channels"]} == {"connected"}, "her channels")
 
-    def talks(self) -> list[dict[str, Any]]:
+    def conversations(self) -> list[dict[str, Any]]:
         """The channel's conversations."""
         answer = self.daemon.http.get(f"/v1/channels/{self.channel}/conversations", params={"limit": 100})
         return cast("list[dict[str, Any]]", answer.json()["items"])
 
-    def said(self, talk: str) -> list[tuple[str, str]]:
+    def said(self, chat: str) -> list[tuple[str, str]]:
         """A conversation's messages, oldest first: (role, content)."""
-        path = f"/v1/channels/{self.channel}/conversations/{talk}/messages"
+        path = f"/v1/channels/{self.channel}/conversations/{chat}/messages"
         items = self.daemon.http.get(path, params={"limit": 100}).json()["items"]
         return [(item["role"], item["content"]) for item in reversed(items)]
 

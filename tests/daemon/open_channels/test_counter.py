@@ -12,7 +12,7 @@ PHOTO = b"\xff\xd8\xff\xe0" + b"photo" * 20
 
 
 def test_nobody_learns_what_she_knows(counter: Counter) -> None:
-    """A visitor's question goes to her mind without her memory and with that talk's history only."""
+    """A visitor's question goes to her mind without her memory and with that conversation's history only."""
     memory = counter.daemon.state_dir / "personas" / counter.id / "memory" / "person.md"
     memory.write_text("The person's safe opens with 4711.\n")
     counter.open()
@@ -51,8 +51,8 @@ def test_the_first_words_are_welcomed(counter: Counter) -> None:
     person.hears("/stop")
     assert len(counter.brain.heard) - asked == 1
     assert counter.view()["running"] is True
-    (talk,) = counter.talks()
-    said = counter.said(talk["id"])
+    (conversation,) = counter.conversations()
+    said = counter.said(conversation["id"])
     assert said[:3] == [("assistant", "Good day!"), ("user", "/start"), ("user", "/stop")]
     assert [role for role, _ in said[3:]] == ["assistant"]
     shown = counter.shown()
@@ -101,7 +101,9 @@ def test_trouble_shows_and_passes(counter: Counter) -> None:
     wait_for(lambda: counter.brain.times("tricky"), "the question")
     foe.block()
     counter.brain.let_go("tricky")
-    marked = wait_for(lambda: [one for one in counter.talks() if one["lastError"]], "the talk to be marked")
+    marked = wait_for(
+        lambda: [one for one in counter.conversations() if one["lastError"]], "the conversation to be marked"
+    )
     assert [one["name"] for one in marked] == [foe.handle]
     assert "blocked" in marked[0]["lastError"]
     shown = counter.shown()

@@ -1,4 +1,4 @@
-"""Many people at once: each has a talk of their own, and nobody's words are lost or answered twice."""
+"""Many people at once: each has a conversation of their own, and nobody's words are lost or answered twice."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def test_fifty_people_and_a_death(counter: Counter) -> None:
     for number, person in enumerate(people):
         assert_answered_once(person, number)
     wait_for(lambda: counter.view()["inbox"] == 0, "an empty inbox")
-    talks = counter.talks()
-    assert len(talks) == PEOPLE == counter.shown()["conversationCount"]
-    committed = [counter.said(talk["id"]) for talk in talks]
+    conversations = counter.conversations()
+    assert len(conversations) == PEOPLE == counter.shown()["conversationCount"]
+    committed = [counter.said(one["id"]) for one in conversations]
     assert all(next(words for role, words in lines if role == "user").startswith("first") for lines in committed)
     assert all(sum(role == "user" for role, _ in lines) == 2 for lines in committed)
     assert counter.shown()["messageCount"] == sum(map(len, committed))

@@ -172,6 +172,20 @@ def test_personad() -> None:
     assert skipped == 0
 
 
+def test_personad_of_version_1_and_2(tmp_path: Path) -> None:
+    """Two chats of one channel on one day are two conversations, whichever version exported them."""
+    head = {"role": "person", "at": 1764500000000001000}
+    channel = {"type": "telegram", "name": "t"}
+    old = [{**head, "channel": channel, "content": chat, "talk": f"00000000000000aa:{chat}"} for chat in "7877"]
+    named = {**channel, "id": "00000000000000aa"}
+    new = [{**head, "channel": named, "content": chat, "chat": chat} for chat in "7877"]
+    for number, lines in enumerate((old, new)):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        talks, _ = read(path, "personad")
+        assert [[line.content for line in talk.lines] for talk in talks] == [["7", "7", "7"], ["8"]]
+
+
 @pytest.mark.parametrize("name", SOURCE_OF)
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_wrong_source_is_told_the_right_one(name: str, source: Source) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -10,7 +12,7 @@ import httpx
 from tests.daemon.api.channels.routes import Make, add, channel, channels_on_disk, new_token, remove
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.telegram import TelegramEmulator
-from tests.observed import status
+from tests.observed import lives, status, worker
 from tests.saboteur import at_start
 
 
@@ -28,6 +30,25 @@ def test_a_stopped_persona_is_not_started(shared_daemon: DaemonProcess, make: Ma
     shared_daemon.http.post(f"/api/persona/{persona_id}/stop")
     assert remove(shared_daemon, persona_id, "calm_bot").json() == {"removed": "calm_bot"}
     assert (status(shared_daemon, persona_id)["running"], channels_on_disk(shared_daemon, persona_id)) == (False, [])
+
+
+def test_the_replacement_opens_only_after_the_old_process_is_reaped(
+    shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
+) -> None:
+    """A process that does not stop is killed first: its poll is over before the next process asks anything."""
+    persona_id, bot = make(), telegram.add_bot(username="stuck_bot")
+    assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
+    telegram.wait_for_calls("getUpdates", token=bot.token)
+    old = worker(shared_daemon, persona_id)
+    old.send_signal(signal.SIGSTOP)
+    asked = len(telegram.calls(token=bot.token))
+    with ThreadPoolExecutor(1) as pool:
+        restarting = pool.submit(shared_daemon.http.post, f"/api/persona/{persona_id}/restart")
+        wait_for(lambda: len(telegram.calls(token=bot.token)) > asked or restarting.done(), "the replacement")
+        assert not lives(old)
+        assert restarting.result().json() == {"status": "restarted"}
+    wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "connected", "the gateway to connect")
+    assert bot.most_polls == 1
 
 
 STILLBORN = """\

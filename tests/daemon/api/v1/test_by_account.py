@@ -58,7 +58,7 @@ def talk(desk: Reception, slack: SlackEmulator) -> None:
     slack.say(user, "hello from slack")
     wait_for(lambda: any("hello from slack" in text for text in slack.texts(slack.direct(user))), "her answer on Slack")
     wait_for(lambda: desk.get(path)["messageCount"] == 2, "both messages to be counted")
-    (talk,) = desk.get(f"{path}/conversations")["items"]
-    roles = [line["role"] for line in desk.get(f"{path}/conversations/{talk['id']}/messages")["items"]]
+    (conversation,) = desk.get(f"{path}/conversations")["items"]
+    roles = [line["role"] for line in desk.get(f"{path}/conversations/{conversation['id']}/messages")["items"]]
     assert roles == ["assistant", "user"]
     assert desk.http.post(f"/v1/channels{path}/test").json()["ok"] is True

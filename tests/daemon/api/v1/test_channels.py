@@ -120,8 +120,8 @@ def test_a_paused_channel_keeps_words_and_answers_when_resumed(desk: Reception) 
     bob.write("from bob")
     wait_for(lambda: desk.get(path)["messageCount"] == 2, "words on a paused channel")
     assert not ann.texts()
-    talks = desk.get(f"{path}/conversations")["items"]
-    (waiting,) = desk.get(f"{path}/conversations/{talks[0]['id']}/messages")["items"]
+    conversations = desk.get(f"{path}/conversations")["items"]
+    (waiting,) = desk.get(f"{path}/conversations/{conversations[0]['id']}/messages")["items"]
     assert (waiting["id"], waiting["role"]) == (None, "user")
 
     assert desk.http.post(f"/v1/channels{path}/resume").json()["status"] == "active"
@@ -134,10 +134,10 @@ def test_a_paused_channel_keeps_words_and_answers_when_resumed(desk: Reception) 
     first = desk.get(f"{path}/conversations", limit=1)
     second = desk.get(f"{path}/conversations", limit=1, cursor=first["nextCursor"])
     assert (first["hasMore"], second["hasMore"]) == (True, False)
-    talks = [*first["items"], *second["items"]]
-    assert {talk["messageCount"] for talk in talks} == {2}
-    assert talks[0]["lastMessageAt"] >= talks[1]["lastMessageAt"]
-    lines = f"{path}/conversations/{talks[0]['id']}/messages"
+    conversations = [*first["items"], *second["items"]]
+    assert {one["messageCount"] for one in conversations} == {2}
+    assert conversations[0]["lastMessageAt"] >= conversations[1]["lastMessageAt"]
+    lines = f"{path}/conversations/{conversations[0]['id']}/messages"
     newest = desk.get(lines, limit=1)
     oldest = desk.get(lines, limit=1, cursor=newest["nextCursor"])
     assert [page["items"][0]["role"] for page in (newest, oldest)] == ["assistant", "user"]

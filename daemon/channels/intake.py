@@ -1,0 +1,78 @@
+"""What comes in over gateways.
+
+The daemon alone decides who is who: a worker hands over everything that its bots receive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+from daemon.channels.owner_intake import OwnerIntake
+from daemon.channels.visitor_intake import VisitorIntake
+from daemon.conversations.inbox import InboxFull
+from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.worker import Worker
+from daemon.ledger import Ledger, LedgerError
+from daemon.logging.log import Log
+from daemon.personas.channel_records import channel_named
+from daemon.personas.personas import Personas
+from proto.gateways import Received, Taken
+
+
+class ChannelIntake:
+    """Commits what gateways receive and answers each batch with ``Taken``."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        terms: ChannelTerms,
+        owner_intake: OwnerIntake,
+        visitor_intake: VisitorIntake,
+        log: Log,
+    ) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._terms = terms
+        self._owner_intake = owner_intake
+        self._visitor_intake = visitor_intake
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def received(self, persona_id: str, worker: Worker, message: Received) -> None:
+        """Messages of one gateway."""
+        self._go(self._take(persona_id, worker, message))
+
+    async def close(self) -> None:
+        """Cancel what is not committed: its providers will bring it again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, persona_id: str, worker: Worker, message: Received) -> None:
+        try:
+            taken = await self._commit(persona_id, worker, message)
+        except (LedgerError, InboxFull) as error:
+            self._log.warning("channel.not_taken", persona=persona_id, reason=str(error))
+            taken = False
+        worker.send(Taken(message.request, taken))
+
+    async def _commit(self, persona_id: str, worker: Worker, message: Received) -> bool:
+        """Commit each message to where it belongs; False when the channel is not hers any more."""
+        persona = self._personas.get(persona_id)
+        record = channel_named(persona, message.channel) if persona else None
+        if persona is None or record is None:
+            return False
+        if self._terms.is_open_channel(message.channel):
+            await self._visitor_intake.take(persona_id, message)
+        else:
+            rows = await self._ledger.channels(persona_id)
+            row = next((row for row in rows if row.channel == message.channel), None)
+            await self._owner_intake.take(persona, record, row, message.channel, worker, message.items)
+        return True

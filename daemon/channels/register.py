@@ -1,0 +1,370 @@
+"""The register of channels: each is a row of the ledger, and the list in its persona's config.json mirrors the rows.
+
+A row holds the claim on a bot, the pairing, the terms and the counters. The list holds the token and what a person
+reads and edits: type, name and whether it is paired. Nobody else writes either. Two files cannot be written at one
+instant, so each change has an order, and ``reconcile`` at the next start ends what a kill between the writes left:
+
+==========  =============  =============  ==========================================================================
+change      first          second         after a kill between them
+==========  =============  =============  ==========================================================================
+add, open   row            list           A row that no list has is removed: the channel was never added. In the
+                                          other order the start would take it for one pasted by hand and open it.
+remove      list           row            The row is removed: the channel is gone. The row goes last because it keeps
+                                          the bot from others until the old process has closed its gateway.
+pair        row            list           A row that is paired and not verified in the list is unpaired: nobody was
+                                          told that it is paired, and the same code is still good.
+rename      row            list           The row remembers the old name (``mirror_name``). A list that still has it
+                                          gets the new one; so the change is whole. Any other name is a hand's.
+create      rows           config.json    Rows of nobody are removed: there is no such persona.
+by hand     list           row            The row follows the list, as it would have.
+==========  =============  =============  ==========================================================================
+
+Where the second write fails, the first is taken back and the caller is told that nothing was changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from daemon.channels.errors import ChannelRefused, taken
+from daemon.channels.new_channel import NewChannel
+from daemon.channels.owner_intake import OwnerIntake
+from daemon.conversations.inbox import Inbox
+from daemon.conversations.terms import ChannelTerms
+from daemon.ledger import (
+    ChannelFields,
+    ChannelTaken,
+    ChannelUnknown,
+    Ledger,
+    LedgerError,
+    Mirrored,
+    OpenChannel,
+    PendingPairing,
+    ReadBack,
+    Waiting,
+)
+from daemon.logging.log import Log
+from daemon.personas.channel_records import PAIRED, channel_named, conversation_of, id_of
+from daemon.personas.personas import Personas, PersonasError
+from daemon.runtime.clock import Clock
+from proto.records import Channel, Persona
+
+
+class Owner(NamedTuple):
+    """Who has a bot; ``keeps`` is False when her list does not have the channel any more, so its row may go."""
+
+    persona: str
+    name: str
+    keeps: bool
+
+
+class ChannelRegister:
+    """The one writer of channels, of rows and lists alike. It knows no process: see ``ChannelService`` for those."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        terms: ChannelTerms,
+        inbox: Inbox,
+        owner_intake: OwnerIntake,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._terms = terms
+        self._inbox = inbox
+        self._owner_intake = owner_intake
+        self._clock = clock
+        self._log = log
+        self._editing = asyncio.Lock()
+        """Held while a row and its list differ."""
+
+    async def reconcile(self) -> None:
+        """End what the last daemon left half done, and read the terms. Nobody runs yet. Raises LedgerError."""
+        known = {persona.id for persona in self._personas.all()} | self._personas.faults().keys()
+        for persona_id in set(await self._ledger.channel_owners()) - known:
+            await self._remove_rows(persona_id, [row.channel for row in await self._ledger.channels(persona_id)])
+        for persona in self._personas.all():
+            await self.read_back(persona.id)
+            await self.let_go(persona.id)
+            await self._release_words(persona.id)
+
+    async def read_back(self, persona_id: str) -> ReadBack:
+        """Let her rows follow her list. Rows that the list does not have stay until ``let_go``. Raises LedgerError."""
+        async with self._editing:
+            return await self._read_back(persona_id)
+
+    async def prepare(self, persona_id: str) -> ReadBack:
+        """As ``read_back``, for a process that is about to open her gateways; words kept for a pairing wait for her."""
+        found = await self.read_back(persona_id)
+        self._inbox.admit(persona_id, await self._release_words(persona_id))
+        return found
+
+    async def owner(self, channel: str, type_: str = "", bot_id: str = "") -> Owner | None:
+        """Who has this channel, or another one of this bot. Raises LedgerError."""
+        holder = await self._ledger.holder(channel, type_, bot_id)
+        if holder is None:
+            return None
+        persona = self._personas.get(holder.persona)
+        if persona is None:
+            # A record that cannot be read says nothing about its channels.
+            return Owner(holder.persona, holder.persona, holder.persona in self._personas.faults())
+        return Owner(persona.id, persona.name, channel_named(persona, holder.channel) is not None)
+
+    async def add(self, persona_id: str, new: NewChannel) -> Persona:
+        """Add a channel to hers, and return her new record. Raises ChannelRefused (404, 409, 507), LedgerError."""
+        async with self._editing:
+            persona = self._require(persona_id)
+            await self._claim(persona.id, new)
+            try:
+                changed = await self._save(persona, [*(persona.channels or []), new.record()])
+            except ChannelRefused:
+                await self._take_back(self._remove_rows(persona.id, [new.channel]), persona.id)
+                raise
+            await self._terms.refresh(new.channel)
+            return changed
+
+    async def create(self, persona: Persona, channels: Sequence[NewChannel]) -> None:
+        """Make a new persona with these channels; nothing of her stays when that is refused.
+
+        Raises ChannelRefused (409), PersonasError, LedgerError.
+        """
+        async with self._editing:
+            try:
+                for new in channels:
+                    await self._claim(persona.id, new)
+                persona.channels = [new.record() for new in channels] or None
+                await self._personas.create(persona)
+            except (ChannelRefused, PersonasError, LedgerError):
+                await self._take_back(self._ledger.forget(persona.id), persona.id)
+                raise
+            await self._terms.load(persona.id)
+
+    async def bring_back(
+        self, persona: Persona, channels: Sequence[NewChannel], write: Callable[[Persona], Awaitable[None]]
+    ) -> list[tuple[NewChannel, ChannelRefused]]:
+        """Let ``write`` put a restored persona in place with those of these channels that are free.
+
+        Returns the others. When ``write`` raises, the caller forgets her. Raises LedgerError.
+        """
+        kept: list[Channel] = []
+        refused: list[tuple[NewChannel, ChannelRefused]] = []
+        async with self._editing:
+            for new in channels:
+                try:
+                    await self._claim(persona.id, new)
+                except ChannelRefused as error:
+                    refused.append((new, error))
+                else:
+                    kept.append(new.record())
+            persona.channels = kept or None
+            await write(persona)
+            await self._terms.load(persona.id)
+        return refused
+
+    async def change_record(self, persona_id: str, change: Callable[[Persona], Persona]) -> Persona | None:
+        """Save what ``change`` makes of her record as it is now; its channels stay. None when there is no such persona.
+
+        Raises PersonasError.
+        """
+        async with self._editing:
+            persona = self._personas.get(persona_id)
+            if persona is None:
+                return None
+            changed = msgspec.structs.replace(change(persona), channels=persona.channels)
+            await self._personas.save(changed)
+            return changed
+
+    async def update(self, channel: str, fields: ChannelFields) -> tuple[OpenChannel, OpenChannel]:
+        """Replace what an open channel's operator set; returns it as it was and as it is.
+
+        Raises ChannelRefused (404, 409, 507), LedgerError.
+        """
+        async with self._editing:
+            row = await self.row(channel)
+            if not row.open:
+                raise ChannelRefused(409, "This channel is paired with her owner: the persona API has its settings.")
+            if fields.phone != row.fields.phone:
+                raise ChannelRefused(409, "A channel keeps its phone number: make another channel for another number.")
+            persona = self._require(row.persona)
+            await self._ledger.update_open_channel(channel, fields, self._clock.time_ns())
+            if fields.name != row.fields.name:
+                await self._rename(persona, row, fields.name)
+            await self._terms.refresh(channel)
+            return row, await self.row(channel)
+
+    async def set_paused(self, channel: str, *, paused: bool) -> OpenChannel:
+        """Keep whether what is written on it waits. Raises ChannelRefused (404), LedgerError."""
+        try:
+            await self._ledger.pause_channel(channel, paused, self._clock.time_ns())
+        except ChannelUnknown as error:
+            raise _unknown() from error
+        await self._terms.refresh(channel)
+        row = await self.row(channel)
+        self._inbox.pump(row.persona)
+        return row
+
+    async def pair(self, persona_id: str, pending: PendingPairing, verified_at: str) -> tuple[Persona, Channel]:
+        """Bind her channel to the account that was shown a code; returns the new records.
+
+        Raises ChannelUnknown, PersonasError, LedgerError.
+        """
+        async with self._editing:
+            persona = self._personas.get(persona_id)
+            record = channel_named(persona, pending.channel) if persona else None
+            if persona is None or record is None:
+                raise ChannelUnknown(pending.channel)
+            verified = msgspec.structs.replace(record, name=pending.account_name, verified_at=verified_at)
+            records = [verified if one is record else one for one in persona.channels or []]
+            paired = msgspec.structs.replace(persona, channels=records)
+            await self._ledger.bind(persona.id, pending.channel, pending.account, pending.account_name, pending.chat)
+            try:
+                await self._personas.save(paired)
+            except PersonasError:
+                await self._take_back(self._read_back(persona.id), persona.id)
+                raise
+            return paired, verified
+
+    async def unlist(self, persona_id: str, gone: Callable[[Channel], bool]) -> list[Channel]:
+        """Take channels out of her list, and return them. Their rows stay until ``let_go``.
+
+        Raises ChannelRefused (404, 507).
+        """
+        async with self._editing:
+            persona = self._require(persona_id)
+            records = [record for record in persona.channels or [] if gone(record)]
+            if records:
+                await self._save(persona, [record for record in persona.channels or [] if not gone(record)])
+            return records
+
+    async def let_go(self, persona_id: str) -> list[str]:
+        """Remove the rows that her list does not have, and return their channels.
+
+        No process may have a gateway for them any more: their bots are free from now on. Raises LedgerError.
+        """
+        async with self._editing:
+            if persona_id in self._personas.faults() and self._personas.get(persona_id) is None:
+                return []
+            listed = _listed(self._personas.get(persona_id))
+            gone = [row.channel for row in await self._ledger.channels(persona_id) if row.channel not in listed]
+            await self._remove_rows(persona_id, gone)
+            return gone
+
+    def heirs(self, channels: Collection[str]) -> list[Persona]:
+        """The personas whose lists have one of these channels: pasted there while it was another's."""
+        return [persona for persona in self._personas.all() if not _listed(persona).isdisjoint(channels)]
+
+    async def row(self, channel: str) -> OpenChannel:
+        """The channel with this id, open or paired. Raises ChannelRefused (404), LedgerError."""
+        row = await self._ledger.open_channel(channel, self._clock.time_ns())
+        if row is None:
+            raise _unknown()
+        return row
+
+    def _require(self, persona_id: str) -> Persona:
+        persona = self._personas.get(persona_id)
+        if persona is None:
+            raise ChannelRefused(404, "There is no persona with this id.")
+        return persona
+
+    async def _claim(self, persona_id: str, new: NewChannel) -> None:
+        """Add the row; it is the claim on the bot."""
+        row = (persona_id, new.channel, new.type, new.bot.bot_id, new.bot.bot_name)
+        try:
+            if new.fields is None:
+                await self._ledger.add_channel(*row, self._clock.time_ns())
+            else:
+                await self._ledger.add_open_channel(*row, new.fields, self._clock.time_ns())
+        except ChannelTaken as error:
+            owner = self._personas.get(error.owner)
+            raise taken(owner.name if owner else error.owner, new.type) from error
+
+    async def _save(self, persona: Persona, records: list[Channel]) -> Persona:
+        changed = msgspec.structs.replace(persona, channels=records or None)
+        try:
+            await self._personas.save(changed)
+        except PersonasError as error:
+            raise ChannelRefused(507, str(error)) from error
+        return changed
+
+    async def _rename(self, persona: Persona, old: OpenChannel, name: str) -> None:
+        """Bring a new name, which the row has, into the list."""
+        try:
+            await self._save(persona, _renamed(persona, {old.channel: name}))
+        except ChannelRefused:
+            undo = self._ledger.update_open_channel(old.channel, old.fields, old.updated_at)
+            await self._take_back(undo, persona.id)
+            await self._take_back(self._ledger.mirrored(old.channel), persona.id)
+            raise
+        await self._take_back(self._ledger.mirrored(old.channel), persona.id)
+
+    async def _take_back(self, write: Awaitable[object], persona_id: str) -> None:
+        """A disk that does not take this either leaves it to the next ``read_back``."""
+        try:
+            await write
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    async def _read_back(self, persona_id: str) -> ReadBack:
+        persona = self._personas.get(persona_id)
+        if persona is None:
+            return ReadBack([], [], {}, {})
+        listed = [
+            Mirrored(channel, record.type, record.name, record.verified_at is not None, record.type in PAIRED)
+            for record in persona.channels or []
+            if (channel := id_of(record))
+        ]
+        found = await self._ledger.read_back(persona_id, listed, self._clock.time_ns())
+        await self._terms.load(persona_id)
+        if found.behind:
+            try:
+                await self._personas.save(msgspec.structs.replace(persona, channels=_renamed(persona, found.behind)))
+            except PersonasError as error:
+                self._log.error("persona.not_saved", persona=persona_id, reason=str(error))
+            else:
+                for channel in found.behind:
+                    await self._ledger.mirrored(channel)
+        return found
+
+    async def _release_words(self, persona_id: str) -> list[Waiting]:
+        """Finish a pairing that was saved when the daemon died or its disk was full; returns what waits for her now."""
+        persona = self._personas.get(persona_id)
+        released: list[Waiting] = []
+        for row in await self._ledger.channels(persona_id):
+            record = channel_named(persona, row.channel) if persona else None
+            if record and record.verified_at and row.account and row.chat:
+                conversation = conversation_of(record, row.channel, row.chat)
+                try:
+                    released += await self._ledger.release(persona_id, row.channel, conversation)
+                except LedgerError as error:
+                    # They stay kept, and come with her next start; a full disk must not keep her from this one.
+                    self._log.error("channel.words_kept", persona=persona_id, channel=row.type, reason=str(error))
+        return released
+
+    async def _remove_rows(self, persona_id: str, channels: Sequence[str]) -> None:
+        """The one end of a channel: its row, what waits on it, its terms and its codes. One added later is new."""
+        for channel in channels:
+            await self._ledger.remove_channel(persona_id, channel)
+            self._inbox.drop_channel(persona_id, channel)
+            self._owner_intake.forget(channel)
+
+
+def _listed(persona: Persona | None) -> set[str]:
+    return {channel for record in (persona.channels if persona else None) or [] if (channel := id_of(record))}
+
+
+def _renamed(persona: Persona, names: dict[str, str]) -> list[Channel]:
+    return [
+        msgspec.structs.replace(record, name=names.get(id_of(record) or "", record.name))
+        for record in persona.channels or []
+    ]
+
+
+def _unknown() -> ChannelRefused:
+    return ChannelRefused(404, "There is no channel with this id.")

@@ -1,0 +1,268 @@
+"""Every change of a channel, for both APIs and for edits by hand: what is asked, then kept, then opened or closed.
+
+The register keeps rows and lists (and says in which order); this brings providers and processes into it. A bot is
+free for another channel only when the process that had its gateway is gone, so a channel always ends in the same
+three steps: it leaves the list, her process follows the list, its row is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+from daemon.channels.errors import ChannelRefused, taken
+from daemon.channels.new_channel import NewChannel, OpenChannelRequest
+from daemon.channels.pairing import Pairing
+from daemon.channels.processes import Processes
+from daemon.channels.register import ChannelRegister
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.worker import StartFailed
+from daemon.ledger import ChannelFields, Ledger, LedgerError, OpenChannel
+from daemon.logging.log import Log
+from daemon.personas.channel_records import channel_named, id_of
+from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
+from daemon.settings.accounts import ReadAccount
+from proto.gateways import Identified, channel_id
+from proto.records import Channel, Persona
+from proto.secrets import Secret
+
+
+class ChannelService:
+    """Adds, opens, changes, pairs, pauses, resumes and removes channels; what it refuses is a ``ChannelRefused``.
+
+    What is kept stays when her process cannot be restarted: ``add`` and ``remove`` raise StartFailed then, the others
+    keep it as the channel's last error. Every method raises LedgerError.
+    """
+
+    def __init__(
+        self,
+        *,
+        register: ChannelRegister,
+        pairing: Pairing,
+        ledger: Ledger,
+        personas: Personas,
+        processes: Processes,
+        accounts: Mapping[str, ReadAccount],
+        hubs: Hubs,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._register = register
+        self._pairing = pairing
+        self._ledger = ledger
+        self._personas = personas
+        self._processes = processes
+        self._accounts = accounts
+        self._hubs = hubs
+        self._clock = clock
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def identify(self, kind: str, token: str) -> NewChannel:
+        """Ask the provider whose token it is, for a channel that is to be paired. Raises ChannelRefused: 409, 422."""
+        secret = Secret(token.strip())
+        match kind:
+            case "telegram" | "discord":
+                await self._refuse_taken(kind, secret)
+                bot = await self._processes.identify(kind, secret)
+            case _:
+                raise ChannelRefused(422, "there is no such kind; use telegram or discord.")
+        if bot.reason:
+            raise ChannelRefused(422, bot.reason)
+        return NewChannel(type=kind, token=secret, bot=bot)
+
+    async def add(self, persona_id: str, kind: str, token: str) -> None:
+        """Add a channel to be paired. Raises ChannelRefused (404, 409, 422, 507) and StartFailed."""
+        new = await self.identify(kind, token)
+        await self._free(new)
+        persona = await self._register.add(persona_id, new)
+        await self._processes.follow(persona_id)
+        self._announce(persona, "Channel added", new.record())
+
+    async def create(self, persona: Persona, channels: Sequence[NewChannel]) -> None:
+        """Make a new persona with these channels, or nothing of her. Raises ChannelRefused (409), PersonasError."""
+        for new in channels:
+            await self._free(new)
+        await self._register.create(persona, channels)
+
+    async def bring_back(
+        self, persona: Persona, channels: Sequence[NewChannel], write: Callable[[Persona], Awaitable[None]]
+    ) -> list[tuple[NewChannel, ChannelRefused]]:
+        """Let ``write`` put a restored persona in place with those of these channels that are free; returns the others.
+
+        When ``write`` raises, the caller forgets her.
+        """
+        free: list[NewChannel] = []
+        refused: list[tuple[NewChannel, ChannelRefused]] = []
+        for new in channels:
+            try:
+                await self._free(new)
+            except ChannelRefused as error:
+                refused.append((new, error))
+            else:
+                free.append(new)
+        return refused + await self._register.bring_back(persona, free, write)
+
+    async def open(self, request: OpenChannelRequest) -> OpenChannel:
+        """Open a channel for everybody. Raises ChannelRefused: 404, 409, 422 and 507."""
+        new = await self._identify_open(request)
+        await self._free(new)
+        persona = await self._register.add(request.persona, new)
+        await self._restart(persona.id, new.channel)
+        self._announce(persona, "Channel added", new.record())
+        return await self._register.row(new.channel)
+
+    async def update(self, channel: str, fields: ChannelFields) -> OpenChannel:
+        """Replace what an open channel's operator set; only another account makes her reopen her gateways.
+
+        Raises ChannelRefused: 404, 409 for a paired channel or another phone number, and 507.
+        """
+        old, new = await self._register.update(channel, fields)
+        if fields.account == old.fields.account:
+            return new
+        await self._restart(new.persona, channel)
+        return await self._register.row(channel)
+
+    async def pair(self, persona_id: str, code: str) -> tuple[Persona, Channel]:
+        """Bind the channel that showed this code to its account. Raises ChannelRefused: 400, 409 and 507."""
+        return await self._pairing.pair(persona_id, code)
+
+    async def pause(self, channel: str) -> OpenChannel:
+        """Keep what is written on it, and answer nobody until it is resumed. Raises ChannelRefused: 404."""
+        return await self._register.set_paused(channel, paused=True)
+
+    async def resume(self, channel: str) -> OpenChannel:
+        """Answer what was written meanwhile; one that its provider refused is tried again.
+
+        Raises ChannelRefused: 404.
+        """
+        row = await self._register.set_paused(channel, paused=False)
+        states = self._processes.gateways(row.persona)
+        if any((state.channel, state.state) == (channel, "stopped") for state in states):
+            await self._restart(row.persona, channel)
+        return row
+
+    async def remove(self, persona_id: str, name: str) -> None:
+        """Remove all of her channels of this name; none is no error. Raises ChannelRefused (404, 507), StartFailed."""
+        removed = await self._register.unlist(persona_id, lambda record: record.name == name)
+        if removed:
+            await self._let_go(persona_id)
+            self._hubs.signal("Event", "Channel removed", self._personas.get(persona_id), {"name": name})
+
+    async def delete(self, channel: str) -> None:
+        """Remove the channel, open or paired; what was said on it stays said. Raises ChannelRefused: 404 and 507."""
+        row = await self._register.row(channel)
+        removed = await self._register.unlist(row.persona, lambda record: id_of(record) == channel)
+        try:
+            await self._let_go(row.persona)
+        except StartFailed as error:
+            self._log.error("persona.restart_failed", persona=row.persona, reason=str(error))
+        for record in removed:
+            self._announce(self._personas.get(row.persona), "Channel removed", record)
+
+    async def ask(self, channel: OpenChannel) -> Identified:
+        """Ask the provider now whose credentials the channel has."""
+        persona = self._personas.get(channel.persona)
+        record = channel_named(persona, channel.channel) if persona else None
+        if record is None:
+            return Identified(reason="The persona's config.json does not have this channel: delete it here.")
+        name = channel.fields.account
+        account = self._accounts.get(name)
+        if name and account is None:
+            return Identified(reason=f"There is no [accounts.{name}] in personad.toml any more: put it back.")
+        credentials = account.credentials if account else {}
+        token = credentials.get("bot_token") or record.credentials["token"]
+        return await self._processes.identify(channel.type, token, channel.fields.phone or "", credentials)
+
+    async def edited(self, persona: Persona) -> None:
+        """Her config.json was edited by hand: her rows follow at once, her process in the background."""
+        try:
+            await self._register.read_back(persona.id)
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona.id, reason=str(error))
+        self._go(self._follow_edit(persona.id))
+
+    def forget(self, persona_id: str) -> None:
+        """She is deleted."""
+        self._pairing.forget(persona_id)
+
+    async def close(self) -> None:
+        """Cancel what follows an edit: the next start reads it back."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _identify_open(self, request: OpenChannelRequest) -> NewChannel:
+        if self._personas.get(request.persona) is None:
+            raise ChannelRefused(404, "There is no persona with this id.")
+        token, credentials = self._credentials(request)
+        if request.type != "slack":
+            await self._refuse_taken(request.type, token)
+        bot = await self._processes.identify(request.type, token, request.fields.phone or "", credentials)
+        if bot.reason:
+            raise ChannelRefused(422, bot.reason)
+        if request.type == "slack":
+            # An account's token may change, its bot does not.
+            token = Secret(bot.bot_id)
+        return NewChannel(type=request.type, token=token, bot=bot, fields=request.fields)
+
+    def _credentials(self, request: OpenChannelRequest) -> tuple[Secret, Mapping[str, Secret]]:
+        """What names the channel, and what its provider is asked with."""
+        fields = request.fields
+        account = self._accounts.get(fields.account)
+        if fields.account and account is None:
+            raise ChannelRefused(422, f"There is no account {fields.account}: add [accounts.{fields.account}].")
+        credentials: Mapping[str, Secret] = account.credentials if account else {}
+        token = Secret(fields.phone) if fields.phone else request.token or credentials.get("bot_token")
+        if token is None:
+            raise ChannelRefused(422, "The channel needs a bot token, a phone number, or an account that has a token.")
+        return token, credentials
+
+    async def _refuse_taken(self, kind: str, token: Secret) -> None:
+        owner = await self._register.owner(channel_id(kind, token.reveal()))
+        if owner and owner.keeps:
+            raise taken(owner.name, kind)
+
+    async def _free(self, new: NewChannel) -> None:
+        """Make room for a bot whose channel a hand took out of its owner's list. Raises ChannelRefused: 409."""
+        owner = await self._register.owner(new.channel, new.type, new.bot.bot_id)
+        if owner is None:
+            return
+        if owner.keeps:
+            raise taken(owner.name, new.type)
+        try:
+            await self._let_go(owner.persona)
+        except StartFailed as error:
+            self._log.error("persona.restart_failed", persona=owner.persona, reason=str(error))
+
+    async def _let_go(self, persona_id: str) -> None:
+        """Have her process follow her list, then free what the list does not have any more. Raises StartFailed."""
+        try:
+            await self._processes.follow(persona_id)
+        finally:
+            for heir in self._register.heirs(await self._register.let_go(persona_id)):
+                await self.edited(heir)
+
+    async def _restart(self, persona_id: str, channel: str) -> None:
+        """Have her process follow her list; what keeps it from that is the channel's last error."""
+        try:
+            await self._processes.follow(persona_id)
+        except StartFailed as error:
+            self._log.error("persona.restart_failed", persona=persona_id, reason=str(error))
+            text = f"Her process did not come up: {error}"
+            await self._ledger.channel_error(persona_id, channel, text, self._clock.time_ns())
+
+    async def _follow_edit(self, persona_id: str) -> None:
+        try:
+            await self._let_go(persona_id)
+        except (StartFailed, LedgerError) as error:
+            self._log.error("persona.edit_failed", persona=persona_id, reason=str(error))
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _announce(self, persona: Persona | None, title: str, record: Channel) -> None:
+        self._hubs.signal("Event", title, persona, {"channel": {"type": record.type, "name": record.name}})

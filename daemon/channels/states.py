@@ -1,0 +1,100 @@
+"""How gateways stand: told to those who watch, and kept in the ledger as what is wrong with a channel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Final
+
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.worker import Worker
+from daemon.ledger import Ledger, LedgerError
+from daemon.logging.log import Log
+from daemon.personas.channel_records import channel_named
+from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
+from proto.gateways import ErrorClass, GatewayState
+
+CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
+"""What a gateway's state says of its error when the gateway itself does not; every other state passes."""
+
+NOT_RUNNING: Final = "She is not running, so nobody is answered: start her (personad start)."
+
+
+class GatewayStates:
+    """Follows the states of all gateways."""
+
+    def __init__(
+        self, ledger: Ledger, personas: Personas, terms: ChannelTerms, hubs: Hubs, clock: Clock, log: Log
+    ) -> None:
+        self._ledger = ledger
+        self._personas = personas
+        self._terms = terms
+        self._hubs = hubs
+        self._clock = clock
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def changed(self, persona_id: str, worker: Worker, state: GatewayState) -> None:
+        """A gateway's state changed just now."""
+        worker.gateways = [state, *(other for other in worker.gateways if other.channel != state.channel)]
+        persona = self._personas.get(persona_id)
+        record = channel_named(persona, state.channel) if persona else None
+        if persona is None or record is None:
+            return
+        log = self._log.bind(persona=persona_id, channel=record.type, name=record.name)
+        if state.error:
+            log.warning("gateway.troubled", state=state.state, reason=state.error, hint=state.hint)
+        else:
+            log.info("gateway.changed", state=state.state)
+        details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
+        self._hubs.signal("Event", "Gateway changed", persona, details)
+        self._go(self._keep(persona_id, state))
+
+    async def failed(self, persona_id: str, reason: str) -> None:
+        """Her process does not come up any more: none of her channels works until somebody acts."""
+        try:
+            for row in await self._ledger.channels(persona_id):
+                error = f"Her process failed too often: {reason}. Mend that, and start her."
+                await self._ledger.channel_error(persona_id, row.channel, error, self._clock.time_ns(), "config")
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    async def stopped(self, persona_id: str) -> None:
+        """Nobody is answered on her channels until she is started; what was wrong with one before stays told."""
+        now = self._clock.time_ns()
+        try:
+            for row in await self._ledger.channels_of(persona_id, now):
+                if row.error is None:
+                    await self._ledger.channel_error(persona_id, row.channel, NOT_RUNNING, now, "config")
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    async def close(self) -> None:
+        """Cancel what is not kept yet: her next process tells it again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _go(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, persona_id: str, state: GatewayState) -> None:
+        """Keep whose bot it is, which a channel added by hand does not know yet, and what is wrong, if anything.
+
+        An open channel keeps the identity that it was made with.
+        """
+        at = self._clock.time_ns()
+        try:
+            if state.bot_id and not self._terms.is_open_channel(state.channel):
+                await self._ledger.identified(persona_id, state.channel, state.bot_id, state.bot_name)
+            if state.error:
+                text, kind = f"{state.error} {state.hint}".strip(), CLASSES.get(state.state, "transient")
+                await self._ledger.channel_error(persona_id, state.channel, text, at, state.error_class or kind)
+            elif state.state == "connected":
+                await self._ledger.channel_recovered(persona_id, state.channel)
+        except LedgerError as error:
+            self._log.error("channel.not_kept", persona=persona_id, reason=str(error))

@@ -1,0 +1,129 @@
+"""A persona's channels beside the list of them in her config.json: whose each bot is, and what a hand changed there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from daemon.ledger.errors import ChannelTaken
+
+_NAME: Final = "coalesce(name, account_name, bot_name)"
+
+
+class Mirrored(msgspec.Struct, frozen=True):
+    """A channel as config.json lists it; ``addable`` when its line there is enough to make it."""
+
+    channel: str
+    type: str
+    name: str
+    verified: bool
+    addable: bool
+
+
+class ReadBack(msgspec.Struct, frozen=True):
+    """What came of a list.
+
+    ``changed`` are the rows that follow it now, ``gone`` those that it does not have, which stay. ``taken`` are its
+    channels that belong to another persona, by channel. ``behind`` are the names that the list has still to learn.
+    """
+
+    changed: list[str]
+    gone: list[str]
+    taken: dict[str, str]
+    behind: dict[str, str]
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """A persona and the channel of hers that has a bot."""
+
+    persona: str
+    channel: str
+
+
+def read_back(connection: sqlite3.Connection, persona: str, listed: Iterable[Mirrored], at: int) -> ReadBack:
+    """Let her rows follow the list: add channels, rename them, and unpair those that are not verified there."""
+    rows = {
+        channel: (shown, behind, paired)
+        for channel, shown, behind, paired in connection.execute(
+            f"SELECT channel, {_NAME}, mirror_name, account IS NOT NULL AND open = 0 FROM channel WHERE persona = ?",  # noqa: S608 - a constant
+            (persona,),
+        )
+    }
+    wanted = {one.channel: one for one in listed}
+    found = ReadBack([], [channel for channel in rows if channel not in wanted], {}, {})
+    for channel, one in wanted.items():
+        if channel in rows:
+            _follow(connection, one, *rows[channel], at, found)
+        elif other := holder(connection, channel):
+            found.taken[channel] = other.persona
+        elif one.addable:
+            # Until its provider says whose bot it is, the channel's own id keeps the place of the bot's.
+            connection.execute(
+                "INSERT INTO channel (persona, channel, type, bot_id, bot_name, name, created_at, updated_at)"
+                " VALUES (?1, ?2, ?3, ?2, '', ?4, ?5, ?5)",
+                (persona, channel, one.type, one.name, at),
+            )
+            found.changed.append(channel)
+    return found
+
+
+def _follow(
+    connection: sqlite3.Connection,
+    one: Mirrored,
+    shown: str,
+    behind: str | None,
+    paired: int,
+    at: int,
+    found: ReadBack,
+) -> None:
+    if behind is not None and one.name == behind:
+        found.behind[one.channel] = shown
+        return
+    unpaired = paired and not one.verified
+    if unpaired:
+        # The chat and its last key stay: the same account may come back, and goes on from there.
+        connection.execute("UPDATE channel SET account = NULL, account_name = NULL WHERE channel = ?", (one.channel,))
+    if unpaired or behind is not None or one.name != shown:
+        connection.execute(
+            f"UPDATE channel SET mirror_name = NULL, name = iif({_NAME} = ?1, name, ?1), updated_at = ?2"  # noqa: S608 - a constant
+            " WHERE channel = ?3",
+            (one.name, at, one.channel),
+        )
+        found.changed.append(one.channel)
+
+
+def mirrored(connection: sqlite3.Connection, channel: str) -> None:
+    """The list has the channel's name."""
+    connection.execute("UPDATE channel SET mirror_name = NULL WHERE channel = ?", (channel,))
+
+
+def identified(connection: sqlite3.Connection, persona: str, channel: str, bot_id: str, bot_name: str) -> None:
+    """Keep whose bot it is. Raise ChannelTaken when another channel has this bot."""
+    taken: tuple[str] | None = connection.execute(
+        "SELECT other.persona FROM channel AS other JOIN channel AS mine ON other.type = mine.type"
+        " WHERE mine.channel = ?1 AND other.channel <> ?1 AND other.bot_id = ?2",
+        (channel, bot_id),
+    ).fetchone()
+    if taken:
+        raise ChannelTaken(taken[0])
+    connection.execute(
+        "UPDATE channel SET bot_id = ?, bot_name = ? WHERE persona = ? AND channel = ?",
+        (bot_id, bot_name, persona, channel),
+    )
+
+
+def holder(connection: sqlite3.Connection, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
+    """Who has this channel, or another one of this bot."""
+    row = connection.execute(
+        "SELECT persona, channel FROM channel WHERE channel = ?1 OR (type = ?2 AND bot_id = ?3) ORDER BY channel <> ?1",
+        (channel, type_, bot_id),
+    ).fetchone()
+    return Holder(*row) if row else None
+
+
+def owners(connection: sqlite3.Connection) -> list[str]:
+    """Every persona who has a channel."""
+    return [persona for (persona,) in connection.execute("SELECT DISTINCT persona FROM channel")]

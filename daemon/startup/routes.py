@@ -1,0 +1,174 @@
+"""Makes the groups of routes: each takes what it uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+from daemon.api.app import RouteGroup
+from daemon.api.channels import ChannelRoutes
+from daemon.api.config import ConfigRoutes
+from daemon.api.export import ArchiveRoutes
+from daemon.api.feed import FeedRoutes
+from daemon.api.health import HealthRoutes
+from daemon.api.history import HistoryRoutes
+from daemon.api.knowledge import KnowledgeRoutes
+from daemon.api.lifecycle import LifecycleRoutes
+from daemon.api.logs import LogRoutes
+from daemon.api.metrics import MetricsRoutes
+from daemon.api.openapi import OpenApiRoutes
+from daemon.api.perception import PerceptionRoutes
+from daemon.api.personas import PersonaRoutes
+from daemon.api.sockets import SocketRoutes
+from daemon.api.streams import FormReader
+from daemon.api.uploads import UploadRoutes
+from daemon.api.v1.channels import OpenChannelRoutes
+from daemon.api.v1.choices import Choices
+from daemon.api.v1.conversations import ConversationRoutes
+from daemon.api.v1.idempotency import Keys
+from daemon.api.v1.objects import webhooks_address
+from daemon.archives.restore import Restorer
+from daemon.channels.register import ChannelRegister
+from daemon.channels.service import ChannelService
+from daemon.conversations.consolidation import Consolidation
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.feeding.feeds import Feeds
+from daemon.ledger import Ledger
+from daemon.logging.log import Log
+from daemon.personas.media import Uploads
+from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
+from daemon.settings.accounts import ReadAccount
+from daemon.settings.settings import Settings
+from daemon.supervision.supervisor import Supervisor
+from proto.records import Organ
+
+
+def api_routes(
+    *,
+    settings: Settings,
+    personas: Personas,
+    supervisor: Supervisor,
+    ledger: Ledger,
+    hubs: Hubs,
+    inbox: Inbox,
+    consolidation: Consolidation,
+    register: ChannelRegister,
+    channels: ChannelService,
+    feeds: Feeds,
+    uploads: Uploads,
+    request_counts: Counter[tuple[str, str, int]],
+    webhook_counts: Counter[tuple[str, int]],
+    started_at: float,
+    stopping: asyncio.Event,
+    log: Log,
+) -> list[RouteGroup]:
+    """The persona API's routes in the order in which they are searched: what is used most comes first."""
+    limits = settings.limits
+    forms = FormReader(uploads=uploads, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
+    return [
+        PerceptionRoutes(supervisor=supervisor, hubs=hubs, inbox=inbox, message_chars=limits.message_chars),
+        UploadRoutes(
+            supervisor=supervisor,
+            hubs=hubs,
+            inbox=inbox,
+            personas=personas,
+            uploads=uploads,
+            forms=forms,
+            limits=limits,
+            log=log,
+        ),
+        FeedRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            feeds=feeds,
+            uploads=uploads,
+            forms=forms,
+            max_bytes=limits.feed,
+            log=log,
+        ),
+        PersonaRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            hubs=hubs,
+            register=register,
+            channels=channels,
+            max_personas=limits.personas,
+        ),
+        ConfigRoutes(providers=settings.providers),
+        ArchiveRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            restorer=Restorer(
+                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, log=log
+            ),
+            hubs=hubs,
+            uploads=uploads,
+            forms=forms,
+            limits=limits,
+            state_dir=settings.state_dir,
+            log=log,
+        ),
+        LifecycleRoutes(personas=personas, supervisor=supervisor, consolidation=consolidation, hubs=hubs, log=log),
+        ChannelRoutes(personas=personas, channels=channels),
+        HistoryRoutes(personas=personas, ledger=ledger),
+        KnowledgeRoutes(personas=personas, log=log),
+        HealthRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            hubs=hubs,
+            state_dir=settings.state_dir,
+            started_at=started_at,
+            stopping=stopping,
+        ),
+        LogRoutes(tail=log.tail),
+        MetricsRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            inbox=inbox,
+            hubs=hubs,
+            request_counts=request_counts,
+            webhook_counts=webhook_counts,
+            started_at=started_at,
+        ),
+        OpenApiRoutes(),
+        SocketRoutes(personas=personas, hubs=hubs),
+    ]
+
+
+def v1_routes(
+    *,
+    settings: Settings,
+    personas: Personas,
+    ledger: Ledger,
+    channels: ChannelService,
+    accounts: Mapping[str, ReadAccount],
+    models: Mapping[str, Organ],
+    clock: Clock,
+    log: Log,
+) -> list[RouteGroup]:
+    """The routes under ``/v1``."""
+    choices = Choices(
+        personas=personas,
+        accounts=accounts,
+        models=models,
+        default_persona=settings.channels.default_persona,
+    )
+    return [
+        OpenChannelRoutes(
+            ledger=ledger,
+            personas=personas,
+            channels=channels,
+            choices=choices,
+            keys=Keys(ledger=ledger, clock=clock, log=log),
+            organization_id=settings.v1.organization_id,
+            webhooks_url=webhooks_address(settings.hooks),
+        ),
+        ConversationRoutes(ledger=ledger),
+    ]
