@@ -27,6 +27,7 @@ from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import Tasks, daemon_tasks
+from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
@@ -96,7 +97,7 @@ async def _serve(
         begun: list[asyncio.Task[None] | asyncio.Future[None]] = [serving, server.listens]
         await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
         authority = _authority(listening.getsockname())
-        log.info("daemon.listening", address=f"http://{authority}", pid=os.getpid())
+        log.info("daemon.listening", address=f"http://{authority}", pid=os.getpid(), version=version.described())
         webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
         background = tasks.child()
