@@ -225,6 +225,7 @@ async def test_a_list_that_cannot_be_read_keeps_its_channels(rig: Rig, log: Log,
     again.bot("t1")
     with pytest.raises(ChannelRefused):
         await again.service.add(BOB, "telegram", "t1")
+    assert again.processes.asked == []
     again.file().write_text(whole)
     await again.see()
     assert [(row.channel, row.account) for row in await again.ledger.channels(ADA)] == [(channel, "77")]
