@@ -35,7 +35,7 @@ endif
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint types bench lock install uninstall clean
+.PHONY: help setup run test coverage lint types bench lock install uninstall clean
 
 # Hashes are checked for every file, dependencies are those of the lock and no others, and nothing is ever compiled.
 # The one source package is pure Python: see install_runtime.
@@ -113,6 +113,14 @@ run: $(RUNTIME) ## run the daemon here, with a first persona called Adam
 test: $(TESTING) ## run the tests (ARGS="-k word" chooses)
 	@"$(BIN)/python" -m pytest -n $(JOBS) $(ARGS)
 
+# Without what is measured in itself, and without kills at random, after which most figures are lost. Measuring is slower.
+coverage: $(TESTING) ## run the tests, and print what they and the processes that they start left out
+	@rm -f .coverage .coverage.*
+	PYTHONPATH="$(CURDIR)/tests/measuring" PERSONAD_TEST_PATIENCE=3 "$(BIN)/python" -m pytest -n $(JOBS) \
+	    --override-ini timeout=720 -m "not frugal and not chaos" $(ARGS)
+	"$(BIN)/coverage" combine --quiet
+	"$(BIN)/coverage" report
+
 lint: $(TESTING) ## check style and format
 	@"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
@@ -153,6 +161,7 @@ install: ## install as a systemd service, as root (DESTDIR=... only lays the fil
 	copy=$$(mktemp -d)
 	trap 'rm -rf "$$copy"' EXIT
 	cp -R $(SOURCES) "$$copy"
+	"$$python" -B -m daemon.settings.version > "$$copy/daemon/settings/commit.txt"
 	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_SELF) --force-reinstall "$$copy"
 	# Scripts carry the path of their interpreter: the one that holds after staging.
 	if [ -n "$(DESTDIR)" ]; then grep -lIrF "$(DESTDIR)$(PREFIX)" "$(DESTDIR)$(PREFIX)/bin" | xargs -r sed -i "s|$(DESTDIR)$(PREFIX)|$(PREFIX)|g"; fi
@@ -192,5 +201,5 @@ clean: ## remove what setup, tests and builds left in this folder
 	@for venv in "$(VENV)" "$(UV_VENV)"; do
 	    if [ -e "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi
 	done
-	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 	find daemon worker proto tests -name __pycache__ -type d -prune -exec rm -rf {} +
