@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -58,6 +58,7 @@ class Death:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.after: int | None = None
         self.writes = 0
+        self.struck = False
         self._monkeypatch = monkeypatch
         write = atomic_files.write
 
@@ -80,15 +81,13 @@ class Death:
     def strike(self) -> None:
         """One more write is about to happen."""
         if self.after is not None and self.writes >= self.after:
+            self.struck = True
             raise Killed
         self.writes += 1
 
-
-class Connection(NamedTuple):
-    """A gateway that is open."""
-
-    persona: str
-    token: str
+    def forget(self) -> None:
+        """Another daemon is to die."""
+        self.after, self.struck = None, False
 
 
 class PlayedProcesses:
@@ -103,7 +102,7 @@ class PlayedProcesses:
         self.asked: list[str] = []
         self.followed: list[str] = []
         self.clashes: list[str] = []
-        """Tokens that two processes had gateways for."""
+        """Channels that had two gateways at one time."""
         self.fault = ""
         """Why nobody can be restarted."""
         self.meanwhile: Callable[[], None] | None = None
@@ -152,9 +151,9 @@ class PlayedProcesses:
         return [gateway.token.reveal() for gateway in self.open[persona_id]]
 
     def _connect(self, persona_id: str, gateways: list[Gateway]) -> None:
-        others = [one.token.reveal() for who, them in self.open.items() if who != persona_id for one in them]
-        mine = [one.token.reveal() for one in gateways]
-        self.clashes += [token for token in mine if token in others or mine.count(token) > 1]
+        others = [one.channel for who, them in self.open.items() if who != persona_id for one in them]
+        mine = [one.channel for one in gateways]
+        self.clashes += [channel for channel in mine if channel in others or mine.count(channel) > 1]
         self.open[persona_id] = gateways
 
 
