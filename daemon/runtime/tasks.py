@@ -8,8 +8,8 @@ the daemon goes on. Whoever answers for an owner waits for its ``fault``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
 from daemon.logging.log import Log, trace_of
@@ -159,6 +159,18 @@ async def first_of(*works: Coroutine[object, object, T]) -> T:
         return next(task for task in tasks if task in done).result()
     finally:
         await _cancel(set(tasks))
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run it while the block lasts, and not longer; what it raised meanwhile is raised behind the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await _cancel({task})
+    if not task.cancelled():
+        task.result()
 
 
 async def carried_through(work: Coroutine[object, object, T]) -> T:
