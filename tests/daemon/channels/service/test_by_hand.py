@@ -52,7 +52,7 @@ async def test_a_channel_is_pasted(rig: Rig) -> None:
     assert rig.processes.tokens(ADA) == ["t1"]
     state = GatewayState(channel, "connected", bot_id="11", bot_name="eve_bot")
     rig.states.changed(ADA, PlayedWorker(), state)
-    await asyncio.gather(*rig.states._tasks)
+    await asyncio.gather(*rig.tasks.of(ADA)._running)
     (row,) = await rig.rows()
     assert (row.bot_id, row.bot_name, row.fields.name) == ("11", "eve_bot", "mine")
     with pytest.raises(ChannelRefused):
