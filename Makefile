@@ -35,7 +35,7 @@ endif
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint types bench changelog lock install uninstall clean
+.PHONY: help setup run test coverage lint types bench changelog lock install uninstall clean
 
 # Hashes are checked for every file, dependencies are those of the lock and no others, and nothing is ever compiled.
 # The one source package is pure Python: see install_runtime.
@@ -112,6 +112,14 @@ run: $(RUNTIME) ## run the daemon here, with a first persona called Adam
 
 test: $(TESTING) ## run the tests (ARGS="-k word" chooses)
 	@"$(BIN)/python" -m pytest -n $(JOBS) $(ARGS)
+
+# Without what is measured in itself, and without kills at random, after which most figures are lost. Measuring is slower.
+coverage: $(TESTING) ## run the tests, and print what they and the processes that they start left out
+	@rm -f .coverage .coverage.*
+	PYTHONPATH="$(CURDIR)/tests/measuring" PERSONAD_TEST_PATIENCE=3 "$(BIN)/python" -m pytest -n $(JOBS) \
+	    --override-ini timeout=720 -m "not frugal and not chaos" $(ARGS)
+	"$(BIN)/coverage" combine --quiet
+	"$(BIN)/coverage" report
 
 lint: $(TESTING) ## check style and format
 	@"$(BIN)/ruff" check .
@@ -197,5 +205,5 @@ clean: ## remove what setup, tests and builds left in this folder
 	@for venv in "$(VENV)" "$(UV_VENV)"; do
 	    if [ -e "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi
 	done
-	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 	find daemon worker proto tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,7 @@ from websockets.typing import Origin, Subprotocol
 
 from proto.records import Channel, Organ, Persona, to_json
 from proto.secrets import Secret
+from tests.measured import python_path
 from tests.patience import PATIENCE
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class DaemonProcess:
             "PERSONAD_STATE_DIR": str(self.state_dir),
             "PERSONAD_RUNTIME_DIR": str(self.runtime_dir),
             "PERSONAD_HTTP_PORT": str(self.port),
+            "PYTHONPATH": python_path(),
             **self.settings,
         }
 

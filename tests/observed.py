@@ -36,13 +36,13 @@ def all_gone(processes: list[psutil.Process], timeout: float = PATIENCE) -> None
     wait_for(none_lives, f"the end of {processes}", timeout)
 
 
-def events(daemon: DaemonProcess, name: str = "") -> list[dict[str, Any]]:
-    """The events of this name in the log, oldest first."""
+def events(daemon: DaemonProcess, name: str = "", persona_id: str = "") -> list[dict[str, Any]]:
+    """The events of this name in the log, of one persona or of all, oldest first."""
     found = []
     for line in daemon.log.read_text(errors="replace").splitlines():
         if line.startswith("{"):
             event = json.loads(line)
-            if not name or event["event"] == name:
+            if name in ("", event["event"]) and persona_id in ("", event.get("persona")):
                 found.append(event)
     return found
 

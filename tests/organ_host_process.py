@@ -19,6 +19,7 @@ from proto.birth import Birth
 from proto.framing import Codec
 from proto.messages import Answered, Equip, FromHost, Heartbeat, Hello, Stop, ToHost
 from tests.daemon_process import ROOT
+from tests.measured import python_path
 from tests.patience import PATIENCE
 
 HEARTBEAT: Final = 0.2
@@ -41,7 +42,7 @@ class OrganHostProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", str(death), str(os.getpid())],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "HOME": str(home)},
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": python_path()},
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=[death],

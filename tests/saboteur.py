@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from tests.measured import first, python_path
+
 _HOOK: Final = """\
 import os, signal
 
@@ -30,12 +32,12 @@ STRAY: Final = """\
 def on_signal(folder: Path, body: str) -> str:
     """Write the hook and return the PYTHONPATH that brings it in."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(_HOOK.format(body=body))
-    return str(folder)
+    (folder / "sitecustomize.py").write_text(first() + _HOOK.format(body=body))
+    return python_path(folder)
 
 
 def at_start(folder: Path, code: str) -> str:
     """Have ``code`` run when a Python process starts, and return the PYTHONPATH that brings it in."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(code)
-    return str(folder)
+    (folder / "sitecustomize.py").write_text(first() + code)
+    return python_path(folder)

@@ -322,6 +322,9 @@ class ChannelRegister:
         ]
         found = await self._ledger.read_back(persona_id, listed, self._clock.time_ns())
         await self._terms.load(persona_id)
+        for channel in found.gone:
+            # The row stays for a while, but what waits on the channel is given to no process any more.
+            self._inbox.drop_channel(persona_id, channel)
         if found.behind:
             try:
                 await self._personas.save(msgspec.structs.replace(persona, channels=_renamed(persona, found.behind)))

@@ -224,6 +224,8 @@ class Personas:
                 for part in (folder, folder / "memory", folder / "media"):
                     part.mkdir(mode=0o700, parents=True, exist_ok=True)
             atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
+            if fresh:
+                atomic_files.sync_directory(self._root)
 
         async with self._disk:
             try:

@@ -150,8 +150,12 @@ class DiscordEmulator:
         resume_window: float | None = None,
         global_limit: int | None = None,
         announce_channels: bool | None = None,
+        files: str | None = None,
     ) -> None:
-        """Change how the server behaves; times in seconds, ``global_limit`` in requests a second."""
+        """Change how the server behaves; times in seconds, ``global_limit`` in requests a second.
+
+        ``files`` is a base URL that attachments are said to be at.
+        """
 
         def work(server: Server) -> None:
             gateway = server.gateway
@@ -160,6 +164,7 @@ class DiscordEmulator:
             gateway.compress = gateway.compress if compress is None else compress
             gateway.resume_window = gateway.resume_window if resume_window is None else resume_window
             server.limits.everywhere = global_limit or server.limits.everywhere
+            server.world.files = server.world.files if files is None else files
             if announce_channels is not None:
                 server.rest.announce_channels = announce_channels
 

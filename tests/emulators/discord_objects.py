@@ -54,6 +54,8 @@ class Upload(msgspec.Struct):
     duration: float | None = None
     """Seconds, of a voice message."""
     description: str | None = None
+    size: int | None = None
+    """Bytes that it is said to have; None for the truth."""
 
 
 class Attachment(msgspec.Struct):
@@ -163,7 +165,7 @@ def show_attachment(attachment: Attachment) -> Json:
     shown: Json = {
         "id": str(attachment.id),
         "filename": upload.filename,
-        "size": len(upload.data),
+        "size": len(upload.data) if upload.size is None else upload.size,
         "url": attachment.url,
         "proxy_url": attachment.url,
     }

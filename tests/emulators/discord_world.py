@@ -32,6 +32,8 @@ class World:
 
     def __init__(self) -> None:
         self.base = ""
+        self.files = ""
+        """Where attachments are said to be, "" for here."""
         self.accounts: dict[int, Account] = {}
         self.bots: dict[str, Bot] = {}
         self.channels: dict[int, Channel] = {}
@@ -156,7 +158,7 @@ class World:
         number = self.snowflake()
         # The real links are signed and run out; without their query they are 404.
         query = f"ex={int(time.time()) + 86_400:x}&is={int(time.time()):x}&hm={signature(number)}&"
-        url = f"{self.base}/attachments/{channel_id}/{number}/{upload.filename}?{query}"
+        url = f"{self.files or self.base}/attachments/{channel_id}/{number}/{upload.filename}?{query}"
         attachment = Attachment(number, channel_id, upload, url)
         self.attachments[number] = attachment
         return attachment

@@ -37,6 +37,8 @@ class MetaEmulator(Loopback):
         """Marks of reading and typing."""
         self.media: dict[str, tuple[str, bytes]] = {}
         self.media_host = ""
+        self.media_sizes: dict[str, int] = {}
+        """Sizes that files are said to have, by id, where that is not the truth."""
         self._ids = itertools.count(1)
         super().__init__()
 
@@ -124,7 +126,8 @@ class MetaEmulator(Loopback):
             case "GET", [media_id] if media_id in self.media:
                 kind, data = self.media[media_id]
                 url = f"{self.media_host or self.url}/attachments/{media_id}"
-                return JSONResponse({"url": url, "mime_type": kind, "file_size": len(data), "id": media_id})
+                size = self.media_sizes.get(media_id, len(data))
+                return JSONResponse({"url": url, "mime_type": kind, "file_size": size, "id": media_id})
             case "POST", [number, "messages"] if number == self.number_id:
                 return self._message(call.body)
             case "POST", [number, "media"] if number == self.number_id:

@@ -71,6 +71,8 @@ class SlackEmulator:
         self.refused = ""
         """The error of every call, for an app whose tokens hold no more."""
         self.most_sockets = 0
+        self.files_at = ""
+        """Where files are said to be, "" for here."""
         self._again_after = again_after
         self._faults: deque[Fault] = deque()
         self._people: dict[str, str] = {}
@@ -113,11 +115,12 @@ class SlackEmulator:
         """The channel of a person's direct messages with the app."""
         return f"D{user[1:]}"
 
-    def file(self, name: str, data: bytes) -> dict[str, Any]:
-        """A file to send with ``say``."""
+    def file(self, name: str, data: bytes, size: int | None = None) -> dict[str, Any]:
+        """A file to send with ``say``; ``size`` is what is said of it, None for the truth."""
         self._files[name] = data
-        url = f"http://127.0.0.1:{self._port}/files/{name}"
-        return {"id": f"F{len(self._files)}", "name": name, "size": len(data), "url_private_download": url}
+        url = f"{self.files_at or f'http://127.0.0.1:{self._port}'}/files/{name}"
+        told = len(data) if size is None else size
+        return {"id": f"F{len(self._files)}", "name": name, "size": told, "url_private_download": url}
 
     def message(self, user: str, text: str, **fields: Any) -> dict[str, Any]:
         """A message event, in the person's direct messages unless ``channel`` is given (then it is a mention)."""
@@ -169,6 +172,10 @@ class SlackEmulator:
     def break_sockets(self) -> None:
         """End all sockets without a word."""
         self._await(self._close_sockets())
+
+    def forget_events(self) -> None:
+        """Give up on what nobody acknowledged, as Slack does after its repetitions."""
+        self._call(self._pending.clear)
 
     # What a test looks at
 

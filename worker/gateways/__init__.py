@@ -1,26 +1,23 @@
-"""Gateways: one module per provider behind one small interface, imported only when a persona has such a channel."""
+"""Gateways: one folder per provider over the kernel in ``common``, imported only when a persona has such a channel."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from proto.gateways import (
-    Deliver,
-    Delivered,
-    Gateway,
-    GatewayState,
-    GatewayType,
-    Inbound,
-    PartSent,
-    Receipt,
-    Say,
-    Undelivered,
-    WebhookRequest,
-)
+from proto.gateways import Gateway as Channel
+from proto.gateways import GatewayType
 from proto.secrets import Secret
 from worker.base.log import WorkerLog
+from worker.gateways.common.link import GatewayLink
+
+if TYPE_CHECKING:
+    # At run time this module must stay light: the zygote reads it for every process.
+    from worker.gateways.common.gateway import Gateway
+
+    AnyGateway: TypeAlias = Gateway[Any, Any, Any]
+    """Any: each provider has its own account, sender and timing."""
 
 Provider = Literal["telegram", "discord", "slack", "twilio", "whatsapp"]
 """Whose API a channel speaks; WhatsApp's own is Meta's Cloud API."""
@@ -34,7 +31,7 @@ URLS: Final[Mapping[Provider, str]] = {
 }
 
 PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
-    "telegram": ("worker.gateways.telegram.gateway", "worker.gateways.telegram.identity"),
+    "telegram": ("worker.gateways.telegram.gateway",),
     "discord": ("worker.gateways.discord.gateway",),
     "slack": ("worker.gateways.slack.gateway",),
     "sms": ("worker.gateways.twilio.gateway",),
@@ -44,65 +41,6 @@ PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
 
 REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram.rehearsal"}
 """The module whose ``rehearse`` does once, before the fork, what each worker would do at its first message."""
-
-
-Report: TypeAlias = PartSent | Delivered | Undelivered | Receipt
-"""What a gateway says of a message that it was given."""
-
-
-class GatewayLink(Protocol):
-    """What a gateway may do; the worker's life gives it."""
-
-    def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> Awaitable[bool]:
-        """Hand messages to the daemon; False or an exception means that they are not committed.
-
-        ``hooks`` are the webhook requests that are dealt with once they are. There may be no messages in them.
-        """
-
-    def changed(self, state: GatewayState) -> None:
-        """Report a change of state at once; heartbeats carry it from then on."""
-
-    def send(self, message: Report) -> None:
-        """Report what became of a delivery."""
-
-
-class GatewayBase(Protocol):
-    """One channel of a persona, connected to its provider."""
-
-    channel: str
-
-    def state(self) -> GatewayState:
-        """How it stands now."""
-
-    async def run(self) -> None:
-        """Receive and deliver until cancelled.
-
-        Trouble with the provider is waited out or ends in the state ``stopped``; it never raises for it. An exception
-        that leaves this is a fault of ours, and the process should end.
-        """
-
-    def deliver(self, message: Deliver) -> None:
-        """Queue one message of the outbox; never blocks. ``GatewayLink.send`` gets what became of it."""
-
-    def say(self, message: Say) -> None:
-        """Queue a text that is sent once, without an answer; never blocks."""
-
-    def bound(self, account: str, chat: str) -> None:
-        """The channel was paired with this account: it alone has its files fetched from now on."""
-
-    def typing(self, chat: str) -> None:
-        """Show in this chat that she is thinking, if the provider's pace allows it; never blocks."""
-
-    async def close(self) -> None:
-        """Leave connections; call it after ``run`` was cancelled."""
-
-
-@runtime_checkable
-class TakesWebhooks(Protocol):
-    """A gateway whose provider calls the daemon."""
-
-    def webhook(self, message: WebhookRequest) -> None:
-        """Queue a webhook request, verified and committed; never blocks. ``GatewayLink.received`` names it later."""
 
 
 def provider_of(kind: GatewayType, credentials: Mapping[str, Secret]) -> Provider:
@@ -122,34 +60,37 @@ def url_of(provider: Provider, urls: Mapping[str, str]) -> str:
 
 
 def open_gateway(
-    gateway: Gateway, urls: Mapping[str, str], media: Path, link: GatewayLink, log: WorkerLog
-) -> GatewayBase:
+    channel: Channel, urls: Mapping[str, str], media: Path, link: GatewayLink, log: WorkerLog
+) -> AnyGateway:
     """Make the gateway of a channel; nothing is sent before ``run``.
 
-    ``urls`` holds the operator's base URL by provider, ``media`` is the folder for fetched files. The provider's
-    library is imported here and not before.
+    ``urls`` holds the operator's base URL by provider, ``media`` is the folder for fetched files.
     """
-    bound = log.bind(channel=gateway.channel, provider=gateway.type)
-    provider = provider_of(gateway.type, gateway.credentials)
-    url = url_of(provider, urls)
+    provider = provider_of(channel.type, channel.credentials)
+    bound = log.bind(channel=channel.channel, provider=channel.type)
+    return gateway_type(provider)(channel, url_of(provider, urls), media, link, bound)
+
+
+def gateway_type(provider: Provider) -> type[AnyGateway]:
+    """The provider's gateway. Its library is imported here and not before."""
     match provider:
         case "telegram":
             from worker.gateways.telegram.gateway import TelegramGateway
 
-            return TelegramGateway(gateway, url, media, link, bound)
+            return TelegramGateway
         case "discord":
             from worker.gateways.discord.gateway import DiscordGateway
 
-            return DiscordGateway(gateway, url, media, link, bound)
+            return DiscordGateway
         case "slack":
             from worker.gateways.slack.gateway import SlackGateway
 
-            return SlackGateway(gateway, url, media, link, bound)
+            return SlackGateway
         case "twilio":
             from worker.gateways.twilio.gateway import TwilioGateway
 
-            return TwilioGateway(gateway, url, media, link, bound)
+            return TwilioGateway
         case "whatsapp":
             from worker.gateways.whatsapp.gateway import MetaGateway
 
-            return MetaGateway(gateway, url, media, link, bound)
+            return MetaGateway

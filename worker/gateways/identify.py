@@ -1,33 +1,44 @@
-"""Whose token is this? One question to the provider, for a channel that is about to be added."""
+"""Whose token is it? One question to the provider, for a channel that is about to be added."""
 
 from __future__ import annotations
 
-from proto.gateways import Identified, Identify
-from worker.gateways import provider_of, url_of
+import asyncio
+from typing import Final
+
+from proto.gateways import Gateway, Identified, Identify, channel_id
+from worker.gateways import gateway_type, provider_of, url_of
+from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
+
+TIMEOUT: Final = 10.0
+PASSES: Final = "Check this machine's network, or try again later."
+"""The hint for trouble that passes: here nothing tries again by itself."""
 
 
 async def identify(question: Identify) -> Identified:
-    """Ask the provider, for at most 10 s; a reason says why the token is of no use and what to do."""
+    """Ask the provider, for at most 10 s; a reason says why the token is of no use and what to do about it."""
     provider = provider_of(question.kind, question.credentials)
-    url = url_of(provider, question.urls)
-    match provider:
-        case "telegram":
-            import worker.gateways.telegram.identity as telegram
+    channel = Gateway(
+        channel_id(question.kind, question.token.reveal()),
+        question.kind,
+        question.token,
+        phone=question.phone,
+        credentials=question.credentials,
+    )
+    account = gateway_type(provider).account_type(channel, url_of(provider, question.urls))
+    if found := account.unusable():
+        return _refused(found, account.token_hint)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            identity = await account.whoami()
+    except PROVIDER_ERRORS as error:
+        return _refused(account.trouble(error), account.token_hint)
+    finally:
+        await account.close()
+    return Identified(*identity)
 
-            return await telegram.identify(question.token, url)
-        case "discord":
-            import worker.gateways.discord.identity as discord
 
-            return await discord.identify(question.token, url)
-        case "slack":
-            import worker.gateways.slack.identity as slack
-
-            return await slack.identify(question.token, url, question.credentials)
-        case "twilio":
-            import worker.gateways.twilio.identity as twilio
-
-            return await twilio.identify(question.kind, question.phone, question.credentials, url)
-        case "whatsapp":
-            import worker.gateways.whatsapp.identity as meta
-
-            return await meta.identify(question.phone, question.credentials, url)
+def _refused(found: Trouble, token_hint: str) -> Identified:
+    hint = found.hint if found.stops else PASSES
+    if found.error_class == "credential":
+        hint = token_hint or hint
+    return Identified(reason=f"{found.reason} {hint}")

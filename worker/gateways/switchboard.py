@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proto.gateways import (
     Bound,
@@ -23,7 +23,11 @@ from proto.gateways import (
 )
 from proto.messages import Conversation, FromWorker
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayBase, Report, TakesWebhooks, open_gateway
+from worker.gateways import open_gateway
+from worker.gateways.common.link import Report
+
+if TYPE_CHECKING:
+    from worker.gateways import AnyGateway
 
 COMMIT_TIMEOUT: Final = 30.0
 """Seconds that the daemon may take to commit what came in; after that it counts as not committed."""
@@ -46,7 +50,7 @@ class Switchboard:
         self._requests = itertools.count(1)
         self._commits: dict[int, asyncio.Future[bool]] = {}
         self._running: list[asyncio.Task[None]] = []
-        self._gateways: dict[str, GatewayBase] = {
+        self._gateways: dict[str, AnyGateway] = {
             gateway.channel: open_gateway(gateway, urls, Path(media), self, log) for gateway in gateways
         }
 
@@ -80,11 +84,10 @@ class Switchboard:
                 if gateway := self._gateways.get(channel):
                     gateway.bound(account, chat)
             case WebhookRequest():
-                found: object = self._gateways.get(message.channel)
-                if isinstance(found, TakesWebhooks):
-                    found.webhook(message)
+                if gateway := self._gateways.get(message.channel):
+                    gateway.webhook(message)
                 else:
-                    # Nobody will ever read it: it must not come back for ever.
+                    # It would never be read here, and must not come back for ever.
                     self._send(Received(next(self._requests), message.channel, [], [message.number]))
 
     def typing(self, conversation: Conversation) -> None:
@@ -93,7 +96,7 @@ class Switchboard:
             gateway.typing(conversation.chat)
 
     async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
-        """Have messages committed; False when they were not, or nobody can tell."""
+        """Have messages committed; False when they were not, or this is unknown."""
         request = next(self._requests)
         commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits[request] = commit

@@ -7,6 +7,8 @@ import json
 import uuid
 from collections.abc import Callable
 
+import pytest
+
 from tests.daemon.api.archives import bodies, converse, exported, manifest_of, members, restored, shown
 from tests.daemon.api.uploading import resident
 from tests.daemon_process import DaemonProcess
@@ -68,6 +70,7 @@ def test_secrets_stay_when_asked(front: DaemonProcess, make: Make) -> None:
     assert front.http.get(f"/api/persona/{uuid.uuid4()}/export").status_code == 404
 
 
+@pytest.mark.frugal
 def test_a_large_persona_takes_no_memory(front: DaemonProcess, make: Make) -> None:
     """150 MiB of media pass through a daemon that does not grow by a fifth of it."""
     persona_id = make()

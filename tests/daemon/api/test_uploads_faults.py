@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import httpx
+import pytest
 
 from tests.daemon.api.uploading import (
     BOUNDARY,
@@ -30,6 +31,7 @@ from tests.observed import events
 from tests.patience import PATIENCE
 
 
+@pytest.mark.frugal
 def test_a_large_file_is_never_whole_in_memory(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
     """40 MB come in while the daemon grows by less than 10, and go out again as they came."""
     eve = make_eve(daemon, mind)

@@ -12,6 +12,7 @@ import pytest
 from tests.daemon.cli.command_line import persona
 from tests.daemon_process import DaemonProcess, free_port
 from tests.emulators.openai import OpenAIEmulator
+from tests.measured import python_path
 
 
 @pytest.fixture(scope="package")
@@ -33,6 +34,7 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
     """The settings of a daemon that does not run."""
     return {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": python_path(),
         "HOME": str(tmp_path),
         "PERSONAD_STATE_DIR": str(tmp_path / "state"),
         "PERSONAD_RUNTIME_DIR": str(tmp_path / "run"),

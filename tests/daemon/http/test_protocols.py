@@ -63,6 +63,7 @@ def receive(connection: socket.socket) -> tuple[int, bytes]:
     return answer.status, answer.read()
 
 
+@pytest.mark.frugal
 @pytest.mark.parametrize("start", ["GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Endless: ", "GET /"])
 def test_endless_head_is_cut(front: DaemonProcess, start: str) -> None:
     """A header or URL without an end is refused with 431 after 64 KiB or so."""

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.http import tokens
 from daemon.http.tokens import TokenError, Tokens, add_token, make_token, read_tokens
+from tests.fsyncs import assert_durable, recorded
 
 ONE = "personad_" + "a" * 43
 TWO = "personad_" + "b" * 43
@@ -19,6 +20,15 @@ def write(file: Path, text: str, mode: int = 0o600) -> Path:
     file.write_text(text)
     file.chmod(mode)
     return file
+
+
+def test_a_new_token_is_on_the_disk(tmp_path: Path) -> None:
+    """A token that was shown to its owner is in the file after a power cut, beside those of before."""
+    file = tmp_path / "tokens"
+    for token, size, replaced in ((ONE, 53, False), (TWO, 106, True)):
+        with recorded() as syncs:
+            add_token(file, token)
+        assert_durable(syncs, file, size, replaced=replaced)
 
 
 def test_without_a_file_no_token_is_required() -> None:

@@ -244,8 +244,12 @@ async def test_visitors_go_on(number: int, path: Path) -> None:
     counted = await ledger.open_channel(OPEN, NOW)
     assert counted is not None
     assert (counted.message_count, counted.conversation_count) == (shown.message_count + 1, shown.conversation_count)
+    [perception] = [one.perception.id for one in visited.waiting]
+    assert await ledger.answer(BOB, [perception], CARL, [Outgoing("re: word 99")], [905], NOW + 1)
+    [latest, *_] = await ledger.channel_conversations(OPEN)
+    assert (latest.messages, latest.last_at) == (conversations["31"].messages + 2, NOW + 1)
     messages = await ledger.channel_messages(OPEN, "31")
-    assert messages[0].content == "word 99"
+    assert [message.content for message in messages if message.id][:2] == ["re: word 99", "word 99"]
     assert {"when do you open?", "At nine."} <= {message.content for message in messages}
     thread = await ledger.channel_messages(SLACK, FAY.chat)
     assert [message.content for message in thread] == ["In the thread.", "a thread"]

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.ledger import Ledger, LedgerError
 from daemon.ledger.migrations import MIGRATIONS
-from daemon.ledger.schema import migrate
+from daemon.ledger.schema import migrate, open_reader, open_writer
 from proto.messages import Conversation
 
 WEB = Conversation("web", "web")
@@ -62,6 +62,49 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
     assert connection.execute("PRAGMA user_version").fetchone() == (0,)
     connection.close()
+
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "secure_delete": 1,
+    "busy_timeout": 5_000,
+    "wal_autocheckpoint": 2_000,
+    "journal_size_limit": 32_768_000,
+    "cache_size": -256,
+}
+"""How the writer writes. ``synchronous`` 2 is FULL: in WAL mode less loses commits at a power cut.
+
+https://www.sqlite.org/pragma.html#pragma_synchronous
+"""
+
+
+def test_the_writer_is_durable(path: Path) -> None:
+    """A commit is on the disk when it returns, what was deleted is overwritten, and a lock is waited for."""
+    connection = open_writer(path)
+    found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
+    connection.close()
+    assert found == PRAGMAS
+
+
+def test_no_step_leaves_a_foreign_key(path: Path) -> None:
+    """SQLite enforces foreign keys only where ``PRAGMA foreign_keys`` is on: no table may rely on one."""
+    connection = open_writer(path)
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    keys = [connection.execute("SELECT * FROM pragma_foreign_key_list(?)", name).fetchall() for name in tables]
+    connection.close()
+    assert not any(keys)
+
+
+def test_the_reader_cannot_write(path: Path) -> None:
+    """The reading connection refuses every change, and waits for a lock as the writer does."""
+    open_writer(path).close()
+    connection = open_reader(path)
+    found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("query_only", "busy_timeout")}
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute("DELETE FROM inbox")
+    connection.close()
+    assert found == {"query_only": 1, "busy_timeout": 5_000}
 
 
 async def test_a_newer_file_is_refused_untouched(path: Path) -> None:

@@ -74,6 +74,7 @@ async def test_the_group_goes_along(born: list[int]) -> None:
     os.close(write_end)
 
 
+@pytest.mark.frugal
 async def test_no_descriptor_stays(born: list[int]) -> None:
     """Twenty lives leave as many descriptors as there were."""
     # What other tests left to the collector may go meanwhile: only more would be ours.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,21 @@ FAST = {
     "PERSONAD_LOGS_LEVEL": "debug",
 }
 """Settings under which a test need not wait, and a persona may die as often as it likes."""
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """One daemon for the tests of a file that neither end it nor ask for settings of their own."""
+    with closing(DaemonProcess(tmp_path_factory.mktemp("survival") / "state", FAST)) as process:
+        yield process.start_warm()
+
+
+@pytest.fixture
+def daemon(shared_daemon: DaemonProcess) -> Iterator[DaemonProcess]:
+    """The shared daemon; whoever lives on it is deleted after the test."""
+    yield shared_daemon
+    for persona in shared_daemon.http.get("/api/personas").json()["personas"]:
+        shared_daemon.http.post(f"/api/persona/{persona['id']}/delete")
 
 
 @pytest.fixture

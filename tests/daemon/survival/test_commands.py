@@ -67,9 +67,8 @@ def post(daemon: DaemonProcess, persona_id: str, verb: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_storm(launch: Launch, brain: ScriptedMind, seed: int) -> None:
+def test_storm(daemon: DaemonProcess, brain: ScriptedMind, seed: int) -> None:
     """Twenty starts, stops and restarts at once: no 500, and in the end one process or none, as status says."""
-    daemon = launch()
     persona_id = create(daemon, brain, "Stormy")
     draw = random.Random(seed)
     for _ in range(4):
@@ -92,9 +91,8 @@ def test_storm(launch: Launch, brain: ScriptedMind, seed: int) -> None:
     no_stray_was_killed(daemon)
 
 
-def test_the_last_command_counts(launch: Launch, brain: ScriptedMind) -> None:
+def test_the_last_command_counts(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """Commands take effect in the order in which they came: what the last one said holds when all have answered."""
-    daemon = launch()
     persona_id = create(daemon, brain, "Ordered")
     for verbs in (
         ["restart", "restart", "stop"],
@@ -140,9 +138,8 @@ def test_an_edit_does_not_wake_whom_somebody_stops(launch: Launch, brain: Script
     assert status(daemon, persona_id)["state"] == "stopped"
 
 
-def test_two_processes_never_serve_her_at_once(launch: Launch, brain: ScriptedMind) -> None:
+def test_two_processes_never_serve_her_at_once(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """A restart opens the next process only after the old one is reaped, under any storm and with deaths between."""
-    daemon = launch()
     persona_id = create(daemon, brain, "Single")
     over = threading.Event()
 

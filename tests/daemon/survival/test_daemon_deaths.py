@@ -192,7 +192,7 @@ def test_a_stop_waits_for_no_zygote(launch: Launch, brain: ScriptedMind, tmp_pat
 
 def test_a_stop_while_it_comes_up(launch: Launch, brain: ScriptedMind) -> None:
     """SIGTERM while the zygote warms and births wait for it: exit 0, and no process is left."""
-    daemon = launch()
+    daemon = launch(supervisor_stop_timeout="0.5")
     for name in ("One", "Two", "Three"):
         create(daemon, brain, name)
     daemon.stop()

@@ -22,6 +22,7 @@ POOL = 6
 """Far below one thread for each of the test's 120 actions."""
 
 
+@pytest.mark.frugal
 @pytest.mark.slow
 def test_nothing_grows(launch: Launch, brain: ScriptedMind) -> None:
     """After 50 restarts, 20 deaths and 50 sockets: no zombie, and as many descriptors and threads as before."""

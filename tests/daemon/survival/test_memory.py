@@ -43,9 +43,8 @@ def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
         listener.hears(word)
 
 
-def test_a_quiet_time_consolidates(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_quiet_time_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """After ``idle_timeout`` without words the talk is in memory/*.md, once, and the next prompt knows it."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     edit(daemon, persona_id, idle_timeout=1)
     wait_for(lambda: status(daemon, persona_id)["generation"] == 2, "her restart with it")
@@ -54,16 +53,17 @@ def test_a_quiet_time_consolidates(launch: Launch, brain: ScriptedMind) -> None:
     folder = daemon.state_dir / "personas" / persona_id / "memory"
     wait_for((folder / "wishes.md").exists, "the memory")
     assert (folder / "person.md").read_text() == "- Name: Ada\n- Has a cat, Tom\n"
-    wait_for(lambda: events(daemon, "consolidation.done"), "its end")
+    wait_for(lambda: events(daemon, "consolidation.done", persona_id), "its end")
     talk(daemon, persona_id, "Who am I?")
-    assert "Has a cat, Tom" in brain.journal[-1].body["messages"][0]["content"]
+    asked = [entry.body["messages"] for entry in brain.journal]
+    question = next(turns for turns in asked if turns[-1]["content"] == "Who am I?")
+    assert "Has a cat, Tom" in question[0]["content"]
     wait_for(lambda: brain.times(TALK) == 2, "the second consolidation")
     assert "I am Ada." not in brain.heard[-1].partition(TALK)[2]
 
 
-def test_sleep_consolidates_at_once(launch: Launch, brain: ScriptedMind) -> None:
+def test_sleep_consolidates_at_once(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """``sleep`` answers null when memory is written; with nothing new it asks no mind."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     consolidate_with(brain, Step(text=LEARNED))
     talk(daemon, persona_id, "I am Ada.")
@@ -74,9 +74,8 @@ def test_sleep_consolidates_at_once(launch: Launch, brain: ScriptedMind) -> None
     assert (daemon.state_dir / "personas" / persona_id / "memory" / "wishes.md").exists()
 
 
-def test_a_sleep_that_fails_keeps_the_talk(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_sleep_that_fails_keeps_the_talk(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """A mind that is down, that answers nonsense, or that dies: 400, and the lines are consolidated later."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     talk(daemon, persona_id, "I am Ada.")
     failed = (400, {"detail": "Sleep failed unexpectedly."})
@@ -96,9 +95,8 @@ def test_a_sleep_that_fails_keeps_the_talk(launch: Launch, brain: ScriptedMind) 
     assert (daemon.state_dir / "personas" / persona_id / "memory" / "person.md").exists()
 
 
-def test_words_are_answered_while_she_consolidates(launch: Launch, brain: ScriptedMind) -> None:
+def test_words_are_answered_while_she_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """A long consolidation holds no talk up."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     talk(daemon, persona_id, "I am Ada.")
     brain.hold("talk")
@@ -109,12 +107,11 @@ def test_words_are_answered_while_she_consolidates(launch: Launch, brain: Script
     talk(daemon, persona_id, "Are you there?")
     brain.let_go("talk")
     sleeping.join(PATIENCE)
-    assert events(daemon, "consolidation.done")
+    assert events(daemon, "consolidation.done", persona_id)
 
 
-def test_a_memory_edited_while_she_consolidates(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_memory_edited_while_she_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """What a hand wrote meanwhile is not written over: her mind is asked again, with it."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     talk(daemon, persona_id, "I am Ada.")
     brain.hold(TALK)
@@ -127,12 +124,11 @@ def test_a_memory_edited_while_she_consolidates(launch: Launch, brain: ScriptedM
     sleeping.join(PATIENCE)
     assert brain.times(TALK) == 2
     assert "Allergy: nuts" in brain.heard[-1]
-    assert events(daemon, "consolidation.done")
+    assert events(daemon, "consolidation.done", persona_id)
 
 
-def test_a_valid_edit_takes_effect(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_valid_edit_takes_effect(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """A record edited by hand restarts her with it; views and prompts show it."""
-    daemon = launch()
     persona_id = create(daemon, brain, "Before")
     first = worker(daemon, persona_id)
     edit(daemon, persona_id, name="After")
@@ -144,9 +140,8 @@ def test_a_valid_edit_takes_effect(launch: Launch, brain: ScriptedMind) -> None:
     assert "You are After" in brain.journal[-1].body["messages"][0]["content"]
 
 
-def test_a_broken_edit_changes_nothing(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_broken_edit_changes_nothing(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """A record that cannot be read keeps the last good one in force and names the fault until it is mended."""
-    daemon = launch()
     persona_id = create(daemon, brain, "Before")
     first, good = worker(daemon, persona_id), config_file(daemon, persona_id).read_text()
     for broken, named in (
@@ -163,7 +158,7 @@ def test_a_broken_edit_changes_nothing(launch: Launch, brain: ScriptedMind) -> N
         config_file(daemon, persona_id).write_text(good)
         wait_for(lambda: status(daemon, persona_id)["fault"] == "", "the mended record")
     assert worker(daemon, persona_id).pid == first.pid
-    assert len(events(daemon, "persona.config_invalid")) >= 4
+    assert len(events(daemon, "persona.config_invalid", persona_id)) >= 4
 
 
 def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
@@ -183,9 +178,8 @@ def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
     assert daemon.http.post(f"/api/persona/{broken}/start").json() == {"status": "started"}
 
 
-def test_an_edited_memory_is_in_the_next_prompt(launch: Launch, brain: ScriptedMind) -> None:
+def test_an_edited_memory_is_in_the_next_prompt(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """What somebody writes into memory/person.md she knows at the next turn, without a restart."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     first = worker(daemon, persona_id)
     (daemon.state_dir / "personas" / persona_id / "memory" / "person.md").write_text("- Plays the oboe\n")
@@ -198,9 +192,8 @@ def test_an_edited_memory_is_in_the_next_prompt(launch: Launch, brain: ScriptedM
     assert worker(daemon, persona_id).pid == first.pid
 
 
-def test_a_folder_that_is_put_back(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+def test_a_folder_that_is_put_back(daemon: DaemonProcess, brain: ScriptedMind, tmp_path: Path) -> None:
     """A persona's folder copied into place while the daemon runs is she, with what she knows."""
-    daemon = launch()
     persona_id = create(daemon, brain, "Back")
     folder, copy = daemon.state_dir / "personas" / persona_id, tmp_path / "copy"
     (folder / "memory" / "person.md").write_text("- Plays the oboe\n")
@@ -217,9 +210,8 @@ def test_a_folder_that_is_put_back(launch: Launch, brain: ScriptedMind, tmp_path
     assert "Plays the oboe" in brain.journal[-1].body["messages"][0]["content"]
 
 
-def test_an_edit_in_the_first_moment(launch: Launch, brain: ScriptedMind) -> None:
+def test_an_edit_in_the_first_moment(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """An edit that comes before the kernel watches her new folder is seen all the same."""
-    daemon = launch()
     for number in range(4):
         persona_id = create(daemon, brain, "Before")
         edit(daemon, persona_id, name=f"After{number}")

@@ -20,9 +20,8 @@ Launch = Callable[..., DaemonProcess]
 NOTICE = "I cannot reach my mind right now"
 
 
-def test_an_outage_is_told_once(launch: Launch, brain: ScriptedMind) -> None:
+def test_an_outage_is_told_once(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """Her person hears of it once, also after a respawn and a restart; the words stay, and are answered once."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     brain.default = Step(status=503)
     with Listener(daemon, persona_id) as listener:
@@ -69,9 +68,8 @@ def test_an_outage_over_a_death_of_the_daemon(launch: Launch, brain: ScriptedMin
         assert (listener.count("apple"), listener.count(NOTICE)) == (1, 1)
 
 
-def test_a_wrong_key_gives_a_hint(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_wrong_key_gives_a_hint(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """401 is told with what to check, and never with the key; the right key answers what waited, at once."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     brain.key = "sk-the-right-one-0123456789"
     with Listener(daemon, persona_id) as listener:
@@ -109,9 +107,8 @@ def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
     assert roles == ["person", "person", "person", "assistant"]
 
 
-def test_words_outside_the_window_wait(launch: Launch, brain: ScriptedMind) -> None:
+def test_words_outside_the_window_wait(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """Words that come later during a long call are answered after it, together."""
-    daemon = launch(mind_burst_window="0")
     persona_id = create(daemon, brain)
     brain.hold("one")
     with Listener(daemon, persona_id) as listener:
@@ -135,9 +132,8 @@ def test_a_killed_worker_in_a_joined_burst(launch: Launch, brain: ScriptedMind) 
 
 
 @pytest.mark.slow
-def test_a_talk_of_very_long_words(launch: Launch, brain: ScriptedMind) -> None:
+def test_a_talk_of_very_long_words(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """Forty lines as long as a message may be are more than one frame holds: she goes on to hear and to answer."""
-    daemon = launch(mind_burst_window="0")
     persona_id = create(daemon, brain)
     with Listener(daemon, persona_id) as listener:
         for number in range(26):

@@ -16,9 +16,8 @@ from tests.observed import all_gone, events, lines, no_stray_was_killed, status,
 Launch = Callable[..., DaemonProcess]
 
 
-def test_killed_between_received_and_reply(launch: Launch, brain: ScriptedMind) -> None:
+def test_killed_between_received_and_reply(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """SIGKILL while her mind thinks: a new generation answers, once, on the socket that stayed connected."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     brain.hold("apple")
     with Listener(daemon, persona_id) as listener:
@@ -43,9 +42,8 @@ def test_killed_between_received_and_reply(launch: Launch, brain: ScriptedMind) 
     no_stray_was_killed(daemon)
 
 
-def test_killed_again_and_again(launch: Launch, brain: ScriptedMind) -> None:
+def test_killed_again_and_again(daemon: DaemonProcess, brain: ScriptedMind) -> None:
     """Two deaths in a row are below the limit: her third process answers."""
-    daemon = launch()
     persona_id = create(daemon, brain)
     brain.hold("apple")
     with Listener(daemon, persona_id) as listener:

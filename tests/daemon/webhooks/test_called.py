@@ -8,10 +8,12 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from urllib.parse import urlencode
 
 import httpx
+import psutil
 import pytest
 
 from tests.daemon.webhooks.office import SMS_LINE, WHATSAPP_LINE, Office
@@ -24,6 +26,7 @@ from tests.patience import PATIENCE
 
 ANN = "+15557654321"
 BURST = 200
+MARK = "(perhaps repeated)"
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,7 @@ def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
 
 
 def test_a_burst_with_deaths(office: Office) -> None:
-    """Two hundred people write at once while her process is killed again and again: each is answered, once."""
+    """Two hundred people write at once while her process dies again and again: each is answered, once unless marked."""
     channel = office.open("sms", SMS_LINE)
     people = [f"+1555{number:07d}" for number in range(BURST)]
     forms = [office.twilio.form(office.twilio.text(who, SMS_LINE, f"I am {who}")) for who in people]
@@ -108,7 +111,8 @@ def test_a_burst_with_deaths(office: Office) -> None:
         # Each of her processes lives until it has answered somebody more, and dies with others in hand.
         for _ in range(4):
             answered = answers()
-            worker(office.daemon, office.persona).send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                worker(office.daemon, office.persona).send_signal(signal.SIGKILL)
             wait_for(lambda seen=answered: answers() > min(seen, BURST - 1), "the next to answer")  # type: ignore[misc]
         calm.set()
 
@@ -117,9 +121,10 @@ def test_a_burst_with_deaths(office: Office) -> None:
     assert calm.wait(PATIENCE)
 
     wait_for(lambda: answers() == BURST, f"{BURST} answers; log: {office.daemon.log}")
-    counts = Counter(message["to"] for message in office.twilio.sent[before:])
-    assert [who for who, count in counts.items() if count > 1] == []
-    assert set(counts) == set(people)
+    assert {message["to"] for message in office.twilio.sent[before:]} == set(people)
+    # What was with Twilio when a process died may come again, and says so: no one can know whether it had arrived.
+    plain = [message["to"] for message in office.twilio.sent[before:] if MARK not in message["body"]]
+    assert [who for who, count in Counter(plain).items() if count > 1] == []
 
 
 async def _call(office: Office, channel: str, forms: list[dict[str, str]]) -> None:

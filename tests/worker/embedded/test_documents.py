@@ -176,6 +176,7 @@ def test_no_passage_is_too_long_and_no_word_is_lost(pieces: Callable[[], list[Pi
     )
 
 
+@pytest.mark.frugal
 def test_memory_stays_small(tmp_path: Path) -> None:
     """A file of 20 MB in two lines is read in less than 60 MB more than Python takes."""
     path = tmp_path / "large.txt"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from proto.messages import Speak, Transcribe
+from tests.fsyncs import assert_durable, recorded
 from tests.organ_host_process import OrganHostProcess
 from worker.embedded import mouth
 from worker.embedded.audio import read
@@ -50,6 +51,14 @@ def test_what_cannot_be_said(host: OrganHostProcess, tmp_path: Path, words: str,
     answer = host.ask(Speak(5, words, str(tmp_path)))
     assert reason in (answer.error or "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_is_on_the_disk(tmp_path: Path) -> None:
+    """The file is synced whole before it has its name, and its name after."""
+    with recorded() as syncs:
+        name = mouth.Mouth().speak("Yes.", str(tmp_path / "media"))
+    file = tmp_path / "media" / name
+    assert_durable(syncs, file, file.stat().st_size)
 
 
 def test_what_takes_too_long_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

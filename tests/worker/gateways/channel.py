@@ -6,16 +6,17 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, WebhookRequest
 from tests.patience import PATIENCE
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayBase, GatewayLink, Report, TakesWebhooks
+from worker.gateways.common.gateway import Gateway
+from worker.gateways.common.link import GatewayLink, Report
 
 T = TypeVar("T")
 
-OpenGateway = Callable[[Path, GatewayLink, WorkerLog], GatewayBase]
+OpenGateway = Callable[[Path, GatewayLink, WorkerLog], Gateway[Any, Any, Any]]
 """Make a gateway with this folder for its files, this link to the daemon and this log."""
 
 
@@ -74,7 +75,6 @@ class Channel:
     def webhook(self, body: bytes, content_type: str) -> int:
         """Hand on a webhook request, and return its number."""
         self._webhooks += 1
-        assert isinstance(self.gateway, TakesWebhooks)
         self.gateway.webhook(WebhookRequest(self._webhooks, self.gateway.channel, content_type, body))
         return self._webhooks
 

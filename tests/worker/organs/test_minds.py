@@ -309,6 +309,7 @@ def test_preload_names_modules_that_exist() -> None:
             __import__(module)
 
 
+@pytest.mark.frugal
 @pytest.mark.parametrize("provider", ["openai", "anthropic", None, "embedded"])
 def test_rehearsal_leaves_nothing_to_import(provider: str | None) -> None:
     """After a rehearsal a first answer imports nothing more, and no thread is left that a fork would lose."""

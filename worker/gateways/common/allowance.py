@@ -1,4 +1,4 @@
-"""How many files of one sender are fetched: on an open channel everybody's are wanted, and nobody may fill the disk."""
+"""How many files of one sender are fetched: an open channel takes files from everybody, and none may fill the disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOW: Final = 3600.0
 """Seconds for which the two count."""
 
 MAX_SENDERS: Final = 4096
-"""Senders that are remembered; with more, the whole window begins anew."""
+"""Senders that are remembered; with more, a new window begins."""
 
 OVER: Final = "too many files came from this sender within the last hour"
 

@@ -1,34 +1,136 @@
-"""Files behind addresses that a provider names: fetched from its own hosts only, whole and synced, size-limited."""
+"""Files of inbound messages: fetched from the provider's own hosts only, whole and synced, limited in size and number.
+
+A file that cannot be had never holds up its message: she is told what was sent, and why it is not there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Mapping
+import re
+from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
 
+from proto.gateways import Gateway, Inbound
+from proto.perception import VISITORS
 from worker.base.backoff import Backoff
+from worker.gateways.common.account import CONNECT_TIMEOUT, Account
 from worker.gateways.common.allowance import OVER, Allowance
-from worker.gateways.common.media import NotFetchedError, TooLargeError, store
+from worker.gateways.common.attachments import (
+    Attachment,
+    NotFetchedError,
+    TooLargeError,
+    attach,
+    lost,
+    unperceived,
+    unwanted,
+)
+from worker.gateways.common.media import store
+from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal
 
 MAX_FILE: Final = 25 * 1024 * 1024
-FETCH_TIMEOUT: Final = 60.0
-CONNECT_TIMEOUT: Final = 10.0
+"""Bytes."""
+
 TRIES: Final = 3
 TOGETHER: Final = 4
 """Files fetched at once."""
 
 UNSTATED: Final = 5 * 1024 * 1024
-"""What a file counts whose size nobody says: Twilio's are as large at most, but on WhatsApp."""
+"""Bytes that a file counts as whose size the provider does not say; Twilio's are at most as large."""
 
 CHUNK: Final = 256 * 1024
 MAX_REDIRECTS: Final = 3
-TOO_LARGE: Final = "it is larger than 25 MB, the limit here"
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+
+class Files:
+    """Fetches one channel's files into ``folder``. ``limit`` is in bytes, ``timeout`` in seconds for one try."""
+
+    def __init__(self, gateway: Gateway, account: Account, folder: Path, limit: int, timeout: float) -> None:
+        self._gateway = gateway
+        self._account = account
+        self._folder = folder
+        self._limit = limit
+        self._timeout = timeout
+        self._prefix = f"{VISITORS if gateway.open else ''}{gateway.type}-{gateway.channel[:8]}"
+        self._free = asyncio.Semaphore(TOGETHER)
+        self._allowance = Allowance(asyncio.get_running_loop().time)
+
+    async def fetch(self, item: Inbound, file: Attachment) -> str:
+        """Fetch a file into its message, and return what she must be told of it, "" where it speaks for itself.
+
+        On a paired channel only the paired account's files are fetched, so that strangers cannot fill the disk.
+        """
+        if not file.extension:
+            return unperceived(file)
+        if not self._gateway.open and item.account != self._gateway.account:
+            return unwanted(file)
+        name = f"{self._prefix}-{_stem(item.key)}{file.extension}"
+        try:
+            await self._have(file, name, item.account)
+        except NotFetchedError as error:
+            return lost(file, error)
+        attach(item, file, name)
+        return file.note
+
+    async def _have(self, file: Attachment, name: str, sender: str) -> None:
+        """Put the file there as ``name``; a file of this name is the same one from an earlier try."""
+        self._refuse_large(file.size)
+        async with self._free:
+            if not await asyncio.to_thread((self._folder / name).is_file):
+                await self._try_often(file, name, sender)
+
+    async def _try_often(self, file: Attachment, name: str, sender: str) -> None:
+        backoff = Backoff(0.5, 5.0)
+        granted = False
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                async with asyncio.timeout(self._timeout):
+                    url, size = await self._account.locate(file)
+                    self._refuse_large(size)
+                    granted = granted or self._grant(sender, size)
+                    await store(self._folder, name, self._account.chunks(url), self._limit)
+                return
+            except TooLargeError:
+                raise self._too_large() from None
+            except PROVIDER_ERRORS as error:
+                why = self._why(error)
+                if not left:
+                    raise NotFetchedError(why) from None
+            await asyncio.sleep(backoff.next())
+
+    def _refuse_large(self, size: int | None) -> None:
+        if (size or 0) > self._limit:
+            raise self._too_large()
+
+    def _too_large(self) -> NotFetchedError:
+        return NotFetchedError(f"it is larger than {self._limit // 1_048_576} MB, the limit here")
+
+    def _grant(self, sender: str, size: int | None) -> bool:
+        """Count the file for its sender; on an open channel, where anybody may send files, each sender has a limit."""
+        if self._gateway.open and not self._allowance.grants(sender, UNSTATED if size is None else size):
+            raise NotFetchedError(OVER)
+        return True
+
+    def _why(self, error: Exception) -> str:
+        """Why this try failed. Raises NotFetchedError where another one is of no use."""
+        provider = self._account.provider
+        match error:
+            case Refusal(status=status) if 400 <= status < 500 and status not in (408, 425, 429):
+                raise NotFetchedError(f"{provider} does not give it ({status})") from None
+            case Refusal(status=status):
+                return f"{provider}'s file server answers {status}"
+            case TimeoutError():
+                return "the download took too long"
+            case _:
+                return f"the download broke off ({type(error).__name__})"
 
 
 class Hosts(NamedTuple):
@@ -57,93 +159,37 @@ class Hosts(NamedTuple):
         return same or (url.scheme == "https" and _ends(url.hostname or "", self.trusted))
 
 
-class Fetcher:
-    """Fetches files of one provider into ``folder``; ``client`` gives the session, ``headers`` hold the credentials.
+async def chunks_of(account: Account, url: str, hosts: Hosts, credentials: dict[str, str]) -> AsyncIterator[bytes]:
+    """Read a file behind an address, through redirects to hosts of the provider's.
 
-    ``page_hint`` is for a provider that answers a page to log in on in place of a file: what is missing then.
+    Raises what PROVIDER_ERRORS lists, and NotFetchedError for an address that is not the provider's.
     """
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
+    for _ in range(MAX_REDIRECTS + 1):
+        headers = credentials if hosts.trusts(_checked(url, hosts, account.provider)) else {}
+        async with account.client.get(url, headers=headers, timeout=limits, allow_redirects=False) as response:
+            if response.status in REDIRECTS:
+                url = urljoin(url, response.headers.get("Location", ""))
+                continue
+            if response.status != 200:
+                raise Refusal(response.status, None, response.reason or "")
+            if response.content_type == "text/html":
+                # No perception takes pages: it is one to log in on, or a proxy's, in place of the file.
+                raise NotFetchedError(f"{account.provider} gives a web page in its place{account.page_hint}")
+            async for chunk in response.content.iter_chunked(CHUNK):
+                yield chunk
+            return
+    raise NotFetchedError("its address leads nowhere")
 
-    def __init__(
-        self,
-        provider: str,
-        client: Callable[[], aiohttp.ClientSession],
-        headers: Mapping[str, str],
-        hosts: Hosts,
-        folder: Path,
-        page_hint: str = "",
-    ) -> None:
-        self._page_hint = page_hint
-        self._provider = provider
-        self._client = client
-        self._headers = headers
-        self._hosts = hosts
-        self._folder = folder
-        self._free = asyncio.Semaphore(TOGETHER)
-        self._allowance = Allowance(asyncio.get_running_loop().time)
 
-    async def fetch(self, url: str, name: str, sender: str, size: int | None = None) -> None:
-        """Put the file there as ``name``; a file of this name is the same one from an earlier try.
-
-        ``size`` is what the provider says of it. Raises NotFetchedError, also when ``sender`` sent too many.
-        """
-        if (size or 0) > MAX_FILE:
-            raise NotFetchedError(TOO_LARGE)
-        async with self._free:
-            if await asyncio.to_thread((self._folder / name).is_file):
-                return
-            if not self._allowance.grants(sender, UNSTATED if size is None else size):
-                raise NotFetchedError(OVER)
-            await self._try_often(url, name)
-
-    async def _try_often(self, url: str, name: str) -> None:
-        backoff = Backoff(0.5, 5.0)
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                async with asyncio.timeout(FETCH_TIMEOUT):
-                    await store(self._folder, name, self._chunks(url), MAX_FILE)
-                return
-            except TooLargeError:
-                raise NotFetchedError(TOO_LARGE) from None
-            except TimeoutError:
-                why = "the download took too long"
-            except aiohttp.ClientResponseError as error:
-                why = f"{self._provider}'s file server answers {error.status}"
-                if error.status in (401, 403, 404, 410):
-                    hint = f"; {self._page_hint}" if self._page_hint else ""
-                    raise NotFetchedError(f"{self._provider} does not give it ({error.status}){hint}") from None
-            except aiohttp.ClientError as error:
-                why = f"the download broke off ({type(error).__name__})"
-            except OSError as error:
-                raise NotFetchedError(f"it cannot be stored here ({error.strerror})") from None
-            if not left:
-                raise NotFetchedError(why)
-            await asyncio.sleep(backoff.next())
-
-    async def _chunks(self, url: str) -> AsyncIterator[bytes]:
-        limits = aiohttp.ClientTimeout(total=FETCH_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
-        for _ in range(MAX_REDIRECTS + 1):
-            headers = self._headers if self._hosts.trusts(self._checked(url)) else {}
-            async with self._client().get(url, headers=headers, timeout=limits, allow_redirects=False) as response:
-                if response.status in REDIRECTS:
-                    url = urljoin(url, response.headers.get("Location", ""))
-                    continue
-                is_page = bool(self._page_hint) and response.content_type == "text/html"
-                if response.status != 200 or is_page:
-                    status = 403 if is_page else response.status
-                    raise aiohttp.ClientResponseError(response.request_info, (), status=status)
-                async for chunk in response.content.iter_chunked(CHUNK):
-                    yield chunk
-                return
-        raise NotFetchedError("its address leads nowhere")
-
-    def _checked(self, url: str) -> SplitResult:
-        try:
-            parts = urlsplit(url)
-            if self._hosts.serves(parts):
-                return parts
-        except ValueError as error:
-            raise NotFetchedError("its address cannot be read") from error
-        raise NotFetchedError(f"its address is not one of {self._provider}'s")
+def _checked(url: str, hosts: Hosts, provider: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if hosts.serves(parts):
+            return parts
+    except ValueError:
+        raise NotFetchedError("its address cannot be read") from None
+    raise NotFetchedError(f"its address is not one of {provider}'s")
 
 
 def _ends(host: str, suffixes: tuple[str, ...]) -> bool:
@@ -155,3 +201,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _stem(key: str) -> str:
+    """A message's key as part of a file's name."""
+    plain = key.replace(".", "-")
+    return plain if _PLAIN.match(plain) else sha256(key.encode()).hexdigest()[:32]

@@ -1,4 +1,18 @@
-"""What gateways that are asked by REST and called by webhooks have in common: how they stand, take and send."""
+"""One channel of a persona: how it stands, what it takes in, and what it sends. The same for every provider.
+
+The kernel guarantees:
+
+* Commit before acknowledgement. ``commit`` returns only when the daemon has the messages, and whatever tells the
+  provider so (an offset, an answer to its socket, a webhook's number) comes after it.
+* One state machine. ``connecting`` until the provider has answered once, then ``connected`` or ``degraded`` by turns;
+  ``stopped`` is the end, when only a person can help, and no request is made after it. Each change is told at once.
+* Trouble with the provider never ends the gateway: it is waited out, as long as the provider asks, else with a growing
+  random wait.
+* What the daemon has committed for the channel (webhook requests) is read even when the channel is stopped.
+
+A provider fills in: ``account`` (who it is, its errors, its files), ``sender`` (one part), ``exchange`` (ask or hold a
+connection) and ``read`` (webhook requests).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +20,23 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
-from proto.gateways import Deliver, Gateway, GatewayState, Inbound, Say, Undelivered, WebhookRequest
+import msgspec
+
+from proto import gateways as proto
+from proto.gateways import Deliver, GatewayState, Inbound, Say, Undelivered, WebhookRequest
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
-from worker.gateways.common.rest import PROVIDER_ERRORS, Rest, Trouble
+from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
+from worker.gateways.common.fetching import MAX_FILE, Files
+from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.sending import Sender
+from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 
 MAX_SENDING: Final = 64
-"""Deliveries and other sends in hand; the daemon has one a conversation."""
+"""Deliveries and other sends in hand; the daemon has one for each conversation."""
 
 MAX_ITEMS: Final = 100
 """Messages in one ``Received``."""
@@ -24,100 +44,112 @@ MAX_ITEMS: Final = 100
 WEBHOOKS_TOGETHER: Final = 50
 """Webhook requests that are read and committed at once."""
 
-FINE: Final = Trouble("transient", "", "")
+FINE: Final = Trouble("transient", "")
 
 State: TypeAlias = Literal["connecting", "connected", "degraded", "stopped"]
 
 
-class Timing(NamedTuple):
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """How long a gateway waits, in seconds."""
 
     check: float = 300.0
     """Between two looks at the account while nothing else is asked of it."""
-    poll: float = 5.0
-    """Between two polls while people write."""
-    idle: float = 15.0
-    """Between two polls after a while without words."""
     shortest: float = 0.5
     longest: float = 60.0
     """Ceilings of the backoff."""
-    commit: float = 30.0
-    """For the daemon's word that messages are committed."""
+    stable: float = 60.0
+    """A connection that held so long lets the backoff begin at its shortest again."""
+    request: float = REQUEST_TIMEOUT
+    """For one request with its whole answer."""
+    fetch: float = 60.0
+    """For one try to fetch a file."""
 
 
-class StoppedError(Exception):
-    """The provider answers, and says that this channel cannot work until a person acts."""
-
-    def __init__(self, found: Trouble) -> None:
-        super().__init__(found.reason)
-        self.trouble = found
+A = TypeVar("A", bound=Account)
+S = TypeVar("S", bound=Sender[Any])  # Any: a sender's account is that of its gateway.
+T = TypeVar("T", bound=Timing)
 
 
-class WebhookedGateway(ABC):
-    """One number or workspace of a persona's."""
+class Gateway(ABC, Generic[A, S, T]):
+    """One bot, app or number of a persona, with its provider's account, sender and timing."""
+
+    account_type: type[A]
+    sender_type: type[S]
+    timing_type: type[T]
+
+    max_file: ClassVar[int] = MAX_FILE
+    """Bytes of an inbound file."""
 
     def __init__(
-        self, gateway: Gateway, rest: Rest, sender: Sender, link: GatewayLink, log: WorkerLog, timing: Timing
+        self,
+        gateway: proto.Gateway,
+        url: str,
+        media: Path,
+        link: GatewayLink,
+        log: WorkerLog,
+        timing: T | None = None,
     ) -> None:
+        """``url`` is the provider's base URL, ``media`` the folder for files. Nothing is sent before ``run``."""
         self.channel = gateway.channel
         self.gateway = gateway
-        self.rest = rest
-        self.sender = sender
         self.link = link
         self.log = log
-        self.timing = timing
-        self.identity = ("", "")
-        """The provider's id and name of who she is there, once it was asked."""
-        self._state: State = "connecting"
+        self.timing = timing or self.timing_type()
+        self.account = self.account_type(gateway, url, self.timing.request)
+        self.sender = self.sender_type(gateway, self.account, media, link.send, self.stop, log)
+        self.files = Files(gateway, self.account, media, self.max_file, self.timing.fetch)
+        self.identity = Identity("", "")
+        """Who she is at the provider, once it was asked."""
+        self.known = asyncio.Event()
+        """Set once ``identity`` is known, or never will be."""
+        self.standing: State = "connecting"
         self._trouble = FINE
+        self._up_since: float | None = None
         self._group: asyncio.TaskGroup | None = None
         self._asking: asyncio.Task[None] | None = None
         self._sending = 0
         self._webhooks: deque[WebhookRequest] = deque()
         self._news = asyncio.Event()
 
-    @abstractmethod
-    def unusable(self) -> Trouble | None:
-        """What is missing, before anything is asked."""
+    # What a provider fills in
 
     @abstractmethod
     async def exchange(self) -> float:
-        """Ask the provider what there is to ask; returns the seconds until the next time.
+        """Ask the provider what there is to ask, or hold a connection until it ends; call ``up`` once it works.
 
-        Raises what PROVIDER_ERRORS lists, and StoppedError.
+        Returns the seconds until the next time. Raises what PROVIDER_ERRORS lists.
         """
 
-    @abstractmethod
-    def trouble(self, error: Exception) -> Trouble:
-        """Put an error into words."""
+    def unusable(self) -> Trouble | None:
+        """What is missing, before anything is asked."""
+        return self.account.unusable()
 
-    @abstractmethod
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
         """The messages in webhook requests, in order, with their files; what cannot be read is logged."""
+        del webhooks
+        return []
 
     async def committed(self, items: Sequence[Inbound]) -> None:
         """These messages are the daemon's now; nothing more to do by default."""
         del items
 
+    # What the switchboard asks
+
     def state(self) -> GatewayState:
-        """How it stands; the round trip is the last request that was answered."""
-        exchanged = self.rest.exchanged
+        """How it stands; the round trip is the last request or heartbeat that was answered."""
+        exchanged, found = self.account.exchanged, self._trouble
         return GatewayState(
             self.channel,
-            self._state,
-            self._trouble.reason,
-            self._trouble.hint,
+            self.standing,
+            found.reason,
+            found.hint,
             None if exchanged is None else asyncio.get_running_loop().time() - exchanged,
-            self.identity[0],
-            self.identity[1],
-            self._trouble.kind if self._trouble.reason else None,
+            *self.identity,
+            found.error_class if found.reason else None,
         )
 
     async def run(self) -> None:
-        """Receive and send until cancelled; a channel that is refused sends no more, and says so.
-
-        Words that people sent are taken also then: they are verified and committed already.
-        """
+        """Receive and send until cancelled. An exception that leaves this is a fault of ours."""
         found = self.unusable()
         if found:
             self.stop(found)
@@ -130,83 +162,102 @@ class WebhookedGateway(ABC):
         finally:
             self._group = None
 
+    def deliver(self, message: Deliver) -> None:
+        """Send a message of the outbox, if the channel is connected; never blocks. The link gets what became of it."""
+        if not self.start(self.sender.deliver(message)):
+            self.link.send(Undelivered(message.seq, f"{self.account.provider} {self._why_not()}."))
+
+    def say(self, message: Say) -> None:
+        """Send a text once, without an answer, if the channel is connected; never blocks."""
+        if not self.start(self.sender.say(message)):
+            self.log.warning("gateway.say_failed", reason=self._why_not())
+
     def webhook(self, message: WebhookRequest) -> None:
         """Queue a webhook request; the daemon keeps it until it is named in ``received``."""
         self._webhooks.append(message)
         self._news.set()
 
-    def deliver(self, message: Deliver) -> None:
-        """Send a message of the outbox, if the channel is connected."""
-        if not self.start(self.sender.deliver(message)):
-            self.link.send(Undelivered(message.seq, f"{self.sender.provider} is not connected ({self._state})."))
-
-    def say(self, message: Say) -> None:
-        """Send a text once, if the channel is connected."""
-        if not self.start(self.sender.say(message)):
-            self.log.warning("gateway.say_failed", reason=f"not connected ({self._state})")
-
     def bound(self, account: str, chat: str) -> None:
-        """From now on this account has its files fetched."""
+        """The channel was paired with this account: it alone has its files fetched from now on."""
         self.gateway.account, self.gateway.chat = account, chat
 
     def typing(self, chat: str) -> None:
-        """Show nothing, as where the provider has no such thing."""
-        del chat
+        """Show that she is thinking, if that takes no message's place; never blocks."""
+        if self.standing == "connected" and self.sender.may_type(chat):
+            self.start(self.sender.type(chat))
 
     async def close(self) -> None:
-        """Leave all connections."""
-        await self.rest.close()
+        """Leave all connections; call it after ``run`` was cancelled."""
+        await self.account.close()
 
-    def wants_files_of(self, account: str) -> bool:
-        """Whether this person's files are fetched."""
-        return self.gateway.open or account == self.gateway.account
+    # What a provider may use
 
     def start(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run a send beside the rest; False when there is no connection or too much in hand."""
-        connected = self._state in ("connected", "degraded")
-        if not self._group or not connected or self._sending >= MAX_SENDING:
+        if self.standing not in ("connected", "degraded") or self._sending >= MAX_SENDING:
             work.close()
             return False
+        if (task := self.spawn(work)) is None:
+            return False
         self._sending += 1
-        self._group.create_task(work).add_done_callback(self._sent)
+        task.add_done_callback(self._sent)
         return True
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Run something beside the rest, until the gateway ends; None, and nothing done, when it does not run."""
+        if self._group:
+            return self._group.create_task(work)
+        work.close()
+        return None
+
+    def introduce(self, identity: Identity) -> None:
+        """She is this at the provider."""
+        self.identity = identity
+        self.known.set()
+
+    def up(self) -> None:
+        """The provider works."""
+        if self.standing != "connected":
+            self._up_since = asyncio.get_running_loop().time()
+            self.change("connected", FINE)
 
     def stop(self, found: Trouble) -> None:
         """The channel is refused: no further request is made."""
+        self.sender.closed = self.sender.closed or found.reason
         self.change("stopped", found)
+        self.known.set()
         if self._asking:
             self._asking.cancel()
 
-    def up(self) -> None:
-        """The provider answers."""
-        if self._state != "connected":
-            self.change("connected", FINE)
-
     def change(self, state: State, found: Trouble) -> None:
         """Stand so from now on, and say it; what is stopped stays so."""
-        if (state, found.reason) == (self._state, self._trouble.reason) or self._state == "stopped":
+        if (state, found.reason) == (self.standing, self._trouble.reason) or self.standing == "stopped":
             return
-        self._state, self._trouble = state, found
+        self.standing, self._trouble = state, found
         self.link.changed(self.state())
 
     async def commit(self, items: Sequence[Inbound], webhooks: Sequence[int] = ()) -> None:
-        """Hand messages to the daemon until it has committed them; hooks are done with the last of them."""
-        backoff = Backoff(self.timing.shortest, self.timing.longest)
+        """Hand messages to the daemon until it has committed them; webhooks are done with the last of them."""
+        backoff = self.backoff()
         for start in range(0, max(1, len(items)), MAX_ITEMS):
             some = list(items[start : start + MAX_ITEMS])
             done = webhooks if start + MAX_ITEMS >= len(items) else ()
-            while not await self._is_taken(some, done):
+            while (some or done) and not await self.taken(some, done):
                 wait = backoff.next()
                 self.log.warning("gateway.not_taken", items=len(some), wait=round(wait, 1))
                 await asyncio.sleep(wait)
         await self.committed(items)
 
-    async def _is_taken(self, items: list[Inbound], webhooks: Sequence[int]) -> bool:
+    async def taken(self, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
+        """Hand messages to the daemon once; False when they are not committed, or this is unknown."""
         try:
-            async with asyncio.timeout(self.timing.commit):
-                return await self.link.received(self.channel, items, webhooks)
+            return await self.link.received(self.channel, items, webhooks)
         except (ConnectionError, TimeoutError):
             return False
+
+    def backoff(self) -> Backoff:
+        """New waits between tries."""
+        return Backoff(self.timing.shortest, self.timing.longest)
 
     async def _take_webhooks(self) -> None:
         while True:
@@ -219,24 +270,33 @@ class WebhookedGateway(ABC):
 
     async def _ask_on(self) -> None:
         """Ask until the channel is refused; trouble that passes is waited out."""
-        backoff = Backoff(self.timing.shortest, self.timing.longest)
-        while True:
+        backoff = self.backoff()
+        while self.standing != "stopped":
             try:
                 wait = await self.exchange()
-            except StoppedError as error:
-                self.stop(error.trouble)
-                return
             except PROVIDER_ERRORS as error:
-                found = self.trouble(error)
+                found = self.account.trouble(error)
                 if found.stops:
                     self.stop(found)
                     return
-                self.change("degraded" if self.rest.exchanged is not None else "connecting", found)
+                if self._held():
+                    backoff = self.backoff()
                 wait = max(backoff.next(), found.retry_after)
+                self.log.info("gateway.degraded", reason=found.reason, wait=round(wait, 1))
+                self.change("degraded" if self.account.exchanged is not None else "connecting", found)
             else:
-                backoff = Backoff(self.timing.shortest, self.timing.longest)
-                self.up()
+                backoff = self.backoff()
             await asyncio.sleep(wait)
+
+    def _why_not(self) -> str:
+        """Why nothing can be sent now."""
+        busy = self._sending >= MAX_SENDING
+        return f"has {MAX_SENDING} messages in hand" if busy else f"is not connected ({self.standing})"
+
+    def _held(self) -> bool:
+        """Whether the connection that ended just now was a stable one."""
+        since, self._up_since = self._up_since, None
+        return since is not None and asyncio.get_running_loop().time() - since >= self.timing.stable
 
     def _sent(self, _: asyncio.Task[None]) -> None:
         self._sending -= 1

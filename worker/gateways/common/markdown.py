@@ -1,6 +1,6 @@
 """The mind's Markdown as plain text with entities, as Telegram shows it.
 
-Entities are sent beside the text, so no markup of hers can make a provider refuse it: what CommonMark does not take
+Entities are sent beside the text, so no markup in her text can make a provider refuse it: what CommonMark does not take
 for markup stays as it was written.
 """
 
@@ -36,6 +36,21 @@ def render(markdown: str) -> Rich:
     page.blocks(parser().parse(markdown))
     rich = page.finish()
     return rich if rich.text.strip() else Rich(markdown.strip())
+
+
+def plain(markdown: str) -> str:
+    """Markdown as a person reads it without any forms; links show their address."""
+    rich = render(markdown)
+    text = rich.text
+    for entity in sorted(rich.entities, key=lambda entity: entity.offset, reverse=True):
+        end = entity.offset + entity.length
+        if (
+            entity.type == "text_link"
+            and entity.url
+            and text[entity.offset : end].rstrip("/") != entity.url.rstrip("/")
+        ):
+            text = f"{text[:end]} ({entity.url}){text[end:]}"
+    return text
 
 
 class _Page:

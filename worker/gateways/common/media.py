@@ -1,4 +1,4 @@
-"""Files from providers: whole and synced in her media folder before anybody hears of them."""
+"""Files from providers: whole and synced in her media folder before anything refers to them."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from proto.gateways import Gateway
-from proto.perception import VISITORS
+from worker.gateways.common.attachments import NotFetchedError, TooLargeError
 
 
-class NotFetchedError(Exception):
-    """The file cannot be had; the text says why, as the end of a sentence."""
+class NotStoredError(NotFetchedError):
+    """This machine cannot keep the file; the text says why."""
 
-
-class TooLargeError(NotFetchedError):
-    """It is over the limit, whatever its size was said to be."""
-
-
-def prefix(gateway: Gateway) -> str:
-    """What the names of a channel's files begin with."""
-    return f"{VISITORS if gateway.open else ''}{gateway.type}-{gateway.channel[:8]}"
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"it cannot be stored here ({error.strerror})")
 
 
 async def store(folder: Path, name: str, chunks: AsyncIterator[bytes], limit: int) -> None:
     """Put what ``chunks`` bring into ``folder`` as ``name``; what is cut off leaves nothing of that name.
 
-    Raises TooLargeError over ``limit`` bytes, OSError, and whatever ``chunks`` raises.
+    Raises TooLargeError over ``limit`` bytes, NotStoredError, and whatever ``chunks`` raises.
     """
     part = folder / f".part-{secrets.token_hex(8)}"
-    target = await asyncio.to_thread(_create, part)
+    try:
+        target = await asyncio.to_thread(_create, part)
+    except OSError as error:
+        raise NotStoredError(error) from None
     try:
         await _copy(chunks, target, limit)
-        await asyncio.to_thread(_keep, target, part, folder / name)
+        try:
+            await asyncio.to_thread(_keep, target, part, folder / name)
+        except OSError as error:
+            raise NotStoredError(error) from None
     except BaseException:
         target.close()
         part.unlink(missing_ok=True)
@@ -48,7 +47,10 @@ async def _copy(chunks: AsyncIterator[bytes], target: IO[bytes], limit: int) -> 
         size += len(chunk)
         if size > limit:
             raise TooLargeError
-        await asyncio.to_thread(target.write, chunk)
+        try:
+            await asyncio.to_thread(target.write, chunk)
+        except OSError as error:
+            raise NotStoredError(error) from None
 
 
 def _create(part: Path) -> IO[bytes]:
@@ -57,7 +59,7 @@ def _create(part: Path) -> IO[bytes]:
 
 
 def _keep(target: IO[bytes], part: Path, whole: Path) -> None:
-    """Give a file its name once all of it is on the disk, and the name too."""
+    """Give a file its name once all of it is on the disk, and the name too (rename(2), fsync(2))."""
     with target:
         target.flush()
         os.fsync(target.fileno())

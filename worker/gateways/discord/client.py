@@ -1,8 +1,8 @@
-"""nextcord's client for direct messages: its protocol and its REST, without its caches, reconnects and waits.
+"""nextcord's client and socket for direct messages: its protocol, without its caches, reconnects and waits.
 
-Two things are left out on purpose. ``Client.connect`` reconnects without a pause after some closes and ends for good
-after others, so the gateway supervises the socket itself. And events are read from the raw frames: a message that
-nextcord cannot parse must neither be lost nor end the connection.
+``Client.connect`` is left out on purpose: it reconnects without a pause after some closes and ends for good after
+others, so our own connection supervises the socket. And events are read from the raw frames: a message that nextcord
+cannot parse must neither be lost nor end the connection.
 """
 
 from __future__ import annotations
@@ -10,65 +10,71 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import msgspec
 import nextcord
+from nextcord.gateway import DiscordWebSocket, ReconnectWebSocket
 from nextcord.http import Route
 
 from proto.secrets import Secret
 from worker.base import tls
+from worker.gateways.common.account import DNS_TTL
+from worker.gateways.common.trouble import NETWORK, Refusal, Trouble, TroubleError, UnreadableError
+from worker.gateways.discord.account import NEW_TOKEN
 
-CONNECTIONS: Final = 8
-"""At once to Discord: the gateway's socket, sends and downloads."""
-
-DNS_TTL: Final = 60
-CONNECT_TIMEOUT: Final = 10.0
-REQUEST_TIMEOUT: Final = 30.0
 LEAVE_TIMEOUT: Final = 1.0
 """Seconds for a goodbye to Discord's gateway."""
 
 HEARTBEAT_TIMEOUT: Final = 60.0
 """Seconds without any frame after which nextcord reconnects."""
 
-DEFAULT_WAIT: Final = 5.0
-"""Seconds to wait after a 429 that does not say how long."""
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What nextcord raises for a frame that is not as it expects."""
+
+UPDATE: Final = "Nothing that a setting could mend: update personad, and report this if it stays."
+FATAL: Final = {
+    4004: Trouble("credential", "Discord's gateway refuses the bot's token (close code 4004).", NEW_TOKEN),
+    4010: Trouble("config", "Discord's gateway refuses the shard (close code 4010).", UPDATE),
+    4011: Trouble(
+        "config",
+        "This bot is in so many servers that Discord asks for sharding (close code 4011).",
+        "Use a bot of her own for this persona: she needs no server but direct messages only.",
+    ),
+    4012: Trouble("config", "Discord's gateway refuses the API version (close code 4012).", UPDATE),
+    4013: Trouble("config", "Discord's gateway does not know an intent (close code 4013).", UPDATE),
+    4014: Trouble(
+        "config",
+        "Discord's gateway does not allow an intent (close code 4014).",
+        "Look at the bot's page in Discord's developer portal: the bot may be disabled or under review.",
+    ),
+}
+"""Close codes after which one must not connect again
+(https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes)."""
 
 # It logs whole events, and stacks of outages that our own log tells in a line.
 logging.getLogger("nextcord").setLevel(logging.CRITICAL)
 
-
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{8,256}\Z")
-
-
-def is_token(token: Secret) -> bool:
-    """Whether a text may be a bot token; anything else must not get into a header."""
-    return _TOKEN.match(token.reveal()) is not None
+_opened: ContextVar[list[Socket]] = ContextVar("opened")
 
 
-class Refusal(Exception):
-    """Discord's answer that is not 2xx. ``code`` is Discord's own, None when the body is not Discord's."""
+class Socket(DiscordWebSocket):
+    """A gateway connection that is known from its first moment on, so that it can be left before it says hello."""
 
-    def __init__(self, status: int, code: int | None, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(socket, loop=loop)
+        _opened.get().append(self)
 
-
-class Answer(msgspec.Struct):
-    """The body of a refusal, as far as it is of use."""
-
-    message: str = ""
-    code: int | None = None
-    retry_after: float | None = None
-    errors: msgspec.Raw = msgspec.Raw()
+    async def leave(self, code: int) -> None:
+        """Close the connection, whatever state it is in."""
+        with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await self.close(code)
 
 
 class Client(nextcord.Client):
@@ -78,22 +84,14 @@ class Client(nextcord.Client):
         """``url`` is the REST API's base, which nextcord keeps once for the process. Needs a running loop."""
         address = urlsplit(url)
         secure = address.scheme == "https"
-        Route.BASE = url.rstrip("/")
-        connector = aiohttp.TCPConnector(
-            ssl=tls.context() if secure else True, limit=CONNECTIONS, ttl_dns_cache=DNS_TTL
-        )
-        self.secure = secure
-        self.files = aiohttp.ClientSession(connector=connector, connector_owner=False, trust_env=secure)
-        self.asked_to_wait = 0.0
-        self.refused = False
-        """Set when Discord wants no more requests with this token: too many of them ban the address."""
+        Route.BASE = url
         self._on_frame = on_frame
-        self._connector = connector
+        self._connector = aiohttp.TCPConnector(ssl=tls.context() if secure else True, ttl_dns_cache=DNS_TTL)
         intents = nextcord.Intents.none()
         intents.dm_messages = True
         super().__init__(
             intents=intents,
-            connector=connector,
+            connector=self._connector,
             proxy=_proxy(address.scheme, address.hostname or ""),
             max_messages=None,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -105,72 +103,65 @@ class Client(nextcord.Client):
         """Take the raw frames; nextcord would start a task for each event (Any: each event has its own arguments)."""
         if event == "socket_raw_receive":
             self._on_frame(args[0])
-        elif event == "global_http_ratelimit":
-            self._wait(args[0])
-        elif event == "http_ratelimit":
-            self._wait(args[2])
 
-    async def ask(self, method: str, path: str, *, timeout: float = REQUEST_TIMEOUT, **options: Any) -> Any:
-        """Send one request; its answer's JSON (Any).
-
-        ``options`` (Any) are ``channel_id`` and ``aiohttp``'s for a request. Raises one of ``PROVIDER_ERRORS``.
-        """
-        if self.refused or self.is_closed():
-            raise Refusal(0, None, "the connection is closed")
-        parameters = {"channel_id": options.pop("channel_id")} if "channel_id" in options else {}
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
-        try:
+    async def enter(self, token: Secret, timeout: float) -> None:
+        """Prepare nextcord for sockets, for which it asks who this is. Raises what PROVIDER_ERRORS lists."""
+        with translated():
             async with asyncio.timeout(timeout):
-                return await self.http.request(
-                    Route(method, path, **parameters),
-                    # nextcord would wait out 429 and 5xx, as long as they take, and never forgives a wait cut short.
-                    raise_for_status=_refuse,
-                    allow_redirects=False,
-                    timeout=limits,
-                    **options,
-                )
-        except RuntimeError as error:
-            raise Refusal(0, None, str(error)) from error
+                await self.login(token.reveal())
 
-    async def enter(self, token: Secret) -> None:
-        """Ask Discord who this is, once; ``user`` knows it from then on. Raises one of ``PROVIDER_ERRORS``."""
-        self.asked_to_wait = 0.0
-        async with asyncio.timeout(REQUEST_TIMEOUT):
-            await self.login(token.reveal())
+    async def open(self, timeout: float, gateway: str, resume: dict[str, Any]) -> Socket:
+        """Connect, and resume the session or begin one; the answer comes as an event.
+
+        ``resume`` (Any: each argument has its own type) is empty for a new session. Raises what PROVIDER_ERRORS lists.
+        """
+        opened: list[Socket] = []
+        _opened.set(opened)
+        try:
+            with translated():
+                async with asyncio.timeout(timeout):
+                    # ``initial`` spares its pause of 5 s before a new session: the waits are ours.
+                    await Socket.from_client(self, initial=True, gateway=gateway, format_gateway=True, **resume)
+        except BaseException:
+            for socket in opened:
+                await socket.leave(4000)
+            raise
+        return opened[0]
 
     async def leave(self) -> None:
         """Say goodbye to the gateway and leave all connections."""
         with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 await self.close()
-        await self.files.close()
         await self._connector.close()
 
-    def _wait(self, seconds: float) -> None:
-        self.asked_to_wait = self.loop.time() + seconds
 
-
-async def _refuse(response: aiohttp.ClientResponse) -> None:
-    """Raise Refusal for an answer that is not 2xx."""
-    if response.status < 300:
-        return
-    body = await response.read()
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise nextcord's errors as what PROVIDER_ERRORS lists."""
     try:
-        answer = msgspec.json.decode(body, type=Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        answer = Answer()
-    told = [answer.message or response.reason or "", bytes(answer.errors).decode(errors="replace")]
-    wait = answer.retry_after or _seconds(response.headers.get("Retry-After", ""))
-    raise Refusal(
-        response.status,
-        answer.code,
-        " ".join(part for part in told if part),
-        (wait or DEFAULT_WAIT) if response.status == 429 else 0.0,
-    )
+        yield
+    except nextcord.LoginFailure:
+        raise Refusal(401, 0, "Unauthorized") from None
+    except nextcord.ConnectionClosed as error:
+        raise TroubleError(closed(error.code)) from None
+    except ReconnectWebSocket:
+        raise TroubleError(ended(None)) from None
+    except nextcord.HTTPException as error:
+        raise Refusal(error.status, error.code or None, error.text) from None
+    except (nextcord.DiscordException, aiohttp.WebSocketError, zlib.error, *UNREADABLE) as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from None
 
 
-def _seconds(text: str) -> float:
-    return float(text) if text.isdigit() else 0.0
+def closed(code: int) -> Trouble:
+    """What a close code says."""
+    told = f"Discord closed the gateway's connection ({code})."
+    return FATAL.get(code) or Trouble("transient", told, NETWORK)
+
+
+def ended(code: int | None) -> Trouble:
+    """The end of a connection that Discord asked for, or that just happened."""
+    return Trouble("transient", f"The connection to Discord's gateway ended{f' ({code})' if code else ''}.", NETWORK)
 
 
 def _proxy(scheme: str, host: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 EPOCH: Final = 1_420_070_400_000
-"""Discord's first millisecond since 1970, from which its ids count (Discord's documentation, snowflakes)."""
+"""Discord's first millisecond since 1970, from which its ids count (https://discord.com/developers/docs/reference#snowflakes)."""
 
 HUMAN: Final = frozenset({0, 19})
 """Types of messages that people write: plain ones and replies."""
@@ -22,8 +22,9 @@ class Account(msgspec.Struct):
     bot: bool = False
 
 
-class Attachment(msgspec.Struct):
-    """A file of a message; only voice messages have ``duration_secs``."""
+class UploadedFile(msgspec.Struct):
+    """A file of a message; only voice messages, which are Ogg, have ``duration_secs``
+    (https://discord.com/developers/docs/resources/message#attachment-object)."""
 
     url: str
     filename: str = ""
@@ -47,7 +48,7 @@ class Forwarded(msgspec.Struct):
     """Somebody else's message inside a forward."""
 
     content: str = ""
-    attachments: list[Attachment] = []
+    attachments: list[UploadedFile] = []
 
 
 class Snapshot(msgspec.Struct):
@@ -57,7 +58,7 @@ class Snapshot(msgspec.Struct):
 
 
 class Bare(msgspec.Struct):
-    """A message by its words alone."""
+    """A message by its text alone."""
 
     id: str
     channel_id: str
@@ -84,7 +85,7 @@ class Bare(msgspec.Struct):
 class Message(Bare):
     """A message with what comes with it."""
 
-    attachments: list[Attachment] = []
+    attachments: list[UploadedFile] = []
     sticker_items: list[Sticker] = []
     message_snapshots: list[Snapshot] = []
     referenced_message: Quoted | None = None
@@ -105,7 +106,7 @@ class Ready(msgspec.Struct):
 
 
 def read_message(raw: object) -> Message:
-    """A message from JSON text or its decoded form; one with odd parts is read by its words alone.
+    """A message from JSON text or its decoded form; one with odd parts is read by its text alone.
 
     Raises msgspec.ValidationError or ValueError for what is no message.
     """

@@ -1,22 +1,19 @@
-"""Discord's messages as inbound messages: words, files, and which command they are."""
+"""Discord's messages as inbound messages: text, files, and which command they are."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import PurePosixPath
 from typing import Final
 
 from proto.gateways import Inbound
-from proto.perception import EXTENSIONS, PerceptionKind
-from worker.gateways.common.media import NotFetchedError
-from worker.gateways.discord.frames import HUMAN, Attachment, Message, moment_number, nanoseconds
-from worker.gateways.discord.media import MediaStore
+from worker.gateways.common.attachments import Attachment, joined, shown
+from worker.gateways.common.fetching import Files
+from worker.gateways.discord.frames import HUMAN, Message, UploadedFile, moment_number, nanoseconds
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
 FORWARDED: Final = "(Forwarded; these are not the person's own words:)\n"
 QUOTE_CHARS: Final = 200
-NAME_CHARS: Final = 100
 
 _COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
 
@@ -29,28 +26,37 @@ def is_from_person(message: Message, own_id: str) -> bool:
     return message.webhook_id is None and message.type in HUMAN
 
 
-async def inbound(message: Message, media: MediaStore, prefix: str, *, edited: bool, fetch: bool) -> list[Inbound]:
-    """One message, in order: its words, then each of its files; empty when it holds nothing new.
+async def inbound(message: Message, files: Files, *, edited: bool) -> list[Inbound]:
+    """One message, in order: its text, then each of its files; empty when it holds nothing new.
 
-    ``edited`` messages are corrections of words. Without ``fetch`` files are only named. What comes from a server is
-    handed on without its content.
+    ``edited`` messages are corrections of text. What comes from a server is handed on without its content. A file that
+    cannot be had is described instead.
     """
     if message.guild_id is not None:
         return [] if edited else [_item(message, message.id)]
     if edited:
         return _correction(message)
-    found = [file for snapshot in message.message_snapshots for file in snapshot.message.attachments]
-    files = [*message.attachments, *found]
-    if not files and (command := _COMMAND.match(message.content)):
+    forwarded = [file for snapshot in message.message_snapshots for file in snapshot.message.attachments]
+    sent = [*message.attachments, *forwarded]
+    if not sent and (command := _COMMAND.match(message.content)):
         item = _item(message, message.id, (command[2] or "").strip())
         item.command = command[1].lower()
         return [item]
-    words = _words(message)
-    said = [_item(message, message.id, words)] if words else []
-    sent = [_item(message, f"{message.id}.{number:02}") for number in range(1, len(files) + 1)]
-    pairs = zip(sent, files, strict=True)
-    await asyncio.gather(*(_settle(item, file, media if fetch else None, prefix) for item, file in pairs))
-    return said + sent
+    text = _text(message)
+    said = [_item(message, message.id, text)] if text else []
+    items = [_item(message, f"{message.id}.{number:02}") for number in range(1, len(sent) + 1)]
+    await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
+    return said + items
+
+
+async def _with_file(item: Inbound, file: UploadedFile, files: Files) -> None:
+    voice = file.duration_secs is not None
+    found = (
+        Attachment(file.url, "audio/ogg", "", file.size, "a voice message")
+        if voice
+        else Attachment(file.url, "", file.filename, file.size)
+    )
+    item.content = await files.fetch(item, found)
 
 
 def _correction(message: Message) -> list[Inbound]:
@@ -75,45 +81,17 @@ def _item(message: Message, key: str, content: str = "") -> Inbound:
     )
 
 
-def _words(message: Message) -> str:
-    """The text, and in words what was sent that is neither text nor file."""
+def _text(message: Message) -> str:
+    """The text, with a description of what was sent that is neither text nor file."""
     parts = []
     if message.referenced_message and (quoted := _visible(message.referenced_message.content)):
         parts.append(f'(In answer to: "{quoted[:QUOTE_CHARS]}")')
-    parts.extend(f'(The person sent a sticker named "{_shown(sticker.name)}".)' for sticker in message.sticker_items)
+    parts.extend(f'(The person sent a sticker named "{shown(sticker.name)}".)' for sticker in message.sticker_items)
     parts.extend(FORWARDED + snapshot.message.content for snapshot in message.message_snapshots)
     parts.append(message.content)
     if not (message.content or message.attachments or message.sticker_items or message.message_snapshots):
         parts.append("(The person sent something that cannot be perceived here.)")
-    return "\n".join(part for part in parts if part).strip()
-
-
-async def _settle(item: Inbound, file: Attachment, media: MediaStore | None, prefix: str) -> None:
-    """Fetch a file to the perception that claims its extension; what cannot be had is told in words."""
-    extension = PurePosixPath(file.filename).suffix.lower()
-    kind: PerceptionKind | None = EXTENSIONS.get(extension)
-    voice = file.duration_secs is not None
-    what = "a voice message" if voice else f'a file named "{_shown(file.filename)}"'
-    if kind is None:
-        known = ", ".join(EXTENSIONS)
-        item.content = f"(The person sent {what}, which cannot be perceived: only {known} can. Tell them.)"
-        return
-    if media is None:
-        item.content = f"(The person sent {what}, which was not fetched.)"
-        return
-    name = f"{prefix}-{item.key.replace('.', '-')}{extension}"
-    try:
-        await media.fetch(file, name)
-    except NotFetchedError as error:
-        size = f" of {file.size / 1_048_576:.1f} MB" if file.size else ""
-        item.content = f"(The person sent {what}{size}, but it could not be taken: {error}. Tell them.)"
-        return
-    item.kind, item.media = kind, name
-    item.title = "" if voice else _shown(file.filename)
-
-
-def _shown(name: str) -> str:
-    return _visible(name)[:NAME_CHARS]
+    return joined(*parts).strip()
 
 
 def _visible(text: str) -> str:

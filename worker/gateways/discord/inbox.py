@@ -16,30 +16,20 @@ import msgspec
 from proto.gateways import Gateway, Inbound
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
-from worker.gateways import GatewayLink
-from worker.gateways.discord.errors import PROVIDER_ERRORS, ProviderError, trouble
+from worker.gateways.common.fetching import Files
+from worker.gateways.common.trouble import PROVIDER_ERRORS, ProviderError
+from worker.gateways.discord.account import Discord
 from worker.gateways.discord.frames import Message, read_message
 from worker.gateways.discord.inbound import inbound, is_from_person
-from worker.gateways.discord.media import MediaStore
 
 PAGE: Final = 100
-"""Messages in one answer (Discord's documentation, get channel messages)."""
+"""Messages in one answer (https://discord.com/developers/docs/resources/message#get-channel-messages)."""
 
 MAX_WAITING: Final = 1000
 """Messages that wait here to be committed; what comes beyond is asked for again later."""
 
 MAX_KNOWN: Final = 1000
 """Keys that are remembered, so that history and gateway do not tell the same twice."""
-
-
-class Patience(NamedTuple):
-    """How long the inbox waits, in seconds."""
-
-    commit: float
-    """For the daemon's word that messages are committed."""
-    shortest: float
-    longest: float
-    """Ceilings of the backoff."""
 
 
 class Live(NamedTuple):
@@ -50,24 +40,25 @@ class Live(NamedTuple):
 
 
 class Inbox:
-    """The inbox of one channel. ``ask`` reads a page of a chat's history; ``media`` stores files."""
+    """The inbox of one channel. ``ask`` reads a page of a chat's history; ``commit`` returns once all is committed."""
 
     def __init__(
         self,
         gateway: Gateway,
-        media: MediaStore,
-        ask: Callable[[str, dict[str, int]], Awaitable[Any]],
-        link: GatewayLink,
+        account: Discord,
+        files: Files,
+        ask: Callable[[str, dict[str, str]], Awaitable[list[Any]]],
+        commit: Callable[[list[Inbound]], Awaitable[None]],
+        backoff: Callable[[], Backoff],
         log: WorkerLog,
-        patience: Patience,
     ) -> None:
         self._gateway = gateway
-        self._media = media
+        self._account = account
+        self._files = files
         self._ask = ask
-        self._link = link
+        self._commit = commit
+        self._backoff = backoff
         self._log = log
-        self._patience = patience
-        self._prefix = f"discord-{gateway.channel[:8]}"
         self._own_id = ""
         self._last = int(gateway.last_key.partition(".")[0]) if gateway.last_key else None
         self._known: dict[str, None] = {}
@@ -110,18 +101,18 @@ class Inbox:
         if self._gateway.chat is None:
             return
         if self._last is None:
-            newest, _ = await self._page({"limit": 1})
+            newest, _ = await self._page({"limit": "1"})
             self._last = max((message.number for message in newest), default=0)
             return
         more = True
         while more:
-            page, more = await self._page({"after": self._last, "limit": PAGE})
+            page, more = await self._page({"after": str(self._last), "limit": str(PAGE)})
             for message in page:
                 if is_from_person(message, self._own_id):
                     await self._take(message, edited=False)
                 self._last = max(self._last, message.number)
 
-    async def _page(self, parameters: dict[str, int]) -> tuple[list[Message], bool]:
+    async def _page(self, parameters: dict[str, str]) -> tuple[list[Message], bool]:
         """A page of the paired chat, oldest first, and whether there may be more.
 
         It is asked for until Discord answers or refuses the chat.
@@ -141,14 +132,14 @@ class Inbox:
 
     def _wait(self, error: ProviderError, backoff: Backoff) -> float | None:
         """The seconds until the next try; None when there is no use in one."""
-        found = trouble(error, self._gateway.token)
-        gone = getattr(error, "status", 0) in (400, 403, 404)
+        found = self._account.trouble(error)
         self._log.warning("discord.history_unread", reason=found.reason, chat=str(self._gateway.chat))
-        return None if gone or found.kind == "stop" else max(backoff.next(), found.retry_after)
+        gone = found.stops or found.fate in ("never", "blocked")
+        return None if gone else max(backoff.next(), found.retry_after)
 
-    def _readable(self, raw: object) -> list[Message]:
+    def _readable(self, raw: list[Any]) -> list[Message]:
         found = []
-        for one in raw if isinstance(raw, list) else []:
+        for one in raw:
             try:
                 found.append(read_message(one))
             except (msgspec.ValidationError, ValueError) as error:
@@ -160,26 +151,10 @@ class Inbox:
         key = message.key if edited else message.id
         if key in self._known:
             return
-        gateway, author = self._gateway, message.author
-        paired = author is not None and author.id == gateway.account
-        items = await inbound(message, self._media, self._prefix, edited=edited, fetch=paired)
-        backoff = self._backoff()
-        while items and not await self._committed(items):
-            wait = backoff.next()
-            self._log.warning("discord.not_taken", items=len(items), wait=round(wait, 1))
-            await asyncio.sleep(wait)
+        if items := await inbound(message, self._files, edited=edited):
+            await self._commit(items)
         self._known[key] = None
         if len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
-        if not edited and gateway.chat in (None, message.channel_id):
+        if not edited and self._gateway.chat in (None, message.channel_id):
             self._last = max(self._last or 0, message.number)
-
-    async def _committed(self, items: list[Inbound]) -> bool:
-        try:
-            async with asyncio.timeout(self._patience.commit):
-                return await self._link.received(self._gateway.channel, items)
-        except (ConnectionError, TimeoutError):
-            return False
-
-    def _backoff(self) -> Backoff:
-        return Backoff(self._patience.shortest, self._patience.longest)

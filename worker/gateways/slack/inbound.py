@@ -1,25 +1,25 @@
-"""Slack's events as inbound messages: words, files, and which conversation they belong to."""
+"""Slack's events as inbound messages: text, files, and which conversation they belong to.
+
+https://api.slack.com/events/message
+"""
 
 from __future__ import annotations
 
 import asyncio
 import html
 import re
-from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
 
 from proto.gateways import Inbound
-from proto.perception import EXTENSIONS
-from worker.gateways.common.fetching import Fetcher
-from worker.gateways.common.media import NotFetchedError
-from worker.gateways.slack.client import Client
+from worker.gateways.common.attachments import Attachment
+from worker.gateways.common.fetching import Files
+from worker.gateways.slack.account import Slack
 
 SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Messages that a person wrote; the others are edits, joins and what bots say."""
 
-TITLE_CHARS: Final = 100
 MAX_FILES: Final = 20
 
 _MENTION: Final = re.compile(r"<(@|#|!)([A-Za-z0-9^._-]+)(?:\|([^>]*))?>")
@@ -78,17 +78,21 @@ def chat_of(event: Event) -> str:
     return f"{event.channel}:{thread}" if thread else event.channel
 
 
-async def inbound(event: Event, own_id: str, client: Client, fetcher: Fetcher, prefix: str) -> list[Inbound]:
-    """One message in order: its words, then each of its files."""
+async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> list[Inbound]:
+    """One message in order: its text, then each of its files; a file that cannot be had is described instead."""
     assert event.user
-    name = await client.name(event.user)
-    words = await _words(event.text or "", own_id, client)
-    files = (event.files or [])[:MAX_FILES]
-    said = [_item(event, name, "", words)] if words or not files else []
-    sent = [_item(event, name, f".{number:02}", "") for number in range(1, len(files) + 1)]
-    pairs = zip(sent, files, strict=True)
-    await asyncio.gather(*(_settle(item, file, fetcher, prefix) for item, file in pairs))
-    return said + sent
+    name = await account.name(event.user)
+    text = await _text(event.text or "", own_id, account)
+    sent = (event.files or [])[:MAX_FILES]
+    said = [_item(event, name, "", text)] if text or not sent else []
+    items = [_item(event, name, f".{number:02}", "") for number in range(1, len(sent) + 1)]
+    await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
+    return said + items
+
+
+async def _with_file(item: Inbound, file: File, files: Files) -> None:
+    url = file.url_private_download or file.url_private
+    item.content = await files.fetch(item, Attachment(url, title=file.name or "", size=file.size))
 
 
 def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
@@ -104,29 +108,10 @@ def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
     )
 
 
-async def _settle(item: Inbound, file: File, fetcher: Fetcher, prefix: str) -> None:
-    """Fetch a file to the perception that claims its extension; what cannot be had is told in words."""
-    title = " ".join((file.name or "").split())[:TITLE_CHARS]
-    extension = PurePosixPath(title).suffix.lower()
-    kind = EXTENSIONS.get(extension)
-    what = f'a file named "{title}"' if title else "a file"
-    if kind is None:
-        known = ", ".join(EXTENSIONS)
-        item.content = f"(The person sent {what}, which cannot be perceived: only {known} can. Tell them.)"
-        return
-    name = f"{prefix}-{item.key.replace('.', '-')}{extension}"
-    try:
-        await fetcher.fetch(file.url_private_download or file.url_private, name, item.account, file.size)
-    except NotFetchedError as error:
-        item.content = f"(The person sent {what}, but it could not be taken: {error}. Tell them.)"
-        return
-    item.kind, item.media, item.title = kind, name, title
-
-
-async def _words(text: str, own_id: str, client: Client) -> str:
-    """The text as a person reads it (Slack's documentation, formatting of message text)."""
+async def _text(text: str, own_id: str, account: Slack) -> str:
+    """The text as a person reads it (https://api.slack.com/reference/surfaces/formatting#retrieving-messages)."""
     people = {found[2] for found in _MENTION.finditer(text) if found[1] == "@" and found[2] != own_id}
-    names = {user: await client.name(user) for user in sorted(people)[:MAX_FILES]}
+    names = {user: await account.name(user) for user in sorted(people)[:MAX_FILES]}
 
     def shown(found: re.Match[str]) -> str:
         kind, id_, label = found[1], found[2], found[3]

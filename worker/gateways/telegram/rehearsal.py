@@ -17,7 +17,7 @@ from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, c
 from proto.secrets import Secret
 from worker.base import tls
 from worker.base.log import WorkerLog
-from worker.gateways import Report
+from worker.gateways.common.link import Report
 from worker.gateways.telegram.gateway import TelegramGateway
 
 PATIENCE: Final = 5.0

@@ -1,29 +1,22 @@
-"""Telegram's other transport: it calls our public address, and the daemon brings us what it verified and kept."""
+"""Telegram's other transport: it calls our public address, and the daemon brings us what it verified and kept.
+
+https://core.telegram.org/bots/api#setwebhook
+"""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from aiogram import Bot
-from aiogram.types import Update
 
-from proto.gateways import Gateway, Inbound, WebhookRequest
+from proto.gateways import Gateway
 from proto.secrets import Secret
-from worker.base.backoff import Backoff
-from worker.base.log import WorkerLog
-from worker.gateways.telegram.session import Trouble, clean
+from worker.gateways.common.trouble import Trouble, clean
 
 CONNECTIONS: Final = 8
-"""That Telegram may hold to the listener at once: one bot of one persona is no more."""
-
-TOGETHER: Final = 50
-"""Requests that are read and committed at once."""
+"""That Telegram may hold to the listener at once; one bot needs no more."""
 
 RECENT: Final = 600.0
 """Seconds for which a failed call of Telegram's is news."""
@@ -37,27 +30,19 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")
 
 
 class Webhook:
-    """Where Telegram calls for one bot (Bot API, setWebhook)."""
+    """Where Telegram calls for one bot."""
 
-    def __init__(self, gateway: Gateway, kinds: list[str], log: WorkerLog) -> None:
+    def __init__(self, gateway: Gateway, kinds: list[str]) -> None:
         self._url = gateway.webhook
         self._secret = gateway.credentials.get("webhook_secret", Secret(""))
         self._kinds = kinds
-        self._log = log
         self._is_set = False
-        self._waiting: deque[WebhookRequest] = deque()
-        self._news = asyncio.Event()
 
     def unusable(self) -> Trouble | None:
         """What is wrong with the secret, before anything is asked."""
         if _SECRET.match(self._secret.reveal()):
             return None
-        return Trouble("refused", "The webhook's secret is not one that Telegram takes.", SECRET_HINT)
-
-    def add(self, webhook: WebhookRequest) -> None:
-        """Queue a request; the daemon keeps it until it is named as done."""
-        self._waiting.append(webhook)
-        self._news.set()
+        return Trouble("config", "The webhook's secret is not one that Telegram takes.", SECRET_HINT)
 
     async def exchange(self, bot: Bot) -> Trouble | None:
         """Tell Telegram where to call, and return what it says went wrong of late. Raises PROVIDER_ERRORS."""
@@ -76,34 +61,5 @@ class Webhook:
         failed = info.last_error_date
         if failed is None or not info.pending_update_count or time.time() - failed.timestamp() > RECENT:
             return None
-        reason = clean(info.last_error_message or "it does not say why", self._secret.reveal())
-        return Trouble("network", f"Telegram could not call us: {reason}", REACH_HINT)
-
-    async def take(
-        self,
-        read: Callable[[dict[str, Any]], Update | None],
-        items: Callable[[list[Update]], Awaitable[list[Inbound]]],
-        committed: Callable[[list[Inbound], Sequence[int]], Awaitable[bool]],
-        backoff: Backoff,
-    ) -> None:
-        """Commit what Telegram brought, in order, for ever; what is not committed is tried again."""
-        while True:
-            while not self._waiting:
-                self._news.clear()
-                await self._news.wait()
-            batch = list(self._waiting)[:TOGETHER]
-            updates = [update for webhook in batch if (update := self._decoded(webhook, read))]
-            found = await items(updates)
-            while True:
-                if await committed(found, [webhook.number for webhook in batch]):
-                    break
-                await asyncio.sleep(backoff.next())
-            for _ in batch:
-                self._waiting.popleft()
-
-    def _decoded(self, webhook: WebhookRequest, read: Callable[[dict[str, Any]], Update | None]) -> Update | None:
-        try:
-            return read(msgspec.json.decode(webhook.body, type=dict[str, Any]))
-        except msgspec.DecodeError as error:
-            self._log.error("telegram.unreadable", update=str(webhook.number), reason=str(error))
-            return None
+        reason = clean(info.last_error_message or "it does not say why", [self._secret])
+        return Trouble("transient", f"Telegram could not call us: {reason}", REACH_HINT)

@@ -9,21 +9,20 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from proto.gateways import GatewayType, Inbound, Receipt
-from worker.gateways.common.fetching import Fetcher
-from worker.gateways.common.media import NotFetchedError
-from worker.gateways.common.phone_media import Attachment, attach, lost, shown, unperceived, unwanted
-from worker.gateways.twilio.api import digits, kind_of, moment, told
+from worker.gateways.common.attachments import Attachment, joined, shown
+from worker.gateways.common.fetching import Files
+from worker.gateways.twilio.account import class_of, digits, moment, undelivered
 
 MAX_FILES: Final = 10
-"""Media of one message (Twilio, messages resource)."""
+"""Media of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
 
 MAX_FIELDS: Final = 500
 
 STOP: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 START: Final = frozenset({"start", "unstop"})
 HELP: Final = frozenset({"help", "info"})
-"""Twilio acts on these by itself and answers them (Twilio, default opt-out keywords). ``yes`` is not among ours: it
-opts in only who opted out, and is an answer otherwise."""
+"""Twilio acts on these by itself and answers them (https://help.twilio.com/articles/223134027). ``yes`` is not among
+ours: it opts in only those who opted out, and is an answer otherwise."""
 
 FAILED: Final = frozenset({"failed", "undelivered"})
 
@@ -69,7 +68,7 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 def letter(form: dict[str, str]) -> Letter | None:
-    """The message in a webhook request; None when it is from nobody who can be answered."""
+    """The message in a webhook request; None when its sender cannot be answered."""
     account, sid = digits(form.get("From", "")), form.get("MessageSid") or form.get("SmsSid", "")
     if not account or not sid:
         return None
@@ -80,23 +79,23 @@ def letter(form: dict[str, str]) -> Letter | None:
         if f"MediaUrl{n}" in form
     )
     name = form.get("ProfileName") or f"+{account}"
-    return Letter(_item(sid, account, name, _words(form, len(files)), time.time_ns()), files)
+    return Letter(_item(sid, account, name, _text(form, len(files)), time.time_ns()), files)
 
 
 def letter_of_row(row: Row, files: tuple[Attachment, ...]) -> Letter | None:
-    """The message in a list; None when it is from nobody who can be answered."""
+    """The message in a list; None when its sender cannot be answered."""
     account = digits(row.from_ or "")
     if not account:
         return None
     return Letter(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
 
 
-def opting(kind: GatewayType, account: str, words: str, told_by_twilio: str = "") -> Opting | str:
+def opting(kind: GatewayType, account: str, text: str, told_by_twilio: str = "") -> Opting | str:
     """Whether a message is for Twilio and not for her: STOP and START, or "help"; "" for all others.
 
     Over WhatsApp Twilio acts on none by itself, unless it says so.
     """
-    word = told_by_twilio.lower() or (" ".join(words.split()).lower() if kind == "sms" else "")
+    word = told_by_twilio.lower() or (" ".join(text.split()).lower() if kind == "sms" else "")
     if word in STOP:
         return Opting(account, out=True)
     if word in START:
@@ -110,43 +109,25 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
         return None
     code = form.get("ErrorCode", "")
     number = int(code) if code.isdigit() else None
-    return Receipt(channel, form.get("MessageSid", "")[:128], told(number), kind_of(number))
+    return Receipt(channel, form.get("MessageSid", "")[:128], undelivered(number), class_of(number))
 
 
-async def settle(one: Letter, fetch: Fetcher | None, prefix: str) -> list[Inbound]:
-    """The message with its files, one after the other; a file that cannot be had is told in words.
-
-    Without ``fetch`` files are only named.
-    """
-    inbound, files = one
-    if not files:
+async def with_files(one: Letter, files: Files) -> list[Inbound]:
+    """The message with its files, one after the other; a file that cannot be had is described instead."""
+    inbound = one.inbound
+    if not one.files:
         return [inbound]
-    items = [
-        msgspec.structs.replace(inbound, key=f"{inbound.key}.{number:02}" if number else inbound.key, content="")
-        for number in range(len(files))
-    ]
-    for number, (item, file) in enumerate(zip(items, files, strict=True)):
-        note = await _attached(item, file, fetch, f"{prefix}-{inbound.key}-{number + 1}{file.extension}")
-        item.content = "\n".join(part for part in (note, inbound.content if not number else "") if part)
+    text, items = inbound.content, []
+    for number, file in enumerate(one.files):
+        key = f"{inbound.key}.{number:02}" if number else inbound.key
+        item = msgspec.structs.replace(inbound, key=key, content="")
+        item.content = joined(await files.fetch(item, file), text if not number else "")
+        items.append(item)
     return items
 
 
-async def _attached(item: Inbound, file: Attachment, fetch: Fetcher | None, name: str) -> str:
-    """Fetch one file into its message; returns what must be said of it."""
-    if not file.extension:
-        return unperceived(file)
-    if fetch is None:
-        return unwanted(file)
-    try:
-        await fetch.fetch(file.source, name, item.account)
-    except NotFetchedError as error:
-        return lost(file, error)
-    attach(item, file, name)
-    return ""
-
-
-def _words(form: dict[str, str], files: int) -> str:
-    """The text, and in words what WhatsApp sends besides text and files."""
+def _text(form: dict[str, str], files: int) -> str:
+    """The text, with a description of what WhatsApp sends besides text and files."""
     notes = []
     if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
         notes.append("(Forwarded; these are not the person's own words:)")
@@ -162,7 +143,7 @@ def _words(form: dict[str, str], files: int) -> str:
     return "\n".join([*notes, body]).strip()
 
 
-def _item(sid: str, account: str, name: str, words: str, at: int) -> Inbound:
+def _item(sid: str, account: str, name: str, text: str, at: int) -> Inbound:
     return Inbound(
         key=sid[:120],
         account=account,
@@ -170,6 +151,6 @@ def _item(sid: str, account: str, name: str, words: str, at: int) -> Inbound:
         chat=account,
         private=True,
         kind="text",
-        content=words,
+        content=text,
         at=at,
     )

@@ -1,4 +1,4 @@
-"""What Twilio's list of messages holds: words that no webhook brought, and what became of hers.
+"""What Twilio's list of messages holds: messages that no webhook brought, and what became of those that she sent.
 
 The list has a resource for every text that came in. It is filtered by day and number, newest first, so a poll reads as
 far as it knows nothing yet; the ledger drops what was committed before.
@@ -16,9 +16,10 @@ import msgspec
 
 from proto.gateways import Gateway, Receipt
 from worker.base.log import WorkerLog
-from worker.gateways.common.phone_media import Attachment
-from worker.gateways.common.rest import PROVIDER_ERRORS, understood
-from worker.gateways.twilio.api import VERSION, Twilio, address_of, kind_of, told
+from worker.gateways.common.attachments import Attachment
+from worker.gateways.common.rest import understood
+from worker.gateways.common.trouble import PROVIDER_ERRORS
+from worker.gateways.twilio.account import VERSION, Twilio, address_of, class_of, undelivered
 from worker.gateways.twilio.inbound import FAILED, MAX_FILES, Letter, Row, letter_of_row
 from worker.gateways.twilio.outbound import Rows
 
@@ -28,15 +29,15 @@ MAX_PAGES: Final = 100
 
 MAX_KNOWN: Final = 5000
 FURTHEST: Final = 7 * 24 * 3600
-"""Seconds back at most: nobody waits longer for an answer to a text message."""
+"""Seconds back at most: people do not wait longer for an answer to a text message."""
 
 OVERLAP: Final = 24 * 3600
 """Seconds by which polls overlap: the filter knows days only, in UTC."""
 
 GIVE_UP: Final = 600.0
-"""Seconds after which nobody asks any more what became of a message."""
+"""Seconds for which we ask what became of a message."""
 
-MAX_UNSETTLED: Final = 500
+MAX_AWAITING: Final = 500
 WELL: Final = frozenset({"delivered", "read", "received", "canceled"})
 
 
@@ -91,33 +92,33 @@ class Poller:
         self._read_to = max([self._read_to, *(row.at for row in rows)])
 
     async def letter(self, row: Row) -> Letter | None:
-        """A row with its files' addresses; a list of files that cannot be had is told in words."""
+        """A row with its files' addresses; files whose list cannot be had are described instead."""
         count = int(row.num_media) if row.num_media.isdigit() else 0
         files: tuple[Attachment, ...] = ()
         if count:
             try:
                 files = await self._files(row.sid)
             except PROVIDER_ERRORS as error:
-                self._log.warning("twilio.media_unlisted", reason=str(error))
+                self._log.warning("twilio.media_unlisted", reason=self._twilio.trouble(error).reason)
                 files = (Attachment("", ""),) * min(count, MAX_FILES)
         return letter_of_row(row, files)
 
-    async def receipts(self, channel: str, unsettled: dict[str, float]) -> list[Receipt]:
-        """What became of these messages; those that are settled or too old are taken out."""
+    async def receipts(self, channel: str, awaiting: dict[str, float]) -> list[Receipt]:
+        """What became of these messages; those that are told or too old are taken out."""
         now = asyncio.get_running_loop().time()
         params = {"From": self._address, "DateSent>": _day(int(time.time() - GIVE_UP)), "PageSize": str(PAGE)}
         page = understood(await self._twilio.ask("GET", self._twilio.path("Messages.json"), params=params), Rows)
         failed = []
         for row in page.messages:
-            if row.sid in unsettled and row.status in (FAILED | WELL):
-                del unsettled[row.sid]
+            if row.sid in awaiting and row.status in (FAILED | WELL):
+                del awaiting[row.sid]
                 if row.status in FAILED:
-                    words = told(row.error_code, row.error_message or "")
-                    failed.append(Receipt(channel, row.sid, words, kind_of(row.error_code)))
-        for sid in [sid for sid, at in unsettled.items() if now - at > GIVE_UP]:
-            del unsettled[sid]
-        while len(unsettled) > MAX_UNSETTLED:
-            del unsettled[next(iter(unsettled))]
+                    reason = undelivered(row.error_code, row.error_message or "")
+                    failed.append(Receipt(channel, row.sid, reason, class_of(row.error_code)))
+        for sid in [sid for sid, at in awaiting.items() if now - at > GIVE_UP]:
+            del awaiting[sid]
+        while len(awaiting) > MAX_AWAITING:
+            del awaiting[next(iter(awaiting))]
         return failed
 
     async def _files(self, sid: str) -> tuple[Attachment, ...]:

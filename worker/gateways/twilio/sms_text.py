@@ -1,4 +1,4 @@
-"""What she writes as a plain text, in the characters that a text message carries cheaply.
+"""What she writes in the characters that a text message carries cheaply.
 
 A segment holds 160 characters of GSM-7, or 70 when a single character is not of it; each segment is billed
 (3GPP TS 23.038, 6.2.1).
@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-from worker.gateways.common.markdown import BULLET, RULE, render
+from worker.gateways.common.markdown import BULLET, RULE
 
 GSM_7: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -41,21 +41,6 @@ _LEFT: Final = re.compile(" ?\0+(?= |\n|$)")
 """A blank before emoji after which another one, or nothing, follows."""
 
 _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
-
-
-def plain(markdown: str) -> str:
-    """Markdown as a person reads it without any forms; links show their address."""
-    rich = render(markdown)
-    text = rich.text
-    for entity in sorted(rich.entities, key=lambda entity: entity.offset, reverse=True):
-        end = entity.offset + entity.length
-        if (
-            entity.type == "text_link"
-            and entity.url
-            and text[entity.offset : end].rstrip("/") != entity.url.rstrip("/")
-        ):
-            text = f"{text[:end]} ({entity.url}){text[end:]}"
-    return text
 
 
 def cheap(text: str) -> str:

@@ -1,4 +1,7 @@
-"""WhatsApp's webhook requests as inbound messages, and as receipts (Meta, webhooks of the field ``messages``)."""
+"""WhatsApp's webhook requests as inbound messages, and as receipts.
+
+https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,9 @@ import msgspec
 
 from proto.gateways import Inbound, Receipt
 from worker.base.log import WorkerLog
-from worker.gateways.common.fetching import Fetcher
-from worker.gateways.common.media import NotFetchedError
-from worker.gateways.common.phone_media import Attachment, attach, lost, shown, unperceived, unwanted
-from worker.gateways.common.rest import PROVIDER_ERRORS
-from worker.gateways.whatsapp.api import Meta, kind_of, told
+from worker.gateways.common.attachments import Attachment, joined, shown
+from worker.gateways.common.fetching import Files
+from worker.gateways.whatsapp.account import class_of, undelivered
 
 MAX_KEY: Final = 120
 FORWARDED: Final = "(Forwarded; these are not the person's own words:)"
@@ -206,7 +207,7 @@ def read_batch(body: bytes, number_id: str, channel: str, moved: dict[str, str],
                 log.warning("meta.not_ours", number=value.metadata.phone_number_id[:32])
                 continue
             for fault in value.errors:
-                log.warning("meta.reported", reason=told(fault.code, fault.message or fault.title))
+                log.warning("meta.reported", reason=undelivered(fault.code, fault.message or fault.title))
             _read_value(value, channel, moved, found, log)
     return found
 
@@ -217,31 +218,11 @@ def key_of(message_id: str) -> str:
     return message_id if plain and 0 < len(message_id) <= MAX_KEY else sha256(message_id.encode()).hexdigest()
 
 
-async def settle(one: Letter, meta: Meta, fetch: Fetcher | None, prefix: str) -> Inbound:
-    """The message with its file; one that cannot be had is told in words. Without ``fetch`` it is only named."""
-    inbound, message_id, file = one
-    if file is None:
-        return inbound
-    note = await _attached(inbound, file, meta, fetch, f"{prefix}-{sha256(message_id.encode()).hexdigest()[:32]}")
-    inbound.content = "\n".join(part for part in (note, inbound.content) if part)
-    return inbound
-
-
-async def _attached(inbound: Inbound, file: Attachment, meta: Meta, fetch: Fetcher | None, stem: str) -> str:
-    if not file.extension:
-        return unperceived(file)
-    if fetch is None:
-        return unwanted(file)
-    name = stem + file.extension
-    try:
-        media = await meta.media(file.source)
-        await fetch.fetch(media.url, name, inbound.account, media.file_size)
-    except NotFetchedError as error:
-        return lost(file, error)
-    except PROVIDER_ERRORS as error:
-        return lost(file, NotFetchedError(f"WhatsApp does not say where it is ({type(error).__name__})"))
-    attach(inbound, file, name)
-    return ""
+async def with_file(one: Letter, files: Files) -> Inbound:
+    """The message with its file; one that cannot be had is described instead."""
+    if one.file:
+        one.inbound.content = joined(await files.fetch(one.inbound, one.file), one.inbound.content)
+    return one.inbound
 
 
 def _read_value(value: Value, channel: str, moved: dict[str, str], found: Contents, log: WorkerLog) -> None:
@@ -262,8 +243,8 @@ def _read_value(value: Value, channel: str, moved: dict[str, str], found: Conten
             continue
         if status.status == "failed":
             fault = status.errors[0] if status.errors else Fault()
-            words = told(fault.code, fault.message or fault.title)
-            found.receipts.append(Receipt(channel, key_of(status.id), words, kind_of(fault.code)))
+            reason = undelivered(fault.code, fault.message or fault.title)
+            found.receipts.append(Receipt(channel, key_of(status.id), reason, class_of(fault.code)))
 
 
 def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log: WorkerLog) -> Letter | None:
@@ -275,9 +256,9 @@ def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log:
         return None
     if not account or (message.reaction and not message.reaction.emoji):
         return None
-    words = _words(message)
+    text = _text(message)
     if old := moved.pop(account, ""):
-        words = f"(This person wrote from the number +{old} before.)\n{words}"
+        text = f"(This person wrote from the number +{old} before.)\n{text}"
     seconds = int(message.timestamp) if message.timestamp.isdigit() else 0
     inbound = Inbound(
         key=message.key,
@@ -286,7 +267,7 @@ def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log:
         chat=account,
         private=True,
         kind="text",
-        content=words,
+        content=text,
         at=seconds * 1_000_000_000,
     )
     file = message.file
@@ -294,14 +275,14 @@ def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log:
     return Letter(inbound, message.id, attachment)
 
 
-def _words(message: Message) -> str:
+def _text(message: Message) -> str:
     context = message.context
     forwarded = FORWARDED if context and (context.forwarded or context.frequently_forwarded) else ""
-    return "\n".join(part for part in (forwarded, _said(message)) if part)
+    return joined(forwarded, _said(message))
 
 
 def _said(message: Message) -> str:
-    """The text, and in words what is neither text nor file."""
+    """The text, with a description of what is neither text nor file."""
     if message.text:
         return message.text.body
     if message.file:

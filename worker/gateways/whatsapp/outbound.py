@@ -11,29 +11,26 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from proto.gateways import Deliver
+from proto.gateways import Deliver, Gateway
 from worker.base.log import WorkerLog
-from worker.gateways import Report
-from worker.gateways.common.budget import Budget
-from worker.gateways.common.rest import PROVIDER_ERRORS, Refusal, Trouble, understood
-from worker.gateways.common.sending import MARK, Fate, Part, Sender, UnsendableError
+from worker.gateways.common.budget import Pace
+from worker.gateways.common.link import Report
+from worker.gateways.common.markdown import plain
+from worker.gateways.common.rest import UPLOAD_TIMEOUT, understood
+from worker.gateways.common.sending import MARK, Part, Sender, UnsendableError
 from worker.gateways.common.splitting import Rich, split_rich
-from worker.gateways.twilio.sms_text import plain
-from worker.gateways.whatsapp.api import PAIR, PROVIDER, VERSION, Meta, fate
+from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble
+from worker.gateways.whatsapp.account import PAIR, VERSION, Meta
 from worker.gateways.whatsapp.inbound import key_of
 
 MAX_MESSAGE: Final = 4096 - len(MARK)
-"""Characters (Meta, text messages), with room for the mark."""
+"""Characters (https://developers.facebook.com/docs/whatsapp/cloud-api/messages/text-messages)."""
 
 MAX_CAPTION: Final = 1024 - len(MARK)
-LONG: Final = 8000
-"""Characters from which a text is cut on a thread, so that the loop goes on."""
-
 MAX_AUDIO: Final = 16 * 1024 * 1024
 MAX_IMAGE: Final = 5 * 1024 * 1024
-"""Bytes (Meta, media)."""
+"""Bytes (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media#supported-media-types)."""
 
-UPLOAD_TIMEOUT: Final = 120.0
 TYPES: Final = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -64,53 +61,59 @@ class _Uploaded(msgspec.Struct):
     id: str
 
 
-class MetaSender(Sender):
+class MetaSender(Sender[Meta]):
     """Sends for one number."""
+
+    # One message to a person in six seconds, of which some may be borrowed
+    # (https://developers.facebook.com/docs/whatsapp/cloud-api/overview#pair-rate-limits); 80 a second for a number
+    # (https://developers.facebook.com/docs/whatsapp/cloud-api/overview#throughput).
+    chat_pace = Pace(rate=1 / 6, burst=10.0)
+    bot_pace = Pace(rate=70.0, burst=70.0)
+    max_message = MAX_MESSAGE
+    max_caption = MAX_CAPTION
 
     def __init__(
         self,
-        meta: Meta,
-        budget: Budget,
+        gateway: Gateway,
+        account: Meta,
         folder: Path,
         report: Callable[[Report], None],
         refused: Callable[[Trouble], None],
         log: WorkerLog,
     ) -> None:
-        super().__init__(PROVIDER, budget, report, refused, log)
-        self._meta = meta
-        self._folder = folder
-        self._path = f"{VERSION}/{meta.number_id}/messages"
+        super().__init__(gateway, account, folder, report, refused, log)
+        self._path = f"{VERSION}/{account.number_id}/messages"
         self._last: OrderedDict[str, str] = OrderedDict()
         self._typed: dict[str, float] = {}
         self._crowded: dict[str, int] = {}
 
-    async def parts(self, message: Deliver) -> list[Part]:
-        """A message as texts and its file; a picture's short text goes with it."""
-        text = message.content
-        cut = _cut(text) if len(text) <= LONG else await asyncio.to_thread(_cut, text)
-        if message.media is None:
-            return [Part(piece) for piece in cut]
-        file = self._folder / message.media
-        if message.kind == "image" and sum(map(len, cut)) <= MAX_CAPTION:
-            return [Part("\n".join(cut), file)]
-        return [Part("", file)] if message.kind == "audio" else [Part("", file), *(Part(piece) for piece in cut)]
+    def cut(self, markdown: str) -> list[Rich]:
+        return split_rich(Rich(plain(markdown)), MAX_MESSAGE)
+
+    def arrange(self, message: Deliver, cut: list[Rich]) -> list[Part]:
+        """A picture's short text goes with it; a voice message takes none, and says it itself."""
+        parts = super().arrange(message, cut)
+        return [part._replace(text="") for part in parts if part.file] if message.kind == "audio" else parts
 
     async def send(self, chat: str, part: Part) -> str:
         """Send one message and return its id, as short as ``key_of`` makes it."""
         content = await self._file(part) if part.file else _text(part.text)
         body = {"messaging_product": "whatsapp", "recipient_type": "individual", **_to(chat), **content}
-        answer = understood(await self._meta.ask("POST", self._path, json=body), _Answer)
+        answer = understood(await self.account.ask("POST", self._path, json=body), _Answer)
         self._crowded.pop(chat, None)
         return key_of(answer.messages[0].id) if answer.messages else ""
 
-    def fate(self, error: Exception, chat: str) -> Fate:
-        """Say of what kind a failure is; the pause for one person grows fourfold (Meta, pair rate limits)."""
+    def trouble(self, error: Exception, chat: str) -> Trouble:
+        """Say what a failure means; the pause for one person grows fourfold.
+
+        https://developers.facebook.com/docs/whatsapp/cloud-api/overview#pair-rate-limits
+        """
         if isinstance(error, Refusal) and error.code == PAIR:
             self._crowded[chat] = self._crowded.get(chat, 0) + 1
             wait = min(4.0 ** self._crowded[chat], MAX_PAIR_WAIT)
             told = f"WhatsApp asks to wait before this person is sent more ({PAIR})."
-            return Fate(Trouble("throttle", told, "", wait))
-        return fate(error)
+            return Trouble("throttle", told, retry_after=wait)
+        return super().trouble(error, chat)
 
     def heard(self, chat: str, message_id: str) -> None:
         """The last message of a chat, to be marked as read."""
@@ -129,19 +132,20 @@ class MetaSender(Sender):
         self._typed[chat] = now
         return True
 
-    async def mark_read(self, chat: str, *, typing: bool) -> None:
-        """Show that the last message is read, and that she is thinking. A failure is only logged."""
-        body: dict[str, Any] = {
-            "messaging_product": "whatsapp",
-            "status": "read",
-            "message_id": self._last.get(chat, ""),
-        }
-        if typing:
-            body["typing_indicator"] = {"type": "text"}
+    async def show_typing(self, chat: str) -> None:
+        await self._mark(chat, typing_indicator={"type": "text"})
+
+    async def mark_read(self, chat: str) -> None:
+        """Show that the last message is read. A failure is only logged."""
         try:
-            await self._meta.ask("POST", self._path, json=body)
+            await self._mark(chat)
         except PROVIDER_ERRORS as error:
-            self.log.debug("meta.not_marked", reason=fate(error).trouble.reason)
+            self.log.debug("meta.not_marked", reason=self.account.trouble(error).reason)
+
+    async def _mark(self, chat: str, **more: dict[str, str]) -> None:
+        """https://developers.facebook.com/docs/whatsapp/cloud-api/typing-indicators"""
+        message = {"messaging_product": "whatsapp", "status": "read", "message_id": self._last.get(chat, "")}
+        await self.account.ask("POST", self._path, json=message | more)
 
     async def _file(self, part: Part) -> dict[str, Any]:
         """Upload a file; returns the message that shows it (Any: its JSON)."""
@@ -150,13 +154,13 @@ class MetaSender(Sender):
         family = kind.partition("/")[0]
         if family not in ("image", "audio"):
             raise UnsendableError(f"WhatsApp does not take files of the kind {part.file.suffix}.")
-        data = await asyncio.to_thread(_read, part.file, MAX_AUDIO if family == "audio" else MAX_IMAGE)
+        data = await self.content(part.file, MAX_AUDIO if family == "audio" else MAX_IMAGE)
         form = aiohttp.FormData()
         form.add_field("messaging_product", "whatsapp")
         form.add_field("type", kind)
         form.add_field("file", data, filename=part.file.name, content_type=kind)
-        path = f"{VERSION}/{self._meta.number_id}/media"
-        media = understood(await self._meta.ask("POST", path, form=form, timeout=UPLOAD_TIMEOUT), _Uploaded)
+        path = f"{VERSION}/{self.account.number_id}/media"
+        media = understood(await self.account.ask("POST", path, form=form, timeout=UPLOAD_TIMEOUT), _Uploaded)
         shown: dict[str, Any] = {"id": media.id}
         if part.text and family == "image":
             shown["caption"] = part.text
@@ -164,25 +168,10 @@ class MetaSender(Sender):
 
 
 def _text(text: str) -> dict[str, Any]:
-    """A text message (Any: its JSON). A previewed link is fetched, which could carry out what nobody clicked on."""
+    """A text message (Any: its JSON). No preview: to fetch a link could carry something out."""
     return {"type": "text", "text": {"preview_url": False, "body": text}}
 
 
 def _to(chat: str) -> dict[str, str]:
     """Whom a message goes to: a number, or the id of somebody who shows none."""
     return {"to": chat} if chat.isdigit() else {"recipient": chat}
-
-
-def _cut(markdown: str) -> list[str]:
-    return [piece.text for piece in split_rich(Rich(plain(markdown)), MAX_MESSAGE)]
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        if path.stat().st_size > limit:
-            raise UnsendableError(
-                f"The file that she made is over {limit // 1_048_576} MB, which WhatsApp does not take."
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise UnsendableError(f"The file that she made cannot be read: {error.strerror}.") from error

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     from worker.gateways.discord.connection import Timing
     from worker.gateways.discord.gateway import DiscordGateway
 
-TIMING: Final = Timing(shortest=0.02, longest=0.1, stable=0.5, connect=2.0, silence=5.0, invalid=0.05, commit=2.0)
+TIMING: Final = Timing(shortest=0.02, longest=0.1, stable=0.5, connect=2.0, silence=5.0, invalid=0.05)
 SEND: Final = "POST /channels/{channel_id}/messages"
 HISTORY: Final = "GET /channels/{channel_id}/messages"
 

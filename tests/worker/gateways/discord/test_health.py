@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from proto.gateways import Identified, Identify
 from proto.secrets import Secret
@@ -145,6 +146,7 @@ async def test_verdicts(discord: DiscordEmulator, tmp_path: Path, code: int) -> 
         state = await channel.in_state("stopped")
         assert str(code) in state.error
         assert state.hint
+        assert state.error_class == ("credential" if code == 4004 else "config")
         await quiet(discord, channel)
 
 
@@ -229,7 +231,7 @@ async def test_stream_of_nonsense(discord: DiscordEmulator, tmp_path: Path) -> N
 async def test_silent_connection(discord: DiscordEmulator, tmp_path: Path) -> None:
     """A connection on which no heartbeat is answered is left, even while events still come."""
     discord.configure(heartbeat_interval=0.1)
-    async with connected(discord, tmp_path, timing=TIMING._replace(silence=0.6)) as channel:
+    async with connected(discord, tmp_path, timing=replace(TIMING, silence=0.6)) as channel:
         discord.configure(acks=False)
         state = await channel.in_state("degraded")
         assert "in time" in state.error
@@ -262,7 +264,7 @@ async def heartbeats(discord: DiscordEmulator, count: int) -> None:
 async def test_new_sessions_are_rationed(discord: DiscordEmulator, tmp_path: Path) -> None:
     """A Discord that ends every new session at once is not asked for thousands of them."""
     discord.refuse_identify(*[4000] * 500)
-    quick = TIMING._replace(shortest=0.001, longest=0.001)
+    quick = replace(TIMING, shortest=0.001, longest=0.001)
     async with opened(discord, tmp_path, timing=quick) as channel:
         await asyncio.to_thread(discord.wait_for_requests, "GET /gateway", 51)
         with pytest.raises(TimeoutError):

@@ -110,7 +110,7 @@ async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path
         items = await channel.first(3)
         assert {item.kind for item in items} == {"text"}
         assert "gone.png" in items[0].content
-        assert "has it no more" in items[0].content
+        assert "does not give it (404)" in items[0].content
         assert "cannot be perceived" in items[1].content
         assert "25.0 MB" in items[2].content
         assert "limit" in items[2].content

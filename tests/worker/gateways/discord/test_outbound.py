@@ -178,7 +178,7 @@ async def test_files_that_cannot_go(discord: DiscordEmulator, tmp_path: Path) ->
     async with connected(discord, tmp_path) as channel:
         channel.media.mkdir()
         (channel.media / "huge.wav").write_bytes(bytes(10 * 2**20 + 1))
-        for seq, (name, reason) in enumerate([("gone.png", "is gone"), ("huge.wav", "too large")], 1):
+        for seq, (name, reason) in enumerate([("gone.png", "No such file"), ("huge.wav", "over 10 MB")], 1):
             channel.deliver("", discord.channel_id, seq=seq, kind="image", media=name)
             outcome = await channel.outcome(seq)
             assert isinstance(outcome, Undelivered)
@@ -217,7 +217,7 @@ async def test_say(discord: DiscordEmulator, tmp_path: Path) -> None:
         await asyncio.to_thread(discord.wait_for_requests, SEND, 2)
         channel.deliver("end", discord.channel_id)
         await channel.outcome()
-        assert "discord.say_failed" in channel.log()
+        assert "gateway.say_failed" in channel.log()
         assert "AB12CD" not in channel.log()
 
 

@@ -10,14 +10,14 @@ from typing import Final
 
 import pytest
 
-from proto.gateways import Delivered, Gateway, Undelivered, channel_id
+from proto.gateways import Delivered, Gateway, Identified, Identify, Undelivered, channel_id
 from proto.secrets import Secret
 from tests.emulators.slack import BOT, SlackEmulator
 from tests.worker.gateways.channel import Channel
+from worker.gateways.identify import identify
 from worker.gateways.slack.gateway import SlackGateway, Timing
-from worker.gateways.slack.identity import identify
 
-TIMING: Final = Timing(ping=0.2, silence=5.0, check=0.05, shortest=0.02, longest=0.1, commit=2.0)
+TIMING: Final = Timing(ping=0.2, silence=5.0, check=0.05, shortest=0.02, longest=0.1)
 PDF: Final = b"%PDF-1.7\n" + bytes(range(256)) * 40
 
 
@@ -205,10 +205,12 @@ async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
 
 async def test_whose_tokens(slack: SlackEmulator) -> None:
     """Both tokens are tried; what is wrong with them is said."""
-    app = {"app_token": Secret(slack.app_token)}
-    found = await identify(Secret(slack.bot_token), slack.url, app)
+
+    async def ask(bot: str, app: str) -> Identified:
+        credentials = {"app_token": Secret(app)}
+        return await identify(Identify("slack", Secret(bot), {"slack": slack.url}, credentials=credentials))
+
+    found = await ask(slack.bot_token, slack.app_token)
     assert (found.bot_id, found.bot_name, found.reason) == (BOT, "persona in The Team", "")
-    assert "invalid_auth" in (await identify(Secret("xoxb-wrong"), slack.url, app)).reason
-    assert (
-        "invalid_auth" in (await identify(Secret(slack.bot_token), slack.url, {"app_token": Secret("xapp-x")})).reason
-    )
+    assert "invalid_auth" in (await ask("xoxb-wrong", slack.app_token)).reason
+    assert "invalid_auth" in (await ask(slack.bot_token, "xapp-x")).reason

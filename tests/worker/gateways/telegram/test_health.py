@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
-from aiogram.exceptions import TelegramNetworkError
-from aiogram.methods import GetMe
+from msgspec.structs import replace
 
-from proto.gateways import Identify
+from proto.gateways import Gateway, Identify
 from proto.secrets import Secret
 from tests.emulators.telegram import TelegramEmulator
 from tests.worker.gateways.telegram.channel import TIMING, connected, opened
 from worker.gateways.identify import identify
-from worker.gateways.telegram.session import trouble
+from worker.gateways.telegram.account import TelegramAccount
 
 
 @pytest.fixture
@@ -32,7 +32,6 @@ async def test_connected_after_a_completed_poll(telegram: TelegramEmulator, tmp_
     async with opened(telegram, tmp_path) as channel:
         await telegram.until_called("getUpdates")
         assert channel.gateway.state().state == "connecting"
-        assert channel.gateway.state().round_trip is None
         state = await channel.in_state("connected")
         await telegram.until_called("setMyCommands")
         assert (state.bot_id, state.bot_name) == (str(telegram.bot().id), "her_bot")
@@ -145,7 +144,7 @@ async def test_outage(telegram: TelegramEmulator, tmp_path: Path) -> None:
 
 async def test_poll_that_is_never_answered(telegram: TelegramEmulator, tmp_path: Path) -> None:
     """A poll that hangs is given up when its time is over, and another one is made."""
-    timing = TIMING._replace(poll=1.0, margin=0.3)
+    timing = replace(TIMING, poll=1.0, margin=0.3)
     async with opened(telegram, tmp_path, timing=timing) as channel:
         await channel.in_state("connected")
         telegram.fail("hang", "getUpdates", 1)
@@ -181,8 +180,9 @@ async def test_token_is_nowhere(telegram: TelegramEmulator, tmp_path: Path) -> N
 def test_token_in_a_library_s_words() -> None:
     """A text of the HTTP client that holds the URL of a request loses the token, whatever it looks like."""
     for token in ("123456789:AAF0123456789abcdefghijklmnopqrstuv", "1:short"):
-        words = f"ClientOSError: Can not write request body for https://api.telegram.org/bot{token}/sendPhoto"
-        found = trouble(TelegramNetworkError(GetMe(), words), Secret(token))
+        account = TelegramAccount(Gateway("0" * 16, "telegram", Secret(token)), "https://api.telegram.org")
+        words = f"Can not write request body for https://api.telegram.org/bot{token}/sendPhoto"
+        found = account.trouble(aiohttp.ClientError(words))
         assert "Can not write request body" in found.reason
         assert token not in found.reason
 
@@ -199,7 +199,7 @@ async def test_identify(telegram: TelegramEmulator) -> None:
         ("nonsense", None, "not a Telegram bot token"),
         ("123456789:AAF-unknown-to-telegram-0123456789abc", None, "Ask @BotFather"),
         ("", 429, "asks to wait 5 s"),
-        ("", 502, "not its protocol"),
+        ("", 502, "answers (502)"),
         ("", "drop", "cannot be reached"),
     ],
 )

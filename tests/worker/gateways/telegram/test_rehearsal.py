@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.patience import PATIENCE
 
 PROGRAM = """
@@ -17,11 +19,12 @@ rehearsal.rehearse()
 print(sorted(set(sys.modules) - known), len(os.listdir("/proc/self/fd")) - open_now, threading.active_count())
 from aiogram.methods import Response
 from aiogram.types import Update
-from worker.gateways.telegram.session import ANSWERS
+from worker.gateways.telegram.account import ANSWERS
 print(Response[list[Update]] is ANSWERS[0])
 """
 
 
+@pytest.mark.frugal
 def test_rehearsal_leaves_nothing_to_do() -> None:
     """After a rehearsal nothing is left to import or build, and no thread or descriptor stays for a fork to lose."""
     done = subprocess.run(

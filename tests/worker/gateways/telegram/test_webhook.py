@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from proto.gateways import Gateway, channel_id
 from proto.secrets import Secret
@@ -47,7 +48,7 @@ async def called(telegram: TelegramEmulator, folder: Path, secret: str = SECRET)
         credentials={"webhook_secret": Secret(secret)},
         webhook=URL,
     )
-    timing = TIMING._replace(check=0.05)
+    timing = replace(TIMING, check=0.05)
     channel = Channel(folder, lambda media, link, log: TelegramGateway(gateway, telegram.url, media, link, log, timing))
     try:
         yield channel

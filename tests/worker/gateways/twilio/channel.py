@@ -12,12 +12,11 @@ from proto.gateways import Gateway, GatewayType, channel_id
 from proto.secrets import Secret
 from tests.emulators.twilio import FORM, TwilioEmulator
 from tests.worker.gateways.channel import Channel
-from worker.gateways.common.gateway import Timing
-from worker.gateways.twilio.gateway import TwilioGateway
+from worker.gateways.twilio.gateway import Timing, TwilioGateway
 
 OURS: Final = "+15005550006"
 ANN: Final = "+15557654321"
-TIMING: Final = Timing(check=30.0, poll=0.05, idle=0.05, shortest=0.02, longest=0.1, commit=2.0)
+TIMING: Final = Timing(check=30.0, poll=0.05, idle=0.05, shortest=0.02, longest=0.1)
 
 
 def webhook(channel: Channel, form: dict[str, str]) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.gateways.twilio.sms_text import cheap, plain, segments
+from worker.gateways.common.markdown import plain
+from worker.gateways.twilio.sms_text import cheap, segments
 
 LONG = "and so on " * 8
 """Eighty characters, more than a segment of other characters than GSM-7's has."""

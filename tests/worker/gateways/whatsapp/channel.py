@@ -17,7 +17,7 @@ from worker.gateways.whatsapp.gateway import MetaGateway
 OURS: Final = "+15005550007"
 ANN: Final = "15557654321"
 WEBHOOK: Final = "https://hooks.example.org/hooks/0123456789abcdef"
-TIMING: Final = Timing(check=0.2, shortest=0.02, longest=0.1, commit=2.0)
+TIMING: Final = Timing(check=0.2, shortest=0.02, longest=0.1)
 
 
 def credentials(meta: MetaEmulator, **wrong: str) -> dict[str, Secret]:

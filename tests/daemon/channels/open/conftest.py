@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.open_channels.counter import Counter
+from tests.daemon.channels.open.counter import Counter
 from tests.daemon_process import DaemonProcess
 from tests.emulators.scripted import ScriptedMind
 from tests.providers import Telegram

@@ -1,4 +1,4 @@
-"""Files that come with a message from a phone: by their content type, to the perception that takes it."""
+"""Files that come with a message, as a provider describes them, and what she is told of those that do not arrive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 from proto.gateways import Inbound
 from proto.perception import EXTENSIONS
-from worker.gateways.common.media import NotFetchedError
 
 TYPES: Final = {
     "image/jpeg": ".jpg",
@@ -33,16 +32,37 @@ TYPES: Final = {
     "text/markdown": ".md",
     "application/json": ".json",
 }
-WHAT: Final = {"image": "a picture", "audio": "a voice message or audio file", "video": "a video", "text": "a file"}
+NOUNS: Final = {
+    "image": "a picture",
+    "audio": "a voice message or audio file",
+    "video": "a video",
+    "text/vcard": "a contact card",
+    "text/x-vcard": "a contact card",
+}
+TITLE_CHARS: Final = 100
+
+
+class NotFetchedError(Exception):
+    """The file cannot be had; the text says why, as the end of a sentence."""
+
+
+class TooLargeError(NotFetchedError):
+    """It is over the limit, whatever its size was said to be."""
 
 
 class Attachment(NamedTuple):
-    """A file as its provider describes it; ``source`` is its address or id there."""
+    """A file as its provider describes it; ``source`` is its address or id there.
+
+    ``noun`` names it in a sentence ("a photo") where the provider knows what it is; ``note`` is said of it when it
+    arrives.
+    """
 
     source: str
-    content_type: str
+    content_type: str = ""
     title: str = ""
     size: int | None = None
+    noun: str = ""
+    note: str = ""
 
     @property
     def type(self) -> str:
@@ -58,16 +78,14 @@ class Attachment(NamedTuple):
     @property
     def what(self) -> str:
         """What it is, in a sentence."""
-        family = self.type.partition("/")[0]
-        if self.type in ("text/vcard", "text/x-vcard"):
-            return "a contact card"
-        return f'a file named "{shown(self.title)}"' if self.title else WHAT.get(family, "a file")
+        noun = self.noun or NOUNS.get(self.type) or (NOUNS.get(self.type.partition("/")[0]) if not self.title else "")
+        named = f' named "{shown(self.title)}"' if self.title else ""
+        return f"{noun or 'a file'}{named}"
 
 
 def unperceived(file: Attachment) -> str:
     """What to tell her of a file that no perception takes."""
-    known = f", {shown(file.type)}," if file.type else ""
-    return f"(The person sent {file.what}{known} which cannot be perceived. Tell them.)"
+    return f"(The person sent {file.what}, which cannot be perceived: only {', '.join(EXTENSIONS)} can. Tell them.)"
 
 
 def unwanted(file: Attachment) -> str:
@@ -86,6 +104,11 @@ def attach(inbound: Inbound, file: Attachment, name: str) -> None:
     inbound.kind, inbound.media, inbound.title = EXTENSIONS[file.extension], name, shown(file.title)
 
 
+def joined(*parts: str) -> str:
+    """Those that are not empty, each on a line of its own."""
+    return "\n".join(part for part in parts if part)
+
+
 def shown(text: str) -> str:
     """One short line."""
-    return " ".join(text.split())[:100]
+    return " ".join(text.split())[:TITLE_CHARS]

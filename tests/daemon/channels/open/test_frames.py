@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.daemon.open_channels.conftest import launch
-from tests.daemon.open_channels.counter import Counter
+from tests.daemon.channels.open.conftest import launch
+from tests.daemon.channels.open.counter import Counter
 from tests.daemon_process import ROOT, DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from tests.daemon.open_channels.counter import Counter
+from tests.daemon.channels.open.counter import Counter
 from tests.daemon_process import wait_for
 from tests.emulators.server import Step
 from tests.listener import Listener

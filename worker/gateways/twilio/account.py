@@ -10,14 +10,12 @@ from typing import Final
 
 import msgspec
 
-from proto.gateways import ErrorClass, GatewayType
+from proto.gateways import ErrorClass, Gateway, GatewayType
 from proto.secrets import Secret
-from worker.gateways.common.fetching import Hosts
-from worker.gateways.common.gateway import StoppedError
-from worker.gateways.common.rest import DEFAULT_WAIT, WAIT, Refusal, Rest, Trouble, passing, understood
-from worker.gateways.common.sending import Fate
+from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
+from worker.gateways.common.rest import Rest, Told, understood
+from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
-PROVIDER: Final = "Twilio"
 VERSION: Final = "/2010-04-01"
 SHORT_CODE: Final = 6
 """Digits up to which a number is a short code, which is written without a plus."""
@@ -93,7 +91,7 @@ def moment(text: str | None) -> int:
         return 0
 
 
-def headers(credentials: Mapping[str, Secret]) -> dict[str, str]:
+def _headers(credentials: Mapping[str, Secret]) -> dict[str, str]:
     """Basic authorization by the API key where there is one, else by the auth token."""
     names = ("api_key_sid", "api_key_secret") if "api_key_sid" in credentials else ("account_sid", "auth_token")
     user, password = (credentials[name].reveal() if name in credentials else "" for name in names)
@@ -101,57 +99,84 @@ def headers(credentials: Mapping[str, Secret]) -> dict[str, str]:
     return {"Authorization": f"Basic {pair}", "Accept": "application/json"}
 
 
-def hosts(url: str) -> Hosts:
-    """Where Twilio keeps the files of messages."""
-    return Hosts(url, ("twilio.com", "twiliocdn.com", "s3-external-1.amazonaws.com"), ("twilio.com",))
-
-
 class Twilio(Rest):
-    """One account of Twilio's."""
+    """One account of Twilio's, and the number of a channel. Credentials are named as ``proto/README.md`` has them."""
 
-    def __init__(self, url: str, credentials: Mapping[str, Secret]) -> None:
-        """``credentials`` are named as ``proto/README.md`` has them."""
-        super().__init__(url, headers(credentials), _read_error)
-        self.sid = credentials["account_sid"].reveal() if "account_sid" in credentials else ""
-        self.by_key = "api_key_sid" in credentials
+    provider = "Twilio"
+    file_suffixes = ("twilio.com", "twiliocdn.com", "s3-external-1.amazonaws.com")
+    trusted_suffixes = ("twilio.com",)
+
+    def __init__(self, gateway: Gateway, url: str, request_timeout: float = REQUEST_TIMEOUT) -> None:
+        super().__init__(gateway, url, _headers(gateway.credentials), request_timeout)
+        self._credentials = gateway.credentials
+        self._kind = gateway.type
+        self._phone = gateway.phone
+        self._sid = gateway.credentials.get("account_sid", Secret("")).reveal()
 
     def path(self, resource: str) -> str:
         """The path of a resource of the account: ``Messages.json``."""
-        return f"{VERSION}/Accounts/{self.sid}/{resource}"
+        return f"{VERSION}/Accounts/{self._sid}/{resource}"
 
-    def missing(self, credentials: Mapping[str, Secret], phone: str) -> Trouble | None:
-        """What this channel lacks before anything can be asked."""
-        lacking = [name.replace("_", " ") for name in NEEDED if name not in credentials]
+    def unusable(self) -> Trouble | None:
+        lacking = [name.replace("_", " ") for name in NEEDED if name not in self._credentials]
         if lacking:
-            return Trouble(
-                "config", f"The channel's Twilio account has no {' and no '.join(lacking)}.", CREDENTIAL_HINT
-            )
-        if not digits(phone):
+            told = f"The channel's Twilio account has no {' and no '.join(lacking)}."
+            return Trouble("config", told, CREDENTIAL_HINT)
+        if not digits(self._phone):
             return Trouble("config", "The channel has no phone number of its own.", NUMBER_HINT)
         return None
 
-    async def sign_in(self, kind: GatewayType, phone: str) -> Number | None:
+    async def whoami(self) -> Identity:
+        return self.identity(await self.sign_in())
+
+    def identity(self, number: Number | None) -> Identity:
+        """Who she is with this number of Twilio's, or with one that Twilio does not list."""
+        return Identity(digits(self._phone), (number.friendly_name if number else "") or self._phone)
+
+    async def sign_in(self) -> Number | None:
         """See that the account is active and the number its own; returns the number where Twilio lists it.
 
-        A sender of WhatsApp need not be a number of Twilio's, so it is looked up for SMS only. Raises StoppedError, and
-        what a request may raise.
+        A sender of WhatsApp need not be a number of Twilio's, so it is looked up for SMS only. Raises what
+        PROVIDER_ERRORS lists.
         """
-        if not self.by_key:
-            account = await self.ask("GET", f"{VERSION}/Accounts/{self.sid}.json")
+        by_key = "api_key_sid" in self._credentials
+        if not by_key:
+            account = await self.ask("GET", f"{VERSION}/Accounts/{self._sid}.json")
             if (status := account.get("status") if isinstance(account, dict) else "") != "active":
-                raise StoppedError(Trouble("credential", f"The Twilio account is {status}.", CREDENTIAL_HINT))
-        if kind != "sms":
-            if self.by_key:
+                raise TroubleError(Trouble("credential", f"The Twilio account is {status}.", CREDENTIAL_HINT))
+        if self._kind != "sms":
+            if by_key:
                 await self.ask("GET", self.path("Messages.json"), params={"PageSize": "1"})
             return None
+        phone = self._phone
         page = await self.ask("GET", self.path("IncomingPhoneNumbers.json"), params={"PhoneNumber": phone})
         found = understood(page, Numbers).incoming_phone_numbers
         number = next((one for one in found if one.phone_number == phone), None)
         if number is None and len(phone.removeprefix("+")) > SHORT_CODE:
-            raise StoppedError(Trouble("config", f"This Twilio account does not own {phone}.", NUMBER_HINT))
+            raise TroubleError(Trouble("config", f"This Twilio account does not own {phone}.", NUMBER_HINT))
         if number and not number.sends_texts:
-            raise StoppedError(Trouble("config", f"{phone} cannot send text messages.", NUMBER_HINT))
+            raise TroubleError(Trouble("config", f"{phone} cannot send text messages.", NUMBER_HINT))
         return number
+
+    def classify(self, error: Exception) -> Trouble:
+        """https://www.twilio.com/docs/api/errors"""
+        match error:
+            case Refusal(code=int(code)) if code in PERSON:
+                return Trouble("recipient", undelivered(code), fate="blocked" if code in BLOCKED else "never")
+            case Refusal(status=status, code=code) if status == 429 or code in THROTTLE:
+                seconds = error.retry_after or DEFAULT_WAIT
+                return Trouble("throttle", f"Twilio asks to wait {seconds:g} s ({code}).", WAIT, seconds)
+            case Refusal(status=status, code=code) if status == 401 or code in CREDENTIAL:
+                told = f"Twilio refuses the account's credentials ({code or status}): {error.message}"
+                return Trouble("credential", told, CREDENTIAL_HINT)
+            case Refusal(code=int(code)) if code in CONFIG:
+                return Trouble("config", f"Twilio refuses ({code}): {error.message}", CONFIG[code])
+            case _:
+                return passing(self.provider, error)
+
+    def read_error(self, body: bytes) -> Told:
+        found = msgspec.json.decode(body, type=_Error)
+        return Told(found.code, found.message)
 
 
 class Number(msgspec.Struct):
@@ -170,7 +195,7 @@ class Number(msgspec.Struct):
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody set a webhook for it."""
+        """Whether it calls no webhook yet."""
         return not self.sms_url or self.sms_url.startswith(_PLACEHOLDERS)
 
 
@@ -183,13 +208,8 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-def _read_error(body: bytes) -> tuple[int | None, str]:
-    found = msgspec.json.decode(body, type=_Error)
-    return found.code, found.message
-
-
-def kind_of(code: int | None) -> ErrorClass:
-    """Of what kind an error code is that came with one message."""
+def class_of(code: int | None) -> ErrorClass:
+    """The error class of a code that came with one message."""
     if code in CREDENTIAL:
         return "credential"
     if code in CONFIG:
@@ -199,32 +219,7 @@ def kind_of(code: int | None) -> ErrorClass:
     return "recipient"
 
 
-def trouble(error: Exception) -> Trouble:
-    """Put an error into words."""
-    match error:
-        case Refusal(status=429) | Refusal(code=20429 | 14107 | 30001 | 30022 | 63018):
-            seconds = error.retry_after or DEFAULT_WAIT
-            return Trouble("throttle", f"{PROVIDER} asks to wait {seconds:g} s ({error.code}).", WAIT, seconds)
-        case Refusal(status=401) | Refusal(code=20003 | 20005 | 20006 | 20008 | 10001 | 30002):
-            told = f"Twilio refuses the account's credentials ({error.code or error.status}): {error.message}"
-            return Trouble("credential", told, CREDENTIAL_HINT)
-        case Refusal(code=int(code)) if code in CONFIG:
-            return Trouble("config", f"Twilio refuses ({code}): {error.message}", CONFIG[code])
-        case _:
-            return passing(PROVIDER, error)
-
-
-def told(code: int | None, message: str = "") -> str:
-    """Why a message did not reach a person, in words."""
-    words = PERSON.get(code or 0) or message or "The message was not delivered."
-    return f"{words} (Twilio {code})" if code else words
-
-
-def fate(error: Exception) -> Fate:
-    """What a refused send means."""
-    if isinstance(error, Refusal) and error.code in PERSON:
-        found = Trouble("recipient", told(error.code), "")
-        return Fate(found, permanent=True, blocked=error.code in BLOCKED)
-    found = trouble(error)
-    status = error.status if isinstance(error, Refusal) else 0
-    return Fate(found, permanent=found.kind == "transient" and 400 <= status < 500 and status != 408)
+def undelivered(code: int | None, message: str = "") -> str:
+    """Why a message did not reach a person."""
+    reason = PERSON.get(code or 0) or message or "The message was not delivered."
+    return f"{reason} (Twilio {code})" if code else reason

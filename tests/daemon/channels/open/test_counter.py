@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.daemon.open_channels.counter import Counter
+from tests.daemon.channels.open.counter import Counter
 from tests.daemon_process import wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step

@@ -1,0 +1,502 @@
+"""Every change of a channel: what is kept, what is opened, what is told, and each reason to refuse it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+
+from daemon.channels.errors import ChannelRefused
+from daemon.conversations.worker import StartFailed
+from daemon.ledger import ChannelFields
+from daemon.personas.personas import Personas, PersonasError
+from proto.gateways import Bound, GatewayState, Identified, Inbound, Received, Taken, channel_id
+from proto.records import Organ, Persona
+from tests.daemon.channels.service.rig import ADA, BOB, LINE, Rig
+
+NOBODY = "c0000000-0000-4000-8000-000000000003"
+
+
+async def refusal(change: Awaitable[object]) -> tuple[int, str]:
+    """With which status and in which words a change is refused."""
+    with pytest.raises(ChannelRefused) as raised:
+        await change
+    return raised.value.status, str(raised.value)
+
+
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let no config.json be written, until what is returned is called."""
+
+    async def refuse(_personas: Personas, _persona: Persona) -> None:
+        raise PersonasError("Her record could not be written: the disk is full")
+
+    with_room = Personas.save
+    monkeypatch.setattr(Personas, "save", refuse)
+    return lambda: monkeypatch.setattr(Personas, "save", with_room)
+
+
+async def paired(rig: Rig) -> str:
+    """Add a bot and pair it; returns the channel."""
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    await rig.service.pair(ADA, await rig.write_to_bot("t1"))
+    return channel_id("telegram", "t1")
+
+
+# Adding.
+
+
+async def test_a_channel_is_added(rig: Rig) -> None:
+    """A row, a line in config.json, a gateway, and word of it; the token is taken without its white space."""
+    await rig.service.add(ADA, "telegram", f" {rig.bot('t1', '11', 'eve_bot')}\n")
+    assert rig.listed() == [
+        {"type": "telegram", "name": "eve_bot", "credentials": {"token": "t1"}, "verified_at": None}
+    ]
+    (row,) = await rig.rows()
+    assert (row.channel, row.bot_id, row.bot_name, row.open) == (channel_id("telegram", "t1"), "11", "eve_bot", False)
+    assert rig.processes.tokens(ADA) == ["t1"]
+    assert rig.events() == ["Channel added"]
+    assert rig.terms._terms.get(row.channel) is not None
+
+
+async def test_nobody_is_started_by_a_channel(rig: Rig) -> None:
+    """A persona who is stopped stays stopped."""
+    del rig.processes.open[ADA]
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    assert (len(rig.listed()), rig.processes.open) == (1, {})
+
+
+async def test_a_token_of_no_use_is_refused(rig: Rig) -> None:
+    """In the provider's words, and nothing is kept."""
+    assert await refusal(rig.service.add(ADA, "telegram", "x")) == (422, "The provider does not know it: get another.")
+    assert (rig.listed(), await rig.rows(), rig.processes.followed) == ([], [], [])
+
+
+async def test_a_kind_that_there_is_not_is_refused(rig: Rig) -> None:
+    """No provider is asked."""
+    words = "there is no such kind; use telegram or discord."
+    assert await refusal(rig.service.add(ADA, "slack", "x")) == (422, words)
+    assert rig.processes.asked == []
+
+
+async def test_a_persona_who_goes_while_the_provider_is_asked(rig: Rig) -> None:
+    """There is nobody whom the channel could belong to."""
+    rig.processes.meanwhile = rig.personas._personas.clear
+    assert await refusal(rig.service.add(ADA, "telegram", rig.bot("t1"))) == (404, "There is no persona with this id.")
+    assert await rig.ledger.channel_owners() == []
+
+
+async def test_what_is_added_stays_when_she_cannot_be_restarted(rig: Rig) -> None:
+    """The restart's failure is told, the channel is there."""
+    rig.processes.fault = "no memory"
+    with pytest.raises(StartFailed, match="no memory"):
+        await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    assert (len(rig.listed()), len(await rig.rows())) == (1, 1)
+
+
+async def test_a_list_that_cannot_be_written_leaves_no_row(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """507, and the bot is free."""
+    free = full(monkeypatch)
+    status, words = await refusal(rig.service.add(ADA, "telegram", rig.bot("t1")))
+    assert (status, "the disk is full" in words) == (507, True)
+    assert (rig.listed(), await rig.ledger.channel_owners()) == ([], [])
+    free()
+    await rig.service.add(ADA, "telegram", "t1")
+    assert len(rig.listed()) == 1
+
+
+# Whose a bot is.
+
+
+async def test_a_token_has_one_channel(rig: Rig) -> None:
+    """It is refused before its provider is asked, by either API, whoever asks."""
+    await rig.persona(BOB, "Bob")
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    asked = list(rig.processes.asked)
+    for persona_id in (ADA, BOB):
+        for change in (
+            rig.service.add(persona_id, "telegram", "t1"),
+            rig.service.open(rig.request("t1", persona_id=persona_id)),
+        ):
+            with pytest.raises(ChannelRefused) as raised:
+                await change
+            assert (raised.value.status, raised.value.owner, raised.value.kind) == (409, "Ada", "telegram")
+    assert rig.processes.asked == asked
+
+
+async def test_a_bot_has_one_channel(rig: Rig) -> None:
+    """Another token of the same bot is as good as the same."""
+    await rig.persona(BOB, "Bob")
+    await rig.service.open(rig.request(rig.bot("t1", "11")))
+    words = "This bot or number already belongs to a channel of Ada. Remove that one first."
+    assert await refusal(rig.service.add(BOB, "telegram", rig.bot("t2", "11"))) == (409, words)
+    assert (rig.listed(BOB), await rig.rows(BOB)) == ([], [])
+
+
+async def test_two_who_want_one_bot_at_once(rig: Rig) -> None:
+    """One of them gets it."""
+    await rig.persona(BOB, "Bob")
+    rig.bot("t1")
+    answers = await asyncio.gather(
+        rig.service.add(ADA, "telegram", "t1"), rig.service.add(BOB, "telegram", "t1"), return_exceptions=True
+    )
+    assert [type(one) for one in answers if one] == [ChannelRefused]
+    assert len(rig.listed(ADA)) + len(rig.listed(BOB)) == 1
+    assert rig.processes.clashes == []
+
+
+async def test_a_bot_is_not_free_before_its_gateway_is_closed(rig: Rig) -> None:
+    """While a removal waits for the old process, another persona waits, too: never two gateways on one token."""
+    await rig.persona(BOB, "Bob")
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    rig.processes.retiring = asyncio.Event()
+    removing = asyncio.create_task(rig.service.remove(ADA, "t1_bot"))
+    assert await rig.processes.held.get() == ADA
+    adding = asyncio.create_task(rig.service.add(BOB, "telegram", "t1"))
+    assert await rig.processes.held.get() == ADA
+    assert rig.listed(BOB) == []
+    rig.processes.retiring.set()
+    await asyncio.gather(removing, adding)
+    assert (rig.processes.tokens(ADA), rig.processes.tokens(BOB)) == ([], ["t1"])
+    assert rig.processes.clashes == []
+
+
+# Creating and bringing back.
+
+
+async def test_a_persona_is_made_with_her_channels(rig: Rig) -> None:
+    """All of them, in the order asked for."""
+    new = [await rig.service.identify(kind, rig.bot(f"{kind}-t")) for kind in ("telegram", "discord")]
+    await rig.service.create(Persona(BOB, "Bob", Organ("echo")), new)
+    assert [one["type"] for one in rig.listed(BOB)] == ["telegram", "discord"]
+    assert len(await rig.rows(BOB)) == 2
+
+
+async def test_a_persona_whose_bot_is_taken_is_not_made(rig: Rig) -> None:
+    """Nothing of her stays, of the channels that were free neither."""
+    new = [await rig.service.identify(kind, rig.bot(f"{kind}-t")) for kind in ("telegram", "discord")]
+    await rig.service.add(ADA, "discord", "discord-t")
+    with pytest.raises(ChannelRefused) as raised:
+        await rig.service.create(Persona(BOB, "Bob", Organ("echo")), new)
+    assert (raised.value.owner, raised.value.kind) == ("Ada", "discord")
+    assert (rig.personas.get(BOB), await rig.ledger.channel_owners()) == (None, [ADA])
+
+
+async def test_a_persona_who_cannot_be_written_is_not_made(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Her bots are free then."""
+
+    async def refuse(_personas: Personas, _persona: Persona) -> None:
+        raise PersonasError("no room")
+
+    monkeypatch.setattr(Personas, "create", refuse)
+    new = [await rig.service.identify("telegram", rig.bot("t1"))]
+    with pytest.raises(PersonasError):
+        await rig.service.create(Persona(BOB, "Bob", Organ("echo")), new)
+    assert await rig.ledger.channel_owners() == []
+
+
+async def test_a_persona_comes_back_with_the_bots_that_are_free(rig: Rig) -> None:
+    """The others are told with their owners."""
+    new = [await rig.service.identify("telegram", rig.bot(token)) for token in ("t1", "t2")]
+    await rig.service.add(ADA, "telegram", "t1")
+    refused = await rig.service.bring_back(Persona(BOB, "Bob", Organ("echo")), new, rig.personas.create)
+    assert [(one.channel, error.owner) for one, error in refused] == [(new[0].channel, "Ada")]
+    assert [one["credentials"]["token"] for one in rig.listed(BOB)] == ["t2"]
+    assert [row.channel for row in await rig.rows(BOB)] == [new[1].channel]
+
+
+# Opening and changing.
+
+
+async def test_a_channel_is_opened(rig: Rig) -> None:
+    """It is everybody's, and named as its operator says."""
+    rig.bot("open", "12")
+    row = await rig.service.open(rig.request("open"))
+    assert (row.open, row.fields.name, row.bot_id, row.status) == (True, "Front desk", "12", "active")
+    (listed,) = rig.listed()
+    assert (listed["name"], listed["credentials"], bool(listed["verified_at"])) == (
+        "Front desk",
+        {"token": "open"},
+        True,
+    )
+    assert [(one.open, one.token.reveal()) for one in rig.processes.open[ADA]] == [(True, "open")]
+    assert rig.terms.is_open_channel(row.channel)
+    assert rig.events() == ["Channel added"]
+
+
+async def test_an_open_channel_stays_when_she_cannot_be_restarted(rig: Rig) -> None:
+    """What is wrong is its last error."""
+    rig.bot("open")
+    rig.processes.fault = "no memory"
+    row = await rig.service.open(rig.request("open"))
+    assert row.error == "Her process did not come up: no memory"
+    assert "persona.restart_failed" in rig.logged()
+
+
+async def test_a_number_and_an_account_name_their_channels(rig: Rig) -> None:
+    """A phone number is the token of its channel; a Slack account's token may change, its bot does not."""
+    rig.bot(LINE, "AC1", "office line")
+    rig.bot("xoxb-1", "U7", "clerk")
+    sms = rig.request("open")
+    sms = msgspec.structs.replace(
+        sms, type="sms", token=None, fields=ChannelFields(name="Desk", phone=LINE, account="office")
+    )
+    slack = msgspec.structs.replace(sms, type="slack", fields=ChannelFields(name="Clerk", account="team"))
+    assert (await rig.service.open(sms)).channel == channel_id("sms", LINE)
+    assert (await rig.service.open(slack)).channel == channel_id("slack", "U7")
+    tokens = {one.type: (one.token.reveal(), dict(one.credentials)) for one in rig.processes.open[ADA]}
+    assert tokens["slack"][0] == "xoxb-1"
+    assert set(tokens["sms"][1]) == {"auth_token"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "token", "status", "words"),
+    [
+        (ChannelFields(name="x", account="nobody"), True, 422, "There is no account nobody"),
+        (ChannelFields(name="x"), False, 422, "The channel needs a bot token"),
+        (ChannelFields(name="x"), True, 422, "The provider does not know it"),
+    ],
+)
+async def test_an_open_channel_of_no_use_is_refused(
+    rig: Rig, fields: ChannelFields, token: bool, status: int, words: str
+) -> None:
+    """With what is missing, and nothing is kept."""
+    asked = msgspec.structs.replace(rig.request("open"), fields=fields)
+    found = await refusal(rig.service.open(asked if token else msgspec.structs.replace(asked, token=None)))
+    assert (found[0], found[1].startswith(words)) == (status, True)
+    assert await rig.rows() == []
+
+
+async def test_nobody_has_no_open_channel(rig: Rig) -> None:
+    """404 before any provider is asked."""
+    assert (await refusal(rig.service.open(rig.request("open", persona_id=NOBODY))))[0] == 404
+    assert rig.processes.asked == []
+
+
+async def test_an_open_channel_is_changed(rig: Rig) -> None:
+    """Its name in config.json, too; nobody is restarted for it, but for another account."""
+    rig.bot(LINE, "AC1")
+    asked = msgspec.structs.replace(
+        rig.request("open"), type="sms", token=None, fields=ChannelFields(name="Desk", phone=LINE, account="office")
+    )
+    row = await rig.service.open(asked)
+    before = len(rig.processes.followed)
+    fields = msgspec.structs.replace(row.fields, name="Reception", welcome="Hi")
+    assert (await rig.service.update(row.channel, fields)).fields == fields
+    assert [one["name"] for one in rig.listed()] == ["Reception"]
+    assert len(rig.processes.followed) == before
+    moved = msgspec.structs.replace(fields, account="branch")
+    assert (await rig.service.update(row.channel, moved)).fields == moved
+    assert len(rig.processes.followed) == before + 1
+
+
+async def test_a_name_that_cannot_be_written_changes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """507: the row has all its old fields, also when the daemon looks again."""
+    rig.bot("open")
+    row = await rig.service.open(rig.request("open"))
+    free = full(monkeypatch)
+    fields = msgspec.structs.replace(row.fields, name="Reception", welcome="Hi")
+    assert (await refusal(rig.service.update(row.channel, fields)))[0] == 507
+    free()
+    await rig.register.read_back(ADA)
+    assert [one.fields for one in await rig.rows()] == [row.fields]
+    assert [one["name"] for one in rig.listed()] == ["Front desk"]
+
+
+async def test_what_is_no_open_channel_is_not_changed(rig: Rig) -> None:
+    """A paired one has its settings elsewhere, a number makes another channel, an unknown one is not there."""
+    channel = await paired(rig)
+    rig.bot("open")
+    row = await rig.service.open(rig.request("open"))
+    other = msgspec.structs.replace(row.fields, phone=LINE)
+    assert (await refusal(rig.service.update(channel, row.fields)))[0] == 409
+    assert (await refusal(rig.service.update(row.channel, other)))[0] == 409
+    for change in (rig.service.update("0" * 16, other), rig.service.pause("0" * 16), rig.service.delete("0" * 16)):
+        assert await refusal(change) == (404, "There is no channel with this id.")
+
+
+async def test_a_channel_is_paused_and_resumed(rig: Rig) -> None:
+    """Its terms say so at once."""
+    rig.bot("open")
+    row = await rig.service.open(rig.request("open"))
+    assert (await rig.service.pause(row.channel)).status == "paused"
+    terms = rig.terms._terms.get(row.channel)
+    assert terms is not None
+    assert terms.is_paused
+    followed = len(rig.processes.followed)
+    assert (await rig.service.resume(row.channel)).status == "active"
+    assert len(rig.processes.followed) == followed
+    rig.processes.states[ADA] = [GatewayState(row.channel, "stopped", "401")]
+    await rig.service.resume(row.channel)
+    assert len(rig.processes.followed) == followed + 1
+
+
+async def test_a_provider_is_asked_now(rig: Rig) -> None:
+    """With the credentials that the channel has."""
+    rig.bot("open", "12", "desk_bot")
+    row = await rig.service.open(rig.request("open"))
+    assert await rig.service.ask(row) == Identified("12", "desk_bot")
+    gone = msgspec.structs.replace(row, fields=msgspec.structs.replace(row.fields, account="gone"))
+    assert "no [accounts.gone]" in (await rig.service.ask(gone)).reason
+    rig.paste(None)
+    await rig.personas._reload(ADA)
+    assert "does not have this channel" in (await rig.service.ask(row)).reason
+
+
+# Pairing.
+
+
+async def test_a_channel_is_paired(rig: Rig) -> None:
+    """The account is in the row, its name in config.json; her worker is told, and the kept words wait for her."""
+    channel = await paired(rig)
+    (row,) = await rig.ledger.channels(ADA)
+    assert (row.account, row.chat) == ("77", "77")
+    assert [(one["name"], bool(one["verified_at"])) for one in rig.listed()] == [("ann", True)]
+    assert rig.processes.sent == [Bound(channel, "77", "77")]
+    assert [item.perception.content for item in await rig.ledger.waiting(ADA)] == ["hello"]
+    assert "Channel paired" in rig.events()
+
+
+async def test_codes_that_pair_nothing(rig: Rig) -> None:
+    """Each has its documented words; five wrong ones close the door to the right one, too."""
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    code = await rig.write_to_bot("t1")
+    del rig.processes.open[ADA]
+    assert await refusal(rig.service.pair(ADA, code)) == (409, "Persona is not active.")
+    assert await refusal(rig.service.pair(NOBODY, code)) == (409, "Persona is not active.")
+    await rig.processes.start(ADA)
+    invalid = (400, "Pairing code is invalid or has expired.")
+    for _ in range(5):
+        assert await refusal(rig.service.pair(ADA, "WRONGS")) == invalid
+    assert await refusal(rig.service.pair(ADA, code)) == invalid
+    rig.service.forget(ADA)
+    await rig.service.pair(ADA, code.lower())
+
+
+async def test_a_code_whose_channel_was_taken_out(rig: Rig) -> None:
+    """There is no channel for it, and the code is spent."""
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    code = await rig.write_to_bot("t1")
+    rig.paste(None)
+    await rig.personas._reload(ADA)
+    words = "The channel associated with this pairing code could not be found."
+    assert await refusal(rig.service.pair(ADA, code)) == (400, words)
+    assert (await refusal(rig.service.pair(ADA, code)))[1] != words
+
+
+async def test_a_code_for_a_channel_that_is_paired(rig: Rig) -> None:
+    """It is verified already."""
+    await paired(rig)
+    code = await rig.write_to_bot("t1", code="ZZZZZZ")
+    assert await refusal(rig.service.pair(ADA, code)) == (400, "This channel is already verified.")
+
+
+async def test_a_pairing_that_cannot_be_saved(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """507; she is bound to nobody, and the same code pairs her when there is room."""
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    code = await rig.write_to_bot("t1")
+    free = full(monkeypatch)
+    status, words = await refusal(rig.service.pair(ADA, code))
+    assert (status, words.endswith("Try the same code again.")) == (507, True)
+    assert [row.account for row in await rig.ledger.channels(ADA)] == [None]
+    free()
+    await rig.service.pair(ADA, code)
+    assert [row.account for row in await rig.ledger.channels(ADA)] == ["77"]
+
+
+# Removing.
+
+
+async def test_channels_are_removed_by_name(rig: Rig) -> None:
+    """All of this name; row, terms and gateway go, and the next channel of the bot begins with nothing."""
+    for token in ("t1", "t2"):
+        await rig.service.add(ADA, "telegram", rig.bot(token, name="twin"))
+    await rig.service.add(ADA, "telegram", rig.bot("t3"))
+    rig.events()
+    await rig.service.remove(ADA, "twin")
+    assert [one["name"] for one in rig.listed()] == ["t3_bot"]
+    assert [row.channel for row in await rig.rows()] == [channel_id("telegram", "t3")]
+    assert rig.processes.tokens(ADA) == ["t3"]
+    assert rig.terms._terms.get(channel_id("telegram", "t1")) is None
+    assert rig.events() == ["Channel removed"]
+
+
+async def test_a_name_that_is_not_there_is_no_error(rig: Rig) -> None:
+    """Nobody is restarted for it."""
+    await rig.service.remove(ADA, "nobody")
+    assert (rig.processes.followed, rig.events()) == ([], [])
+    assert (await refusal(rig.service.remove(NOBODY, "x")))[0] == 404
+
+
+async def test_what_is_removed_stays_so_when_she_cannot_be_restarted(rig: Rig) -> None:
+    """The failure is told, and the bot is free."""
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    rig.processes.fault = "no memory"
+    with pytest.raises(StartFailed):
+        await rig.service.remove(ADA, "t1_bot")
+    assert (rig.listed(), await rig.rows()) == ([], [])
+
+
+async def test_a_removal_that_cannot_be_written(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """507, and all is as before."""
+    channel = await paired(rig)
+    full(monkeypatch)
+    assert (await refusal(rig.service.remove(ADA, "ann")))[0] == 507
+    assert (await refusal(rig.service.delete(channel)))[0] == 507
+    assert (len(rig.listed()), len(await rig.rows()), rig.processes.tokens(ADA)) == (1, 1, ["t1"])
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_a_channel_is_deleted_by_its_id(rig: Rig, is_open: bool) -> None:
+    """Open or paired; a restart that fails does not keep it."""
+    rig.bot("open")
+    channel = (await rig.service.open(rig.request("open"))).channel if is_open else await paired(rig)
+    rig.processes.fault = "no memory"
+    await rig.service.delete(channel)
+    assert (rig.listed(), await rig.rows(), rig.events()[-1]) == ([], [], "Channel removed")
+    assert "persona.restart_failed" in rig.logged()
+
+
+async def test_what_waits_on_a_channel_goes_with_it(rig: Rig) -> None:
+    """Its words are answered by nobody any more, not by the process either that comes up without the channel."""
+    await paired(rig)
+    rig.processes.retiring = asyncio.Event()
+    removing = asyncio.create_task(rig.service.remove(ADA, "ann"))
+    assert await rig.processes.held.get() == ADA
+    assert rig.inbox.depth(ADA) == 0
+    rig.processes.retiring.set()
+    await removing
+    assert await rig.ledger.waiting(ADA) == []
+
+
+# Beside the channels.
+
+
+async def test_a_record_is_changed_and_its_channels_stay(rig: Rig) -> None:
+    """Whatever the change makes of them."""
+    before = rig.record()
+    await rig.service.add(ADA, "telegram", rig.bot("t1"))
+    saved = await rig.register.change_record(ADA, lambda _: msgspec.structs.replace(before, status="sick"))
+    assert saved == rig.record()
+    assert (rig.record().status, len(rig.listed())) == ("sick", 1)
+    assert await rig.register.change_record(NOBODY, lambda persona: persona) is None
+
+
+async def test_words_on_a_channel_that_is_gone_are_not_taken(rig: Rig) -> None:
+    """A worker that has not heard of it yet is told so."""
+
+    class PlayedWorker:
+        gateways: list[GatewayState] = []  # noqa: RUF012 - a Worker's attribute
+        answers: asyncio.Queue[msgspec.Struct] = asyncio.Queue()
+
+        def send(self, message: msgspec.Struct) -> None:
+            self.answers.put_nowait(message)
+
+    worker, channel = PlayedWorker(), await paired(rig)
+    words = Inbound("2", "77", "ann", "77", private=True, kind="text", content="more", at=1)
+    rig.intake.received(ADA, worker, Received(1, channel, [words]))
+    assert await worker.answers.get() == Taken(1, ok=True)
+    await rig.service.delete(channel)
+    rig.intake.received(ADA, worker, Received(2, channel, [words]))
+    assert await worker.answers.get() == Taken(2, ok=False)

@@ -1,0 +1,80 @@
+"""What is promised to survive a power cut is synced: the bytes first, then the name."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.logging.log import Log, Sink
+from daemon.personas import atomic_files
+from daemon.personas.media import Incoming
+from daemon.personas.personas import CONFIG, Personas
+from daemon.settings.settings import Logs
+from proto.records import Organ, Persona
+from tests.fsyncs import Sync, assert_durable, recorded
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with (tmp_path / "log").open("wb") as stream:
+        yield Log(Sink(Logs(), stream.fileno(), terminal=False))
+
+
+def eve() -> Persona:
+    """A persona who is nowhere yet."""
+    return Persona(str(uuid.uuid4()), "Eve", Organ("echo"))
+
+
+def folders(syncs: list[Sync]) -> list[Path]:
+    """The folders whose names were synced, in order."""
+    return [sync.path for sync in syncs if sync.is_folder]
+
+
+def test_a_written_file_is_on_the_disk(tmp_path: Path) -> None:
+    """A new file and one that replaces another are synced before they have the name, and the folder after."""
+    file = tmp_path / "person.md"
+    for data, replaced in ((b"- Name: Ada\n", False), (b"- Name: Ada\n- Likes: rain\n", True)):
+        with recorded() as syncs:
+            atomic_files.write(file, data)
+        assert_durable(syncs, file, len(data), replaced=replaced)
+        assert file.read_bytes() == data
+
+
+def test_an_upload_is_on_the_disk(tmp_path: Path) -> None:
+    """An upload has its name only once it is whole on the disk; until the ledger speaks of it, its mark stays."""
+    incoming = Incoming(tmp_path / "media", "image", ".png", 100)
+    incoming.write(memoryview(b"x" * 60))
+    incoming.write(memoryview(b"y" * 40))
+    with recorded() as syncs:
+        incoming.keep()
+    assert_durable(syncs, tmp_path / "media" / incoming.name, 100)
+    assert f".part-{incoming.name}" in syncs[-1].names
+
+
+async def test_a_persona_comes_and_goes_durably(tmp_path: Path, log: Log) -> None:
+    """Her folder's name is synced when she is made, laid out, adopted and deleted: a call that returned counts."""
+    root = tmp_path / "personas"
+    personas = Personas(root, log)
+    await personas.load()
+    persona = eve()
+    with recorded() as syncs:
+        await personas.create(persona)
+    assert folders(syncs) == [root / persona.id, root]
+    assert {CONFIG, "memory", "media"} <= syncs[-2].names
+    assert persona.id in syncs[-1].names
+    with recorded() as syncs:
+        await personas.delete(persona.id)
+    assert folders(syncs) == [root]
+    assert persona.id not in syncs[-1].names
+    twin = eve()
+    with recorded() as syncs:
+        folder = await personas.lay_out(twin.id)
+    assert folders(syncs) == [root]
+    assert folder.name in syncs[-1].names
+    with recorded() as syncs:
+        await personas.adopt(twin)
+    assert folders(syncs) == [root]
+    assert twin.id in syncs[-1].names
