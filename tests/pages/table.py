@@ -29,7 +29,9 @@ def _row(pattern: str, carry_out: Callable[[Stage, str], str], reason: str) -> R
 INSTEAD: Final = (
     _row(r"^(\w+=\S+ +)?make run$", Stage.serve, "it runs until it is stopped; what it would install is there"),
     _row(r"^sudo make (un)?install\b", Stage.would_make, "it changes the machine, and needs root"),
-    _row(r"^make (test|coverage|lint|types|bench|lock|changelog)\b", Stage.would_make, "it runs all tests, or installs"),
+    _row(
+        r"^make (test|coverage|lint|types|bench|lock|changelog)\b", Stage.would_make, "it runs all tests, or installs"
+    ),
     _row(r"^\.ci/run\b", Stage.exists, "it runs this test among all others"),
     _row(r"\bpytest\b", Stage.collected, "the tests that it names run on their own"),
     _row(r"-m tests\.(bench|chaos)\b", Stage.has_options, "it takes minutes"),
@@ -42,7 +44,6 @@ INSTEAD: Final = (
     _row(r"personad pair ", Stage.pair, "CODE is what the bot shows"),
     _row(r"personad restore ", Stage.restore, "a persona is not restored beside herself: another machine"),
     _row(r"^(sudo )?(systemctl|journalctl|systemd-analyze|loginctl)\b", Stage.known, "a test has no systemd that runs"),
-    _row(r"^(sudo )?(apt|apt-get|git clone)\b", Stage.known, "a test asks nothing of the network"),
 )
 
 PRINTS: Final = (
