@@ -25,8 +25,8 @@ JOBS ?= 4
 
 # An environment of another Python than the one asked for is made anew.
 ifneq ($(PYTHON),)
-VERSION := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
-ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell "$(BIN)/python" $(VERSION)))
+RELEASE := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
+ifneq ($(shell "$(PYTHON)" $(RELEASE)),$(shell "$(BIN)/python" $(RELEASE)))
 .PHONY: $(RUNTIME)
 endif
 endif
@@ -35,7 +35,7 @@ endif
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help setup run test coverage lint types bench lock install uninstall clean
+.PHONY: help setup run test coverage lint types bench changelog lock install uninstall clean
 
 # Hashes are checked for every file, dependencies are those of the lock and no others, and nothing is ever compiled.
 # The one source package is pure Python: see install_runtime.
@@ -130,6 +130,10 @@ types: $(TESTING) ## check types
 
 bench: $(TESTING) ## measure, and print the table
 	@"$(BIN)/python" -m tests.bench
+
+changelog: $(TESTING) ## fold etc/changes into CHANGELOG.md (VERSION=x)
+	@if [ -z "$(VERSION)" ]; then echo "Say which version: make changelog VERSION=0.2.0" >&2; exit 1; fi
+	"$(BIN)/towncrier" build --yes --version "$(VERSION)"
 
 lock: ## resolve both locks anew (UPGRADE=1 takes the newest versions)
 	@$(call find_python)
