@@ -161,6 +161,7 @@ install: ## install as a systemd service, as root (DESTDIR=... only lays the fil
 	copy=$$(mktemp -d)
 	trap 'rm -rf "$$copy"' EXIT
 	cp -R $(SOURCES) "$$copy"
+	"$$python" -B -m daemon.settings.version > "$$copy/daemon/settings/commit.txt"
 	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_SELF) --force-reinstall "$$copy"
 	# Scripts carry the path of their interpreter: the one that holds after staging.
 	if [ -n "$(DESTDIR)" ]; then grep -lIrF "$(DESTDIR)$(PREFIX)" "$(DESTDIR)$(PREFIX)/bin" | xargs -r sed -i "s|$(DESTDIR)$(PREFIX)|$(PREFIX)|g"; fi

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.personas import Personas
+from daemon.settings import version
 from daemon.supervision.processes import private
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Persona, Status
@@ -112,7 +112,8 @@ class HealthRoutes:
         ]
         return json_response(
             {
-                "version": daemon_version(),
+                "version": version.number(),
+                "commit": version.commit() or None,
                 "uptime_s": round(time.monotonic() - self._started_at, 3),
                 "pid": os.getpid(),
                 "rss": resident_bytes(),
@@ -170,11 +171,3 @@ class HealthRoutes:
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id)),
         )
-
-
-def daemon_version() -> str:
-    """The installed version, ``unknown`` in a bare checkout."""
-    try:
-        return version("personad")
-    except PackageNotFoundError:
-        return "unknown"

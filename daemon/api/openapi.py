@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.channels import AddRequest, PairRequest
-from daemon.api.health import Check, PersonaStatus, daemon_version
+from daemon.api.health import Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
 from daemon.api.openapi_parts import INTEGER, REF, TEXT, Json, Operation, list_, object_, ref
@@ -26,6 +26,7 @@ from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
 from daemon.http.answers import Fault, json_response
 from daemon.http.problems import MEDIA_TYPE
+from daemon.settings import version
 from proto.feeds import SOURCES
 from proto.records import ORGANS, Channel, Persona, PersonaView
 from proto.secrets import Secret
@@ -174,6 +175,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "The daemon and every persona.",
         object_(
             version=TEXT,
+            commit={"type": ["string", "null"]},
             uptime_s={"type": "number"},
             pid=INTEGER,
             rss=INTEGER,
@@ -240,7 +242,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "personad", "version": daemon_version()},
+        "info": {"title": "personad", "version": version.number()},
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "security": [{}, {"token": []}],

@@ -13,11 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from daemon.cli.client import RefusedError, UnreachableError
 from daemon.cli.commands import Context, UsageError
 from daemon.logging.terminal import one_line
+from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError, load
 from proto.exits import CONFIG, OK
 
@@ -76,6 +77,7 @@ def _fail(text: str, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="personad", description="Keeps AI personas alive.", allow_abbrev=False)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, with the commit if it is known")
     _add_config(parser, None)
     _add_url(parser, None)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -137,6 +139,14 @@ def _parser() -> argparse.ArgumentParser:
         "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
     )
     return parser
+
+
+class _Version(argparse.Action):
+    """argparse's own takes a text that is made at every start; this one is made when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(version.described())
+        parser.exit(OK)
 
 
 def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:

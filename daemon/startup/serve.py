@@ -24,6 +24,7 @@ from daemon.http.tokens import TokenError
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
+from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
@@ -87,7 +88,7 @@ async def _serve(
         serving = asyncio.create_task(server.serve([listening]))
         await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
         authority = _authority(listening.getsockname())
-        log.info("daemon.listening", address=f"http://{authority}", pid=os.getpid())
+        log.info("daemon.listening", address=f"http://{authority}", pid=os.getpid(), version=version.described())
         webhook_listener = _take_webhooks(parts.webhooks, called, log) if called else None
         parts.supervisor.boot()
         background = [

@@ -165,13 +165,12 @@ class Gateway(ABC, Generic[A, S, T]):
     def deliver(self, message: Deliver) -> None:
         """Send a message of the outbox, if the channel is connected; never blocks. The link gets what became of it."""
         if not self.start(self.sender.deliver(message)):
-            told = f"{self.account.provider} is not connected ({self.standing})."
-            self.link.send(Undelivered(message.seq, told))
+            self.link.send(Undelivered(message.seq, f"{self.account.provider} {self._why_not()}."))
 
     def say(self, message: Say) -> None:
         """Send a text once, without an answer, if the channel is connected; never blocks."""
         if not self.start(self.sender.say(message)):
-            self.log.warning("gateway.say_failed", reason=f"not connected ({self.standing})")
+            self.log.warning("gateway.say_failed", reason=self._why_not())
 
     def webhook(self, message: WebhookRequest) -> None:
         """Queue a webhook request; the daemon keeps it until it is named in ``received``."""
@@ -288,6 +287,11 @@ class Gateway(ABC, Generic[A, S, T]):
             else:
                 backoff = self.backoff()
             await asyncio.sleep(wait)
+
+    def _why_not(self) -> str:
+        """Why nothing can be sent now."""
+        busy = self._sending >= MAX_SENDING
+        return f"has {MAX_SENDING} messages in hand" if busy else f"is not connected ({self.standing})"
 
     def _held(self) -> bool:
         """Whether the connection that ended just now was a stable one."""

@@ -146,6 +146,7 @@ async def test_verdicts(discord: DiscordEmulator, tmp_path: Path, code: int) -> 
         state = await channel.in_state("stopped")
         assert str(code) in state.error
         assert state.hint
+        assert state.error_class == ("credential" if code == 4004 else "config")
         await quiet(discord, channel)
 
 
