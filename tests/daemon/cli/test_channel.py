@@ -169,7 +169,7 @@ def test_what_is_wrong_is_said_with_what_to_do(
     )
     personad(shared_daemon, "stop", NAME)
     closed = personad(shared_daemon, "channel", "list", NAME).stdout
-    assert "telegram eve_bot: closed, because she is not running: personad start 'Eve Adams'\n" in closed
+    assert "telegram eve_bot: closed, because she is not running; start her: personad start 'Eve Adams'\n" in closed
 
 
 def test_status_lists_dead_letters(shared_daemon: DaemonProcess, bot: Bot, telegram: TelegramEmulator) -> None:
@@ -181,7 +181,7 @@ def test_status_lists_dead_letters(shared_daemon: DaemonProcess, bot: Bot, teleg
     ann.write("are you there?", bot=bot)
     wait_for(lambda: listed(shared_daemon)["dead"], "the dead letter")
     shown = personad(shared_daemon, "status").stdout
-    assert "Not delivered, and given up:\n" in shown
+    assert "Given up without delivery:\n" in shown
     assert re.search(
         r"^\d{4}-\S+ Eve Adams to telegram gone_ann: '.*are you there\?.*': .*blocked", shown, re.MULTILINE
     )

@@ -107,7 +107,7 @@ def test_no_answer_in_time_is_exit_1(daemon: DaemonProcess, eve: str, own_mind: 
     ended = personad(daemon, "chat", "Eve", "--timeout", "0.5", stdin="hello\n")
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "personad: no answer within 0.5 s; Eve keeps your words and answers when she can\n"
+    assert ended.stderr == "personad: no answer within 0.5 s; Eve keeps your message and answers when she can\n"
 
 
 def test_somebody_who_does_not_run_is_not_talked_to(daemon: DaemonProcess, eve: str) -> None:
@@ -203,7 +203,7 @@ def test_a_terminal_survives_a_daemon_that_is_killed(daemon: DaemonProcess, eve:
     try:
         terminal.wait_for(r"> $")
         daemon.kill()
-        terminal.wait_for("the connection broke")
+        terminal.wait_for("the connection was lost")
         terminal.type("lost words\n")
         terminal.wait_for(r"\(not sent: personad is not reachable")
         daemon.start()
