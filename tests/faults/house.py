@@ -1,8 +1,9 @@
-"""One life of the daemon in this process: its real parts over a real ledger, with played processes and a jumping clock."""
+"""One life of the daemon in this process: its real parts and a real ledger, played processes and a jumping clock."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -45,7 +46,7 @@ class Disk:
             write(path, data)
 
         monkeypatch.setattr(atomic_files, "write", write_file)
-        monkeypatch.setattr(atomic_files.os, "fsync", lambda _: None)
+        monkeypatch.setattr(os, "fsync", lambda _: None)
 
     def refuses(self, name: str) -> bool:
         """Whether this one fails."""
@@ -56,7 +57,7 @@ class Disk:
     def watch(self, ledger: Ledger) -> None:
         """Let this ledger's operations fail, too. It need not survive a loss of power here, so it is quick."""
         for thread in (ledger._writer, ledger._reader):
-            thread.submit = partial(self._submit, thread.submit)  # type: ignore[method-assign]
+            thread.submit = partial(self._submit, thread.submit)  # type: ignore[method-assign, assignment]  # of every signature
 
     # Any: operations of every signature.
     def _submit(self, submit: Callable[..., Any], operation: Callable[..., Any], *arguments: Any) -> Any:
@@ -88,7 +89,7 @@ class House:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(startup, "Link", lambda *_: link)
             patch.setattr(startup, "Spawner", lambda *_: spawner)
-            patch.setattr(startup.Ledger, "open", self._open_ledger)
+            patch.setattr(Ledger, "open", self._open_ledger)
             patch.setattr(schema, "open_writer", _open_writer)
             try:
                 self.parts = await startup.assemble(
@@ -112,7 +113,8 @@ class House:
     async def until_fault(self, work: Awaitable[T]) -> T | None:
         """What it gives, or None when a fault of the daemon's own ends it first."""
         task = asyncio.ensure_future(work)
-        await asyncio.wait([task, self.tasks.fault], return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [task, self.tasks.fault]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         task.cancel()

@@ -18,9 +18,9 @@ from daemon.conversations.inbox import InboxFull
 from daemon.conversations.publisher import WEB
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import ChannelFields, LedgerError
-from daemon.personas.personas import PersonasError
 from daemon.ledger.pairing import CODES
 from daemon.personas.channel_records import channel_named
+from daemon.personas.personas import PersonasError
 from proto.gateways import GatewayState, Identified, Inbound, Receipt, Undelivered, channel_id
 from proto.messages import Conversation
 from proto.records import Organ, Persona
@@ -261,7 +261,7 @@ class Day:
         disk.full_for.clear()
         for state in ("degraded", "connected"):
             error = "it is away" if state == "degraded" else ""
-            self.outside.trouble(GatewayState(PHONE, state, error))  # type: ignore[arg-type]  # one of its literals
+            self.outside.trouble(GatewayState(PHONE, state, error))
             await asyncio.sleep(1)
 
     async def _deaths(self, house: House) -> None:

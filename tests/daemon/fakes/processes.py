@@ -8,6 +8,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -195,6 +196,7 @@ class PlayedWorker:
 
     def __init__(self, process: PlayedProcess, peer: PlayedPeer, outside: Outside) -> None:
         self.process = process
+        self.gateways: list[GatewayState] = []
         self._peer = peer
         self._outside = outside
         self._gateways: list[Gateway] = []
@@ -209,6 +211,10 @@ class PlayedWorker:
             self._later(0.01, lambda: process.end(Exit(1, None)))
         else:
             self._later(0.01, lambda: self._say(Hello(VERSION, process.pid)))
+
+    def send(self, message: msgspec.Struct) -> None:
+        """As the daemon sends to the process."""
+        self._peer.send(message)
 
     def take(self, message: object) -> None:
         """A frame of the daemon."""
@@ -300,7 +306,7 @@ class PlayedWorker:
         self._outside.living.add(self)
         self._say(Ready([GatewayState(channel, "connecting") for channel in self._channels()]))
         for channel in self._channels():
-            self._later(0.01, lambda channel=channel: self._connected(channel))
+            self._later(0.01, partial(self._connected, channel))
         self._beat()
 
     def _connected(self, channel: str) -> None:
