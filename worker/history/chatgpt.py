@@ -117,7 +117,7 @@ def _shown(record: Record) -> list[Node]:
 
 
 def _last(record: Record) -> str:
-    """Find the end of the shown branch: the current node, or the shown answer that follows it if it is hidden reasoning.
+    """Find the end of the shown branch: the current node, or the shown answer after it if it is hidden reasoning.
 
     Without a current node it is the newest leaf.
     """
@@ -172,7 +172,7 @@ def _words(content: Content) -> str:
 
 
 def _output(content: Content) -> str:
-    """Return what a tool shows: a program's output or a picture. Pages that it reads do not belong to the conversation."""
+    """Return what a tool shows: a program's output or a picture. Pages that it reads are left out."""
     if content.content_type == "execution_output":
         return joined((content.text, *(part for part in content.parts or () if isinstance(part, str))))[:EXTRACT_CHARS]
     if content.content_type == "multimodal_text":

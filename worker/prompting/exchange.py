@@ -69,7 +69,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Question:
-    """One call of a chat model. ``picture`` belongs to the last turn. With ``may_call`` false it must answer in text."""
+    """One call of a chat model. ``picture`` belongs to the last turn. Without ``may_call`` it must answer in text."""
 
     turns: Sequence[ChatTurn]
     max_tokens: int

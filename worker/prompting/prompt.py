@@ -100,7 +100,7 @@ class Prompt:
         return "\n\n".join([self._nature(), *data, *([_ALOUD] if self.is_aloud else []), *sections])
 
     def turns(self) -> list[ChatTurn]:
-        """Return the prompt in chat form: the system turn, then alternately user and assistant, the new messages last."""
+        """Return the prompt in chat form: the system turn, then user and assistant alternating, new messages last."""
         turns = [
             ChatTurn("user" if line.role == "person" else "assistant", perceived.said(line)) for line in self._recent()
         ]
