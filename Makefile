@@ -25,8 +25,8 @@ JOBS ?= 4
 
 # An environment with a Python other than the requested one is made again.
 ifneq ($(PYTHON),)
-VERSION := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
-ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell "$(BIN)/python" $(VERSION)))
+RELEASE := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
+ifneq ($(shell "$(PYTHON)" $(RELEASE)),$(shell "$(BIN)/python" $(RELEASE)))
 .PHONY: $(RUNTIME)
 endif
 endif
@@ -35,7 +35,7 @@ endif
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help setup run test coverage lint types bench lock install uninstall clean
+.PHONY: help setup run test coverage lint types bench changelog lock install uninstall clean
 
 # Every file's hash is checked, only the lock's dependencies are installed, and nothing is compiled.
 # The only source package is pure Python: see install_runtime.
@@ -132,6 +132,10 @@ types: $(TESTING) ## check types
 
 bench: $(TESTING) ## run the benchmarks and print the table
 	@"$(BIN)/python" -m tests.bench
+
+changelog: $(TESTING) ## fold etc/changes into CHANGELOG.md (VERSION=x)
+	@if [ -z "$(VERSION)" ]; then echo "Say which version: make changelog VERSION=0.2.0" >&2; exit 1; fi
+	"$(BIN)/towncrier" build --yes --version "$(VERSION)"
 
 lock: ## resolve both locks again (UPGRADE=1 takes the newest versions)
 	@$(call find_python)

@@ -31,7 +31,7 @@ from daemon.logging.writer import LogWriter
 from daemon.settings.settings import Level, Logs
 from proto.secrets import MASK, redact
 
-__all__ = ["Log", "Sink", "Tail", "configure", "worker_line"]
+__all__ = ["Log", "Sink", "Tail", "configure", "trace_of", "worker_line"]
 
 Field: TypeAlias = str | int | float | bool | None
 
@@ -134,9 +134,9 @@ def configure(settings: Logs, stream: TextIO) -> Log:
     root.handlers[:] = [LibraryHandler(log)]
     root.setLevel(logging.INFO if settings.level == "debug" else logging.WARNING)
     logging.captureWarnings(capture=True)
-    sys.excepthook = lambda _kind, error, _trace_back: log.error("daemon.crashed", trace=_trace(error))
+    sys.excepthook = lambda _kind, error, _trace_back: log.error("daemon.crashed", trace=trace_of(error))
     threading.excepthook = lambda args: log.error(
-        "thread.crashed", thread=args.thread.name if args.thread else "", trace=_trace(args.exc_value)
+        "thread.crashed", thread=args.thread.name if args.thread else "", trace=trace_of(args.exc_value)
     )
     return log
 
@@ -159,7 +159,7 @@ class LibraryHandler(logging.Handler):
             text = str(record.msg)
         fields: dict[str, object] = {"text": text}
         if record.exc_info and record.exc_info[1]:
-            fields["trace"] = _trace(record.exc_info[1])
+            fields["trace"] = trace_of(record.exc_info[1])
         self._log.relay(level, record.name.lower(), fields)
 
 
@@ -188,7 +188,7 @@ def _level(name: object) -> Level:
     return next((level for level in LEVELS if level == name), "info")
 
 
-def _trace(error: BaseException | None) -> str:
+def trace_of(error: BaseException | None) -> str:
     """Return the end of a traceback, which has its reason. It is redacted before the cut, which could split a token."""
     text = "".join(traceback.format_exception(error)) if error else ""
     return redact(text[-SEEN * MAX_FIELD :])[-MAX_FIELD:]

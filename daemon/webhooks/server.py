@@ -14,6 +14,7 @@ from uvicorn.config import Config
 
 from daemon.http.listening import PortInUse, listen
 from daemon.http.protocols import HttpProtocol
+from daemon.runtime.tasks import Tasks
 from daemon.settings.sections import Hooks as WebhookSettings
 
 CONNECTIONS: Final = 200
@@ -57,7 +58,7 @@ def listener(settings: WebhookSettings) -> socket.socket | None:
 class WebhookListener:
     """Serves the application on the socket until ``close``."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket, tasks: Tasks) -> None:
         self._server = WebhookServer(
             Config(
                 app,
@@ -73,7 +74,7 @@ class WebhookListener:
                 timeout_graceful_shutdown=DRAIN,
             )
         )
-        self._serving = asyncio.create_task(self._server.serve([listening]))
+        self._serving = tasks.start(self._server.serve([listening]))
 
     async def close(self) -> None:
         """Accept no more requests and answer the open ones."""

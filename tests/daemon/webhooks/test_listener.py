@@ -24,6 +24,7 @@ from daemon.http.listening import PortInUse
 from daemon.ledger import ChannelFields, Ledger
 from daemon.logging.log import Log, Sink
 from daemon.runtime.clock import SystemClock
+from daemon.runtime.tasks import PersonaTasks, daemon_tasks
 from daemon.settings.sections import Hooks as WebhookSettings
 from daemon.settings.sections import Logs
 from daemon.webhooks import WebhookApp, WebhookChannel, WebhookListener, listener, server
@@ -90,7 +91,9 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
         # Not configure(): it would replace the process's logging and keep writing to whatever file gets this descriptor
         # next.
         log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
-        feed = WebhookQueue(ledger, 3, SystemClock(), log)
+        clock = SystemClock()
+        persona_tasks, tasks = PersonaTasks(clock, log), daemon_tasks(clock, log)
+        feed = WebhookQueue(ledger, 3, persona_tasks, clock, log)
         port = free_port()
         listening = listener(WebhookSettings(port=port, public_url=public_url))
         assert listening
@@ -104,12 +107,12 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
             async def find(channel: str) -> WebhookChannel | None:
                 return channels.get(channel)
 
-            serving = WebhookListener(WebhookApp(find, feed, public_url, Counter(), log), listening)
+            serving = WebhookListener(WebhookApp(find, feed, public_url, Counter(), log), listening, tasks)
             try:
                 yield door
             finally:
                 await serving.close()
-                await feed.close()
+                await persona_tasks.close()
                 await ledger.close()
                 log.flush()
                 door.twilio._socket.close()
