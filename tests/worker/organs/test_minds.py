@@ -164,9 +164,9 @@ async def test_hang_after_the_first_word(emulator: Emulator) -> None:
 
 async def test_slow_answer_outlives_the_first_token_timeout(emulator: Emulator) -> None:
     """After the first token, an answer may take longer than the first-token timeout."""
-    emulator.script(Step("one two three four five six", pause=0.5))
-    async with mind_at(emulator, MindLimits(first_token=2.0, total=PATIENCE, retries=0)) as mind:
-        assert await mind.think(HELLO, 100) == "one two three four five six"
+    emulator.script(Step("one two three four five six seven eight nine ten", pause=0.5))
+    async with mind_at(emulator, MindLimits(first_token=4.0, total=PATIENCE, retries=0)) as mind:
+        assert await mind.think(HELLO, 100) == "one two three four five six seven eight nine ten"
 
 
 @pytest.mark.parametrize("failure", ["drop", "malformed", "error_event"])
