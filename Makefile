@@ -1,11 +1,11 @@
-# personad: set up, run, test, install. `make` alone lists what there is.
+# personad: set up, run, test, install. `make` alone lists the targets.
 
 VENV    ?= .venv
 PYTHON  ?=
 DESTDIR ?=
 PREFIX  ?= /opt/personad
 
-# `make lock` resolves with exactly this uv, in an environment of its own.
+# `make lock` uses exactly this version of uv, in its own environment.
 UV_VERSION := 0.13.9
 UV_VENV    := .venv-lock
 
@@ -20,13 +20,13 @@ BIN      := $(VENV)/bin
 RUNTIME  := $(VENV)/.runtime-installed
 TESTING  := $(VENV)/.tests-installed
 
-# Tests mostly wait for processes, clocks and sockets: more of them at a time than there are cores.
+# Tests mostly wait for processes, clocks and sockets, so more of them run at once than there are cores.
 JOBS ?= 4
 
-# An environment of another Python than the one asked for is made anew.
+# An environment with a Python other than the requested one is made again.
 ifneq ($(PYTHON),)
-VERSION := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
-ifneq ($(shell "$(PYTHON)" $(VERSION)),$(shell "$(BIN)/python" $(VERSION)))
+RELEASE := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
+ifneq ($(shell "$(PYTHON)" $(RELEASE)),$(shell "$(BIN)/python" $(RELEASE)))
 .PHONY: $(RUNTIME)
 endif
 endif
@@ -35,12 +35,12 @@ endif
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help setup run test coverage lint types bench lock install uninstall clean
+.PHONY: help setup run test coverage lint types bench changelog lock install uninstall clean
 
-# Hashes are checked for every file, dependencies are those of the lock and no others, and nothing is ever compiled.
-# The one source package is pure Python: see install_runtime.
+# Every file's hash is checked, only the lock's dependencies are installed, and nothing is compiled.
+# The only source package is pure Python: see install_runtime.
 PIP_LOCKED := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps --only-binary :all:
-# The project itself is built with the setuptools of the lock; no index is asked.
+# The project itself is built with the lock's setuptools, without an index.
 PIP_SELF   := -m pip install --quiet --disable-pip-version-check --no-input --no-index --no-deps --no-build-isolation
 
 # Sets python to $(PYTHON), or to the first Python 3.11 or newer among $(1) and those on PATH, and version to its 3.x.
@@ -55,20 +55,21 @@ if [ -z "$$python" ]; then
     exit 1
 fi
 if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "$$python is no Python 3.11 or newer: name another with 'make PYTHON=/path/to/python3'." >&2
+    echo "$$python is not Python 3.11 or newer: name another with 'make PYTHON=/path/to/python3'." >&2
     exit 1
 fi
 version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 endef
 
-# Makes the virtual environment $(1) with what find_python set; one of the same version stays. Never empties another folder.
+# Makes the virtual environment $(1) with the Python that find_python found, or keeps one with the same version. It never
+# empties any other folder.
 define make_venv
 if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
     echo "$$python cannot make virtual environments: install them first, on Debian with 'apt install python$$version-venv'." >&2
     exit 1
 fi
 if [ -n "$$(ls -A "$(1)" 2>/dev/null)" ] && [ ! -e "$(1)/pyvenv.cfg" ]; then
-    echo "$(1) is a folder of something else: choose another." >&2
+    echo "$(1) is a folder with other content: choose another." >&2
     exit 1
 fi
 if [ "$$("$(1)/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$$version" ]; then
@@ -77,8 +78,8 @@ if [ "$$("$(1)/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])
 fi
 endef
 
-# Installs requirements.lock into the virtual environment $(1). The last nextcord for Python 3.11 is published as source only;
-# the setuptools of the lock, which has to be there first, packs it. Newer ones are wheels.
+# Installs requirements.lock into the virtual environment $(1). The last nextcord for Python 3.11 is published only as
+# source. It is built with the lock's setuptools, which must be installed first. Newer versions are wheels.
 define install_runtime
 sourced=
 if [ "$$version" = 3.11 ]; then
@@ -88,10 +89,10 @@ fi
 "$(1)/bin/python" $(PIP_LOCKED) $$sourced -r requirements.lock
 endef
 
-help: ## list what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: $(RUNTIME) ## make .venv (VENV=...) and install personad into it, from the lock
+setup: $(RUNTIME) ## make .venv (VENV=...) and install personad into it from the lock
 	@echo "personad is set up in $(VENV)."
 
 $(RUNTIME): requirements.lock pyproject.toml
@@ -107,14 +108,15 @@ $(TESTING): $(RUNTIME) tests/requirements.lock
 	"$(BIN)/python" $(PIP_LOCKED) -r tests/requirements.lock
 	touch $@
 
-run: $(RUNTIME) ## run the daemon here, with a first persona called Adam
+run: $(RUNTIME) ## run the daemon here, with a first persona named Adam
 	@exec "$(BIN)/personad" serve --create-first Adam
 
-test: $(TESTING) ## run the tests (ARGS="-k word" chooses)
+test: $(TESTING) ## run the tests (ARGS="-k word" selects some)
 	@"$(BIN)/python" -m pytest -n $(JOBS) $(ARGS)
 
-# Without what is measured in itself, and without kills at random, after which most figures are lost. Measuring is slower.
-coverage: $(TESTING) ## run the tests, and print what they and the processes that they start left out
+# Without tests that measure speed or memory themselves, and without random kills, which lose most of the data. Measuring
+# makes the tests slower, hence the longer timeouts.
+coverage: $(TESTING) ## run the tests and print which lines they and their processes did not run
 	@rm -f .coverage .coverage.*
 	PYTHONPATH="$(CURDIR)/tests/measuring" PERSONAD_TEST_PATIENCE=3 "$(BIN)/python" -m pytest -n $(JOBS) \
 	    --override-ini timeout=720 -m "not frugal and not chaos" $(ARGS)
@@ -128,10 +130,14 @@ lint: $(TESTING) ## check style and format
 types: $(TESTING) ## check types
 	@"$(BIN)/mypy"
 
-bench: $(TESTING) ## measure, and print the table
+bench: $(TESTING) ## run the benchmarks and print the table
 	@"$(BIN)/python" -m tests.bench
 
-lock: ## resolve both locks anew (UPGRADE=1 takes the newest versions)
+changelog: $(TESTING) ## fold etc/changes into CHANGELOG.md (VERSION=x)
+	@if [ -z "$(VERSION)" ]; then echo "Say which version: make changelog VERSION=0.2.0" >&2; exit 1; fi
+	"$(BIN)/towncrier" build --yes --version "$(VERSION)"
+
+lock: ## resolve both locks again (UPGRADE=1 takes the newest versions)
 	@$(call find_python)
 	$(call make_venv,$(UV_VENV))
 	"$(UV_VENV)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
@@ -140,11 +146,11 @@ lock: ## resolve both locks anew (UPGRADE=1 takes the newest versions)
 	$$compile pyproject.toml --group build --output-file requirements.lock
 	$$compile --group test --constraint requirements.lock --output-file tests/requirements.lock
 	if grep -nE '^ *--(index-url|extra-index-url|find-links)|file:|https?://' requirements.lock tests/requirements.lock; then
-	    echo "A lock names a place to download from: it must hold names, versions and hashes only." >&2
+	    echo "A lock names a download location: it must hold only names, versions and hashes." >&2
 	    exit 1
 	fi
 
-install: ## install as a systemd service, as root (DESTDIR=... only lays the files out)
+install: ## install as a systemd service, as root (DESTDIR=... only places the files)
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" != 0 ]; then echo "make install needs root: sudo make install" >&2; exit 1; fi
 	umask 022
 	$(call find_python,/usr/bin/python3)
@@ -157,13 +163,13 @@ install: ## install as a systemd service, as root (DESTDIR=... only lays the fil
 	$(call make_venv,$(DESTDIR)$(PREFIX))
 	echo "Installing personad into $(DESTDIR)$(PREFIX)"
 	$(call install_runtime,$(DESTDIR)$(PREFIX))
-	# Built from a copy, so that root leaves nothing in the checkout and no earlier build is taken along.
+	# Build from a copy, so that root leaves nothing in the checkout and no earlier build is included.
 	copy=$$(mktemp -d)
 	trap 'rm -rf "$$copy"' EXIT
 	cp -R $(SOURCES) "$$copy"
 	"$$python" -B -m daemon.settings.version > "$$copy/daemon/settings/commit.txt"
 	"$(DESTDIR)$(PREFIX)/bin/python" $(PIP_SELF) --force-reinstall "$$copy"
-	# Scripts carry the path of their interpreter: the one that holds after staging.
+	# Scripts contain the path of their interpreter, which must be the final one, without DESTDIR.
 	if [ -n "$(DESTDIR)" ]; then grep -lIrF "$(DESTDIR)$(PREFIX)" "$(DESTDIR)$(PREFIX)/bin" | xargs -r sed -i "s|$(DESTDIR)$(PREFIX)|$(PREFIX)|g"; fi
 	install -d "$(UNITS)" "$(SYSUSERS)" "$(TMPFILES)" "$(CONFIG)" "$(dir $(COMMAND))"
 	sed "s|/opt/personad|$(PREFIX)|g" systemd/personad.service > "$(UNITS)/personad.service"
@@ -171,7 +177,7 @@ install: ## install as a systemd service, as root (DESTDIR=... only lays the fil
 	install -m 644 systemd/sysusers.d/personad.conf "$(SYSUSERS)/"
 	install -m 644 systemd/tmpfiles.d/personad.conf "$(TMPFILES)/"
 	chmod 644 "$(UNITS)/personad.service"
-	# Growing pauses between restarts are known from systemd 254 on; an older one would warn at every reload.
+	# systemd knows growing pauses between restarts since 254; an older one would warn at every reload.
 	systemd_version=$$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 	if [ "$${systemd_version:-0}" -ge 254 ]; then
 	    install -D -m 644 -t "$(UNITS)/personad.service.d" systemd/personad.service.d/restart-steps.conf
@@ -184,9 +190,9 @@ install: ## install as a systemd service, as root (DESTDIR=... only lays the fil
 	systemctl daemon-reload
 	systemctl enable personad.service
 	systemctl restart personad.service
-	echo "personad runs. Try: personad create Adam, personad chat Adam, journalctl -u personad -f"
+	echo "personad is running. Try: personad create Adam, personad chat Adam, journalctl -u personad -f"
 
-uninstall: ## remove the service, as root; state and settings stay
+uninstall: ## remove the service, as root; keeps state and settings
 	@if [ -z "$(DESTDIR)" ]; then
 	    if [ "$$(id -u)" != 0 ]; then echo "make uninstall needs root: sudo make uninstall" >&2; exit 1; fi
 	    systemctl disable --now personad.socket personad.service || echo "The units were not running."
@@ -195,9 +201,9 @@ uninstall: ## remove the service, as root; state and settings stay
 	rm -f "$(SYSUSERS)/personad.conf" "$(TMPFILES)/personad.conf" "$(COMMAND)"
 	if [ -e "$(DESTDIR)$(PREFIX)/pyvenv.cfg" ]; then rm -rf "$(DESTDIR)$(PREFIX)"; fi
 	if [ -z "$(DESTDIR)" ]; then systemctl daemon-reload; fi
-	echo "Removed. What she knows stays in /var/lib/personad, the settings in /etc/personad, the user personad in place."
+	echo "Removed. The personas' data in /var/lib/personad, the settings in /etc/personad and the user personad are kept."
 
-clean: ## remove what setup, tests and builds left in this folder
+clean: ## remove what setup, tests and builds created in this folder
 	@for venv in "$(VENV)" "$(UV_VENV)"; do
 	    if [ -e "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi
 	done

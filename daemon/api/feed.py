@@ -25,6 +25,7 @@ from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
 from daemon.personas.personas import Personas
 from daemon.personas.spool import Spool
+from daemon.runtime.tasks import beside
 from daemon.supervision.supervisor import Supervisor
 from proto.feeds import SOURCES, Source
 
@@ -126,10 +127,10 @@ class FeedRoutes:
     async def _learn(self, request: Request, persona_id: str, source: Source, spool: Spool) -> None:
         """Raise HTTPException when the feed ends early, ClientDisconnect when the client has hung up."""
         gone = asyncio.Event()
-        waiting = asyncio.create_task(hung_up(request))
-        waiting.add_done_callback(lambda _: gone.set())
         try:
-            await self._feeds.feed(persona_id, source, spool.path, gone)
+            async with beside(hung_up(request)) as waiting:
+                waiting.add_done_callback(lambda _: gone.set())
+                await self._feeds.feed(persona_id, source, spool.path, gone)
         except FeedEnded as ended:
             self._log.warning("feed.ended", persona=persona_id, cause=ended.cause, reason=str(ended))
             if ended.cause == "hung_up":
@@ -137,8 +138,6 @@ class FeedRoutes:
             status, words = _ENDED[ended.cause]
             headers = _RETRY_AFTER if status == 503 else None
             raise HTTPException(status, words.format(reason=ended), headers) from ended
-        finally:
-            waiting.cancel()
 
     async def _drop(self, persona_id: str, spool: Spool) -> None:
         try:

@@ -19,6 +19,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.personas import Personas
+from daemon.runtime.tasks import Tasks, describe
 from daemon.settings import version
 from daemon.supervision.processes import private
 from daemon.supervision.supervisor import Supervisor
@@ -69,6 +70,7 @@ class HealthRoutes:
         ledger: Ledger,
         hubs: Hubs,
         state_dir: Path,
+        tasks: Tasks,
         started_at: float,
         stopping: asyncio.Event,
     ) -> None:
@@ -77,6 +79,7 @@ class HealthRoutes:
         self._ledger = ledger
         self._hubs = hubs
         self._state_dir = state_dir
+        self._tasks = tasks
         self._started_at = started_at
         self._stopping = stopping
 
@@ -97,6 +100,7 @@ class HealthRoutes:
             "ledger": await self._check_ledger(),
             "spawner": self._check_spawner(),
             "personas": self._check_personas(),
+            "tasks": self._check_tasks(),
         }
         ready = all(check.ok for check in checks.values()) and not self._stopping.is_set()
         status = "stopping" if self._stopping.is_set() else "ready" if ready else "not ready"
@@ -142,6 +146,11 @@ class HealthRoutes:
         if self._supervisor.spawner_mode == "warming":
             return Check(ok=False, reason="the zygote is warming")
         return Check(ok=True)
+
+    def _check_tasks(self) -> Check:
+        """No task of the daemon itself has failed; after one it leaves, to be started again."""
+        fault = self._tasks.fault
+        return Check(ok=False, reason=describe(fault.result())) if fault.done() else Check(ok=True)
 
     def _check_personas(self) -> Check:
         """Each persona that should run does."""

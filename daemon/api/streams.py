@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from daemon.api.forms import Form
 from daemon.personas.media import Uploads
+from daemon.runtime.tasks import beside
 
 RETRY_AFTER: Final = {"retry-after": "5"}
 
@@ -29,14 +30,10 @@ class FormReader:
         stops. ``what`` names the file in the answer.
         """
         try:
-            async with asyncio.timeout(seconds) as deadline:
-                hurrying = asyncio.create_task(self._hurry(deadline))
-                try:
-                    async for piece in request.stream():
-                        if piece:
-                            await self._uploads.run(form.feed, piece)
-                finally:
-                    hurrying.cancel()
+            async with asyncio.timeout(seconds) as deadline, beside(self._hurry(deadline)):
+                async for piece in request.stream():
+                    if piece:
+                        await self._uploads.run(form.feed, piece)
         except TimeoutError:
             if self._stopping.is_set():
                 words = "The daemon is stopping: send it again when it is back."

@@ -27,6 +27,7 @@ from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
 from daemon.personas.personas import CONFIG, Personas
+from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
 from proto.secrets import Secret
@@ -122,12 +123,7 @@ class Restorer:
     async def _put_in_place(self, folder: Path, persona: Persona) -> None:
         """Once the last step is begun it is carried through, also when the daemon leaves."""
         await asyncio.to_thread(_complete, folder, persona)
-        adopting = asyncio.create_task(self._personas.adopt(persona))
-        try:
-            await asyncio.shield(adopting)
-        except asyncio.CancelledError:
-            await asyncio.wait([adopting])
-            raise
+        await carried_through(self._personas.adopt(persona))
 
     async def _converse(self, persona_id: str, old_id: str, file: Path, manifest: Manifest) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""

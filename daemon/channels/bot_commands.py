@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Final
+from typing import Final, Protocol
+
+import msgspec
 
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.publisher import Publisher
@@ -12,35 +13,61 @@ from daemon.conversations.worker import StartFailed
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.supervision.supervisor import Supervisor
+from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Conversation
 
 LAST_WORDS: Final = 5.0
 """Seconds that a goodbye gets to be delivered before the process goes."""
 
 
+class BotCommand(msgspec.Struct, frozen=True):
+    """What the paired account asked for in this conversation."""
+
+    persona: str
+    name: str
+    conversation: Conversation
+
+
+class Processes(Protocol):
+    """Commands personas' processes."""
+
+    async def stop(self, persona_id: str) -> None:
+        """End her process."""
+
+    async def restart(self, persona_id: str) -> None:
+        """Replace her process. Raises StartFailed."""
+
+
 class BotCommands:
-    """Obeys in the background: the worker that brought a command must not wait for its own end."""
+    """Obeys what comes into ``commands``, each by itself: the worker that brought one must not wait for its own end."""
 
     def __init__(
-        self, supervisor: Supervisor, personas: Personas, publisher: Publisher, delivery: Delivery, log: Log
+        self,
+        commands: asyncio.Queue[BotCommand],
+        processes: Processes,
+        personas: Personas,
+        publisher: Publisher,
+        delivery: Delivery,
+        tasks: PersonaTasks,
+        log: Log,
     ) -> None:
-        self._supervisor = supervisor
+        self._commands = commands
+        self._processes = processes
         self._personas = personas
         self._publisher = publisher
         self._delivery = delivery
+        self._tasks = tasks
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def obey(self, persona_id: str, command: str, conversation: Conversation) -> None:
-        """Carry out a command of the paired account; one that does not exist is told so."""
+    async def run(self) -> None:
+        """Obey until cancelled."""
+        while True:
+            command = await self._commands.get()
+            self._tasks.of(command.persona).start_command(self._obey(command))
+
+    async def _obey(self, command: BotCommand) -> None:
         orders = {"start": self._hello, "hello": self._hello, "stop": self._stop, "restart": self._restart}
-        self._go(orders.get(command, self._unknown)(persona_id, conversation))
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await orders.get(command.name, self._unknown)(command.persona, command.conversation)
 
     async def _hello(self, persona_id: str, conversation: Conversation) -> None:
         persona = self._personas.get(persona_id)
@@ -49,12 +76,12 @@ class BotCommands:
 
     async def _stop(self, persona_id: str, conversation: Conversation) -> None:
         await self._say(persona_id, conversation, "I stop now. What you write waits until my next start.", wait=True)
-        await self._supervisor.stop(persona_id)
+        await self._processes.stop(persona_id)
 
     async def _restart(self, persona_id: str, conversation: Conversation) -> None:
         await self._say(persona_id, conversation, "I restart now.", wait=True)
         try:
-            await self._supervisor.restart(persona_id)
+            await self._processes.restart(persona_id)
         except StartFailed as failure:
             self._log.error("persona.restart_failed", persona=persona_id, reason=str(failure))
         else:

@@ -51,7 +51,7 @@ class ChannelGateways:
         found: dict[str, Gateway] = {}
         for record in (persona.channels if persona else None) or []:
             channel = id_of(record)
-            if channel is None or record.type not in GATEWAYS or channel in found:
+            if channel is None or record.type not in GATEWAYS:
                 continue
             if channel in opened:
                 found[channel] = self._open_gateway(record, opened[channel])

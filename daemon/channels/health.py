@@ -93,7 +93,7 @@ async def dead_letters(
 
 
 def _health(record: Channel) -> ChannelHealth:
-    health = ChannelHealth(record.type, record.name, record.verified_at is not None, id_of(record))
+    health = ChannelHealth(record.type, record.name, verified=False, channel=id_of(record))
     if record.type not in GATEWAYS:
         health.error = f"This version of personad has no gateway for {record.type}."
         health.hint = f"Remove the channel; {', '.join(GATEWAYS)} are the kinds that there are."
@@ -111,11 +111,13 @@ def _add_state(health: ChannelHealth, state: GatewayState | None) -> None:
 
 def _add_counts(health: ChannelHealth, row: StoredChannel | None) -> None:
     if row:
+        health.verified = row.account is not None
         health.received, health.strangers, health.sent, health.dead = row.received, row.strangers, row.sent, row.dead
 
 
 def _add_terms(health: ChannelHealth, row: OpenChannel | None) -> None:
     if row:
+        health.verified |= row.open
         health.open, health.paused = row.open, row.status == "paused"
         health.conversations, health.limited = row.conversation_count, row.limited
     if not health.open and health.type not in PAIRED and not health.error:

@@ -5,9 +5,6 @@ The daemon alone decides who is who: a worker hands over everything that its bot
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-
 from daemon.channels.owner_intake import OwnerIntake
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.conversations.inbox import InboxFull
@@ -17,6 +14,7 @@ from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.channel_records import channel_named
 from daemon.personas.personas import Personas
+from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import Received, Taken
 
 
@@ -30,6 +28,7 @@ class ChannelIntake:
         terms: ChannelTerms,
         owner_intake: OwnerIntake,
         visitor_intake: VisitorIntake,
+        tasks: PersonaTasks,
         log: Log,
     ) -> None:
         self._ledger = ledger
@@ -38,22 +37,11 @@ class ChannelIntake:
         self._owner_intake = owner_intake
         self._visitor_intake = visitor_intake
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
 
     def received(self, persona_id: str, worker: Worker, message: Received) -> None:
         """Messages of one gateway."""
-        self._go(self._take(persona_id, worker, message))
-
-    async def close(self) -> None:
-        """Cancel what is not committed: its providers will bring it again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.of(persona_id).start(self._take(persona_id, worker, message))
 
     async def _take(self, persona_id: str, worker: Worker, message: Received) -> None:
         try:

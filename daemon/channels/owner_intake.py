@@ -6,11 +6,12 @@ only what is shown.
 
 from __future__ import annotations
 
+import asyncio
 import shlex
-from collections.abc import Callable
 from typing import Final
 
 from daemon.channels import pairing_codes
+from daemon.channels.bot_commands import BotCommand
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import Worker
@@ -19,7 +20,6 @@ from daemon.personas.channel_records import channel_named, conversation_of
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from proto.gateways import Inbound, Say
-from proto.messages import Conversation
 from proto.records import Channel, Persona
 
 SECOND: Final = 1_000_000_000
@@ -33,10 +33,18 @@ _CODE: Final = (
 
 
 class OwnerIntake:
-    """``command`` is called with a persona's id, a bot command and its conversation, once for each that is given."""
+    """Puts each bot command that is given into ``commands``, once."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, hubs: Hubs, clock: Clock) -> None:
-        self.command: Callable[[str, str, Conversation], None] = lambda *_: None
+    def __init__(
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        inbox: Inbox,
+        hubs: Hubs,
+        commands: asyncio.Queue[BotCommand],
+        clock: Clock,
+    ) -> None:
+        self._commands = commands
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
@@ -76,7 +84,7 @@ class OwnerIntake:
         committed = await self._ledger.take(persona_id, row.channel, conversation, mine, self._clock.time_ns())
         self._inbox.admit(persona_id, committed.waiting)
         for command in committed.commands:
-            self.command(persona_id, command, conversation)
+            self._commands.put_nowait(BotCommand(persona_id, command, conversation))
 
     async def _from_unpaired(self, persona: Persona, channel: str, worker: Worker, items: list[Inbound]) -> None:
         private = [item for item in items if item.private]

@@ -7,8 +7,7 @@ three steps: it leaves the list, her process follows the list, its row is remove
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from daemon.channels.errors import ChannelRefused, taken
 from daemon.channels.new_channel import NewChannel, OpenChannelRequest
@@ -22,6 +21,7 @@ from daemon.logging.log import Log
 from daemon.personas.channel_records import channel_named, id_of
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.accounts import ReadAccount
 from proto.gateways import Identified, channel_id
 from proto.records import Channel, Persona
@@ -45,6 +45,7 @@ class ChannelService:
         processes: Processes,
         accounts: Mapping[str, ReadAccount],
         hubs: Hubs,
+        tasks: PersonaTasks,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -57,7 +58,7 @@ class ChannelService:
         self._hubs = hubs
         self._clock = clock
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
 
     async def identify(self, kind: str, token: str) -> NewChannel:
         """Ask the provider whose token it is, for a channel that is to be paired. Raises ChannelRefused: 409, 422."""
@@ -181,17 +182,11 @@ class ChannelService:
             await self._register.read_back(persona.id)
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona.id, reason=str(error))
-        self._go(self._follow_edit(persona.id))
+        self._tasks.of(persona.id).start_command(self._follow_edit(persona.id))
 
     def forget(self, persona_id: str) -> None:
         """She is deleted."""
         self._pairing.forget(persona_id)
-
-    async def close(self) -> None:
-        """Cancel what follows an edit: the next start reads it back."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _identify_open(self, request: OpenChannelRequest) -> NewChannel:
         if self._personas.get(request.persona) is None:
@@ -258,11 +253,6 @@ class ChannelService:
             await self._let_go(persona_id)
         except (StartFailed, LedgerError) as error:
             self._log.error("persona.edit_failed", persona=persona_id, reason=str(error))
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _announce(self, persona: Persona | None, title: str, record: Channel) -> None:
         self._hubs.signal("Event", title, persona, {"channel": {"type": record.type, "name": record.name}})

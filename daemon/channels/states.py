@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from daemon.conversations.hubs import Hubs
@@ -14,6 +13,7 @@ from daemon.logging.log import Log
 from daemon.personas.channel_records import channel_named
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import ErrorClass, GatewayState
 
 CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
@@ -26,7 +26,14 @@ class GatewayStates:
     """Follows the states of all gateways."""
 
     def __init__(
-        self, ledger: Ledger, personas: Personas, terms: ChannelTerms, hubs: Hubs, clock: Clock, log: Log
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        terms: ChannelTerms,
+        hubs: Hubs,
+        tasks: PersonaTasks,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._ledger = ledger
         self._personas = personas
@@ -34,7 +41,7 @@ class GatewayStates:
         self._hubs = hubs
         self._clock = clock
         self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
 
     def changed(self, persona_id: str, worker: Worker, state: GatewayState) -> None:
         """A gateway's state changed just now."""
@@ -50,7 +57,7 @@ class GatewayStates:
             log.info("gateway.changed", state=state.state)
         details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
         self._hubs.signal("Event", "Gateway changed", persona, details)
-        self._go(self._keep(persona_id, state))
+        self._tasks.of(persona_id).start(self._keep(persona_id, state))
 
     async def failed(self, persona_id: str, reason: str) -> None:
         """Her process does not come up any more: none of her channels works until somebody acts."""
@@ -70,17 +77,6 @@ class GatewayStates:
                     await self._ledger.channel_error(persona_id, row.channel, NOT_RUNNING, now, "config")
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
-
-    async def close(self) -> None:
-        """Cancel what is not kept yet: her next process tells it again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _keep(self, persona_id: str, state: GatewayState) -> None:
         """Keep whose bot it is, which a channel added by hand does not know yet, and what is wrong, if anything.

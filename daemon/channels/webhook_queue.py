@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -12,6 +10,7 @@ from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, OpenWebhook
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, Timer
+from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import WebhookRequest
 
 IN_FLIGHT: Final = 16
@@ -38,14 +37,13 @@ class _Feed:
 class WebhookQueue:
     """The feeds of all personas that run."""
 
-    def __init__(self, ledger: Ledger, poison_deaths: int, clock: Clock, log: Log) -> None:
+    def __init__(self, ledger: Ledger, poison_deaths: int, tasks: PersonaTasks, clock: Clock, log: Log) -> None:
         self._ledger = ledger
         self._poison_deaths = poison_deaths
+        self._tasks = tasks
         self._clock = clock
         self._log = log
-        self._loop = asyncio.get_running_loop()
         self._feeds: dict[str, _Feed] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self, persona_id: str, channel: str, key: str, content_type: str, body: bytes) -> bool:
         """Commit a verified request for her gateway; False when it was committed before. Raises LedgerError.
@@ -54,7 +52,7 @@ class WebhookQueue:
         """
         number = await self._ledger.webhook(channel, key, content_type, body, self._clock.time_ns())
         if number is not None:
-            self._pump(persona_id)
+            self._tasks.of(persona_id).call(partial(self._pump, persona_id))
         return number is not None
 
     def attach(self, persona_id: str, worker: Worker) -> None:
@@ -62,7 +60,7 @@ class WebhookQueue:
         self._feeds[persona_id] = _Feed(worker)
         self._pump(persona_id)
 
-    async def detach(self, persona_id: str, crashed: bool) -> None:
+    async def detach(self, persona_id: str, *, crashed: bool) -> None:
         """Her process is gone; what it had in hand is tried again, but not for ever when it is what kills her."""
         feed = self._feeds.pop(persona_id, None)
         if feed is None:
@@ -87,12 +85,6 @@ class WebhookQueue:
                 self._let_go(feed, number)
             self._pump(persona_id)
 
-    async def close(self) -> None:
-        """Cancel what waits: it is in the ledger."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     def _pump(self, persona_id: str) -> None:
         feed = self._feeds.get(persona_id)
         if feed is None:
@@ -100,7 +92,7 @@ class WebhookQueue:
         feed.news = True
         if not feed.reading:
             feed.reading = True
-            self._go(self._feed(persona_id, feed))
+            self._tasks.of(persona_id).start(self._feed(persona_id, feed))
 
     async def _feed(self, persona_id: str, feed: _Feed) -> None:
         """Hand on what is open, as far as there is room."""
@@ -112,7 +104,7 @@ class WebhookQueue:
                     self._send(persona_id, feed, await self._ledger.open_webhooks(persona_id, feed.last, room))
         except LedgerError as error:
             self._log.error("hook.unread", persona=persona_id, reason=str(error))
-            self._clock.call_later(READ_RETRY, partial(self._pump, persona_id))
+            self._tasks.of(persona_id).call_later(READ_RETRY, partial(self._pump, persona_id))
         finally:
             feed.reading = False
 
@@ -124,7 +116,7 @@ class WebhookQueue:
             if webhook.deaths:
                 feed.suspect = webhook.number
             feed.last = webhook.number
-            feed.in_flight[webhook.number] = self._clock.call_later(
+            feed.in_flight[webhook.number] = self._tasks.of(persona_id).call_later(
                 PATIENCE, partial(self._expired, persona_id, feed, webhook.number)
             )
             feed.worker.send(WebhookRequest(webhook.number, webhook.channel, webhook.content_type, webhook.body))
@@ -139,8 +131,3 @@ class WebhookQueue:
             timer.cancel()
         if feed.suspect == number:
             feed.suspect = None
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

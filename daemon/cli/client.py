@@ -1,4 +1,4 @@
-"""A thin client of the daemon's HTTP API, for the command line: standard library only, quick to import."""
+"""A thin client of the daemon's HTTP API for the command line. It uses the standard library only, to import quickly."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from daemon.settings.settings import Settings
 
 TIMEOUT: Final = 30.0
 SLOW_TIMEOUT: Final = 300.0
-"""For what waits for a model or a process: create, start, restart."""
+"""For requests that wait for a model or a process: create, start, restart."""
 REUSE_SECONDS: Final = 2.0
-"""How long an idle connection is used again: the daemon closes it after five, and a POST must not meet that."""
+"""How long an idle connection may be reused. The daemon closes it after five seconds, which must not hit a POST."""
 PIECE: Final = 65_536
-"""Bytes of a file that are read at a time."""
+"""Bytes read from a file at a time."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
 
 
 class RefusedError(RuntimeError):
-    """The daemon's answer was no; the text is its reason."""
+    """The daemon refused; the text is its reason."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -42,11 +42,11 @@ class UnreachableError(RuntimeError):
 
 
 class AnsweredEarly(OSError):
-    """The daemon answers before all of a body has come: it refuses it."""
+    """The daemon answered before it had the whole body, which means that it refused it."""
 
 
 class Persona(NamedTuple):
-    """A persona as a list shows her."""
+    """A persona in a list."""
 
     id: str
     name: str
@@ -55,13 +55,15 @@ class Persona(NamedTuple):
 
 
 class Client:
-    """One daemon: where it listens and the token that it may want."""
+    """One daemon: its address and the token that it may require."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], url: str | None = None) -> None:
         self.url = (url or _own_url(settings)).rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UnreachableError(f"{self.url} is no address of a daemon; give --url such as http://127.0.0.1:5000")
+            raise UnreachableError(
+                f"{self.url} is not a daemon's address; use --url with one like http://127.0.0.1:5000"
+            )
         self._parts = parts
         self._connection: http.client.HTTPConnection | None = None
         self._used = 0.0
@@ -93,9 +95,9 @@ class Client:
         timeout: float = SLOW_TIMEOUT,
         sent: Callable[[int, int], None] | None = None,
     ) -> object:
-        """Send a file and texts as a form, piece by piece; ``sent`` is told how many bytes of how many have gone.
+        """Send a file and texts as a form, piece by piece; ``sent`` gets the bytes sent so far and their total.
 
-        Raises OSError for the file, and as ``get``.
+        Raises OSError when the file cannot be read, otherwise as ``get``.
         """
         boundary = secrets.token_hex(16)
         name = "".join(one if one.isprintable() and one not in '"\\' else "_" for one in file.name)
@@ -110,7 +112,7 @@ class Client:
             return self._answer(self._exchange("POST", path, self._unanswered(pieces, size, sent), headers, timeout))
 
     def download(self, path: str) -> Iterator[bytes]:
-        """Yield an answer that is no JSON, a piece at a time. Raises as ``get``."""
+        """Yield an answer that is not JSON, one piece at a time. Raises as ``get``."""
         response = self._request("GET", path, None, SLOW_TIMEOUT)
         if response.status != 200:
             raise RefusedError(response.status, _detail(response.read(MAX_ANSWER)))
@@ -149,11 +151,11 @@ class Client:
                 return found[0]
             if found:
                 ids = ", ".join(one.id for one in found)
-                raise RefusedError(409, f"{len(found)} personas are named {named!r}; give one of their ids: {ids}")
+                raise RefusedError(409, f"{len(found)} personas are named {named!r}; use one of their ids: {ids}")
         raise RefusedError(404, f"there is no persona {named!r}; `personad list` shows them")
 
     def lines(self, path: str) -> Iterator[bytes]:
-        """Yield the lines of an answer as they come, for as long as the daemon sends. Raises as ``get``."""
+        """Yield the lines of an answer as they arrive, until the daemon ends it. Raises as ``get``."""
         response = self._request("GET", path, None, TIMEOUT)
         connection, self._connection = self._connection, None
         if response.status != 200:
@@ -196,7 +198,7 @@ class Client:
                     method, self._parts.path + path, data, {"Accept": "application/json", **token, **headers}
                 )
             except (AnsweredEarly, BrokenPipeError, ConnectionResetError):
-                # What is left of the body makes this connection useless for another request.
+                # With part of the body unsent, this connection cannot be used for another request.
                 self._used = 0.0
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
@@ -206,7 +208,7 @@ class Client:
     def _unanswered(
         self, pieces: Iterable[bytes], size: int, sent: Callable[[int, int], None] | None
     ) -> Iterator[bytes]:
-        """Yield the pieces of a body for as long as the daemon has not answered. Raises AnsweredEarly."""
+        """Yield the pieces of a body until the daemon answers. Raises AnsweredEarly if it answers too soon."""
         gone = 0
         for piece in pieces:
             yield piece
@@ -218,7 +220,7 @@ class Client:
                 raise AnsweredEarly
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        """Return a connection; the one of before when it was in use a moment ago."""
+        """Return a connection, the same one as before if it was used a moment ago."""
         if time.monotonic() - self._used > REUSE_SECONDS:
             self.close()
         self._used = time.monotonic()
@@ -240,17 +242,17 @@ class Client:
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         if isinstance(error, TimeoutError):
-            return UnreachableError(f"personad at {self.url} did not answer in time; `personad doctor` says more")
+            return UnreachableError(f"personad at {self.url} did not answer in time; run `personad doctor`")
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         if isinstance(error, socket.gaierror):
-            reason = "the host name is not known"
+            reason = "the host name is unknown"
         return UnreachableError(
             f"personad is not reachable at {self.url} ({reason}); start it with `personad serve`,"
-            " or `systemctl start personad` where it is installed as a service"
+            " or with `systemctl start personad` if it is installed as a service"
         )
 
     def _stranger(self) -> UnreachableError:
-        return UnreachableError(f"what answers at {self.url} is not personad; give its address with --url")
+        return UnreachableError(f"the server at {self.url} is not personad; set its address with --url")
 
 
 def _field(value: object, name: str) -> object:
@@ -258,7 +260,7 @@ def _field(value: object, name: str) -> object:
 
 
 def _detail(data: bytes) -> str:
-    """Return the reason in an error answer; several faulty fields become one line."""
+    """Return the reason from an error answer; several invalid fields become one line."""
     try:
         detail = _field(json.loads(data), "detail")
     except ValueError:
@@ -277,11 +279,11 @@ def _own_url(settings: Settings) -> str:
 
 
 def _own_token(settings: Settings, host: str) -> str:
-    """Return the first token of this machine's token file, for this machine's daemon; it goes to no other."""
+    """Return the first token in this machine's token file. It is only sent to this machine's daemon."""
     if not settings.http.token_file or not (is_loopback(host) or host == settings.http.host):
         return ""
     try:
         return read_tokens(Path(settings.http.token_file))[0].decode()
     except TokenError:
-        # The daemon's refusal says that a token is needed; `personad doctor` says what is wrong with the file.
+        # The daemon will refuse and say that a token is needed. `personad doctor` reports what is wrong with the file.
         return ""

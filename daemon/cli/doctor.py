@@ -1,4 +1,4 @@
-"""The checks of ``personad doctor``: what may keep the daemon from working, and what to do about each."""
+"""The checks of ``personad doctor``: what can keep the daemon from working, and what to do about it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EMBEDDED_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "researcher": ("pypdfium2",),
     "mouth": ("hibari", "onnxruntime", "av"),
 }
-"""By organ: what the organ host imports. Looked for, never imported here."""
+"""The packages that the organ host imports for each organ. Here they are only looked up, not imported."""
 UNIT: Final = "personad.service"
 UNIT_FOLDERS: Final = tuple(
     map(Path, ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"))
@@ -41,7 +41,7 @@ UNIT_FOLDERS: Final = tuple(
 
 
 class Finding(NamedTuple):
-    """What one check found; ``words`` say it, and what to do where it is not ``ok``."""
+    """The result of one check; ``words`` describe it and, unless it is ``ok``, say what to do."""
 
     check: str
     state: Literal["ok", "warn", "fail"]
@@ -49,7 +49,7 @@ class Finding(NamedTuple):
 
 
 def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> list[Finding]:
-    """Run all checks. None of them changes anything."""
+    """Run all checks. They change nothing."""
     client = Client(settings, environ, url)
     status = _status(client)
     checks: list[Callable[[], Finding]] = [
@@ -73,7 +73,7 @@ def _status(client: Client) -> dict[str, object] | RefusedError | UnreachableErr
         status = client.get("/api/status", CONNECT_SECONDS)
     except (RefusedError, UnreachableError) as error:
         return error
-    return status if isinstance(status, dict) else UnreachableError(f"what answers at {client.url} is not personad")
+    return status if isinstance(status, dict) else UnreachableError(f"the server at {client.url} is not personad")
 
 
 def _python() -> Finding:
@@ -90,11 +90,11 @@ def _settings_file(settings: Settings) -> Finding:
 
 
 def _directory(check: str, directory: Path) -> Finding:
-    """A directory must be a real one, this user's, and closed to others."""
+    """Check that it is a real directory, belongs to this user, and is closed to others."""
     try:
         found = directory.lstat()
     except FileNotFoundError:
-        return Finding(check, "ok", f"{directory} is not there yet; the daemon makes it")
+        return Finding(check, "ok", f"{directory} does not exist yet; the daemon creates it")
     except OSError as error:
         return Finding(check, "warn", f"{directory}: {error.strerror}; run doctor as the daemon's user")
     if not stat.S_ISDIR(found.st_mode):
@@ -121,15 +121,15 @@ def _free_space(directory: Path) -> Finding:
         return Finding("free space", "warn", f"{place}: {error.strerror}")
     words = f"{free / 1_048_576:,.0f} MiB free at {place}"
     if free < LEAST_FREE:
-        return Finding("free space", "fail", f"{words}; free some, or nothing that is said can be kept")
+        return Finding("free space", "fail", f"{words}; free some space, or no message can be kept")
     if free < COMFORTABLE_FREE:
-        return Finding("free space", "warn", f"{words}; free some before it runs out")
+        return Finding("free space", "warn", f"{words}; free some space before it runs out")
     return Finding("free space", "ok", words)
 
 
 def _token_file(settings: Settings) -> Finding:
     if not settings.http.token_file:
-        return Finding("token", "ok", "none for /api: only this machine is answered; `personad token` makes one")
+        return Finding("token", "ok", "none for /api, so only this machine is answered; `personad token` makes one")
     try:
         count = len(read_tokens(Path(settings.http.token_file)))
     except TokenError as error:
@@ -138,7 +138,7 @@ def _token_file(settings: Settings) -> Finding:
 
 
 def _accounts(settings: Settings) -> Finding:
-    """The secrets that the daemon does not start without."""
+    """Check the secrets without which the daemon does not start."""
     try:
         names = [*read_accounts(settings), *read_models(settings)]
     except SettingsError as error:
@@ -165,7 +165,7 @@ def _unit() -> Finding:
         if (folder / UNIT).exists():
             return Finding("systemd", "ok", f"{folder / UNIT}")
     return Finding(
-        "systemd", "warn", f"{UNIT} is not installed; `make install` does it, if the daemon is to start by itself"
+        "systemd", "warn", f"{UNIT} is not installed; run `make install` if the daemon shall start with the machine"
     )
 
 
@@ -186,12 +186,12 @@ def _daemon(client: Client, status: dict[str, object] | RefusedError | Unreachab
 
 
 def _port(settings: Settings, status: dict[str, object] | RefusedError | UnreachableError) -> Finding:
-    """A port on which something answers that is not the daemon keeps the daemon from starting."""
+    """Check the port: another program that holds it keeps the daemon from starting."""
     host, port = settings.http.host, settings.http.port
     if not isinstance(status, UnreachableError):
-        return Finding("port", "ok", f"{port} is the daemon's")
+        return Finding("port", "ok", f"the daemon holds {port}")
     if port == 0:
-        return Finding("port", "ok", "a free one is taken at each start")
+        return Finding("port", "ok", "each start picks a free one")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
@@ -199,13 +199,15 @@ def _port(settings: Settings, status: dict[str, object] | RefusedError | Unreach
             probe.bind(found[0][4])
     except OSError as error:
         return Finding(
-            "port", "fail", f"{host}:{port} cannot be taken ({error.strerror}); stop what holds it, or set http.port"
+            "port",
+            "fail",
+            f"{host}:{port} cannot be used ({error.strerror}); stop the program that holds it, or change http.port",
         )
     return Finding("port", "ok", f"{host}:{port} is free")
 
 
 def _personas(settings: Settings, status: dict[str, object] | RefusedError | UnreachableError) -> list[Finding]:
-    """What hand-edited records have wrong, read from the disk, and what the daemon says of those who run."""
+    """Check the records on the disk, and what the daemon reports of its personas."""
     folder = settings.state_dir / "personas"
     try:
         files = sorted(folder.glob("[!.]*/config.json"))
@@ -214,7 +216,7 @@ def _personas(settings: Settings, status: dict[str, object] | RefusedError | Unr
     findings = [finding for file in files if (finding := _record(file))]
     if isinstance(status, dict):
         findings += _running(status)
-    return findings or [Finding("personas", "ok", f"{len(files)} on disk, none with a fault")]
+    return findings or [Finding("personas", "ok", f"{len(files)} on disk, no faults")]
 
 
 def _record(file: Path) -> Finding | None:
@@ -225,9 +227,9 @@ def _record(file: Path) -> Finding | None:
     except OSError as error:
         return Finding(check, "warn", f"{file}: {error.strerror}; run doctor as the daemon's user")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Finding(check, "fail", f"{file}: {error}; mend it, the daemon then takes it by itself")
+        return Finding(check, "fail", f"{file}: {error}; correct it, and the daemon reads it again by itself")
     if persona.id != file.parent.name:
-        return Finding(check, "fail", f"{file}: its id is {persona.id}; make it the folder's name")
+        return Finding(check, "fail", f"{file}: its id is {persona.id}; it must be the folder's name")
     if file.stat().st_mode & 0o077:
         return Finding(check, "warn", f"{file} is open to others and may hold keys; chmod 600 it")
     return None
@@ -239,13 +241,11 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
     for persona in personas if isinstance(personas, list) else []:
         check = f"persona {persona.get('name')}"
         if persona.get("status") == "sick" and persona.get("state") == "running":
-            words = (
-                'sick before, and runs; to have her start with the daemon, write "active" as status into config.json'
-            )
+            words = 'was sick and runs again; to start her with the daemon, set her status to "active" in config.json'
             findings.append(Finding(check, "warn", words))
         elif persona.get("status") == "sick" or persona.get("state") == "failed":
             reason = persona.get("reason") or "she failed too often"
-            words = f"sick: {reason}; when that is mended: personad start {persona.get('id')}"
+            words = f"sick: {reason}; once that is fixed, run: personad start {persona.get('id')}"
             findings.append(Finding(check, "fail", words))
         elif persona.get("mind") == "down":
             findings.append(Finding(check, "warn", "her mind cannot be reached; `personad logs` says why"))

@@ -1,8 +1,8 @@
 """The command line: ``personad [--config FILE] [--url URL] VERB``.
 
 ``serve`` is the daemon; every other verb is a thin client of its HTTP API. Exit codes: 0 done, 1 the daemon refused
-(its reason is printed) or a check failed, 2 wrong usage, 64 settings that cannot be taken, 69 the daemon cannot be
-reached, 130 interrupted; for ``serve`` see ``daemon/logging/log.py``.
+(its reason is printed) or a check failed, 2 wrong usage, 64 invalid settings, 69 the daemon cannot be reached,
+130 interrupted. ``serve`` has its own: see ``daemon/logging/log.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     parsed = _parser().parse_args(arguments)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # Text that the locale cannot say is shown escaped, never a traceback.
+        # Characters that the locale cannot encode are escaped instead of causing a traceback.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console's streams are TextIOWrapper
     try:
         context = Context(parsed, _settings(parsed, os.environ), os.environ)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not try to flush it once more at exit.
+        # The reader of the output has closed it, so Python must not flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     if parsed.verb == "token":
-        # A host that other machines reach is refused without a token, which is what is about to be made.
+        # Without a token, a host that other machines can reach is an error. This verb is about to make the token.
         environ = {**environ, "PERSONAD_HTTP_HOST": "127.0.0.1"}
     return load(parsed.config, environ)
 
@@ -83,56 +83,60 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(
-        name: str, module: str, words: str, *, client: bool = True, among: Verbs | None = None
+        name: str, module: str, text: str, *, client: bool = True, among: Verbs | None = None
     ) -> argparse.ArgumentParser:
-        made = (among or verbs).add_parser(name, help=words, description=words, allow_abbrev=False)
+        made = (among or verbs).add_parser(name, help=text, description=text, allow_abbrev=False)
         made.set_defaults(module=module)
         _add_config(made, argparse.SUPPRESS)
         if client and name not in ("create", "organ"):
-            # There --url is a model's address; the daemon's is given before the verb.
+            # For these verbs --url is a model's address; the daemon's address comes before the verb.
             _add_url(made, argparse.SUPPRESS)
         if client:
             made.add_argument("--json", action="store_true", help="print JSON instead of text")
         return made
 
     serve = verb("serve", "serve", "Run the daemon in the foreground.", client=False)
-    serve.add_argument("--create-first", metavar="NAME", help="make a persona on the embedded mind if there is none")
+    serve.add_argument(
+        "--create-first", metavar="NAME", help="create a persona with the embedded mind if there is none"
+    )
 
     create = verb("create", "create", "Create a persona and start her.")
     create.add_argument("name", metavar="NAME")
     create.add_argument("--provider", help="embedded (default), local, openai, anthropic, xai or gemini")
     create.add_argument("--model", help="the model's name at the provider")
     create.add_argument("--url", dest="mind_url", help="base URL of a compatible server")
-    create.add_argument("--no-senses", action="store_true", help="without the embedded ear, eye, researcher and mouth")
+    create.add_argument(
+        "--no-senses", action="store_true", help="leave out the embedded ear, eye, researcher and mouth"
+    )
     _add_keys(create)
 
     verb("list", "list_personas", "List the personas.")
-    for name, words in (
+    for name, text in (
         ("start", "Start a persona."),
         ("stop", "Stop a persona until she is started again."),
         ("restart", "Give a persona a new process."),
-        ("delete", "Delete a persona and everything of hers."),
+        ("delete", "Delete a persona with all her data."),
     ):
-        _add_persona(made := verb(name, "lifecycle", words))
+        _add_persona(made := verb(name, "lifecycle", text))
         if name == "delete":
             made.add_argument("--yes", action="store_true", help="do not ask")
 
     _add_persona(chat := verb("chat", "chat", "Talk to a persona; Ctrl-D leaves."))
     chat.add_argument(
-        "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="wait so long for an answer (180)"
+        "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="how long to wait for an answer (180)"
     )
 
     _add_channel_verbs(verbs, verb)
     _add_persona(pair := verb("pair", "pair", "Claim the code that her bot showed on a channel."))
-    pair.add_argument("code", metavar="CODE", help="letter case does not matter")
+    pair.add_argument("code", metavar="CODE", help="upper or lower case does not matter")
 
     _add_knowledge_verbs(verb)
-    logs = verb("logs", "logs", "Show the daemon's last events.")
-    logs.add_argument("persona", nargs="?", metavar="PERSONA", help="only hers: an id or a name")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now on")
-    logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="how many (100)")
+    logs = verb("logs", "logs", "Show the daemon's latest events.")
+    logs.add_argument("persona", nargs="?", metavar="PERSONA", help="only this persona's events: an id or a name")
+    logs.add_argument("-f", "--follow", action="store_true", help="keep printing new events")
+    logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="how many events (100)")
 
-    verb("status", "status", "Show how the daemon and its personas are.")
+    verb("status", "status", "Show the state of the daemon and its personas.")
     verb("doctor", "doctor", "Check the installation and say what to do.")
     token = verb("token", "token", "Make a token for the API and print it once.")
     token.add_argument(
@@ -142,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """argparse's own takes a text that is made at every start; this one is made when it is asked for."""
+    """Prints the version. argparse's own action would need the text at every start, this one makes it on request."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         print(version.described())
@@ -157,36 +161,38 @@ def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     organ.add_argument("provider", nargs="?", help="embedded, local, openai, anthropic, xai or gemini")
     organ.add_argument("model", nargs="?", help="the model's name at the provider; embedded ones need none")
     organ.add_argument("--url", dest="organ_url", help="base URL of a compatible server")
-    organ.add_argument("--off", action="store_true", help="take this organ away")
+    organ.add_argument("--off", action="store_true", help="remove this organ")
     _add_keys(organ)
 
     _add_persona(verb("knowledge", "knowledge", "Show what a persona knows."))
     _add_persona(feed := verb("feed", "feed", "Let a persona learn from your chat history with another AI."))
-    feed.add_argument("file", type=Path, metavar="FILE", help="the export, as the other AI gave it to you")
-    feed.add_argument("--source", required=True, help="whose export it is: chatgpt, claude, gemini, grok or personad")
+    feed.add_argument("file", type=Path, metavar="FILE", help="the export, exactly as you got it from the other AI")
+    feed.add_argument(
+        "--source", required=True, help="where the export is from: chatgpt, claude, gemini, grok or personad"
+    )
 
-    _add_persona(export := verb("export", "export", "Write all of a persona into one file."))
+    _add_persona(export := verb("export", "export", "Write a persona with all her data into one file."))
     export.add_argument("file", type=Path, metavar="FILE", help="a ZIP archive that only you can read")
-    export.add_argument("--force", action="store_true", help="replace a file that is there")
+    export.add_argument("--force", action="store_true", help="replace an existing file")
     export.add_argument("--no-secrets", action="store_true", help="leave out her keys and tokens")
-    restore = verb("restore", "restore", "Make a persona again from her archive.")
-    restore.add_argument("file", type=Path, metavar="FILE", help="what `personad export` wrote")
+    restore = verb("restore", "restore", "Restore a persona from her archive.")
+    restore.add_argument("file", type=Path, metavar="FILE", help="the archive that `personad export` wrote")
     restore.add_argument("--name", metavar="NEW", help="a name instead of her own")
-    restore.add_argument("--new-id", action="store_true", help="as a second persona beside the one who is here")
+    restore.add_argument("--new-id", action="store_true", help="restore a second persona beside the existing one")
 
 
 def _add_channel_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:
-    words = "Add, remove or list the ways in which a persona is reached from outside."
-    channel = verbs.add_parser("channel", help=words, description=words, allow_abbrev=False)
+    text = "Add, remove or list the channels on which a persona is reached from outside."
+    channel = verbs.add_parser("channel", help=text, description=text, allow_abbrev=False)
     actions = channel.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _add_persona(add := verb("add", "channel", "Add a bot as a channel; the token is asked for.", among=actions))
+    _add_persona(add := verb("add", "channel", "Add a bot as a channel; asks for the token.", among=actions))
     add.add_argument("kind", choices=("telegram", "discord"), metavar="KIND", help="telegram or discord")
     tokens = add.add_mutually_exclusive_group()
     tokens.add_argument("--token-file", type=Path, metavar="FILE", help="a file that holds the bot's token")
     tokens.add_argument("--token-env", metavar="NAME", help="an environment variable that holds the bot's token")
     _add_persona(remove := verb("remove", "channel", "Remove a channel.", among=actions))
-    remove.add_argument("name", metavar="NAME", help="as `personad channel list` shows it")
-    _add_persona(verb("list", "channel", "List a persona's channels and what to do about them.", among=actions))
+    remove.add_argument("name", metavar="NAME", help="the name that `personad channel list` shows")
+    _add_persona(verb("list", "channel", "List a persona's channels and what to do next.", among=actions))
 
 
 def _add_config(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -195,7 +201,7 @@ def _add_config(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def _add_url(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
-        "--url", default=default, metavar="URL", help="the daemon's address, if not that of the settings"
+        "--url", default=default, metavar="URL", help="the daemon's address, if not the one in the settings"
     )
 
 
@@ -212,7 +218,7 @@ def _add_persona(parser: argparse.ArgumentParser) -> None:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError("must be over 0 and at most 86400 seconds")
+        raise argparse.ArgumentTypeError("must be more than 0 and at most 86400 seconds")
     return seconds
 
 

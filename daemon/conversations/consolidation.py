@@ -15,6 +15,7 @@ from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MemoryChanged, Personas, PersonasError
 from daemon.runtime.clock import Clock, Timer, within
+from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Consolidate, Consolidated, ConsolidationFailed, Line
 
 MAX_LINES: Final = 400
@@ -35,14 +36,17 @@ class SleepFailed(RuntimeError):
 class Consolidation:
     """One timer and at most one consolidation per persona."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, mind_timeout: float, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, ledger: Ledger, personas: Personas, mind_timeout: float, tasks: PersonaTasks, clock: Clock, log: Log
+    ) -> None:
         self._ledger = ledger
         self._personas = personas
         self._timeout = mind_timeout + MARGIN
         self._clock = clock
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._tasks = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._tasks = tasks
         self._running: dict[str, Worker] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[Consolidated]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -55,8 +59,11 @@ class Consolidation:
         self._running[persona_id] = worker
         self.touched(persona_id)
 
-    def detach(self, persona_id: str) -> None:
+    async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant is told)
         """She does not run: nothing can be consolidated."""
+        self._interrupt(persona_id)
+
+    def _interrupt(self, persona_id: str) -> None:
         self._running.pop(persona_id, None)
         if timer := self._timers.pop(persona_id, None):
             timer.cancel()
@@ -99,21 +106,18 @@ class Consolidation:
 
     def forget(self, persona_id: str) -> None:
         """She is deleted."""
-        self.detach(persona_id)
+        self._interrupt(persona_id)
         self._locks.pop(persona_id, None)
         self._due.pop(persona_id, None)
 
-    async def close(self) -> None:
-        """Cancel what is under way: its lines stay unconsolidated."""
+    def close(self) -> None:
+        """Consolidate nothing more by itself."""
         for timer in self._timers.values():
             timer.cancel()
-        for task in self._idle.values():
-            task.cancel()
-        await asyncio.gather(*self._idle.values(), return_exceptions=True)
 
     def _arm(self, persona_id: str) -> None:
         # One timer that looks again when it fires: a lively talk would otherwise cancel thousands.
-        self._timers[persona_id] = self._clock.call_later(
+        self._timers[persona_id] = self._tasks.of(persona_id).call_later(
             self._due[persona_id] - self._clock.monotonic(), partial(self._ring, persona_id)
         )
 
@@ -124,7 +128,7 @@ class Consolidation:
             return
         # One that still tries, because her mind is away, takes the new lines along.
         if persona_id not in self._idle:
-            task = self._idle[persona_id] = self._loop.create_task(self._sleep_idle(persona_id))
+            task = self._idle[persona_id] = self._tasks.of(persona_id).start(self._sleep_idle(persona_id))
             task.add_done_callback(lambda _: self._idle.pop(persona_id, None))
 
     async def _sleep_idle(self, persona_id: str) -> None:
@@ -148,7 +152,7 @@ class Consolidation:
         if worker is None:
             raise SleepFailed("she is not running")
         answer: asyncio.Future[Consolidated] = self._loop.create_future()
-        key = (persona_id, next(self._tasks))
+        key = (persona_id, next(self._numbers))
         self._waiting[key] = answer
         try:
             memory = self._personas.memory(persona_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -21,6 +21,7 @@ from daemon.ledger import DeadLetter, Ledger, LedgerError, OutgoingRow
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock, Timer, within
+from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
 from proto.messages import Address
 
@@ -79,16 +80,17 @@ class Lane:
 class Delivery:
     """The lanes of all personas' conversations."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, hubs: Hubs, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, ledger: Ledger, personas: Personas, hubs: Hubs, tasks: PersonaTasks, clock: Clock, log: Log
+    ) -> None:
         self._ledger = ledger
         self._personas = personas
         self._hubs = hubs
+        self._tasks = tasks
         self._clock = clock
         self._log = log
-        self._loop = asyncio.get_running_loop()
         self._running: dict[str, Worker] = {}
         self._lanes: dict[str, dict[Address, Lane]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._settled: dict[int, asyncio.Event] = {}
         self._reading: Counter[str] = Counter()
         self._in_hand: defaultdict[str, set[Address]] = defaultdict(set)
@@ -99,7 +101,7 @@ class Delivery:
         self._running[persona_id] = worker
         self.refresh(persona_id)
 
-    async def detach(self, persona_id: str) -> None:
+    async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant is told)
         """Her process is gone: what it was sending may have been sent."""
         self._running.pop(persona_id, None)
         self._in_hand.pop(persona_id, None)
@@ -111,7 +113,7 @@ class Delivery:
     def refresh(self, persona_id: str) -> None:
         """There may be new messages in the outbox."""
         if persona_id in self._running:
-            self._go(self._refresh(persona_id))
+            self._tasks.of(persona_id).start(self._refresh(persona_id))
 
     def connected(self, persona_id: str, channel: str) -> None:
         """Her gateway is connected, perhaps after an outage: what waited for that goes now, as if it were new."""
@@ -124,12 +126,12 @@ class Delivery:
         """What a gateway says of a message that it was given."""
         for address, lane in self._lanes.get(persona_id, {}).items():
             if lane.in_flight and lane.in_flight.seq == message.seq:
-                self._go(self._settle(persona_id, address, lane, lane.in_flight, message))
+                self._tasks.of(persona_id).start(self._settle(persona_id, address, lane, lane.in_flight, message))
                 return
 
     def receipt(self, persona_id: str, message: Receipt) -> None:
         """What a provider says later of a message that it took."""
-        self._go(self._receipt(persona_id, message))
+        self._tasks.of(persona_id).start(self._receipt(persona_id, message))
 
     async def settled(self, seq: int, timeout: float) -> bool:
         """Wait until this message is delivered or dead; False when it takes longer."""
@@ -142,24 +144,13 @@ class Delivery:
             self._settled.pop(seq, None)
         return True
 
-    async def close(self) -> None:
-        """Cancel what waits: it is in the outbox."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _refresh(self, persona_id: str) -> None:
         self._reading[persona_id] += 1
         try:
             rows = await self._ledger.outgoing(persona_id)
         except LedgerError as error:
             self._log.error("delivery.outbox_unread", persona=persona_id, reason=str(error))
-            self._clock.call_later(BACKOFF_MIN, partial(self.refresh, persona_id))
+            self._tasks.of(persona_id).call_later(BACKOFF_MIN, partial(self.refresh, persona_id))
             return
         finally:
             self._reading[persona_id] -= 1
@@ -193,11 +184,11 @@ class Delivery:
         wait = lane.rows[0].not_before / SECOND - self._now()
         lane.cancel_timer()
         if wait > 0:
-            lane.timer = self._clock.call_later(wait, partial(self._pump, persona_id, address, lane))
+            lane.timer = self._tasks.of(persona_id).call_later(wait, partial(self._pump, persona_id, address, lane))
         elif len(self._in_hand[persona_id]) < IN_FLIGHT:
             lane.busy = True
             self._in_hand[persona_id].add(address)
-            self._go(self._send(persona_id, address, lane))
+            self._tasks.of(persona_id).start(self._send(persona_id, address, lane))
 
     async def _send(self, persona_id: str, address: Address, lane: Lane) -> None:
         row = lane.rows[0]
@@ -206,7 +197,9 @@ class Delivery:
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
             self._in_hand[persona_id].discard(address)
-            lane.timer = self._clock.call_later(BACKOFF_MIN, partial(self._pump, persona_id, address, lane))
+            lane.timer = self._tasks.of(persona_id).call_later(
+                BACKOFF_MIN, partial(self._pump, persona_id, address, lane)
+            )
             return
         finally:
             lane.busy = False
@@ -232,12 +225,14 @@ class Delivery:
                 ambiguous=row.ambiguous and not self._known_by_key(row),
             )
         )
-        lane.timer = self._clock.call_later(ANSWER_TIMEOUT, partial(self._unanswered, persona_id, address, lane, row))
+        lane.timer = self._tasks.of(persona_id).call_later(
+            ANSWER_TIMEOUT, partial(self._unanswered, persona_id, address, lane, row)
+        )
 
     def _unanswered(self, persona_id: str, address: Address, lane: Lane, row: OutgoingRow) -> None:
         if lane.in_flight is row:
             silence = Undelivered(row.seq, "the gateway did not say what became of it", ambiguous=True)
-            self._go(self._settle(persona_id, address, lane, row, silence))
+            self._tasks.of(persona_id).start(self._settle(persona_id, address, lane, row, silence))
 
     async def _settle(
         self, persona_id: str, address: Address, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered

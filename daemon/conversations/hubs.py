@@ -238,6 +238,13 @@ class Hubs:
         hub = self._hub(persona_id)
         hub.running = hub.is_open = False
 
+    def resync(self, persona_id: str) -> None:
+        """After a fault: a committed frame may never have been shown. Her sockets come back with ``?after=`` for it."""
+        hub = self._hub(persona_id)
+        hub.waiting.clear()
+        for socket in hub.sockets:
+            socket.close(SERVICE_RESTART, "a fault: reconnect with ?after= the last seq you have")
+
     def is_open(self, persona_id: str) -> bool:
         """Whether a socket has opened her web channel since she was started; it stays open without it."""
         hub = self._hubs.get(persona_id)

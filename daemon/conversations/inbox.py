@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -26,6 +26,7 @@ from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import holds_documents, unmark
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
 from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
 from proto.perception import PerceptionKind
@@ -43,7 +44,7 @@ class InboxFull(RuntimeError):
 
 
 class Inbox:
-    """The lanes of all personas. ``touched`` is called with a persona's id when she and her owner go on talking."""
+    """The lanes of all personas. ``touched`` is called with her id when a conversation with her owner goes on."""
 
     def __init__(
         self,
@@ -52,12 +53,13 @@ class Inbox:
         personas: Personas,
         terms: ChannelTerms,
         publisher: Publisher,
+        touched: Callable[[str], None],
+        tasks: PersonaTasks,
         clock: Clock,
         log: Log,
     ) -> None:
         self.accepted = 0
         self.answered = 0
-        self.touched: Callable[[str], None] = lambda _: None
         self._mind = settings.mind
         self._limit = settings.limits.inbox
         self._poison_deaths = settings.supervisor.poison_deaths
@@ -67,18 +69,26 @@ class Inbox:
         self._personas = personas
         self._terms = terms
         self._publisher = publisher
+        self._touched = touched
         self._clock = clock
         self._log = log
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
         self._readers: set[str] = set()
         """The personas that have documents to look things up in."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
 
     async def load(self, persona_id: str) -> None:
-        """Read back what waits for her."""
-        for item in await self._ledger.waiting(persona_id):
-            self._all(persona_id).admit([item], self._terms.is_open(item.conversation))
+        """Read back what waits for her, in place of what is at hand; no process of hers may run. Raises LedgerError."""
+        waiting = await self._ledger.waiting(persona_id)
+        meanwhile = self._lanes.pop(persona_id, None)
+        self._put(persona_id, waiting)
+        if meanwhile:
+            # Accepted while the ledger was read: it may be in what was read, or be too late for that.
+            known = {item.perception.id for item in waiting}
+            self._put(
+                persona_id, [item for lane in meanwhile for item in lane.waiting if item.perception.id not in known]
+            )
 
     async def find_documents(self, persona_id: str) -> None:
         """Look whether she has documents."""
@@ -124,19 +134,21 @@ class Inbox:
             raise InboxFull(f"{self._limit} messages wait for her answer already")
 
     def admit(self, persona_id: str, items: list[Waiting], visitors: bool = False) -> None:
-        """Let her have what is committed already, of her owner or of the visitors of an open channel."""
-        if not items:
-            return
+        """Let her have what is committed already, of her owner or of the visitors of an open channel. Never raises."""
+        if items:
+            self._tasks.of(persona_id).call(partial(self._admit, persona_id, items, visitors))
+
+    def _admit(self, persona_id: str, items: list[Waiting], visitors: bool) -> None:
         lanes = self._all(persona_id)
         lanes.admit(items, visitors)
         self.accepted += len(items)
         if not visitors:
             if any(item.perception.kind == "document" for item in items):
                 self._readers.add(persona_id)
-            self.touched(persona_id)
+            self._touched(persona_id)
         for conversation in {item.conversation for item in items}:
             if not visitors and lanes.own.mind_down:
-                self._go(self._publisher.tell(persona_id, conversation, lanes.own.mind_down))
+                self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, lanes.own.mind_down))
             elif visitors and self._terms.model(conversation) in lanes.down:
                 self._fall_back(persona_id, conversation)
         self.pump(persona_id)
@@ -158,7 +170,19 @@ class Inbox:
         self._running[persona_id] = worker
         self.pump(persona_id)
 
-    async def detach(self, persona_id: str, crashed: bool) -> None:
+    async def drop(self, persona_id: str) -> None:
+        """Let go of all that is at hand of her, which a fault may have left in any state; ``load`` reads it back.
+
+        What was in hand counts as after a crash: it may be what the fault came from.
+        """
+        self._running.pop(persona_id, None)
+        if lanes := self._lanes.pop(persona_id, None):
+            for lane in lanes:
+                lane.cancel_timer()
+            turns = [lane.in_hand for lane in lanes if lane.in_hand]
+            await self._count_deaths(persona_id, [item for turn in turns for item in turn.items])
+
+    async def detach(self, persona_id: str, *, crashed: bool) -> None:
         """Her process is gone. What it had in hand waits again; after one crash too many it is set aside.
 
         What it had answered waits for the disk, not for another answer.
@@ -195,21 +219,18 @@ class Inbox:
         match message:
             case Reply():
                 if lane := lanes.holding(message.turn):
-                    self._go(self._answer(persona_id, lanes, lane, message))
+                    self._tasks.of(persona_id).start(self._answer(persona_id, lanes, lane, message))
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
                     self._mind_down(persona_id, lanes, lane, message)
 
-    async def close(self) -> None:
-        """Cancel what still waits for the disk: it is in the inbox."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     def pump(self, persona_id: str) -> None:
-        """Give her the next turns, and join new words to those in hand."""
+        """Give her the next turns, and join new words to those in hand. Never raises."""
+        self._tasks.of(persona_id).call(partial(self._pump, persona_id))
+
+    def _pump(self, persona_id: str) -> None:
         lanes, worker = self._all(persona_id), self._running.get(persona_id)
         if worker is None:
             return
@@ -221,17 +242,16 @@ class Inbox:
             self._start(persona_id, lanes, lane, worker, now)
         self._remind(persona_id, lanes)
 
+    def _put(self, persona_id: str, items: list[Waiting]) -> None:
+        for item in items:
+            self._all(persona_id).admit([item], self._terms.is_open(item.conversation))
+
     def _all(self, persona_id: str) -> Lanes:
         lanes = self._lanes.get(persona_id)
         if lanes is None:
             lanes = Lanes(self._mind.history_lines, self._at_once, self._terms.is_paused, self._terms.model)
             self._lanes[persona_id] = lanes
         return lanes
-
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _start(self, persona_id: str, lanes: Lanes, lane: Lane, worker: Worker, now: float) -> None:
         """Give her a lane's next turn, as soon as what was said before is at hand."""
@@ -241,7 +261,7 @@ class Inbox:
         history = lane.history(conversation)
         if history is None:
             lane.recalling = True
-            self._go(self._recall(persona_id, lane, conversation))
+            self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
         turn = lane.take(now)
         if lane is lanes.own:
@@ -313,7 +333,7 @@ class Inbox:
                 lanes.down.discard(self._terms.model(turn.conversation))
             lane.remember(turn.conversation, _lines(answered, reply, at))
             if lane is lanes.own:
-                self.touched(persona_id)
+                self._touched(persona_id)
         lane.cancel_timer()
         lanes.rotate(lane)
         self.pump(persona_id)
@@ -349,19 +369,20 @@ class Inbox:
         words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
         lane.mind_down = f"{words} I keep what you say, and answer when it is back."
         for conversation in dict.fromkeys(_conversations(lane)):
-            self._go(self._publisher.tell(persona_id, conversation, lane.mind_down))
+            self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, lane.mind_down))
 
     def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
         """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
         terms = self._terms.of(conversation)
         if terms and not terms.is_paused:
-            self._go(self._publisher.tell(persona_id, conversation, terms.fallback))
+            self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, terms.fallback))
 
     def _remind(self, persona_id: str, lanes: Lanes) -> None:
         """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
         for lane in lanes.visitors:
             if lane.timer is None and lane.depth:
-                lane.timer = self._clock.call_later(self._fallback_after, partial(self._late, persona_id, lane))
+                timer = partial(self._late, persona_id, lane)
+                lane.timer = self._tasks.of(persona_id).call_later(self._fallback_after, timer)
 
     def _late(self, persona_id: str, lane: Lane) -> None:
         """No answer in time. While she is put to sleep, nobody is told to wait for one."""

@@ -18,8 +18,10 @@ WEB: Final = "web"
 class Publisher:
     """``said`` is called with a persona's id when the outbox has something new for a gateway."""
 
-    def __init__(self, ledger: Ledger, hubs: Hubs, personas: Personas, clock: Clock, log: Log) -> None:
-        self.said: Callable[[str], None] = lambda _: None
+    def __init__(
+        self, ledger: Ledger, hubs: Hubs, personas: Personas, said: Callable[[str], None], clock: Clock, log: Log
+    ) -> None:
+        self._said = said
         self._ledger = ledger
         self._hubs = hubs
         self._personas = personas
@@ -66,7 +68,7 @@ class Publisher:
                 slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
             self.signal("Event", title, persona_id, conversation, content=message.content)
         if conversation.type != WEB:
-            self.said(persona_id)
+            self._said(persona_id)
 
     def signal(
         self, kind: SignalType, title: str, persona_id: str, conversation: Conversation, **details: object

@@ -12,16 +12,22 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from daemon.conversations.consolidation import Consolidation
+from daemon.conversations.hubs import Hubs
 from daemon.feeding.feeder import Feeder, FeederDied, Told
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
-from daemon.supervision.dispatch import Parts, kinds_of, mind_limits, provider_urls
+from daemon.runtime.tasks import PersonaTasks, carried_through, first_of
+from daemon.settings.settings import Settings
+from daemon.supervision.linked_process import Workshop
+from daemon.supervision.provisions import kinds_of, mind_limits, provider_urls
 from daemon.supervision.supervisor import Supervisor
 from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
 from proto.messages import Memory
@@ -75,14 +81,25 @@ class Progress(msgspec.Struct):
 class Feeds:
     """All feeds under way, at most one for each persona."""
 
-    def __init__(self, parts: Parts, ledger: Ledger, supervisor: Supervisor, stopping: asyncio.Event) -> None:
-        self.at_once = parts.settings.limits.feeds_at_once
-        self._parts = parts
-        self._ledger = ledger
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        personas: Personas,
+        hubs: Hubs,
+        consolidation: Consolidation,
+        supervisor: Supervisor,
+        workshop: Workshop,
+        tasks: PersonaTasks,
+        stopping: asyncio.Event,
+        log: Log,
+    ) -> None:
+        self.at_once = settings.limits.feeds_at_once
+        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, workshop, tasks, log)
         self._supervisor = supervisor
         self._stopping = stopping
         self._fed: set[str] = set()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[object]] = set()
 
     @contextlib.contextmanager
     def claim(self, persona_id: str) -> Iterator[None]:
@@ -102,29 +119,24 @@ class Feeds:
 
         Raises FeedEnded, LedgerError.
         """
-        loop = asyncio.get_running_loop()
-        feeding = _Feeding(self._parts, self._ledger, persona_id, source, path, gone)
-        work, watch = loop.create_task(feeding.run()), loop.create_task(self._end(persona_id))
-        self._running |= {work, watch}
+        feeding = self._feeding(persona_id, source, path, gone)
+        caller = asyncio.current_task()
+        assert caller is not None
+        self._running.add(caller)
         try:
-            await asyncio.wait([work, watch], return_when="FIRST_COMPLETED")
-            if not work.done():
-                watch.result()
-            work.result()
+            await first_of(feeding.run(), self._end(persona_id))
         except FeedEnded as ended:
             feeding.tell("Feed ended", reason=str(ended) or ended.cause)
             raise
         finally:
-            for task in (work, watch):
-                task.cancel()
-            await asyncio.gather(work, watch, return_exceptions=True)
-            self._running -= {work, watch}
+            self._running.discard(caller)
 
     async def close(self) -> None:
         """Wait until what was under way when the daemon was asked to stop has ended."""
         for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._running:
+            await asyncio.wait(set(self._running))
 
     async def _end(self, persona_id: str) -> None:
         """Raise FeedEnded when she does not run any more, or the daemon stops."""
@@ -140,10 +152,27 @@ class _Feeding:
     """One feed, by as many feeders as it takes."""
 
     def __init__(
-        self, parts: Parts, ledger: Ledger, persona_id: str, source: Source, path: Path, gone: asyncio.Event
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        personas: Personas,
+        hubs: Hubs,
+        consolidation: Consolidation,
+        workshop: Workshop,
+        tasks: PersonaTasks,
+        log: Log,
+        persona_id: str,
+        source: Source,
+        path: Path,
+        gone: asyncio.Event,
     ) -> None:
-        self._parts = parts
+        self._settings = settings
         self._ledger = ledger
+        self._personas = personas
+        self._hubs = hubs
+        self._consolidation = consolidation
+        self._workshop = workshop
+        self._tasks = tasks
         self._persona_id = persona_id
         self._path = path
         self._gone = gone
@@ -151,13 +180,13 @@ class _Feeding:
         self._applied: set[str] = set()
         """The keys that this feed has digested: a feeder that is born again offers them once more."""
         self._told_at = 0.0
-        self._log = parts.log.bind(persona=persona_id, role="feeder")
+        self._log = log.bind(persona=persona_id, role="feeder")
 
     async def run(self) -> None:
         """Read the export to its end. Raises FeedEnded, LedgerError."""
         deaths = 0
-        async with self._parts.consolidation.folding(self._persona_id):
-            await settle_digests(self._ledger, self._parts.personas, self._log, self._persona_id)
+        async with self._consolidation.folding(self._persona_id):
+            await apply_digests(self._ledger, self._personas, self._log, self._persona_id)
         while True:
             finished = len(self._applied)
             try:
@@ -179,25 +208,25 @@ class _Feeding:
     def tell(self, title: str, **details: object) -> None:
         """Signal how far it is."""
         self._told_at = time.monotonic()
-        persona = self._parts.personas.get(self._persona_id)
-        self._parts.hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
+        persona = self._personas.get(self._persona_id)
+        self._hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
 
     async def _read(self) -> int:
         """Have one feeder read it; returns how many conversations were without words. Raises FeederDied."""
-        parts, persona = self._parts, self._parts.personas.get(self._persona_id)
+        persona = self._personas.get(self._persona_id)
         if persona is None:
             raise FeedEnded("stopped")
-        settings = parts.settings
         feed = Feed(
             path=str(self._path),
             source=self._progress.source,
             name=persona.name,
             thinking=persona.thinking,
-            limits=mind_limits(settings),
-            urls=provider_urls(settings),
+            limits=mind_limits(self._settings),
+            urls=provider_urls(self._settings),
         )
         self._progress.conversations = self._progress.known = self._progress.undigested = 0
-        feeder = Feeder(parts.spawner, parts.link, settings.supervisor, self._log)
+        tasks = self._tasks.of(self._persona_id)
+        feeder = Feeder(self._workshop, self._settings.supervisor, tasks, self._log)
         try:
             await feeder.begin(feed, kinds_of(persona.thinking))
             while True:
@@ -226,8 +255,8 @@ class _Feeding:
             progress.known += offered.key not in self._applied
             feeder.send(Wanted(offered.number))
             return
-        async with self._parts.consolidation.folding(self._persona_id):
-            memory = dict(self._parts.personas.memory(self._persona_id))
+        async with self._consolidation.folding(self._persona_id):
+            memory = dict(self._personas.memory(self._persona_id))
             feeder.send(Wanted(offered.number, memory))
             try:
                 told = await asyncio.wait_for(feeder.told(), CONVERSATION_TIMEOUT)
@@ -247,17 +276,12 @@ class _Feeding:
 
     async def _keep(self, digest: Digest) -> None:
         """Commit and apply a digest; a feed that is cancelled meanwhile waits for that. Raises FeedEnded."""
-        keeping = asyncio.create_task(self._commit(digest))
-        try:
-            await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            await asyncio.wait([keeping])
-            raise
+        await carried_through(self._commit(digest))
 
     async def _commit(self, digest: Digest) -> None:
         await self._ledger.digested(digest, self._progress.source, time.time_ns())
         try:
-            await self._parts.personas.save_memory(self._persona_id, digest.before, digest.after)
+            await self._personas.save_memory(self._persona_id, digest.before, digest.after)
         except MemoryChanged as error:
             await self._ledger.undigested(self._persona_id, digest.key)
             raise FeederDied("a memory file was edited by hand meanwhile") from error
@@ -281,7 +305,7 @@ def _digest_of(told: Told, offered: Offered, persona_id: str, memory: Memory) ->
             raise FeederDied("it spoke out of turn")
 
 
-async def settle_digests(ledger: Ledger, personas: Personas, log: Log, persona_id: str | None = None) -> None:
+async def apply_digests(ledger: Ledger, personas: Personas, log: Log, persona_id: str | None = None) -> None:
     """Write the digests that a crash or a full disk kept from her memory files; of all personas, or of one.
 
     A file that changed since, by hand or by what was said later, stays: that conversation may be fed again.

@@ -1,4 +1,4 @@
-"""The ledger: inbox, conversation, outbox and channels in one SQLite file behind one writer with group commit."""
+"""The ledger: inbox, conversation, outbox and channels in one SQLite file, written by one thread with group commit."""
 
 from __future__ import annotations
 

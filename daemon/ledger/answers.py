@@ -20,7 +20,7 @@ def answer(
     at: int,
     perceived: Mapping[int, str],
 ) -> bool:
-    """Close the perceptions and keep what she says to them; False, and no change, unless all are pending and hers."""
+    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own."""
     if not inbox.all_pending(connection, persona, perceptions):
         return False
     lines.heard(connection, perceptions, perceived)
@@ -37,7 +37,7 @@ def answer(
 def tell(
     connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, seq: int, at: int
 ) -> bool:
-    """Keep a notice, once until the conversation's next answer; False, and no change, if there was one."""
+    """Keep a notice, at most one until the conversation's next answer. Return False when there is one already."""
     marked = connection.execute(
         "INSERT INTO outage (persona, type, name, channel, chat, since) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
@@ -52,14 +52,14 @@ def tell(
 def say(
     connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, seq: int, at: int
 ) -> None:
-    """Keep words in her name that her mind never sees."""
+    """Keep a message in her name that her mind never sees."""
     notice = [Outgoing(content)]
     lines.said(connection, persona, conversation, notice, at, notice=True)
     outbox.add(connection, persona, conversation, notice, [seq], at)
 
 
 def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -> None:
-    """Delete the channel, its codes and held words, and close what is open there, since nobody can be answered."""
+    """Delete the channel, its codes and held messages, and close its open messages: they can no longer be answered."""
     rows = connection.execute(
         "SELECT id FROM inbox WHERE persona = ? AND state <> 'done' AND channel = ?", (persona, channel)
     )
@@ -74,14 +74,14 @@ def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:
-    """Delete what only served repetitions and replays, where it is older than that."""
+    """Delete rows older than ``before`` that only serve repeated keys, replays and pairing."""
     inbox.prune(connection, before)
     outbox.prune(connection, before)
     pairing.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete everything of hers."""
+    """Delete everything that belongs to the persona."""
     inbox.forget(connection, persona)
     lines.forget(connection, persona)
     outbox.forget(connection, persona)

@@ -1,4 +1,4 @@
-"""The conversation as an export carries it: every line of every channel, read in pages and put back in batches."""
+"""The conversation in an export: all lines of all channels, read in pages and restored in batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FIELDS = "role, content, at, type, name, channel, chat, media, title, perceived
 
 
 class ArchivedChannel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a line was said; the web has no ``id``."""
+    """The channel of a line. The web has no ``id``."""
 
     type: str
     name: str
@@ -22,9 +22,10 @@ class ArchivedChannel(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ArchivedLine(msgspec.Struct, frozen=True):
-    """One line; ``at`` in epoch nanoseconds. A notice is the daemon's line in her place, which her mind never sees.
+    """One line; ``at`` is in epoch nanoseconds.
 
-    ``open`` lines are of conversations with visitors: they are shown to no one else and stay out of her memory.
+    A ``notice`` was written by the daemon in her name; her mind never sees it. ``open`` lines belong to conversations
+    with visitors: they are shown to nobody else and stay out of her memory.
     """
 
     role: Literal["person", "assistant"]
@@ -40,7 +41,10 @@ class ArchivedLine(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some lines; ``last`` is the id of the last one and None on the last page, ``up_to`` the last consolidated id."""
+    """A page of lines.
+
+    ``last`` is the id of its last line, or None on the last page. ``up_to`` is the last consolidated id.
+    """
 
     lines: list[ArchivedLine]
     last: int | None
@@ -50,11 +54,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, up_to: int | None) -> Page:
-    """The lines after an id in the order of insertion; on the last page, what is not answered yet follows them.
+    """Return the lines after an id in the order of insertion. On the last page, unanswered messages follow them.
 
-    ``up_to`` is what the first page said, so that all pages count alike.
+    Pass the ``up_to`` of the first page to every later one, so that all pages count against the same id.
     """
-    # One view of both tables: what is answered between two statements would be on both sides, or on neither.
+    # Both tables are read in one transaction. A message answered between two statements would otherwise appear
+    # twice, or not at all.
     connection.execute("BEGIN")
     try:
         rows = connection.execute(
@@ -78,7 +83,7 @@ def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, u
 
 
 def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[ArchivedLine]) -> int:
-    """Add lines at the end of her conversation and return the id of the last one (0: there was none)."""
+    """Add lines at the end of her conversation and return the id of the last one, or 0 when there are none."""
     last = 0
     for line in lines:
         last = (

@@ -1,4 +1,4 @@
-"""What the ledger does for /v1: open channels, their visitors' words, providers' webhooks, idempotency keys."""
+"""What the ledger does for /v1: open channels, visitors' messages, providers' webhooks and idempotency keys."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from daemon.ledger.writer import Writer
 from proto.gateways import ErrorClass, Inbound
 
 FIRST = (0, "")
-"""The cursor before all channels."""
+"""The cursor that stands before all channels."""
 
 
 class ChannelOperations:
-    """A part of the ``Ledger``, with the same promises. Channel ids are unique over all personas."""
+    """A part of ``Ledger``, with the same promises. Channel ids are unique across all personas."""
 
     _writer: Writer
     _reader: Reader
@@ -36,40 +36,40 @@ class ChannelOperations:
     ) -> None:
         """Add her open channel, created ``at``.
 
-        Raise ChannelTaken when this channel, or another one of this bot or number, is in the ledger already.
+        Raise ChannelTaken when the ledger already has this channel, or another channel with this bot or number.
         """
         await self._writer.submit(open_channels.add_open, persona_id, channel, type_, bot_id, bot_name, fields, at)
 
     async def update_open_channel(self, channel: str, fields: ChannelFields, at: int) -> None:
-        """Replace what its operator set. Raise ChannelUnknown when the channel is gone."""
+        """Replace the fields that the operator sets. Raise ChannelUnknown when the channel is gone."""
         await self._writer.submit(open_channels.update, channel, fields, at)
 
     async def read_back(self, persona_id: str, listed: Sequence[Mirrored], at: int) -> ReadBack:
-        """Let her channels follow the list of them in config.json; those that it does not have stay, and are told."""
+        """Update her channels from the list in config.json. Channels missing there are kept and reported."""
         return await self._writer.submit(mirror.read_back, persona_id, listed, at)
 
     async def mirrored(self, channel: str) -> None:
-        """The list has the name that the channel was given last."""
+        """Record that config.json now has the channel's latest name."""
         await self._writer.submit(mirror.mirrored, channel)
 
     async def identified(self, persona_id: str, channel: str, bot_id: str, bot_name: str) -> None:
-        """Keep whose bot her channel is. Raise ChannelTaken when another channel has this bot."""
+        """Store the identity of her channel's bot. Raise ChannelTaken when another channel has this bot."""
         await self._writer.submit(mirror.identified, persona_id, channel, bot_id, bot_name)
 
     async def holder(self, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
-        """Who has this channel, or another one of this bot; None when it is free."""
+        """Return the persona who has this channel, or another channel with this bot; None when both are free."""
         return await self._reader.submit(mirror.holder, channel, type_, bot_id)
 
     async def channel_owners(self) -> list[str]:
-        """Every persona who has a channel."""
+        """Return the ids of all personas who have a channel."""
         return await self._reader.submit(mirror.owners)
 
     async def pause_channel(self, channel: str, paused: bool, at: int) -> None:
-        """Keep whether turns are made of its words. Raise ChannelUnknown when the channel is gone."""
+        """Pause or resume the channel: a paused one makes no turns. Raise ChannelUnknown when the channel is gone."""
         await self._writer.submit(open_channels.pause, channel, paused, at)
 
     async def open_channel(self, channel: str, now: int) -> OpenChannel | None:
-        """The channel with this id, open or paired. ``now`` decides whether trouble has lasted too long."""
+        """Return the channel with this id, open or paired. ``now`` decides whether an error has lasted too long."""
         return await self._reader.submit(open_channels.found, channel, now)
 
     async def open_channels(
@@ -80,39 +80,42 @@ class ChannelOperations:
         after: tuple[int, str] = FIRST,
         limit: int = 100,
     ) -> list[OpenChannel]:
-        """Open channels of all personas, and paired Telegram ones, oldest first.
+        """Return all personas' open channels and paired Telegram channels, oldest first.
 
-        ``after`` is ``(created_at, channel)`` of the last one that the caller has.
+        ``after`` is the ``(created_at, channel)`` of the last channel that the caller has.
         """
         return await self._reader.submit(open_channels.listed, now, status, type_, after, limit)
 
     async def channels_of(self, persona_id: str, now: int) -> list[OpenChannel]:
-        """All channels of hers, open and paired, oldest first."""
+        """Return all her channels, open and paired, oldest first."""
         return await self._reader.submit(open_channels.of_persona, persona_id, now)
 
     async def channel_conversations(
         self, channel: str, before: tuple[int, str] | None = None, limit: int = 100
     ) -> list[ChannelConversation]:
-        """A channel's conversations, the latest first; ``before`` is ``(last_at, chat)`` of the caller's last one."""
+        """Return a channel's conversations, latest first.
+
+        ``before`` is the ``(last_at, chat)`` of the last conversation that the caller has.
+        """
         return await self._reader.submit(open_channels.conversations, channel, before, limit)
 
     async def channel_messages(
         self, channel: str, chat: str, before: int | None = None, limit: int = 100
     ) -> list[ChannelMessage]:
-        """A conversation's messages, newest first; ``before`` is the id of the caller's last one.
+        """Return a conversation's messages, newest first; ``before`` is the id of the last one that the caller has.
 
-        Without ``before``, words that wait for an answer come first, under the id 0.
+        Without ``before``, unanswered messages come first, with the id 0.
         """
         return await self._reader.submit(open_channels.messages, channel, chat, before, limit)
 
     async def channel_error(
         self, persona_id: str, channel: str, error: str, at: int, error_class: ErrorClass = "transient"
     ) -> None:
-        """Keep what went wrong with a channel last."""
+        """Store the channel's latest error."""
         await self._writer.submit(channels.error, persona_id, channel, error, at, error_class)
 
     async def channel_recovered(self, persona_id: str, channel: str) -> None:
-        """Its provider answers again: nothing is wrong with it."""
+        """Clear the channel's error: its provider answers again."""
         await self._writer.submit(open_channels.recovered, persona_id, channel)
 
     async def visit(
@@ -125,50 +128,53 @@ class ChannelOperations:
         seqs: list[int],
         at: int,
     ) -> Visited:
-        """Keep what people wrote on her open channel, a conversation for each chat, and close the webhook requests.
+        """Keep what people wrote on her open channel, one conversation per chat, and close the webhook requests.
 
-        A new conversation is welcomed in the same transaction; a sender over the limits is told so, once a window.
-        ``seqs`` are for what is said so: two for each item. Keys that a conversation had before are skipped. Raise
-        ChannelUnknown when the channel is gone, and keep nothing.
+        A new conversation gets its welcome in the same transaction. A sender over the limits gets a notice, once per
+        window. ``seqs`` are the numbers for these messages: two for each item. Keys that a conversation has seen are
+        skipped. Raise ChannelUnknown, and keep nothing, when the channel is gone.
         """
         return await self._writer.submit(visitors.take, persona_id, channel, items, webhook_numbers, limits, seqs, at)
 
     async def webhook(self, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
-        """Keep a verified webhook request and return its number; None when one with this key was kept before.
+        """Keep a verified webhook request and return its number, or None when this key is known already.
 
-        Raise ChannelUnknown when there is no such channel, WebhooksFull when too many wait already.
+        Raise ChannelUnknown when there is no such channel, WebhooksFull when too many requests are waiting.
         """
         return await self._writer.submit(webhooks.add, channel, key, content_type, body, at)
 
     async def open_webhooks(self, persona_id: str, after: int = 0, limit: int = 100) -> list[OpenWebhook]:
-        """Her webhook requests that no ``visit`` has closed, with a number above ``after``, oldest first."""
+        """Return her webhook requests above the number ``after`` that no ``visit`` has closed, oldest first."""
         return await self._reader.submit(webhooks.open_, persona_id, after, limit)
 
     async def webhooks_died(self, numbers: list[int], limit: int) -> list[int]:
-        """Count a worker's death with these in hand; those that reach ``limit`` are set aside, and returned."""
+        """Count a worker's death for the requests it had in hand. Set aside and return those that reach ``limit``."""
         return await self._writer.submit(webhooks.died, numbers, limit)
 
     async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
-        """A message of hers did not reach its person: it is dead, and its conversation says why. None when unknown."""
+        """Give up a sent message that did not reach its person, and mark its conversation with the reason.
+
+        Return None when no sent message has this id.
+        """
         return await self._writer.submit(delivery.receipt, persona_id, channel, provider_id, error, at)
 
     async def idempotency_begin(self, key: str, fingerprint: str, at: int) -> Idempotent:
-        """Claim a key for a request, or tell what became of the request that has it. Keys live for 24 hours.
+        """Claim a key for a request, or return the state of the request that has it. Keys live for 24 hours.
 
-        A claim ends by ``idempotency_done`` or ``idempotency_drop``. It outlives the daemon, so that who asks again
-        after its death is known.
+        A claim ends with ``idempotency_done`` or ``idempotency_drop``. It outlives the daemon, so a request repeated
+        after a crash is recognized.
         """
         return await self._writer.submit(idempotency.begin, key, fingerprint, at)
 
     async def idempotency_done(self, key: str, status: int, body: bytes) -> None:
-        """Keep the answer for who repeats the request."""
+        """Keep the answer for a repetition of the request."""
         await self._writer.submit(idempotency.done, key, status, body)
 
     async def idempotency_drop(self, key: str) -> None:
-        """Let go of a key whose request was not carried out."""
+        """Release a key whose request was not carried out."""
         await self._writer.submit(idempotency.drop, key)
 
     async def prune_channels(self, now: int) -> None:
-        """Forget webhook requests, idempotency keys and senders whose time is over."""
+        """Delete expired webhook requests, idempotency keys and senders."""
         for prune in (webhooks.prune, idempotency.prune, visitors.prune):
             await self._writer.submit(prune, now)

@@ -1,4 +1,4 @@
-"""Channels: whose bot each is, who it is paired with, what came in over it, and its counters."""
+"""Channels: each one's bot, the account it is paired with, its incoming messages and its counters."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from proto.messages import Conversation, Perception
 class StoredChannel(msgspec.Struct, frozen=True):
     """A channel; ``account`` and ``chat`` are None until it is paired.
 
-    ``last_key`` is the numerically largest key committed from that chat. ``received`` counts its messages,
-    ``strangers`` those of everybody else; ``sent`` and ``dead`` count what she said there.
+    ``last_key`` is the numerically largest key committed from that chat. ``received`` counts the chat's messages,
+    ``strangers`` everybody else's. ``sent`` and ``dead`` count her own messages.
     """
 
     channel: str
@@ -38,7 +38,7 @@ class StoredChannel(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """What was new in a batch: perceptions that wait now, and commands to carry out."""
+    """The new part of a batch: perceptions that now wait for her, and commands to carry out."""
 
     waiting: list[Waiting]
     commands: list[str]
@@ -47,7 +47,7 @@ class Committed(msgspec.Struct, frozen=True):
 def add(
     connection: sqlite3.Connection, persona: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int
 ) -> None:
-    """Add her channel, or keep its bot's new name. Raise ChannelTaken when channel or bot belong to another one."""
+    """Add her channel, or update its bot. Raise ChannelTaken when the channel or the bot belongs to another one."""
     taken: tuple[str] | None = connection.execute(
         "SELECT persona FROM channel WHERE channel = ?2 AND persona <> ?1"
         " UNION ALL SELECT persona FROM channel WHERE type = ?3 AND bot_id = ?4 AND (persona <> ?1 OR channel <> ?2)",
@@ -63,7 +63,7 @@ def add(
 
 
 def stored(connection: sqlite3.Connection, persona: str) -> list[StoredChannel]:
-    """Hers, oldest first."""
+    """Return her channels, oldest first."""
     rows = connection.execute(
         "SELECT channel, type, iif(bot_id = channel, '', bot_id), bot_name, account, account_name, chat, last_key,"
         " received, strangers, sent, dead, last_error, last_error_at"
@@ -81,7 +81,7 @@ def take(
     items: Iterable[Inbound],
     at: int,
 ) -> Committed:
-    """Keep what the paired person wrote and was not kept before. Raise ChannelUnknown for a channel that is gone."""
+    """Keep the paired person's new messages. Raise ChannelUnknown when the channel is gone."""
     committed, keys = Committed([], []), []
     for item in items:
         keys.append(item.key)
@@ -102,7 +102,7 @@ def take(
 
 
 def count_received(connection: sqlite3.Connection, persona: str, channel: str, count: int, keys: list[str]) -> None:
-    """Count the paired person's messages and keep the largest key. Raise ChannelUnknown for a channel that is gone."""
+    """Count the paired person's messages and keep the largest key. Raise ChannelUnknown when the channel is gone."""
     last: tuple[str | None] | None = connection.execute(
         "SELECT last_key FROM channel WHERE persona = ? AND channel = ?", (persona, channel)
     ).fetchone()
@@ -116,7 +116,7 @@ def count_received(connection: sqlite3.Connection, persona: str, channel: str, c
 
 
 def strangers(connection: sqlite3.Connection, persona: str, channel: str, keys: Iterable[str]) -> None:
-    """Count messages of others, each key of the batch once."""
+    """Count messages from other accounts, each key of the batch once."""
     connection.execute(
         "UPDATE channel SET strangers = strangers + ? WHERE persona = ? AND channel = ?",
         (len(set(keys)), persona, channel),
@@ -126,7 +126,7 @@ def strangers(connection: sqlite3.Connection, persona: str, channel: str, keys: 
 def error(
     connection: sqlite3.Connection, persona: str, channel: str, text: str, at: int, error_class: ErrorClass
 ) -> None:
-    """Keep what went wrong last, and since when something is."""
+    """Store the latest error, and when the current trouble began."""
     connection.execute(
         "UPDATE channel SET last_error = ?1, last_error_at = ?2, error_class = ?3,"
         " error_since = coalesce(error_since, ?2) WHERE persona = ?4 AND channel = ?5",
@@ -135,11 +135,11 @@ def error(
 
 
 def remove(connection: sqlite3.Connection, persona: str, channel: str) -> bool:
-    """Delete the row; False when it was not hers."""
+    """Delete the channel; return False when she has no such channel."""
     gone = connection.execute("DELETE FROM channel WHERE persona = ? AND channel = ?", (persona, channel))
     return gone.rowcount > 0
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her channels."""
     connection.execute("DELETE FROM channel WHERE persona = ?", (persona,))

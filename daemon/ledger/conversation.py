@@ -1,4 +1,4 @@
-"""The conversation: what was said to and by a persona, and how much of it she has consolidated."""
+"""The conversation: what was said to a persona and by her, and how much of it she has consolidated."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class StoredLine(msgspec.Struct, frozen=True):
 def heard(
     connection: sqlite3.Connection, perceptions: Iterable[int], perceived: Mapping[int, str] = MappingProxyType({})
 ) -> None:
-    """Add the person's lines: those perceptions, in the order and at the time of their acceptance.
+    """Add these perceptions as the person's lines, in the order in which they were accepted and with that time.
 
-    ``perceived`` holds, by a perception's id, what she made of its file.
+    ``perceived`` maps a perception's id to what she made of its file.
     """
     ids = json.dumps(list(perceptions))
     if perceived:
@@ -59,7 +59,7 @@ def said(
     at: int,
     notice: bool = False,
 ) -> None:
-    """Add her lines; a notice is the daemon's line in her place, which her mind never sees."""
+    """Add her lines. A notice is written by the daemon in her name; her mind never sees it."""
     where = (persona, conversation.type, conversation.name, conversation.channel, conversation.chat)
     connection.executemany(
         "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, notice)"
@@ -69,7 +69,7 @@ def said(
 
 
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
-    """The last lines of one conversation in the order of their insertion, oldest first, without notices."""
+    """Return the last lines of one conversation in the order of insertion, oldest first, without notices."""
     rows = connection.execute(
         "SELECT role, content, at, media, title, perceived FROM conversation"
         " WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND notice = 0"
@@ -80,7 +80,7 @@ def history(connection: sqlite3.Connection, persona: str, conversation: Conversa
 
 
 def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> list[StoredLine]:
-    """The last lines by time, oldest first, with what is not answered yet as person lines; none of open channels."""
+    """Return the last lines by time, oldest first. Unanswered messages are person lines. Open channels are left out."""
     most = -1 if limit is None else limit
     rows = connection.execute(
         "SELECT role, content, at, media, type, name, channel, chat, title, perceived FROM ("
@@ -99,7 +99,7 @@ def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> li
 
 
 def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
-    """Whether one of her perceptions or lines refers to this file."""
+    """Return whether one of her perceptions, lines or held messages refers to this file."""
     found: int = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM inbox WHERE persona = ?1 AND media = ?2)"
         " OR EXISTS (SELECT 1 FROM conversation WHERE persona = ?1 AND media = ?2)"
@@ -110,7 +110,7 @@ def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
 
 
 def titles(connection: sqlite3.Connection, persona: str, limit: int) -> dict[str, str]:
-    """What the files that came last were called by who sent them, by their names here; none of open channels."""
+    """Map the stored names of the latest files to the names their senders gave them. Open channels are left out."""
     rows = connection.execute(
         "SELECT media, title FROM conversation WHERE persona = ? AND title <> '' AND open = 0 AND media IS NOT NULL"
         " ORDER BY id DESC LIMIT ?",
@@ -120,7 +120,7 @@ def titles(connection: sqlite3.Connection, persona: str, limit: int) -> dict[str
 
 
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
-    """The oldest lines not consolidated, without notices and open channels, and the last one's id (0: none)."""
+    """Return the last id (0: none) and the oldest lines not yet consolidated, without notices and open channels."""
     rows = connection.execute(
         "SELECT id, role, content, at, media, title, perceived FROM conversation"
         " WHERE persona = ?1 AND open = 0 AND notice = 0"
@@ -131,7 +131,7 @@ def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> 
 
 
 def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> None:
-    """Remember that her lines up to this id are consolidated; an earlier id than before changes nothing."""
+    """Record that her lines up to this id are consolidated. A lower id than before changes nothing."""
     connection.execute(
         "INSERT INTO consolidation (persona, up_to) VALUES (?, ?)"
         " ON CONFLICT (persona) DO UPDATE SET up_to = max(up_to, excluded.up_to)",
@@ -140,11 +140,11 @@ def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> No
 
 
 def counts(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """How many lines there are: (persona, count)."""
+    """Count the lines: (persona, count)."""
     return connection.execute("SELECT persona, count(*) FROM conversation GROUP BY persona").fetchall()
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her lines."""
     connection.execute("DELETE FROM conversation WHERE persona = ?", (persona,))
     connection.execute("DELETE FROM consolidation WHERE persona = ?", (persona,))

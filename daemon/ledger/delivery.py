@@ -1,4 +1,4 @@
-"""Delivery: what is in the outbox for gateways, how far each message got, and what was given up.
+"""Delivery: the outbox rows for gateways, how far each message got, and which were given up.
 
 A row is open while it is ``pending``, ``sending`` or ``ambiguous``; ``sent`` and ``dead`` are final. Rows of the web
 are never open.
@@ -15,7 +15,7 @@ from daemon.ledger.open_channels import mark_conversation
 
 
 class OutgoingRow(msgspec.Struct):
-    """An open message; ``ambiguous`` when its next part may have been sent without our learning of it."""
+    """An open message; ``ambiguous`` when its next part may have been sent without confirmation."""
 
     seq: int
     key: str
@@ -45,7 +45,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 def outgoing(connection: sqlite3.Connection, persona: str) -> list[OutgoingRow]:
-    """Her open rows in order. One that is marked ``sending`` is ambiguous to whoever reads it back."""
+    """Return her open rows in order. A row still marked ``sending`` is read back as ambiguous."""
     rows = connection.execute(
         "SELECT seq, key, type, name, channel, chat, kind, content, media, parts_sent, attempts, not_before,"
         " state <> 'pending', created_at FROM outbox"
@@ -56,7 +56,7 @@ def outgoing(connection: sqlite3.Connection, persona: str) -> list[OutgoingRow]:
 
 
 def pending_by_channel(connection: sqlite3.Connection, persona: str) -> dict[str, int]:
-    """How many of her rows are open, by channel id."""
+    """Count her open rows by channel id."""
     rows = connection.execute(
         "SELECT channel, count(*) FROM outbox"
         " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' GROUP BY channel",
@@ -66,7 +66,7 @@ def pending_by_channel(connection: sqlite3.Connection, persona: str) -> dict[str
 
 
 def sending(connection: sqlite3.Connection, seq: int) -> bool:
-    """Mark a row before it goes to the provider; False when it is not open any more."""
+    """Mark a row before it goes to the provider; return False when it is no longer open."""
     marked = connection.execute(
         "UPDATE outbox SET state = 'sending' WHERE seq = ? AND state <> 'sent' AND state <> 'dead'", (seq,)
     )
@@ -74,7 +74,7 @@ def sending(connection: sqlite3.Connection, seq: int) -> bool:
 
 
 def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
-    """So many parts are with the provider, and of the next one nothing is."""
+    """Record that the provider has this many parts and nothing of the next one."""
     connection.execute(
         "UPDATE outbox SET state = 'sending', parts_sent = max(parts_sent, ?)"
         " WHERE seq = ? AND state <> 'sent' AND state <> 'dead'",
@@ -83,7 +83,7 @@ def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
 
 
 def sent(connection: sqlite3.Connection, seq: int, at: int, provider_id: str) -> None:
-    """All of it is with the provider, which calls it so; counted once on its channel."""
+    """Record that the provider has the whole message, with the provider's id. Count it once on its channel."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'sent', sent_at = ?, provider_id = nullif(?, '')"
         " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, channel, chat",
@@ -95,7 +95,7 @@ def sent(connection: sqlite3.Connection, seq: int, at: int, provider_id: str) ->
 
 
 def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
-    """Count a try that failed; the next one is not before then."""
+    """Count a failed attempt. The next one comes no earlier than ``not_before``."""
     connection.execute(
         "UPDATE outbox SET attempts = attempts + 1, state = ?, not_before = ?, last_error = ?"
         " WHERE seq = ? AND state <> 'sent' AND state <> 'dead'",
@@ -104,7 +104,7 @@ def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reaso
 
 
 def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
-    """Give a row up; counted once on its channel."""
+    """Give up a row. Count it once on its channel."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
         " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, channel",
@@ -117,7 +117,7 @@ def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
 def receipt(
     connection: sqlite3.Connection, persona: str, channel: str, provider_id: str, reason: str, at: int
 ) -> DeadLetter | None:
-    """Give up a row of hers that did not reach its person after all; None when there is none, or it is dead already."""
+    """Give up a sent message that did not reach its person after all; None when no sent message has this id."""
     row = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ? WHERE provider_id = ? AND state = 'sent'"
         " AND channel = ? AND persona = ?"
@@ -133,7 +133,7 @@ def receipt(
 
 
 def blocked(connection: sqlite3.Connection, persona: str, channel: str, chat: str, reason: str, at: int) -> list[int]:
-    """Give up all open rows of a chat; return them in order."""
+    """Give up all open rows of a chat and return their seqs in order."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
         " WHERE persona = ? AND state <> 'sent' AND state <> 'dead' AND channel = ? AND chat = ? RETURNING seq",
@@ -154,7 +154,7 @@ def remove(connection: sqlite3.Connection, persona: str, channel: str, reason: s
 
 
 def dead_letters(connection: sqlite3.Connection, persona: str, limit: int) -> list[DeadLetter]:
-    """Her last ones, newest first."""
+    """Return her latest dead letters, newest first."""
     rows = connection.execute(
         "SELECT seq, type, name, content, coalesce(last_error, ''), created_at FROM outbox"
         " WHERE persona = ? AND state = 'dead' AND state <> 'sent' ORDER BY seq DESC LIMIT ?",
@@ -164,7 +164,7 @@ def dead_letters(connection: sqlite3.Connection, persona: str, limit: int) -> li
 
 
 def reopen_sending(connection: sqlite3.Connection) -> int:
-    """No process has anything in hand: what was being sent may have been. Returns how many rows."""
+    """Mark rows that were being sent as ambiguous and return their number. Call it while no worker runs."""
     return connection.execute(
         "UPDATE outbox SET state = 'ambiguous' WHERE state = 'sending' AND state <> 'sent'"
     ).rowcount

@@ -1,4 +1,4 @@
-"""What can go wrong with the ledger, in words that say what to do about it."""
+"""The ledger's errors. Each text says what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class LedgerError(Exception):
-    """The ledger did not do what was asked, and nothing of it was kept."""
+    """The operation failed and nothing of it was kept."""
 
 
 class LedgerFull(LedgerError):
@@ -16,11 +16,11 @@ class LedgerFull(LedgerError):
 
 
 class LedgerBusy(LedgerError):
-    """More operations wait than the queue holds, or another program holds the database: try again shortly."""
+    """The queue of operations is full, or another program holds the database. Try again shortly."""
 
 
 class ChannelTaken(LedgerError):
-    """The bot belongs to another channel already: of ``owner``, a persona's id."""
+    """The bot already belongs to another channel. ``owner`` is the id of that channel's persona."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(f"the bot already belongs to another channel, of persona {owner}: remove that one first")
@@ -28,14 +28,14 @@ class ChannelTaken(LedgerError):
 
 
 class ChannelUnknown(LedgerError):
-    """The persona has no such channel in the ledger (any more)."""
+    """The ledger has no such channel for this persona, or no longer has it."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(f"the channel {channel} is not in the ledger: it was removed, or never added")
 
 
 class WebhooksFull(LedgerError):
-    """As many webhook requests of one channel wait for its gateway as may."""
+    """The channel's webhook queue is full."""
 
     def __init__(self, count: int) -> None:
         super().__init__(f"{count} webhook requests wait already: start its persona")
@@ -58,8 +58,9 @@ _DAMAGED: Final = {
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """The ledger's error for SQLite's: LedgerFull for the disk, LedgerBusy for a lock, else LedgerError."""
-    # An extended result code carries its primary code in the low byte; errors of the Python module have none.
+    """Translate SQLite's error: LedgerFull for the disk, LedgerBusy for a lock, LedgerError for the rest."""
+    # The low byte of an extended result code is its primary code (https://www.sqlite.org/rescode.html). Errors that
+    # Python's module raises itself have no code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     for kind, texts in ((LedgerFull, _DISK), (LedgerBusy, _BUSY), (LedgerError, _DAMAGED)):
         if code in texts:

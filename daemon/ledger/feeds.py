@@ -1,4 +1,4 @@
-"""What was fed: which imported conversations are digested, and what of that is not in the memory files yet."""
+"""Feeds: the imported conversations that are digested, and the digests not yet written to the memory files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from proto.messages import Memory
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """A digested conversation whose memory files may not be written: ``before`` and ``after`` are these files whole.
+    """A digested conversation whose memory files may not be written yet.
 
-    A file that was not there has no entry in ``before``.
+    ``before`` and ``after`` hold these files whole. A file that did not exist has no entry in ``before``.
     """
 
     persona: str
@@ -26,7 +26,7 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class FedConversation(msgspec.Struct, frozen=True):
-    """An imported conversation that her memory holds, as her own export has it; ``at`` in epoch nanoseconds."""
+    """An imported conversation that is in her memory, in the form of her export; ``at`` is in epoch nanoseconds."""
 
     key: ConversationKey
     source: Annotated[str, msgspec.Meta(max_length=64)]
@@ -34,7 +34,7 @@ class FedConversation(msgspec.Struct, frozen=True):
 
 
 def digested(connection: sqlite3.Connection, digest: Digest, source: str, at: int) -> None:
-    """Keep what a conversation makes of the memory files, before they are written."""
+    """Keep a conversation's digest before the memory files are written."""
     connection.execute(
         "INSERT INTO feed (persona, key, source, at, before, after) VALUES (?, ?, ?, ?, ?, ?)",
         (digest.persona, digest.key, source, at, json.dumps(digest.before), json.dumps(digest.after)),
@@ -42,19 +42,19 @@ def digested(connection: sqlite3.Connection, digest: Digest, source: str, at: in
 
 
 def applied(connection: sqlite3.Connection, persona: str, key: str) -> None:
-    """The memory files are written; only the key is kept."""
+    """Record that the memory files are written, and keep only the key."""
     connection.execute(
         "UPDATE feed SET state = 'applied', before = '', after = '' WHERE persona = ? AND key = ?", (persona, key)
     )
 
 
 def undo(connection: sqlite3.Connection, persona: str, key: str) -> None:
-    """The memory files could not be written: the conversation may be fed again."""
+    """Drop a digest whose memory files could not be written, so that the conversation may be fed again."""
     connection.execute("DELETE FROM feed WHERE persona = ? AND key = ? AND state = 'digested'", (persona, key))
 
 
 def is_known(connection: sqlite3.Connection, persona: str, key: str) -> bool:
-    """Whether this conversation was fed to her before."""
+    """Return whether this conversation was fed to her before."""
     found: int = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM feed WHERE persona = ? AND key = ?)", (persona, key)
     ).fetchone()[0]
@@ -62,7 +62,7 @@ def is_known(connection: sqlite3.Connection, persona: str, key: str) -> bool:
 
 
 def known(connection: sqlite3.Connection, persona: str) -> list[FedConversation]:
-    """What was fed to her, oldest first."""
+    """Return what was fed to her, oldest first."""
     rows = connection.execute(
         "SELECT key, source, at FROM feed WHERE persona = ? AND state = 'applied' ORDER BY id", (persona,)
     )
@@ -70,7 +70,7 @@ def known(connection: sqlite3.Connection, persona: str) -> list[FedConversation]
 
 
 def put_back(connection: sqlite3.Connection, persona: str, fed: Iterable[FedConversation]) -> None:
-    """Take over what an export says of her."""
+    """Restore the fed conversations from an export."""
     connection.executemany(
         "INSERT INTO feed (persona, key, source, at, state, before, after) VALUES (?, ?, ?, ?, 'applied', '', '')"
         " ON CONFLICT DO NOTHING",
@@ -79,11 +79,11 @@ def put_back(connection: sqlite3.Connection, persona: str, fed: Iterable[FedConv
 
 
 def unapplied(connection: sqlite3.Connection) -> list[Digest]:
-    """What was digested and perhaps not written, oldest first."""
+    """Return the digests that may not be written to the memory files, oldest first."""
     rows = connection.execute("SELECT persona, key, before, after FROM feed WHERE state = 'digested' ORDER BY id")
     return [Digest(persona, key, json.loads(before), json.loads(after)) for persona, key, before, after in rows]
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her feeds."""
     connection.execute("DELETE FROM feed WHERE persona = ?", (persona,))

@@ -1,4 +1,4 @@
-"""Idempotency keys of /v1: a request that is repeated under its key gets the first one's answer."""
+"""Idempotency keys of /v1: a request repeated with the same key gets the first answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ KEPT_FOR: Final = 24 * 3600
 
 
 class Idempotent(msgspec.Struct, frozen=True):
-    """What is known of a key.
+    """The state of a key.
 
-    ``new``: this request is the first, and shall be carried out. ``begun``: the first has no answer yet, because it is
-    being carried out, or was when the daemon died. ``done``: it was answered with ``status`` and ``body``. ``other``:
-    the key came with another request. ``at`` is when the first came, epoch nanoseconds.
+    ``new``: this request is the first; carry it out. ``begun``: the first request has no answer yet. It is still being
+    carried out, or the daemon died meanwhile. ``done``: it was answered with ``status`` and ``body``. ``other``: the
+    key belongs to a different request. ``at`` is when the first request came, in epoch nanoseconds.
     """
 
     state: Literal["new", "begun", "done", "other"]
@@ -27,7 +27,7 @@ class Idempotent(msgspec.Struct, frozen=True):
 
 
 def begin(connection: sqlite3.Connection, key: str, fingerprint: str, at: int) -> Idempotent:
-    """Claim the key for a request with this fingerprint, or tell what became of the one that has it."""
+    """Claim the key for a request with this fingerprint, or return the state of the request that has it."""
     connection.execute("DELETE FROM idempotency WHERE key = ? AND at < ?", (key, at - KEPT_FOR * SECOND))
     added = connection.execute(
         "INSERT INTO idempotency (key, fingerprint, at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
@@ -49,10 +49,10 @@ def done(connection: sqlite3.Connection, key: str, status: int, body: bytes) -> 
 
 
 def drop(connection: sqlite3.Connection, key: str) -> None:
-    """The request failed in a way that may be tried again."""
+    """Release the key of a request that failed and may be tried again."""
     connection.execute("DELETE FROM idempotency WHERE key = ? AND status IS NULL", (key,))
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:
-    """Forget keys whose time is over."""
+    """Delete expired keys."""
     connection.execute("DELETE FROM idempotency WHERE at < ?", (now - KEPT_FOR * SECOND,))

@@ -1,4 +1,4 @@
-"""The inbox: what was accepted for a persona, until she has answered it."""
+"""The inbox: accepted messages that a persona has not answered yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proto.perception import PerceptionKind
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A pending perception, where it came from, and how many workers died with it in hand."""
+    """A pending perception, its conversation, and the number of workers that died with it in hand."""
 
     perception: Perception
     conversation: Conversation
@@ -31,7 +31,7 @@ def accept(
     key: str | None,
     title: str = "",
 ) -> int | None:
-    """Add a row and return its id; None when the conversation has a row with this key."""
+    """Add a row and return its id, or None when the conversation already has a row with this key."""
     row = connection.execute(
         "INSERT INTO inbox (persona, type, name, channel, chat, kind, content, media, at, key, title)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -42,7 +42,7 @@ def accept(
 
 
 def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
-    """Her pending rows, oldest first."""
+    """Return her pending rows, oldest first."""
     rows = connection.execute(
         "SELECT id, kind, content, at, media, title, type, name, channel, chat, deaths FROM inbox"
         " WHERE persona = ? AND state = 'pending' AND state <> 'done' ORDER BY id",
@@ -55,7 +55,7 @@ def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
 
 
 def all_pending(connection: sqlite3.Connection, persona: str, perceptions: Iterable[int]) -> bool:
-    """Whether all of these rows are pending and hers."""
+    """Return whether all these rows are pending and belong to the persona."""
     ids = set(perceptions)
     found: int = connection.execute(
         "SELECT count(*) FROM inbox WHERE id IN (SELECT value FROM json_each(?)) AND persona = ? AND state = 'pending'",
@@ -65,19 +65,19 @@ def all_pending(connection: sqlite3.Connection, persona: str, perceptions: Itera
 
 
 def finish(connection: sqlite3.Connection, perceptions: Iterable[int]) -> None:
-    """Drop rows whose lines are in the conversation; one with a key stays, emptied, so that the key stays known."""
+    """Drop rows that are now lines of the conversation. A row with a key is emptied and kept, to know the key again."""
     ids = [(id_,) for id_ in perceptions]
     connection.executemany("DELETE FROM inbox WHERE id = ? AND key IS NULL", ids)
     connection.executemany("UPDATE inbox SET state = 'done', content = '' WHERE id = ?", ids)
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:
-    """Forget the keys of rows that were accepted before then and are done."""
+    """Delete finished rows, and with them their keys, that were accepted before ``before``."""
     connection.execute("DELETE FROM inbox WHERE state = 'done' AND at < ?", (before,))
 
 
 def died(connection: sqlite3.Connection, perceptions: Iterable[int], limit: int) -> list[int]:
-    """Count a death for the pending among these rows; return those that so reach ``limit`` and become poison."""
+    """Count a death for each pending row. Those that reach ``limit`` become poison and are returned."""
     poisoned = []
     for id_ in perceptions:
         row: tuple[str] | None = connection.execute(
@@ -91,12 +91,12 @@ def died(connection: sqlite3.Connection, perceptions: Iterable[int], limit: int)
 
 
 def counts(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
-    """How many rows are pending and poison: (persona, state, count)."""
+    """Count the pending and poison rows: (persona, state, count)."""
     return connection.execute(
         "SELECT persona, state, count(*) FROM inbox WHERE state <> 'done' GROUP BY persona, state"
     ).fetchall()
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her rows."""
     connection.execute("DELETE FROM inbox WHERE persona = ?", (persona,))

@@ -1,4 +1,4 @@
-"""The ledger as the daemon uses it: awaitable operations over the writer and the reader thread."""
+"""The ledger's interface for the daemon: awaitable operations on the writer and reader threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from proto.perception import PerceptionKind
 
 
 class Depth(msgspec.Struct):
-    """How many rows a persona has: inbox rows by state, outbox rows by state, conversation lines."""
+    """The number of a persona's rows: inbox and outbox rows by state, and conversation lines."""
 
     pending: int = 0
     poison: int = 0
@@ -40,10 +40,10 @@ class Depth(msgspec.Struct):
 
 
 class Ledger(ChannelOperations):
-    """Every operation is committed to the disk when its call returns, and has changed nothing when it raises.
+    """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
-    Times are epoch nanoseconds. Every operation raises LedgerFull when the disk does not take it, LedgerBusy when too
-    many wait, and LedgerError after ``close``. A cancelled call may still be committed.
+    Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when
+    too many operations are waiting, and LedgerError after ``close``. A cancelled call may still be committed.
     """
 
     def __init__(self, writer: Writer, reader: Reader) -> None:
@@ -52,24 +52,25 @@ class Ledger(ChannelOperations):
 
     @classmethod
     async def open(cls, path: Path) -> Ledger:
-        """Open or make the file (mode 0600), migrated to this version.
+        """Open the file, or create it with mode 0600, and migrate it to this version.
 
-        Raise LedgerError for a file that is no ledger or of a newer version, LedgerFull for a disk that cannot be
-        written. The calls must come from the event loop that opened it.
+        Raise LedgerError for a file that is not a ledger or has a newer version, LedgerFull when the disk cannot be
+        written. Every later call must come from the event loop that opened the ledger.
         """
         writing = await asyncio.to_thread(schema.open_writer, path)
         reading = await asyncio.to_thread(schema.open_reader, path)
         return cls(Writer(path, writing), Reader("ledger-reader", path, reading))
 
     async def close(self) -> None:
-        """Finish what was asked, fold the write-ahead log into the database and close it."""
-        # The last connection to close does the checkpoint: it must be the one that can write.
+        """Finish the queued operations, fold the write-ahead log into the database and close it."""
+        # The last connection to close runs the checkpoint (https://www.sqlite.org/wal.html), so it must be the one
+        # that can write.
         await self._reader.close()
         await self._writer.close()
 
     @property
     def commits(self) -> int:
-        """Transactions committed since it was opened."""
+        """The number of transactions committed since the ledger was opened."""
         return self._writer.commits
 
     async def accept(
@@ -83,11 +84,11 @@ class Ledger(ChannelOperations):
         key: str | None,
         title: str = "",
     ) -> int | None:
-        """Keep a perception and return its id; None when this conversation has one with this key already."""
+        """Keep a perception and return its id, or None when this conversation already has one with this key."""
         return await self._writer.submit(inbox.accept, persona_id, conversation, kind, content, media, at, key, title)
 
     async def waiting(self, persona_id: str) -> list[Waiting]:
-        """Her pending perceptions, oldest first."""
+        """Return her pending perceptions, oldest first."""
         return await self._reader.submit(inbox.waiting, persona_id)
 
     async def answer(
@@ -102,125 +103,125 @@ class Ledger(ChannelOperations):
     ) -> bool:
         """Close these perceptions and keep her messages, ``seqs[i]`` for ``messages[i]``, in one transaction.
 
-        ``perceived`` holds what she made of their files. False, and nothing changed, unless all perceptions are
-        pending and hers. Ends the conversation's outage.
+        ``perceived`` holds what she made of their files. Change nothing and return False unless all perceptions are
+        pending and belong to her. This ends the conversation's outage.
         """
         return await self._writer.submit(
             answers.answer, persona_id, perceptions, conversation, messages, seqs, at, perceived
         )
 
     async def tell(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> bool:
-        """Keep a notice to the person, once in an outage of this conversation; False when there was one."""
+        """Keep a notice to the person, at most one per outage of this conversation; False when there is one already."""
         return await self._writer.submit(answers.tell, persona_id, conversation, content, seq, at)
 
     async def say(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> None:
-        """Keep words in her name that her mind never sees: what the daemon says on a channel."""
+        """Keep a message that the daemon writes in her name and that her mind never sees."""
         await self._writer.submit(answers.say, persona_id, conversation, content, seq, at)
 
     async def died(self, perceptions: list[int], limit: int) -> list[int]:
-        """Count one more death for each that is pending; those that reach ``limit`` become poison and are returned."""
+        """Count a death for each pending perception. Those that reach ``limit`` become poison and are returned."""
         return await self._writer.submit(inbox.died, perceptions, limit)
 
     async def history(self, persona_id: str, conversation: Conversation, limit: int) -> list[Line]:
-        """What her mind sees: the last lines of a conversation in the order of insertion, without notices."""
+        """Return what her mind sees: a conversation's last lines in the order of insertion, without notices."""
         return await self._reader.submit(lines.history, persona_id, conversation, limit)
 
     async def conversation(self, persona_id: str, limit: int | None = None) -> list[StoredLine]:
-        """What a person sees: the last lines of all conversations by time, unanswered perceptions among them."""
+        """Return what her owner sees: the last lines of all conversations by time, with unanswered messages."""
         return await self._reader.submit(lines.lines, persona_id, limit)
 
     async def mentions(self, persona_id: str, media: str) -> bool:
-        """Whether any of her perceptions or lines refers to this file."""
+        """Return whether one of her perceptions, lines or held messages refers to this file."""
         return await self._reader.submit(lines.mentions, persona_id, media)
 
     async def titles(self, persona_id: str, limit: int) -> dict[str, str]:
-        """What the files that came last were called by who sent them, by their names here; none of open channels."""
+        """Map the stored names of the latest files to the names their senders gave them. Open channels are left out."""
         return await self._reader.submit(lines.titles, persona_id, limit)
 
     async def frames(self, persona_id: str, after: int, limit: int) -> list[StoredFrame]:
-        """Her web frames with a seq larger than ``after``, in order."""
+        """Return her web frames with a seq larger than ``after``, in order."""
         return await self._reader.submit(outbox.frames, persona_id, after, limit)
 
     async def unconsolidated(self, persona_id: str, limit: int) -> tuple[int, list[Line]]:
-        """The oldest lines not consolidated yet, without notices, and the id of the last (0 when there are none)."""
+        """Return the last id (0: none) and the oldest lines not yet consolidated, without notices and open channels."""
         return await self._reader.submit(lines.unconsolidated, persona_id, limit)
 
     async def consolidated(self, persona_id: str, up_to: int) -> None:
-        """Remember that her lines up to the id ``up_to`` are consolidated."""
+        """Record that her lines up to the id ``up_to`` are consolidated."""
         await self._writer.submit(lines.consolidated, persona_id, up_to)
 
     async def is_fed(self, persona_id: str, key: str) -> bool:
-        """Whether the imported conversation with this key was fed to her before."""
+        """Return whether the imported conversation with this key was fed to her before."""
         return await self._reader.submit(feeds.is_known, persona_id, key)
 
     async def digested(self, digest: Digest, source: str, at: int) -> None:
-        """Keep what an imported conversation makes of her memory files, before they are written."""
+        """Keep the digest of an imported conversation before her memory files are written."""
         await self._writer.submit(feeds.digested, digest, source, at)
 
     async def applied(self, persona_id: str, key: str) -> None:
-        """The memory files of this digest are written."""
+        """Record that the memory files of this digest are written."""
         await self._writer.submit(feeds.applied, persona_id, key)
 
     async def undigested(self, persona_id: str, key: str) -> None:
-        """The memory files of this digest were not written, and its conversation may be fed again."""
+        """Drop a digest whose memory files were not written, so that its conversation may be fed again."""
         await self._writer.submit(feeds.undo, persona_id, key)
 
     async def unapplied(self) -> list[Digest]:
-        """The digests of all personas whose files are perhaps not written, oldest first."""
+        """Return all personas' digests that may not be written to the memory files, oldest first."""
         return await self._reader.submit(feeds.unapplied)
 
     async def fed(self, persona_id: str) -> list[FedConversation]:
-        """The imported conversations that her memory holds, oldest first."""
+        """Return the imported conversations that are in her memory, oldest first."""
         return await self._reader.submit(feeds.known, persona_id)
 
     async def put_back_fed(self, persona_id: str, fed: list[FedConversation]) -> None:
-        """Take over what an export says was fed to her."""
+        """Restore the fed conversations from an export."""
         await self._writer.submit(feeds.put_back, persona_id, fed)
 
     async def archive(self, persona_id: str, after: int, limit: int, up_to: int | None) -> Page:
-        """A page of her conversation for an export: see ``daemon/ledger/archive.py``."""
+        """Return a page of her conversation for an export: see ``daemon/ledger/archive.py``."""
         return await self._reader.submit(archive.page, persona_id, after, limit, up_to)
 
     async def put_back(self, persona_id: str, lines: list[ArchivedLine]) -> int:
-        """Add lines of an export to the end of her conversation; returns the id of the last one."""
+        """Add lines of an export at the end of her conversation and return the id of the last one."""
         return await self._writer.submit(archive.put_back, persona_id, lines)
 
     async def add_channel(self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int) -> None:
-        """Add her channel, or keep its bot's identity anew.
+        """Add her channel, or update its bot's identity.
 
-        Raise ChannelTaken when this channel, or another one of this bot, is in the ledger already.
+        Raise ChannelTaken when the ledger has this channel for another persona, or another channel with this bot.
         """
         await self._writer.submit(channels.add, persona_id, channel, type_, bot_id, bot_name, at)
 
     async def remove_channel(self, persona_id: str, channel: str) -> None:
-        """Delete a channel with its codes and held words.
+        """Delete a channel with its codes and held messages.
 
-        What is not delivered there is dead, and what is not answered there is done; the conversation keeps its lines.
+        Its undelivered messages become dead and its unanswered ones done. The conversation keeps its lines.
         """
         await self._writer.submit(answers.remove_channel, persona_id, channel)
 
     async def channels(self, persona_id: str) -> list[StoredChannel]:
-        """Her channels, oldest first."""
+        """Return her channels, oldest first."""
         return await self._reader.submit(channels.stored, persona_id)
 
     async def take(
         self, persona_id: str, channel: str, conversation: Conversation, items: list[Inbound], at: int
     ) -> Committed:
-        """Keep what the paired person wrote: words wait for her, a command is only remembered, as given.
+        """Keep what the paired person wrote: messages wait for her, a command is only recorded.
 
-        Keys that this conversation had before are skipped. ``at`` stands in for an item without a time. Raise
-        ChannelUnknown when the channel is gone, and keep nothing.
+        Keys that this conversation has seen are skipped. ``at`` is the time of an item that has none. Raise
+        ChannelUnknown, and keep nothing, when the channel is gone.
         """
         return await self._writer.submit(channels.take, persona_id, channel, conversation, items, at)
 
     async def strangers(self, persona_id: str, channel: str, keys: list[str]) -> None:
-        """Count messages of others. Keys are not remembered: one that is delivered again counts again."""
+        """Count messages from other accounts. Keys are not kept, so a message that is delivered again counts again."""
         await self._writer.submit(channels.strangers, persona_id, channel, keys)
 
     async def hold(self, persona_id: str, channel: str, items: list[Inbound], at: int) -> int:
-        """Keep words of accounts that are not paired, once per key and within pairing's limits; return how many.
+        """Keep messages from accounts that are not paired, once per key and within pairing's limits.
 
-        Raise ChannelUnknown when the channel is gone.
+        Return how many are new. Raise ChannelUnknown when the channel is gone.
         """
         return await self._writer.submit(pairing.hold, persona_id, channel, items, at)
 
@@ -235,16 +236,16 @@ class Ledger(ChannelOperations):
         expires_at: int,
         now: int,
     ) -> bool:
-        """Keep an account's code in place of its last one; False when three others have one for this channel.
+        """Keep an account's code in place of its last one; False when three other accounts have one for this channel.
 
-        Raise ChannelUnknown when the channel is gone, LedgerError when the code is another account's.
+        Raise ChannelUnknown when the channel is gone, LedgerError when another account has the same code.
         """
         return await self._writer.submit(
             pairing.add_code, persona_id, channel, account, account_name, chat, code_hash, expires_at, now
         )
 
     async def find_code(self, persona_id: str, code_hash: str, now: int) -> PendingPairing | None:
-        """Who was shown this code of hers; None when it has expired or never was."""
+        """Return the account that was shown this code; None when the code is unknown or expired."""
         return await self._reader.submit(pairing.find_code, persona_id, code_hash, now)
 
     async def drop_code(self, code_hash: str) -> None:
@@ -256,69 +257,69 @@ class Ledger(ChannelOperations):
         await self._writer.submit(pairing.bind, persona_id, channel, account, account_name, chat)
 
     async def release(self, persona_id: str, channel: str, conversation: Conversation) -> list[Waiting]:
-        """Let the bound account's held words wait for her; others' words and all codes of the channel are deleted.
+        """Move the bound account's held messages to her inbox. Delete others' held messages and the channel's codes.
 
-        Returns what waits now that did not before: nothing the second time, or while nobody is bound.
+        Return the messages moved: none the second time, or while no account is bound.
         """
         return await self._writer.submit(pairing.release, persona_id, channel, conversation)
 
     async def outgoing(self, persona_id: str) -> list[OutgoingRow]:
-        """Her messages for gateways that are neither sent nor dead, in order."""
+        """Return her messages for gateways that are neither sent nor dead, in order."""
         return await self._reader.submit(delivery.outgoing, persona_id)
 
     async def pending_by_channel(self, persona_id: str) -> dict[str, int]:
-        """How many messages of hers are neither sent nor dead, by channel id."""
+        """Count her messages that are neither sent nor dead, by channel id."""
         return await self._reader.submit(delivery.pending_by_channel, persona_id)
 
     async def sending(self, seq: int) -> bool:
-        """Mark a message before it goes to the provider; False when it must not, being sent or dead already."""
+        """Mark a message before it goes to the provider. Return False when it is already sent or dead."""
         return await self._writer.submit(delivery.sending, seq)
 
     async def part_sent(self, seq: int, parts: int) -> None:
-        """So many parts are with the provider, and the next one is known not to be."""
+        """Record that the provider has this many parts, and certainly not the next one."""
         await self._writer.submit(delivery.part_sent, seq, parts)
 
     async def sent(self, seq: int, at: int, provider_id: str = "") -> None:
-        """All of a message is with the provider, which may call it ``provider_id`` in a later receipt.
+        """Record that the provider has the whole message. A later receipt may name it by ``provider_id``.
 
-        Of a message that is sent or dead this and what follows is ignored.
+        For a message that is already sent or dead, this method and the two below do nothing.
         """
         await self._writer.submit(delivery.sent, seq, at, provider_id)
 
     async def retry_later(self, seq: int, not_before: int, reason: str, ambiguous: bool) -> None:
-        """Count a try that failed, to be repeated not before then."""
+        """Count a failed attempt. The next one comes no earlier than ``not_before``."""
         await self._writer.submit(delivery.retry_later, seq, not_before, reason, ambiguous)
 
     async def dead(self, seq: int, reason: str) -> None:
-        """Give a message up."""
+        """Give up a message."""
         await self._writer.submit(delivery.dead, seq, reason)
 
     async def blocked(self, persona_id: str, channel: str, chat: str, reason: str, at: int = 0) -> list[int]:
-        """Give up all that is open for this chat, whose conversation shows why; return the seqs, in order."""
+        """Give up all open messages of this chat, mark its conversation with the reason, return the seqs in order."""
         return await self._writer.submit(delivery.blocked, persona_id, channel, chat, reason, at)
 
     async def dead_letters(self, persona_id: str, limit: int) -> list[DeadLetter]:
-        """Her last messages that were given up, newest first."""
+        """Return the last of her messages that were given up, newest first."""
         return await self._reader.submit(delivery.dead_letters, persona_id, limit)
 
     async def reopen_sending(self) -> int:
-        """At boot: what was being sent is ambiguous; returns how many messages are."""
+        """At boot, mark messages that were being sent as ambiguous and return their number."""
         return await self._writer.submit(delivery.reopen_sending)
 
     async def last_seq(self) -> int:
-        """The largest seq ever stored, also of a persona since forgotten; 0 when there was none."""
+        """Return the largest seq ever stored, even for a persona since deleted; 0 when there was none."""
         return await self._reader.submit(outbox.last_seq)
 
     async def depths(self) -> dict[str, Depth]:
-        """How many rows each persona has; none for a persona without rows."""
+        """Return the number of rows of each persona that has any."""
         return await self._reader.submit(_depths)
 
     async def prune(self, before: int) -> None:
-        """Delete what only serves repeated keys, replays and pairing, and dead letters, older than ``before``."""
+        """Delete rows older than ``before`` that only serve repeated keys, replays and pairing, and dead letters."""
         await self._writer.submit(answers.prune, before)
 
     async def forget(self, persona_id: str) -> None:
-        """Remove everything of a persona."""
+        """Delete everything that belongs to the persona."""
         await self._writer.submit(answers.forget, persona_id)
 
 

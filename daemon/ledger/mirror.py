@@ -1,4 +1,4 @@
-"""A persona's channels beside the list of them in her config.json: whose each bot is, and what a hand changed there."""
+"""A persona's channels and their list in her config.json: bots' identities, and edits made there by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME: Final = "coalesce(name, account_name, bot_name)"
 
 
 class Mirrored(msgspec.Struct, frozen=True):
-    """A channel as config.json lists it; ``addable`` when its line there is enough to make it."""
+    """A channel in config.json; ``addable`` when its entry there is enough to create it."""
 
     channel: str
     type: str
@@ -24,10 +24,11 @@ class Mirrored(msgspec.Struct, frozen=True):
 
 
 class ReadBack(msgspec.Struct, frozen=True):
-    """What came of a list.
+    """The result of reading the list.
 
-    ``changed`` are the rows that follow it now, ``gone`` those that it does not have, which stay. ``taken`` are its
-    channels that belong to another persona, by channel. ``behind`` are the names that the list has still to learn.
+    ``changed`` are the channels updated from it. ``gone`` are those that it no longer has; they are kept. ``taken``
+    maps its channels that belong to another persona to that persona. ``behind`` maps channels to the names that the
+    list does not have yet.
     """
 
     changed: list[str]
@@ -37,14 +38,14 @@ class ReadBack(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """A persona and the channel of hers that has a bot."""
+    """The persona and the channel that have a bot."""
 
     persona: str
     channel: str
 
 
 def read_back(connection: sqlite3.Connection, persona: str, listed: Iterable[Mirrored], at: int) -> ReadBack:
-    """Let her rows follow the list: add channels, rename them, and unpair those that are not verified there."""
+    """Update her channels from the list: add them, rename them, and unpair those that are not verified there."""
     rows = {
         channel: (shown, behind, paired)
         for channel, shown, behind, paired in connection.execute(
@@ -60,7 +61,7 @@ def read_back(connection: sqlite3.Connection, persona: str, listed: Iterable[Mir
         elif other := holder(connection, channel):
             found.taken[channel] = other.persona
         elif one.addable:
-            # Until its provider says whose bot it is, the channel's own id keeps the place of the bot's.
+            # Until the provider has identified the bot, the channel's own id stands in for the bot's id.
             connection.execute(
                 "INSERT INTO channel (persona, channel, type, bot_id, bot_name, name, created_at, updated_at)"
                 " VALUES (?1, ?2, ?3, ?2, '', ?4, ?5, ?5)",
@@ -84,7 +85,7 @@ def _follow(
         return
     unpaired = paired and not one.verified
     if unpaired:
-        # The chat and its last key stay: the same account may come back, and goes on from there.
+        # Keep the chat and its last key: if the same account pairs again, it continues from there.
         connection.execute("UPDATE channel SET account = NULL, account_name = NULL WHERE channel = ?", (one.channel,))
     if unpaired or behind is not None or one.name != shown:
         connection.execute(
@@ -96,12 +97,12 @@ def _follow(
 
 
 def mirrored(connection: sqlite3.Connection, channel: str) -> None:
-    """The list has the channel's name."""
+    """Record that config.json now has the channel's name."""
     connection.execute("UPDATE channel SET mirror_name = NULL WHERE channel = ?", (channel,))
 
 
 def identified(connection: sqlite3.Connection, persona: str, channel: str, bot_id: str, bot_name: str) -> None:
-    """Keep whose bot it is. Raise ChannelTaken when another channel has this bot."""
+    """Store the bot's identity. Raise ChannelTaken when another channel has this bot."""
     taken: tuple[str] | None = connection.execute(
         "SELECT other.persona FROM channel AS other JOIN channel AS mine ON other.type = mine.type"
         " WHERE mine.channel = ?1 AND other.channel <> ?1 AND other.bot_id = ?2",
@@ -116,7 +117,7 @@ def identified(connection: sqlite3.Connection, persona: str, channel: str, bot_i
 
 
 def holder(connection: sqlite3.Connection, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
-    """Who has this channel, or another one of this bot."""
+    """Return the persona who has this channel, or another channel with this bot."""
     row = connection.execute(
         "SELECT persona, channel FROM channel WHERE channel = ?1 OR (type = ?2 AND bot_id = ?3) ORDER BY channel <> ?1",
         (channel, type_, bot_id),
@@ -125,5 +126,5 @@ def holder(connection: sqlite3.Connection, channel: str, type_: str = "", bot_id
 
 
 def owners(connection: sqlite3.Connection) -> list[str]:
-    """Every persona who has a channel."""
+    """Return the ids of all personas who have a channel."""
     return [persona for (persona,) in connection.execute("SELECT DISTINCT persona FROM channel")]

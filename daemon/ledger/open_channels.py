@@ -1,6 +1,6 @@
-"""Open channels: what their operator set, how they stand, who writes on them, and what was said there.
+"""Open channels: their operator's fields, their status, their conversations and messages.
 
-The paired channels of the persona API are in the same table, and are shown with the same figures.
+The paired channels of the persona API are in the same table and are shown with the same figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proto.gateways import ErrorClass, GatewayType
 
 SECOND: Final = 1_000_000_000
 TROUBLE_AFTER: Final = 300
-"""Seconds after which trouble that should pass by itself is shown as an error."""
+"""Seconds after which a transient error is shown as the status ``error``."""
 
 ChannelStatus: TypeAlias = Literal["active", "paused", "error"]
 
@@ -30,11 +30,14 @@ _COLUMNS: Final = (
     f" welcome, fallback, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
     " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited"
 )
-"""As ``OpenChannel`` and its ``ChannelFields`` have them; ``?1`` is the latest moment at which trouble is old."""
+"""The columns of ``OpenChannel`` and ``ChannelFields``. An error that began before ``?1`` has lasted too long."""
 
 
 class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator of an open channel sets; ``account`` names one of ``[accounts]``, ``model`` of ``[models]``."""
+    """The fields that an open channel's operator sets.
+
+    ``account`` names an entry of ``[accounts]``, ``model`` one of ``[models]``.
+    """
 
     name: str
     phone: str | None = None
@@ -46,10 +49,10 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenChannel(msgspec.Struct, frozen=True):
-    """A channel as /v1 shows it; ``open`` is False for one of the persona API, paired with her owner.
+    """A channel as /v1 shows it; ``open`` is False for a persona API channel, which is paired with her owner.
 
-    ``error`` is what went wrong last and has not passed since. ``limited`` counts messages over the senders' limits.
-    Times are epoch nanoseconds.
+    ``error`` is the latest error, until the channel recovers. ``limited`` counts messages over the senders' limits.
+    Times are in epoch nanoseconds.
     """
 
     channel: str
@@ -72,7 +75,10 @@ class OpenChannel(msgspec.Struct, frozen=True):
 
 
 class ChannelConversation(msgspec.Struct, frozen=True):
-    """One conversation of a channel; ``name`` is its person's at first, ``error`` why that person is not reached."""
+    """One conversation of a channel.
+
+    ``name`` is the person's name in the first message. ``error`` is the reason why messages do not reach the person.
+    """
 
     chat: str
     name: str
@@ -84,7 +90,7 @@ class ChannelConversation(msgspec.Struct, frozen=True):
 
 
 class ChannelMessage(msgspec.Struct, frozen=True):
-    """A line of a channel's conversation; ``id`` is 0 for a message that waits for an answer, which is no line yet."""
+    """A line of a channel's conversation; ``id`` is 0 for an unanswered message, which is not a line yet."""
 
     id: int
     role: Literal["person", "assistant"]
@@ -103,16 +109,16 @@ def add_open(
     fields: ChannelFields,
     at: int,
 ) -> None:
-    """Add her channel. Raise ChannelTaken when channel or bot belong to another one."""
+    """Add her channel. Raise ChannelTaken when the channel or the bot belongs to another one."""
     add(connection, persona, channel, type_, bot_id, bot_name, at)
     connection.execute("UPDATE channel SET open = 1 WHERE persona = ? AND channel = ?", (persona, channel))
     update(connection, channel, fields, at)
 
 
 def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, at: int) -> None:
-    """Replace what the operator set. Raise ChannelUnknown for a channel that is gone.
+    """Replace the fields that the operator sets. Raise ChannelUnknown when the channel is gone.
 
-    Until ``mirror.mirrored``, the row remembers another name's predecessor, which config.json has still.
+    After a rename the row keeps the old name, which config.json still has, until ``mirror.mirrored`` clears it.
     """
     changed = connection.execute(
         "UPDATE channel SET mirror_name = iif(name IS ?1, mirror_name, coalesce(mirror_name, name)), name = ?1,"
@@ -134,7 +140,7 @@ def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, 
 
 
 def pause(connection: sqlite3.Connection, channel: str, paused: bool, at: int) -> None:
-    """Keep whether turns are made of its words. Raise ChannelUnknown for a channel that is gone."""
+    """Pause or resume the channel. Raise ChannelUnknown when the channel is gone."""
     changed = connection.execute(
         "UPDATE channel SET updated_at = iif(paused = ?1, updated_at, ?2), paused = ?1 WHERE channel = ?3",
         (paused, at, channel),
@@ -143,7 +149,7 @@ def pause(connection: sqlite3.Connection, channel: str, paused: bool, at: int) -
 
 
 def recovered(connection: sqlite3.Connection, persona: str, channel: str) -> None:
-    """Its provider answers again: nothing is wrong with it."""
+    """Clear the channel's error: its provider answers again."""
     connection.execute(
         "UPDATE channel SET error_class = NULL, error_since = NULL, last_error = NULL, last_error_at = NULL"
         " WHERE persona = ? AND channel = ? AND last_error IS NOT NULL",
@@ -152,7 +158,7 @@ def recovered(connection: sqlite3.Connection, persona: str, channel: str) -> Non
 
 
 def found(connection: sqlite3.Connection, channel: str, now: int) -> OpenChannel | None:
-    """The channel with this id."""
+    """Return the channel with this id, or None."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM channel WHERE channel = ?2",  # noqa: S608 - a constant
         (now - TROUBLE_AFTER * SECOND, channel),
@@ -168,7 +174,7 @@ def listed(
     after: tuple[int, str],
     limit: int,
 ) -> list[OpenChannel]:
-    """All personas' channels behind ``after`` (``created_at`` and id), oldest first."""
+    """Return all personas' open and Telegram channels after ``after`` (``created_at`` and id), oldest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM channel WHERE (created_at, channel) > (?2, ?3) AND (?4 IS NULL OR type = ?4)"  # noqa: S608 - a constant
         f" AND (?5 IS NULL OR {_STATUS} = ?5) AND (open = 1 OR type = 'telegram')"
@@ -179,7 +185,7 @@ def listed(
 
 
 def of_persona(connection: sqlite3.Connection, persona: str, now: int) -> list[OpenChannel]:
-    """All of hers, oldest first."""
+    """Return all her channels, oldest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM channel WHERE persona = ?2 ORDER BY created_at, channel",  # noqa: S608 - a constant
         (now - TROUBLE_AFTER * SECOND, persona),
@@ -190,7 +196,7 @@ def of_persona(connection: sqlite3.Connection, persona: str, now: int) -> list[O
 def conversations(
     connection: sqlite3.Connection, channel: str, before: tuple[int, str] | None, limit: int
 ) -> list[ChannelConversation]:
-    """The channel's conversations, the latest first; ``before`` is ``last_at`` and chat of the last one known."""
+    """Return the channel's conversations, latest first; ``before`` is (``last_at``, chat) of the caller's last one."""
     last_at, chat = before or (2**63 - 1, "")
     rows = connection.execute(
         "SELECT chat, name, messages, first_at, last_at, error, error_at FROM channel_conversation"
@@ -204,9 +210,9 @@ def conversations(
 def messages(
     connection: sqlite3.Connection, channel: str, chat: str, before: int | None, limit: int
 ) -> list[ChannelMessage]:
-    """A conversation's lines with an id below ``before``, newest first; without it, what waits comes before them.
+    """Return a conversation's lines with an id below ``before``, newest first.
 
-    None of what was said while the channel was not open.
+    Without ``before``, unanswered messages come first. Lines from before the channel was open are left out.
     """
     rows = connection.execute(
         "SELECT id, role, content, media, at FROM conversation"
@@ -225,7 +231,7 @@ def messages(
 
 
 def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, error: str | None, at: int) -> None:
-    """Keep why this person is not reached; None when a message has reached them."""
+    """Store the reason why messages do not reach this person; None once a message has."""
     connection.execute(
         "UPDATE channel_conversation SET error = ?1, error_at = iif(?1 IS NULL, NULL, ?2)"
         " WHERE channel = ?3 AND chat = ?4 AND error IS NOT ?1",
@@ -234,13 +240,13 @@ def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, e
 
 
 def remove(connection: sqlite3.Connection, channel: str) -> None:
-    """Delete what is known of its conversations and people; the lines stay."""
+    """Delete the channel's conversations, senders and webhook requests; the lines stay."""
     for table in ("channel_conversation", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her conversations, senders and webhook requests on channels."""
     for table in ("channel_conversation", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
 
@@ -251,7 +257,7 @@ def _require(changed: sqlite3.Cursor, channel: str) -> None:
 
 
 def _shown(row: tuple[Any, ...]) -> OpenChannel:
-    # Any: columns are what the schema says.
+    # Any: the schema determines the columns' types.
     channel, persona, type_, open_, name, phone, account, model, datasets, welcome, fallback, *figures = row
     fields = ChannelFields(
         name=name,

@@ -1,4 +1,4 @@
-"""The outbox: what she says, in frames that browsers replay and messages that gateways deliver."""
+"""The outbox: her messages, as frames that browsers replay and as messages that gateways deliver."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def add(
     seqs: Iterable[int],
     at: int,
 ) -> None:
-    """Add a row for each message under its seq. Raise ValueError unless there are as many of one as of the other."""
-    # A browser fetches what it missed by seq, so a web row is delivered by being stored.
+    """Add a row for each message with its seq. Raise ValueError unless there is one seq per message."""
+    # A browser fetches missed frames by seq, so a web row counts as delivered once it is stored.
     state = "sent" if conversation.type == "web" else "pending"
     connection.executemany(
         "INSERT INTO outbox (seq, persona, type, name, channel, chat, kind, content, media, state, created_at)"
@@ -54,7 +54,7 @@ def add(
 
 
 def frames(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[StoredFrame]:
-    """Her web rows with a larger seq, in order."""
+    """Return her web rows with a seq larger than ``after``, in order."""
     rows = connection.execute(
         "SELECT seq, kind, content, media FROM outbox WHERE persona = ? AND type = 'web' AND seq > ?"
         " ORDER BY seq LIMIT ?",
@@ -64,25 +64,26 @@ def frames(connection: sqlite3.Connection, persona: str, after: int, limit: int)
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:
-    """Delete what was delivered, or given up, and is older than that; the conversation keeps its lines."""
+    """Delete sent and dead rows older than ``before``; the conversation keeps its lines."""
     connection.execute(
         "DELETE FROM outbox WHERE (state = 'sent' OR state = 'dead') AND coalesce(sent_at, created_at) < ?", (before,)
     )
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
-    """The largest seq that ever was in the outbox, also of rows since deleted; 0 when there was none."""
+    """Return the largest seq ever stored, even in a deleted row; 0 when there was none."""
+    # AUTOINCREMENT keeps it here: https://www.sqlite.org/autoinc.html
     row: tuple[int] | None = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     return row[0] if row else 0
 
 
 def counts(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
-    """How many rows are not sent: (persona, state, count)."""
+    """Count the rows that are not sent: (persona, state, count)."""
     return connection.execute(
         "SELECT persona, state, count(*) FROM outbox WHERE state <> 'sent' GROUP BY persona, state"
     ).fetchall()
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her rows."""
     connection.execute("DELETE FROM outbox WHERE persona = ?", (persona,))

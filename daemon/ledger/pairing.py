@@ -1,4 +1,4 @@
-"""Pairing: codes, the words that wait for them to be claimed, and whom a channel is bound to."""
+"""Pairing: codes, messages held until their code is claimed, and the account that a channel is bound to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HELD_CHANNEL: Final = 200
 
 
 class PendingPairing(msgspec.Struct, frozen=True):
-    """Who was shown a code, and where."""
+    """The account that was shown a code, and the channel and chat where it was shown."""
 
     channel: str
     account: str
@@ -40,7 +40,8 @@ def bind(
     connection: sqlite3.Connection, persona: str, channel: str, account: str, account_name: str, chat: str
 ) -> None:
     """Bind her channel to this account and chat. Raise ChannelUnknown when it is not in the ledger."""
-    # Another chat has keys of its own. The channel is called by its account from now on, whatever a hand called it.
+    # Keys are per chat, so another chat starts without one. From now on the account's name is the channel's name,
+    # even if somebody had renamed the channel by hand.
     bound = connection.execute(
         "UPDATE channel SET account = ?1, account_name = ?2, name = NULL, chat = ?3,"
         " last_key = iif(chat IS ?3, last_key, NULL) WHERE persona = ?4 AND channel = ?5",
@@ -51,7 +52,7 @@ def bind(
 
 
 def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iterable[Inbound], at: int) -> int:
-    """Keep first words within the limits; return how many are new. Raise ChannelUnknown for a channel that is gone."""
+    """Hold messages within the limits and return how many are new. Raise ChannelUnknown when the channel is gone."""
     _require(connection, persona, channel)
     on_channel: int = connection.execute("SELECT count(*) FROM held WHERE channel = ?", (channel,)).fetchone()[0]
     lengths: dict[str, list[int]] = {}
@@ -87,7 +88,7 @@ def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iter
 
 
 def release(connection: sqlite3.Connection, persona: str, channel: str, conversation: Conversation) -> list[Waiting]:
-    """Move the bound account's words to the inbox and delete all others' and all codes; nothing while unbound."""
+    """Move the bound account's held messages to the inbox, delete the others and all codes; nothing while unbound."""
     account: tuple[str | None] | None = connection.execute(
         "SELECT account FROM channel WHERE persona = ? AND channel = ?", (persona, channel)
     ).fetchone()
@@ -119,9 +120,9 @@ def add_code(
     expires_at: int,
     now: int,
 ) -> bool:
-    """Keep an account's code in place of its last one; False when enough others have one for this channel.
+    """Keep an account's code in place of its last one; False when ``CODES`` other accounts have one for this channel.
 
-    Raise ChannelUnknown for a channel that is gone.
+    Raise ChannelUnknown when the channel is gone.
     """
     _require(connection, persona, channel)
     connection.execute("DELETE FROM pairing_code WHERE expires_at <= ?", (now,))
@@ -141,7 +142,7 @@ def add_code(
 
 
 def find_code(connection: sqlite3.Connection, persona: str, code_hash: str, now: int) -> PendingPairing | None:
-    """Who was shown this code of hers; None when it has expired or never was."""
+    """Return the account that was shown this code; None when the code is unknown or expired."""
     row = connection.execute(
         "SELECT channel, account, account_name, chat FROM pairing_code"
         " WHERE hash = ? AND persona = ? AND expires_at > ?",
@@ -156,19 +157,19 @@ def drop_code(connection: sqlite3.Connection, code_hash: str) -> None:
 
 
 def remove(connection: sqlite3.Connection, persona: str, channel: str) -> None:
-    """Delete a channel's codes and held words."""
+    """Delete a channel's codes and held messages."""
     connection.execute("DELETE FROM pairing_code WHERE persona = ? AND channel = ?", (persona, channel))
     connection.execute("DELETE FROM held WHERE channel = ? AND persona = ?", (channel, persona))
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:
-    """Delete codes that expired and words that were held before then."""
+    """Delete codes that expired before ``before`` and messages held since before it."""
     connection.execute("DELETE FROM pairing_code WHERE expires_at < ?", (before,))
     connection.execute("DELETE FROM held WHERE at < ?", (before,))
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all of hers."""
+    """Delete all her codes and held messages."""
     connection.execute("DELETE FROM pairing_code WHERE persona = ?", (persona,))
     connection.execute("DELETE FROM held WHERE persona = ?", (persona,))
 
@@ -180,6 +181,7 @@ def _require(connection: sqlite3.Connection, persona: str, channel: str) -> None
 
 
 def _held_lengths(connection: sqlite3.Connection, channel: str, account: str) -> list[int]:
-    # Counted here because SQLite's length() ends at a NUL; what is read has the limits above.
+    # SQLite's length() stops at a NUL (https://www.sqlite.org/lang_corefunc.html#length), so Python counts. The limits
+    # above bound what is read.
     rows = connection.execute("SELECT content FROM held WHERE channel = ? AND account = ?", (channel, account))
     return [len(content) for (content,) in rows]

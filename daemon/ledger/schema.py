@@ -1,4 +1,4 @@
-"""How the ledger's file is opened, and how a file of an older version gets today's tables."""
+"""Open the ledger's file and migrate an older one to today's tables."""
 
 from __future__ import annotations
 
@@ -12,24 +12,31 @@ from daemon.ledger.errors import LedgerError, explain
 from daemon.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT: Final = 5.0
-"""Seconds to wait for another program that holds the database, such as an sqlite3 shell."""
+"""Seconds to wait while another program, such as an sqlite3 shell, holds the database."""
 
 CHECKPOINT: Final = 2000
-"""Pages in the write-ahead log that start a checkpoint: 8 MB, so that few commits pay for one."""
+"""Pages in the write-ahead log that start a checkpoint: 8 MB, so that few commits pay for one.
+
+https://www.sqlite.org/pragma.html#pragma_wal_autocheckpoint
+"""
 
 CACHE: Final = 256
-"""KiB of pages that a connection keeps: the hot pages are few, and the system caches the file anyway."""
+"""KiB of pages that a connection caches. Few pages are hot, and the system caches the file anyway.
+
+https://www.sqlite.org/pragma.html#pragma_cache_size
+"""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """Make or migrate the file, private to its owner, and return the writing connection.
+    """Create or migrate the file, private to its owner, and return the writing connection.
 
-    Raise LedgerError for a file that cannot be opened, is no ledger or is newer than this code, LedgerFull for a disk
-    that does not take it.
+    Raise LedgerError for a file that cannot be opened, is not a ledger or is newer than this code, LedgerFull when the
+    disk fails or is full.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives -wal and -shm the mode of the database, which so must be private before it is first opened.
+        # SQLite gives -wal and -shm the mode of the database, so that must be private before it is first opened
+        # (findCreateFileMode in https://github.com/sqlite/sqlite/blob/master/src/os_unix.c).
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         for suffix in ("", "-wal", "-shm"):
             if (file := Path(f"{path}{suffix}")).exists():
@@ -38,13 +45,16 @@ def open_writer(path: Path) -> sqlite3.Connection:
         raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror}; check its folder's owner") from error
     connection = _connect(path)
     try:
+        # With NORMAL, a power cut could undo the last commits (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{CACHE}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
-        # A burst or a long reader may grow the log; afterwards it gives the space back.
+        # A burst or a long reader can grow the log. This limit gives the space back afterwards
+        # (https://www.sqlite.org/pragma.html#pragma_journal_size_limit).
         connection.execute(f"PRAGMA journal_size_limit = {4 * 4096 * CHECKPOINT}")
-        # What was forgotten is overwritten, not only unlinked. Before the migration, which drops columns and tables.
+        # Overwrite deleted content with zeros (https://www.sqlite.org/pragma.html#pragma_secure_delete). This comes
+        # before the migration, which drops columns and tables.
         connection.execute("PRAGMA secure_delete = ON")
         migrate(connection, MIGRATIONS)
     except sqlite3.Error as error:
@@ -57,7 +67,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, to a file that ``open_writer`` made."""
+    """Return a connection that cannot write, to a file that ``open_writer`` made."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE}")
@@ -65,14 +75,15 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
-    """Run the steps that ``PRAGMA user_version`` has not counted, each whole or not at all.
+    """Run the steps that the file has not run yet, each in one transaction.
 
-    Raise LedgerError when the file has seen more steps than there are.
+    ``PRAGMA user_version`` counts them (https://www.sqlite.org/pragma.html#pragma_user_version). Raise LedgerError
+    when the file has run more steps than there are.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(steps):
         raise LedgerError(
-            f"the ledger is of version {version}, this personad knows up to {len(steps)}: "
+            f"the ledger has version {version}, but this personad only knows up to {len(steps)}: "
             "run the newer personad that wrote it, or restore an older backup"
         )
     for number, step in enumerate(steps[version:], start=version + 1):
@@ -85,5 +96,5 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Opened on one thread and then used by one other; isolation_level None leaves transactions to the writer.
+    # One thread opens the connection and another one uses it. isolation_level None leaves transactions to the writer.
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)

@@ -1,4 +1,4 @@
-"""A SQLite connection on a thread of its own, fed by the event loop through a bounded queue."""
+"""A SQLite connection on its own thread, with a bounded queue of operations from the event loop."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 from daemon.ledger.errors import LedgerBusy, LedgerError, explain
 
 QUEUE: Final = 4096
-"""Operations that may wait or run on one thread; the next one is refused."""
+"""Operations that may wait or run on one thread; any more are refused."""
 
 BATCH: Final = 512
-"""Operations taken at once, so that the first of many does not wait for all."""
+"""Operations in one batch, so that the first of many does not wait for all of them."""
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
-# Any: a queue holds operations of every signature; ``submit`` checks each against its arguments and result.
+# Any: the queue holds operations of every signature; ``submit`` checks each against its arguments and result.
 Task: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], "asyncio.Future[Any]"]
 Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any, Exception | None]
 
 
 class ConnectionThread(ABC):
-    """Runs operations in the order of their submission; a subclass says how a batch of them is run."""
+    """Runs operations in the order of submission; a subclass defines how it runs a batch."""
 
     def __init__(self, name: str, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
@@ -43,7 +43,7 @@ class ConnectionThread(ABC):
     def submit(
         self, operation: Callable[[sqlite3.Connection, *Arguments], T], *arguments: *Arguments
     ) -> asyncio.Future[T]:
-        """Queue ``operation(connection, *arguments)``; a cancelled future does not take it back.
+        """Queue ``operation(connection, *arguments)``. Cancelling the future does not withdraw it.
 
         Raise LedgerBusy when the queue is full and LedgerError after ``close``.
         """
@@ -57,7 +57,7 @@ class ConnectionThread(ABC):
         return future
 
     async def close(self) -> None:
-        """Finish what is queued and close the connection."""
+        """Finish the queued operations and close the connection."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -65,10 +65,10 @@ class ConnectionThread(ABC):
 
     @abstractmethod
     def execute(self, batch: list[Task]) -> list[Outcome]:
-        """Run a batch on the thread and say what came of each task."""
+        """Run a batch on the thread and return the outcome of each task."""
 
     def failed(self, task: Task, error: Exception) -> Outcome:
-        """The outcome of a task that raised."""
+        """Return the outcome of a task that raised."""
         return (task[2], None, explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
 
     def _run(self) -> None:
@@ -83,7 +83,7 @@ class ConnectionThread(ABC):
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _take(self) -> tuple[list[Task], bool]:
-        """Wait for a task and take those behind it; the second value is True once there will be no more."""
+        """Wait for a task and take those queued behind it; the second value is True when no more will come."""
         batch: list[Task] = []
         while not batch or (len(batch) < BATCH and not self._queue.empty()):
             task = self._queue.get()
@@ -96,7 +96,7 @@ class ConnectionThread(ABC):
         self._unresolved -= len(outcomes)
         for future, result, error in outcomes:
             if future.done():
-                continue  # Its caller was cancelled.
+                continue  # The caller was cancelled.
             if error is None:
                 future.set_result(result)
             else:
@@ -104,15 +104,15 @@ class ConnectionThread(ABC):
 
 
 class Reader(ConnectionThread):
-    """Runs each operation by itself; every statement sees all that was committed before it."""
+    """Runs each operation separately; every statement sees all earlier commits."""
 
     def execute(self, batch: list[Task]) -> list[Outcome]:
-        """Read for each task; one that raises fails alone."""
+        """Run each task. If one raises, only that one fails."""
         return [self._read(task) for task in batch]
 
     def _read(self, task: Task) -> Outcome:
         operation, arguments, future = task
         try:
             return (future, operation(self._connection, *arguments), None)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the caller who awaits the future gets it)
+        except Exception as error:  # noqa: BLE001 (the caller who awaits the future gets it)
             return self.failed(task, error)

@@ -1,4 +1,4 @@
-"""What comes in over an open channel: messages, the welcome to each conversation, the limits of one sender."""
+"""Messages that come in over an open channel, the welcome of each conversation, and the limits per sender."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TOO_MANY: Final = "You write faster than I can read: please wait {wait}. I did 
 
 
 class SenderLimits(msgspec.Struct, frozen=True):
-    """How many messages of one sender are kept on a channel."""
+    """How many messages one sender may send on a channel."""
 
     per_minute: int
     per_day: int
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What was said in her name, in the transaction that took the words."""
+    """A message said in her name, in the transaction that kept the visitor's message."""
 
     seq: int
     conversation: Conversation
@@ -37,7 +37,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Visited(msgspec.Struct, frozen=True):
-    """What was new in a batch: words that wait now, what was said to them at once, and whose files nobody wants."""
+    """The new part of a batch: messages that now wait, immediate replies, and files to delete."""
 
     waiting: list[Waiting]
     said: list[Said]
@@ -45,7 +45,7 @@ class Visited(msgspec.Struct, frozen=True):
 
 
 class _Open(msgspec.Struct, frozen=True):
-    """The channel as this transaction needs it."""
+    """The columns of the channel that this transaction needs."""
 
     persona: str
     channel: str
@@ -63,9 +63,9 @@ def take(
     seqs: list[int],
     at: int,
 ) -> Visited:
-    """Keep what was not kept before and is within the sender's limits. Raise ChannelUnknown for a channel that is gone.
+    """Keep new messages within the senders' limits. Raise ChannelUnknown when the channel is gone.
 
-    ``seqs`` are at least two for each item. The webhook requests that brought the items are done.
+    ``seqs`` holds at least two numbers for each item. The webhook requests that brought the items are closed.
     """
     row: tuple[str, str | None] | None = connection.execute(
         "SELECT type, welcome FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
@@ -92,9 +92,9 @@ def _take_one(
     conversation = Conversation(channel.type, name or _called(item), channel.channel, item.chat)
     if _known(connection, channel.persona, conversation, item.key):
         return
-    if wait := _over(connection, channel, item.account, limits, at):
-        if wait.tell and name:
-            _say(connection, channel, conversation, _TOO_MANY.format(wait=wait.words), seqs, at, visited)
+    if over := _over(connection, channel, item.account, limits, at):
+        if over.notify and name:
+            _say(connection, channel, conversation, _TOO_MANY.format(wait=over.wait), seqs, at, visited)
         visited.unwanted.extend(filter(None, [item.media]))
         return
     content = f"/{item.command} {item.content}".strip() if item.command else item.content
@@ -110,7 +110,7 @@ def _take_one(
     if not name and channel.welcome:
         _say(connection, channel, conversation, channel.welcome, seqs, at, visited)
         if item.command == "start":
-            # The welcome is the answer to it.
+            # The welcome answers the start command.
             lines.heard(connection, [id_])
             inbox.finish(connection, [id_])
             return
@@ -118,7 +118,7 @@ def _take_one(
 
 
 def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:
-    """The name of this conversation's person, kept from the first message on; "" before it."""
+    """Return the person's name as the first message gave it; "" before the first message."""
     row: tuple[str] | None = connection.execute(
         "SELECT name FROM channel_conversation WHERE channel = ? AND chat = ?", (channel, chat)
     ).fetchone()
@@ -138,12 +138,12 @@ def _known(connection: sqlite3.Connection, persona: str, conversation: Conversat
 
 
 class _Over(msgspec.Struct, frozen=True):
-    words: str
-    tell: bool
+    wait: str
+    notify: bool
 
 
 def _over(connection: sqlite3.Connection, channel: _Open, account: str, limits: SenderLimits, at: int) -> _Over | None:
-    """Count one message of a sender; tell which limit it is over, and whether the sender is to hear of that now."""
+    """Count one message of a sender. If it is over a limit, return how long to wait and whether to say so now."""
     minute, day = at // MINUTE, at // DAY
     in_minute, in_day, told_until = connection.execute(
         "INSERT INTO sender (channel, account, persona, minute, in_minute, day, in_day)"
@@ -153,7 +153,7 @@ def _over(connection: sqlite3.Connection, channel: _Open, account: str, limits: 
         " RETURNING in_minute, in_day, told_until",
         (channel.channel, account, channel.persona, minute, day),
     ).fetchone()
-    # What is refused counts for neither window, so that somebody who goes on writing is heard in the next minute.
+    # A refused message counts in neither window, so that a sender who keeps writing is heard in the next minute.
     over_day, over_minute = in_day > limits.per_day, in_minute > limits.per_minute
     if not over_day and not over_minute:
         return None
@@ -164,7 +164,7 @@ def _over(connection: sqlite3.Connection, channel: _Open, account: str, limits: 
         (until, channel.channel, account),
     )
     connection.execute("UPDATE channel SET limited = limited + 1 WHERE channel = ?", (channel.channel,))
-    return _Over("until tomorrow" if over_day else "a minute", tell=told_until < until)
+    return _Over("until tomorrow" if over_day else "a minute", notify=told_until < until)
 
 
 def _say(
@@ -182,5 +182,5 @@ def _say(
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:
-    """Forget how much was written by those who were silent for a day."""
+    """Delete the counts of senders who wrote nothing for a day."""
     connection.execute("DELETE FROM sender WHERE day < ?", (now // DAY - 1,))

@@ -1,4 +1,4 @@
-"""Webhook requests of providers: committed before they are answered, and kept until her gateway has dealt with them."""
+"""Providers' webhook requests, committed before they are answered and kept until her gateway has handled them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from daemon.ledger.errors import ChannelUnknown, WebhooksFull
 
 SECOND: Final = 1_000_000_000
 REPEATED_FOR: Final = 8 * 24 * 3600
-"""Seconds for which a request is known again: Meta repeats for seven days."""
+"""Seconds for which a request's key is kept: Meta retries for seven days.
+
+https://developers.facebook.com/docs/whatsapp/cloud-api/guides/set-up-webhooks
+"""
 MOST_OPEN: Final = 1000
-"""Requests of one channel that wait, while its persona is stopped; beyond, its provider is asked to come again."""
+"""Requests that may wait for one channel while its persona is stopped. The provider must retry further ones."""
 
 
 class OpenWebhook(msgspec.Struct, frozen=True):
-    """A request that her gateway has not dealt with yet, and how many workers died with it in hand."""
+    """A request that her gateway has not handled yet, and the number of workers that died with it in hand."""
 
     number: int
     channel: str
@@ -29,9 +32,9 @@ class OpenWebhook(msgspec.Struct, frozen=True):
 
 
 def add(connection: sqlite3.Connection, channel: str, key: str, content_type: str, body: bytes, at: int) -> int | None:
-    """Keep a request and return its number; None when the channel has one with this key.
+    """Keep a request and return its number, or None when the channel already has one with this key.
 
-    Raise ChannelUnknown, WebhooksFull.
+    Raise ChannelUnknown when the channel is gone, WebhooksFull when too many requests are waiting.
     """
     owner: tuple[str] | None = connection.execute(
         "SELECT persona FROM channel WHERE channel = ?", (channel,)
@@ -54,7 +57,7 @@ def add(connection: sqlite3.Connection, channel: str, key: str, content_type: st
 
 
 def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[OpenWebhook]:
-    """Hers that are not done, with a number above ``after``, oldest first."""
+    """Return her open requests with a number above ``after``, oldest first."""
     rows = connection.execute(
         "SELECT number, channel, content_type, body, deaths FROM webhook WHERE persona = ? AND done = 0 AND number > ?"
         " ORDER BY number LIMIT ?",
@@ -64,7 +67,7 @@ def open_(connection: sqlite3.Connection, persona: str, after: int, limit: int) 
 
 
 def done(connection: sqlite3.Connection, persona: str, numbers: Iterable[int]) -> None:
-    """Her gateway has dealt with these: only their keys are kept."""
+    """Close the requests that her gateway has handled; only their keys are kept."""
     connection.executemany(
         "UPDATE webhook SET done = 1, body = x'' WHERE number = ? AND persona = ? AND done = 0",
         [(number, persona) for number in numbers],
@@ -72,7 +75,7 @@ def done(connection: sqlite3.Connection, persona: str, numbers: Iterable[int]) -
 
 
 def died(connection: sqlite3.Connection, numbers: Iterable[int], limit: int) -> list[int]:
-    """Count a death for each that is open; those that so reach ``limit`` are done with, and returned."""
+    """Count a death for each open request. Those that reach ``limit`` are closed and returned."""
     rows = connection.execute(
         "UPDATE webhook SET deaths = deaths + 1, done = iif(deaths + 1 >= ?1, 1, 0)"
         " WHERE done = 0 AND number IN (SELECT value FROM json_each(?2)) RETURNING number, done",
@@ -82,5 +85,5 @@ def died(connection: sqlite3.Connection, numbers: Iterable[int], limit: int) -> 
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:
-    """Forget those that are done and that nobody repeats any more."""
+    """Delete closed requests that no provider repeats any more."""
     connection.execute("DELETE FROM webhook WHERE done = 1 AND at < ?", (now - REPEATED_FOR * SECOND,))

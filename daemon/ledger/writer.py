@@ -1,4 +1,4 @@
-"""The one writer: everything that waits is written in one transaction, and so by one fsync."""
+"""The only writer: all waiting operations are written in one transaction, so with one fsync."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from daemon.ledger.threads import ConnectionThread, Outcome, Task
 
 
 class Writer(ConnectionThread):
-    """Group commit: while one transaction reaches the disk, the next ones' operations gather in the queue."""
+    """Group commit: while one transaction goes to the disk, operations for the next one gather in the queue."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.commits = 0
         super().__init__("ledger-writer", path, connection)
 
     def execute(self, batch: list[Task]) -> list[Outcome]:
-        """Write a batch in one transaction; if that fails, each task in its own, so that only the bad ones fail."""
+        """Write a batch in one transaction. If that fails, give each task its own, so that only the bad ones fail."""
         try:
             return self._transaction(batch)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the callers who await the futures get it)
+        except Exception as error:  # noqa: BLE001 (the callers who await the futures get it)
             if len(batch) == 1:
                 return [self.failed(batch[0], error)]
         return [outcome for task in batch for outcome in self.execute([task])]
@@ -33,7 +33,7 @@ class Writer(ConnectionThread):
             ]
             connection.execute("COMMIT")
         except BaseException:
-            # SQLite has already rolled back by itself after some errors of the disk.
+            # After some disk errors SQLite has already rolled back (https://www.sqlite.org/lang_transaction.html).
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -1,1 +1,1 @@
-"""The log: one event a line, without secrets, kept for those who ask later."""
+"""The log: one event per line, without secrets, with the latest events kept in memory."""

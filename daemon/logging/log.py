@@ -1,13 +1,13 @@
-"""Structured log events: one a line on standard error, the last ones in memory, secrets taken out at the sink.
+"""Structured log events: one per line on standard error, the latest ones in memory, secrets removed by the sink.
 
-An event is a short dotted name with fields. On a terminal it is a readable line; anywhere else one JSON object
+An event is a short dotted name with fields. On a terminal it is a readable line, anywhere else one JSON object
 ``{"time", "level", "event", ...}`` that journald takes as it is. By convention ``persona`` is a persona's id,
-``generation`` the number of her process, ``channel`` a channel's type.
+``generation`` the number of her process and ``channel`` a channel's type.
 
-Logging never raises and never waits: a sink that fails or stalls loses lines, which are counted (``log.dropped``).
+Logging never raises and never waits. A sink that fails or stalls loses lines and counts them (``log.dropped``).
 
-Exit codes that go with the last event of a daemon: 0 asked to stop, 3 another daemon holds the state directory,
-64 settings that will not get better by themselves, 69 the port is in use, 70 a fault.
+The daemon's exit codes, which go with its last event: 0 asked to stop, 3 another daemon holds the state directory,
+64 invalid settings, 69 the port is in use, 70 a fault.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from daemon.logging.writer import LogWriter
 from daemon.settings.settings import Level, Logs
 from proto.secrets import MASK, redact
 
-__all__ = ["Log", "Sink", "Tail", "configure", "worker_line"]
+__all__ = ["Log", "Sink", "Tail", "configure", "trace_of", "worker_line"]
 
 Field: TypeAlias = str | int | float | bool | None
 
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MAX_FIELD: Final = 4000
-"""Characters of one field."""
+"""Characters kept of one field."""
 SEEN: Final = 2
-"""How many times as much is redacted as is kept."""
+"""Redaction looks at this many times ``MAX_FIELD`` characters, so that the cut does not split a token."""
 LONGEST_TOKEN: Final = 1024
 MAX_FIELDS: Final = 32
 FLUSH_SECONDS: Final = 1.0
 
 SECRET_FIELDS: Final = frozenset({"api_key", "authorization", "cookie", "credentials", "password", "secret", "token"})
-"""Fields that are masked whatever stands in them."""
+"""Fields that are masked whatever they hold."""
 
 EVENT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -53,7 +53,7 @@ OWN_FIELDS: Final = frozenset({"time", "level", "event"})
 
 
 class Sink:
-    """Where events go: to a writer's thread, and into the tail."""
+    """Sends events to the writer's thread and into the tail."""
 
     def __init__(self, settings: Logs, descriptor: int, *, terminal: bool) -> None:
         self.tail = Tail(settings.tail)
@@ -64,7 +64,7 @@ class Sink:
 
     @property
     def dropped(self) -> int:
-        """Lines that the sink's descriptor did not take."""
+        """The number of lines that could not be written."""
         return self._writer.dropped
 
     def takes(self, level: Level) -> bool:
@@ -72,7 +72,7 @@ class Sink:
         return LEVELS[level] >= self._threshold
 
     def emit(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
-        """Clean, keep and write one event."""
+        """Redact, keep and write one event."""
         if not self.takes(level):
             return
         record = _record(level, event, fields)
@@ -81,7 +81,7 @@ class Sink:
         self._writer.put(_readable(record) if self._terminal else line)
 
     def flush(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds until everything logged was written; return whether it was."""
+        """Wait up to ``timeout`` seconds for everything logged to be written; return whether it was."""
         return self._writer.flush(timeout)
 
     def _dropped_line(self, count: int) -> bytes:
@@ -98,7 +98,7 @@ class Log:
 
     @property
     def tail(self) -> Tail:
-        """The last events, in memory."""
+        """The latest events, in memory."""
         return self.sink.tail
 
     def bind(self, **fields: str | int) -> Log:
@@ -118,31 +118,31 @@ class Log:
         self.sink.emit("error", event, {**self._bound, **fields})
 
     def relay(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
-        """Log what somebody else said; bound fields win, so that nobody speaks in another's name."""
+        """Log another process's event. Bound fields win, so that it cannot pose as somebody else."""
         self.sink.emit(level, event, self._bound | {name: fields[name] for name in fields if name not in self._bound})
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
-        """Wait up to ``timeout`` seconds until everything logged was written; return whether it was."""
+        """Wait up to ``timeout`` seconds for everything logged to be written; return whether it was."""
         return self.sink.flush(timeout)
 
 
 def configure(settings: Logs, stream: TextIO) -> Log:
-    """Make the process's log on ``stream`` and lead what libraries, warnings and crashes say into it."""
+    """Create the process's log on ``stream`` and route libraries' messages, warnings and crashes into it."""
     log = Log(Sink(settings, stream.fileno(), terminal=stream.isatty()))
     atexit.register(log.flush)
     root = logging.getLogger()
     root.handlers[:] = [LibraryHandler(log)]
     root.setLevel(logging.INFO if settings.level == "debug" else logging.WARNING)
     logging.captureWarnings(capture=True)
-    sys.excepthook = lambda _kind, error, _trace_back: log.error("daemon.crashed", trace=_trace(error))
+    sys.excepthook = lambda _kind, error, _trace_back: log.error("daemon.crashed", trace=trace_of(error))
     threading.excepthook = lambda args: log.error(
-        "thread.crashed", thread=args.thread.name if args.thread else "", trace=_trace(args.exc_value)
+        "thread.crashed", thread=args.thread.name if args.thread else "", trace=trace_of(args.exc_value)
     )
     return log
 
 
 class LibraryHandler(logging.Handler):
-    """What libraries log: the event is the logger's name (``uvicorn.error``), the words are its ``text``."""
+    """Logs libraries' messages: the event is the logger's name (``uvicorn.error``), the message is its ``text``."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -159,26 +159,26 @@ class LibraryHandler(logging.Handler):
             text = str(record.msg)
         fields: dict[str, object] = {"text": text}
         if record.exc_info and record.exc_info[1]:
-            fields["trace"] = _trace(record.exc_info[1])
+            fields["trace"] = trace_of(record.exc_info[1])
         self._log.relay(level, record.name.lower(), fields)
 
 
 def worker_line(log: Log, raw: bytes) -> None:
     """Log one line of a worker's standard error; ``log`` is bound to her persona and generation.
 
-    A JSON event is logged as such, under the bound fields; anything else is the ``text`` of ``worker.output``.
+    A JSON event is logged as such, with the bound fields. Anything else is the ``text`` of ``worker.output``.
     """
     line = raw[: log.sink.worker_line].strip()
     if not line:
         return
     if line.startswith(b"{"):
         try:
-            said = msgspec.json.decode(line, type=dict[str, Field])
+            decoded = msgspec.json.decode(line, type=dict[str, Field])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            said = {}
-        event, level = said.get("event"), _level(said.get("level"))
+            decoded = {}
+        event, level = decoded.get("event"), _level(decoded.get("level"))
         if isinstance(event, str) and EVENT_NAME.fullmatch(event):
-            fields = {name: value for name, value in said.items() if FIELD_NAME.fullmatch(name)}
+            fields = {name: value for name, value in decoded.items() if FIELD_NAME.fullmatch(name)}
             log.relay(level, event, {name: value for name, value in fields.items() if name not in OWN_FIELDS})
             return
     log.warning("worker.output", text=line.decode(errors="backslashreplace"))
@@ -188,8 +188,8 @@ def _level(name: object) -> Level:
     return next((level for level in LEVELS if level == name), "info")
 
 
-def _trace(error: BaseException | None) -> str:
-    """Return the end of a traceback, where its reason stands; redacted first, so that the cut halves no token."""
+def trace_of(error: BaseException | None) -> str:
+    """Return the end of a traceback, which has its reason. It is redacted before the cut, which could split a token."""
     text = "".join(traceback.format_exception(error)) if error else ""
     return redact(text[-SEEN * MAX_FIELD :])[-MAX_FIELD:]
 
@@ -204,19 +204,19 @@ def _record(level: Level, event: str, fields: Mapping[str, object]) -> dict[str,
 
 
 def _field(value: object) -> Field:
-    """Return what JSON can hold: numbers as they are, anything else as redacted text of bounded length."""
+    """Return a value that JSON can hold: numbers as they are, anything else as redacted text of bounded length."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int) and abs(value) < 2**63:
         return value
     try:
         return _text(str(value))
-    except Exception as error:  # noqa: BLE001 - whatever an object's __str__ raises, logging it must not
+    except Exception as error:  # noqa: BLE001 - an object's __str__ may raise anything, but logging must not
         return f"<unprintable {type(value).__name__}: {type(error).__name__}>"
 
 
 def _text(text: str) -> str:
-    """Redact, escape and bound a text: redaction sees more than is kept, so that the cut halves no token."""
+    """Redact, escape and shorten a text. Redaction sees more than is kept, so that the cut does not split a token."""
     seen = redact(text[: SEEN * MAX_FIELD])
     if len(text) > SEEN * MAX_FIELD:
         seen = seen[:-LONGEST_TOKEN]
@@ -226,7 +226,7 @@ def _text(text: str) -> str:
 
 
 def _readable(record: Mapping[str, Field]) -> bytes:
-    """Return one line for a person: local time, level, event, fields."""
+    """Return one readable line: local time, level, event, fields."""
     shown = " ".join(f"{name}={_quoted(value)}" for name, value in record.items() if name not in OWN_FIELDS)
     clock = time.strftime("%H:%M:%S")
     return f"{clock} {record['level']!s:<7} {record['event']}{' ' if shown else ''}{shown}\n".encode()

@@ -1,4 +1,4 @@
-"""The last log events in memory, for ``GET /api/logs`` and those who follow it."""
+"""The latest log events in memory, for ``GET /api/logs`` and its followers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 MAX_BYTES: Final = 4_194_304
-"""Bytes of events kept, whatever their number: long lines push older events out sooner."""
+"""Bytes of events kept, whatever their number, so long lines push older events out sooner."""
 
 MAX_WAITING: Final = 1000
-"""Events that wait for one slow follower; older ones are dropped and counted."""
+"""Events that may wait for one slow follower; older ones are dropped and counted."""
 
 MAX_FOLLOWERS: Final = 32
 
 
 class Kept(NamedTuple):
-    """One event: whose it is (a persona's id, or empty) and its JSON line."""
+    """One event: its persona's id, or "", and its JSON line."""
 
     persona: str
     line: bytes
 
 
 class Tail:
-    """A ring of the last ``size`` events. Events may be added from any thread; followers live in event loops."""
+    """Keeps the last ``size`` events. Any thread may add events; followers read them in event loops."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -36,7 +36,7 @@ class Tail:
         self._closed = False
 
     def add(self, persona: str, line: bytes) -> None:
-        """Keep one event and hand it to its followers; never blocks and never raises."""
+        """Keep one event and hand it to the followers. Never blocks and never raises."""
         kept = Kept(persona, line)
         with self.lock:
             self._kept.append(kept)
@@ -47,19 +47,19 @@ class Tail:
                 follower.offer(kept)
 
     def last(self, count: int, persona: str | None = None) -> list[bytes]:
-        """Return the last ``count`` events, oldest first; of one persona where her id is given."""
+        """Return the last ``count`` events, oldest first; with ``persona``, only hers."""
         with self.lock:
             return self._last(count, persona)
 
     @property
     def has_room(self) -> bool:
-        """Return whether one more may follow."""
+        """Return whether one more follower may subscribe."""
         return len(self._followers) < MAX_FOLLOWERS
 
     def subscribe(self, count: int, persona: str | None = None) -> Following:
-        """Return the last ``count`` events and all later ones, none twice and none left out; used in ``with``.
+        """Follow the log: the last ``count`` events and all later ones, none twice and none missing. Use in ``with``.
 
-        Must be called in the event loop that reads it, where ``has_room`` says so.
+        Call it in the event loop that reads it, and only when ``has_room`` is true.
         """
         with self.lock:
             following = Following(self, self._last(count, persona), persona)
@@ -73,9 +73,9 @@ class Tail:
             self._followers.discard(following)
 
     def close(self) -> None:
-        """End every following, and later ones as soon as they have read the backlog; events are kept all the same.
+        """End all followers now, and later ones once they have read the backlog. Events are still kept.
 
-        Called in the event loop of the followers.
+        Call it in the followers' event loop.
         """
         self._closed = True
         for following in list(self._followers):
@@ -92,7 +92,7 @@ class Tail:
 
 
 class Following:
-    """One follower's bounded queue; what it loses by being slow is counted in ``dropped``."""
+    """One follower's bounded queue; ``dropped`` counts the events that it lost by being slow."""
 
     def __init__(self, tail: Tail, backlog: list[bytes], persona: str | None) -> None:
         self._tail = tail
@@ -105,7 +105,7 @@ class Following:
         self.dropped = 0
 
     def offer(self, kept: Kept) -> None:
-        """Called by the tail, in any thread, under its lock."""
+        """Take an event. The tail calls this in any thread, holding its lock."""
         if self._persona is not None and kept.persona != self._persona:
             return
         while len(self._waiting) >= MAX_WAITING:
@@ -116,7 +116,7 @@ class Following:
             self._loop.call_soon_threadsafe(self._changed.set)
 
     async def read(self) -> list[bytes]:
-        """Wait for events and return those that arrived, oldest first; an empty list once closed."""
+        """Wait for events and return them, oldest first; return an empty list once closed."""
         while not self._waiting and not self._closed:
             await self._changed.wait()
             self._changed.clear()
@@ -126,7 +126,7 @@ class Following:
         return arrived
 
     def close(self) -> None:
-        """End the following: what waits can still be read. Called in the event loop."""
+        """Stop following; waiting events can still be read. Call it in the event loop."""
         self._tail.unsubscribe(self)
         self._closed = True
         self._changed.set()

@@ -1,4 +1,4 @@
-"""Text for terminals and logs: what could drive a terminal, end a line or reorder text is shown escaped."""
+"""Text for terminals and logs: characters that control a terminal, end a line or reorder text are escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def one_line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """Return ``text`` harmless, its line breaks and tabs kept."""
+    """Return ``text`` made harmless, with its line breaks and tabs."""
     return _UNSAFE_IN_LINES.sub(_escape, text)
 
 

@@ -1,7 +1,7 @@
-"""The thread that writes log lines, so that nobody who logs ever waits for the descriptor they go to.
+"""The thread that writes log lines, so that logging never waits for the descriptor.
 
-A pipe that nobody reads, a full disk or a closed terminal costs lines, which are counted and reported once writing
-works again. It never costs the event loop a moment.
+A pipe without a reader, a full disk or a closed terminal loses lines. They are counted and reported once writing works
+again. The event loop never blocks on it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_QUEUED: Final = 1_048_576
-"""Bytes that wait for a slow descriptor; what comes on top of them is dropped."""
+"""Bytes that may wait for a slow descriptor; further lines are dropped."""
 
 RETRY_SECONDS: Final = 1.0
-"""How long to wait for a non-blocking descriptor before looking again."""
+"""How long to wait for a non-blocking descriptor before the next look."""
 
 
 class LogWriter:
-    """Writes lines to a descriptor, in order, from a thread of its own."""
+    """Writes lines to a descriptor, in order, from its own thread."""
 
     def __init__(self, descriptor: int, dropped_line: Callable[[int], bytes]) -> None:
         self._descriptor = descriptor
@@ -39,7 +39,7 @@ class LogWriter:
         threading.Thread(target=self._run, name="log-writer", daemon=True).start()
 
     def put(self, line: bytes) -> None:
-        """Queue one line that ends in a newline; never blocks on the descriptor and never raises."""
+        """Queue one line that ends in a newline. Never blocks on the descriptor and never raises."""
         with self._changed:
             if self._queued + len(line) > MAX_QUEUED:
                 self._drop(1)
@@ -49,7 +49,7 @@ class LogWriter:
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds until everything queued was written or lost; return whether it was."""
+        """Wait up to ``timeout`` seconds for everything queued to be written or lost; return whether it was."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while self._lines or self._writing:
@@ -73,12 +73,12 @@ class LogWriter:
                 self._lines.clear()
                 reported = self._unreported
                 self._writing = True
-            # Half a line that a full disk left is ended before the next one begins.
+            # A full disk may have cut a line in half. End it before the next line begins.
             head = (b"\n" if self._torn else b"") + (self._dropped_line(reported) if reported else b"")
             data = head + b"".join(batch)
             written = self._write(data)
             with self._changed:
-                # Until here the batch counted as queued: a stalled descriptor bounds both together.
+                # Until here the batch counted as queued, so the bound covers both when the descriptor stalls.
                 self._queued -= len(data) - len(head)
                 self._broken = written < len(data)
                 if written >= len(head):
@@ -89,7 +89,7 @@ class LogWriter:
         return bool(self._lines) or (self._unreported > 0 and not self._broken)
 
     def _write(self, data: bytes) -> int:
-        """Return how many bytes of ``data`` the descriptor took: fewer than all when it is broken."""
+        """Return how many bytes of ``data`` were written: fewer than all when the descriptor is broken."""
         view = memoryview(data)
         while view:
             try:

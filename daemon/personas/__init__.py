@@ -1,1 +1,1 @@
-"""Personas on disk: the record, the memory, the media, and the edits that are made by hand."""
+"""Personas on disk: records, memory, media, and edits made by hand."""

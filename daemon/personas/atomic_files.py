@@ -1,4 +1,8 @@
-"""Files that are whole or not there: written beside their place, synced, renamed."""
+"""Files that are either whole or absent: written under a temporary name, synced, renamed.
+
+The file and its directory both need an fsync (https://man7.org/linux/man-pages/man2/fsync.2.html); the rename replaces
+the old file atomically (https://man7.org/linux/man-pages/man2/rename.2.html).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from pathlib import Path
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``, readable by us alone; after a crash it is the old file or the new one."""
+    """Replace the file with ``data``, mode 0600. After a crash it is either the old file or the new one."""
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -23,7 +27,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make the directory's entries durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -32,7 +36,7 @@ def sync_directory(path: Path) -> None:
 
 
 def read(path: Path, limit: int) -> bytes:
-    """Read a regular file of at most ``limit`` bytes; raises OSError, also for a larger one."""
+    """Read a file of at most ``limit`` bytes. Raises OSError, also for a larger one."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(limit + 1)

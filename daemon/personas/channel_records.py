@@ -1,4 +1,4 @@
-"""The channels in a persona's record, and how they are known inside this daemon."""
+"""The channels in a persona's record, and their ids inside this daemon."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from proto.messages import Conversation
 from proto.records import Channel, Persona
 
 PAIRED: Final = ("telegram", "discord")
-"""The kinds that the persona API adds and pairs."""
+"""The kinds of channels that the persona API adds and pairs."""
 
 GATEWAYS: Final = (*PAIRED, "sms", "whatsapp", "slack")
-"""The kinds of channels that a worker opens gateways for."""
+"""The kinds of channels for which a worker opens gateways."""
 
 
 def id_of(channel: Channel) -> str | None:
-    """The channel's id inside this daemon; None for one without a token."""
+    """Return the channel's id inside this daemon, or None for a channel without a token."""
     token = channel.credentials.get("token")
     return channel_id(channel.type, token.reveal()) if token else None
 
 
 def channel_named(persona: Persona, channel: str) -> Channel | None:
-    """The channel of hers that has this id."""
+    """Return her channel with this id, or None."""
     return next((record for record in persona.channels or [] if id_of(record) == channel), None)
 
 
 def conversation_of(record: Channel, channel: str, chat: str) -> Conversation:
-    """The one conversation of a paired channel."""
+    """Return the only conversation of a paired channel."""
     return Conversation(record.type, record.name, channel, chat)

@@ -1,7 +1,7 @@
-"""Files on their way into a persona's media folder: whole and synced there before the ledger speaks of them.
+"""Incoming files of a persona's media folder: whole and synced before the ledger refers to them.
 
-A file arrives as ``.part-<name>`` and gets its name as a second link. The first link goes when the ledger has decided;
-one that a crash left behind marks a file in doubt, which the next start keeps only if the ledger speaks of it.
+A file arrives as ``.part-<name>`` and gets its final name as a second link. The first link is removed when the ledger
+has decided. If a crash leaves it behind, the next start keeps the file only if the ledger refers to it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from proto.perception import EXTENSIONS, VISITORS, PerceptionKind
 
 FOLDER: Final = "media"
 PART: Final = ".part-"
-"""What the names of unfinished files begin with, ours and those of the gateways."""
+"""The prefix of unfinished files, the daemon's and the gateways'."""
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 
 class TooLarge(Exception):
-    """The file is over the limit."""
+    """The file is larger than the limit."""
 
 
 class Incoming:
-    """One file that arrives in ``folder``, under a name of our own. Everything here blocks, and raises OSError."""
+    """One file that arrives in ``folder`` under a random name. Every method blocks and raises OSError."""
 
     def __init__(self, folder: Path, kind: PerceptionKind, extension: str, limit: int) -> None:
         self.name = f"{kind}-{secrets.token_hex(16)}{extension}"
@@ -55,7 +55,7 @@ class Incoming:
             data = data[os.write(self._descriptor, data) :]
 
     def keep(self) -> None:
-        """Give the file its name once all of it is on the disk, and the name too. Then ``unmark`` or ``drop``."""
+        """Sync the file, then give it its name and sync that too. Call ``unmark`` or ``drop`` afterwards."""
         assert self._descriptor is not None
         os.fsync(self._descriptor)
         self._close()
@@ -63,13 +63,13 @@ class Incoming:
         atomic_files.sync_directory(self._whole.parent)
 
     def unmark(self) -> None:
-        """The ledger speaks of it."""
+        """Remove the mark: the ledger refers to the file."""
         self._part.unlink(missing_ok=True)
 
     def drop(self) -> None:
-        """Nobody will speak of it."""
+        """Remove the file: nothing will refer to it."""
         self._close()
-        # In this order: while the file is there, its mark is.
+        # In this order, so that a file is never without its mark.
         self._whole.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
 
@@ -80,15 +80,15 @@ class Incoming:
 
 
 def unmark(folder: Path, names: Iterable[str]) -> None:
-    """The ledger speaks of these files, which an organ made or a gateway fetched. Blocks."""
+    """Remove the marks of files that an organ made or a gateway fetched: the ledger refers to them. Blocks."""
     for name in names:
         with contextlib.suppress(OSError):
-            # A mark that stays is looked at again at the next start.
+            # The next start looks at a remaining mark again.
             (folder / f"{PART}{name}").unlink(missing_ok=True)
 
 
 def holds_documents(folder: Path) -> bool:
-    """Whether there is a document among her files. Blocks."""
+    """Return whether her own files include a document; visitors' files do not count. Blocks."""
     try:
         with os.scandir(folder) as entries:
             names = (one.name for one in entries if not one.name.startswith(VISITORS))
@@ -98,7 +98,7 @@ def holds_documents(folder: Path) -> bool:
 
 
 class Uploads:
-    """The uploads under way: at most ``at_once``, their disk work on threads of their own."""
+    """The uploads in progress: at most ``at_once``, with separate threads for their disk work."""
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
@@ -107,7 +107,7 @@ class Uploads:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[bool]:
-        """Count one upload; False when there are enough already."""
+        """Count one upload; yield False when there are too many already."""
         if self._under_way >= self.at_once:
             yield False
             return
@@ -118,7 +118,7 @@ class Uploads:
             self._under_way -= 1
 
     async def run(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        """Run on a thread. When cancelled this still waits for the thread, so that nothing works on a closed file."""
+        """Run on a thread. When cancelled, still wait for the thread, so that it never works on a closed file."""
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         try:
             return await asyncio.shield(running)
@@ -132,7 +132,7 @@ class Uploads:
 
 
 async def remove_leftovers(root: Path, ledger: Ledger, log: Log) -> None:
-    """Remove what uploads and gateways left unfinished when the daemon was killed; ``root`` holds the personas."""
+    """Remove files that uploads and gateways left unfinished in a crash. ``root`` is the personas' directory."""
     parts = await asyncio.to_thread(lambda: list(root.glob(f"*/{FOLDER}/{PART}*")))
     for part in parts:
         whole = part.with_name(part.name.removeprefix(PART))

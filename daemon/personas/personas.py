@@ -1,7 +1,7 @@
-"""The personas on disk: config.json and memory/*.md, written atomically, hand-editable, watched.
+"""The personas on disk: config.json and memory/*.md, written atomically, editable by hand and watched.
 
-What is in memory is always the last good state of what is on disk. An edit by hand that is valid takes effect at
-once; one that is not is told exactly, and changes nothing.
+The process always holds the last valid state of the disk. A valid edit by hand takes effect at once. An invalid one is
+reported exactly and changes nothing.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _DELETED: Final = ".deleted-"
 
 
 class PersonasError(RuntimeError):
-    """The disk did not take or give something; the text says what."""
+    """Reading from or writing to the disk failed; the text says what."""
 
 
 class MemoryChanged(PersonasError):
-    """What she knows was edited by hand while her mind was at it, and nothing was written over that."""
+    """Her memory was edited by hand while her mind worked on it. The edit was not overwritten."""
 
 
 class IdTaken(RuntimeError):
-    """There is a persona with this id, or one is being removed or restored; the text says which."""
+    """A persona with this id exists, or is being removed or restored; the text says which."""
 
 
 class Personas:
@@ -53,38 +53,38 @@ class Personas:
         self._memories: dict[str, Memory] = {}
         self._faults: dict[str, str] = {}
         self._graves: set[str] = set()
-        """The ids whose graves somebody is at work on."""
+        """The ids whose graves are being filled or emptied."""
         self._disk = asyncio.Lock()
-        """Held from a file to what is known of it: a read that a write overtook would bring the old state back."""
+        """Held while a file and its state in memory change. A read overtaken by a write would restore the old state."""
 
     async def load(self) -> None:
-        """Read all of them."""
+        """Read all personas."""
         for persona_id in await asyncio.to_thread(self._scan):
             await self._reload(persona_id)
             await self._reload_memory(persona_id)
 
     def all(self) -> list[Persona]:
-        """All personas with a good record, by name."""
+        """Return all personas with a valid record, sorted by name."""
         return sorted(self._personas.values(), key=lambda persona: (persona.name, persona.id))
 
     def get(self, persona_id: str) -> Persona | None:
-        """The last good record, or None."""
+        """Return her last valid record, or None."""
         return self._personas.get(persona_id)
 
     def faults(self) -> dict[str, str]:
-        """The exact fault of each config.json that cannot be taken, by persona id (or folder name)."""
+        """Return the exact fault of each invalid config.json, by persona id (or folder name)."""
         return dict(self._faults)
 
     def folder(self, persona_id: str) -> Path:
-        """Her folder."""
+        """Return her folder."""
         return self._root / persona_id
 
     def memory(self, persona_id: str) -> Memory:
-        """What she knows; not to be changed in place."""
+        """Return what she knows. Do not change it in place."""
         return self._memories.get(persona_id, {})
 
     async def create(self, persona: Persona) -> None:
-        """Make her folder; config.json comes last, so that a crash leaves no half of her. Raises PersonasError."""
+        """Create her folder. config.json comes last, so a crash leaves no partial persona. Raises PersonasError."""
         await self._write(persona, fresh=True)
 
     async def save(self, persona: Persona) -> None:
@@ -92,9 +92,9 @@ class Personas:
         await self._write(persona, fresh=False)
 
     async def save_memory(self, persona_id: str, before: Memory, memory: Memory) -> None:
-        """Replace these files of what she knows, each whole; they were made of ``before``.
+        """Replace these memory files, each whole. They were made from ``before``.
 
-        Raises MemoryChanged when one of them is not as it was then, and PersonasError.
+        Raises MemoryChanged when one of them is no longer as in ``before``, and PersonasError.
         """
         folder = self.folder(persona_id) / "memory"
 
@@ -115,7 +115,7 @@ class Personas:
             self._memories[persona_id] = {**found, **memory}
 
     async def delete(self, persona_id: str) -> None:
-        """Put her folder aside: from now on she is gone, even if the machine stops. Raises PersonasError."""
+        """Move her folder aside. From now on she is gone, even after a power cut. Raises PersonasError."""
 
         def put_aside() -> None:
             self.folder(persona_id).rename(self._grave(persona_id))
@@ -134,7 +134,7 @@ class Personas:
             self._memories.pop(persona_id, None)
 
     async def lay_out(self, persona_id: str) -> Path:
-        """Make a folder for a persona who comes back by ``adopt``; until then the next start would bury it.
+        """Create a folder for a persona who is restored with ``adopt``. Until then the next start would remove it.
 
         Raises IdTaken, PersonasError.
         """
@@ -158,11 +158,11 @@ class Personas:
         return folder
 
     def leave(self, persona_id: str) -> None:
-        """What could not be buried now is buried by the next ``lay_out`` or the next start."""
+        """Leave a grave that could not be removed to the next ``lay_out`` or the next start."""
         self._graves.discard(persona_id)
 
     async def adopt(self, persona: Persona) -> None:
-        """She is whole: from now on she is here, even if the machine stops. Raises PersonasError."""
+        """Move her complete folder into place. From now on she exists, even after a power cut. Raises PersonasError."""
 
         def put_in_place() -> None:
             self._grave(persona.id).rename(self.folder(persona.id))
@@ -178,25 +178,26 @@ class Personas:
         await self._reload_memory(persona.id)
 
     async def graves(self) -> list[str]:
-        """The ids of deleted personas of whom something may be left."""
+        """Return the ids of deleted personas whose folders may not be removed yet."""
         return await asyncio.to_thread(
             lambda: [grave.name.removeprefix(_DELETED) for grave in self._root.glob(f"{_DELETED}*")]
         )
 
     async def bury(self, persona_id: str) -> None:
-        """Remove what is left of a deleted persona's folder."""
+        """Remove the rest of a deleted persona's folder."""
         await asyncio.to_thread(shutil.rmtree, self._grave(persona_id), ignore_errors=True)
         self._graves.discard(persona_id)
 
     async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
-        """Follow edits by hand, for ever; ``edited`` is called with each record that changed."""
+        """Follow edits by hand until cancelled; call ``edited`` with each changed record."""
         async for changes in watchfiles.awatch(
             self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
         ):
             configs, memories = set(), set()
             for _, path in changes:
                 parts = Path(path).relative_to(self._root).parts
-                # What came into a new folder before the kernel watched it is told by the folder alone.
+                # For files created before the kernel watched their new folder, only the folder is reported
+                # (https://man7.org/linux/man-pages/man7/inotify.7.html).
                 if parts[1:] in ((), (CONFIG,)):
                     configs.add(parts[0])
                 if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
@@ -236,7 +237,7 @@ class Personas:
             self._faults.pop(persona.id, None)
 
     async def _reload(self, persona_id: str) -> Persona | None:
-        """Read her record anew; returns it when it is good and differs from what was known."""
+        """Read her record again; return it when it is valid and has changed."""
         async with self._disk:
             return await self._reread(persona_id)
 
@@ -272,7 +273,7 @@ class Personas:
                 self._memories[persona_id] = memory
 
     def _read_memory(self, persona_id: str) -> Memory:
-        """What stands in her memory files. Blocks."""
+        """Return the content of her memory files. Blocks."""
         memory: Memory = {}
         folder = self.folder(persona_id) / "memory"
         if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""A file of a request that is read once and then removed: an export to be fed, an archive to be restored."""
+"""A request's file that is read once and then removed: an export to feed, or an archive to restore."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from daemon.personas.media import PART, TooLarge
 
 
 class Spool:
-    """One such file in ``folder``, of at most ``limit`` bytes. Everything here blocks, and raises OSError.
+    """One such file in ``folder``, of at most ``limit`` bytes. Every method blocks and raises OSError.
 
-    It need not survive a crash, so nothing is synced; what a crash leaves is removed at the next start.
+    It need not survive a crash, so nothing is synced. The next start removes what a crash leaves.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -27,7 +27,7 @@ class Spool:
         self._begun = False
 
     def begin(self, _filename: str) -> Spool:
-        """Open it empty; of two files of one name the last counts."""
+        """Open it empty. If a request holds two files of this name, the last one counts."""
         self.close()
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._begun = True
@@ -46,13 +46,13 @@ class Spool:
             data = data[os.write(self._descriptor, data) :]
 
     def close(self) -> None:
-        """It is whole."""
+        """Close the complete file."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
     def drop(self) -> None:
-        """Remove it, and its folder when nothing else is there."""
+        """Remove it, and its folder if that is empty."""
         if not self._begun:
             return
         self.close()
@@ -62,6 +62,6 @@ class Spool:
 
 
 def clear(folders: Iterable[Path]) -> None:
-    """Remove what a crash left. Blocks."""
+    """Remove what a crash left in these folders. Blocks."""
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

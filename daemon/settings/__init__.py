@@ -1,1 +1,1 @@
-"""Settings: read once from personad.toml and the environment, and checked before anything is touched."""
+"""Settings: read once from personad.toml and the environment, and checked before anything else happens."""

@@ -1,4 +1,4 @@
-"""The operator's accounts with providers and models for channels, with their secrets, read once at the start."""
+"""The operator's provider accounts and channel models with their secrets, read once at the start."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_SECRET: Final = 8192
 """Bytes in one secret's file."""
 
 FILE: Final = "_file"
-"""How the name of a setting ends whose value is a secret's file; the credential is called without it."""
+"""The suffix of settings that name a secret's file; the credential's name is the setting's without it."""
 
 
 class ReadAccount(msgspec.Struct, frozen=True):
-    """An ``[accounts.<name>]`` table with its files read: ``credentials`` are named as ``proto/README.md`` has them."""
+    """An ``[accounts.<name>]`` table with its files read; ``proto/README.md`` names the ``credentials``."""
 
     name: str
     type: AccountType
@@ -60,12 +60,12 @@ def read_models(settings: Settings) -> dict[str, Organ]:
 
 
 def _secret(setting: str, value: str) -> Secret:
-    """What stands in the file; a setting that is no file's name is taken as it is."""
+    """Return the file's content, or the value itself when the setting does not name a file."""
     if not setting.endswith(FILE):
         return Secret(value)
     if "/" not in value:
         raise SettingsError(
-            f"{setting}: there is no credential {value}: start personad with LoadCredential={value}:PATH, or give the"
+            f"{setting}: there is no credential {value}: start personad with LoadCredential={value}:PATH, or set the"
             " absolute path of a file"
         )
     try:
@@ -74,7 +74,9 @@ def _secret(setting: str, value: str) -> Secret:
     except PrivateFileError as error:
         raise SettingsError(f"{setting}: {error}") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{setting}: {value} holds what no provider's secret has at byte {error.start}") from error
+        raise SettingsError(
+            f"{setting}: {value} has a character at byte {error.start} that no provider's secret contains"
+        ) from error
     if not text or any(not 0x21 <= ord(character) <= 0x7E for character in text):
-        raise SettingsError(f"{setting}: {value} must hold one secret, without spaces or line breaks in it")
+        raise SettingsError(f"{setting}: {value} must hold one secret without spaces or line breaks")
     return Secret(text)

@@ -1,4 +1,4 @@
-"""Checks of single settings: each takes a value and returns "" or, in words, what it must be."""
+"""Checks of single settings. Each takes a value and returns "", or a text that says what the value must be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 
 def check_url(text: str) -> str:
-    """Return "" for a base URL that a request can be built on, else what it must be."""
+    """Return "" for a base URL that requests can be built on, else what it must be."""
     from urllib.parse import urlsplit
 
     wanted = "must be a base URL such as https://api.example.org, without user, password, query or fragment"
@@ -31,12 +31,12 @@ def check_host(text: str) -> str:
 
 
 def check_hosts(texts: tuple[str, ...]) -> str:
-    """Return "" where every entry is an address or a host name, else what it must be."""
+    """Return "" when every entry is an address or a host name, else what it must be."""
     return next((f"{fault} in each entry" for text in texts if (fault := check_host(text))), "")
 
 
 def check_path(text: str) -> str:
-    """Return "" for no path, an absolute one, or one under ``~``."""
+    """Return "" for no path, an absolute one, or one under ``~``, else what it must be."""
     if "\0" in text or not (text == "" or text.startswith(("/", "~/"))):
         return "must be an absolute path, or one that begins with ~/"
     return ""
@@ -48,31 +48,31 @@ def check_optional_url(text: str) -> str:
 
 
 def check_keys_url(text: str) -> str:
-    """Return "" for no URL, or one whose answer nobody can change on the way, else what it must be."""
+    """Return "" for no URL, or one whose answer cannot be changed in transit, else what it must be."""
     from urllib.parse import urlsplit
 
     fault = check_optional_url(text)
     if not fault and text and urlsplit(text).scheme != "https" and not is_loopback(urlsplit(text).hostname or ""):
-        return "must begin with https://: whoever changes its answer on the way could sign tokens"
+        return "must begin with https://, because anyone who can change its answer in transit could sign tokens"
     return fault
 
 
 def check_text(text: str) -> str:
     """Return "" for a text of one line, else what it must be."""
     if len(text) > 500 or any(not character.isprintable() for character in text) or text != text.strip():
-        return "must be one line of at most 500 printable characters, without spaces around it"
+        return "must be one line of at most 500 printable characters, without spaces at either end"
     return ""
 
 
 def check_credential(text: str) -> str:
-    """Return "" for no file, an absolute path, one under ``~``, or the name of a systemd credential."""
+    """Return "" for no file, a file's path or the name of a systemd credential, else what it must be."""
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}", text) or not check_path(text):
         return ""
-    return "must be the path of a file that holds it, absolute or beginning with ~/, or a systemd credential's name"
+    return "must be the path of a file, absolute or beginning with ~/, or the name of a systemd credential"
 
 
 def check_phones(texts: tuple[str, ...]) -> str:
-    """Return "" where every entry is a phone number, else what it must be."""
+    """Return "" when every entry is a phone number, else what it must be."""
     if all(re.fullmatch(r"\+[1-9][0-9]{1,14}", text) for text in texts):
         return ""
     return "must hold phone numbers in E.164, such as +491701234567"

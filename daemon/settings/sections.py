@@ -1,4 +1,4 @@
-"""The settings' sections, their keys with types, bounds and defaults; ``etc/personad.toml`` describes each."""
+"""The sections of the settings, with each key's type, bounds and default. ``etc/personad.toml`` describes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from daemon.settings.checks import (
 
 Url = Annotated[str, check_url]
 OptionalUrl = Annotated[str, check_optional_url]
-Words = Annotated[str, check_text]
+OneLine = Annotated[str, check_text]
 Host = Annotated[str, check_host]
 Hosts = Annotated[tuple[str, ...], check_hosts]
 FilePath = Annotated[str, check_path]
@@ -35,7 +35,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class Http(msgspec.Struct, frozen=True):
-    """The API's listener. ``port`` 0 takes a free one; ``max_body`` in bytes, ``shutdown_timeout`` in seconds."""
+    """The API's listener. ``port`` 0 picks a free one; ``max_body`` is in bytes, ``shutdown_timeout`` in seconds."""
 
     host: Host = "127.0.0.1"
     port: Port = 5000
@@ -46,7 +46,7 @@ class Http(msgspec.Struct, frozen=True):
 
 
 class Providers(msgspec.Struct, frozen=True):
-    """Where each provider answers: its base URL."""
+    """Each provider's base URL."""
 
     telegram_url: Url = "https://api.telegram.org"
     discord_url: Url = "https://discord.com/api/v10"
@@ -61,7 +61,7 @@ class Providers(msgspec.Struct, frozen=True):
 
 
 class Mind(msgspec.Struct, frozen=True):
-    """How long a mind may take, how often one call is tried again, and how words are put together; seconds."""
+    """A mind's deadlines in seconds, its retries, and which messages go into one turn."""
 
     first_token_timeout: Seconds = 60.0
     total_timeout: Seconds = 180.0
@@ -71,7 +71,7 @@ class Mind(msgspec.Struct, frozen=True):
 
 
 class Supervision(msgspec.Struct, frozen=True):
-    """The deadlines and the restarts of workers; times in seconds."""
+    """Deadlines and restarts of workers; times are in seconds."""
 
     ready_timeout: Seconds = 20.0
     stop_timeout: Seconds = 3.0
@@ -85,7 +85,7 @@ class Supervision(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much of anything there may be: perceptions waiting per persona, characters, sockets, frames, bytes, days."""
+    """Upper limits: waiting perceptions per persona, characters, sockets, frames, personas, bytes, days."""
 
     inbox: Count = 1000
     message_chars: Count = 65_536
@@ -101,7 +101,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Organs(msgspec.Struct, frozen=True):
-    """The embedded models: seconds until an idle host leaves, an own GGUF file, threads (0: one less than cores)."""
+    """The embedded models: seconds until an idle host ends, another GGUF file, threads (0: one less than cores)."""
 
     idle_timeout: Seconds = 600.0
     mind_model: FilePath = ""
@@ -109,7 +109,7 @@ class Organs(msgspec.Struct, frozen=True):
 
 
 class Logs(msgspec.Struct, frozen=True):
-    """What is logged, the events kept for ``personad logs``, and the bytes taken of one line of a worker's."""
+    """The log level, the events kept for ``personad logs``, and the bytes kept of one line from a worker."""
 
     level: Level = "info"
     tail: Annotated[int, msgspec.Meta(ge=10, le=100_000)] = 2000
@@ -117,7 +117,7 @@ class Logs(msgspec.Struct, frozen=True):
 
 
 class Hooks(msgspec.Struct, frozen=True):
-    """The listener for providers' webhooks; ``public_url`` is its address as providers see it. ``port`` 0: none."""
+    """The listener for providers' webhooks; ``public_url`` is its public address. With ``port`` 0 there is none."""
 
     host: Host = "127.0.0.1"
     port: Port = 5001
@@ -125,36 +125,36 @@ class Hooks(msgspec.Struct, frozen=True):
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """Open channels: turns of visitors in hand at once per persona, seconds until the fallback, messages per sender.
+    """Open channels: concurrent visitors' turns per persona, seconds until the fallback, messages per sender.
 
-    ``default_persona`` is the id of who answers on a channel that names nobody.
+    ``default_persona`` is the id of the persona who answers on a channel that names none.
     """
 
     beats_at_once: Annotated[int, msgspec.Meta(ge=1, le=7)] = 4
     fallback_after: Seconds = 30.0
     sender_per_minute: Count = 10
     sender_per_day: Count = 200
-    default_persona: Words = ""
+    default_persona: OneLine = ""
 
 
 class V1(msgspec.Struct, frozen=True):
-    """The ``/v1`` door; ``organization_id`` is what its objects show as their organization."""
+    """The ``/v1`` API; ``organization_id`` is the organization that its objects show."""
 
     organization_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100), check_text] = "personad"
 
 
 class Oidc(msgspec.Struct, frozen=True):
-    """Whose JSON web tokens open ``/v1``, beside the daemon's own tokens; no ``issuer``: nobody's."""
+    """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do."""
 
-    issuer: Words = ""
-    audience: Words = ""
+    issuer: OneLine = ""
+    audience: OneLine = ""
     jwks_url: Annotated[str, check_keys_url] = ""
     jwks_file: FilePath = ""
-    organization_claim: Words = ""
+    organization_claim: OneLine = ""
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A ``[models.<id>]`` table: the mind that a channel's ``modelId`` names."""
+    """A ``[models.<id>]`` table: a mind that a channel's ``modelId`` can name."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200), check_text]
     provider: Literal["local", "openai", "anthropic", "xai", "gemini", "embedded"] = "local"
@@ -166,16 +166,16 @@ AccountType = Literal["twilio", "meta", "slack", "telegram"]
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An ``[accounts.<name>]`` table: an account with a provider. Secrets stand in files, here are their paths."""
+    """An ``[accounts.<name>]`` table: an account with a provider, with the paths of its secrets' files."""
 
     type: AccountType
     phones: Phones = ()
-    account_sid: Words = ""
+    account_sid: OneLine = ""
     auth_token_file: CredentialFile = ""
-    messaging_service_sid: Words = ""
-    api_key_sid: Words = ""
+    messaging_service_sid: OneLine = ""
+    api_key_sid: OneLine = ""
     api_key_secret_file: CredentialFile = ""
-    phone_number_id: Words = ""
+    phone_number_id: OneLine = ""
     access_token_file: CredentialFile = ""
     app_secret_file: CredentialFile = ""
     verify_token_file: CredentialFile = ""
@@ -187,7 +187,11 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class AccountKeys(msgspec.Struct, frozen=True):
-    """What an account of one type needs and may have besides; of ``one_of``, where there are any, one at least."""
+    """The keys of one type of account.
+
+    ``needs`` are required, ``may`` optional. At least one of ``one_of`` is required, and ``together`` come all or not
+    at all.
+    """
 
     needs: tuple[str, ...]
     may: tuple[str, ...] = ()
@@ -224,4 +228,4 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
 """In the order of the settings file."""
 
 TABLES: Final[dict[str, type[msgspec.Struct]]] = {"models": Model, "accounts": Account}
-"""Sections of tables that the operator names; they are set in the file only."""
+"""Sections whose tables the operator names. Only the file can set them."""

@@ -1,7 +1,7 @@
 """The operator's settings: built-in defaults, then one TOML file, then the environment.
 
-``etc/personad.toml`` describes every key. Settings never come from a request. Whatever cannot be taken as it stands is
-a ``SettingsError`` before anything is touched: the daemon never guesses and never starts on half a configuration.
+``etc/personad.toml`` describes every key. Settings never come from a request. An invalid setting raises
+``SettingsError`` before anything else happens. The daemon never guesses and never starts with half a configuration.
 """
 
 from __future__ import annotations
@@ -70,13 +70,16 @@ USER_FILE: Final = Path(".config/personad/personad.toml")
 
 PREFIX: Final = "PERSONAD_"
 NOT_SETTINGS: Final = frozenset({"PERSONAD_TOKEN"})
-"""Variables of the command line's that are no setting: ``PERSONAD_TOKEN`` is the token that it presents."""
+"""Variables of the command line that are not settings: ``PERSONAD_TOKEN`` is the token that it presents."""
 
 MAX_FILE: Final = 1_048_576
 MAX_SOCKET_PATH: Final = 99
-"""Bytes in the path of a Unix socket: the kernel takes 107, ZeroMQ a little less."""
+"""Bytes in the path of a Unix socket: the kernel allows 107, ZeroMQ a little less.
+
+https://man7.org/linux/man-pages/man7/unix.7.html
+"""
 SOCKET_NAME_ROOM: Final = 20
-"""Bytes that a socket's own name, with its slash, may take under ``runtime_dir``."""
+"""Bytes for a socket's own name under ``runtime_dir``, with its slash."""
 
 
 class SettingsFileError(SettingsError):
@@ -84,7 +87,7 @@ class SettingsFileError(SettingsError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything an operator can set; ``file`` is where it was read, None when there was no file."""
+    """Everything an operator can set; ``file`` is the settings file, or None when there was none."""
 
     state_dir: Path
     runtime_dir: Path
@@ -105,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Key(NamedTuple):
-    """A setting's place: ``section`` is empty for the two directories at the top."""
+    """A setting's section and name; ``section`` is "" for the two directories at the top."""
 
     section: str
     name: str
@@ -121,8 +124,8 @@ class Key(NamedTuple):
 
 @cache
 def keys() -> dict[Key, Any]:
-    """Every setting and the type that it is declared with, in the order of the settings file."""
-    # Any: an annotation is no type that mypy could name.
+    """Return every setting with its declared type, in the order of the settings file."""
+    # Any: mypy has no type for an annotation.
     found: dict[Key, Any] = {Key("", "state_dir"): FilePath, Key("", "runtime_dir"): FilePath}
     for section, kind in SECTIONS.items():
         hints = get_type_hints(kind, include_extras=True)
@@ -131,7 +134,7 @@ def keys() -> dict[Key, Any]:
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Read ``path``, else the system's file, else the user's, else nothing; the environment overrides each key.
+    """Read ``path``, else the system's file, else the user's, else none. The environment overrides each key.
 
     Raises SettingsError.
     """
@@ -178,18 +181,18 @@ def _read_first(path: Path | None, environ: Mapping[str, str]) -> tuple[Path | N
 
 
 def _read(path: Path) -> dict[str, object]:
-    """Raise SettingsFileError where there is no file, SettingsError where it cannot be read as TOML."""
+    """Raise SettingsFileError when there is no file, SettingsError when it cannot be read as TOML."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SettingsFileError(f"{path}: there is no such settings file; give another with --config") from error
+        raise SettingsFileError(f"{path}: there is no such settings file; name another with --config") from error
     except OSError as error:
         raise SettingsError(
-            f"{path}: cannot be read: {error.strerror}; fix it, or give another with --config"
+            f"{path}: cannot be read: {error.strerror}; fix it, or name another with --config"
         ) from error
     if len(data) > MAX_FILE:
-        raise SettingsError(f"{path}: larger than {MAX_FILE} bytes; a settings file is smaller")
+        raise SettingsError(f"{path}: larger than {MAX_FILE} bytes, so it is not a settings file")
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
@@ -221,7 +224,7 @@ def _given_by_environ(environ: Mapping[str, str]) -> dict[Key, Given]:
             continue
         if name not in by_variable and (table := _table_of(name)):
             raise SettingsError(
-                f"environment: {name}: a [{table}.NAME] table is set in the settings file only; remove it"
+                f"environment: {name}: only the settings file can set a [{table}.NAME] table; remove the variable"
             )
         if name not in by_variable:
             raise unknown("environment", name, by_variable)
@@ -234,7 +237,11 @@ def _table_of(variable: str) -> str:
 
 
 def _state_dir(given: object, environ: Mapping[str, str]) -> Path:
-    """systemd's ``StateDirectory=`` stands in ``$STATE_DIRECTORY``, several separated by colons."""
+    """Return the setting, else systemd's ``StateDirectory=``, else a directory of the user's.
+
+    ``$STATE_DIRECTORY`` separates several by colons:
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=
+    """
     if given:
         return Path(str(given))
     if directory := environ.get("STATE_DIRECTORY", "").split(":")[0]:
@@ -243,7 +250,7 @@ def _state_dir(given: object, environ: Mapping[str, str]) -> Path:
 
 
 def _runtime_dir(given: object, state_dir: Path, environ: Mapping[str, str]) -> Path:
-    """One directory per state directory, so that two daemons of one user do not share their sockets."""
+    """Return one directory per state directory, so that two daemons of one user do not share sockets."""
     mark = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:8]
     if given:
         directory = Path(str(given))
@@ -256,14 +263,14 @@ def _runtime_dir(given: object, state_dir: Path, environ: Mapping[str, str]) -> 
     room = MAX_SOCKET_PATH - SOCKET_NAME_ROOM
     if len(os.fsencode(directory)) > room:
         raise SettingsError(
-            f"runtime_dir: {directory} is longer than {room} bytes, too long for the path of a Unix socket;"
+            f"runtime_dir: {directory} is longer than {room} bytes, which is too long for the path of a Unix socket;"
             " set runtime_dir (PERSONAD_RUNTIME_DIR) to a shorter absolute path"
         )
     return directory
 
 
 def _check_together(settings: Settings, given: Mapping[Key, Given]) -> None:
-    """Raise SettingsError where two settings contradict each other."""
+    """Raise SettingsError when two settings contradict each other."""
 
     def where(*names: Key) -> str:
         return next((given[key].where for key in names if key in given), "settings")
@@ -271,25 +278,25 @@ def _check_together(settings: Settings, given: Mapping[Key, Given]) -> None:
     http, mind, supervisor = settings.http, settings.mind, settings.supervisor
     if not is_loopback(http.host) and not http.token_file:
         raise SettingsError(
-            f"{where(Key('http', 'host'))}: http.host {http.host} can be reached from other machines, and there is no"
-            " token: make one with `personad token`, set http.token_file to its file, or use 127.0.0.1"
+            f"{where(Key('http', 'host'))}: http.host {http.host} can be reached from other machines, but there is no"
+            " token: make one with `personad token` and set http.token_file to its file, or use 127.0.0.1"
         )
     if mind.first_token_timeout > mind.total_timeout:
         place = where(Key("mind", "first_token_timeout"), Key("mind", "total_timeout"))
-        raise SettingsError(f"{place}: mind.first_token_timeout is over mind.total_timeout; raise the total")
+        raise SettingsError(f"{place}: mind.first_token_timeout is larger than mind.total_timeout; raise the total")
     if supervisor.backoff_min > supervisor.backoff_max:
         place = where(Key("supervisor", "backoff_min"), Key("supervisor", "backoff_max"))
-        raise SettingsError(f"{place}: supervisor.backoff_min is over supervisor.backoff_max; lower it")
+        raise SettingsError(f"{place}: supervisor.backoff_min is larger than supervisor.backoff_max; lower it")
     if settings.hooks.port and (settings.hooks.host, settings.hooks.port) == (http.host, http.port):
         place = where(Key("hooks", "port"), Key("http", "port"))
-        raise SettingsError(f"{place}: hooks.port is http.port; give webhooks a port of their own")
+        raise SettingsError(f"{place}: hooks.port is the same as http.port; webhooks need their own port")
     if fault := _oidc_fault(settings.oidc):
         place = where(*(Key("oidc", name) for name in Oidc.__struct_fields__))
         raise SettingsError(f"{place}: {fault}")
 
 
 def _oidc_fault(oidc: Oidc) -> str:
-    """Why nobody's tokens could be told from a stranger's."""
+    """Return why tokens could not be verified with these settings, or ""."""
     given = [name for name in Oidc.__struct_fields__ if getattr(oidc, name)]
     if given and not (oidc.issuer and oidc.audience):
         return f"oidc.{given[0]} needs oidc.issuer and oidc.audience; set both"

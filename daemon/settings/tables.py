@@ -1,4 +1,4 @@
-"""The tables that the operator names, ``[models.<id>]`` and ``[accounts.<name>]``: set in the file only."""
+"""The tables that the operator names, ``[models.<id>]`` and ``[accounts.<name>]``. Only the file can set them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def models(tables: object, file: str, environ: Mapping[str, str]) -> dict[str, M
 
 
 def accounts(tables: object, file: str, environ: Mapping[str, str]) -> dict[str, Account]:
-    """Read ``[accounts]``. Raises SettingsError, also for what an account of its type cannot have or lacks."""
+    """Read ``[accounts]``. Raises SettingsError, also for keys that an account's type needs or does not have."""
     found = {
         name: _table("accounts", name, given, Account, file, environ)
         for name, given in _named("accounts", tables, file)
@@ -41,8 +41,7 @@ def _named(section: str, tables: object, file: str) -> list[tuple[str, dict[str,
             raise SettingsError(f"{file}: {section}.{name} is a table: write [{section}.{name}] and its keys below it")
         if not NAME.fullmatch(name):
             raise SettingsError(
-                f"{file}: [{section}.{shown(name)}] has no name that can be used: letters, digits and . _ : / -,"
-                " at most 100"
+                f"{file}: [{section}.{shown(name)}] has an invalid name: use at most 100 letters, digits and . _ : / -"
             )
     return list(tables.items())
 
@@ -68,11 +67,11 @@ def _account_fault(account: Account) -> str:
     if missing := [key for key in keys.needs if key not in given]:
         return f"needs {', '.join(missing)}; write them below it"
     if surplus := given - {*keys.needs, *keys.may, *keys.one_of, *keys.together}:
-        return f"has no use for {', '.join(sorted(surplus))}; remove it, or correct the type"
+        return f"does not take {', '.join(sorted(surplus))}; remove it, or correct the type"
     if keys.one_of and not given & set(keys.one_of):
         return f"needs {' or '.join(keys.one_of)}; write one below it"
     if given & set(keys.together) and not given >= set(keys.together):
         return f"needs {' and '.join(keys.together)} together; write both, or neither"
     if account.type == "meta" and len(account.phones) > 1:
-        return "has one phone number, that of its phone_number_id; make a table for each number"
+        return "takes one phone number, that of its phone_number_id; make a table for each number"
     return ""

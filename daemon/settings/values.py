@@ -1,4 +1,4 @@
-"""One setting's value: what was given, checked against the type, bounds and checks that it is declared with."""
+"""One setting's value, checked against the setting's declared type, bounds and checks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from proto.secrets import redact
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be taken; the text names its file or variable, its key, and what to do."""
+    """A setting is invalid. The text names its file or variable and its key, and says what to do."""
 
 
 class Given(NamedTuple):
-    """A value as it was given: ``where`` is its file or variable, ``text`` whether it is a variable's text."""
+    """A value and its origin: ``where`` names the file or variable, ``text`` is True for a variable's text."""
 
     value: object
     where: str
@@ -27,7 +27,7 @@ class Given(NamedTuple):
 
 def checked(dotted: str, kind: Any, given: Given, environ: Mapping[str, str]) -> object:
     """Raise SettingsError unless the value fits the setting's declared type, bounds and checks."""
-    # Any: an annotation is no type that mypy could name.
+    # Any: mypy has no type for an annotation.
     value = given.value
     if given.text and isinstance(value, str) and kind is Hosts:
         value = [part.strip() for part in value.split(",") if part.strip()]
@@ -40,7 +40,7 @@ def checked(dotted: str, kind: Any, given: Given, environ: Mapping[str, str]) ->
         fault = _wanted(kind)
     if not fault:
         checks: list[Callable[[object], str]] = [check for check in get_args(kind)[1:] if callable(check)]
-        fault = next((words for check in checks if (words := check(value))), "")
+        fault = next((found for check in checks if (found := check(value))), "")
     if fault:
         raise SettingsError(f"{given.where}: {dotted} {fault}; it is {shown(given.value)}")
     if kind is CredentialFile:
@@ -49,7 +49,7 @@ def checked(dotted: str, kind: Any, given: Given, environ: Mapping[str, str]) ->
 
 
 def unknown(where: str, name: str, known: Iterable[str]) -> SettingsError:
-    """The words for a name that is no setting."""
+    """Return the error for a name that is not a setting."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
@@ -58,19 +58,19 @@ def unknown(where: str, name: str, known: Iterable[str]) -> SettingsError:
 
 
 def shown(value: object) -> str:
-    """A value as an error may show it."""
+    """Return a value as an error may show it: redacted, at most about 100 characters."""
     text = redact(repr(value))
     return text if len(text) <= 100 else text[:100] + "..."
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    """The home directory."""
+    """Return the home directory."""
     return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
 
 
 def _wanted(kind: Any) -> str:
-    """Say in words what a declared type takes."""
-    # Any: an annotation is no type that mypy could name.
+    """Return a text that says what a declared type takes."""
+    # Any: mypy has no type for an annotation.
     if get_origin(kind) is Literal:
         return "must be one of: " + ", ".join(get_args(kind))
     base, *extras = get_args(kind)
@@ -90,6 +90,9 @@ def _expanded(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _credential(text: str, environ: Mapping[str, str]) -> str:
-    """A bare name is a systemd credential's (``LoadCredential=``); outside of the service it stays a name."""
+    """Resolve a bare name as a systemd credential (``LoadCredential=``). Outside the service it stays a bare name.
+
+    https://systemd.io/CREDENTIALS/
+    """
     directory = environ.get("CREDENTIALS_DIRECTORY", "")
     return str(Path(directory) / text) if text and "/" not in text and directory else _expanded(text, environ)

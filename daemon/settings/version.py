@@ -1,6 +1,7 @@
-"""Which personad this is: the version that was installed, and the commit where it is known.
+"""The installed version of personad, and its commit if known.
 
-Imports the standard library alone: ``make install`` runs it, before anything is installed, to write the commit down.
+It only imports the standard library, because ``make install`` runs it before anything is installed, to record the
+commit.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from pathlib import Path
 from typing import Final
 
 SHORT: Final = 7
-"""Characters of a commit that are shown, as git shows it."""
+"""Characters of a commit that are shown, as git does."""
 
 BUILT_FROM: Final = Path(__file__).with_name("commit.txt")
-"""Only in an installed copy: the commit that it was built from."""
+"""The commit that an installed copy was built from. A checkout does not have this file."""
 
 _CHECKOUT: Final = Path(__file__).parents[2]
 _HASH: Final = re.compile(rf"[0-9a-f]{{{SHORT},64}}")
 
 
 def number() -> str:
-    """Return the installed version, ``unknown`` where none is."""
+    """Return the installed version, or ``unknown`` when none is installed."""
     try:
         return version("personad")
     except PackageNotFoundError:
@@ -31,10 +32,11 @@ def number() -> str:
 
 @cache
 def commit(checkout: Path = _CHECKOUT) -> str:
-    """Return the commit of this copy, shortened, and "" where nothing tells it.
+    """Return the shortened commit of this copy, or "" when it is unknown.
 
-    It is read once, since a checkout may move on under a daemon that runs; and from git's files, since git need not be
-    installed, and refuses a folder that another user owns: https://git-scm.com/docs/gitrepository-layout
+    It is read only once, because a checkout may change while the daemon runs. It is read from git's own files
+    (https://git-scm.com/docs/gitrepository-layout), because git may not be installed and refuses a folder that belongs
+    to another user.
     """
     found = _text(BUILT_FROM) or _head(checkout / ".git")
     return found[:SHORT] if _HASH.fullmatch(found) else ""
@@ -47,7 +49,7 @@ def described() -> str:
 
 
 def _head(git: Path) -> str:
-    """Return the commit that is checked out; a worktree's ``.git`` is a file that names its folder."""
+    """Return the commit that is checked out. A worktree's ``.git`` is a file that names its folder."""
     if named := re.fullmatch(r"gitdir: (.+)", _text(git)):
         git = git.parent / named[1]
     head = _text(git / "HEAD")
@@ -59,7 +61,7 @@ def _head(git: Path) -> str:
 
 
 def _packed(file: Path, name: str) -> str:
-    """Return what a reference points to that git has put into its one file of references."""
+    """Return the commit of a reference that git has moved into its file of packed references."""
     for line in _text(file).splitlines():
         commit, _, packed = line.partition(" ")
         if packed == name:
@@ -68,7 +70,7 @@ def _packed(file: Path, name: str) -> str:
 
 
 def _text(file: Path) -> str:
-    """Return what a file holds, and "" for one that is not there or cannot be read."""
+    """Return a file's content, or "" when it is missing or cannot be read."""
     try:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError):

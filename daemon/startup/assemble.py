@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from daemon.api.app import build
 from daemon.archives.restore import RESTORE_FOLDER
-from daemon.channels.bot_commands import BotCommands
+from daemon.channels.bot_commands import BotCommand, BotCommands
 from daemon.channels.gateways import ChannelGateways
 from daemon.channels.intake import ChannelIntake
 from daemon.channels.owner_intake import OwnerIntake
@@ -34,19 +34,26 @@ from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
-from daemon.feeding.feeds import Feeds, settle_digests
+from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
-from daemon.runtime.clock import Clock, SystemClock
+from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
-from daemon.supervision.dispatch import Parts
+from daemon.supervision.briefing import Briefing
+from daemon.supervision.dispatch import Dispatch
+from daemon.supervision.keeper import Keeper
 from daemon.supervision.link import Link
+from daemon.supervision.linked_process import Workshop
 from daemon.supervision.organ_host import OrganHost
+from daemon.supervision.persona_life import Attendant, PersonaLife
+from daemon.supervision.prober import Prober
+from daemon.supervision.provisions import mind_limits, provider_urls
 from daemon.supervision.spawner import Spawner
 from daemon.supervision.supervisor import Supervisor
 from daemon.webhooks import WebhookApp, WebhookChannels
@@ -72,7 +79,7 @@ class Channels(NamedTuple):
     """Where it is said."""
 
     webhook_queue: WebhookQueue
-    owner_intake: OwnerIntake
+    commands: asyncio.Queue[BotCommand]
     register: ChannelRegister
     gateways: ChannelGateways
     intake: ChannelIntake
@@ -87,16 +94,19 @@ class Assembled(NamedTuple):
     supervisor: Supervisor
     personas: Personas
     channels: ChannelService
+    commands: BotCommands
     ledger: Ledger
     hubs: Hubs
 
 
-async def assemble(settings: Settings, stopping: asyncio.Event, log: Log, stack: AsyncExitStack) -> Assembled:
+async def assemble(
+    settings: Settings, stopping: asyncio.Event, tasks: Tasks, clock: Clock, log: Log, stack: AsyncExitStack
+) -> Assembled:
     """Make everything but the processes and the listeners. ``stopping`` is set when the daemon begins to leave.
 
     Raises LedgerError, TokenError and SettingsError.
     """
-    clock = SystemClock()
+    own = PersonaTasks(clock, log)
     accounts, models = read_accounts(settings), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
@@ -105,11 +115,19 @@ async def assemble(settings: Settings, stopping: asyncio.Event, log: Log, stack:
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, log)
     stack.callback(link.close)
-    said = await _conversations(settings, ledger, personas, models, clock, log, stack)
-    places = _channels(settings, ledger, personas, said, accounts, clock, log, stack)
+    said = await _conversations(settings, ledger, personas, models, own, clock, log)
+    stack.push_async_callback(own.close)
+    stack.callback(said.consolidation.close)
+    places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    supervisor, feeds = _processes(settings, ledger, personas, said, places, link, stopping, log, stack)
-    channels = _channel_service(ledger, personas, said, places, supervisor, accounts, clock, log, stack)
+    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, log)
+    workshop = Workshop(spawner, link, clock)
+    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, workshop, tasks, own, log)
+    stack.push_async_callback(supervisor.close)
+    feeds = Feeds(settings, ledger, personas, said.hubs, said.consolidation, supervisor, workshop, own, stopping, log)
+    commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
     stack.push_async_callback(feeds.close)
@@ -128,6 +146,7 @@ async def assemble(settings: Settings, stopping: asyncio.Event, log: Log, stack:
             uploads=uploads,
             request_counts=request_counts,
             webhook_counts=webhook_counts,
+            tasks=tasks,
             started_at=clock.monotonic(),
             stopping=stopping,
             log=log,
@@ -148,7 +167,7 @@ async def assemble(settings: Settings, stopping: asyncio.Event, log: Log, stack:
     )
     find = WebhookChannels(ledger, said.terms, accounts).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, ledger, said.hubs)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
 
 
 async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
@@ -160,7 +179,7 @@ async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
         await personas.bury(persona_id)
     await remove_leftovers(state_dir / PERSONAS_NAME, ledger, log)
     await asyncio.to_thread(_clear, state_dir)
-    await settle_digests(ledger, personas, log)
+    await apply_digests(ledger, personas, log)
     return personas
 
 
@@ -175,21 +194,16 @@ async def _conversations(
     ledger: Ledger,
     personas: Personas,
     models: Mapping[str, Organ],
+    tasks: PersonaTasks,
     clock: Clock,
     log: Log,
-    stack: AsyncExitStack,
 ) -> Conversations:
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    publisher = Publisher(ledger, hubs, personas, clock, log)
     terms = ChannelTerms(ledger, models, clock, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, clock, log)
-    stack.push_async_callback(inbox.close)
-    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, clock, log)
-    stack.push_async_callback(consolidation.close)
-    inbox.touched = consolidation.touched
-    delivery = Delivery(ledger, personas, hubs, clock, log)
-    stack.push_async_callback(delivery.close)
-    publisher.said = delivery.refresh
+    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
+    delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
+    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, consolidation.touched, tasks, clock, log)
     return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
 
 
@@ -199,23 +213,21 @@ def _channels(
     personas: Personas,
     said: Conversations,
     accounts: Mapping[str, ReadAccount],
+    tasks: PersonaTasks,
     clock: Clock,
     log: Log,
-    stack: AsyncExitStack,
 ) -> Channels:
     hubs, publisher, terms, inbox, _, _ = said
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, clock, log)
-    stack.push_async_callback(webhook_queue.close)
-    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, clock)
+    commands: asyncio.Queue[BotCommand] = asyncio.Queue()
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log)
+    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
     gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
-    states = GatewayStates(ledger, personas, terms, hubs, clock, log)
-    stack.push_async_callback(states.close)
-    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, log)
-    stack.push_async_callback(intake.close)
-    return Channels(webhook_queue, owner_intake, register, gateways, intake, states)
+    states = GatewayStates(ledger, personas, terms, hubs, tasks, clock, log)
+    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log)
+    return Channels(webhook_queue, commands, register, gateways, intake, states)
 
 
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
@@ -226,42 +238,59 @@ async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: C
         await inbox.load(persona.id)
 
 
-def _processes(
+def _supervisor(
     settings: Settings,
     ledger: Ledger,
     personas: Personas,
     said: Conversations,
     places: Channels,
-    link: Link,
-    stopping: asyncio.Event,
+    spawner: Spawner,
+    workshop: Workshop,
+    tasks: Tasks,
+    persona_tasks: PersonaTasks,
     log: Log,
-    stack: AsyncExitStack,
-) -> tuple[Supervisor, Feeds]:
-    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
-    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, log)
-    organ_host = OrganHost(settings.organs, ledger, spawner, link, log)
-    parts = Parts(
-        settings,
+) -> Supervisor:
+    limits, clock = settings.supervisor, workshop.clock
+    organ_host = OrganHost(settings.organs, ledger, workshop, tasks, clock, log)
+    prober = Prober(workshop, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
+    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
+    dispatch = Dispatch(
+        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+    )
+    attendants: list[Attendant] = [said.consolidation, said.delivery, places.webhook_queue]
+
+    def new_keeper(persona_id: str) -> Keeper:
+        own = persona_tasks.of(persona_id)
+        life = PersonaLife(
+            persona_id,
+            workshop,
+            limits,
+            briefing,
+            dispatch,
+            said.inbox,
+            attendants,
+            places.register,
+            places.states,
+            personas,
+            said.hubs,
+            own,
+            log,
+        )
+        return Keeper(life, limits, own, tasks, clock, log.bind(persona=persona_id))
+
+    return Supervisor(
         personas,
         said.hubs,
         said.inbox,
-        said.terms,
         said.consolidation,
-        places.register,
-        places.gateways,
-        places.intake,
         places.states,
-        places.webhook_queue,
-        said.delivery,
-        link,
         spawner,
         organ_host,
+        prober,
+        new_keeper,
+        persona_tasks,
         log,
     )
-    supervisor = Supervisor(parts)
-    stack.push_async_callback(supervisor.close)
-    places.owner_intake.command = BotCommands(supervisor, personas, said.publisher, said.delivery, log).obey
-    return supervisor, Feeds(parts, ledger, supervisor, stopping)
 
 
 def _channel_service(
@@ -271,9 +300,9 @@ def _channel_service(
     places: Channels,
     supervisor: Supervisor,
     accounts: Mapping[str, ReadAccount],
+    tasks: PersonaTasks,
     clock: Clock,
     log: Log,
-    stack: AsyncExitStack,
 ) -> ChannelService:
     pairing = Pairing(
         register=places.register,
@@ -286,7 +315,7 @@ def _channel_service(
         clock=clock,
         log=log,
     )
-    channels = ChannelService(
+    return ChannelService(
         register=places.register,
         pairing=pairing,
         ledger=ledger,
@@ -294,8 +323,7 @@ def _channel_service(
         processes=supervisor,
         accounts=accounts,
         hubs=said.hubs,
+        tasks=tasks,
         clock=clock,
         log=log,
     )
-    stack.push_async_callback(channels.close)
-    return channels

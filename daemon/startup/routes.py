@@ -40,6 +40,7 @@ from daemon.logging.log import Log
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import Tasks
 from daemon.settings.accounts import ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.supervisor import Supervisor
@@ -61,6 +62,7 @@ def api_routes(
     uploads: Uploads,
     request_counts: Counter[tuple[str, str, int]],
     webhook_counts: Counter[tuple[str, int]],
+    tasks: Tasks,
     started_at: float,
     stopping: asyncio.Event,
     log: Log,
@@ -123,6 +125,7 @@ def api_routes(
             ledger=ledger,
             hubs=hubs,
             state_dir=settings.state_dir,
+            tasks=tasks,
             started_at=started_at,
             stopping=stopping,
         ),

@@ -10,7 +10,8 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 import uvicorn
 import uvloop
@@ -24,11 +25,14 @@ from daemon.http.tokens import TokenError
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import SystemClock
+from daemon.runtime.tasks import Tasks, daemon_tasks
 from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
 from daemon.startup.chores import prune, watch_personas
+from daemon.startup.faults import callback_failed, leave_within
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
 from daemon.supervision.processes import become_subreaper, forbid_new_code
@@ -36,6 +40,8 @@ from daemon.supervision.supervisor import Supervisor
 from proto import exits
 
 DECISION_TIMEOUT: Final = 60.0
+MARGIN: Final = 10.0
+"""Seconds that a daemon with a fault gets to leave, beyond what requests and processes get."""
 MAX_SOCKET_MESSAGE: Final = 65_536
 SWITCH_INTERVAL: Final = 5e-5
 """Seconds that a thread may keep the interpreter while another wants it. The ledger's writer needs it for moments
@@ -63,11 +69,10 @@ def run(settings: Settings, create_first: str | None) -> int:
     become_subreaper()
     forbid_new_code()
     try:
-        uvloop.run(_serve(settings, log, listening, called, create_first))
+        return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
         return _refuse(error, exits.CONFIG)
-    return exits.OK
 
 
 def _refuse(error: Exception, code: int) -> int:
@@ -77,40 +82,52 @@ def _refuse(error: Exception, code: int) -> int:
 
 async def _serve(
     settings: Settings, log: Log, listening: socket.socket, called: socket.socket | None, create_first: str | None
-) -> None:
-    stopping = asyncio.Event()
+) -> int:
+    """Serve until asked to stop, or until a task of the daemon itself fails; returns the exit code."""
+    clock, stopping = SystemClock(), asyncio.Event()
+    tasks = daemon_tasks(clock, log)
+    asyncio.get_running_loop().set_exception_handler(partial(callback_failed, tasks))
     async with AsyncExitStack() as stack:
-        parts = await assemble(settings, stopping, log, stack)
+        parts = await assemble(settings, stopping, tasks, clock, log, stack)
         server = Server(_config(parts.api, settings))
         notifier = Notifier(os.environ)
         stack.callback(notifier.close)
         _stop_on_signals(stopping)
-        serving = asyncio.create_task(server.serve([listening]))
-        await asyncio.wait([serving, asyncio.create_task(server.listens.wait())], return_when="FIRST_COMPLETED")
+        serving = tasks.start(server.serve([listening]))
+        begun: list[asyncio.Task[None] | asyncio.Future[None]] = [serving, server.listens]
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
         authority = _authority(listening.getsockname())
         log.info("daemon.listening", address=f"http://{authority}", pid=os.getpid(), version=version.described())
-        webhook_listener = _take_webhooks(parts.webhooks, called, log) if called else None
+        webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
-        background = [
-            asyncio.create_task(watch_personas(parts.personas, parts.channels.edited, log)),
-            asyncio.create_task(prune(parts.ledger, settings.limits.replay_days, log)),
-            asyncio.create_task(notifier.watch()),
-            asyncio.create_task(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log)),
-        ]
-        await asyncio.wait([serving, asyncio.create_task(stopping.wait())], return_when="FIRST_COMPLETED")
+        background = tasks.child()
+        background.start(watch_personas(parts.personas, parts.channels.edited, log))
+        background.start(prune(parts.ledger, settings.limits.replay_days, log))
+        background.start(notifier.watch())
+        background.start(parts.commands.run())
+        background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))
+        asked = background.start(stopping.wait())
+        ends: list[asyncio.Task[None] | asyncio.Task[Literal[True]] | asyncio.Future[Exception]]
+        ends = [serving, asked, tasks.fault]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if tasks.fault.done():
+            leave_within(settings.http.shutdown_timeout + settings.supervisor.stop_timeout + MARGIN, log)
         notifier.stopping()
         log.info("daemon.stopping")
         stopping.set()
         log.tail.close()
-        for task in background:
-            task.cancel()
         # Sockets and listeners first, then the parts behind them.
         server.should_exit = True
-        await parts.hubs.close()
-        await asyncio.wait([serving])
-        if webhook_listener:
-            await webhook_listener.close()
+        with tasks.contained():
+            await background.close()
+            await parts.hubs.close()
+            await asyncio.wait([serving])
+            if webhook_listener:
+                await webhook_listener.close()
+    if tasks.fault.done():
+        return exits.FAULT
     log.info("daemon.stopped")
+    return exits.OK
 
 
 def _config(app: ASGIApp, settings: Settings) -> Config:
@@ -145,9 +162,9 @@ async def _come_up(
     log.info("daemon.ready", personas=len(everybody), running=running)
 
 
-def _take_webhooks(app: ASGIApp, called: socket.socket, log: Log) -> webhooks.WebhookListener:
+def _take_webhooks(app: ASGIApp, called: socket.socket, tasks: Tasks, log: Log) -> webhooks.WebhookListener:
     """Let providers call: their channels are known already."""
-    listener = webhooks.WebhookListener(app, called)
+    listener = webhooks.WebhookListener(app, called, tasks)
     log.info("hooks.listening", address=f"http://{_authority(called.getsockname())}")
     return listener
 
@@ -157,11 +174,11 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.listens = asyncio.Event()
+        self.listens: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.listens.set()
+        self.listens.set_result(None)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

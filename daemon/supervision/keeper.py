@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
 
 import msgspec
 
 from daemon.conversations.worker import StartFailed
 from daemon.logging.log import Log
+from daemon.runtime.clock import Clock
+from daemon.runtime.tasks import Tasks, describe
 from daemon.settings.settings import Supervision
-from daemon.supervision.dispatch import PersonaDispatch
-from daemon.supervision.generation import Generation, GenerationFailed
+from daemon.supervision.life import GenerationFailed, Life, Serving
 from proto.gateways import GatewayState
 
 State = Literal["stopped", "starting", "running", "restarting", "stopping", "backoff", "failed"]
+
+SECOND: Final = 1_000_000_000
 
 
 class KeeperView(msgspec.Struct):
@@ -32,31 +36,42 @@ class KeeperView(msgspec.Struct):
 
 
 class Keeper:
-    """Commands take turns under one lock; between them, ``_tending`` answers to her deaths."""
+    """Commands take turns under one lock; between them, ``_keep`` answers to her deaths and to faults of ``tasks``.
 
-    def __init__(self, dispatch: PersonaDispatch, limits: Supervision, log: Log) -> None:
+    ``tasks`` owns what the daemon does for her. A fault there is treated as a death of her process: it is killed, what
+    the daemon holds of her in memory is dropped and read back, and the next process follows after the usual backoff.
+    ``daemon`` owns the keeper itself: what fails here cannot be mended here.
+    """
+
+    def __init__(self, life: Life, limits: Supervision, tasks: Tasks, daemon: Tasks, clock: Clock, log: Log) -> None:
         self.desired = False
-        self._dispatch = dispatch
+        self._life = life
         self._limits = limits
+        self._tasks = tasks
+        self._daemon = daemon
+        self._clock = clock
         self._log = log
         self._lock = asyncio.Lock()
-        self._current: Generation | None = None
-        self._tending: asyncio.Task[None] | None = None
+        self._current: Serving | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._rising: asyncio.Timeout | None = None
         self._failures: deque[float] = deque(maxlen=limits.failures)
         self._attempt = 0
         self._number = 0
         self._risen_at = 0.0
         self._restarts = 0
+        self._cleared = False
+        self._closed = False
         self._decided = asyncio.Event()
         self._state: State = "stopped"
         self._reason = ""
-        self._since = time.time()
+        self._since = clock.time_ns() / SECOND
 
     def view(self) -> KeeperView:
-        """How she is."""
+        """How she is; never running without a process."""
         pid = self._current.pid if self._current else None
-        return KeeperView(self._state, self._number, pid, self._restarts, self._reason, self._since)
+        state = "restarting" if self._state == "running" and pid is None else self._state
+        return KeeperView(state, self._number, pid, self._restarts, self._reason, self._since)
 
     def send(self, message: msgspec.Struct) -> None:
         """Send a message to her process, if there is one."""
@@ -70,25 +85,31 @@ class Keeper:
     def boot(self) -> None:
         """Bring her up in the background, with as many tries as it takes."""
         self.desired = True
-        self._tend(None)
+        self._watch()
 
     async def start(self) -> bool:
         """Bring her up; False when she was wanted already. Raises StartFailed, and leaves her stopped then."""
         async with self._lock:
+            self._refuse_closed()
             if self.desired:
                 return False
             self._forgive()
             self.desired = True
             try:
-                await self._rise(None)
+                await self._rise()
             except GenerationFailed as failure:
                 self.desired = False
                 self._enter("failed", str(failure))
                 raise StartFailed(str(failure)) from failure
+            except asyncio.CancelledError:
+                self.desired = False
+                self._enter("stopped")
+                raise
+            self._watch()
             return True
 
     async def restart(self, *, if_wanted: bool = False) -> None:
-        """Replace her process by one that reads her record anew; starts her if she was stopped, unless ``if_wanted``.
+        """Replace her process by one that reads her record again; starts her if she was stopped, unless ``if_wanted``.
 
         The replacement is prepared first and opens its gateways only when the old process is reaped. Raises
         StartFailed; she stays wanted then, and is tried again in the background.
@@ -96,122 +117,189 @@ class Keeper:
         async with self._lock:
             if if_wanted and not self.desired:
                 return
-            self._stop_tending()
+            self._refuse_closed()
+            self._stop_watching()
             self._forgive()
             self.desired = True
             try:
-                await self._rise(self._current)
+                await self._rise()
             except GenerationFailed as failure:
                 await self._failed(failure)
                 raise StartFailed(str(failure)) from failure
+            finally:
+                self._watch()
 
     async def stop(self) -> None:
-        """Have her process end; what she had in hand stays in the inbox.
+        """Have her process end; what she had in hand stays in the inbox. Raises GenerationFailed.
 
         Earlier commands have their turn first, but a rise that hangs is broken off.
         """
-        hurry = asyncio.get_running_loop().call_later(self._limits.stop_timeout, self._break_off)
+        hurry = self._clock.call_later(self._limits.stop_timeout, self._break_off)
         async with self._lock:
             hurry.cancel()
             self.desired = False
-            self._stop_tending()
+            self._stop_watching()
             self._enter("stopping")
-            await self._retire(self._current)
+            await self._retire()
             self._enter("stopped")
+
+    async def close(self) -> None:
+        """Stop her for good: the daemon leaves. Raises GenerationFailed."""
+        self._closed = True
+        await self.stop()
 
     async def decided(self) -> None:
         """Wait until the first attempt to bring her up has ended, one way or the other."""
         await self._decided.wait()
 
-    async def _rise(self, old: Generation | None) -> None:
-        """One attempt: prepare the next generation, retire the old one, open the next."""
+    async def _keep(self) -> None:
+        """Answer to her end and bring her up again, until she has failed for good or nobody wants her.
+
+        Commands cancel this under the lock, so it is never cancelled while it holds it.
+        """
+        while self._wanted():
+            if self._state == "running" and (generation := self._current):
+                await self._ended(generation)
+                async with self._lock:
+                    await self._fell(generation)
+                continue
+            if self._state == "backoff":
+                await self._clock.sleep(self._delay())
+            async with self._lock:
+                if self._wanted():
+                    try:
+                        await self._rise()
+                    except GenerationFailed as failure:
+                        await self._failed(failure)
+
+    async def _ended(self, generation: Serving) -> None:
+        """Wait for its death, or for a fault in what the daemon does for her."""
+        either: list[asyncio.Future[GenerationFailed] | asyncio.Future[Exception]] = [generation.end, self._tasks.fault]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _fell(self, generation: Serving) -> None:
+        if self._clock.monotonic() - self._risen_at >= self._limits.stable_after:
+            self._attempt = 0
+        if self._tasks.fault.done():
+            failure = GenerationFailed(describe(self._tasks.fault.result()))
+            try:
+                await self._clear()
+            except GenerationFailed as worse:
+                # The next rise begins with another try.
+                failure = worse
+        else:
+            failure = generation.end.result()
+            self._current = None
+            with self._tasks.contained():
+                await self._life.fallen(crashed=True)
+        await self._failed(failure)
+
+    async def _rise(self) -> None:
+        """One attempt: prepare the next generation, retire the old one, open the next. Raises GenerationFailed."""
         self._number += 1
-        self._enter("restarting" if old else "starting", self._reason)
-        generation = self._dispatch.generation(self._number, self._dispatch.received)
+        self._enter("restarting" if self._current else "starting", self._reason)
+        self._rising = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as self._rising:
-                await generation.prepare(*await self._dispatch.prepare())
-                await self._retire(old)
-                await generation.open()
-        except BaseException as error:
-            # A replacement that cannot take over leaves no process behind, and no gateway of an old record open.
-            await self._retire(old)
-            await generation.stop()
-            if isinstance(error, TimeoutError):
-                raise GenerationFailed("she was stopped before she came up") from error
-            raise
+            with self._failing():
+                async with self._rising:
+                    await self._mend()
+                    await self._replace_by(self._life.generation(self._number))
         finally:
             self._rising = None
-        self._current = generation
-        self._risen_at = time.monotonic()
+        self._risen_at = self._clock.monotonic()
         self._restarts += self._number > 1
         self._enter("running")
-        self._dispatch.risen(generation)
-        self._tend(generation)
+
+    async def _replace_by(self, generation: Serving) -> None:
+        try:
+            await generation.prepare(*await self._life.prepare())
+            await self._retire()
+            await generation.open()
+            self._current = generation
+            self._life.risen(generation)
+        except BaseException:
+            # A replacement that cannot take over leaves no process behind, and no gateway of an old record open.
+            try:
+                await self._retire()
+            finally:
+                await self._withdraw(generation)
+            raise
+
+    async def _withdraw(self, generation: Serving) -> None:
+        try:
+            await generation.stop()
+        except GenerationFailed:
+            # It may have gateways open: the next rise must not go on beside it.
+            self._current = self._current or generation
+            raise
+
+    async def _mend(self) -> None:
+        """Let nothing remain of a fault: what waits for her is read back. Raises GenerationFailed."""
+        if self._tasks.fault.done():
+            await self._clear()
+        if self._cleared:
+            await self._life.reload()
+            self._cleared = False
+
+    async def _clear(self) -> None:
+        """After a fault: kill her process, and drop all that is held of her in memory. Raises GenerationFailed."""
+        with self._failing():
+            if self._current:
+                await self._current.kill()
+                self._current = None
+            await self._life.faulted()
+        self._cleared = True
+        self._tasks.mended()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """An unexpected exception inside is a fault of hers, and counts as a failure to run."""
+        try:
+            yield
+        except GenerationFailed:
+            raise
+        except Exception as error:
+            if isinstance(error, TimeoutError) and self._rising and self._rising.expired():
+                raise GenerationFailed("she was stopped before she came up") from error
+            self._tasks.failed(error)
+            raise GenerationFailed(describe(error)) from error
 
     def _break_off(self) -> None:
         if self._rising and not self._rising.expired():
             self._rising.reschedule(0)
 
-    async def _retire(self, generation: Generation | None) -> None:
-        if generation is None or self._current is not generation:
-            return
-        await generation.stop()
-        self._current = None
-        await self._dispatch.fallen(crashed=False)
+    async def _retire(self) -> None:
+        if generation := self._current:
+            await generation.stop()
+            self._current = None
+            with self._tasks.contained():
+                await self._life.fallen(crashed=False)
 
-    def _tend(self, generation: Generation | None) -> None:
-        self._tending = asyncio.create_task(self._revive(generation))
+    def _watch(self) -> None:
+        self._keeping = self._daemon.start(self._keep())
 
-    def _stop_tending(self) -> None:
-        if self._tending:
-            self._tending.cancel()
-
-    async def _revive(self, generation: Generation | None) -> None:
-        """Wait for the end of ``generation``, then bring her up again, until she runs or has failed for good.
-
-        Commands cancel this under the lock, so it is never cancelled while it holds it.
-        """
-        if generation:
-            failure = await generation.ended()
-            async with self._lock:
-                self._current = None
-                await self._dispatch.fallen(crashed=True)
-                if time.monotonic() - self._risen_at >= self._limits.stable_after:
-                    self._attempt = 0
-                await self._failed(failure, tend=False)
-        while self._wanted():
-            if self._state == "backoff":
-                await asyncio.sleep(self._delay())
-            async with self._lock:
-                if not self._wanted():
-                    return
-                try:
-                    await self._rise(None)
-                except GenerationFailed as failure:
-                    await self._failed(failure, tend=False)
-                else:
-                    return
+    def _stop_watching(self) -> None:
+        if self._keeping:
+            self._keeping.cancel()
 
     def _wanted(self) -> bool:
         return self.desired
 
-    async def _failed(self, failure: GenerationFailed, tend: bool = True) -> None:
+    async def _failed(self, failure: GenerationFailed) -> None:
         """Count a failure; the one too many ends the tries."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._failures.append(now)
         self._attempt += 1
         reason = str(failure)
         self._log.warning("worker.failed", reason=reason, attempt=self._attempt)
         too_many = len(self._failures) == self._limits.failures
-        if failure.permanent or (too_many and now - self._failures[0] <= self._limits.failure_window):
-            self.desired = False
-            self._enter("failed", reason)
-            await self._dispatch.gave_up(reason)
+        if not failure.permanent and not (too_many and now - self._failures[0] <= self._limits.failure_window):
+            self._enter("backoff", reason)
             return
-        self._enter("backoff", reason)
-        if tend:
-            self._tend(None)
+        self.desired = False
+        self._enter("failed", reason)
+        with self._tasks.contained():
+            await self._life.gave_up(reason)
 
     def _delay(self) -> float:
         """Full jitter between the smallest delay and an exponentially growing ceiling, seconds."""
@@ -223,8 +311,12 @@ class Keeper:
         self._failures.clear()
         self._attempt = 0
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StartFailed("personad is stopping")
+
     def _enter(self, state: State, reason: str = "") -> None:
-        self._state, self._reason, self._since = state, reason, time.time()
+        self._state, self._reason, self._since = state, reason, self._clock.time_ns() / SECOND
         if state in ("running", "failed", "backoff", "stopped"):
             self._decided.set()
         self._log.debug("persona.state", state=state)

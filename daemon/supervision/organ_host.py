@@ -12,27 +12,23 @@ from typing import Final, TypeAlias
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
+from daemon.runtime.clock import Clock, Timer, deadline
+from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Organs
-from daemon.supervision.link import Link, Peer
-from daemon.supervision.processes import Process
-from daemon.supervision.spawner import Spawner
+from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
 from daemon.supervision.zygote import BirthFailed
 from proto.framing import Codec
 from proto.messages import (
     Answered,
     EmbeddedOrgan,
     Equip,
-    Fault,
     FromHost,
     Generate,
-    Heartbeat,
-    Hello,
     Look,
     OrganCall,
     OrganResult,
     Search,
     Speak,
-    Stop,
     Study,
     Transcribe,
 )
@@ -81,50 +77,44 @@ class HostFailed(RuntimeError):
 class OrganHost:
     """Relays organ calls of all personas to the one host process, and answers each call exactly once."""
 
-    def __init__(self, settings: Organs, ledger: Ledger, spawner: Spawner, link: Link, log: Log) -> None:
+    def __init__(
+        self, settings: Organs, ledger: Ledger, workshop: Workshop, tasks: Tasks, clock: Clock, log: Log
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._spawner = spawner
-        self._link = link
+        self._workshop = workshop
+        self._tasks = tasks.child()
+        self._clock = clock
         self._log = log.bind(role="organ_host")
-        self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
-        self._process: Process | None = None
-        self._peer: Peer[FromHost] | None = None
-        self._hello: asyncio.Future[None] = self._loop.create_future()
+        self._host: LinkedProcess[FromHost] | None = None
         self._numbers = itertools.count(1)
         self._calls: dict[int, asyncio.Future[Answered]] = {}
-        self._relays: set[asyncio.Task[None]] = set()
-        self._reaping: asyncio.Task[None] | None = None
-        self._stopping: asyncio.Task[None] | None = None
-        self._idle: asyncio.TimerHandle | None = None
+        self._asked = 0
+        self._idle: Timer | None = None
         self._deaths = 0
         self._not_before = 0.0
         self._fault = ""
-        self._last_beat = 0.0
 
     @property
     def pid(self) -> int | None:
         """The host's pid while it lives."""
-        return self._process.pid if self._process else None
+        return self._host.pid if self._host else None
 
     def call(self, call: OrganCall, folder: Path, answer: Callable[[OrganResult], None]) -> None:
         """Have ``answer`` called with the result, once; ``folder`` is that of the persona who asks."""
-        task = self._loop.create_task(self._relay(call, folder, answer))
-        self._relays.add(task)
-        task.add_done_callback(self._relays.discard)
+        self._asked += 1
+        self._tasks.start(self._relay(call, folder, answer))
 
     async def close(self) -> None:
         """End the host and cancel what is asked of it."""
-        for task in self._relays:
-            task.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        await self._tasks.close()
         await self._stop()
 
     async def _relay(self, call: OrganCall, folder: Path, answer: Callable[[OrganResult], None]) -> None:
         timeout = TIMEOUTS[call.organ]
         try:
-            async with asyncio.timeout(timeout):
+            async with deadline(self._clock, timeout):
                 done = await self._ask(call, folder)
         except HostFailed as failure:
             answer(OrganResult(call.call, error=str(failure), passing=failure.passing))
@@ -132,17 +122,19 @@ class OrganHost:
             answer(OrganResult(call.call, error=f"the embedded model took longer than {timeout:g} s"))
         else:
             answer(OrganResult(call.call, done.text, done.media))
+        finally:
+            self._asked -= 1
 
     async def _ask(self, call: OrganCall, folder: Path) -> Answered:
-        if len(self._relays) > MAX_CALLS:
+        if self._asked > MAX_CALLS:
             raise HostFailed("too many questions wait for the embedded model already")
         number = next(self._numbers)
-        reply: asyncio.Future[Answered] = self._loop.create_future()
+        reply: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         work = _work(number, call, folder, await self._titles(call, folder))
         try:
-            peer = await self._up()
+            host = await self._up()
             self._calls[number] = reply
-            peer.send(work)
+            host.send(work)
             return await reply
         except WireError as error:
             raise HostFailed(f"the organ host cannot be reached: {error}") from error
@@ -160,50 +152,35 @@ class OrganHost:
             raise HostFailed(str(error)) from error
         return {name: title for name, title in titles.items() if EXTENSIONS.get(Path(name).suffix) == "document"}
 
-    async def _up(self) -> Peer[FromHost]:
-        """The host's peer; the process is made when there is none."""
+    async def _up(self) -> LinkedProcess[FromHost]:
+        """The host; the process is made when there is none."""
         async with self._lock:
             if self._idle:
                 self._idle.cancel()
-            if self._process and self._process.alive and self._peer:
-                return self._peer
-            if self._loop.time() < self._not_before:
+            if self._host and not self._host.end.done():
+                return self._host
+            if self._clock.monotonic() < self._not_before:
                 raise HostFailed(f"the organ host keeps failing: {self._fault}")
-            self._hello = self._loop.create_future()
-            peer = self._link.expect(_codec, self._take)
+            host = LinkedProcess("organ_host", _codec, self._take, self._workshop, self._tasks, self._log)
+            host.end.add_done_callback(self._ended)
             try:
-                process = await self._spawner.spawn("organ_host", "organ-host", peer.routing_id, NO_KINDS, self._log)
+                await host.born("organ-host", NO_KINDS, HELLO_TIMEOUT)
             except BirthFailed as error:
-                peer.forget()
                 raise HostFailed(f"the organ host could not be made: {error}") from error
-            self._process, self._peer = process, peer
-            self._reaping = self._loop.create_task(self._reap(process, peer))
-            done, _ = await asyncio.wait([self._hello], timeout=HELLO_TIMEOUT)
-            # When it died meanwhile, its reaping has forgotten it already.
-            if not done or self._process is not process:
-                process.kill()
-                raise HostFailed("the organ host did not come up")
-            self._fault, self._last_beat = "", self._loop.time()
-            self._watch_heart(process)
-            peer.send(Equip(self._settings.mind_model, self._settings.threads))
-            self._log.info("organ_host.started", pid=process.pid)
-            return peer
-
-    def _watch_heart(self, process: Process) -> None:
-        """A host that is silent for long is of use to nobody; loading a large model may keep it silent for a while."""
-        if not process.alive:
-            return
-        silent = self._loop.time() - self._last_beat
-        if silent < HANG_AFTER:
-            self._loop.call_later(HANG_AFTER - silent, self._watch_heart, process)
-        else:
-            self._fault = f"it hung: no heartbeat for {silent:.0f} s"
-            process.kill()
+            except ProcessFailed as error:
+                raise HostFailed(f"the organ host did not come up: {error}") from error
+            except asyncio.CancelledError:
+                host.kill("nobody waits for it any more")
+                raise
+            self._host, self._fault = host, ""
+            # Loading a large model may keep it silent for a while.
+            host.watch_heart(HANG_AFTER)
+            host.send(Equip(self._settings.mind_model, self._settings.threads))
+            self._log.info("organ_host.started", pid=host.pid)
+            return host
 
     def _take(self, message: FromHost) -> None:
         match message:
-            case Hello() if not self._hello.done():
-                self._hello.set_result(None)
             case Answered():
                 reply = self._calls.get(message.call)
                 if reply and not reply.done():
@@ -213,51 +190,42 @@ class OrganHost:
                         reply.set_exception(HostFailed(reason, passing=False))
                     else:
                         reply.set_result(message)
-            case Heartbeat():
-                self._last_beat = self._loop.time()
-            case Fault(reason):
-                self._fault = reason
 
-    async def _reap(self, process: Process, peer: Peer[FromHost]) -> None:
-        exit_ = await process.wait()
-        peer.forget()
-        if self._process is process:
-            self._process = self._peer = None
-        if exit_.code != 0:
+    def _ended(self, end: asyncio.Future[Ended]) -> None:
+        ended = end.result()
+        if self._host and self._host.end is end:
+            self._host = None
+        if ended.exit.code != 0:
             self._deaths += 1
-            self._fault = self._fault or str(exit_)
+            self._fault = ended.fault or str(ended.exit)
             ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2 ** min(self._deaths, 10))
-            self._not_before = self._loop.time() + random.uniform(BACKOFF_MIN, ceiling)
-            self._log.error("organ_host.died", exit=str(exit_), reason=self._fault)
-        if not self._hello.done():
-            self._hello.set_result(None)
+            self._not_before = self._clock.monotonic() + random.uniform(BACKOFF_MIN, ceiling)
+            self._log.error("organ_host.died", exit=str(ended.exit), reason=self._fault)
         for reply in self._calls.values():
             if not reply.done():
-                reply.set_exception(HostFailed(f"the organ host died: {exit_}"))
-        self._spawner.reaped(process)
+                reply.set_exception(HostFailed(f"the organ host died: {ended.exit}"))
 
     def _rest(self) -> None:
         """Nobody asks any more: leave after a while."""
         if not self._calls:
             if self._idle:
                 self._idle.cancel()
-            self._idle = self._loop.call_later(self._settings.idle_timeout, self._leave)
+            self._idle = self._tasks.call_later(self._settings.idle_timeout, self._leave)
 
     def _leave(self) -> None:
-        self._stopping = self._loop.create_task(self._stop())
+        self._tasks.start(self._stop())
 
     async def _stop(self) -> None:
         async with self._lock:
-            process, peer = self._process, self._peer
-            if process is None or peer is None or self._calls:
+            host = self._host
+            if host is None or self._calls:
                 return
             try:
-                peer.send(Stop())
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
-            except (WireError, TimeoutError):
-                process.kill()
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
-            self._log.info("organ_host.ended")
+                await host.stop(STOP_TIMEOUT)
+            except Unkillable as error:
+                self._log.error("worker.unkillable", reason=str(error))
+            else:
+                self._log.info("organ_host.ended")
 
 
 def _work(number: int, call: OrganCall, folder: Path, titles: Mapping[str, str]) -> Work:

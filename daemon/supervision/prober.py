@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from daemon.logging.log import Log
-from daemon.supervision.dispatch import kinds_of
-from daemon.supervision.link import Link
-from daemon.supervision.processes import Exit
-from daemon.supervision.spawner import Spawner
+from daemon.runtime.clock import Clock, deadline
+from daemon.runtime.tasks import Tasks
+from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
+from daemon.supervision.provisions import kinds_of
 from daemon.supervision.zygote import BirthFailed
 from proto.framing import Codec
 from proto.gateways import GatewayType, Identified, Identify
-from proto.messages import Fault, FromWorker, Hello, MindLimits, Probe, Probed, Stop
+from proto.messages import Fault, FromWorker, MindLimits, Probe, Probed
 from proto.records import Organ, Slot
 from proto.secrets import Secret
 from proto.wire import WireError
@@ -30,20 +30,31 @@ _codec: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy 
 class Prober:
     """Makes one process for each question."""
 
-    def __init__(self, spawner: Spawner, link: Link, limits: MindLimits, urls: dict[str, str], log: Log) -> None:
-        self._spawner = spawner
-        self._link = link
+    def __init__(
+        self,
+        workshop: Workshop,
+        limits: MindLimits,
+        urls: Mapping[str, str],
+        hang_after: float,
+        tasks: Tasks,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._workshop = workshop
         self._limits = limits
-        self._urls = urls
+        self._urls = dict(urls)
+        self._hang_after = hang_after
+        self._tasks = tasks
+        self._clock = clock
         self._log = log.bind(role="probe")
         self._room = asyncio.Semaphore(MAX_PROBES)
 
     async def probe(self, organ: Organ, slot: Slot = "thinking") -> str:
         """Whether this organ can be reached as what ``slot`` says: "" or why not, in words to act on."""
         try:
-            async with self._room, asyncio.timeout(PROBE_TIMEOUT):
+            async with self._room, deadline(self._clock, PROBE_TIMEOUT):
                 return (await self._ask(Probe(organ, self._limits, self._urls, slot))).reason
-        except (BirthFailed, WireError) as error:
+        except (BirthFailed, WireError, Unkillable) as error:
             return f"The model could not be tried: {error}"
         except TimeoutError:
             return f"The model could not be tried within {PROBE_TIMEOUT:g} s."
@@ -54,9 +65,9 @@ class Prober:
         """Whose token it is, asked of the provider; its ``reason`` is set when it is of no use."""
         question = Identify(kind, token, self._urls, phone, dict(credentials or {}))
         try:
-            async with self._room, asyncio.timeout(PROBE_TIMEOUT):
+            async with self._room, deadline(self._clock, PROBE_TIMEOUT):
                 answer = await self._ask(question)
-        except (BirthFailed, WireError) as error:
+        except (BirthFailed, WireError, Unkillable) as error:
             return Identified(reason=f"the provider could not be asked: {error}")
         except TimeoutError:
             return Identified(reason=f"the provider did not answer within {PROBE_TIMEOUT:g} s")
@@ -67,28 +78,24 @@ class Prober:
 
         def take(message: FromWorker) -> None:
             match message:
-                case Hello():
-                    peer.send(question)
                 case Probed() | Identified() | Fault() if not answer.done():
                     answer.set_result(message)
 
-        peer = self._link.expect(_codec, take)
-        process = None
+        process = LinkedProcess("probe", _codec, take, self._workshop, self._tasks, self._log)
         try:
-            process = await self._spawner.spawn("probe", "probe", peer.routing_id, _kinds(question), self._log)
-            ending = asyncio.create_task(process.wait())
-            either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Task[Exit]] = [answer, ending]
-            await asyncio.wait(either, return_when="FIRST_COMPLETED")
+            await process.born("probe", _kinds(question), PROBE_TIMEOUT)
+            process.watch_heart(self._hang_after)
+            process.send(question)
+            either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Future[Ended]] = [answer, process.end]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                return Fault(f"The probe ended before it could tell: {ending.result()}.")
-            peer.send(Stop())
-            await asyncio.wait([ending], timeout=STOP_TIMEOUT)
+                return Fault(f"The probe ended before it could tell: {process.end.result()}.")
+            await process.stop(STOP_TIMEOUT)
             return answer.result()
+        except ProcessFailed as error:
+            return Fault(f"The probe ended before it could tell: {error}.")
         finally:
-            peer.forget()
-            if process:
-                process.kill()
-                self._spawner.reaped(process)
+            await process.killed()
 
 
 def _kinds(question: Probe | Identify) -> frozenset[str]:

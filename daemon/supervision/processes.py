@@ -73,6 +73,11 @@ class Process:
         """Whether it has not been reaped."""
         return not self._exit.done()
 
+    @property
+    def exited(self) -> asyncio.Future[Exit]:
+        """Done when it is dead and reaped. Do not cancel it."""
+        return self._exit
+
     async def wait(self) -> Exit:
         """Wait until it is dead and reaped."""
         return await asyncio.shield(self._exit)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Coroutine
 from typing import Final
 
 import msgspec
 
 from daemon.logging.log import Log, worker_line
+from daemon.runtime.tasks import Tasks
 from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, children, end_strays, execute
 from daemon.supervision.zygote import BirthFailed, Zygote, ZygoteGone
@@ -33,7 +33,7 @@ STABLE: Final = 60.0
 class Spawner:
     """Owns the zygote and the death pipe, whose write end no other process ever holds."""
 
-    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, log: Log) -> None:
+    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, tasks: Tasks, log: Log) -> None:
         self._endpoint = endpoint
         self._heartbeat = heartbeat
         self._line_limit = line_limit
@@ -44,17 +44,17 @@ class Spawner:
         self._kinds: frozenset[str] = frozenset()
         self._zygote: Zygote | None = None
         self._first_warm = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._warm_enough = asyncio.Event()
         """Set while the zygote is as warm as it will get."""
         self._rewarm = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._tasks = tasks.child()
         self._death_read, self._death_write = os.pipe2(os.O_CLOEXEC)
 
     def start(self, kinds: frozenset[str]) -> None:
         """Warm the first zygote, in the background."""
         self._kinds = kinds
-        self._keeping = asyncio.create_task(self._keep_zygote())
+        self._keeping = self._tasks.start(self._keep_zygote())
 
     @property
     def mode(self) -> str:
@@ -67,7 +67,7 @@ class Spawner:
         """These kinds of minds are in use from now on: warm a zygote for them, if this one is not."""
         if not kinds <= self._kinds:
             self._kinds |= kinds
-            self._settled.clear()
+            self._warm_enough.clear()
             self._rewarm.set()
 
     async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
@@ -83,8 +83,8 @@ class Spawner:
         try:
             async with asyncio.timeout(WARM_TIMEOUT):
                 await self._first_warm.wait()
-                while self._zygote and not kinds <= self._zygote.kinds and not self._settled.is_set():
-                    await self._settled.wait()
+                while self._zygote and not kinds <= self._zygote.kinds and not self._warm_enough.is_set():
+                    await self._warm_enough.wait()
             with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
                 process = await self._make(birth, pipe.write_end)
             self._living[process.pid] = process
@@ -99,9 +99,7 @@ class Spawner:
     def reaped(self, process: Process) -> None:
         """A process of ours is gone: what escaped its group is ended too, in the background."""
         self._living.pop(process.pid, None)
-        task = asyncio.create_task(self._seek_strays())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._tasks.start(self._seek_strays())
 
     async def _seek_strays(self) -> None:
         await asyncio.sleep(STRAYS_AFTER)
@@ -123,8 +121,7 @@ class Spawner:
             zygote.retire()
             zygote.process.kill()
             await zygote.process.wait()
-        for task in self._background:
-            task.cancel()
+        await self._tasks.close()
         await asyncio.to_thread(lambda: end_strays(children()))
         os.close(self._death_write)
         os.close(self._death_read)
@@ -152,10 +149,10 @@ class Spawner:
         while True:
             self._rewarm.clear()
             begun = loop.time()
-            self._settled.clear()
+            self._warm_enough.clear()
             warm = await self._replace()
             if not self._rewarm.is_set():
-                self._settled.set()
+                self._warm_enough.set()
             if warm:
                 await self._rewarm.wait()
             if self._zygote or loop.time() - begun > STABLE:
@@ -173,7 +170,7 @@ class Spawner:
             self._first_warm.set()
             return False
         self._living[zygote.process.pid] = zygote.process
-        watching = self._go(self._watch(zygote))
+        watching = self._tasks.start(self._watch(zygote))
         try:
             await asyncio.wait_for(asyncio.shield(zygote.warm), WARM_TIMEOUT)
         except (BirthFailed, TimeoutError):
@@ -191,12 +188,6 @@ class Spawner:
             old.leave()
         self._log.info("zygote.warm", pid=zygote.process.pid, kinds=",".join(sorted(zygote.kinds)))
         return True
-
-    def _go(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
 
     async def _watch(self, zygote: Zygote) -> None:
         """When it dies unasked, have it replaced; its workers live on."""

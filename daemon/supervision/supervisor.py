@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, Protocol
 
 import msgspec
 
+from daemon.conversations.consolidation import Consolidation
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import StartFailed
-from daemon.supervision.dispatch import Parts, PersonaDispatch, kinds_for, mind_limits, provider_urls
-from daemon.supervision.generation import GenerationFailed
+from daemon.logging.log import Log
+from daemon.personas.personas import Personas
+from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.keeper import Keeper, State
+from daemon.supervision.life import GenerationFailed
+from daemon.supervision.organ_host import OrganHost
 from daemon.supervision.prober import Prober
+from daemon.supervision.provisions import kinds_for
+from daemon.supervision.spawner import Spawner
 from proto.gateways import GatewayState, GatewayType, Identified
 from proto.records import EMBEDDED, Organ, Slot
 from proto.secrets import Secret
@@ -32,23 +40,42 @@ class PersonaState(msgspec.Struct):
     mind: Literal["ok", "down"]
 
 
+class StoppedChannels(Protocol):
+    """Where her channels learn that she does not run."""
+
+    async def stopped(self, persona_id: str) -> None:
+        """Nobody is answered on them until she is started."""
+
+
 class Supervisor:
     """Commands and views of all personas' processes."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._limits = parts.settings.supervisor
-        self._personas = parts.personas
-        self._hubs = parts.hubs
-        self._inbox = parts.inbox
-        self._consolidation = parts.consolidation
-        self._spawner = parts.spawner
-        self._organ_host = parts.organ_host
-        self._log = parts.log
-        limits, urls = mind_limits(parts.settings), provider_urls(parts.settings)
-        self._prober = Prober(parts.spawner, parts.link, limits, urls, parts.log)
+    def __init__(
+        self,
+        personas: Personas,
+        hubs: Hubs,
+        inbox: Inbox,
+        consolidation: Consolidation,
+        channels: StoppedChannels,
+        spawner: Spawner,
+        organ_host: OrganHost,
+        prober: Prober,
+        new_keeper: Callable[[str], Keeper],
+        tasks: PersonaTasks,
+        log: Log,
+    ) -> None:
+        self._personas = personas
+        self._hubs = hubs
+        self._inbox = inbox
+        self._consolidation = consolidation
+        self._channels = channels
+        self._spawner = spawner
+        self._organ_host = organ_host
+        self._prober = prober
+        self._new_keeper = new_keeper
+        self._tasks = tasks
+        self._log = log
         self._keepers: dict[str, Keeper] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def spawner_mode(self) -> str:
@@ -69,7 +96,7 @@ class Supervisor:
             self._keeper(persona.id).boot()
         for persona in self._personas.all():
             if persona.status != "active":
-                self._go(self._parts.states.stopped(persona.id))
+                self._tasks.of(persona.id).start(self._channels.stopped(persona.id))
 
     def running(self, persona_id: str) -> bool:
         """Whether she is being served; she is also while her process is being replaced."""
@@ -99,9 +126,9 @@ class Supervisor:
 
     async def stop(self, persona_id: str) -> None:
         """End her process and wait until it is gone."""
-        await self._end(persona_id)
+        await self._end(persona_id, self._keeper(persona_id).stop())
         if not self.running(persona_id):
-            await self._parts.states.stopped(persona_id)
+            await self._channels.stopped(persona_id)
 
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
@@ -136,29 +163,24 @@ class Supervisor:
         self._keepers.pop(persona_id, None)
         self._inbox.forget(persona_id)
         self._consolidation.forget(persona_id)
+        self._tasks.forget(persona_id)
 
     async def close(self) -> None:
         """End all processes, all at once."""
-        await asyncio.gather(*(self._end(persona_id) for persona_id in list(self._keepers)))
+        ends = ((persona_id, keeper.close()) for persona_id, keeper in list(self._keepers.items()))
+        await asyncio.gather(*(self._end(*end) for end in ends))
         await self._organ_host.close()
         await self._spawner.close()
 
-    async def _end(self, persona_id: str) -> None:
-        keeper = self._keeper(persona_id)
+    async def _end(self, persona_id: str, ending: Awaitable[None]) -> None:
         try:
-            await keeper.stop()
+            await ending
         except GenerationFailed as failure:
             self._log.error("worker.unkillable", persona=persona_id, reason=str(failure))
         self._hubs.stopped(persona_id)
 
-    def _go(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _keeper(self, persona_id: str) -> Keeper:
         keeper = self._keepers.get(persona_id)
         if keeper is None:
-            log = self._log.bind(persona=persona_id)
-            keeper = self._keepers[persona_id] = Keeper(PersonaDispatch(persona_id, self._parts), self._limits, log)
+            keeper = self._keepers[persona_id] = self._new_keeper(persona_id)
         return keeper

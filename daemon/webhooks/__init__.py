@@ -1,4 +1,4 @@
-"""Webhooks: the one door that providers themselves knock at, behind which nothing but ``/hooks/{channel id}`` is."""
+"""Webhooks: the listener that providers call; it serves only ``/hooks/{channel id}``."""
 
 from daemon.webhooks.app import WebhookApp, webhook_url
 from daemon.webhooks.channels import WebhookChannels

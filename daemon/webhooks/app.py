@@ -1,6 +1,6 @@
-"""The listener's application: find the channel, prove the caller, keep the request, answer, hand it on. In this order.
+"""The listener's application: find the channel, verify the caller, keep the request, answer, hand it on, in this order.
 
-Whoever cannot prove who he is learns nothing but that.
+A caller who cannot be verified learns nothing else.
 """
 
 from __future__ import annotations
@@ -20,36 +20,39 @@ from daemon.logging.log import Log
 from daemon.webhooks.providers import MAX_BODY, Answer, Event, Refused, Request, WebhookChannel, examine, methods
 
 BODY_TIMEOUT: Final = 15.0
-"""Seconds for a whole body: Twilio gives up after as many."""
+"""Seconds for a whole body. Twilio gives up after as many.
+
+https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+"""
 
 BODIES: Final = 16 * 1024 * 1024
-"""Bytes of bodies in hand; beyond, providers are asked to come again."""
+"""Bytes of all bodies in hand. Further requests are refused for now, and providers retry them."""
 
-TOLD_EVERY: Final = 10.0
-"""Seconds between two lines in the log about refusals of one channel."""
+LOG_EVERY: Final = 10.0
+"""Seconds between two log lines about refusals of one channel."""
 
-MAX_TOLD: Final = 1000
+MAX_LOGGED: Final = 1000
 
 _PATH: Final = re.compile(r"/hooks/([0-9a-f]{16})\Z")
 
 FindChannel: TypeAlias = Callable[[str], Awaitable[WebhookChannel | None]]
-"""The channel with this id, if there is one. May raise LedgerError."""
+"""Returns the channel with this id, or None. May raise LedgerError."""
 
 
 class Keep(Protocol):
-    """Commits a proven request and hands it on."""
+    """Commits a verified request and hands it on."""
 
     async def accept(self, persona_id: str, channel: str, key: str, content_type: str, body: bytes) -> bool:
-        """False when the channel has one with this key already. Raises LedgerError."""
+        """Return False when the channel already has a request with this key. Raises LedgerError."""
 
 
 def webhook_url(public_url: str, channel: str) -> str:
-    """The address that a channel's provider calls, "" without a public one."""
+    """Return the address that a channel's provider calls, or "" without a public one."""
     return f"{public_url.rstrip('/')}/hooks/{channel}" if public_url else ""
 
 
 class WebhookApp:
-    """An ASGI application; ``counts`` gets requests by provider, "" for nobody that is known, and status."""
+    """An ASGI application; ``counts`` counts requests by provider ("" for an unknown one) and status."""
 
     def __init__(
         self, find: FindChannel, feed: Keep, public_url: str, counts: Counter[tuple[str, int]], log: Log
@@ -61,12 +64,12 @@ class WebhookApp:
         self._base = urlsplit(public_url).path.rstrip("/")
         self._log = log
         self._in_hand = 0
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        # A proxy may have taken the public URL's own path off, or left it on.
+        # A proxy may or may not have removed the public URL's own path.
         found = _PATH.match(scope["path"].removeprefix(self._base))
         channel_id = found[1] if found else ""
         try:
@@ -80,13 +83,13 @@ class WebhookApp:
             return
         taken = await self._take(channel_id, channel, scope, receive)
         if isinstance(taken, Refused):
-            self._tell(channel_id, taken)
+            self._log_refusal(channel_id, taken)
             await self._answer(send, provider, taken.status)
         else:
             await self._answer(send, provider, 200, taken)
 
     async def _take(self, channel_id: str, channel: WebhookChannel, scope: Scope, receive: Receive) -> Refused | Answer:
-        """Read, prove and keep a request."""
+        """Read, verify and keep a request."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         limit = MAX_BODY[channel.provider]
         length = headers.get("content-length", "")
@@ -111,7 +114,7 @@ class WebhookApp:
             self._in_hand -= room
 
     async def _keep(self, persona: str, channel_id: str, event: Event, request: Request) -> Refused | Answer:
-        """Commit an event; one that is known already is answered as it was, and not kept twice."""
+        """Commit an event. A known one gets the same answer again and is not kept twice."""
         try:
             await self._feed.accept(persona, channel_id, event.key, request.content_type, request.body)
         except ChannelUnknown:
@@ -120,14 +123,14 @@ class WebhookApp:
             return Refused(503, str(error))
         return event.answer
 
-    def _tell(self, channel_id: str, refused: Refused) -> None:
-        """Log refusals, not more often than somebody can read them."""
+    def _log_refusal(self, channel_id: str, refused: Refused) -> None:
+        """Log a refusal, at most one per channel in ``LOG_EVERY`` seconds."""
         now = time.monotonic()
-        if now - self._told.get(channel_id, -TOLD_EVERY) < TOLD_EVERY:
+        if now - self._logged.get(channel_id, -LOG_EVERY) < LOG_EVERY:
             return
-        if len(self._told) >= MAX_TOLD:
-            self._told.clear()
-        self._told[channel_id] = now
+        if len(self._logged) >= MAX_LOGGED:
+            self._logged.clear()
+        self._logged[channel_id] = now
         self._log.warning("hook.refused", channel=channel_id, status=refused.status, reason=refused.reason)
 
     async def _answer(self, send: Send, provider: str, status: int, answer: Answer | None = None) -> None:
@@ -149,18 +152,18 @@ class WebhookApp:
 
 
 async def _whole(receive: Receive, limit: int) -> bytes | Refused:
-    """The body, byte for byte."""
+    """Read the body unchanged."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    return Refused(400, "the request ended before its body did")
+                    return Refused(400, "the connection ended before the whole body arrived")
                 body += message.get("body", b"")
                 if len(body) > limit:
                     return Refused(413, "the body is too large")
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
-        return Refused(408, "the body did not come in time")
+        return Refused(408, "the body did not arrive in time")

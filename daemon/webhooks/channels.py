@@ -1,4 +1,4 @@
-"""Which channel a webhook request is for, and with what its provider proves itself."""
+"""Find the channel of a webhook request, and the credentials that verify its provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daemon.webhooks.providers import WebhookChannel
 
 
 class WebhookChannels:
-    """Finds open channels by their id; nobody calls a paired one."""
+    """Finds open channels by their id; paired channels have no webhooks."""
 
     def __init__(self, ledger: Ledger, terms: ChannelTerms, accounts: Mapping[str, ReadAccount]) -> None:
         self._ledger = ledger
@@ -20,7 +20,7 @@ class WebhookChannels:
         self._accounts = accounts
 
     async def find(self, channel: str) -> WebhookChannel | None:
-        """The channel with this id and its account's credentials as the settings have them. Raises LedgerError."""
+        """Return the channel with this id and its account's credentials from the settings. Raises LedgerError."""
         if not self._terms.is_open_channel(channel):
             return None
         row = await self._ledger.open_channel(channel, time.time_ns())

@@ -1,6 +1,6 @@
-"""What each provider's webhook request must be, which event it is, and what the provider wants to hear.
+"""Each provider's rules: verify a webhook request, identify its event, and give the answer that the provider expects.
 
-Of a body this reads no more than the proof and the event's id need; its messages are the worker's business.
+This reads no more of a body than the signature and the event's id need; the worker reads the messages.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MAX_BODY: Final[Mapping[str, int]] = {
     "slack": 1_048_576,
     "telegram": 1_048_576,
 }
-"""Bytes; Meta's batches may have three million (Meta, webhooks)."""
+"""Bytes. Meta's payloads may have 3 MB: https://developers.facebook.com/docs/whatsapp/cloud-api/guides/set-up-webhooks"""
 
 NONE: Final = Secret("")
 
 
 class WebhookChannel(NamedTuple):
-    """A channel that is called: whose it is, and its account's credentials, named as ``proto/README.md`` has them."""
+    """A channel with webhooks: its persona and its account's credentials, which ``proto/README.md`` names."""
 
     persona: str
     type: GatewayType
@@ -41,7 +41,7 @@ class WebhookChannel(NamedTuple):
 
     @property
     def provider(self) -> str:
-        """Who calls: of WhatsApp it is Meta or Twilio, as the credentials tell; "" when nobody may."""
+        """The provider that calls, or "" when none may. For WhatsApp the credentials decide: Meta or Twilio."""
         proof = {
             "sms": ("twilio", "auth_token"),
             "whatsapp": ("whatsapp", "app_secret") if "app_secret" in self.credentials else ("twilio", "auth_token"),
@@ -53,7 +53,7 @@ class WebhookChannel(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A webhook request: ``url`` is the public one with the query as it came, header names are in lower case."""
+    """A webhook request. ``url`` is the public one with the unchanged query; header names are in lower case."""
 
     method: str
     url: str
@@ -62,7 +62,7 @@ class Request(NamedTuple):
     body: bytes
 
     def header(self, name: str) -> str:
-        """A header's value, "" without it."""
+        """Return a header's value, or "" without the header."""
         return self.headers.get(name, "")
 
     @property
@@ -72,21 +72,21 @@ class Request(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Not taken, with this status; ``reason`` is for the log."""
+    """The request is refused with this status; ``reason`` is for the log."""
 
     status: int
     reason: str
 
 
 class Answer(NamedTuple):
-    """What the provider wants to hear."""
+    """The answer that the provider expects."""
 
     body: bytes = b""
     content_type: str = ""
 
 
 class Event(NamedTuple):
-    """A request that is proven: what makes it the same one when it comes again, and the answer once it is kept."""
+    """A verified request: ``key`` identifies its repetitions, ``answer`` is for when it is kept."""
 
     key: str
     answer: Answer
@@ -94,16 +94,16 @@ class Event(NamedTuple):
 
 OK: Final = Answer()
 TWIML: Final = Answer(b'<?xml version="1.0" encoding="UTF-8"?><Response/>', "text/xml")
-"""No answer in words: those go by REST."""
+"""An empty response: her messages are sent by REST."""
 
 
 def methods(provider: str) -> tuple[str, ...]:
-    """The methods that a provider uses."""
+    """Return the HTTP methods that a provider uses."""
     return ("POST", "GET") if provider == "whatsapp" else ("POST",)
 
 
 def examine(channel: WebhookChannel, request: Request, now: float) -> Refused | Answer | Event:
-    """Check a request whole; an ``Answer`` is for one that holds no event. ``now`` is epoch seconds."""
+    """Verify a request. An ``Answer`` means that it is valid but holds no event. ``now`` is in epoch seconds."""
     match channel.provider:
         case "twilio":
             return _twilio(channel.credentials, request)
@@ -116,7 +116,7 @@ def examine(channel: WebhookChannel, request: Request, now: float) -> Refused | 
         case "telegram":
             return _telegram(channel.credentials, request)
         case _:
-            return Refused(404, "nobody may call this channel")
+            return Refused(404, "this channel has no webhook")
 
 
 def _twilio(credentials: Mapping[str, Secret], request: Request) -> Refused | Event:
@@ -130,13 +130,13 @@ def _twilio(credentials: Mapping[str, Secret], request: Request) -> Refused | Ev
                 return Refused(403, "the form cannot be read")
         case "application/json":
             if not signatures.twilio_body(request.url, request.body):
-                return Refused(403, "the body is not the one that the address names")
+                return Refused(403, "the body does not match the hash in the address")
         case other:
-            return Refused(415, f"the body is {other or 'of no type'}")
+            return Refused(415, f"the body's type is {other or 'missing'}")
     shared, digest = signatures.twilio_settings(request.header("x-twilio-webhooks-signature-settings"))
     key = credentials.get("signing_key" if shared else "auth_token", NONE)
     if not digest or not key.reveal():
-        return Refused(403, "it is signed in a way, or by a key, that is not known here")
+        return Refused(403, "the signature's method or key is unknown")
     if not signatures.twilio(request.url, fields, key, request.header("x-twilio-signature"), digest):
         return Refused(403, "the signature is not Twilio's for the public URL")
     form = dict(fields)
@@ -146,10 +146,10 @@ def _twilio(credentials: Mapping[str, Secret], request: Request) -> Refused | Ev
 
 def _meta(credentials: Mapping[str, Secret], request: Request) -> Refused | Event:
     if request.content_type != JSON:
-        return Refused(415, f"the body is {request.content_type or 'of no type'}")
+        return Refused(415, f"the body's type is {request.content_type or 'missing'}")
     if not signatures.meta(request.body, credentials["app_secret"], request.header("x-hub-signature-256")):
         return Refused(403, "the signature is not Meta's")
-    # A batch has no id of its own; its messages are known by theirs in the inbox.
+    # A batch has no id. The inbox knows its messages by their own ids.
     return Event(_key("", request.body), OK)
 
 
@@ -157,7 +157,7 @@ def _meta_check(credentials: Mapping[str, Secret], request: Request) -> Refused 
     asked = dict(parse_qsl(request.query, max_num_fields=MAX_FIELDS))
     known = signatures.token(credentials.get("verify_token", NONE), asked.get("hub.verify_token", ""))
     if asked.get("hub.mode") != "subscribe" or not known:
-        return Refused(403, "the verify token is not ours")
+        return Refused(403, "the verify token is not the configured one")
     return Answer(asked.get("hub.challenge", "")[:1024].encode(), "text/plain")
 
 
@@ -169,7 +169,7 @@ class _SlackFrame(msgspec.Struct):
 
 def _slack(credentials: Mapping[str, Secret], request: Request, now: float) -> Refused | Answer | Event:
     if request.content_type != JSON:
-        return Refused(415, f"the body is {request.content_type or 'of no type'}")
+        return Refused(415, f"the body's type is {request.content_type or 'missing'}")
     timestamp, presented = request.header("x-slack-request-timestamp"), request.header("x-slack-signature")
     if not signatures.slack(request.body, credentials["signing_secret"], timestamp, presented, now):
         return Refused(403, "the signature is not Slack's, or not fresh")
@@ -188,9 +188,9 @@ class _TelegramFrame(msgspec.Struct):
 
 def _telegram(credentials: Mapping[str, Secret], request: Request) -> Refused | Event:
     if request.content_type != JSON:
-        return Refused(415, f"the body is {request.content_type or 'of no type'}")
+        return Refused(415, f"the body's type is {request.content_type or 'missing'}")
     if not signatures.token(credentials["webhook_secret"], request.header("x-telegram-bot-api-secret-token")):
-        return Refused(403, "the secret token is not ours")
+        return Refused(403, "the secret token is not the configured one")
     try:
         frame = msgspec.json.decode(request.body, type=_TelegramFrame)
     except (msgspec.DecodeError, RecursionError):
@@ -199,5 +199,5 @@ def _telegram(credentials: Mapping[str, Secret], request: Request) -> Refused | 
 
 
 def _key(event_id: str, body: bytes) -> str:
-    """The provider's id of an event, else what it says itself."""
+    """Return the provider's id of an event, otherwise a hash of the body."""
     return event_id if 0 < len(event_id) <= MAX_KEY else sha256(body).hexdigest()

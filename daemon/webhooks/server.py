@@ -1,4 +1,4 @@
-"""The listener for webhooks: a second server in the daemon's process, with bounds of its own."""
+"""The listener for webhooks: a second server in the daemon's process, with its own limits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from uvicorn.config import Config
 
 from daemon.http.listening import PortInUse, listen
 from daemon.http.protocols import HttpProtocol
+from daemon.runtime.tasks import Tasks
 from daemon.settings.sections import Hooks as WebhookSettings
 
 CONNECTIONS: Final = 200
-"""At once; beyond, providers are told to come again."""
+"""Connections at once. Further ones get 503, and providers retry."""
 
 KEEP_ALIVE: Final = 10
 DRAIN: Final = 2
-"""Seconds that requests in hand get when the daemon leaves: they are kept, or the provider comes again."""
+"""Seconds that open requests get when the daemon stops. Those not kept by then are retried by the provider."""
 
 
 class WebhookProtocol(HttpProtocol):
-    """One connection of a provider's: a short head, soon."""
+    """One connection from a provider, which must send a short head soon."""
 
     max_head = 16_384
     head_timeout = 10.0
@@ -33,7 +34,7 @@ class WebhookProtocol(HttpProtocol):
 
 
 class WebhookServer(uvicorn.Server):
-    """Uvicorn's server, which leaves the signals to the daemon."""
+    """Uvicorn's server, without signal handlers: the daemon has its own."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -41,7 +42,7 @@ class WebhookServer(uvicorn.Server):
 
 
 def listener(settings: WebhookSettings) -> socket.socket | None:
-    """The listening socket, None where no webhooks are wanted; raises PortInUse."""
+    """Return the listening socket, or None when no webhooks are configured. Raises PortInUse."""
     if not settings.public_url or not settings.port:
         return None
     host, port = settings.host, settings.port
@@ -49,15 +50,15 @@ def listener(settings: WebhookSettings) -> socket.socket | None:
         return listen(host, port)
     except OSError as error:
         raise PortInUse(
-            f"{host}:{port} cannot be listened on for webhooks: {error.strerror}. Stop what listens there (ss -ltnp), "
-            "set another hooks.port (PERSONAD_HOOKS_PORT), or 0 for no webhooks."
+            f"{host}:{port} cannot be used for webhooks: {error.strerror}. Stop the program that listens there "
+            "(ss -ltnp), set another hooks.port (PERSONAD_HOOKS_PORT), or set it to 0 for no webhooks."
         ) from error
 
 
 class WebhookListener:
-    """Serves the application on the socket until it is closed."""
+    """Serves the application on the socket until ``close``."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket, tasks: Tasks) -> None:
         self._server = WebhookServer(
             Config(
                 app,
@@ -73,9 +74,9 @@ class WebhookListener:
                 timeout_graceful_shutdown=DRAIN,
             )
         )
-        self._serving = asyncio.create_task(self._server.serve([listening]))
+        self._serving = tasks.start(self._server.serve([listening]))
 
     async def close(self) -> None:
-        """Take nothing more, and answer what is in hand."""
+        """Accept no more requests and answer the open ones."""
         self._server.should_exit = True
         await asyncio.wait([self._serving])

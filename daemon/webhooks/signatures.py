@@ -1,6 +1,6 @@
-"""The proofs that providers give for their webhook requests: pure functions over what came, byte for byte.
+"""Providers' signatures of webhook requests: pure functions over the unchanged bytes.
 
-All comparisons take the same time whatever they are given.
+All comparisons take constant time.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from proto.secrets import Secret
 
 SLACK_WINDOW: Final = 300
-"""Seconds by which a request's time may differ from ours (Slack, verifying requests)."""
+"""Seconds by which a request's time may differ from ours.
+
+https://api.slack.com/authentication/verifying-requests-from-slack
+"""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _DIGESTS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
 
 def twilio(url: str, fields: Sequence[tuple[str, str]], key: Secret, presented: str, digest: str = "sha1") -> bool:
-    """Whether this is Twilio's signature of a form at ``url``, the public one with its query (Twilio, security).
+    """Return whether this is Twilio's signature of a form at ``url``, the public address with its query.
 
-    Twilio signs the address sometimes with and sometimes without its port, so both are tried.
+    Twilio signs the address sometimes with and sometimes without its port, so both are tried:
+    https://www.twilio.com/docs/usage/webhooks/webhooks-security
     """
     parameters = "".join(name + value for name, value in sorted(set(fields)))
     matches = [
@@ -38,33 +42,42 @@ def twilio(url: str, fields: Sequence[tuple[str, str]], key: Secret, presented: 
 
 
 def twilio_body(url: str, body: bytes) -> bool:
-    """Whether the ``bodySHA256`` in the query is that of the body: of a body that is no form only the URL is signed."""
-    told = dict(parse_qsl(urlsplit(url).query)).get("bodySHA256", "")
-    return hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), told.lower().encode("latin-1", "replace"))
+    """Return whether ``bodySHA256`` in the query matches the body.
+
+    If the body is not a form, Twilio signs only the URL: https://www.twilio.com/docs/usage/webhooks/webhooks-security
+    """
+    claimed = dict(parse_qsl(urlsplit(url).query)).get("bodySHA256", "")
+    return hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), claimed.lower().encode("latin-1", "replace"))
 
 
 class TwilioSettings(NamedTuple):
-    """How Twilio signed: by a ``shared`` key in place of the auth token or not; ``digest`` "" is an unknown way."""
+    """How Twilio signed: with a ``shared`` key or with the auth token; ``digest`` is "" for an unknown algorithm."""
 
     shared: bool
     digest: str
 
 
 def twilio_settings(header: str) -> TwilioSettings:
-    """Read ``X-Twilio-Webhooks-Signature-Settings``: ``key=<id>,algorithm=HMAC_SHA256``; without it, as ever."""
+    """Read ``X-Twilio-Webhooks-Signature-Settings``: ``key=<id>,algorithm=HMAC_SHA256``. The default is HMAC-SHA1."""
     pairs = (part.partition("=") for part in header.split(","))
     found = {name.strip(): value.strip() for name, _, value in pairs}
     return TwilioSettings("key" in found, _DIGESTS.get(found.get("algorithm", "HMAC_SHA1").upper(), ""))
 
 
 def meta(body: bytes, app_secret: Secret, presented: str) -> bool:
-    """Whether this is ``X-Hub-Signature-256`` of the body (Meta, webhooks, validating payloads)."""
+    """Return whether this is the ``X-Hub-Signature-256`` of the body.
+
+    https://developers.facebook.com/docs/graph-api/webhooks/getting-started#validate-payloads
+    """
     right = "sha256=" + hmac.new(_bytes(app_secret), body, "sha256").hexdigest()
     return _same(right, presented)
 
 
 def slack(body: bytes, signing_secret: Secret, timestamp: str, presented: str, now: float) -> bool:
-    """Whether this is Slack's v0 signature of the body, and a fresh one (Slack, verifying requests)."""
+    """Return whether this is Slack's v0 signature of the body, and fresh.
+
+    https://api.slack.com/authentication/verifying-requests-from-slack
+    """
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         return False
     right = "v0=" + hmac.new(_bytes(signing_secret), b"v0:" + timestamp.encode() + b":" + body, "sha256").hexdigest()
@@ -72,7 +85,7 @@ def slack(body: bytes, signing_secret: Secret, timestamp: str, presented: str, n
 
 
 def token(right: Secret, presented: str) -> bool:
-    """Whether this is the token that the provider was given; an empty one never is."""
+    """Return whether this is the token that the provider was given. An empty one never matches."""
     return bool(right.reveal()) and _same(right.reveal(), presented)
 
 
@@ -85,7 +98,7 @@ def _bytes(secret: Secret) -> bytes:
 
 
 def _spellings(url: str) -> list[str]:
-    """The URL without a port and with one, as Twilio's own validator tries it."""
+    """Return the URL without a port and with one, which is what Twilio's own validator tries."""
     parts = urlsplit(url)
     bare = parts.netloc.rpartition(":")[0] if parts.port else parts.netloc
     full = parts.netloc if parts.port else f"{parts.netloc}:{_PORTS.get(parts.scheme, 443)}"

@@ -1,4 +1,4 @@
-"""The verbs of the command line, a module each, imported only when it is asked for."""
+"""The verbs of the command line. Each has its own module, which is only imported when it is used."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from daemon.settings.settings import Settings
 
 
 class UsageError(ValueError):
-    """The command cannot be carried out as it was given; the text says how to give it."""
+    """The command is wrong; the text says how to correct it."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a verb works with."""
+    """The arguments, settings and environment of a verb."""
 
     arguments: argparse.Namespace
     settings: Settings
@@ -27,9 +27,9 @@ class Context:
 
 
 def read_secret(context: Context, file: Path | None, variable: str | None, instead: str) -> str:
-    """Read a secret from a file or a variable; it never stands in the arguments, where every process could see it.
+    """Read a secret from a file or a variable. It is never an argument, which every process could read.
 
-    "" when neither is given; raises UsageError for one that holds nothing, naming the option to use ``instead``.
+    Return "" when neither is given. Raise UsageError for an empty one; the text names the option to use ``instead``.
     """
     if file is not None:
         try:
@@ -47,12 +47,12 @@ def read_secret(context: Context, file: Path | None, variable: str | None, inste
 
 
 def say(text: str) -> None:
-    """Print one line of text from anywhere, made harmless for the terminal."""
+    """Print one line of text from any source, made harmless for the terminal."""
     sys.stdout.write(one_line(text) + "\n")
 
 
 def say_json(value: object) -> None:
-    """Print a JSON document; as ASCII it is harmless for any terminal."""
+    """Print a JSON document. It is ASCII, so it is harmless for any terminal."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 

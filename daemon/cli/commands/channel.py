@@ -1,4 +1,4 @@
-"""``personad channel add|remove|list PERSONA``: the ways in which she is reached from outside."""
+"""``personad channel add|remove|list PERSONA``: the channels on which she is reached from outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADING: Final = ["TYPE", "NAME", "PAIRED", "STATE", "ROUND TRIP", "RECEIVED", "
 
 
 def run(context: Context) -> int:
-    """Carry out the action that was asked for."""
+    """Carry out the requested action."""
     client = Client(context.settings, context.environ, context.arguments.url)
     persona = client.find(context.arguments.persona)
     match context.arguments.action:
@@ -35,18 +35,18 @@ def run(context: Context) -> int:
 
 
 def channels_of(client: Client, persona: Persona) -> list[Health]:
-    """Her channels with their health. Raises RefusedError, UnreachableError."""
+    """Return her channels with their health. Raises RefusedError, UnreachableError."""
     status = client.get("/api/status")
     personas = status.get("personas", []) if isinstance(status, dict) else []
     found = next((one for one in personas if one.get("id") == persona.id), None)
     if found is None:
-        raise RefusedError(404, f"{persona.name} is not there any more")
+        raise RefusedError(404, f"{persona.name} no longer exists")
     channels: list[Health] = found.get("channels", [])
     return channels
 
 
 def row(health: Health) -> list[str]:
-    """One channel under ``HEADING``."""
+    """Return a channel's row in the table under ``HEADING``."""
     trip = health.get("round_trip_s")
     counts = (str(health.get(key)) for key in ("received", "strangers", "sent", "pending", "dead"))
     return [
@@ -60,14 +60,16 @@ def row(health: Health) -> list[str]:
 
 
 def advice(persona: Persona, channels: Iterable[Health]) -> list[str]:
-    """What is wrong with her channels and what to do, a line each."""
+    """Return a line for each of her channels that needs something: what is wrong and what to do."""
     found = []
     for health in channels:
         name = f"{health.get('type')} {health.get('name')}"
         if health.get("error"):
             found.append(f"{name}: {health['error']} {health.get('hint', '')}".rstrip())
         elif not persona.running:
-            found.append(f"{name}: closed, because she is not running: personad start {shlex.quote(persona.name)}")
+            found.append(
+                f"{name}: closed, because she is not running; start her: personad start {shlex.quote(persona.name)}"
+            )
         elif not health.get("verified"):
             found.append(f"{name}: {_next_step(persona, health)}")
     return found
@@ -87,7 +89,7 @@ def _add(context: Context, client: Client, persona: Persona) -> None:
     if arguments.json:
         say_json(answer)
         return
-    # The new one stands last in her record.
+    # The new channel is the last one in her record.
     added = next((one for one in reversed(channels_of(client, persona)) if one.get("type") == arguments.kind), {})
     say(f"{persona.name}: {arguments.kind} {added.get('name', '')} added")
     if not persona.running:
@@ -96,9 +98,9 @@ def _add(context: Context, client: Client, persona: Persona) -> None:
 
 
 def _ask(kind: str) -> str:
-    """Ask for the token on the terminal, without showing it. Raises UsageError where there is none."""
+    """Ask for the token on the terminal, without echo. Raises UsageError when there is no terminal."""
     if not sys.stdin.isatty():
-        raise UsageError("give the bot's token with --token-file or --token-env")
+        raise UsageError("pass the bot's token with --token-file or --token-env")
     token = getpass.getpass(f"Token of the {PROVIDERS[kind]} bot: ").strip()
     if not token:
         raise UsageError("no token was given")

@@ -1,4 +1,4 @@
-"""``personad chat PERSONA``: a conversation on the terminal, or one line after another from a pipe."""
+"""``personad chat PERSONA``: a conversation on the terminal, or line by line from a pipe."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from daemon.logging.terminal import lines, one_line
 
 HISTORY_LINES: Final = 10
 CHANNEL_SECONDS: Final = 10.0
-"""How long her web channel may take to open behind an open socket, as when she is just coming back."""
+"""How long her web channel may take to open after the socket, for example while she restarts."""
 MORE_SECONDS: Final = 0.2
-"""How long after a message another one of the same answer may follow."""
+"""How long to wait for another message of the same answer."""
 NO_ANSWER: Final = 1
 PROMPT: Final = "> "
 ATTACH: Final = re.compile(r'/attach\s+(?:"([^"]+)"|(\S+))\s*(.*)')
-"""A line that sends a file: its path, in quotes where it holds spaces, and perhaps a caption."""
+"""A line that sends a file: its path, in quotes if it has spaces, and an optional caption."""
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
 def run(context: Context) -> int:
-    """Talk until the input ends."""
+    """Chat until the input ends."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     persona = client.find(arguments.persona)
@@ -40,7 +40,7 @@ def run(context: Context) -> int:
     socket = ChatSocket(client, persona)
     socket.wait_until_open()
     if sys.stdin.isatty() and sys.stdout.isatty() and not arguments.json:
-        _talk(client, persona, socket)
+        _chat(client, persona, socket)
         return 0
     return _pipe(client, persona, socket, arguments.timeout, as_json=arguments.json)
 
@@ -51,7 +51,7 @@ def _send(client: Client, persona: Persona, message: str) -> None:
 
 
 def _attach(client: Client, persona: Persona, file: Path, caption: str) -> None:
-    """Deliver one file. Raises OSError where it cannot be read, RefusedError, UnreachableError."""
+    """Deliver one file. Raises OSError when it cannot be read, RefusedError, UnreachableError."""
     _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", "file", file, {"caption": caption}))
 
 
@@ -69,13 +69,13 @@ def _deliver(post: Callable[[], object]) -> None:
 
 
 def _pipe(client: Client, persona: Persona, socket: ChatSocket, timeout: float, *, as_json: bool) -> int:
-    """Send each line once the one before it is answered; return 0 when all were answered in time."""
+    """Send each line after the previous one is answered; return 0 when all were answered in time."""
     for line in sys.stdin:
         message = line.rstrip("\r\n")
         if not message.strip():
             continue
         while not socket.heard.empty():
-            # What came before these words is no answer to them.
+            # A message that came before this one cannot be its answer.
             _print_one(socket.heard.get(), as_json=as_json)
         _send(client, persona, message)
         if not _print_answer(client, persona, socket, timeout, as_json=as_json):
@@ -84,7 +84,7 @@ def _pipe(client: Client, persona: Persona, socket: ChatSocket, timeout: float, 
 
 
 def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout: float, *, as_json: bool) -> bool:
-    """Print what she says until the words are answered; return whether they were."""
+    """Print her messages until she has answered; return whether she has."""
     deadline = time.monotonic() + timeout
     answered = False
     while True:
@@ -93,18 +93,18 @@ def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout:
             heard = socket.heard.get(timeout=max(0.0, left))
         except queue.Empty:
             if not answered:
-                _complain(f"no answer within {timeout:g} s; {persona.name} keeps your words and answers when she can")
+                _complain(f"no answer within {timeout:g} s; {persona.name} keeps your message and answers when she can")
             return answered
         _print_one(heard, as_json=as_json)
         if heard.kind == "said":
-            # While her mind is away, what comes is the notice of it, and the answer is still owed.
+            # While her mind is unreachable, the message is only a notice, and the answer is still to come.
             answered = answered or not _mind_is_down(client, persona)
         elif heard.kind in ("end", "set_aside"):
             return answered
 
 
 def _print_one(heard: Heard, *, as_json: bool) -> None:
-    """Print her words to standard output, everything about them to standard error."""
+    """Print her messages to standard output and everything else to standard error."""
     if heard.kind == "said":
         sys.stdout.write((json.dumps(heard.frame) if as_json else lines(heard.text)) + "\n")
         sys.stdout.flush()
@@ -125,8 +125,8 @@ def _complain(text: str) -> None:
     print(f"personad: {one_line(text)}", file=sys.stderr, flush=True)
 
 
-def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
-    """Talk on a terminal: what she says appears above the line that is being typed."""
+def _chat(client: Client, persona: Persona, socket: ChatSocket) -> None:
+    """Chat on a terminal: her messages appear above the line that is being typed."""
     import readline
 
     name = one_line(persona.name)
@@ -145,7 +145,7 @@ def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
             message = input(PROMPT)
             if not message.strip():
                 continue
-            # Only here: what a pipe says must not choose files of this machine.
+            # Only on a terminal: text from a pipe must not choose files of this machine.
             attachment = ATTACH.fullmatch(message)
             try:
                 if attachment:
@@ -153,7 +153,7 @@ def _talk(client: Client, persona: Persona, socket: ChatSocket) -> None:
                 else:
                     _send(client, persona, message)
             except (OSError, RuntimeError) as error:
-                # A RuntimeError is the daemon's refusal, its absence, or a "~somebody" who has no home here.
+                # RuntimeError: the daemon refused or is unreachable, or a "~user" has no home on this machine.
                 reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
                 print(f"(not sent: {one_line(reason)})")
     print()
@@ -164,10 +164,10 @@ def _print_history(client: Client, persona: Persona) -> None:
     messages = answer.get("messages", []) if isinstance(answer, dict) else []
     for message in messages[-HISTORY_LINES:]:
         speaker = persona.name if message.get("role") == "assistant" else "you"
-        # What was spoken has no name; what was understood of it stands for it.
-        file, said = message.get("title"), message.get("content") or ""
-        words = f"[{file}] {said}".rstrip() if file else said or message.get("perceived", "")
-        print(lines(f"{speaker}: {words}"))
+        # A voice message has no file name; its transcript is shown instead.
+        file, content = message.get("title"), message.get("content") or ""
+        text = f"[{file}] {content}".rstrip() if file else content or message.get("perceived", "")
+        print(lines(f"{speaker}: {text}"))
 
 
 def _print_heard(socket: ChatSocket, name: str, show: Callable[[str], None]) -> None:
@@ -177,12 +177,12 @@ def _print_heard(socket: ChatSocket, name: str, show: Callable[[str], None]) -> 
         if heard.kind == "said":
             show(f"{name}: {lines(heard.text)}")
         elif heard.kind == "typing":
-            # Repeated every few seconds; once is enough until she has spoken.
+            # The signal repeats every few seconds. Show it once until her message comes.
             if not typing:
                 show(f"({name} is typing)")
         else:
             show(f"({one_line(heard.text)})")
         typing = heard.kind == "typing"
         if heard.kind == "end":
-            show("(nothing more comes; Ctrl-D leaves)")
+            show("(no more messages; Ctrl-D leaves)")
             return

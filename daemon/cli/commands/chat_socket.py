@@ -1,4 +1,4 @@
-"""What a persona says, as it comes, over every break of the connection."""
+"""A persona's messages as they arrive, across broken connections."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ FINAL_STATUSES: Final = frozenset({400, 401, 403, 404})
 SUBPROTOCOL: Final = "personad.v1"
 
 SIGNALS: Final = {
-    "Process died": "her process died; she comes back by herself",
-    "Persona became sick": "she failed too often and is sick; `personad status` says why",
+    "Process died": "her process died and is started again",
+    "Persona became sick": "she failed too often and is sick; `personad status` shows why",
     "Asleep": "she was stopped; start her with `personad start`",
-    "Awake": "she runs",
+    "Awake": "she is running",
 }
 
 
 class Heard(NamedTuple):
-    """``said`` is hers; ``set_aside`` are words that she will not answer; after ``end`` nothing comes any more."""
+    """``said`` is her message; ``set_aside`` is a message that she will not answer; ``end`` is the last one."""
 
     kind: Literal["said", "typing", "notice", "set_aside", "end"]
     text: str = ""
@@ -45,7 +45,7 @@ class Heard(NamedTuple):
 
 
 class ChatSocket:
-    """Her socket, read by a thread of its own; ``heard`` is the queue of what came."""
+    """Her socket, read by its own thread; ``heard`` is the queue of what arrived."""
 
     def __init__(self, client: Client, persona: Persona) -> None:
         self.heard: queue.Queue[Heard] = queue.Queue(MAX_HEARD)
@@ -56,9 +56,9 @@ class ChatSocket:
         threading.Thread(target=self._run, name="chat-socket", daemon=True).start()
 
     def wait_until_open(self) -> None:
-        """Return once the socket is open, or will never be; raises UnreachableError when it takes too long."""
+        """Return once the socket is open or refused for good. Raises UnreachableError when it takes too long."""
         if not self._opened.wait(OPEN_TIMEOUT + 1):
-            raise UnreachableError(f"the socket at {self._address} did not open in time; `personad doctor` says more")
+            raise UnreachableError(f"the socket at {self._address} did not open in time; run `personad doctor`")
 
     def _run(self) -> None:
         lost_at, delay = time.monotonic(), RETRY_MIN
@@ -71,12 +71,12 @@ class ChatSocket:
                     self._end(_denial(error))
                     return
             except (OSError, InvalidHandshake, ConnectionClosed):
-                # The daemon is away or on its way out; what is missed meanwhile is asked for with ?after=.
+                # The daemon is down or stopping. Frames missed meanwhile are requested with ?after= later.
                 pass
             if self._opened.is_set():
                 self._opened.clear()
                 lost_at, delay = time.monotonic(), RETRY_MIN
-                self._put(Heard("notice", "the connection broke; trying again"))
+                self._put(Heard("notice", "the connection was lost; trying again"))
             if time.monotonic() - lost_at > GIVE_UP_SECONDS:
                 self._end("the daemon did not come back")
                 return
@@ -90,7 +90,7 @@ class ChatSocket:
         offered = [Subprotocol(SUBPROTOCOL)]
         if self._client.token:
             offered.append(Subprotocol(f"bearer.{self._client.token}"))
-        # Frames that come before the first one is seen count from here: seq is at least the epoch's microseconds.
+        # Until the first frame arrives, ask from here on: a seq is never below the microseconds since the epoch.
         self._seq = self._seq or time.time_ns() // 1000
         with connect(
             address, subprotocols=offered, open_timeout=OPEN_TIMEOUT, max_size=MAX_FRAME, proxy=None, close_timeout=1
@@ -120,7 +120,7 @@ class ChatSocket:
             self._put(heard)
 
     def _put(self, heard: Heard) -> None:
-        """Wait where the terminal is slower than she is: the daemon's own queue bounds the rest."""
+        """Wait when the terminal is too slow; the daemon's own queue bounds the rest."""
         self.heard.put(heard)
 
     def _end(self, reason: str) -> None:
@@ -140,7 +140,7 @@ def _heard(frame: Mapping[str, object]) -> Heard | None:
         return Heard("typing", frame=frame)
     if title == "Perception set aside" and on_web:
         return Heard(
-            "set_aside", "these words failed her too often and were set aside; the daemon's log says why", frame
+            "set_aside", "a message made her fail too often and was set aside; the daemon's log shows why", frame
         )
     return Heard("notice", SIGNALS[title], frame) if title in SIGNALS else None
 

@@ -1,4 +1,4 @@
-"""``personad create NAME``: a new persona, with the embedded mind unless another is named, and embedded senses."""
+"""``personad create NAME``: a new persona with embedded senses and, unless another is named, the embedded mind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES
 
 
 def run(context: Context) -> int:
-    """Create her; the daemon tries her mind first and starts her afterwards."""
+    """Create her. The daemon tests her mind before it saves and starts her."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     body = {"name": arguments.name, **_mind(context), **({} if arguments.no_senses else _senses())}
@@ -18,12 +18,12 @@ def run(context: Context) -> int:
     persona = answer.get("persona") if isinstance(answer, dict) else None
     if not isinstance(persona, dict):
         raise RefusedError(500, "the daemon's answer holds no persona")
-    # Never the whole record: it carries the provider's key in the clear.
+    # Never print the whole record: it has the provider's key in the clear.
     made = {"id": persona.get("id"), "name": persona.get("name")}
     if arguments.json:
         say_json(made)
     else:
-        say(f"{made['name']} is here: {made['id']}")
+        say(f"{made['name']} was created: {made['id']}")
         say(f"Talk to her with: personad chat {shlex.quote(str(made['name']))}")
     return 0
 
@@ -40,7 +40,7 @@ def _mind(context: Context) -> dict[str, str]:
     provider = arguments.provider or (EMBEDDED if arguments.mind_url is None and arguments.model is None else "local")
     model = arguments.model or (EMBEDDED_MIND if provider == EMBEDDED else "")
     if not model:
-        raise UsageError(f"give the model of {provider} with --model")
+        raise UsageError(f"name the model of {provider} with --model")
     fields = {"thinking_model": model, "thinking_provider": provider}
     if arguments.mind_url is not None:
         fields["thinking_url"] = arguments.mind_url

@@ -17,7 +17,7 @@ def run(context: Context) -> int:
 
 
 def broken_settings(error: SettingsError, *, as_json: bool) -> int:
-    """Report settings that cannot be taken: no other check can be made without them."""
+    """Report invalid settings; every other check needs valid ones."""
     return report([Finding("settings", "fail", str(error))], as_json=as_json)
 
 

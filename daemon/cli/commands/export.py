@@ -1,4 +1,4 @@
-"""``personad export PERSONA FILE``: all of her in one file, checked after it is written."""
+"""``personad export PERSONA FILE``: all her data in one file, checked after it is written."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from daemon.cli.commands import Context, UsageError, say, say_json
 
 
 def run(context: Context) -> int:
-    """Write the archive beside its place, check it against its manifest, then give it its name."""
+    """Write the archive under a temporary name, check it against its manifest, then give it its name."""
     arguments = context.arguments
     target: Path = arguments.file
     if target.exists() and not arguments.force:
-        raise UsageError(f"{target} is there already; give another name, or --force to replace it")
+        raise UsageError(f"{target} already exists; choose another name, or replace it with --force")
     client = Client(context.settings, context.environ, arguments.url)
     persona = client.find(arguments.persona)
     secrets = "false" if arguments.no_secrets else "true"
@@ -50,13 +50,13 @@ def _write(part: Path, client: Client, path: str) -> None:
 
 
 def _checked(part: Path) -> Manifest:
-    """Raise RefusedError when what came is not what its manifest says."""
+    """Raise RefusedError when the archive does not match its manifest."""
     try:
         with opened(part) as archive:
             archive.verify()
             return archive.manifest
     except ArchiveError as error:
-        raise RefusedError(500, f"what came is no whole archive: {error}; try again") from error
+        raise RefusedError(500, f"the archive is not complete: {error}; try again") from error
 
 
 def _put_in_place(part: Path, target: Path, *, force: bool) -> None:
@@ -64,7 +64,7 @@ def _put_in_place(part: Path, target: Path, *, force: bool) -> None:
         part.replace(target)
         return
     try:
-        # A link fails where a rename would replace what came there meanwhile.
+        # A rename would replace a file that appeared meanwhile; a link fails instead.
         target.hardlink_to(part)
     except FileExistsError:
-        raise UsageError(f"{target} is there already; give another name, or --force to replace it") from None
+        raise UsageError(f"{target} already exists; choose another name, or replace it with --force") from None

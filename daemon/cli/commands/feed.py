@@ -1,4 +1,4 @@
-"""``personad feed PERSONA FILE --source SOURCE``: her person's chat history with another AI, to learn from."""
+"""``personad feed PERSONA FILE --source SOURCE``: her owner's chat history with another AI, to learn from."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from daemon.cli.commands.chat_socket import MAX_FRAME, OPEN_TIMEOUT, SUBPROTOCOL
 from daemon.logging.terminal import one_line
 
 TIMEOUT: Final = 7 * 86_400.0
-"""Seconds for a feed: years of talk take a mind many hours."""
-LAST_WORD: Final = 2.0
-"""Seconds in which the count of a feed that has ended must come."""
+"""Seconds for a feed: years of conversation take a mind many hours."""
+LAST_COUNT: Final = 2.0
+"""Seconds to wait for the final count of a feed that has ended."""
 BAR: Final = 30
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
 def run(context: Context) -> int:
-    """Send the file, show how far she is, and wait until she has read all of it."""
+    """Send the file, show her progress, and wait until she has read all of it."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     persona = client.find(arguments.persona)
@@ -40,11 +40,11 @@ def run(context: Context) -> int:
         raise UsageError(f"{arguments.file}: cannot be read: {error.strerror}") from error
     except KeyboardInterrupt:
         display.end()
-        print("personad: she finishes the conversation in hand; feed the same file again to go on", file=sys.stderr)
+        print("personad: she finishes the current conversation; feed the same file again to continue", file=sys.stderr)
         raise
     finally:
         display.end()
-    watch.ended.wait(LAST_WORD)
+    watch.ended.wait(LAST_COUNT)
     counts = {key: watch.last.get(key) for key in ("conversations", "applied", "known", "undigested")}
     if arguments.json:
         say_json({"id": persona.id, "name": persona.name, "source": arguments.source, **counts})
@@ -52,7 +52,7 @@ def run(context: Context) -> int:
         say(f"{persona.name}: {_conversations(counts['conversations'])} read, {counts['applied']} new to her")
         if counts["undigested"]:
             failed = _conversations(counts["undigested"])
-            say(f"Her mind could not digest {failed}; feed the same file again to try anew.")
+            say(f"Her mind could not digest {failed}; feed the same file again to retry.")
     else:
         say(f"{persona.name}: fed")
     return 0
@@ -63,7 +63,7 @@ def _conversations(count: object) -> str:
 
 
 class _Display:
-    """How far a feed is, on standard error: a bar on a terminal, else a line for each step."""
+    """A feed's progress on standard error: a bar on a terminal, otherwise a line per step."""
 
     def __init__(self, persona: Persona) -> None:
         self._name = persona.name
@@ -71,26 +71,26 @@ class _Display:
         self._last = ""
 
     def sent(self, gone: int, size: int) -> None:
-        """Bytes of the file went to the daemon."""
+        """Show how many bytes of the file the daemon has."""
         self._show("sending", gone, size, "")
 
     def read(self, details: Mapping[str, object]) -> None:
-        """The daemon told how far she is."""
+        """Show the progress that the daemon reported."""
         position, size = details.get("position"), details.get("size")
         if isinstance(position, int) and isinstance(size, int):
-            words = f", {_conversations(details.get('conversations'))}, {details.get('applied')} new"
-            self._show("reading", position, size, words)
+            counts = f", {_conversations(details.get('conversations'))}, {details.get('applied')} new"
+            self._show("reading", position, size, counts)
 
     def end(self) -> None:
-        """Leave the line."""
+        """Clear the line."""
         if self._is_terminal and self._last:
             sys.stderr.write(CLEAR_LINE)
             sys.stderr.flush()
         self._last = ""
 
-    def _show(self, step: str, done: int, size: int, words: str) -> None:
+    def _show(self, step: str, done: int, size: int, counts: str) -> None:
         percent = 100 * done // max(size, 1)
-        line = f"{self._name}: {step} {percent:3d} %{words}"
+        line = f"{self._name}: {step} {percent:3d} %{counts}"
         if line == self._last or (not self._is_terminal and step == "sending" and percent % 10):
             return
         self._last = line
@@ -103,7 +103,7 @@ class _Display:
 
 
 class _Watch(threading.Thread):
-    """Listens to the daemon's signals, on which nothing but the display depends."""
+    """Listens to the daemon's signals. Only the display depends on them."""
 
     def __init__(self, client: Client, persona: Persona, display: _Display) -> None:
         super().__init__(name="feed-watch", daemon=True)
@@ -114,7 +114,7 @@ class _Watch(threading.Thread):
         self._display = display
 
     def run(self) -> None:
-        """Until the feed has ended, or the connection has."""
+        """Listen until the feed or the connection ends."""
         offered = [Subprotocol(SUBPROTOCOL)]
         if self._client.token:
             offered.append(Subprotocol(f"bearer.{self._client.token}"))

@@ -10,7 +10,7 @@ from daemon.logging.terminal import one_line
 
 
 def run(context: Context) -> int:
-    """Ask the daemon and print what became of her."""
+    """Send the request and print her new status."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     persona = client.find(arguments.persona)
@@ -27,9 +27,9 @@ def run(context: Context) -> int:
 
 
 def _confirmed(persona: Persona) -> bool:
-    """Ask on the terminal. Raises UsageError where there is none."""
+    """Ask on the terminal. Raises UsageError when there is none."""
     if not sys.stdin.isatty():
-        raise UsageError(f"deleting {persona.name} cannot be undone; say --yes to do it without being asked")
+        raise UsageError(f"deleting {persona.name} cannot be undone; use --yes to delete without a question")
     print(
         f"Delete {one_line(persona.name)} ({persona.id}), her memory and her conversations? Type yes: ",
         end="",

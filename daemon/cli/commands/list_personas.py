@@ -7,14 +7,14 @@ from daemon.cli.commands import Context, say, say_json, say_table
 
 
 def run(context: Context) -> int:
-    """Print one persona a line; with ``--json`` the daemon's reduced views."""
+    """Print one persona per line; with ``--json`` the daemon's reduced views."""
     client = Client(context.settings, context.environ, context.arguments.url)
     if context.arguments.json:
         say_json(client.get("/api/personas"))
         return 0
     personas = client.personas()
     if not personas:
-        say("There is no persona yet; make one with: personad create NAME")
+        say("There is no persona yet; create one with: personad create NAME")
         return 0
     rows = [[one.name, "running" if one.running else "stopped", one.status, one.id] for one in personas]
     say_table([["NAME", "PROCESS", "STATUS", "ID"], *rows])

@@ -1,4 +1,4 @@
-"""``personad logs``: the daemon's last events, and with ``-f`` what happens from now on."""
+"""``personad logs``: the daemon's latest events, and with ``-f`` new ones as they happen."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from daemon.cli.client import Client, Persona, UnreachableError
 from daemon.cli.commands import Context, say
 
 RETRY_SECONDS: Final = 60.0
-"""How long ``-f`` waits for a daemon that restarts."""
+"""How long ``-f`` waits for a restarting daemon."""
 CATCH_UP_LINES: Final = 1000
 
 
 def run(context: Context) -> int:
-    """Print events, oldest first; a daemon that restarts is followed on."""
+    """Print events, oldest first. With ``-f``, continue after the daemon restarts."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     persona = client.find(arguments.persona) if arguments.persona else None
@@ -37,7 +37,7 @@ def run(context: Context) -> int:
 
 
 class Shown:
-    """Prints events in the order of their time, none twice: a log that was broken off is asked for from before."""
+    """Prints events in the order of time, none twice: after a break, the request overlaps with what was shown."""
 
     def __init__(self, personas: list[Persona], *, as_json: bool) -> None:
         self._names = {one.id: one.name for one in personas}
@@ -68,8 +68,8 @@ class Shown:
         when, level, name = (str(fields.pop(key, "")) for key in ("time", "level", "event"))
         if (persona := fields.get("persona")) in self._names:
             fields["persona"] = self._names[str(persona)]
-        words = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
-        return f"{_clock(when)} {level:<7} {name} {words}".rstrip()
+        text = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
+        return f"{_clock(when)} {level:<7} {name} {text}".rstrip()
 
 
 def _follow(client: Client, path: str, shown: Shown) -> None:
@@ -77,7 +77,7 @@ def _follow(client: Client, path: str, shown: Shown) -> None:
         for line in client.lines(path):
             shown.show(line)
     except UnreachableError:
-        # Broken off in the middle, as a daemon that was killed leaves it: followed on like an orderly end.
+        # A killed daemon breaks the log off in the middle. That is handled like an orderly end.
         return
 
 

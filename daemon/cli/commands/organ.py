@@ -1,4 +1,4 @@
-"""``personad organ PERSONA [ORGAN [PROVIDER [MODEL]]]``: show what she perceives and thinks with, or change it."""
+"""``personad organ PERSONA [ORGAN [PROVIDER [MODEL]]]``: show or change what she perceives and thinks with."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ EMBEDDED_MODELS: Final[dict[str, str]] = {MIND: EMBEDDED_MIND} | {
 
 
 def run(context: Context) -> int:
-    """Show all organs or one, or set or clear one; the daemon tries a new one before it is saved."""
+    """Show all organs or one, or set or remove one. The daemon tests a new one before it saves it."""
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     organ = arguments.organ
     if organ is not None and organ not in SLOTS:
-        raise UsageError(f"there is no organ {organ!r}; these are: {', '.join(SLOTS)}")
+        raise UsageError(f"there is no organ {organ!r}; the organs are: {', '.join(SLOTS)}")
     body = _change(context)
     persona = client.find(arguments.persona)
     if body:
@@ -31,20 +31,20 @@ def run(context: Context) -> int:
 
 
 def _change(context: Context) -> dict[str, object]:
-    """Return the body of ``update``; nothing when organs are only shown. Raises UsageError."""
+    """Return the body of ``update``, empty when organs are only shown. Raises UsageError."""
     arguments = context.arguments
     organ, provider = arguments.organ, arguments.provider
     key = read_secret(context, arguments.api_key_file, arguments.api_key_env, "--api-key-file")
     given = [arguments.organ_url, key, provider]
     if arguments.off:
         if organ is None or organ == MIND or any(given):
-            raise UsageError("--off takes an organ, and nothing else; she cannot be without her mind")
+            raise UsageError("--off takes an organ and nothing else; her mind cannot be removed")
         return {f"clear_{organ}": True}
     if provider is None:
         if any(given):
-            raise UsageError("name the organ's provider, too")
+            raise UsageError("name the organ's provider as well")
         return {}
-    # What is not given stays as it is, unless the provider is another one.
+    # A field that is left out keeps its value, unless the provider changes.
     asked = {"provider": provider, "model": _model(organ, provider, arguments.model)}
     if arguments.organ_url is not None:
         asked["url"] = arguments.organ_url
@@ -56,10 +56,10 @@ def _change(context: Context) -> dict[str, object]:
 def _model(organ: str, provider: str, model: str | None) -> str:
     if provider != EMBEDDED:
         if model is None:
-            raise UsageError(f"name the model of {provider}, too")
+            raise UsageError(f"name the model of {provider} as well")
         return model
     if organ not in EMBEDDED_MODELS:
-        raise UsageError(f"no {organ} comes with personad; these do: {', '.join(EMBEDDED_MODELS)}")
+        raise UsageError(f"there is no embedded {organ}; there are: {', '.join(EMBEDDED_MODELS)}")
     return model or EMBEDDED_MODELS[organ]
 
 
@@ -68,7 +68,7 @@ def _show(client: Client, persona: Persona, slots: tuple[str, ...], *, as_json: 
     views = answer.get("personas", []) if isinstance(answer, dict) else []
     view = next((one for one in views if one.get("id") == persona.id), None)
     if view is None:
-        raise RefusedError(404, f"{persona.name} is not there any more")
+        raise RefusedError(404, f"{persona.name} no longer exists")
     organs = {slot: view.get(slot) for slot in slots}
     if as_json:
         say_json(organs)

@@ -7,7 +7,7 @@ from daemon.cli.commands import Context, say, say_json
 
 
 def run(context: Context) -> int:
-    """Bind the channel to the account that was shown the code; ``--json`` prints the unmasked answer as it is."""
+    """Pair the channel with the account that was shown the code; ``--json`` prints the whole answer, unmasked."""
     client = Client(context.settings, context.environ, context.arguments.url)
     persona = client.find(context.arguments.persona)
     answer = client.post(f"/api/persona/{persona.id}/pair", {"code": context.arguments.code})
@@ -17,6 +17,6 @@ def run(context: Context) -> int:
     channel = answer.get("channel") if isinstance(answer, dict) else None
     if not isinstance(channel, dict):
         raise RefusedError(500, "the daemon's answer holds no channel")
-    # Never the whole answer: it carries the bot's token in the clear.
+    # Never print the whole answer: it has the bot's token in the clear.
     say(f"{persona.name} is connected with {channel.get('name')} on {channel.get('type')}, and listens to nobody else")
     return 0

@@ -12,11 +12,11 @@ HEADING = ["NAME", "STATE", "STATUS", "MIND", "WAITING", "RESTARTS", "PID", "MEM
 
 
 def run(context: Context) -> int:
-    """Print the daemon's own account; with ``--json`` the answer of ``GET /api/status``."""
+    """Print the daemon's status; with ``--json`` the answer of ``GET /api/status``."""
     client = Client(context.settings, context.environ, context.arguments.url)
     status = client.get("/api/status")
     if not isinstance(status, dict):
-        raise RefusedError(500, "the daemon's answer is no status")
+        raise RefusedError(500, "the daemon's answer holds no status")
     if context.arguments.json:
         say_json(status)
         return 0
@@ -24,37 +24,37 @@ def run(context: Context) -> int:
     say(f"personad {status.get('version')} at {client.url}: up {uptime}, pid {pid}, {_size(status.get('rss'))}")
     personas = status.get("personas") or []
     if not personas:
-        say("There is no persona yet; make one with: personad create NAME")
+        say("There is no persona yet; create one with: personad create NAME")
         return 0
     say_table([HEADING, *map(_row, personas)])
     for persona in personas:
-        for words in (persona.get("reason"), persona.get("fault")):
-            if words:
-                say(f"{persona.get('name')}: {words}")
+        for trouble in (persona.get("reason"), persona.get("fault")):
+            if trouble:
+                say(f"{persona.get('name')}: {trouble}")
     _say_channels(personas)
     _say_dead_letters(status.get("dead_letters") or [])
     return 0
 
 
 def _say_channels(personas: Sequence[Mapping[str, Any]]) -> None:
-    rows, words = [], []
+    rows, advice = [], []
     for persona in personas:
         channels = persona.get("channels") or []
         name, running = str(persona.get("name")), bool(persona.get("running"))
         rows += [[name, *channel.row(health)] for health in channels]
-        of_her = channel.advice(Persona(str(persona.get("id")), name, running, str(persona.get("status"))), channels)
-        words += [f"{name}: {line}" for line in of_her]
+        found = channel.advice(Persona(str(persona.get("id")), name, running, str(persona.get("status"))), channels)
+        advice += [f"{name}: {line}" for line in found]
     if rows:
         say("")
         say_table([["PERSONA", *channel.HEADING], *rows])
-        for line in words:
+        for line in advice:
             say(line)
 
 
 def _say_dead_letters(letters: Sequence[Mapping[str, Any]]) -> None:
     if letters:
         say("")
-        say("Not delivered, and given up:")
+        say("Given up without delivery:")
     for one in letters:
         say(f"{one['time']} {one['persona_name']} to {one['type']} {one['name']}: {one['content']!r}: {one['reason']}")
 

@@ -1,4 +1,4 @@
-"""``personad token``: makes a token for the API and prints it once."""
+"""``personad token``: make a token for the API and print it once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from daemon.logging.terminal import one_line
 
 
 def run(context: Context) -> int:
-    """Add a token to the file; the token alone goes to standard output, what to do with it to standard error."""
+    """Add a token to the file. Print only the token to standard output, and what to do with it to standard error."""
     named = context.settings.http.token_file
     file: Path = context.arguments.file or Path(named or context.settings.state_dir / "token")
     file = file.absolute()
@@ -25,11 +25,11 @@ def run(context: Context) -> int:
         return 0
     say(token)
     if named and Path(named) == file:
-        hint = f"Added to {file}; a running daemon takes it within a second. It is not shown again."
+        hint = f"Added to {file}; a running daemon accepts it within a second. It is not shown again."
     elif not named and file == (context.settings.state_dir / "token").absolute():
         hint = (
-            f"Written to {file}. It is not shown again. A running daemon takes it for /v1 within a second. To need it"
-            f' for everything, set token_file under [http] in personad.toml to "{file}" and restart the daemon.'
+            f"Written to {file}. It is not shown again. A running daemon accepts it for /v1 within a second. To require"
+            f' it for everything, set token_file under [http] in personad.toml to "{file}" and restart the daemon.'
         )
     else:
         hint = (

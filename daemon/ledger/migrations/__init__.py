@@ -1,7 +1,7 @@
-"""The steps that made the ledger's tables what they are: a file runs those that it has not seen, in order.
+"""The migrations of the ledger's tables. A file runs, in order, the steps that it has not run yet.
 
-A step that was released is never changed, because ledgers on other machines have run it. A new one gets a module of its
-own, and a ledger of the version before it in ``tests/fixtures/ledgers``.
+A released step never changes, because ledgers on other machines have run it. A new step gets its own module, and a
+ledger of the version before it in ``tests/fixtures/ledgers``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Step 1: the main road: what comes in, what was said, what goes out.
+"""Step 1: the inbox, the conversation and the outbox.
 
-AUTOINCREMENT, because an id that was used for something forgotten is never given again; for the outbox it also
-remembers the largest seq. Conversations are (type, name, talk) throughout. The inbox's CHECK is spelled out because IN
-builds a temporary table for each statement: a third of an insert's time.
+AUTOINCREMENT never gives a deleted row's id again, and for the outbox it also remembers the largest seq
+(https://www.sqlite.org/autoinc.html). A conversation is (type, name, talk) everywhere. The inbox's CHECK is spelled
+out because IN builds a temporary table for each statement, which is a third of an insert's time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Step 2: gateways.
 
-A channel's counters are kept, not counted, because its row is read for each batch that comes in.
+A channel's counters are stored, not computed, because each incoming batch reads the channel's row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Step 3: what a file is called by the person who sent it, and what her organ made of it."""
+"""Step 3: the name that the sender gave a file, and what her organ made of it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Step 4: what was fed.
+"""Step 4: feeds.
 
-The files stand in a row only until they are written.
+A row holds the memory files only until they are written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Step 5: open channels: what /v1 shows of every channel, who writes on them, and what their providers push.
+"""Step 5: open channels: the fields and counters that /v1 shows, conversations, senders and webhook requests.
 
-Triggers keep the counters, so that every statement that adds a message counts it too. They also mark each line of an
-open channel, for good: channels go and lines stay. A talk is a channel's id of 16 characters, a colon, and a chat.
+Triggers keep the counters, so every statement that adds a message also counts it. They also mark each line of an open
+channel permanently, because lines outlive their channel. A ``talk`` is a channel's id of 16 characters, a colon, and a
+chat.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Step 6: what her files are called is looked up with every search of her documents."""
+"""Step 6: an index, because every search of her documents looks up the files' titles."""
 
 from __future__ import annotations
 

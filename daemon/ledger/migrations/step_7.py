@@ -1,12 +1,12 @@
-"""Step 7: channel and chat are columns of their own.
+"""Step 7: channel and chat become separate columns.
 
-Until version 6 they stood in one column, ``talk``, as "channel:chat". Only here is that text taken apart, at its first
-colon, since a chat may hold more of them (Slack's threads do).
+Until version 6 one column, ``talk``, held both as "channel:chat". This step splits it at the first colon, since a chat
+may contain more of them (Slack's threads do).
 
-Three tables are changed in place: with 1,000,000 lines that takes as long as copying them, but half the space in the
-log, and the file does not grow. ``outage`` is copied, because SQLite drops no column of a key
-(https://www.sqlite.org/lang_altertable.html). The triggers go first and come back last, so that nothing is counted
-again. The defaults stand for the web, which has neither channel nor chat.
+Three tables are changed in place. With 1,000,000 lines that takes as long as copying them, but needs half the space in
+the log, and the file does not grow. ``outage`` is copied, because SQLite cannot drop a column of a primary key
+(https://www.sqlite.org/lang_altertable.html). The triggers are dropped first and created again last, so that nothing
+is counted twice. The defaults are for the web, which has neither channel nor chat.
 """
 
 from __future__ import annotations

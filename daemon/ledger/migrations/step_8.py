@@ -1,4 +1,4 @@
-"""Step 8: the name that config.json still holds, from a change of a channel's name until it is written there, too."""
+"""Step 8: a renamed channel's old name, which config.json still has until the new one is written there."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -33,6 +33,7 @@ from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
+from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.accounts import ReadAccount
 from daemon.settings.settings import Settings
 from proto.gateways import Gateway, GatewayState, GatewayType, Identified, Inbound, channel_id
@@ -57,6 +58,7 @@ class Death:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.after: int | None = None
         self.writes = 0
+        self.struck = False
         self._monkeypatch = monkeypatch
         write = atomic_files.write
 
@@ -79,15 +81,13 @@ class Death:
     def strike(self) -> None:
         """One more write is about to happen."""
         if self.after is not None and self.writes >= self.after:
+            self.struck = True
             raise Killed
         self.writes += 1
 
-
-class Connection(NamedTuple):
-    """A gateway that is open."""
-
-    persona: str
-    token: str
+    def forget(self) -> None:
+        """Another daemon is to die."""
+        self.after, self.struck = None, False
 
 
 class PlayedProcesses:
@@ -102,7 +102,7 @@ class PlayedProcesses:
         self.asked: list[str] = []
         self.followed: list[str] = []
         self.clashes: list[str] = []
-        """Tokens that two processes had gateways for."""
+        """Channels that had two gateways at one time."""
         self.fault = ""
         """Why nobody can be restarted."""
         self.meanwhile: Callable[[], None] | None = None
@@ -151,9 +151,9 @@ class PlayedProcesses:
         return [gateway.token.reveal() for gateway in self.open[persona_id]]
 
     def _connect(self, persona_id: str, gateways: list[Gateway]) -> None:
-        others = [one.token.reveal() for who, them in self.open.items() if who != persona_id for one in them]
-        mine = [one.token.reveal() for one in gateways]
-        self.clashes += [token for token in mine if token in others or mine.count(token) > 1]
+        others = [one.channel for who, them in self.open.items() if who != persona_id for one in them]
+        mine = [one.channel for one in gateways]
+        self.clashes += [channel for channel in mine if channel in others or mine.count(channel) > 1]
         self.open[persona_id] = gateways
 
 
@@ -173,6 +173,7 @@ class Rig:
     states: GatewayStates
     processes: PlayedProcesses
     service: ChannelService
+    tasks: PersonaTasks
     log: Log
     watcher: Socket = field(init=False)
 
@@ -224,8 +225,8 @@ class Rig:
         """What the watch of config.json does, until everything has followed."""
         if persona := await self.personas._reload(persona_id):
             await self.service.edited(persona)
-        while self.service._tasks:
-            await asyncio.gather(*self.service._tasks)
+        while following := [task for owner in self.tasks._owners.values() for task in owner._commands]:
+            await asyncio.gather(*following)
 
     async def rows(self, persona_id: str = ADA) -> list[OpenChannel]:
         """Her rows."""
@@ -269,10 +270,7 @@ class Rig:
 
     async def close(self) -> None:
         """The daemon stops."""
-        await self.service.close()
-        await self.states.close()
-        await self.intake.close()
-        await self.inbox.close()
+        await self.tasks.close()
         await self.ledger.close()
 
 
@@ -284,10 +282,12 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     personas = Personas(folder / "personas", log)
     await personas.load()
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
-    publisher, terms = Publisher(ledger, hubs, personas, clock, log), ChannelTerms(ledger, {}, clock, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, clock, log)
-    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, clock)
-    queue = WebhookQueue(ledger, 3, clock, log)
+    tasks = PersonaTasks(clock, log)
+    publisher = Publisher(ledger, hubs, personas, lambda _: None, clock, log)
+    terms = ChannelTerms(ledger, {}, clock, log)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, tasks, clock, log)
+    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, asyncio.Queue(), clock)
+    queue = WebhookQueue(ledger, 3, tasks, clock, log)
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, queue, clock)
     register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
     accounts = {
@@ -316,6 +316,7 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
         processes=processes,
         accounts=accounts,
         hubs=hubs,
+        tasks=tasks,
         clock=clock,
         log=log,
     )
@@ -333,9 +334,10 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
         hubs,
         register,
         gateways,
-        ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, log),
-        GatewayStates(ledger, personas, terms, hubs, clock, log),
+        ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log),
+        GatewayStates(ledger, personas, terms, hubs, tasks, clock, log),
         processes,
         service,
+        tasks,
         log,
     )

@@ -1,0 +1,196 @@
+"""Owners of tasks: no task is lost, and what one of them raises unexpectedly is its owner's fault.
+
+The shape is trio's nursery (https://trio.readthedocs.io/en/stable/reference-core.html#tasks-let-you-do-multiple-things-at-once)
+with one difference: an owner here outlives its tasks, so that a persona whose task failed is brought up again while
+the daemon goes on. Whoever answers for an owner waits for its ``fault``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, TypeVar
+
+from daemon.logging.log import Log, trace_of
+from daemon.runtime.clock import Clock, Timer
+
+T = TypeVar("T")
+
+LOGGED: Final = 8
+"""Faults that one owner logs before somebody acts; a callback that fails in a loop must not fill the log."""
+
+
+class Tasks:
+    """The tasks, timers and callbacks of one owner. ``report`` logs each fault."""
+
+    def __init__(self, clock: Clock, report: Callable[[Exception], None]) -> None:
+        self._clock = clock
+        self._report = report
+        self._reported = 0
+        self._running: set[asyncio.Task[object]] = set()
+        self._commands: set[asyncio.Task[object]] = set()
+        self._fault: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._commands)
+
+    def child(self) -> Tasks:
+        """An owner whose faults are this one's, and which is closed by itself."""
+        return Tasks(self._clock, self.failed)
+
+    @property
+    def fault(self) -> asyncio.Future[Exception]:
+        """Done with the first unexpected exception since ``mended``."""
+        return self._fault
+
+    def start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Run it beside everything else."""
+        return self._own(work, self._running)
+
+    def start_command(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Run what commands her keeper: her keeper's ``reset`` neither cancels it nor waits for it."""
+        return self._own(work, self._commands)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call it after so many seconds; what it raises is a fault."""
+        return self._clock.call_later(seconds, lambda: self.call(callback))
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Call it now; what it raises is a fault and goes no further."""
+        with self.contained():
+            callback()
+
+    @contextmanager
+    def contained(self) -> Iterator[None]:
+        """What is raised inside is a fault, and the code behind this goes on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (an unexpected exception is what this is for)
+            self.failed(error)
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """What is raised inside is a fault, and is raised again: the caller belongs to somebody else."""
+        try:
+            yield
+        except Exception as error:
+            self.failed(error)
+            raise
+
+    def failed(self, error: Exception) -> None:
+        """Something of this owner failed in a way that nobody expected."""
+        self._reported += 1
+        if self._reported <= LOGGED:
+            self._report(error)
+        if not self._fault.done():
+            self._fault.set_result(error)
+
+    def mended(self) -> None:
+        """What the faults left behind is gone: the next one counts again."""
+        self._reported = 0
+        if self._fault.done():
+            self._fault = asyncio.get_running_loop().create_future()
+
+    def cancel(self) -> None:
+        """Cancel everything but commands."""
+        for task in self._running:
+            task.cancel()
+
+    async def reset(self) -> None:
+        """Cancel everything but commands and wait for its end."""
+        await _cancel(self._running)
+
+    async def close(self) -> None:
+        """Cancel everything and wait for its end."""
+        await _cancel(self._running | self._commands)
+
+    def _own(self, work: Coroutine[object, object, T], kind: set[asyncio.Task[object]]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        kind.add(task)
+
+        def ended(task: asyncio.Task[object]) -> None:
+            kind.discard(task)
+            if not task.cancelled() and isinstance(error := task.exception(), Exception):
+                self.failed(error)
+
+        task.add_done_callback(ended)
+        return task
+
+
+class PersonaTasks:
+    """One owner of tasks for each persona; her keeper answers for it."""
+
+    def __init__(self, clock: Clock, log: Log) -> None:
+        self._clock = clock
+        self._log = log
+        self._owners: dict[str, Tasks] = {}
+
+    def of(self, persona_id: str) -> Tasks:
+        """The owner of everything that runs for her."""
+        owner = self._owners.get(persona_id)
+        if owner is None:
+            log = self._log.bind(persona=persona_id)
+            owner = Tasks(self._clock, lambda error: log.error("persona.fault", trace=trace_of(error)))
+            self._owners[persona_id] = owner
+        return owner
+
+    def forget(self, persona_id: str) -> None:
+        """She is deleted: nothing more is done for her."""
+        if owner := self._owners.pop(persona_id, None):
+            owner.cancel()
+
+    async def close(self) -> None:
+        """Cancel everything of everybody: what was accepted is in the ledger."""
+        for owner in self._owners.values():
+            await owner.close()
+
+
+def daemon_tasks(clock: Clock, log: Log) -> Tasks:
+    """The owner of what belongs to no persona; the daemon ends with its fault."""
+    return Tasks(clock, lambda error: log.error("daemon.crashed", trace=trace_of(error)))
+
+
+async def first_of(*works: Coroutine[object, object, T]) -> T:
+    """Run them side by side until one ends, and give what it gave; the others are cancelled and waited for."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task in done).result()
+    finally:
+        await _cancel(set(tasks))
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run it while the block lasts, and not longer; what it raised meanwhile is raised behind the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await _cancel({task})
+    if not task.cancelled():
+        task.result()
+
+
+async def carried_through(work: Coroutine[object, object, T]) -> T:
+    """Run it to its end, also when the caller is cancelled meanwhile; the caller is cancelled behind it."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def describe(error: BaseException) -> str:
+    """An unexpected exception in one line, as a reason."""
+    return f"a fault in personad: {type(error).__name__}: {error}"
+
+
+async def _cancel(tasks: set[asyncio.Task[T]]) -> None:
+    others = [task for task in tasks if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)

@@ -1,0 +1,50 @@
+"""The briefing of a new process: its persona, her gateways, and the libraries that it needs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from daemon.channels.gateways import ChannelGateways
+from daemon.conversations.inbox import Inbox
+from daemon.conversations.terms import ChannelTerms
+from daemon.ledger import LedgerError
+from daemon.personas.channel_records import id_of
+from daemon.personas.personas import Personas
+from daemon.settings.settings import Settings
+from daemon.supervision.life import GenerationFailed
+from daemon.supervision.provisions import kinds_for, kinds_of, mind_limits, provider_urls
+from proto.messages import Prepare
+
+
+class Briefing:
+    """Says what each process is prepared with."""
+
+    def __init__(
+        self, settings: Settings, personas: Personas, inbox: Inbox, terms: ChannelTerms, gateways: ChannelGateways
+    ) -> None:
+        self._limits, self._urls = mind_limits(settings), provider_urls(settings)
+        self._personas = personas
+        self._inbox = inbox
+        self._terms = terms
+        self._gateways = gateways
+
+    async def prepare(self, persona_id: str) -> tuple[Prepare, frozenset[str]]:
+        """Her first frame and the kinds of libraries for it, from her record as it is now. Raises GenerationFailed."""
+        persona = self._personas.get(persona_id)
+        if persona is None:
+            raise GenerationFailed("she has no record that can be read", permanent=True)
+        try:
+            gateways = await self._gateways.of(persona_id)
+            await self._inbox.find_documents(persona.id)
+        except LedgerError as error:
+            raise GenerationFailed(str(error)) from error
+        prepare = Prepare(
+            # Her channels' tokens go to her gateways only; her agent has no use for them.
+            persona=msgspec.structs.replace(persona, channels=None),
+            limits=self._limits,
+            urls=self._urls,
+            gateways=gateways,
+            media=str(self._personas.folder(persona_id) / "media"),
+        )
+        minds = (self._terms.mind(id_of(record) or "") for record in persona.channels or [])
+        return prepare, kinds_for(persona).union(*(kinds_of(mind) for mind in minds if mind))

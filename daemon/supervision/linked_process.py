@@ -1,0 +1,251 @@
+"""One process on the link, from its birth to its reaping: greeting, heartbeat, stack dump, stop and kill.
+
+Worker, feeder, organ host and probe differ in what they are told; how they live and die is the same and is here. The
+split between what a process does and how it is kept alive follows jupyter_client's provisioners
+(https://jupyter-client.readthedocs.io/en/stable/provisioning.html), the steps of a stop follow systemd's KillMode=mixed
+(https://www.freedesktop.org/software/systemd/man/latest/systemd.kill.html).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from daemon.logging.log import Log
+from daemon.runtime.clock import Clock, Timer, deadline
+from daemon.runtime.tasks import Tasks
+from daemon.supervision.link import Link
+from daemon.supervision.processes import Exit, Process
+from proto.birth import Role
+from proto.framing import Codec
+from proto.messages import VERSION, Fault, Heartbeat, Hello, Stop
+from proto.wire import WireError
+
+T = TypeVar("T")
+
+TERM_TIMEOUT: Final = 1.0
+KILL_TIMEOUT: Final = 5.0
+UNREAD: Final = 0.3
+"""Seconds in which the daemon reads what lay in its queue before it calls a process hung."""
+DUMP_TIMEOUT: Final = 0.5
+"""Seconds that a hung process gets to write its stacks before it is killed."""
+
+
+class Births(Protocol):
+    """Makes processes; the spawner does."""
+
+    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
+        """Make a process that greets on the link as ``routing_id``. Raises BirthFailed."""
+
+    def reaped(self, process: Process) -> None:
+        """The process is gone, and its descendants may be looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """How every linked process is made: born by ``births``, heard on ``link``, watched by ``clock``."""
+
+    births: Births
+    link: Link
+    clock: Clock
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a process ended; ``fault`` is what it or the daemon said of the cause, or empty."""
+
+    exit: Exit
+    fault: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.fault} ({self.exit})" if self.fault else f"the process ended: {self.exit}"
+
+
+class ProcessFailed(RuntimeError):
+    """The process ended before it came to where it was wanted."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(str(ended))
+        self.ended = ended
+
+
+class Unkillable(RuntimeError):
+    """The process does not end even by SIGKILL: the kernel holds it."""
+
+
+class LinkedProcess(Generic[T]):
+    """A process in one role. ``receive`` gets each of its messages; what that raises is a fault of ``tasks``.
+
+    ``unread`` is how many seconds its last frames are read after its end.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        codec: Codec[T],
+        receive: Callable[[T], None],
+        workshop: Workshop,
+        tasks: Tasks,
+        log: Log,
+        unread: float = 0.0,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.end: asyncio.Future[Ended] = loop.create_future()
+        """Done when it is dead and reaped; before that, whatever it sends is heard."""
+        self._role = role
+        self._receive = receive
+        self._births = workshop.births
+        self._clock = workshop.clock
+        self._tasks = tasks
+        self._log = log
+        self._unread = unread
+        self._peer = workshop.link.expect(codec, self._take)
+        self._process: Process | None = None
+        self._fault = ""
+        self._hello: asyncio.Future[None] = loop.create_future()
+        self._heard_at = 0.0
+        self._hang_after = 0.0
+        self._suspected = False
+        self._watch: Timer | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid while it lives."""
+        return self._process.pid if self._process and not self.end.done() else None
+
+    async def born(self, title: str, kinds: frozenset[str], greet_within: float) -> None:
+        """Make it and wait for its greeting; ``kinds`` are the kinds of minds that it needs libraries for.
+
+        Raises BirthFailed, ProcessFailed. One that greets with another version of the protocol is killed.
+        """
+        try:
+            process = await self._births.spawn(self._role, title, self._peer.routing_id, kinds, self._log)
+        except BaseException:
+            self._peer.forget()
+            raise
+        self._process = process
+        process.exited.add_done_callback(self._exited)
+        if self._fault:
+            # It greeted in the wrong way before its birth was told.
+            process.kill()
+        await self.reach(self._hello, "greet", greet_within)
+
+    async def reach(self, state: asyncio.Future[None], what: str, seconds: float) -> None:
+        """Wait until it is in this state; one that is not in time is killed. Raises ProcessFailed."""
+        either: list[asyncio.Future[None] | asyncio.Future[Ended]] = [state, self.end]
+        try:
+            async with deadline(self._clock, seconds):
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.hung(f"it did not {what} within {seconds:g} s")
+        if not state.done() or self.end.done():
+            raise ProcessFailed(await asyncio.shield(self.end))
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Queue one message to it. Raises WireError, FrameError."""
+        self._peer.send(message)
+
+    def watch_heart(self, hang_after: float) -> None:
+        """From now on, kill it when it is silent for so many seconds."""
+        self._hang_after = hang_after
+        self._heard_at = self._clock.monotonic()
+        self._look()
+
+    def hung(self, reason: str) -> None:
+        """Kill it; its stacks go to its log first, for they are all that will be left of the cause."""
+        self._fault = self._fault or reason
+        if self._process and self._process.alive:
+            self._log.error("worker.hung", pid=self._process.pid, reason=reason)
+            self._process.send_signal(signal.SIGUSR2)
+            self._clock.call_later(DUMP_TIMEOUT, self._process.kill)
+
+    def kill(self, reason: str = "") -> None:
+        """Kill it and its group now."""
+        self._fault = self._fault or reason
+        self._stop_watching()
+        if self._process:
+            self._process.kill()
+
+    async def killed(self, reason: str = "") -> None:
+        """Kill it and wait until it is reaped. Raises Unkillable."""
+        self.kill(reason)
+        if self._process and not await self._ends_within(KILL_TIMEOUT):
+            raise Unkillable(f"process {self._process.pid} does not die")
+
+    async def stop(self, seconds: float) -> None:
+        """Ask it to leave; after so many seconds SIGTERM, then SIGKILL to its group. Returns when it is reaped.
+
+        Raises Unkillable.
+        """
+        if self._process is None or self.end.done():
+            return
+        self._stop_watching()
+        try:
+            self._peer.send(Stop())
+        except WireError as error:
+            self._log.warning("worker.unreachable", reason=str(error))
+        else:
+            if await self._ends_within(seconds):
+                return
+            self._log.warning("worker.stop_ignored", pid=self._process.pid)
+        self._process.send_signal(signal.SIGTERM)
+        if not await self._ends_within(TERM_TIMEOUT):
+            await self.killed()
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            async with deadline(self._clock, seconds):
+                await asyncio.wait([self.end])
+        except TimeoutError:
+            return False
+        return True
+
+    # Any: the protocol's life signs are in every role's union of messages, which no type variable can say.
+    def _take(self, message: Any) -> None:
+        match message:
+            case Hello(version) if version == VERSION:
+                if not self._hello.done():
+                    self._hello.set_result(None)
+                return
+            case Hello(version):
+                self.kill(f"it speaks version {version} of the protocol, the daemon {VERSION}")
+                return
+            case Fault(reason):
+                self._fault = self._fault or reason
+            case Heartbeat():
+                self._heard_at = self._clock.monotonic()
+        self._tasks.call(lambda: self._receive(message))
+
+    def _look(self) -> None:
+        silent = self._clock.monotonic() - self._heard_at
+        if silent < self._hang_after:
+            self._suspected = False
+            self._watch = self._tasks.call_later(self._hang_after - silent, self._look)
+        elif not self._suspected:
+            # Perhaps it was the daemon that stood still, and the heartbeats of that time lie unread.
+            self._suspected = True
+            self._watch = self._tasks.call_later(UNREAD, self._look)
+        else:
+            self.hung(f"it hung: no heartbeat for {silent:.0f} s")
+
+    def _stop_watching(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+
+    def _exited(self, _: asyncio.Future[Exit]) -> None:
+        self._stop_watching()
+        if self._process:
+            self._births.reaped(self._process)
+        if self._unread:
+            self._clock.call_later(self._unread, self._finish)
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._peer.forget()
+        if self._process and not self.end.done():
+            self.end.set_result(Ended(self._process.exited.result(), self._fault))

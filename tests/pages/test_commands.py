@@ -1,0 +1,60 @@
+"""Every command in the ``sh`` blocks of the Markdown pages works, page by page, on a machine of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pages.markdown import ROOT, commands, pages, prose
+from tests.pages.stage import Stage
+from tests.pages.table import INSTEAD, PRINTS
+from tests.patience import PATIENCE
+
+PAGES = {str(page.relative_to(ROOT)): commands(page.read_text()) for page in pages()}
+
+
+@pytest.mark.parametrize("page", [page for page, found in PAGES.items() if found])
+def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
+    """From top to bottom; a command that the table does not know is run as it stands and must succeed."""
+    with Stage(tmp_path) as stage:
+        for command in PAGES[page]:
+            row = next((row for row in INSTEAD if row.pattern.search(command)), None)
+            printed = row.carry_out(stage, command) if row else stage.run(command)
+            bare = command.partition("  #")[0].rstrip()
+            for pattern, expected in PRINTS:
+                if re.search(pattern, bare):
+                    assert re.search(expected, printed, re.MULTILINE), f"{command}\n{printed}"
+        stage.heard()
+
+
+def test_no_row_of_the_table_is_left_over() -> None:
+    """A row whose command is gone goes, too."""
+    written = [command for found in PAGES.values() for command in found]
+    for row in INSTEAD:
+        assert any(row.pattern.search(command) for command in written), row.pattern.pattern
+
+
+def test_commands_in_prose_are_there() -> None:
+    """Every ``personad VERB`` within a sentence is a verb, with the options that stand there."""
+    words = {found for page in pages() for found in re.findall(r"`personad ([a-z][^`]*)`", prose(page.read_text()))}
+    options: dict[str, set[str]] = {}
+    for written in words:
+        found = re.match(r"(channel )?[a-z]+", written)
+        assert found, written
+        options.setdefault(found[0], set()).update(re.findall(r"--[a-z-]+", written))
+    assert options
+    for verb, expected in options.items():
+        helped = subprocess.run(
+            [sys.executable, "-m", "daemon", *verb.split(), "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert helped.returncode == 0, f"personad {verb}: {helped.stderr}"
+        assert not {option for option in expected if option not in helped.stdout}, verb
