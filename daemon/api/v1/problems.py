@@ -94,7 +94,7 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
 
 
 def handlers(log: Log) -> dict[type[Exception], ExceptionHandler]:
-    """Handlers by exception. The server logs a bug with its trace; the answer only names the line of ``log`` about it."""
+    """Handlers by exception. The server logs a bug with its trace; the answer only names the line in ``log``."""
 
     async def unexpected(_request: Request, error: Exception) -> Response:
         instance = uuid.uuid4().urn
