@@ -17,6 +17,7 @@ import msgspec
 from daemon.conversations.hubs import Slot
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes
+from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
@@ -64,7 +65,6 @@ class Inbox:
         self._limit = settings.limits.inbox
         self._poison_deaths = settings.supervisor.poison_deaths
         self._at_once = settings.channels.beats_at_once
-        self._fallback_after = settings.channels.fallback_after
         self._ledger = ledger
         self._personas = personas
         self._terms = terms
@@ -74,6 +74,10 @@ class Inbox:
         self._log = log
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
+        self._dropped: set[str] = set()
+        """The personas whose lanes were read back after a fault: what is admitted may be among that already."""
+        fallback_after = settings.channels.fallback_after
+        self._notices = Notices(publisher, terms, self._running, fallback_after, tasks, log)
         self._readers: set[str] = set()
         """The personas that have documents to look things up in."""
         self._tasks = tasks
@@ -140,6 +144,9 @@ class Inbox:
 
     def _admit(self, persona_id: str, items: list[Waiting], visitors: bool) -> None:
         lanes = self._all(persona_id)
+        if persona_id in self._dropped:
+            known = {item.perception.id for lane in lanes for item in lane.unanswered}
+            items = [item for item in items if item.perception.id not in known]
         lanes.admit(items, visitors)
         self.accepted += len(items)
         if not visitors:
@@ -147,10 +154,7 @@ class Inbox:
                 self._readers.add(persona_id)
             self._touched(persona_id)
         for conversation in {item.conversation for item in items}:
-            if not visitors and lanes.own.mind_down:
-                self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, lanes.own.mind_down))
-            elif visitors and self._terms.model(conversation) in lanes.down:
-                self._fall_back(persona_id, conversation)
+            self._notices.admitted(persona_id, lanes, conversation, visitors)
         self.pump(persona_id)
 
     def depth(self, persona_id: str) -> int:
@@ -177,6 +181,7 @@ class Inbox:
         """
         self._running.pop(persona_id, None)
         if lanes := self._lanes.pop(persona_id, None):
+            self._dropped.add(persona_id)
             for lane in lanes:
                 lane.cancel_timer()
             turns = [lane.in_hand for lane in lanes if lane.in_hand]
@@ -206,6 +211,7 @@ class Inbox:
             for lane in lanes:
                 lane.cancel_timer()
         self._readers.discard(persona_id)
+        self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
@@ -224,7 +230,7 @@ class Inbox:
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
-                    self._mind_down(persona_id, lanes, lane, message)
+                    self._notices.mind_down(persona_id, lanes, lane, message)
 
     def pump(self, persona_id: str) -> None:
         """Give her the next turns, and join new words to those in hand. Never raises."""
@@ -240,7 +246,7 @@ class Inbox:
                 worker.send(Join(lane.in_hand.number, joining))
         for lane in lanes.startable():
             self._start(persona_id, lanes, lane, worker, now)
-        self._remind(persona_id, lanes)
+        self._notices.remind(persona_id, lanes)
 
     def _put(self, persona_id: str, items: list[Waiting]) -> None:
         for item in items:
@@ -357,39 +363,6 @@ class Inbox:
             await self._clock.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
-    def _mind_down(self, persona_id: str, lanes: Lanes, lane: Lane, message: MindDown) -> None:
-        self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
-        if lane is not lanes.own:
-            model = lanes.model(lane)
-            lanes.down.add(model)
-            for other in lanes.visitors:
-                if other.depth and lanes.model(other) == model:
-                    self._fall_back(persona_id, _conversations(other)[0])
-            return
-        words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
-        lane.mind_down = f"{words} I keep what you say, and answer when it is back."
-        for conversation in dict.fromkeys(_conversations(lane)):
-            self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, lane.mind_down))
-
-    def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
-        """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
-        terms = self._terms.of(conversation)
-        if terms and not terms.is_paused:
-            self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, terms.fallback))
-
-    def _remind(self, persona_id: str, lanes: Lanes) -> None:
-        """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
-        for lane in lanes.visitors:
-            if lane.timer is None and lane.depth:
-                timer = partial(self._late, persona_id, lane)
-                lane.timer = self._tasks.of(persona_id).call_later(self._fallback_after, timer)
-
-    def _late(self, persona_id: str, lane: Lane) -> None:
-        """No answer in time. While she is put to sleep, nobody is told to wait for one."""
-        lane.timer = None
-        if persona_id in self._running and (waiting := _conversations(lane)):
-            self._fall_back(persona_id, waiting[0])
-
     async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:
         """Count a crash against what was in hand; returns what may be tried again."""
         poison: list[int] = []
@@ -403,12 +376,6 @@ class Inbox:
                 self._publisher.signal("Event", "Perception set aside", persona_id, item.conversation)
         left = [item for item in items if item.perception.id not in poison]
         return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
-
-
-def _conversations(lane: Lane) -> list[Conversation]:
-    """Of everything that is not answered yet."""
-    in_hand = lane.in_hand.items if lane.in_hand else []
-    return [item.conversation for item in [*in_hand, *lane.waiting]]
 
 
 def _perceptions(turn: Turn) -> list[Perception]:

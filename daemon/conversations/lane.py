@@ -75,6 +75,11 @@ class Lane:
         return len(self.waiting) + self.accepting + (len(self.in_hand.items) if self.in_hand else 0)
 
     @property
+    def unanswered(self) -> list[Waiting]:
+        """Everything that is not answered yet, what is in hand first."""
+        return [*(self.in_hand.items if self.in_hand else []), *self.waiting]
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is waiting or in progress."""
         return not (self.depth or self.recalling or self.committing)
