@@ -8,7 +8,7 @@ import pytest
 
 from proto.messages import Line, Perception
 from proto.records import Organ, Persona
-from worker.prompting.prompt import HISTORY_CHARS, MEMORY_FILE_CHARS, WORDS_CHARS, Prompt, age, take
+from worker.prompting.prompt import HISTORY_CHARS, MEMORY_FILE_CHARS, NEW_CHARS, Prompt, age, take
 
 NOW = datetime.fromisoformat("2026-11-22T09:05:00+01:00")
 ADAM = Persona("6c17c83c-3158-450d-8e43-0e7efea717c1", "Adam", Organ("m"))
@@ -46,7 +46,7 @@ def test_old_lines_are_left_out() -> None:
 
 def test_new_words_are_taken_up_to_a_bound() -> None:
     """The oldest new words that fit are taken, and one is taken whatever its length."""
-    assert take([words(1, "x" * (WORDS_CHARS + 1)), words(2, "y")], {}) == [words(1, "x" * (WORDS_CHARS + 1))]
+    assert take([words(1, "x" * (NEW_CHARS + 1)), words(2, "y")], {}) == [words(1, "x" * (NEW_CHARS + 1))]
     assert take([words(1, "x"), words(2, "y")], {}) == [words(1, "x"), words(2, "y")]
 
 

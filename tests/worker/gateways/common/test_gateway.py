@@ -185,12 +185,12 @@ async def test_so_many_sends_at_once(tmp_path: Path) -> None:
         await channel.in_state("connected")
         for seq in range(MAX_SENDING + 1):
             channel.deliver("hello", str(seq), seq=seq)
-        assert "in hand" in getattr(await channel.outcome(MAX_SENDING), "reason", "")
+        assert "busy" in getattr(await channel.outcome(MAX_SENDING), "reason", "")
         gateway.account.free.set()
         for seq in range(MAX_SENDING):
             assert isinstance(await channel.outcome(seq), Delivered)
         while isinstance(back := await again(channel), Undelivered):
-            assert "in hand" in back.reason
+            assert "busy" in back.reason
             # Sends that have ended are counted out in a turn of the loop of their own.
             await asyncio.sleep(0)
 

@@ -223,7 +223,7 @@ async def test_stream_of_nonsense(discord: DiscordEmulator, tmp_path: Path) -> N
         for _ in range(30):
             discord.dispatch("MESSAGE_CREATE", [])
         state = await channel.in_state("degraded")
-        assert "not its protocol" in state.error
+        assert "does not follow Discord's protocol" in state.error
         await channel.in_state("connected")
         await works(discord, channel, "after it")
 

@@ -198,8 +198,8 @@ async def test_identify(telegram: TelegramEmulator) -> None:
     [
         ("nonsense", None, "not a Telegram bot token"),
         ("123456789:AAF-unknown-to-telegram-0123456789abc", None, "Ask @BotFather"),
-        ("", 429, "asks to wait 5 s"),
-        ("", 502, "answers (502)"),
+        ("", 429, "asks us to wait 5 s"),
+        ("", 502, "failed (502)"),
         ("", "drop", "cannot be reached"),
     ],
 )

@@ -160,7 +160,7 @@ async def test_files_elsewhere_are_not_fetched(twilio: TwilioEmulator, tmp_path:
         webhook(channel, twilio.form(message))
         [item] = await channel.first()
     assert (item.kind, item.media) == ("text", None)
-    assert "could not be taken: its address is not one of Twilio's" in item.content
+    assert "could not be fetched: its address is not one of Twilio's" in item.content
     assert item.content.endswith("look")
 
 

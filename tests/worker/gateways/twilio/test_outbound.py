@@ -70,7 +70,7 @@ async def test_long_texts_and_pictures(twilio: TwilioEmulator, tmp_path: Path) -
     assert " ".join(bodies[:2]) == words
     assert all(len(body) <= 1600 for body in bodies)
     assert channel.reports[0] == PartSent(1, 1)
-    assert bodies[2:] == ["A cat.", "(There is a picture with this that cannot be sent here.)"]
+    assert bodies[2:] == ["A cat.", "(This came with a picture that cannot be sent here.)"]
 
 
 async def test_what_was_sent_already_is_not_sent_again(twilio: TwilioEmulator, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
         moved = meta.message(ANN, "system", system={"type": "user_changed_number", "new_wa_id": "15550002"})
         assert not await taken(channel, meta.batch(gone, moved))
         [item] = await taken(channel, meta.batch(meta.message("15550002", body="it is me")))
-    assert item.content == f"(This person wrote from the number +{ANN} before.)\nit is me"
+    assert item.content == f"(This person used to write from the number +{ANN}.)\nit is me"
 
 
 async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> None:
