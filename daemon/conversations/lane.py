@@ -76,7 +76,7 @@ class Lane:
 
     @property
     def unanswered(self) -> list[Waiting]:
-        """Everything that is not answered yet, what is in hand first."""
+        """All perceptions that are not answered yet, those in hand first."""
         return [*(self.in_hand.items if self.in_hand else []), *self.waiting]
 
     @property
