@@ -1,4 +1,4 @@
-"""Tells people that their answer takes longer: her mind is away, or nobody has answered in time."""
+"""Tells people that their answer will take longer: the mind is unreachable, or the answer is late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proto.messages import Conversation, MindDown
 
 
 class Notices:
-    """``running`` holds the personas that have a process; ``fallback_after`` is in seconds."""
+    """Sends the notices. ``running`` holds the personas that have a process; ``fallback_after`` is in seconds."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class Notices:
         self._log = log
 
     def admitted(self, persona_id: str, lanes: Lanes, conversation: Conversation, visitors: bool) -> None:
-        """A message came; while the mind that answers here is away, its writer is told so."""
+        """Notify the writer of a new message if the mind that answers here is unreachable."""
         if not visitors and lanes.own.mind_down:
             self._tell(persona_id, conversation, lanes.own.mind_down)
         elif visitors and self._terms.model(conversation) in lanes.down:
             self._fall_back(persona_id, conversation)
 
     def mind_down(self, persona_id: str, lanes: Lanes, lane: Lane, message: MindDown) -> None:
-        """The mind that was to answer in this lane cannot be reached."""
+        """Notify everyone who waits for a mind that cannot be reached."""
         self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
         if lane is not lanes.own:
             model = lanes.model(lane)
@@ -56,20 +56,20 @@ class Notices:
             self._tell(persona_id, conversation, lane.mind_down)
 
     def remind(self, persona_id: str, lanes: Lanes) -> None:
-        """Let every visitor who waits be told so, unless an answer comes within ``fallback_after``."""
+        """Have every waiting visitor notified, unless an answer comes within ``fallback_after``."""
         for lane in lanes.visitors:
             if lane.timer is None and lane.depth:
                 late = partial(self._late, persona_id, lane)
                 lane.timer = self._tasks.of(persona_id).call_later(self._fallback_after, late)
 
     def _late(self, persona_id: str, lane: Lane) -> None:
-        """No answer in time. While she is put to sleep, nobody is told to wait for one."""
+        """Notify a visitor whose answer is late. While she is stopped, no such notice is sent."""
         lane.timer = None
         if persona_id in self._running and lane.unanswered:
             self._fall_back(persona_id, lane.unanswered[0].conversation)
 
     def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
-        """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
+        """Tell a visitor that the answer takes longer, unless the channel is paused."""
         terms = self._terms.of(conversation)
         if terms and not terms.is_paused:
             self._tell(persona_id, conversation, terms.fallback)
