@@ -1,4 +1,4 @@
-"""What a new process is told before it can speak on the link, and what the zygote says of it."""
+"""The messages that pass between the daemon and the zygote before a new process has its link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_BIRTH: Final = 16 * 1024
 
 
 class Birth(msgspec.Struct, tag="birth"):
-    """Asks for one process. No secret stands here: the persona comes in the link's first frame."""
+    """Ask for one process. It carries no secret: the persona comes in the link's first frame."""
 
     request: int
     role: Role
@@ -21,24 +21,24 @@ class Birth(msgspec.Struct, tag="birth"):
     endpoint: str
     routing_id: bytes
     heartbeat: float
-    """Seconds between two heartbeats."""
+    """Seconds between heartbeats."""
 
 
 class Warm(msgspec.Struct, tag="warm"):
-    """The zygote is ready to fork; ``failed`` names the modules that it could not preload, with the reason."""
+    """The zygote is ready to fork. ``failed`` maps each module that it could not preload to the reason."""
 
     failed: dict[str, str]
 
 
 class Born(msgspec.Struct, tag="born"):
-    """The process exists; its pidfd travels beside this message."""
+    """The process exists. Its pidfd comes with this message (SCM_RIGHTS, https://man7.org/linux/man-pages/man7/unix.7.html)."""
 
     request: int
     pid: int
 
 
 class Stillborn(msgspec.Struct, tag="stillborn"):
-    """The process could not be made."""
+    """The process could not be created."""
 
     request: int
     reason: str

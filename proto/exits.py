@@ -1,20 +1,20 @@
-"""Exit codes: what a process that ended wants its starter to know."""
+"""Exit codes: what a process that ended reports to whatever started it."""
 
 from __future__ import annotations
 
 from typing import Final
 
 OK: Final = 0
-"""Asked to stop."""
+"""The process was asked to stop."""
 
 LOCKED: Final = 3
 """Another daemon holds the state directory."""
 
 CONFIG: Final = 64
-"""Configuration that will not get better by itself: no retry."""
+"""The configuration is wrong and has to be changed: not retried."""
 
 FAULT: Final = 70
-"""A fault: retried with backoff."""
+"""An unexpected fault: retried with backoff."""
 
 PORT_IN_USE: Final = 69
-"""The listener's address is taken (sysexits' EX_UNAVAILABLE)."""
+"""The listener's address is in use (EX_UNAVAILABLE, https://man7.org/linux/man-pages/man3/sysexits.h.3head.html)."""

@@ -1,6 +1,6 @@
-"""Feeding: a short-lived process reads an export, digests each conversation with her mind, and is told what is wanted.
+"""Feeding: a short-lived process reads an export and digests, with her mind, each conversation that the daemon wants.
 
-It is the sandbox of the perception seed: it holds no channel and no live memory, and may die at any moment.
+It is the sandbox of the perception seed: it has no channels and no live memory, and it may die at any moment.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from proto.records import Organ
 from proto.texts import MemoryName, Nanoseconds, Reason, Text, Title
 
 Source = Literal["chatgpt", "claude", "gemini", "grok", "personad"]
-"""Whose exports can be fed."""
+"""The products whose exports can be fed."""
 
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 ConversationKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-"""SHA-256 of an imported conversation's words: the same words are the same conversation."""
+"""SHA-256 of an imported conversation's text: equal text means the same conversation."""
 
 
 class Feed(msgspec.Struct, tag="feed"):
@@ -34,14 +34,14 @@ class Feed(msgspec.Struct, tag="feed"):
 
 
 class Wanted(msgspec.Struct, tag="wanted"):
-    """The answer to ``Offered``: digest it into ``memory``; None when it was digested before."""
+    """The answer to ``Offered``: digest it into ``memory``, or skip it (None) because it was digested before."""
 
     number: int
     memory: Memory | None = None
 
 
 class Offered(msgspec.Struct, tag="offered"):
-    """The next conversation of the export. ``position`` and ``size`` are bytes: how far the export is read."""
+    """The next conversation of the export. ``position`` of ``size`` bytes of the export have been read."""
 
     number: int
     key: ConversationKey
@@ -53,7 +53,7 @@ class Offered(msgspec.Struct, tag="offered"):
 
 
 class Digested(msgspec.Struct, tag="digested"):
-    """The memory files that this conversation changed, each whole."""
+    """The memory files that this conversation changed, each in full."""
 
     number: int
     key: ConversationKey
@@ -61,15 +61,16 @@ class Digested(msgspec.Struct, tag="digested"):
 
 
 class Undigested(msgspec.Struct, tag="undigested"):
-    """Her mind's answers to this conversation could not be used: nothing changes, and a later feed may try again."""
+    """Her mind's answers for this conversation could not be used. Nothing changes; a later feed may try again."""
 
     number: int
 
 
 class Fed(msgspec.Struct, tag="fed"):
-    """All of it is read.
+    """The whole export has been read.
 
-    ``conversations`` were digested now or before; ``skipped`` had no words, an unknown form, or were left undigested.
+    ``conversations`` counts those digested now or earlier. ``skipped`` counts those that had no text, had an unknown
+    form or were left undigested.
     """
 
     conversations: int
@@ -77,7 +78,7 @@ class Fed(msgspec.Struct, tag="fed"):
 
 
 class FeedFailed(msgspec.Struct, tag="feed_failed"):
-    """It ends here: the export has not the form of its source, or her mind cannot be reached."""
+    """The feed failed: the export does not have the form of its source, or her mind cannot be reached."""
 
     cause: Literal["format", "mind"]
     reason: Reason

@@ -1,4 +1,4 @@
-"""Frames: one msgpack document of a closed type, its size bounded."""
+"""Frames: each is one msgpack document of a closed type and of bounded size."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ T = TypeVar("T")
 
 
 class FrameError(ValueError):
-    """A frame that is no message of this protocol; its text says why and quotes nothing of it."""
+    """The frame is not a message of this protocol. The error text says why and quotes nothing from the frame."""
 
 
 class Codec(Generic[T]):
-    """Encodes any message and decodes frames into ``kind``, a union of messages."""
+    """Encodes any message, and decodes frames into ``kind``, a union of messages."""
 
     def __init__(self, kind: type[T]) -> None:
         self._encoder = msgspec.msgpack.Encoder(enc_hook=reveal_secrets)
         self._decoder = msgspec.msgpack.Decoder(kind, dec_hook=seal_secrets)
 
     def encode(self, message: msgspec.Struct) -> bytes:
-        """Raise FrameError when the message is larger than a frame."""
+        """Return the frame. Raises FrameError when the message is larger than a frame."""
         frame = self._encoder.encode(message)
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a {type(message).__name__} of {len(frame)} bytes is larger than a frame ({MAX_FRAME})")
         return frame
 
     def decode(self, frame: bytes) -> T:
-        """Raise FrameError for a frame that is too large or not of this codec's messages."""
+        """Return the message. Raises FrameError when the frame is too large or holds none of this codec's messages."""
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a frame of {len(frame)} bytes is over the limit of {MAX_FRAME}")
         try:
             return self._decoder.decode(frame)
         except (msgspec.DecodeError, RecursionError) as error:
-            # Thousands of arrays in each other, in a field that nobody knows, are a RecursionError.
+            # Thousands of nested arrays in an unknown field raise RecursionError.
             raise FrameError(f"not a message of this protocol: {error}") from error

@@ -1,4 +1,4 @@
-"""Gateways on the wire: what they are opened with, what comes in over them, what is sent, and how they stand."""
+"""Gateways on the wire: their settings, what they receive, what they send, and their states."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from proto.secrets import Secret
 from proto.texts import MediaName, Nanoseconds, Reason, Text, Title
 
 ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
-"""A channel's id inside this daemon: ``channel_id`` of its type and token."""
+"""A channel's id in this daemon, made by ``channel_id`` from its type and token."""
 
 GatewayType = Literal["telegram", "discord", "sms", "whatsapp", "slack"]
 
 AccountId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,63}\Z")]
-"""A provider's immutable id of an account or a chat, as text: a number, a phone number without its plus, a Slack id."""
+"""A provider's immutable id of an account or chat, as text: a number, a phone number without its plus, a Slack id."""
 
 InboundKey = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}\Z")]
-"""What makes an inbound message the same one when it comes again: a Telegram update id, a Discord message id."""
+"""Identifies an inbound message that is delivered more than once: a Telegram update id, a Discord message id."""
 
 
 ErrorClass = Literal["credential", "config", "throttle", "transient", "recipient"]
-"""What is wrong: with the channel's credentials or configuration, until somebody mends them; with its pace or the way
-to its provider, which pass; or with one person, whom it does not reach."""
+"""What is wrong. ``credential`` and ``config`` last until somebody corrects them. ``throttle`` and ``transient`` pass.
+``recipient`` concerns one person, who cannot be reached."""
 
 
 def channel_id(type_: str, token: str) -> ChannelId:
-    """The id of the channel that has this token; not a secret, and no way back to one."""
+    """Return the id of the channel with this token. The id is not a secret, and the token cannot be derived from it."""
     return sha256(f"{type_}:{token}".encode()).hexdigest()[:16]
 
 
 class GatewayState(msgspec.Struct):
     """A gateway as its worker sees it.
 
-    ``connecting`` has had no round trip yet; ``degraded`` had some and tries to come back; ``stopped`` will not come
-    back by itself. ``error`` says what happened, ``hint`` what a person can do about it, ``error_class`` of what kind
-    it is (None: ``stopped`` is for credentials, everything else passes). ``round_trip`` is the age in seconds of the
-    last completed exchange with the provider, None before the first.
+    ``connecting`` has had no round trip yet; ``degraded`` has had one and is trying to reconnect; ``stopped`` will not
+    recover by itself. ``error`` says what happened, ``hint`` what a person can do about it, and ``error_class`` what
+    kind of error it is (None: a ``stopped`` gateway has a credential error, any other error passes). ``round_trip`` is
+    the age in seconds of the last completed exchange with the provider, None before the first.
     """
 
     channel: ChannelId
@@ -55,11 +55,12 @@ class GatewayState(msgspec.Struct):
 class Gateway(msgspec.Struct):
     """One channel that the worker opens a gateway for.
 
-    ``account`` and ``chat`` are who it is paired with, None while it is unverified; an ``open`` channel takes words
-    from everybody. ``last_key`` is the key of the last message committed from that chat, for providers whose missed
-    messages must be asked for. ``credentials`` are the provider account's (``proto/README.md`` names them by type),
-    ``phone`` is ours in E.164. ``webhook`` is the public URL that the provider calls, "" to poll or hold a socket.
-    ``since`` is when the channel was made, in epoch nanoseconds: what came in before is not hers. 0: from now on.
+    ``account`` and ``chat`` identify the owner that it is paired with; both are None while it is unverified. An
+    ``open`` channel takes messages from everybody. ``last_key`` is the key of the last message committed from that
+    chat, for providers that have to be asked for missed messages. ``credentials`` are those of the provider account
+    (``proto/README.md`` lists them by type). ``phone`` is the channel's own number in E.164. ``webhook`` is the public
+    URL that the provider calls, or "" to poll or hold a socket. ``since`` is when the channel was created, in epoch
+    nanoseconds; earlier messages are not for her. 0 means from now on.
     """
 
     channel: ChannelId
@@ -76,10 +77,10 @@ class Gateway(msgspec.Struct):
 
 
 class Inbound(msgspec.Struct):
-    """One message that came in over a gateway; ``at`` is the provider's time in epoch nanoseconds.
+    """One message that a gateway received; ``at`` is the provider's time in epoch nanoseconds.
 
-    ``media`` names a file that the worker put, whole and synced, into the media folder. ``command`` is a bot command
-    without its slash, in lower case (``start``, ``hello``, ``stop``, ``restart``), with its argument in ``content``.
+    ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
+    slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``.
     """
 
     key: InboundKey
@@ -96,7 +97,7 @@ class Inbound(msgspec.Struct):
 
 
 class Taken(msgspec.Struct, tag="taken"):
-    """What ``Received`` brought is committed (``ok``), so the provider may forget it; or it is not, try again later."""
+    """The answer to ``Received``: ``ok`` means committed, so the provider may forget it; otherwise try again later."""
 
     request: int
     ok: bool
@@ -105,9 +106,9 @@ class Taken(msgspec.Struct, tag="taken"):
 class Deliver(msgspec.Struct, tag="deliver"):
     """Send one message of the outbox. Answered by ``Delivered`` or ``Undelivered``, after any ``PartSent``.
 
-    A long message is split by the gateway, always in the same way; ``parts_sent`` parts are with the provider
-    already. ``ambiguous`` when the next part may have been sent before without our learning of it, and the provider
-    does not know it by its key any more: it is visibly marked. ``key`` is the outbox row's, the same at each try.
+    The gateway splits a long message, always in the same way; the provider already has ``parts_sent`` of the parts.
+    ``ambiguous`` means that the next part may have been sent before without confirmation, and that the provider can no
+    longer recognize it by its key; it is then visibly marked. ``key`` is the outbox row's and the same at each attempt.
     """
 
     seq: int
@@ -122,7 +123,7 @@ class Deliver(msgspec.Struct, tag="deliver"):
 
 
 class Bound(msgspec.Struct, tag="bound"):
-    """The channel was paired just now: from here on only this account's files are worth fetching."""
+    """The channel has just been paired. From now on only this account's files need to be fetched."""
 
     channel: ChannelId
     account: AccountId
@@ -130,7 +131,7 @@ class Bound(msgspec.Struct, tag="bound"):
 
 
 class Say(msgspec.Struct, tag="say"):
-    """Send a text that is kept nowhere, once, without an answer: a pairing code."""
+    """Send a text that is not stored, such as a pairing code. It is sent once and not answered."""
 
     channel: ChannelId
     chat: AccountId
@@ -138,7 +139,7 @@ class Say(msgspec.Struct, tag="say"):
 
 
 class Identify(msgspec.Struct, tag="identify"):
-    """To a short-lived probe: whose token is this? Answered by ``Identified``."""
+    """Ask a short-lived probe which bot this token belongs to. Answered by ``Identified``."""
 
     kind: GatewayType
     token: Secret
@@ -150,7 +151,7 @@ class Identify(msgspec.Struct, tag="identify"):
 class WebhookRequest(msgspec.Struct, tag="webhook"):
     """A provider's webhook request, verified and committed by the daemon. The gateway names ``number`` in ``Received``.
 
-    ``body`` is as it came, ``content_type`` says of what kind.
+    ``body`` is unchanged; ``content_type`` is the request's header.
     """
 
     number: int
@@ -160,9 +161,9 @@ class WebhookRequest(msgspec.Struct, tag="webhook"):
 
 
 class Received(msgspec.Struct, tag="received"):
-    """Messages from one gateway, oldest first. Answered by ``Taken``; until then the provider is not told.
+    """Messages from one gateway, oldest first. Answered by ``Taken``; until then the provider gets no confirmation.
 
-    ``hooks`` are the webhook requests that are dealt with once these messages are committed.
+    ``webhooks`` are the numbers of the webhook requests that are done once these messages are committed.
     """
 
     request: int
@@ -172,24 +173,24 @@ class Received(msgspec.Struct, tag="received"):
 
 
 class PartSent(msgspec.Struct, tag="part_sent"):
-    """So many parts of a message are with the provider."""
+    """The provider has taken ``parts`` parts of a message."""
 
     seq: int
     parts: int
 
 
 class Delivered(msgspec.Struct, tag="delivered"):
-    """All of a message is with the provider, which calls it ``provider_id`` where its receipts come later."""
+    """The provider has taken the whole message. ``provider_id`` is its id for the message if receipts follow later."""
 
     seq: int
     provider_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class Undelivered(msgspec.Struct, tag="undelivered"):
-    """The next part of a message was not taken.
+    """The provider did not take the next part of a message.
 
-    ``permanent``: it never will be. ``blocked``: nothing for this chat will be, until the person writes again.
-    ``ambiguous``: it may have been taken, nobody told us. ``retry_after``: seconds that the provider asks for.
+    ``permanent``: it never will. ``blocked``: it takes nothing for this chat until the person writes again.
+    ``ambiguous``: it may have taken the part without confirming. ``retry_after``: seconds that the provider asks for.
     """
 
     seq: int
@@ -201,7 +202,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
 
 
 class Receipt(msgspec.Struct, tag="receipt"):
-    """What became of a message that was delivered: ``error`` says why it did not reach the person."""
+    """A later report on a delivered message: ``error`` says why it did not reach the person."""
 
     channel: ChannelId
     provider_id: Annotated[str, msgspec.Meta(max_length=128)]
@@ -210,13 +211,13 @@ class Receipt(msgspec.Struct, tag="receipt"):
 
 
 class GatewayChanged(msgspec.Struct, tag="gateway_changed"):
-    """A gateway's state changed just now; the heartbeats carry it from then on."""
+    """A gateway's state has just changed. Heartbeats carry the new state from now on."""
 
     gateway: GatewayState
 
 
 class Identified(msgspec.Struct, tag="identified"):
-    """Whose token it is; or ``reason`` why it is of no use, in words to act on."""
+    """The bot that a token belongs to; or ``reason``, which tells a person why the token cannot be used."""
 
     bot_id: str = ""
     bot_name: str = ""

@@ -1,6 +1,6 @@
-"""The messages between the daemon and its processes: versioned tagged unions, one msgpack document a frame.
+"""The messages between the daemon and its processes: versioned tagged unions, one msgpack document per frame.
 
-``proto/README.md`` is the protocol; this module is its code. A change that an older peer would misread raises
+``proto/README.md`` describes the protocol; this module is its code. A change that an older peer would misread raises
 ``VERSION``; a peer of another version is refused at ``Hello``.
 """
 
@@ -34,15 +34,15 @@ from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason,
 VERSION: Final = 3
 
 MAX_FRAME: Final = 4 * 1024 * 1024
-"""Bytes in one frame; the link's sockets drop the peer that sends more."""
+"""Bytes in one frame. The link's sockets drop a peer that sends a larger one."""
 
 
 Memory = dict[str, str]
-"""What she knows: memory file names (without ``.md``) to Markdown."""
+"""What she knows: Markdown by the memory file's name (without ``.md``)."""
 
 
 Address: TypeAlias = tuple[str, str]
-"""A channel's id and a chat on it, by the provider's name for the chat; two empty texts for the web."""
+"""A channel's id and the provider's id of a chat on it; two empty strings for the web."""
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -59,14 +59,14 @@ class Conversation(msgspec.Struct, frozen=True):
 
     @property
     def address(self) -> Address:
-        """What tells it from every other conversation of its persona on gateways."""
+        """Identifies the conversation among all conversations of its persona on gateways."""
         return (self.channel, self.chat)
 
 
 class Perception(msgspec.Struct):
     """Something she perceives: ``id`` is the ledger's, ``at`` the epoch nanoseconds of its acceptance.
 
-    ``media`` is its file under a name of ours, ``title`` what the person's device called it.
+    ``media`` is its file under the name that the daemon gave it; ``title`` is its name on the person's device.
     """
 
     id: int
@@ -80,7 +80,7 @@ class Perception(msgspec.Struct):
 class Line(msgspec.Struct):
     """A line of the conversation; ``role`` is ``person`` or ``assistant`` (knowledge page of the documents).
 
-    ``perceived`` is what her organ made of the file: words heard, text read, what a document holds.
+    ``perceived`` is what her organ made of the file: speech, text in a picture, the content of a document.
     """
 
     role: Literal["person", "assistant"]
@@ -92,7 +92,7 @@ class Line(msgspec.Struct):
 
 
 class Outgoing(msgspec.Struct):
-    """One message that she says; ``media`` names a file that she made."""
+    """One message that she sends; ``media`` names a file that she made."""
 
     content: Text
     kind: Literal["text", "audio", "image"] = "text"
@@ -100,7 +100,7 @@ class Outgoing(msgspec.Struct):
 
 
 class MindLimits(msgspec.Struct):
-    """How long a mind may take, in seconds, and how often one call is tried again."""
+    """How long a mind may take, in seconds, and how often one call is retried."""
 
     first_token: float
     total: float
@@ -108,7 +108,7 @@ class MindLimits(msgspec.Struct):
 
 
 class ChatTurn(msgspec.Struct):
-    """One turn of a prompt in the chat form that every mind speaks."""
+    """One turn of a prompt in the chat form that every mind takes."""
 
     role: Literal["system", "user", "assistant"]
     content: Text
@@ -123,22 +123,22 @@ class Prepare(msgspec.Struct, tag="prepare"):
     persona: Persona
     limits: MindLimits
     urls: dict[str, str]
-    """Base URL by provider, the operator's setting, for organs that name none, and for the gateways."""
+    """Base URLs by provider from the operator's settings: for organs without a URL of their own, and for gateways."""
     gateways: list[Gateway] = []
     media: str = ""
     """Her media folder, where gateways put the files that they fetch."""
 
 
 class Open(msgspec.Struct, tag="open"):
-    """The process before this one is reaped: open the gateways. Answered by ``Ready``."""
+    """The previous process has been reaped: open the gateways. Answered by ``Ready``."""
 
 
 class Perceive(msgspec.Struct, tag="perceive"):
     """One turn: everything that waits in one conversation, with what she needs to answer it.
 
-    ``visitor`` names a stranger who writes on an open channel, None for her owner; a visitor's turn brings no
-    memory. ``mind`` answers in place of her own, ``datasets`` are the folders that this conversation may search;
-    None stands for her own documents, of which there are some when ``has_documents``.
+    ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
+    no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
+    None means her own documents, and ``has_documents`` says whether there are any.
     """
 
     turn: int
@@ -153,7 +153,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
 
 
 class Join(msgspec.Struct, tag="join"):
-    """More words of the conversation whose turn is in hand; a worker that has replied ignores them."""
+    """More messages for the turn in hand. A worker that has already replied ignores them."""
 
     turn: int
     perceptions: list[Perception]
@@ -170,7 +170,7 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
 class OrganResult(msgspec.Struct, tag="organ_result"):
     """The organ host's answer to an ``OrganCall``: exactly one of ``text``, ``media`` and ``error`` is set.
 
-    ``passing`` tells an error of the moment, such as a host that died, from one that this call will always meet.
+    ``passing`` marks a temporary error, such as a host that died; any other error will happen again with this call.
     """
 
     call: int
@@ -181,7 +181,7 @@ class OrganResult(msgspec.Struct, tag="organ_result"):
 
 
 class Probe(msgspec.Struct, tag="probe"):
-    """To a short-lived probe: can this organ be reached, as what ``slot`` says? Answered by ``Probed``."""
+    """Ask a short-lived probe whether this organ can be reached and can serve as ``slot``. Answered by ``Probed``."""
 
     organ: Organ
     limits: MindLimits
@@ -190,7 +190,7 @@ class Probe(msgspec.Struct, tag="probe"):
 
 
 class Stop(msgspec.Struct, tag="stop"):
-    """Leave now, with exit code 0. What is in hand stays in the inbox."""
+    """Exit now, with code 0. Messages in hand stay in the inbox."""
 
 
 ToWorker: TypeAlias = (
@@ -226,7 +226,7 @@ class Prepared(msgspec.Struct, tag="prepared"):
 
 
 class Ready(msgspec.Struct, tag="ready"):
-    """She runs."""
+    """The gateways are open: she is running."""
 
     gateways: list[GatewayState]
 
@@ -250,7 +250,7 @@ class Reply(msgspec.Struct, tag="reply"):
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
-    """Her mind cannot be reached; the turn goes on trying. ``hint`` tells a person what to do about it."""
+    """Her mind cannot be reached; the turn keeps trying. ``hint`` tells a person what to do about it."""
 
     turn: int
     reason: Reason
@@ -258,14 +258,14 @@ class MindDown(msgspec.Struct, tag="mind_down"):
 
 
 class Consolidated(msgspec.Struct, tag="consolidated"):
-    """The memory files that changed, each whole."""
+    """The memory files that changed, each in full."""
 
     task: int
     memory: dict[MemoryName, Text]
 
 
 class ConsolidationFailed(msgspec.Struct, tag="consolidation_failed"):
-    """Nothing was changed; the lines stay unconsolidated."""
+    """Nothing was changed. The lines remain unconsolidated."""
 
     task: int
     reason: Reason
@@ -276,11 +276,11 @@ EmbeddedOrgan = Literal["thinking", "ear", "eye", "researcher", "mouth"]
 
 
 class OrganCall(msgspec.Struct, tag="organ_call"):
-    """Ask the organ host's embedded model. Answered by ``OrganResult``.
+    """Call the organ host's embedded model. Answered by ``OrganResult``.
 
     ``thinking`` takes ``turns`` and ``max_tokens``; ``ear`` and ``eye`` take ``media``; ``mouth`` takes ``text`` and
-    answers with ``media``. ``researcher`` with ``media`` and ``title`` studies that document and tells what it holds;
-    without, it searches for ``text`` in ``datasets`` (None: in her own documents) and quotes what it finds.
+    answers with ``media``. ``researcher`` with ``media`` and ``title`` studies that document and summarizes it;
+    without them it searches ``datasets`` for ``text`` (None: her own documents) and quotes what it finds.
     """
 
     call: int
@@ -300,14 +300,14 @@ class Probed(msgspec.Struct, tag="probed"):
 
 
 class Heartbeat(msgspec.Struct, tag="heartbeat"):
-    """From the worker's event loop: ``lag`` is how late, in seconds, the loop woke for it."""
+    """Sent from the worker's event loop. ``lag`` is how late the loop woke for it, in seconds."""
 
     lag: float
     gateways: list[GatewayState]
 
 
 class Fault(msgspec.Struct, tag="fault"):
-    """Why this process is about to exit, sent before it does."""
+    """Why this process is about to exit. Sent just before it does."""
 
     reason: Reason
 
@@ -339,14 +339,14 @@ FromWorker: TypeAlias = (
 
 
 class Equip(msgspec.Struct, tag="equip"):
-    """The organ host's first frame: the operator's own model file (empty: the packaged one) and its threads."""
+    """The organ host's first frame: the operator's model file (empty: the packaged one) and its number of threads."""
 
     mind_model: str
     threads: int
 
 
 class Generate(msgspec.Struct, tag="generate"):
-    """Run the embedded mind greedily. Answered, as everything the host is asked, by ``Answered``."""
+    """Run the embedded mind greedily. Like every request to the host, answered by ``Answered``."""
 
     call: int
     turns: list[ChatTurn]
@@ -354,21 +354,21 @@ class Generate(msgspec.Struct, tag="generate"):
 
 
 class Transcribe(msgspec.Struct, tag="transcribe"):
-    """Write down what is said in the audio file at ``path``."""
+    """Transcribe the speech in the audio file at ``path``."""
 
     call: int
     path: str
 
 
 class Look(msgspec.Struct, tag="look"):
-    """Read the picture at ``path``, and tell what can be told of it without seeing."""
+    """Read the text in the picture at ``path``, and describe what can be found out without seeing."""
 
     call: int
     path: str
 
 
 class Study(msgspec.Struct, tag="study"):
-    """Put the document at ``path`` into the index at ``library``, and tell what it holds."""
+    """Add the document at ``path`` to the index at ``library``, and summarize it."""
 
     call: int
     path: str
@@ -377,9 +377,9 @@ class Study(msgspec.Struct, tag="study"):
 
 
 class Search(msgspec.Struct, tag="search"):
-    """Quote what the documents in ``folders`` say about ``question``; those not in the index yet come into it.
+    """Quote what the documents in ``folders`` say about ``question``. Documents not yet in the index are added first.
 
-    ``titles`` are what they are called, by the names of their files, which stand for those that are not in it.
+    ``titles`` maps file names to titles. A file without an entry is called by its file name.
     """
 
     call: int
@@ -390,7 +390,7 @@ class Search(msgspec.Struct, tag="search"):
 
 
 class Speak(msgspec.Struct, tag="speak"):
-    """Say ``text`` into a new file under ``folder``. Answered with ``media``, its bare name."""
+    """Speak ``text`` into a new file in ``folder``. Answered with ``media``, its bare name."""
 
     call: int
     text: str

@@ -1,4 +1,4 @@
-"""The perception table: which perception claims which file (the perception seed's accepted extensions)."""
+"""The perception table: the kind of perception for each file extension (those that the perception seed accepts)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Final, Literal
 PerceptionKind = Literal["text", "image", "audio", "document"]
 
 VISITORS: Final = "visitor-"
-"""What the names of files begin with that came from people on open channels: her owner's questions find nothing in
-them."""
+"""The prefix of the names of files that came from people on open channels. Her owner's questions do not search them."""
 
 EXTENSIONS: Final[dict[str, PerceptionKind]] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp"), "image"),

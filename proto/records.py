@@ -1,4 +1,4 @@
-"""The records of the persona API, in the field order that the perception seed gives them."""
+"""The records of the persona API, with their fields in the perception seed's order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Status = Literal["active", "hibernate", "sick"]
 OrganName = Literal["imagination", "mouth", "eye", "ear", "teacher", "researcher"]
 
 Slot = Literal["thinking"] | OrganName
-"""What a persona's record calls any organ of hers."""
+"""The field of a persona's record that holds an organ."""
 
 ORGANS: Final[tuple[OrganName, ...]] = ("imagination", "mouth", "eye", "ear", "teacher", "researcher")
-"""The optional organs in declaration order; ``thinking`` is the required one."""
+"""The optional organs in declaration order; ``thinking`` is required."""
 
 EMBEDDED: Final = "embedded"
-"""The provider of organs whose model ships inside a package."""
+"""The provider name of organs whose model is part of an installed package."""
 
 EMBEDDED_MIND: Final = "smollm2-135m-instruct"
 
@@ -30,7 +30,7 @@ EMBEDDED_SENSES: Final[dict[OrganName, str]] = {
     "researcher": "library",
     "mouth": "hibari-heart",
 }
-"""The optional organs that have an embedded model, and what a record calls it."""
+"""The optional organs that have an embedded model, and the model's name in a record."""
 
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z"
 """A persona's name is shown in terminals and logs: no control characters, no line breaks."""
@@ -41,7 +41,7 @@ IdleTimeout = Annotated[int, msgspec.Meta(ge=1, le=30 * 24 * 3600)]
 
 
 class Organ(msgspec.Struct, forbid_unknown_fields=True):
-    """A model slot. ``provider`` null is a local Ollama, ``embedded`` a model that ships inside a package."""
+    """A model slot. ``provider`` null means a local Ollama, ``embedded`` a model from an installed package."""
 
     name: str
     provider: str | None = None
@@ -50,7 +50,7 @@ class Organ(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Channel(msgspec.Struct, forbid_unknown_fields=True):
-    """A way to reach her from outside; ``verified_at`` is ISO 8601 with its offset, or null until paired."""
+    """A way to reach her from outside. ``verified_at`` is ISO 8601 with an offset, or null until it is paired."""
 
     type: str
     name: str = ""
@@ -59,7 +59,7 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Persona(msgspec.Struct, forbid_unknown_fields=True):
-    """The raw record: config.json on disk, and the unmasked answer where a seed says so."""
+    """The raw record: config.json on disk, and the response body where a seed leaves it unmasked."""
 
     id: PersonaId
     name: PersonaName
@@ -79,7 +79,7 @@ class Persona(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OrganView(msgspec.Struct):
-    """An organ as lists show it: never its key."""
+    """An organ as lists show it, without its key."""
 
     name: str
     provider: str | None
@@ -114,12 +114,12 @@ class PersonaView(msgspec.Struct):
 
 
 def organ_view(organ: Organ) -> OrganView:
-    """Leave the key out."""
+    """Return the organ without its key."""
     return OrganView(organ.name, organ.provider, organ.url)
 
 
 def persona_view(persona: Persona, running: bool) -> PersonaView:
-    """The reduced view: no version, no idle_timeout, no secrets, ``channels`` never null."""
+    """Return the reduced view: no version, no idle_timeout, no secrets; ``channels`` is never null."""
     organs = {name: getattr(persona, name) for name in ORGANS}
     return PersonaView(
         id=persona.id,
@@ -135,15 +135,15 @@ def persona_view(persona: Persona, running: bool) -> PersonaView:
 
 
 def reveal_secrets(value: object) -> object:
-    """msgspec's encoding hook: secrets in the clear."""
+    """msgspec's encoding hook (https://jcristharif.com/msgspec/extending.html): write secrets in the clear."""
     if isinstance(value, Secret):
         return value.reveal()
     raise NotImplementedError(f"no encoding for {type(value).__name__}")
 
 
 def seal_secrets(kind: type, value: Any) -> object:
-    """msgspec's decoding hook: a text becomes a Secret where the field asks for one."""
-    # Any: msgspec hands over whatever stood in the document.
+    """msgspec's decoding hook: turn a string into a Secret where the field asks for one."""
+    # Any: msgspec passes whatever value the document has.
     if kind is Secret:
         if not isinstance(value, str):
             raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
@@ -152,10 +152,10 @@ def seal_secrets(kind: type, value: Any) -> object:
 
 
 def to_json(value: object) -> bytes:
-    """Encode a record with its secrets in the clear: for config.json and the seeds' unmasked responses."""
+    """Encode a record with its secrets in the clear, for config.json and the seeds' unmasked responses."""
     return msgspec.json.encode(value, enc_hook=reveal_secrets)
 
 
 def from_json(data: bytes | str, kind: type[T]) -> T:
-    """Decode a record; raises ``msgspec.DecodeError`` (``ValidationError`` names the field)."""
+    """Decode a record. Raises ``msgspec.DecodeError`` when it is invalid (a ``ValidationError`` names the field)."""
     return msgspec.json.decode(data, type=kind, dec_hook=seal_secrets)

@@ -9,16 +9,16 @@ MASK: Final = "***"
 
 _START: Final = r"(?<![A-Za-z0-9_-])"
 _VALUE: Final = r"""[^\s"'\\&,;<>{}()\[\]]"""
-"""A character of a value that stands unquoted in a URL, a header or a keyword argument."""
+"""A character of an unquoted value in a URL, a header or a keyword argument."""
 
 _RULES: Final[tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]] = (
-    # A Telegram bot token, which also stands in the URL of every request: .../bot<token>/getMe.
+    # A Telegram bot token, which is also part of every request URL: .../bot<token>/getMe.
     ((":", "%3a"), re.compile(r"(?<![0-9])[0-9]{6,12}(?::|%3[Aa])[A-Za-z0-9_-]{30,}")),
     (("/bot",), re.compile(r"(?<=/bot)[A-Za-z0-9:%._-]{20,}")),
-    # A Discord bot token, and a JSON web token: three base64url parts.
+    # Discord bot tokens and JSON web tokens: three base64url parts.
     ((".",), re.compile(_START + r"[A-Za-z0-9_-]{23,30}\.[A-Za-z0-9_-]{5,8}\.[A-Za-z0-9_-]{27,}")),
     (("eyj",), re.compile(_START + r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?")),
-    # Model providers', Slack's and Meta's keys by their documented prefixes; plain words such as sk-learn are no keys.
+    # Keys of model providers, Slack and Meta, by their documented prefixes. Plain words such as sk-learn are not keys.
     (
         ("sk-", "xai-", "rk-", "pk-"),
         re.compile(
@@ -33,7 +33,7 @@ _RULES: Final[tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]] = (
     (("personad_",), re.compile(r"personad_[A-Za-z0-9_-]{16,}")),
     # A URL's user and password.
     (("@",), re.compile(r"""(?<=://)[^\s/@:"'\\<>{}]{1,256}:[^\s/@"'\\<>{}]{1,256}(?=@)""")),
-    # Whatever its neighbour calls a secret.
+    # Any value whose label or key says that it is a secret.
     (("bearer",), re.compile(r"(?i)(?<=\bbearer[ .])[A-Za-z0-9._~+/=-]{8,}")),
     (("basic ",), re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=]{16,}")),
     (("key=",), re.compile(rf"(?i)(?<=[?&_-]key=){_VALUE}{{6,}}")),
@@ -47,11 +47,12 @@ _RULES: Final[tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]] = (
         re.compile(rf"""(?i)(?<![A-Za-z])(?:[a-z]+_)?(?:token|password|secret)=b?\\?["']?(?P<value>{_VALUE}{{6,}})"""),
     ),
 )
-"""What a text must hold, in lower case, before its pattern is searched for; the group ``value``, or all of it, goes."""
+"""Needles and a pattern. The pattern is tried only when the lower-cased text contains one of the needles. It masks its
+group ``value`` if it has one, otherwise the whole match."""
 
 
 class Secret:
-    """A secret text whose ``repr`` and ``str`` are masked; ``reveal`` is the only way to the text."""
+    """A secret string whose ``repr`` and ``str`` are masked. Only ``reveal`` returns it."""
 
     __slots__ = ("_text",)
 
@@ -59,7 +60,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the secret itself, for the provider's request or for a response that a seed leaves unmasked."""
+        """Return the secret itself, for a request to the provider or for a response that a seed leaves unmasked."""
         return self._text
 
     def __repr__(self) -> str:
@@ -78,7 +79,7 @@ class Secret:
 
 
 def redact(text: str) -> str:
-    """Replace everything in ``text`` that looks like a credential by ``***``."""
+    """Replace everything in ``text`` that looks like a credential with ``***``."""
     lowered = text.lower()
     for needles, pattern in _RULES:
         if any(needle in lowered for needle in needles):

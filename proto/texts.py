@@ -1,4 +1,4 @@
-"""Bounded texts and units, for the fields of messages."""
+"""Bounded strings and units for the fields of messages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Reason = Annotated[str, msgspec.Meta(max_length=2000)]
 Nanoseconds: TypeAlias = int
 
 MediaName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
-"""A bare file name under the persona's media folder, never a path."""
+"""A bare file name in the persona's media folder, never a path."""
 
 MemoryName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
 """The name of a memory file without its ``.md``."""
 
 Title = Annotated[str, msgspec.Meta(max_length=255)]
-"""What a person's device called a file: shown and quoted, never a path."""
+"""A file's name on the person's device. It is shown and quoted, never used as a path."""
 
 DatasetName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
-"""A bare folder name under a persona's ``datasets``."""
+"""A bare folder name in a persona's ``datasets``."""

@@ -1,8 +1,8 @@
-"""A ZeroMQ socket on an asyncio loop: every message to one callback, every send without waiting.
+"""A ZeroMQ socket on an asyncio loop: every message goes to one callback, and no send waits.
 
-``zmq.asyncio`` makes a future for each message; here the loop watches the socket's descriptor itself. The
-descriptor is edge-triggered (zmq_getsockopt, ZMQ_FD): an edge that a send consumed is never seen again, so the
-socket is asked for its events after every send and every batch.
+``zmq.asyncio`` creates a future for each message; here the loop watches the socket's descriptor itself. The descriptor
+is edge-triggered (ZMQ_FD, https://libzmq.readthedocs.io/en/latest/zmq_getsockopt.html): an edge that a send consumes is
+not signalled again, so the socket is asked for its events after every send and every batch.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final
 import zmq
 
 BATCH: Final = 64
-"""Messages taken before the loop may do something else."""
+"""Messages read before the loop gets to do something else."""
 
 HIGH_WATER_MARK: Final = 1000
 """Messages queued to one peer before a send is refused."""
 
 
 class WireError(ConnectionError):
-    """The peer is not there, or has let too many messages pile up."""
+    """The peer is not there, or too many messages to it are queued."""
 
 
 class Wire:
-    """Owns ``socket``; ``receive`` gets the parts of each message, and must not raise."""
+    """Owns ``socket``. ``receive`` gets the parts of each message and must not raise."""
 
     def __init__(self, socket: zmq.Socket[bytes], receive: Callable[[list[bytes]], None]) -> None:
         self._socket = socket
@@ -36,7 +36,7 @@ class Wire:
         self._loop.call_soon(self._read)
 
     def send(self, parts: list[bytes]) -> None:
-        """Queue one message; raises WireError when the peer is unknown or its queue is full."""
+        """Queue one message. Raises WireError when the peer is unknown or its queue is full."""
         try:
             self._socket.send_multipart(parts, zmq.NOBLOCK)
         except zmq.Again:
@@ -47,7 +47,7 @@ class Wire:
             self._loop.call_soon(self._read)
 
     def close(self) -> None:
-        """Forget what was not sent, and give the descriptor back before the socket goes."""
+        """Drop unsent messages, and stop watching the descriptor before the socket is closed."""
         if not self._socket.closed:
             self._loop.remove_reader(self._descriptor)
             self._socket.close(linger=0)

@@ -1,4 +1,4 @@
-"""What the paired account can tell a persona by bot command: /start, /hello, /stop, /restart."""
+"""The bot commands that the paired account can give: /start, /hello, /stop, /restart."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Conversation
 
 LAST_WORDS: Final = 5.0
-"""Seconds that a goodbye gets to be delivered before the process goes."""
+"""Seconds that a goodbye gets to be delivered before the process ends."""
 
 
 class BotCommand(msgspec.Struct, frozen=True):
-    """What the paired account asked for in this conversation."""
+    """A command that the paired account gave in this conversation."""
 
     persona: str
     name: str
@@ -39,7 +39,7 @@ class Processes(Protocol):
 
 
 class BotCommands:
-    """Obeys what comes into ``commands``, each by itself: the worker that brought one must not wait for its own end."""
+    """Runs each command from ``commands`` in its own task: a worker that sent one must not wait for its own end."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class BotCommands:
         self._log = log
 
     async def run(self) -> None:
-        """Obey until cancelled."""
+        """Run commands until cancelled."""
         while True:
             command = await self._commands.get()
             self._tasks.of(command.persona).start_command(self._obey(command))
@@ -91,7 +91,7 @@ class BotCommands:
         await self._say(persona_id, conversation, "I know /hello, /stop and /restart.")
 
     async def _say(self, persona_id: str, conversation: Conversation, words: str, *, wait: bool = False) -> None:
-        """Say it; with ``wait``, go on when it is delivered or has had its time."""
+        """Send a message; with ``wait``, return when it is delivered or after ``LAST_WORDS`` seconds."""
         try:
             seq = await self._publisher.say(persona_id, conversation, words)
         except LedgerError as error:

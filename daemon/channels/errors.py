@@ -1,4 +1,4 @@
-"""Why a change of channels is refused."""
+"""The refusal of a channel change."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from __future__ import annotations
 class ChannelRefused(Exception):
     """Nothing was changed; the text says why.
 
-    ``status`` is the HTTP status that fits. Where the reason is that the bot has a channel already, ``owner`` is the
-    name of that channel's persona and ``kind`` the channel's type. Each API turns these into the words that it
-    documents.
+    ``status`` is the HTTP status that fits. If the bot already has a channel, ``owner`` is the name of that channel's
+    persona and ``kind`` the channel's type. Each API turns these into the text that it documents.
     """
 
     def __init__(self, status: int, reason: str, *, owner: str = "", kind: str = "") -> None:
@@ -19,6 +18,6 @@ class ChannelRefused(Exception):
 
 
 def taken(owner: str, kind: str) -> ChannelRefused:
-    """The bot or number has a channel of the persona with this name."""
+    """The refusal of a bot or number that already belongs to the persona with this name."""
     reason = f"This bot or number already belongs to a channel of {owner}. Remove that one first."
     return ChannelRefused(409, reason, owner=owner, kind=kind)

@@ -1,4 +1,4 @@
-"""What a worker opens its persona's gateways with."""
+"""The settings with which a worker opens its persona's gateways."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from proto.records import Channel
 from proto.secrets import Secret
 
 OVERLAP: Final = 3600 * 1_000_000_000
-"""Nanoseconds before the last message of a channel from which its list of messages is read again after a start."""
+"""Nanoseconds: after a start, the provider's list of messages is read again from this long before the last one."""
 
 
 class ChannelGateways:
-    """Makes gateways of rows and tokens. ``webhooks_url`` is where providers call, "" when they cannot."""
+    """Makes gateways from rows and tokens. ``webhooks_url`` is the address that providers call, "" if they cannot."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ChannelGateways:
         return list(found.values())
 
     def _open_gateway(self, record: Channel, row: OpenChannel) -> Gateway:
-        """An open channel's; its account's credentials are as the settings have them now."""
+        """The gateway of an open channel, with its account's credentials from the current settings."""
         account = self._accounts.get(row.fields.account)
         if row.fields.account and account is None:
             self._log.error(
@@ -87,13 +87,13 @@ class ChannelGateways:
         )
 
     def _webhook(self, row: OpenChannel, credentials: Mapping[str, Secret]) -> str:
-        """Where its provider calls; "" for one that is polled or holds a socket."""
+        """The address that its provider calls; "" for a gateway that polls or holds a socket."""
         by_socket = "app_token" in credentials or (row.type == "telegram" and "webhook_secret" not in credentials)
         return f"{self._webhooks_url}/hooks/{row.channel}" if self._webhooks_url and not by_socket else ""
 
 
 def _paired_gateway(record: Channel, row: StoredChannel) -> Gateway:
-    """The gateway of a channel that is bound to her owner, or waits to be."""
+    """The gateway of a channel that is paired with her owner, or still to be paired."""
     bound = record.verified_at is not None and row.account is not None
     return Gateway(
         channel=row.channel,

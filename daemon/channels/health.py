@@ -1,4 +1,4 @@
-"""How channels are: what a persona's process says of her gateways, and what the ledger counts."""
+"""The health of channels: the states that a persona's process reports, and the counts in the ledger."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ EXCERPT: Final = 80
 class ChannelHealth(msgspec.Struct):
     """A channel as ``personad status`` shows it.
 
-    ``state`` is ``closed`` while no process of hers has a gateway for it; ``round_trip_s`` is the age in seconds of the
-    last completed exchange with the provider. ``received`` counts the paired person's messages, ``strangers`` those of
-    others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs know it by. An ``open`` one
-    is everybody's: ``received`` counts all messages there, ``limited`` those over the senders' limits.
+    ``state`` is ``closed`` while her process has no gateway for it. ``round_trip_s`` is the age in seconds of the last
+    completed exchange with the provider. ``received`` counts the paired person's messages, ``strangers`` those of
+    others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs use. On an ``open`` channel
+    ``received`` counts all messages, ``limited`` those over the senders' limits.
     """
 
     type: str
@@ -48,7 +48,7 @@ class ChannelHealth(msgspec.Struct):
 
 
 class DeadLetterShown(msgspec.Struct):
-    """What she said and nobody could be given; ``time`` is ISO 8601 with its offset, ``content`` an excerpt."""
+    """A message that could not be delivered; ``time`` is ISO 8601 with its offset, ``content`` an excerpt."""
 
     persona: str
     persona_name: str
@@ -60,7 +60,7 @@ class DeadLetterShown(msgspec.Struct):
 
 
 async def channel_health(ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState]) -> list[ChannelHealth]:
-    """Her channels in the order of her record; ``gateways`` is what her process told. Raises LedgerError."""
+    """Her channels in the order of her record; ``gateways`` is what her process reported. Raises LedgerError."""
     if not persona.channels:
         return []
     states = {state.channel: state for state in gateways}
@@ -82,7 +82,7 @@ async def channel_health(ledger: Ledger, persona: Persona, gateways: Iterable[Ga
 async def dead_letters(
     ledger: Ledger, personas: Iterable[Persona], depths: Mapping[str, Depth]
 ) -> list[DeadLetterShown]:
-    """The last ones of these personas, newest first. Raises LedgerError."""
+    """The last dead letters of these personas, newest first. Raises LedgerError."""
     found: list[tuple[DeadLetter, Persona]] = []
     for persona in personas:
         if depths.get(persona.id, Depth()).outbox_dead:

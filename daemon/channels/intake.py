@@ -1,6 +1,6 @@
-"""What comes in over gateways.
+"""The intake of messages from gateways.
 
-The daemon alone decides who is who: a worker hands over everything that its bots receive.
+A worker hands over everything that its bots receive. Only the daemon decides who the owner is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ChannelIntake:
         self._tasks = tasks
 
     def received(self, persona_id: str, worker: Worker, message: Received) -> None:
-        """Messages of one gateway."""
+        """Take a batch of messages from one gateway."""
         self._tasks.of(persona_id).start(self._take(persona_id, worker, message))
 
     async def _take(self, persona_id: str, worker: Worker, message: Received) -> None:
@@ -52,7 +52,7 @@ class ChannelIntake:
         worker.send(Taken(message.request, taken))
 
     async def _commit(self, persona_id: str, worker: Worker, message: Received) -> bool:
-        """Commit each message to where it belongs; False when the channel is not hers any more."""
+        """Commit each message to its conversation; False when the channel is no longer hers."""
         persona = self._personas.get(persona_id)
         record = channel_named(persona, message.channel) if persona else None
         if persona is None or record is None:

@@ -1,4 +1,4 @@
-"""A channel that is about to be made."""
+"""A channel that is about to be created."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from proto.secrets import Secret
 
 
 class OpenChannelRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator wants an open channel to be.
+    """The open channel that an operator asks for.
 
-    ``token`` is its bot's; None where the account has it, or the phone number serves.
+    ``token`` is the bot's. It is None if the account has the token or the channel is a phone number.
     """
 
     persona: str
@@ -25,7 +25,7 @@ class OpenChannelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewChannel(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel whose provider knows its token. ``fields`` are an open channel's; None for one to be paired."""
+    """A channel whose token the provider has accepted. ``fields`` are an open channel's; None for one to be paired."""
 
     type: GatewayType
     token: Secret
@@ -38,7 +38,7 @@ class NewChannel(msgspec.Struct, frozen=True, kw_only=True):
         return channel_id(self.type, self.token.reveal())
 
     def record(self) -> Channel:
-        """How config.json lists it. One to be paired is named by its bot's own handle until it is."""
+        """Its entry in config.json. A channel to be paired has its bot's handle as its name until it is paired."""
         credentials = {"token": self.token}
         if self.fields is None:
             return Channel(self.type, self.bot.bot_name, credentials)

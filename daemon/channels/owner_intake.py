@@ -1,7 +1,7 @@
-"""What comes in over a channel of the persona API: its person's words and commands; strangers get a pairing code.
+"""The intake of messages from channels of the persona API: takes the owner's, and shows strangers a pairing code.
 
-People are numbers: a channel is bound to the provider's account id and the private chat it was paired in; a handle is
-only what is shown.
+A channel is bound to the provider's account id and to the private chat in which it was paired. Handles are for display
+only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CODE: Final = (
 
 
 class OwnerIntake:
-    """Puts each bot command that is given into ``commands``, once."""
+    """Commits messages of paired and unpaired channels. Puts each bot command into ``commands`` once."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class OwnerIntake:
         worker: Worker,
         items: list[Inbound],
     ) -> None:
-        """Commit each message to where it belongs. Raises LedgerError, InboxFull."""
+        """Commit each message to its conversation. Raises LedgerError, InboxFull."""
         if record.verified_at and row and row.account:
             await self._from_paired(persona.id, record, row, items)
         else:
             await self._from_unpaired(persona, channel, worker, items)
 
     def forget(self, channel: str) -> None:
-        """The channel is gone: should it come back, it begins anew."""
+        """Forget a channel that is gone: if it is added again, it starts fresh."""
         self._codes_given = {who: at for who, at in self._codes_given.items() if who[1] != channel}
 
     async def _from_paired(self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]) -> None:
@@ -98,7 +98,7 @@ class OwnerIntake:
             await self._give_code(persona, channel, worker, item)
 
     async def _paired_meanwhile(self, persona_id: str, channel: str) -> bool:
-        """Whether the owner was quicker than these words; they are hers then, not kept for ever."""
+        """Whether the owner paired the channel meanwhile; then these messages go to her instead of being held."""
         persona = self._personas.get(persona_id)
         record = channel_named(persona, channel) if persona else None
         row = await self._row(persona_id, channel)
@@ -109,7 +109,7 @@ class OwnerIntake:
         return True
 
     async def _give_code(self, persona: Persona, channel: str, worker: Worker, item: Inbound) -> None:
-        """Show a code on the channel; it is kept hashed, and nothing but the chat ever sees it."""
+        """Show a code on the channel. Only its hash is stored; the code itself is seen only in the chat."""
         now = self._clock.monotonic()
         who = (persona.id, channel, item.account)
         if now - self._codes_given.get(who, -CODE_PAUSE) < CODE_PAUSE:

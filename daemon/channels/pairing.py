@@ -1,4 +1,4 @@
-"""Pairing: the owner claims a code, and the channel is bound to the account that was shown it."""
+"""Pairing: the owner claims a code, and the channel is bound to the account that was shown that code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERIFIED: Final = "This channel is already verified."
 
 
 class Pairing:
-    """Checks codes, one at a time: a code is claimed once, and each wrong one counts before the next is looked at."""
+    """Checks codes one at a time: a code is claimed once, and each wrong code counts before the next is checked."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Pairing:
     async def pair(self, persona_id: str, code: str) -> tuple[Persona, Channel]:
         """Bind the channel that showed this code; returns the new records.
 
-        Raises ChannelRefused, with the channels seed's words for 400 and 409, and with 507; LedgerError. The code
-        stays good until everything is saved.
+        Raises ChannelRefused (400 and 409 with the texts that the API documents, 507) and LedgerError. The code stays
+        valid until everything is saved.
         """
         async with self._claiming:
             persona = self._personas.get(persona_id)
@@ -75,7 +75,7 @@ class Pairing:
                 raise ChannelRefused(507, text) from error
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted."""
+        """Forget a deleted persona's wrong codes."""
         self._throttle.forget(persona_id)
 
     async def _pair(self, persona: Persona, code: str) -> tuple[Persona, Channel]:
@@ -104,12 +104,12 @@ class Pairing:
         try:
             await self._connected(paired, verified, pending.channel, pending.chat)
         except LedgerError as error:
-            # It is paired, and the answer says so; she has the words at her next start.
+            # It is paired, and the answer says so. She gets the held messages at her next start.
             self._log.error("channel.words_kept", persona=persona.id, channel=record.type, reason=str(error))
         return paired, verified
 
     async def _connected(self, persona: Persona, channel: Channel, id_: str, chat: str) -> None:
-        """Say so on the channel, and let her have the words that asked for the code."""
+        """Confirm the pairing on the channel, and give her the messages that were held for it."""
         conversation = conversation_of(channel, id_, chat)
         words = f"We are connected: from now on I listen to you here, and to nobody else. I am {persona.name}."
         await self._publisher.say(persona.id, conversation, words)

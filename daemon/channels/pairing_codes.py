@@ -1,4 +1,4 @@
-"""Pairing codes: shown on the channel, claimed by the owner, worth nothing to anybody else."""
+"""Pairing codes: shown on the channel, claimed by the owner, worthless to anybody else."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 
 LENGTH: Final = 6
 LIFETIME: Final = 600.0
-"""Seconds that a code is valid (channels seed: 10 minutes)."""
+"""Seconds that a code is valid; the API documents 10 minutes."""
 
 GUESSES: Final = 5
-"""Wrong codes per persona within a code's lifetime; more are not even looked at."""
+"""Wrong codes per persona within a code's lifetime; further codes are not even checked."""
 
 GUESSES_OVERALL: Final = 20
 
 ROUNDS: Final = 200_000
-"""PBKDF2 rounds: about 60 ms a code, so that the hashes at rest cost years to try out while a code lives minutes.
-Not scrypt, whose memory would stay with the daemon."""
+"""PBKDF2 rounds, about 60 ms per code: a stolen hash would take years to crack, and a code lives for minutes.
+scrypt is not used because its memory would stay with the daemon."""
 
 
 def new_code() -> str:
@@ -33,7 +33,7 @@ def new_code() -> str:
 
 
 async def code_hash(persona_id: str, code: str) -> str:
-    """What is kept of a code; letter case does not matter (channels seed)."""
+    """The hash that is stored of a code. The API documents that letter case does not matter."""
     return await asyncio.to_thread(_hash, persona_id, code.strip().upper())
 
 
@@ -42,7 +42,7 @@ def _hash(persona_id: str, code: str) -> str:
 
 
 class Throttle:
-    """Counts wrong codes, per persona and overall, and says when it is enough. ``clock`` is in seconds."""
+    """Limits wrong codes, per persona and overall. ``clock`` is in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -50,7 +50,7 @@ class Throttle:
         self._by_persona: dict[str, deque[float]] = {}
 
     def closed(self, persona_id: str) -> bool:
-        """Whether a further code would be one guess too many."""
+        """Whether no further code may be checked now."""
         mine = self._by_persona.get(persona_id)
         return self._full(self._overall) or (mine is not None and self._full(mine))
 
@@ -61,7 +61,7 @@ class Throttle:
         self._by_persona.setdefault(persona_id, deque(maxlen=GUESSES)).append(now)
 
     def forget(self, persona_id: str) -> None:
-        """She was paired, or deleted."""
+        """Forget the wrong codes of a persona that was paired or deleted."""
         self._by_persona.pop(persona_id, None)
 
     def _full(self, guesses: deque[float]) -> bool:

@@ -1,4 +1,4 @@
-"""What channels need of the processes that personas run in."""
+"""What channels need from personas' processes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from proto.secrets import Secret
 
 
 class Processes(Protocol):
-    """The supervisor, as channels see it."""
+    """The supervisor as channels see it."""
 
     def running(self, persona_id: str) -> bool:
-        """Whether she is being served."""
+        """Whether she is wanted running; True also while her process is being replaced."""
 
     async def follow(self, persona_id: str) -> None:
-        """If she runs, replace her process by one that has her record as it is now.
+        """If she runs, replace her process with one that reads her current record.
 
-        When it returns or raises StartFailed, the old process and its gateways are gone.
+        When this returns or raises StartFailed, the old process and its gateways are gone.
         """
 
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
     ) -> Identified:
-        """Ask the provider whose token this is; for a phone number, whether it is the account's."""
+        """Ask the provider whose token this is, or whether a phone number belongs to the account."""
 
     def send(self, persona_id: str, message: msgspec.Struct) -> None:
         """Send a message to her process, if there is one."""
 
     def gateways(self, persona_id: str) -> list[GatewayState]:
-        """How her process last said that her gateways are."""
+        """The states of her gateways that her process reported last."""

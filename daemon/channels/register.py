@@ -1,25 +1,26 @@
 """The register of channels: each is a row of the ledger, and the list in its persona's config.json mirrors the rows.
 
 A row holds the claim on a bot, the pairing, the terms and the counters. The list holds the token and what a person
-reads and edits: type, name and whether it is paired. Nobody else writes either. Two files cannot be written at one
-instant, so each change has an order, and ``reconcile`` at the next start ends what a kill between the writes left:
+reads and edits: type, name and whether it is paired. Only the register writes them. Two files cannot be written at the
+same instant, so the writes of each change have an order. ``reconcile`` at the next start finishes what a kill between
+them left:
 
 ==========  =============  =============  ==========================================================================
 change      first          second         after a kill between them
 ==========  =============  =============  ==========================================================================
-add, open   row            list           A row that no list has is removed: the channel was never added. In the
+add, open   row            list           A row that is in no list is removed: the channel was never added. In the
                                           other order the start would take it for one pasted by hand and open it.
 remove      list           row            The row is removed: the channel is gone. The row goes last because it keeps
                                           the bot from others until the old process has closed its gateway.
-pair        row            list           A row that is paired and not verified in the list is unpaired: nobody was
-                                          told that it is paired, and the same code is still good.
-rename      row            list           The row remembers the old name (``mirror_name``). A list that still has it
-                                          gets the new one; so the change is whole. Any other name is a hand's.
-create      rows           config.json    Rows of nobody are removed: there is no such persona.
-by hand     list           row            The row follows the list, as it would have.
+pair        row            list           A row that is paired but not verified in the list is unpaired: the pairing
+                                          was not confirmed to the owner, and the same code is still valid.
+rename      row            list           The row remembers the old name (``mirror_name``). A list with the old name
+                                          gets the new one. Any other name was edited by hand and stays.
+create      rows           config.json    Rows without a persona are removed.
+by hand     list           row            The row follows the list, as without the kill.
 ==========  =============  =============  ==========================================================================
 
-Where the second write fails, the first is taken back and the caller is told that nothing was changed.
+If the second write fails, the first is undone and the caller is told that nothing was changed.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ from proto.records import Channel, Persona
 
 
 class Owner(NamedTuple):
-    """Who has a bot; ``keeps`` is False when her list does not have the channel any more, so its row may go."""
+    """The persona that has a bot. ``keeps`` is False when the channel is no longer in her list, so its row may go."""
 
     persona: str
     name: str
@@ -63,7 +64,7 @@ class Owner(NamedTuple):
 
 
 class ChannelRegister:
-    """The one writer of channels, of rows and lists alike. It knows no process: see ``ChannelService`` for those."""
+    """The only writer of channels, both rows and lists. It knows no process; see ``ChannelService`` for those."""
 
     def __init__(
         self,
@@ -83,10 +84,10 @@ class ChannelRegister:
         self._clock = clock
         self._log = log
         self._editing = asyncio.Lock()
-        """Held while a row and its list differ."""
+        """Held while a row and its list may differ."""
 
     async def reconcile(self) -> None:
-        """End what the last daemon left half done, and read the terms. Nobody runs yet. Raises LedgerError."""
+        """Finish what the last daemon left half done, and read the terms. No persona runs yet. Raises LedgerError."""
         known = {persona.id for persona in self._personas.all()} | self._personas.faults().keys()
         for persona_id in set(await self._ledger.channel_owners()) - known:
             await self._remove_rows(persona_id, [row.channel for row in await self._ledger.channels(persona_id)])
@@ -96,29 +97,29 @@ class ChannelRegister:
             await self._release_words(persona.id)
 
     async def read_back(self, persona_id: str) -> ReadBack:
-        """Let her rows follow her list. Rows that the list does not have stay until ``let_go``. Raises LedgerError."""
+        """Update her rows from her list. Rows that are not in the list stay until ``let_go``. Raises LedgerError."""
         async with self._editing:
             return await self._read_back(persona_id)
 
     async def prepare(self, persona_id: str) -> ReadBack:
-        """As ``read_back``, for a process that is about to open her gateways; words kept for a pairing wait for her."""
+        """As ``read_back``, before a process opens her gateways. Messages held for a pairing go to her inbox."""
         found = await self.read_back(persona_id)
         self._inbox.admit(persona_id, await self._release_words(persona_id))
         return found
 
     async def owner(self, channel: str, type_: str = "", bot_id: str = "") -> Owner | None:
-        """Who has this channel, or another one of this bot. Raises LedgerError."""
+        """The persona that has this channel or another one of this bot, or None. Raises LedgerError."""
         holder = await self._ledger.holder(channel, type_, bot_id)
         if holder is None:
             return None
         persona = self._personas.get(holder.persona)
         if persona is None:
-            # A record that cannot be read says nothing about its channels.
+            # A record that cannot be read may still have the channel.
             return Owner(holder.persona, holder.persona, holder.persona in self._personas.faults())
         return Owner(persona.id, persona.name, channel_named(persona, holder.channel) is not None)
 
     async def add(self, persona_id: str, new: NewChannel) -> Persona:
-        """Add a channel to hers, and return her new record. Raises ChannelRefused (404, 409, 507), LedgerError."""
+        """Add a channel to her list, and return her new record. Raises ChannelRefused (404, 409, 507), LedgerError."""
         async with self._editing:
             persona = self._require(persona_id)
             await self._claim(persona.id, new)
@@ -131,7 +132,7 @@ class ChannelRegister:
             return changed
 
     async def create(self, persona: Persona, channels: Sequence[NewChannel]) -> None:
-        """Make a new persona with these channels; nothing of her stays when that is refused.
+        """Create a persona with these channels. When that is refused, nothing of her stays.
 
         Raises ChannelRefused (409), PersonasError, LedgerError.
         """
@@ -149,9 +150,9 @@ class ChannelRegister:
     async def bring_back(
         self, persona: Persona, channels: Sequence[NewChannel], write: Callable[[Persona], Awaitable[None]]
     ) -> list[tuple[NewChannel, ChannelRefused]]:
-        """Let ``write`` put a restored persona in place with those of these channels that are free.
+        """Have ``write`` put a restored persona in place with the channels that are free.
 
-        Returns the others. When ``write`` raises, the caller forgets her. Raises LedgerError.
+        Returns the other channels. When ``write`` raises, the caller must forget her. Raises LedgerError.
         """
         kept: list[Channel] = []
         refused: list[tuple[NewChannel, ChannelRefused]] = []
@@ -169,7 +170,7 @@ class ChannelRegister:
         return refused
 
     async def change_record(self, persona_id: str, change: Callable[[Persona], Persona]) -> Persona | None:
-        """Save what ``change`` makes of her record as it is now; its channels stay. None when there is no such persona.
+        """Apply ``change`` to her current record and save it; its channels stay. None when there is no such persona.
 
         Raises PersonasError.
         """
@@ -182,7 +183,7 @@ class ChannelRegister:
             return changed
 
     async def update(self, channel: str, fields: ChannelFields) -> tuple[OpenChannel, OpenChannel]:
-        """Replace what an open channel's operator set; returns it as it was and as it is.
+        """Replace an open channel's settings; returns its row before and after.
 
         Raises ChannelRefused (404, 409, 507), LedgerError.
         """
@@ -200,7 +201,7 @@ class ChannelRegister:
             return row, await self.row(channel)
 
     async def set_paused(self, channel: str, *, paused: bool) -> OpenChannel:
-        """Keep whether what is written on it waits. Raises ChannelRefused (404), LedgerError."""
+        """Store whether the channel's messages have to wait. Raises ChannelRefused (404), LedgerError."""
         try:
             await self._ledger.pause_channel(channel, paused, self._clock.time_ns())
         except ChannelUnknown as error:
@@ -232,7 +233,7 @@ class ChannelRegister:
             return paired, verified
 
     async def unlist(self, persona_id: str, gone: Callable[[Channel], bool]) -> list[Channel]:
-        """Take channels out of her list, and return them. Their rows stay until ``let_go``.
+        """Take channels that are ``gone`` out of her list, and return them. Their rows stay until ``let_go``.
 
         Raises ChannelRefused (404, 507).
         """
@@ -244,9 +245,9 @@ class ChannelRegister:
             return records
 
     async def let_go(self, persona_id: str) -> list[str]:
-        """Remove the rows that her list does not have, and return their channels.
+        """Remove the rows that are not in her list, and return their channels. Raises LedgerError.
 
-        No process may have a gateway for them any more: their bots are free from now on. Raises LedgerError.
+        No process may still have a gateway for them: their bots are free from now on.
         """
         async with self._editing:
             if persona_id in self._personas.faults() and self._personas.get(persona_id) is None:
@@ -257,7 +258,7 @@ class ChannelRegister:
             return gone
 
     def heirs(self, channels: Collection[str]) -> list[Persona]:
-        """The personas whose lists have one of these channels: pasted there while it was another's."""
+        """The personas whose lists have one of these channels, pasted there while another persona had it."""
         return [persona for persona in self._personas.all() if not _listed(persona).isdisjoint(channels)]
 
     async def row(self, channel: str) -> OpenChannel:
@@ -274,7 +275,7 @@ class ChannelRegister:
         return persona
 
     async def _claim(self, persona_id: str, new: NewChannel) -> None:
-        """Add the row; it is the claim on the bot."""
+        """Add the row, which is the claim on the bot. Raises ChannelRefused (409), LedgerError."""
         row = (persona_id, new.channel, new.type, new.bot.bot_id, new.bot.bot_name)
         try:
             if new.fields is None:
@@ -294,7 +295,7 @@ class ChannelRegister:
         return changed
 
     async def _rename(self, persona: Persona, old: OpenChannel, name: str) -> None:
-        """Bring a new name, which the row has, into the list."""
+        """Copy the row's new name into the list."""
         try:
             await self._save(persona, _renamed(persona, {old.channel: name}))
         except ChannelRefused:
@@ -305,7 +306,7 @@ class ChannelRegister:
         await self._take_back(self._ledger.mirrored(old.channel), persona.id)
 
     async def _take_back(self, write: Awaitable[object], persona_id: str) -> None:
-        """A disk that does not take this either leaves it to the next ``read_back``."""
+        """Undo a write. If the disk does not take that either, the next ``read_back`` does it."""
         try:
             await write
         except LedgerError as error:
@@ -323,7 +324,7 @@ class ChannelRegister:
         found = await self._ledger.read_back(persona_id, listed, self._clock.time_ns())
         await self._terms.load(persona_id)
         for channel in found.gone:
-            # The row stays for a while, but what waits on the channel is given to no process any more.
+            # The row stays for a while, but no process gets what waits on the channel.
             self._inbox.drop_channel(persona_id, channel)
         if found.behind:
             try:
@@ -336,7 +337,8 @@ class ChannelRegister:
         return found
 
     async def _release_words(self, persona_id: str) -> list[Waiting]:
-        """Finish a pairing that was saved when the daemon died or its disk was full; returns what waits for her now."""
+        """Release messages that a crash or a full disk left held after a pairing; returns what waits for her."""
+
         persona = self._personas.get(persona_id)
         released: list[Waiting] = []
         for row in await self._ledger.channels(persona_id):
@@ -346,12 +348,12 @@ class ChannelRegister:
                 try:
                     released += await self._ledger.release(persona_id, row.channel, conversation)
                 except LedgerError as error:
-                    # They stay kept, and come with her next start; a full disk must not keep her from this one.
+                    # They stay held until her next start; a full disk must not prevent this one.
                     self._log.error("channel.words_kept", persona=persona_id, channel=row.type, reason=str(error))
         return released
 
     async def _remove_rows(self, persona_id: str, channels: Sequence[str]) -> None:
-        """The one end of a channel: its row, what waits on it, its terms and its codes. One added later is new."""
+        """Remove channels: rows, waiting messages, terms and codes. A channel that is added again starts fresh."""
         for channel in channels:
             await self._ledger.remove_channel(persona_id, channel)
             self._inbox.drop_channel(persona_id, channel)

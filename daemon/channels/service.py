@@ -1,8 +1,8 @@
-"""Every change of a channel, for both APIs and for edits by hand: what is asked, then kept, then opened or closed.
+"""Every change of a channel, for both APIs and for edits by hand: ask the provider, store, then open or close gateways.
 
-The register keeps rows and lists (and says in which order); this brings providers and processes into it. A bot is
-free for another channel only when the process that had its gateway is gone, so a channel always ends in the same
-three steps: it leaves the list, her process follows the list, its row is removed.
+The register writes rows and lists, in the right order; this module adds providers and processes. A bot is free for
+another channel only when the process that had its gateway is gone. So a channel always ends in the same three steps:
+it leaves the list, the persona's process follows the list, its row is removed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from proto.secrets import Secret
 
 
 class ChannelService:
-    """Adds, opens, changes, pairs, pauses, resumes and removes channels; what it refuses is a ``ChannelRefused``.
+    """Adds, opens, changes, pairs, pauses, resumes and removes channels. A refusal is a ``ChannelRefused``.
 
-    What is kept stays when her process cannot be restarted: ``add`` and ``remove`` raise StartFailed then, the others
-    keep it as the channel's last error. Every method raises LedgerError.
+    A stored change stays when her process cannot be restarted: ``add`` and ``remove`` then raise StartFailed, the
+    others record it as the channel's last error. Every method raises LedgerError.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ChannelService:
         self._tasks = tasks
 
     async def identify(self, kind: str, token: str) -> NewChannel:
-        """Ask the provider whose token it is, for a channel that is to be paired. Raises ChannelRefused: 409, 422."""
+        """Ask the provider whose token this is, for a channel to be paired. Raises ChannelRefused (409, 422)."""
         secret = Secret(token.strip())
         match kind:
             case "telegram" | "discord":
@@ -82,7 +82,7 @@ class ChannelService:
         self._announce(persona, "Channel added", new.record())
 
     async def create(self, persona: Persona, channels: Sequence[NewChannel]) -> None:
-        """Make a new persona with these channels, or nothing of her. Raises ChannelRefused (409), PersonasError."""
+        """Create a persona with these channels; all or nothing. Raises ChannelRefused (409), PersonasError."""
         for new in channels:
             await self._free(new)
         await self._register.create(persona, channels)
@@ -90,9 +90,9 @@ class ChannelService:
     async def bring_back(
         self, persona: Persona, channels: Sequence[NewChannel], write: Callable[[Persona], Awaitable[None]]
     ) -> list[tuple[NewChannel, ChannelRefused]]:
-        """Let ``write`` put a restored persona in place with those of these channels that are free; returns the others.
+        """Have ``write`` put a restored persona in place with the channels that are free; returns the others.
 
-        When ``write`` raises, the caller forgets her.
+        When ``write`` raises, the caller must forget her.
         """
         free: list[NewChannel] = []
         refused: list[tuple[NewChannel, ChannelRefused]] = []
@@ -106,7 +106,7 @@ class ChannelService:
         return refused + await self._register.bring_back(persona, free, write)
 
     async def open(self, request: OpenChannelRequest) -> OpenChannel:
-        """Open a channel for everybody. Raises ChannelRefused: 404, 409, 422 and 507."""
+        """Open a channel on which anybody may write. Raises ChannelRefused (404, 409, 422, 507)."""
         new = await self._identify_open(request)
         await self._free(new)
         persona = await self._register.add(request.persona, new)
@@ -115,9 +115,9 @@ class ChannelService:
         return await self._register.row(new.channel)
 
     async def update(self, channel: str, fields: ChannelFields) -> OpenChannel:
-        """Replace what an open channel's operator set; only another account makes her reopen her gateways.
+        """Replace an open channel's settings. Her gateways are reopened only if its account changes.
 
-        Raises ChannelRefused: 404, 409 for a paired channel or another phone number, and 507.
+        Raises ChannelRefused (404, 409 for a paired channel or another phone number, 507).
         """
         old, new = await self._register.update(channel, fields)
         if fields.account == old.fields.account:
@@ -126,17 +126,17 @@ class ChannelService:
         return await self._register.row(channel)
 
     async def pair(self, persona_id: str, code: str) -> tuple[Persona, Channel]:
-        """Bind the channel that showed this code to its account. Raises ChannelRefused: 400, 409 and 507."""
+        """Bind the channel that showed this code to its account. Raises ChannelRefused (400, 409, 507)."""
         return await self._pairing.pair(persona_id, code)
 
     async def pause(self, channel: str) -> OpenChannel:
-        """Keep what is written on it, and answer nobody until it is resumed. Raises ChannelRefused: 404."""
+        """Keep messages on this channel unanswered until it is resumed. Raises ChannelRefused (404)."""
         return await self._register.set_paused(channel, paused=True)
 
     async def resume(self, channel: str) -> OpenChannel:
-        """Answer what was written meanwhile; one that its provider refused is tried again.
+        """Answer what was written meanwhile. A channel that its provider refused is tried again.
 
-        Raises ChannelRefused: 404.
+        Raises ChannelRefused (404).
         """
         row = await self._register.set_paused(channel, paused=False)
         states = self._processes.gateways(row.persona)
@@ -145,14 +145,14 @@ class ChannelService:
         return row
 
     async def remove(self, persona_id: str, name: str) -> None:
-        """Remove all of her channels of this name; none is no error. Raises ChannelRefused (404, 507), StartFailed."""
+        """Remove all of her channels with this name, if any. Raises ChannelRefused (404, 507), StartFailed."""
         removed = await self._register.unlist(persona_id, lambda record: record.name == name)
         if removed:
             await self._let_go(persona_id)
             self._hubs.signal("Event", "Channel removed", self._personas.get(persona_id), {"name": name})
 
     async def delete(self, channel: str) -> None:
-        """Remove the channel, open or paired; what was said on it stays said. Raises ChannelRefused: 404 and 507."""
+        """Remove the channel, open or paired; its messages stay in her history. Raises ChannelRefused (404, 507)."""
         row = await self._register.row(channel)
         removed = await self._register.unlist(row.persona, lambda record: id_of(record) == channel)
         try:
@@ -163,7 +163,7 @@ class ChannelService:
             self._announce(self._personas.get(row.persona), "Channel removed", record)
 
     async def ask(self, channel: OpenChannel) -> Identified:
-        """Ask the provider now whose credentials the channel has."""
+        """Ask the provider now whether the channel's credentials work, and whose they are."""
         persona = self._personas.get(channel.persona)
         record = channel_named(persona, channel.channel) if persona else None
         if record is None:
@@ -177,7 +177,7 @@ class ChannelService:
         return await self._processes.identify(channel.type, token, channel.fields.phone or "", credentials)
 
     async def edited(self, persona: Persona) -> None:
-        """Her config.json was edited by hand: her rows follow at once, her process in the background."""
+        """Apply an edit of her config.json: her rows follow at once, her process in the background."""
         try:
             await self._register.read_back(persona.id)
         except LedgerError as error:
@@ -185,7 +185,7 @@ class ChannelService:
         self._tasks.of(persona.id).start_command(self._follow_edit(persona.id))
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted."""
+        """Forget a deleted persona."""
         self._pairing.forget(persona_id)
 
     async def _identify_open(self, request: OpenChannelRequest) -> NewChannel:
@@ -198,12 +198,12 @@ class ChannelService:
         if bot.reason:
             raise ChannelRefused(422, bot.reason)
         if request.type == "slack":
-            # An account's token may change, its bot does not.
+            # An account's token may change; its bot stays the same.
             token = Secret(bot.bot_id)
         return NewChannel(type=request.type, token=token, bot=bot, fields=request.fields)
 
     def _credentials(self, request: OpenChannelRequest) -> tuple[Secret, Mapping[str, Secret]]:
-        """What names the channel, and what its provider is asked with."""
+        """The token that identifies the channel, and the credentials for its provider. Raises ChannelRefused (422)."""
         fields = request.fields
         account = self._accounts.get(fields.account)
         if fields.account and account is None:
@@ -220,7 +220,7 @@ class ChannelService:
             raise taken(owner.name, kind)
 
     async def _free(self, new: NewChannel) -> None:
-        """Make room for a bot whose channel a hand took out of its owner's list. Raises ChannelRefused: 409."""
+        """Free a bot whose channel was removed from its persona's list by hand. Raises ChannelRefused (409)."""
         owner = await self._register.owner(new.channel, new.type, new.bot.bot_id)
         if owner is None:
             return
@@ -232,7 +232,7 @@ class ChannelService:
             self._log.error("persona.restart_failed", persona=owner.persona, reason=str(error))
 
     async def _let_go(self, persona_id: str) -> None:
-        """Have her process follow her list, then free what the list does not have any more. Raises StartFailed."""
+        """Have her process follow her list, then free the channels that are not in it. Raises StartFailed."""
         try:
             await self._processes.follow(persona_id)
         finally:
@@ -240,7 +240,8 @@ class ChannelService:
                 await self.edited(heir)
 
     async def _restart(self, persona_id: str, channel: str) -> None:
-        """Have her process follow her list; what keeps it from that is the channel's last error."""
+        """Have her process follow her list. If it cannot start, that becomes the channel's last error."""
+
         try:
             await self._processes.follow(persona_id)
         except StartFailed as error:

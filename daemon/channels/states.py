@@ -1,4 +1,4 @@
-"""How gateways stand: told to those who watch, and kept in the ledger as what is wrong with a channel."""
+"""The states of gateways: signalled to watchers, and kept in the ledger as a channel's last error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import ErrorClass, GatewayState
 
 CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
-"""What a gateway's state says of its error when the gateway itself does not; every other state passes."""
+"""The class of an error by the gateway's state, if the gateway names none; in every other state it is transient."""
 
 NOT_RUNNING: Final = "She is not running, so nobody is answered: start her (personad start)."
 
@@ -44,7 +44,7 @@ class GatewayStates:
         self._tasks = tasks
 
     def changed(self, persona_id: str, worker: Worker, state: GatewayState) -> None:
-        """A gateway's state changed just now."""
+        """Take a gateway's new state."""
         worker.gateways = [state, *(other for other in worker.gateways if other.channel != state.channel)]
         persona = self._personas.get(persona_id)
         record = channel_named(persona, state.channel) if persona else None
@@ -60,7 +60,7 @@ class GatewayStates:
         self._tasks.of(persona_id).start(self._keep(persona_id, state))
 
     async def failed(self, persona_id: str, reason: str) -> None:
-        """Her process does not come up any more: none of her channels works until somebody acts."""
+        """Her process has failed too often: record on each channel that it does not work until somebody acts."""
         try:
             for row in await self._ledger.channels(persona_id):
                 error = f"Her process failed too often: {reason}. Mend that, and start her."
@@ -69,7 +69,7 @@ class GatewayStates:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 
     async def stopped(self, persona_id: str) -> None:
-        """Nobody is answered on her channels until she is started; what was wrong with one before stays told."""
+        """Record that her channels do not answer until she is started. A channel keeps an error that it already has."""
         now = self._clock.time_ns()
         try:
             for row in await self._ledger.channels_of(persona_id, now):
@@ -79,9 +79,9 @@ class GatewayStates:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
 
     async def _keep(self, persona_id: str, state: GatewayState) -> None:
-        """Keep whose bot it is, which a channel added by hand does not know yet, and what is wrong, if anything.
+        """Store the channel's error, if any, and its bot's identity, which a channel added by hand does not know yet.
 
-        An open channel keeps the identity that it was made with.
+        An open channel keeps the identity with which it was created.
         """
         at = self._clock.time_ns()
         try:

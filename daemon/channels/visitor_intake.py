@@ -1,4 +1,4 @@
-"""What comes in over open channels: everybody's messages, each chat a conversation of its own."""
+"""The intake of messages from open channels: anybody may write, and each chat is a conversation of its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from proto.gateways import Received
 from proto.messages import Outgoing
 
 SAID_AT_ONCE: Final = 2
-"""What may be said to one message in the transaction that takes it: a welcome, or that there are too many."""
+"""Replies to one message in the transaction that takes it: a welcome, and a notice that there are too many."""
 
 
 class VisitorIntake:
-    """Commits what visitors write, and lets her have it."""
+    """Commits visitors' messages and puts them into her inbox."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class VisitorIntake:
         self._clock = clock
 
     async def take(self, persona_id: str, message: Received) -> None:
-        """Commit a batch with its webhook requests, and say what is due at once. Raises LedgerError, InboxFull.
+        """Commit a batch with its webhook requests, and send what is due at once. Raises LedgerError, InboxFull.
 
-        What was not said to her, in a group, is only counted.
+        Messages in a group that are not addressed to her are only counted.
         """
         items = [item for item in message.items if item.private]
         if others := [item.key for item in message.items if not item.private]:

@@ -1,4 +1,4 @@
-"""Webhook requests on their way to her gateways: committed first, then handed to her process until it has them."""
+"""The queue of webhook requests for gateways: committed first, then handed to the process until it has them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import WebhookRequest
 
 IN_FLIGHT: Final = 16
-"""Requests that one process has in hand."""
+"""Requests that one process may have in hand."""
 
 PATIENCE: Final = 300.0
-"""Seconds after which a request that no gateway dealt with makes room for others; her next process gets it again."""
+"""Seconds after which an unhandled request makes room for others; the next process gets it again."""
 
 READ_RETRY: Final = 1.0
 
 
 @dataclass
 class _Feed:
-    """What one process was given: ``last`` is the largest number, ``suspect`` one with which a process died before."""
+    """The requests given to one process. ``last`` is the largest number; a process died with ``suspect`` before."""
 
     worker: Worker
     last: int = 0
@@ -48,7 +48,7 @@ class WebhookQueue:
     async def accept(self, persona_id: str, channel: str, key: str, content_type: str, body: bytes) -> bool:
         """Commit a verified request for her gateway; False when it was committed before. Raises LedgerError.
 
-        ``key`` makes it the same one when the provider sends it again.
+        ``key`` identifies a request that the provider sends again.
         """
         number = await self._ledger.webhook(channel, key, content_type, body, self._clock.time_ns())
         if number is not None:
@@ -56,12 +56,12 @@ class WebhookQueue:
         return number is not None
 
     def attach(self, persona_id: str, worker: Worker) -> None:
-        """She runs: her gateways get what is open."""
+        """Give the open requests to this worker's gateways."""
         self._feeds[persona_id] = _Feed(worker)
         self._pump(persona_id)
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:
-        """Her process is gone; what it had in hand is tried again, but not for ever when it is what kills her."""
+        """Her process is gone. Its requests are tried again, but a request that keeps killing processes is given up."""
         feed = self._feeds.pop(persona_id, None)
         if feed is None:
             return
@@ -78,7 +78,7 @@ class WebhookQueue:
             self._log.error("hook.poison", persona=persona_id, hook=number)
 
     def done(self, persona_id: str, numbers: list[int]) -> None:
-        """These are dealt with, and committed as such."""
+        """Remove requests that are handled and committed as such."""
         feed = self._feeds.get(persona_id)
         if feed and numbers:
             for number in numbers:
@@ -95,7 +95,7 @@ class WebhookQueue:
             self._tasks.of(persona_id).start(self._feed(persona_id, feed))
 
     async def _feed(self, persona_id: str, feed: _Feed) -> None:
-        """Hand on what is open, as far as there is room."""
+        """Hand over open requests as far as there is room."""
         try:
             while feed.news and self._feeds.get(persona_id) is feed:
                 feed.news = False
@@ -109,7 +109,8 @@ class WebhookQueue:
             feed.reading = False
 
     def _send(self, persona_id: str, feed: _Feed, webhooks: list[OpenWebhook]) -> None:
-        """One with which a process died before is alone in hand, so that only the culprit is counted as poison."""
+        """Send requests. One that a process died with is sent alone, so that only the culprit counts as poison."""
+
         for webhook in webhooks:
             if feed.suspect is not None or (webhook.deaths and feed.in_flight):
                 return

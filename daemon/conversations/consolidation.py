@@ -1,4 +1,4 @@
-"""Consolidation: after ``idle_timeout`` without new words, or at ``sleep``, talk becomes what she knows."""
+"""Consolidation turns conversations into memory: after ``idle_timeout`` without a new message, and at ``sleep``."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from proto.messages import Consolidate, Consolidated, ConsolidationFailed, Line
 
 MAX_LINES: Final = 400
 MAX_CHARS: Final = 200_000
-"""What one consolidation is given; a longer talk takes several."""
+"""Lines and characters of one consolidation; a longer conversation takes several."""
 
 MARGIN: Final = 30.0
-"""Seconds beyond the mind's own limit that a consolidation may take."""
+"""Seconds that a consolidation may take beyond the mind's own time limit."""
 
 RETRY_MIN: Final = 60.0
 RETRY_MAX: Final = 3600.0
 
 
 class SleepFailed(RuntimeError):
-    """Nothing was lost, but what she talked of is not consolidated; the text says why."""
+    """The conversation could not be consolidated; nothing is lost. The text says why."""
 
 
 class Consolidation:
@@ -55,12 +55,12 @@ class Consolidation:
         self._idle: dict[str, asyncio.Task[None]] = {}
 
     def attach(self, persona_id: str, worker: Worker) -> None:
-        """She runs: what an earlier process left unconsolidated is due after a quiet time."""
+        """Her process runs: what an earlier one left unconsolidated is due after a quiet time."""
         self._running[persona_id] = worker
         self.touched(persona_id)
 
-    async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant is told)
-        """She does not run: nothing can be consolidated."""
+    async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant gets it)
+        """Her process is gone: nothing can be consolidated."""
         self._interrupt(persona_id)
 
     def _interrupt(self, persona_id: str) -> None:
@@ -72,7 +72,7 @@ class Consolidation:
                 answer.set_exception(SleepFailed("she stopped meanwhile"))
 
     def touched(self, persona_id: str) -> None:
-        """Words came or went: the quiet time begins anew."""
+        """A message came in or went out: the quiet time starts again."""
         persona = self._personas.get(persona_id)
         if persona and persona_id in self._running:
             self._due[persona_id] = self._clock.monotonic() + persona.idle_timeout
@@ -80,7 +80,7 @@ class Consolidation:
                 self._arm(persona_id)
 
     def received(self, persona_id: str, message: Consolidated | ConsolidationFailed) -> None:
-        """Her mind's answer."""
+        """Take the answer of her mind."""
         answer = self._waiting.get((persona_id, message.task))
         if answer is None or answer.done():
             return
@@ -90,7 +90,7 @@ class Consolidation:
             answer.set_exception(SleepFailed(message.reason))
 
     async def sleep(self, persona_id: str) -> None:
-        """Consolidate everything that is not yet; raises SleepFailed."""
+        """Consolidate everything that is not consolidated yet. Raises SleepFailed."""
         async with self.folding(persona_id):
             try:
                 while await self._consolidate(persona_id):
@@ -101,22 +101,22 @@ class Consolidation:
                 raise SleepFailed(f"her mind took longer than {self._timeout:g} s") from None
 
     def folding(self, persona_id: str) -> asyncio.Lock:
-        """Held by whoever makes words into what she knows, from reading it to writing it: one at a time."""
+        """The lock for changing her memory, held from reading it until it is written."""
         return self._locks.setdefault(persona_id, asyncio.Lock())
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted."""
+        """Forget a deleted persona."""
         self._interrupt(persona_id)
         self._locks.pop(persona_id, None)
         self._due.pop(persona_id, None)
 
     def close(self) -> None:
-        """Consolidate nothing more by itself."""
+        """Stop the timers: nothing more is consolidated after a quiet time."""
         for timer in self._timers.values():
             timer.cancel()
 
     def _arm(self, persona_id: str) -> None:
-        # One timer that looks again when it fires: a lively talk would otherwise cancel thousands.
+        # One timer that checks again when it fires: a lively conversation would otherwise cancel thousands.
         self._timers[persona_id] = self._tasks.of(persona_id).call_later(
             self._due[persona_id] - self._clock.monotonic(), partial(self._ring, persona_id)
         )
@@ -126,7 +126,7 @@ class Consolidation:
         if self._due[persona_id] > self._clock.monotonic():
             self._arm(persona_id)
             return
-        # One that still tries, because her mind is away, takes the new lines along.
+        # A task that is still retrying because her mind is down also takes the new lines.
         if persona_id not in self._idle:
             task = self._idle[persona_id] = self._tasks.of(persona_id).start(self._sleep_idle(persona_id))
             task.add_done_callback(lambda _: self._idle.pop(persona_id, None))
@@ -144,7 +144,7 @@ class Consolidation:
             delay = min(delay * 2, RETRY_MAX)
 
     async def _consolidate(self, persona_id: str) -> bool:
-        """Consolidate the oldest lines that are not yet; False when there are none."""
+        """Consolidate the oldest lines that are not consolidated yet; False when there are none."""
         last, lines = await self._ledger.unconsolidated(persona_id, MAX_LINES)
         if not lines:
             return False
@@ -163,7 +163,7 @@ class Consolidation:
         try:
             await self._personas.save_memory(persona_id, memory, done.memory)
         except MemoryChanged:
-            # Somebody edited a file meanwhile: her mind is asked again, with that.
+            # A file was edited in the meantime: her mind is asked again, with the edited version.
             self._log.info("consolidation.again", persona=persona_id)
             return True
         await self._ledger.consolidated(persona_id, last)
@@ -172,7 +172,7 @@ class Consolidation:
 
 
 def _within_limits(lines: list[Line]) -> list[Line]:
-    """Cut what one line may bring, so that no talk is too long to be consolidated."""
+    """Cut long lines, so that no conversation is too long to be consolidated."""
     room = MAX_CHARS // len(lines)
     return [
         msgspec.structs.replace(

@@ -1,8 +1,8 @@
-"""Delivery: what she says on gateways leaves in order, once if the provider lets us, at least once otherwise.
+"""Delivery: a conversation's messages leave in order, exactly once where the provider allows it, else at least once.
 
-The outbox in the ledger is the truth; a lane here mirrors what is open of one conversation. One message of a
-conversation is with the worker at a time. Before it goes there it is marked ``sending``, so that after a crash it is
-known to be ambiguous.
+The outbox in the ledger is the source of truth; a lane here mirrors the open messages of one conversation. The worker
+has one message of a conversation at a time. The message is marked ``sending`` before it is handed over, so that after
+a crash it is known to be ambiguous.
 """
 
 from __future__ import annotations
@@ -29,41 +29,42 @@ SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0
 BACKOFF_MAX: Final = 300.0
 MAX_ATTEMPTS: Final = 40
-"""Of one message on a connected gateway; while the provider is away, only its age counts."""
+"""Attempts per message on a connected gateway. While the provider is unreachable, only the message's age counts."""
 
 MAX_AGE: Final = 24 * 3600
-"""Seconds after which a message that nobody took is a dead letter: its answer is no news any more."""
+"""Seconds after which an undelivered message becomes a dead letter: by then the answer is out of date."""
 
 REMEMBERED: Final = 256
-"""Messages of a conversation that are remembered after they left; far more than can be settled during one read."""
+"""Messages of a conversation that are remembered after delivery; far more than can be settled during one read."""
 
 KEY_KNOWN: Final = {"discord": 240.0}
-"""Seconds for which a provider knows a message by our key; Discord enforces a nonce for a few minutes."""
+"""Seconds for which a provider recognises a repeated message by our key. Discord enforces a nonce for a few minutes
+(https://discord.com/developers/docs/resources/message#create-message)."""
 
 ANSWER_TIMEOUT: Final = 120.0
-"""Seconds that a gateway may take over one message, its rate budget's waits included."""
+"""Seconds that a gateway may take for one message, including the waits for its rate budget."""
 
 
 IN_FLIGHT: Final = 48
-"""Messages of one persona that are with her worker at a time; it takes a few more."""
+"""Messages that one worker is given at a time; it would accept a few more."""
 
 RECEIPT_TRIES: Final = 4
 RECEIPT_PAUSE: Final = 2.0
-"""Seconds, doubled each time, until a receipt is looked at again that came before we knew of its message."""
+"""Seconds, doubled each time, before another look for the message of a receipt that came too early."""
 
 
 @dataclass
 class Lane:
-    """The open messages of one conversation, oldest first. ``in_flight`` is the one at the worker."""
+    """The open messages of one conversation, oldest first. ``in_flight`` is the one that the worker has."""
 
     rows: deque[OutgoingRow] = field(default_factory=deque)
     in_flight: OutgoingRow | None = None
     timer: Timer | None = None
     taken: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    """The last seqs that were in this lane: a row read while it was being settled is not taken twice."""
+    """The last seqs in this lane, so that a row that was read while it was being settled is not taken twice."""
     busy: bool = False
     held_until: int = 0
-    """Epoch nanoseconds: the provider asked for no message before then."""
+    """Epoch nanoseconds before which the provider wants no further message."""
 
     @property
     def is_idle(self) -> bool:
@@ -71,7 +72,7 @@ class Lane:
         return not self.rows and self.in_flight is None and not self.busy
 
     def cancel_timer(self) -> None:
-        """Forget what it waited for."""
+        """Cancel the lane's timer."""
         if self.timer:
             self.timer.cancel()
             self.timer = None
@@ -94,15 +95,15 @@ class Delivery:
         self._settled: dict[int, asyncio.Event] = {}
         self._reading: Counter[str] = Counter()
         self._in_hand: defaultdict[str, set[Address]] = defaultdict(set)
-        """The conversations of each persona whose next message is with her worker, or about to be."""
+        """By persona, the conversations whose next message is with her worker or about to be."""
 
     def attach(self, persona_id: str, worker: Worker) -> None:
-        """She runs: deliver what is open."""
+        """Deliver the open messages by this worker."""
         self._running[persona_id] = worker
         self.refresh(persona_id)
 
-    async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant is told)
-        """Her process is gone: what it was sending may have been sent."""
+    async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant gets it)
+        """Her process is gone: the messages it was sending may have been sent."""
         self._running.pop(persona_id, None)
         self._in_hand.pop(persona_id, None)
         for lane in self._lanes.pop(persona_id, {}).values():
@@ -116,25 +117,25 @@ class Delivery:
             self._tasks.of(persona_id).start(self._refresh(persona_id))
 
     def connected(self, persona_id: str, channel: str) -> None:
-        """Her gateway is connected, perhaps after an outage: what waited for that goes now, as if it were new."""
+        """A gateway is connected, perhaps after an outage: send what waited for it now, as if it were new."""
         for address, lane in self._lanes.get(persona_id, {}).items():
             if lane.rows and address[0] == channel:
                 lane.rows[0].attempts, lane.rows[0].not_before = 0, lane.held_until
                 self._pump(persona_id, address, lane)
 
     def received(self, persona_id: str, message: PartSent | Delivered | Undelivered) -> None:
-        """What a gateway says of a message that it was given."""
+        """Take a gateway's report on a message that it was given."""
         for address, lane in self._lanes.get(persona_id, {}).items():
             if lane.in_flight and lane.in_flight.seq == message.seq:
                 self._tasks.of(persona_id).start(self._settle(persona_id, address, lane, lane.in_flight, message))
                 return
 
     def receipt(self, persona_id: str, message: Receipt) -> None:
-        """What a provider says later of a message that it took."""
+        """Take a provider's later report on a message that it had accepted."""
         self._tasks.of(persona_id).start(self._receipt(persona_id, message))
 
     async def settled(self, seq: int, timeout: float) -> bool:
-        """Wait until this message is delivered or dead; False when it takes longer."""
+        """Wait until this message is delivered or dead; False after ``timeout`` seconds."""
         event = self._settled.setdefault(seq, asyncio.Event())
         try:
             await within(self._clock, timeout, event.wait())
@@ -167,7 +168,7 @@ class Delivery:
         self._pump_all(persona_id)
 
     def _forget_idle(self, persona_id: str, rows: list[OutgoingRow]) -> None:
-        """Drop the lanes in which nothing is open; no other read may be under way that would bring old rows back."""
+        """Drop the lanes without open messages. No other read may be in progress: it would bring old rows back."""
         named = {(row.channel, row.chat) for row in rows}
         lanes = self._lanes[persona_id]
         for address in [address for address, lane in lanes.items() if lane.is_idle and address not in named]:
@@ -178,7 +179,7 @@ class Delivery:
             self._pump(persona_id, address, lane)
 
     def _pump(self, persona_id: str, address: Address, lane: Lane) -> None:
-        """Send the conversation's next message, now or when it may be."""
+        """Send the conversation's next message, now or as soon as it is due."""
         if lane.busy or lane.in_flight or not lane.rows or self._running.get(persona_id) is None:
             return
         wait = lane.rows[0].not_before / SECOND - self._now()
@@ -231,15 +232,15 @@ class Delivery:
 
     def _unanswered(self, persona_id: str, address: Address, lane: Lane, row: OutgoingRow) -> None:
         if lane.in_flight is row:
-            silence = Undelivered(row.seq, "the gateway did not say what became of it", ambiguous=True)
+            silence = Undelivered(row.seq, "the gateway did not report what became of it", ambiguous=True)
             self._tasks.of(persona_id).start(self._settle(persona_id, address, lane, row, silence))
 
     async def _settle(
         self, persona_id: str, address: Address, lane: Lane, row: OutgoingRow, said: PartSent | Delivered | Undelivered
     ) -> None:
-        """Keep what a gateway said of a message, and go on with the conversation.
+        """Record a gateway's report on a message, and go on with the conversation.
 
-        What the provider has said is not forgotten: until the ledger takes it, nothing else is sent here.
+        Nothing else is sent in this conversation until the ledger has taken the report.
         """
         if isinstance(said, PartSent):
             row.parts_sent, row.ambiguous = said.parts, False
@@ -278,7 +279,7 @@ class Delivery:
             await self._clock.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
 
     def _known_by_key(self, row: OutgoingRow) -> bool:
-        """Whether the provider takes a repetition for what it is."""
+        """Whether the provider still recognises a repetition by our key."""
         return self._now() - row.created_at / SECOND < KEY_KNOWN.get(row.type, 0.0)
 
     def _too_late(self, persona_id: str, row: OutgoingRow) -> bool:
@@ -294,7 +295,7 @@ class Delivery:
         return self._clock.time_ns() / SECOND
 
     def _postpone(self, lane: Lane, row: OutgoingRow, said: Undelivered) -> None:
-        """Try again after what the provider asks for, or after a jittered, growing while."""
+        """Schedule another try: after the time that the provider asks for, else after a growing delay with jitter."""
         ceiling = min(BACKOFF_MAX, BACKOFF_MIN * 2**row.attempts)
         wait = said.retry_after or random.uniform(BACKOFF_MIN / 2, ceiling)
         row.attempts += 1
@@ -304,18 +305,18 @@ class Delivery:
             lane.held_until = row.not_before
 
     async def _interrupted(self, persona_id: str, lane: Lane, row: OutgoingRow) -> None:
-        """The process that was sending it is gone."""
+        """Schedule another try of a message whose process ended while it was sending."""
         self._postpone(lane, row, Undelivered(row.seq, "the process ended while it was sending", ambiguous=True))
         try:
             await self._ledger.retry_later(
                 row.seq, row.not_before, "the process ended while it was sending", ambiguous=True
             )
         except LedgerError as error:
-            # The row stays ``sending`` in the ledger, which says as much; her next process must not wait for a disk.
+            # The row stays ``sending``, which means the same. Her next process must not wait for the disk.
             self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
 
     async def _receipt(self, persona_id: str, message: Receipt) -> None:
-        """It did not reach its person: it is dead. What is wrong with the channel itself, the channel shows."""
+        """Bury a message that did not reach its recipient. A fault of the channel itself is shown on the channel."""
         try:
             at = self._clock.time_ns()
             if message.error_class in ("credential", "config"):
@@ -334,7 +335,7 @@ class Delivery:
         self._tell(persona_id, row, reason)
 
     async def _bury_conversation(self, persona_id: str, address: Address, lane: Lane, reason: str) -> None:
-        """The person has blocked the bot: nothing more for this conversation, until the person writes again."""
+        """The person has blocked the bot: bury what is open in this conversation until the person writes again."""
         await self._ledger.blocked(persona_id, *address, reason, self._clock.time_ns())
         for row in [*filter(None, [lane.in_flight]), *lane.rows]:
             self._tell(persona_id, row, reason)

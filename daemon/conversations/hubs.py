@@ -1,8 +1,9 @@
-"""The web channel's hubs: every frame that browsers get, in the order of its ``seq``.
+"""The web channel's hubs: they send every frame to browsers, in the order of ``seq``.
 
-``seq`` is one increasing integer for the whole daemon, at least the epoch's microseconds, so that it also increases
-over restarts. A chat frame reserves its ``seq`` before its transaction and holds its place until that is committed;
-her later frames wait behind it. Chat frames are replayed from the ledger, signals from a ring in memory.
+``seq`` is one increasing integer for the whole daemon. It is at least the microseconds since the epoch, so that it
+also increases across restarts. A chat frame reserves its ``seq`` before its transaction and holds its place until that
+is committed; the persona's later frames wait behind it. Chat frames are replayed from the ledger, signals from a ring
+in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NORMAL_CLOSURE: Final = 1000
 RING_FRAMES: Final = 256
 RING_CHARS: Final = 1_048_576
 QUEUE_CHARS: Final = 2_097_152
-"""Characters that wait for one socket; ``limits.socket_queue`` bounds the frames."""
+"""Characters that may wait for one socket; ``limits.socket_queue`` bounds the frames."""
 REPLAY_PAGE: Final = 256
 CLOSE_TIMEOUT: Final = 1.0
 
@@ -37,11 +38,11 @@ _CHAT_TYPES: Final = {"text": "chat_message", "audio": "chat_audio", "image": "c
 
 
 class HubsRefusal(Exception):
-    """No further socket is taken now; the text says why."""
+    """No more sockets are accepted now; the text says why."""
 
 
 class SocketClosed(Exception):
-    """The hubs want this socket closed with ``code`` and ``reason``."""
+    """This socket must be closed with ``code`` and ``reason``."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -50,7 +51,7 @@ class SocketClosed(Exception):
 
 
 def chat_frame(persona_id: str, seq: int, kind: str, content: str, media: str | None) -> str:
-    """Encode what she said as the chat frame of its kind: ``text``, ``audio`` or ``image``."""
+    """Encode a message of hers as the chat frame for its kind: ``text``, ``audio`` or ``image``."""
     frame = {"type": _CHAT_TYPES[kind], "persona_id": persona_id, "content": content, "seq": seq}
     if media is not None:
         frame["url"] = f"/api/persona/{persona_id}/media/{media}"
@@ -63,7 +64,7 @@ class Socket:
     def __init__(self, persona_id: str | None, until: int, limit: int) -> None:
         self.persona_id = persona_id
         self.until = until
-        """Every frame of this subscription up to this ``seq`` left before it; all later ones come to the queue."""
+        """Frames up to this ``seq`` were sent before the subscription; all later ones come to the queue."""
         self._limit = limit
         self._frames: deque[str] = deque()
         self._chars = 0
@@ -71,7 +72,7 @@ class Socket:
         self._closed: SocketClosed | None = None
 
     def put(self, frame: str) -> None:
-        """Queue a frame; a socket that is too slow for its queue is closed, and comes back with ``?after=``."""
+        """Queue a frame. A socket that is too slow for its queue is closed; its client reconnects with ``?after=``."""
         if self._closed is not None:
             return
         self._chars += len(frame)
@@ -82,14 +83,14 @@ class Socket:
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Have the sender close the socket; what is still queued is dropped. The first call wins."""
+        """Have the sender close the socket. Queued frames are dropped; the first call wins."""
         if self._closed is None:
             self._closed = SocketClosed(code, reason)
             self._frames.clear()
             self._wake.set()
 
     async def get(self) -> list[str]:
-        """Wait for the next frames, all that are queued. Raises SocketClosed."""
+        """Wait for frames and return all that are queued. Raises SocketClosed."""
         await self._wake.wait()
         self._wake.clear()
         if self._closed is not None:
@@ -112,7 +113,7 @@ class _Place:
 
 
 class _Hub:
-    """One persona's sockets, and her frames that wait for a place before them."""
+    """One persona's sockets, and her frames that wait for an earlier place to be filled."""
 
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
@@ -129,7 +130,7 @@ class _Hub:
 
 
 class Slot:
-    """A reserved place in her order of frames: publish it once its transaction is committed, or drop it."""
+    """A reserved place in the order of her frames: publish it once its transaction is committed, or drop it."""
 
     __slots__ = ("_hub", "_place")
 
@@ -142,13 +143,13 @@ class Slot:
         return self._place.seq
 
     def publish(self, frame: Mapping[str, object] | bytes | str) -> None:
-        """Send ``frame``; a mapping is encoded with this slot's ``seq``. Nothing happens once the slot is filled."""
+        """Send ``frame``; a mapping is encoded with this slot's ``seq``. A filled slot ignores this."""
         if isinstance(frame, Mapping):
             frame = msgspec.json.encode({**frame, "seq": self.seq})
         self._fill(frame.decode() if isinstance(frame, bytes) else frame)
 
     def drop(self) -> None:
-        """Send nothing and let later frames pass. Nothing happens once the slot is filled."""
+        """Send nothing and let later frames pass. A filled slot ignores this."""
         self._fill(None)
 
     def _fill(self, frame: str | None) -> None:
@@ -186,7 +187,7 @@ class _Ring:
 
 
 class Hubs:
-    """All hubs. ``last_seq`` is the ledger's; ``frames`` counts what was sent to personas' sockets."""
+    """The hubs of all personas. ``last_seq`` is the ledger's last one."""
 
     def __init__(self, ledger: Ledger, limits: Limits, last_seq: int) -> None:
         self._ledger = ledger
@@ -205,14 +206,14 @@ class Hubs:
         return len(self._sockets)
 
     def reserve(self, persona_id: str) -> Slot:
-        """Take the next ``seq`` for a chat frame of hers; her later frames wait until the slot is filled."""
+        """Reserve the next ``seq`` for a chat frame of hers; her later frames wait until the slot is filled."""
         hub = self._hub(persona_id)
         place = _Place(self._next_seq(), filled=False)
         hub.waiting.append(place)
         return Slot(hub, place)
 
     def signal(self, kind: SignalType, title: str, persona: Persona | None, details: Mapping[str, object]) -> None:
-        """Tell her sockets and ``/ws/system``; secrets in ``details`` are masked, also inside texts."""
+        """Send a signal to her sockets and ``/ws/system``. Secrets in ``details`` are masked, also inside texts."""
         told = dict(details)
         if persona is not None:
             told["persona"] = {"id": persona.id, "name": persona.name}
@@ -228,36 +229,36 @@ class Hubs:
             hub.flush()
 
     def started(self, persona_id: str) -> None:
-        """She runs: her web channel is open if and only if a socket is connected."""
+        """She runs: her web channel is open only if a socket is connected."""
         hub = self._hub(persona_id)
         hub.running = True
         hub.is_open = bool(hub.sockets)
 
     def stopped(self, persona_id: str) -> None:
-        """She no longer runs: her web channel is closed; her sockets stay and get signals."""
+        """She no longer runs: her web channel is closed. Her sockets stay and get signals."""
         hub = self._hub(persona_id)
         hub.running = hub.is_open = False
 
     def resync(self, persona_id: str) -> None:
-        """After a fault: a committed frame may never have been shown. Her sockets come back with ``?after=`` for it."""
+        """Close her sockets after a fault: clients that reconnect with ``?after=`` get frames that were not sent."""
         hub = self._hub(persona_id)
         hub.waiting.clear()
         for socket in hub.sockets:
             socket.close(SERVICE_RESTART, "a fault: reconnect with ?after= the last seq you have")
 
     def is_open(self, persona_id: str) -> bool:
-        """Whether a socket has opened her web channel since she was started; it stays open without it."""
+        """Whether a socket has opened her web channel since she was started; it stays open without that socket."""
         hub = self._hubs.get(persona_id)
         return hub is not None and hub.is_open
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted: close her sockets."""
+        """Close a deleted persona's sockets."""
         hub = self._hubs.pop(persona_id, None)
         for socket in hub.sockets if hub else ():
             socket.close(NORMAL_CLOSURE, "this persona was deleted")
 
     def connect(self, persona_id: str | None) -> Socket:
-        """Subscribe a socket to her frames, or with None to all signals. Raises HubsRefusal."""
+        """Subscribe a socket to a persona's frames, or with None to all signals. Raises HubsRefusal."""
         if self._closing:
             raise HubsRefusal("personad is stopping; try again when it runs.")
         if len(self._sockets) >= self._limits.sockets:
@@ -276,7 +277,7 @@ class Hubs:
         return socket
 
     def disconnect(self, socket: Socket) -> None:
-        """Forget a socket that is gone."""
+        """Forget a disconnected socket."""
         self._sockets.discard(socket)
         self._system.discard(socket)
         if socket.persona_id in self._hubs:
@@ -285,7 +286,8 @@ class Hubs:
             self._empty.set()
 
     async def replay(self, socket: Socket, after: int) -> AsyncIterator[str]:
-        """Yield what a socket missed since ``after``, in the order of ``seq``, up to where its queue begins."""
+        """Yield the frames that a socket missed after ``after``, in order of ``seq``, up to the start of its queue."""
+
         signals = self._ring.between(socket.persona_id, after, socket.until)
         async for seq, frame in self._stored(socket, after):
             while signals and signals[0].seq < seq:
@@ -295,7 +297,7 @@ class Hubs:
             yield signal.frame
 
     async def close(self) -> None:
-        """The daemon stops: every socket is closed with 1012, and none is taken any more."""
+        """Close every socket with 1012 (service restart) and accept no more."""
         self._closing = True
         for socket in self._sockets:
             socket.close(SERVICE_RESTART, "personad is stopping")
@@ -304,7 +306,7 @@ class Hubs:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await self._empty.wait()
             except TimeoutError:
-                # A socket whose peer does not read; the server drops it with the listener.
+                # The peer of the remaining sockets does not read; the server drops them with the listener.
                 return
 
     async def _stored(self, socket: Socket, after: int) -> AsyncIterator[tuple[int, str]]:
@@ -329,5 +331,6 @@ class Hubs:
 
 
 def _mask(value: object) -> object:
-    """msgspec's encoding hook for signals: secrets masked, everything else by its text."""
+    """Encode what msgspec cannot: a secret as its mask, everything else as its text."""
+
     return MASK if isinstance(value, Secret) else str(value)

@@ -1,6 +1,6 @@
-"""The way through: accepted words to her turns, her answers to the ledger and to those who listen.
+"""The inbox: accepted messages become turns of a persona, and her answers go to the ledger and to listeners.
 
-Each perception is committed before it is accepted, and answered in one transaction. Everything here can be lost at
+Each perception is committed before it is accepted, and answered in one transaction. The state in memory can be lost at
 any moment: the ledger holds what was accepted, and the lanes are read back from it.
 """
 
@@ -17,6 +17,7 @@ import msgspec
 from daemon.conversations.hubs import Slot
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes
+from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
@@ -34,17 +35,17 @@ from proto.perception import PerceptionKind
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
 COMMIT_RETRY_MAX: Final = 10.0
-"""Seconds between two tries to commit an answer that the disk does not take."""
+"""Seconds at most between two tries to commit an answer while the disk refuses it."""
 
 RECALL_RETRY: Final = 1.0
 
 
 class InboxFull(RuntimeError):
-    """She has too much unanswered already."""
+    """Too many messages wait for her answer already."""
 
 
 class Inbox:
-    """The lanes of all personas. ``touched`` is called with her id when a conversation with her owner goes on."""
+    """All personas' lanes. Calls ``touched`` with a persona's id when a message to or from her owner is committed."""
 
     def __init__(
         self,
@@ -64,7 +65,6 @@ class Inbox:
         self._limit = settings.limits.inbox
         self._poison_deaths = settings.supervisor.poison_deaths
         self._at_once = settings.channels.beats_at_once
-        self._fallback_after = settings.channels.fallback_after
         self._ledger = ledger
         self._personas = personas
         self._terms = terms
@@ -74,24 +74,28 @@ class Inbox:
         self._log = log
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
+        self._dropped: set[str] = set()
+        """The personas whose lanes were read back after a fault: what is admitted may be among that already."""
+        fallback_after = settings.channels.fallback_after
+        self._notices = Notices(publisher, terms, self._running, fallback_after, tasks, log)
         self._readers: set[str] = set()
-        """The personas that have documents to look things up in."""
+        """The personas that have documents to search."""
         self._tasks = tasks
 
     async def load(self, persona_id: str) -> None:
-        """Read back what waits for her, in place of what is at hand; no process of hers may run. Raises LedgerError."""
+        """Replace her lanes with what the ledger has waiting. Her process must not be running. Raises LedgerError."""
         waiting = await self._ledger.waiting(persona_id)
         meanwhile = self._lanes.pop(persona_id, None)
         self._put(persona_id, waiting)
         if meanwhile:
-            # Accepted while the ledger was read: it may be in what was read, or be too late for that.
+            # Accepted while the ledger was being read: it may or may not be among the rows that were read.
             known = {item.perception.id for item in waiting}
             self._put(
                 persona_id, [item for lane in meanwhile for item in lane.waiting if item.perception.id not in known]
             )
 
     async def find_documents(self, persona_id: str) -> None:
-        """Look whether she has documents."""
+        """Check whether she has documents."""
         if await asyncio.to_thread(holds_documents, self._personas.folder(persona_id) / MEDIA):
             self._readers.add(persona_id)
 
@@ -105,9 +109,9 @@ class Inbox:
         key: str | None = None,
         title: str = "",
     ) -> bool:
-        """Commit words and let her have them; a ``key`` that this conversation had before is accepted again, once.
+        """Commit a message and queue it for her. Returns False, and stores nothing, for a repeated ``key``.
 
-        False when it was such a key, and nothing was kept.
+        ``key`` is the idempotency key of the message in its conversation.
 
         Raises InboxFull, LedgerFull, LedgerBusy.
         """
@@ -125,21 +129,24 @@ class Inbox:
         return True
 
     def require_room(self, persona_id: str, count: int, channel: str = "") -> None:
-        """Raise InboxFull unless ``count`` more perceptions may wait for her, of her owner or of an open channel.
+        """Raise InboxFull unless there is room for ``count`` more perceptions from her owner, or from an open channel.
 
-        Each has room of its own: what waits on one that is paused keeps nobody on another from writing.
+        The owner and each open channel have their own limits: a paused channel that is full does not block another.
         """
         lanes = self._all(persona_id)
         if (lanes.depth_of(channel) if channel else lanes.own.depth) + count > self._limit:
             raise InboxFull(f"{self._limit} messages wait for her answer already")
 
     def admit(self, persona_id: str, items: list[Waiting], visitors: bool = False) -> None:
-        """Let her have what is committed already, of her owner or of the visitors of an open channel. Never raises."""
+        """Queue committed perceptions for her, from her owner or from an open channel's visitors. Never raises."""
         if items:
             self._tasks.of(persona_id).call(partial(self._admit, persona_id, items, visitors))
 
     def _admit(self, persona_id: str, items: list[Waiting], visitors: bool) -> None:
         lanes = self._all(persona_id)
+        if persona_id in self._dropped:
+            known = {item.perception.id for lane in lanes for item in lane.unanswered}
+            items = [item for item in items if item.perception.id not in known]
         lanes.admit(items, visitors)
         self.accepted += len(items)
         if not visitors:
@@ -147,10 +154,7 @@ class Inbox:
                 self._readers.add(persona_id)
             self._touched(persona_id)
         for conversation in {item.conversation for item in items}:
-            if not visitors and lanes.own.mind_down:
-                self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, lanes.own.mind_down))
-            elif visitors and self._terms.model(conversation) in lanes.down:
-                self._fall_back(persona_id, conversation)
+            self._notices.admitted(persona_id, lanes, conversation, visitors)
         self.pump(persona_id)
 
     def depth(self, persona_id: str) -> int:
@@ -159,33 +163,34 @@ class Inbox:
         return lanes.own.depth + lanes.depth
 
     def mind_down(self, persona_id: str) -> str:
-        """Why her mind cannot be reached, or an empty text."""
+        """Why her mind cannot be reached, or an empty string."""
         lanes = self._lanes.get(persona_id)
         if lanes is None:
             return ""
         return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
 
     def attach(self, persona_id: str, worker: Worker) -> None:
-        """She runs: give her what waits."""
+        """Give this worker what waits."""
         self._running[persona_id] = worker
         self.pump(persona_id)
 
     async def drop(self, persona_id: str) -> None:
-        """Let go of all that is at hand of her, which a fault may have left in any state; ``load`` reads it back.
+        """Drop her lanes, which a fault may have left in any state; ``load`` reads them back.
 
-        What was in hand counts as after a crash: it may be what the fault came from.
+        A crash is counted for what was in hand, since it may have caused the fault.
         """
         self._running.pop(persona_id, None)
         if lanes := self._lanes.pop(persona_id, None):
+            self._dropped.add(persona_id)
             for lane in lanes:
                 lane.cancel_timer()
             turns = [lane.in_hand for lane in lanes if lane.in_hand]
             await self._count_deaths(persona_id, [item for turn in turns for item in turn.items])
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:
-        """Her process is gone. What it had in hand waits again; after one crash too many it is set aside.
+        """Her process is gone. What it had in hand waits again; after too many crashes it is set aside.
 
-        What it had answered waits for the disk, not for another answer.
+        Answers that are still being committed are kept.
         """
         self._running.pop(persona_id, None)
         lanes = self._all(persona_id)
@@ -201,20 +206,21 @@ class Inbox:
             lanes.rotate(lane)
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted."""
+        """Forget a deleted persona."""
         if lanes := self._lanes.pop(persona_id, None):
             for lane in lanes:
                 lane.cancel_timer()
         self._readers.discard(persona_id)
+        self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
-        """The channel is removed, and what waited on it is done with."""
+        """Drop a removed channel and what waits on it."""
         self._terms.drop(channel)
         self._all(persona_id).drop_channel(channel)
 
     def received(self, persona_id: str, message: FromWorker) -> None:
-        """A message of her turn."""
+        """Take a message from her worker about a turn."""
         lanes = self._all(persona_id)
         match message:
             case Reply():
@@ -224,10 +230,10 @@ class Inbox:
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
-                    self._mind_down(persona_id, lanes, lane, message)
+                    self._notices.mind_down(persona_id, lanes, lane, message)
 
     def pump(self, persona_id: str) -> None:
-        """Give her the next turns, and join new words to those in hand. Never raises."""
+        """Start the next turns, and join new messages to the turns in hand. Never raises."""
         self._tasks.of(persona_id).call(partial(self._pump, persona_id))
 
     def _pump(self, persona_id: str) -> None:
@@ -240,7 +246,7 @@ class Inbox:
                 worker.send(Join(lane.in_hand.number, joining))
         for lane in lanes.startable():
             self._start(persona_id, lanes, lane, worker, now)
-        self._remind(persona_id, lanes)
+        self._notices.remind(persona_id, lanes)
 
     def _put(self, persona_id: str, items: list[Waiting]) -> None:
         for item in items:
@@ -254,7 +260,7 @@ class Inbox:
         return lanes
 
     def _start(self, persona_id: str, lanes: Lanes, lane: Lane, worker: Worker, now: float) -> None:
-        """Give her a lane's next turn, as soon as what was said before is at hand."""
+        """Start a lane's next turn, once the conversation's history is in memory."""
         following = lane.next()
         assert following is not None
         conversation = following.conversation
@@ -273,7 +279,7 @@ class Inbox:
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
     def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
-        """A turn with a stranger: nothing that she knows of her person goes with it."""
+        """A visitor's turn, without anything that she knows about her owner."""
         terms = self._terms.of(turn.conversation)
         return Perceive(
             turn.number,
@@ -299,7 +305,7 @@ class Inbox:
         self.pump(persona_id)
 
     async def _answer(self, persona_id: str, lanes: Lanes, lane: Lane, reply: Reply) -> None:
-        """Commit a reply, let the listeners have it, and go on to what waits."""
+        """Commit a reply, publish it, and go on to what waits."""
         turn = lane.in_hand
         if turn is None or turn.number != reply.turn or turn.replied:
             return
@@ -338,13 +344,14 @@ class Inbox:
         lanes.rotate(lane)
         self.pump(persona_id)
         if made := [message.media for message in reply.messages if message.media]:
-            # Its mark was there in case nobody would ever speak of it.
+            # Files with a mark are deleted at the next start unless the ledger names them; now it does.
+
             await asyncio.to_thread(unmark, self._personas.folder(persona_id) / MEDIA, made)
 
     async def _commit(
         self, persona_id: str, reply: Reply, conversation: Conversation, slots: list[Slot], at: int
     ) -> bool:
-        """Commit the answer; a disk that takes nothing is tried until it does, since the answer is already thought."""
+        """Commit the answer. A full disk is retried until it has room, because the mind has done its work already."""
         delay = 0.1
         while True:
             try:
@@ -357,41 +364,9 @@ class Inbox:
             await self._clock.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
-    def _mind_down(self, persona_id: str, lanes: Lanes, lane: Lane, message: MindDown) -> None:
-        self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
-        if lane is not lanes.own:
-            model = lanes.model(lane)
-            lanes.down.add(model)
-            for other in lanes.visitors:
-                if other.depth and lanes.model(other) == model:
-                    self._fall_back(persona_id, _conversations(other)[0])
-            return
-        words = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
-        lane.mind_down = f"{words} I keep what you say, and answer when it is back."
-        for conversation in dict.fromkeys(_conversations(lane)):
-            self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, lane.mind_down))
-
-    def _fall_back(self, persona_id: str, conversation: Conversation) -> None:
-        """Tell a visitor that the answer takes longer; nobody is told so while the channel is paused."""
-        terms = self._terms.of(conversation)
-        if terms and not terms.is_paused:
-            self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, terms.fallback))
-
-    def _remind(self, persona_id: str, lanes: Lanes) -> None:
-        """Let every visitor who waits be told so, unless an answer comes within ``channels.fallback_after``."""
-        for lane in lanes.visitors:
-            if lane.timer is None and lane.depth:
-                timer = partial(self._late, persona_id, lane)
-                lane.timer = self._tasks.of(persona_id).call_later(self._fallback_after, timer)
-
-    def _late(self, persona_id: str, lane: Lane) -> None:
-        """No answer in time. While she is put to sleep, nobody is told to wait for one."""
-        lane.timer = None
-        if persona_id in self._running and (waiting := _conversations(lane)):
-            self._fall_back(persona_id, waiting[0])
-
     async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:
-        """Count a crash against what was in hand; returns what may be tried again."""
+        """Count a crash for the perceptions in hand; returns those that may be tried again."""
+
         poison: list[int] = []
         try:
             poison = await self._ledger.died([item.perception.id for item in items], self._poison_deaths)
@@ -403,12 +378,6 @@ class Inbox:
                 self._publisher.signal("Event", "Perception set aside", persona_id, item.conversation)
         left = [item for item in items if item.perception.id not in poison]
         return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
-
-
-def _conversations(lane: Lane) -> list[Conversation]:
-    """Of everything that is not answered yet."""
-    in_hand = lane.in_hand.items if lane.in_hand else []
-    return [item.conversation for item in [*in_hand, *lane.waiting]]
 
 
 def _perceptions(turn: Turn) -> list[Perception]:

@@ -1,4 +1,4 @@
-"""A lane: what waits for a persona on one way in, the one turn in hand, and what the mind must see with it."""
+"""A lane: a persona's queue of perceptions from one source, its turn in hand, and the history that the mind needs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MAX_BATCH_CHARS: Final = 200_000
 """Characters of all perceptions in one turn."""
 
 MAX_JOINS: Final = 8
-"""How often new words may join a turn."""
+"""How many times new messages may join a turn."""
 
 MAX_HISTORIES: Final = 64
-"""Conversations whose recent lines are kept at hand."""
+"""Conversations whose recent lines are kept in memory."""
 
 MAX_HISTORY_CHARS: Final = 100_000
-"""Characters of one conversation's recent lines: more than a prompt takes, and with the longest batch and the largest
-memory less than a frame."""
+"""Characters of one conversation's recent lines. That is more than a prompt takes. Together with the longest batch and
+the largest memory it still fits into one frame."""
 
 
 class Turn(msgspec.Struct):
-    """The turn in hand. ``begun`` is monotonic; ``replied`` while its answer is being committed."""
+    """The turn in hand. ``begun`` is in monotonic seconds; ``replied`` is set while its answer is being committed."""
 
     number: int
     conversation: Conversation
@@ -42,7 +42,7 @@ class Turn(msgspec.Struct):
 
     @property
     def chars(self) -> int:
-        """Characters of all its words."""
+        """Characters of all its perceptions."""
         return sum(len(item.perception.content) for item in self.items)
 
     def answered(self, perceptions: list[int]) -> list[Waiting]:
@@ -51,9 +51,9 @@ class Turn(msgspec.Struct):
 
 
 class Lane:
-    """Waiting perceptions in order of acceptance, mirrored from the ledger, which alone is the truth.
+    """Waiting perceptions in order of acceptance. They mirror the ledger, which is the only source of truth.
 
-    ``numbers`` are for its turns; what is ``held`` waits until it is not.
+    ``numbers`` gives each turn its number. ``held`` says whether a conversation has to wait.
     """
 
     def __init__(self, history_lines: int, numbers: Iterator[int], held: Callable[[Conversation], bool]) -> None:
@@ -71,35 +71,40 @@ class Lane:
 
     @property
     def depth(self) -> int:
-        """How many perceptions are not answered yet, those being committed included."""
+        """How many perceptions are not answered yet, including those being committed."""
         return len(self.waiting) + self.accepting + (len(self.in_hand.items) if self.in_hand else 0)
 
     @property
+    def unanswered(self) -> list[Waiting]:
+        """All perceptions that are not answered yet, those in hand first."""
+        return [*(self.in_hand.items if self.in_hand else []), *self.waiting]
+
+    @property
     def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is under way."""
+        """Whether nothing is waiting or in progress."""
         return not (self.depth or self.recalling or self.committing)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a turn is in hand, or about to be."""
+        """Whether a turn is in hand or about to start."""
         return self.in_hand is not None or self.recalling
 
     @property
     def holds_suspect(self) -> bool:
-        """Whether what is in hand was in hand when she died before."""
+        """Whether a perception in hand was also in hand at an earlier crash."""
         return self.in_hand is not None and self.in_hand.items[0].deaths > 0
 
     def next(self) -> Waiting | None:
-        """What is next, or None when nothing may be taken or a turn is in hand."""
+        """The next perception, or None while a turn is in hand or nothing may be taken."""
         return None if self.in_hand else next((one for one in self.waiting if not self._held(one.conversation)), None)
 
     def history(self, conversation: Conversation) -> list[Line] | None:
-        """The conversation's recent lines, or None when they are not at hand."""
+        """The conversation's recent lines, or None when they are not in memory."""
         lines = self._histories.get(conversation)
         return None if lines is None else list(lines)
 
     def remember(self, conversation: Conversation, lines: list[Line]) -> None:
-        """Add to what is at hand; the oldest lines make room, and the conversation longest unused."""
+        """Add lines to the cache; the oldest lines and the least recently used conversation make room."""
         kept = self._histories.setdefault(conversation, deque(maxlen=self._history_lines))
         kept.extend(lines)
         chars = sum(len(line.content) + len(line.perceived) for line in kept)
@@ -111,9 +116,9 @@ class Lane:
             self._histories.popitem(last=False)
 
     def take(self, now: float) -> Turn:
-        """Put everything that waits in the next perception's conversation in hand, as one turn.
+        """Start one turn with everything that waits in the next perception's conversation.
 
-        What was in hand when she died before is taken alone, so that only the culprit is counted as poison.
+        A perception that was in hand at an earlier crash is taken alone, so that only the culprit counts as poison.
         """
         first = self.next()
         assert first is not None
@@ -131,7 +136,7 @@ class Lane:
         return self.in_hand
 
     def join(self, now: float, window: float) -> list[Perception]:
-        """Move what waits in the conversation of the turn in hand into it, if it is young enough to be joined."""
+        """Move what waits in its conversation into the turn in hand, if that turn is young enough to be joined."""
         turn = self.in_hand
         if turn is None or turn.replied or turn.joins == MAX_JOINS or now - turn.begun > window or turn.items[0].deaths:
             return []
@@ -148,7 +153,7 @@ class Lane:
         return [item.perception for item in items]
 
     def put_back(self, items: list[Waiting]) -> None:
-        """Let these wait again, in their old places."""
+        """Put these back into the queue, at their old places."""
         self.waiting = deque(sorted([*self.waiting, *items], key=lambda item: item.perception.id))
 
     def drop_channel(self, channel: str) -> None:
@@ -156,13 +161,13 @@ class Lane:
         self.waiting = deque(one for one in self.waiting if one.conversation.channel != channel)
 
     def cancel_timer(self) -> None:
-        """Forget what it was to be reminded of."""
+        """Cancel the lane's reminder."""
         if self.timer:
             self.timer.cancel()
             self.timer = None
 
     def drop_turn(self) -> list[Waiting]:
-        """Nothing is in hand any more; returns what was, unless its answer is being committed."""
+        """End the turn in hand. Returns its perceptions, unless its answer is being committed."""
         turn, self.in_hand = self.in_hand, None
         return turn.items if turn and not turn.replied else []
 

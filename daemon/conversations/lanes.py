@@ -1,7 +1,8 @@
 """One persona's lanes: her owner's, and one for each visitor's conversation in which something waits or is in hand.
 
-Her own lane never waits for the others. Of the others only so many are in hand at once, in turns. Those whose mind is
-down keep nobody else from theirs: what is in hand goes on trying, the others with that mind wait until it answers.
+The owner's lane never waits for the others. Visitors' lanes take turns, and only a limited number is in hand at once.
+A mind that is down does not hold up visitors who are answered by another: the turns in hand keep trying, and the other
+conversations with that mind wait until it answers.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from daemon.ledger import Waiting
 from proto.messages import Address, Conversation
 
 MAX_IN_HAND: Final = 7
-"""Visitors' conversations in hand with those whose mind is down: with her owner's, what a worker takes."""
+"""Visitors' conversations in hand, including those whose mind is down. With the owner's turn a worker takes no more."""
 
 
 class Lanes:
-    """Finds the lane of a conversation or turn, and says which may have its next turn.
+    """Finds the lane of a conversation or turn, and says which lanes may start their next turn.
 
-    ``held`` tells whether a conversation's words are to wait, ``model`` which mind answers it; ``at_once`` is how many
-    visitors' conversations are in hand at most. ``down`` are the models that visitors cannot be answered by now.
+    ``held`` says whether a conversation has to wait, ``model`` which mind answers it. At most ``at_once`` visitors'
+    conversations are in hand. ``down`` holds the models that cannot answer visitors now.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Lanes:
         self._held = held
         self._numbers = itertools.count(1)
         self._visitors: dict[Address, Lane] = {}
-        """By conversation, the one whose turn is next first."""
+        """By conversation; the one whose turn is next comes first."""
         self.own = self._lane()
 
     def __iter__(self) -> Iterator[Lane]:
@@ -53,7 +54,7 @@ class Lanes:
 
     @property
     def depth(self) -> int:
-        """How many perceptions of visitors are not answered yet."""
+        """How many visitors' perceptions are not answered yet."""
         return sum(lane.depth for lane in self._visitors.values())
 
     def depth_of(self, channel: str) -> int:
@@ -68,7 +69,7 @@ class Lanes:
         return lane
 
     def admit(self, items: list[Waiting], visitors: bool) -> None:
-        """Let these wait, of her owner or of visitors."""
+        """Queue these, from her owner or from visitors."""
         for item in items:
             lane = self.visitor(item.conversation.address) if visitors else self.own
             lane.waiting.append(item)
@@ -78,7 +79,7 @@ class Lanes:
         return next((lane for lane in self if lane.in_hand and lane.in_hand.number == turn), None)
 
     def startable(self) -> Iterator[Lane]:
-        """The lanes that may have a turn now, her own first. What each is given counts for those behind it."""
+        """The lanes that may start a turn now, the owner's first. Each started turn counts for the lanes after it."""
         if self._may_start(self.own):
             yield self.own
         busy = [self.model(lane) for lane in self._visitors.values() if lane.is_busy]
@@ -91,7 +92,7 @@ class Lanes:
                 busy += [model] * lane.is_busy
 
     def rotate(self, lane: Lane) -> None:
-        """It had a turn: the others are first now; without anything left it is forgotten."""
+        """Move a lane to the back after its turn, or forget it when it is idle."""
         address = next((address for address, one in self._visitors.items() if one is lane), None)
         if address is not None:
             del self._visitors[address]
@@ -101,24 +102,24 @@ class Lanes:
                 self._visitors[address] = lane
 
     def drop_channel(self, channel: str) -> None:
-        """Nobody on this channel can be answered any more."""
+        """Drop what waits on a channel that was removed."""
         self.own.drop_channel(channel)
         for address in [address for address in self._visitors if address[0] == channel]:
             self._visitors.pop(address).cancel_timer()
 
     def model(self, lane: Lane) -> str:
-        """Which mind answers in a visitor's lane."""
+        """The name of the mind that answers in a visitor's lane."""
         item = lane.in_hand.items[0] if lane.in_hand else lane.waiting[0] if lane.waiting else None
         return self._model(item.conversation) if item else ""
 
     def _has_room(self, model: str, busy: list[str]) -> bool:
-        """Whether one more visitor may be in hand beside the busy ones; a mind that is down is tried by one."""
+        """Whether one more visitor's conversation may start. While a mind is down, only one conversation probes it."""
         if model in self.down:
             return model not in busy
         return sum(one not in self.down for one in busy) < self._at_once
 
     def _may_start(self, lane: Lane) -> bool:
-        """Suspects of a death are in hand one at a time, so that of two the culprit shows."""
+        """Suspects of a crash run one at a time, so that the next crash shows which of them is the culprit."""
         following = None if lane.is_busy else lane.next()
         if following is None:
             return False

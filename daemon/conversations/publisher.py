@@ -1,4 +1,4 @@
-"""What is said in a persona's name: committed, then shown to those who listen and handed to delivery."""
+"""Publishes what is said in a persona's name: commits it, then sends it to sockets and hands it to delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEB: Final = "web"
 
 
 class Publisher:
-    """``said`` is called with a persona's id when the outbox has something new for a gateway."""
+    """Calls ``said`` with a persona's id when her outbox has a new message for a gateway."""
 
     def __init__(
         self, ledger: Ledger, hubs: Hubs, personas: Personas, said: Callable[[str], None], clock: Clock, log: Log
@@ -29,11 +29,11 @@ class Publisher:
         self._log = log
 
     def reserve(self, persona_id: str, count: int) -> list[Slot]:
-        """Places in the order of her frames, each to be published or dropped."""
+        """Reserve places in the order of her frames. Each must be published or dropped."""
         return [self._hubs.reserve(persona_id) for _ in range(count)]
 
     async def say(self, persona_id: str, conversation: Conversation, content: str) -> int:
-        """Say something in her name that is not of her mind; returns its seq. Raises LedgerError."""
+        """Say something in her name that did not come from her mind; returns its seq. Raises LedgerError."""
         (slot,) = self.reserve(persona_id, 1)
         try:
             await self._ledger.say(persona_id, conversation, content, slot.seq, self._clock.time_ns())
@@ -43,7 +43,7 @@ class Publisher:
         return slot.seq
 
     async def tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
-        """Tell the person that no answer comes now, once until one does."""
+        """Tell the person that no answer comes now; not again until one has come."""
         (slot,) = self.reserve(persona_id, 1)
         told = False
         try:
@@ -62,7 +62,7 @@ class Publisher:
         slots: Sequence[Slot],
         title: str = "Said",
     ) -> None:
-        """Show what is committed, each message in its slot."""
+        """Publish committed messages, each in its slot."""
         for message, slot in zip(messages, slots, strict=True):
             if conversation.type == WEB:
                 slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
@@ -73,7 +73,7 @@ class Publisher:
     def signal(
         self, kind: SignalType, title: str, persona_id: str, conversation: Conversation, **details: object
     ) -> None:
-        """Tell those who watch her what happens in a conversation."""
+        """Send a signal about a conversation to everyone who watches her."""
         if persona := self._personas.get(persona_id):
             channel = {"type": conversation.type, "name": conversation.name}
             self._hubs.signal(kind, title, persona, {"channel": channel, **details})

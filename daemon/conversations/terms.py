@@ -1,4 +1,4 @@
-"""The terms of channels at hand: whether it is open or paused, which mind answers it, what it may search."""
+"""The terms of each channel: whether it is open or paused, which mind answers on it, what that mind may search."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from proto.messages import Conversation
 from proto.records import Organ
 
 DEFAULT_FALLBACK: Final = "I cannot answer right now. I keep your message, and answer as soon as I can."
-"""What people hear while nobody can answer, on a channel whose operator has not said it otherwise."""
+"""The text that people get while no answer is possible, unless the operator has set another one for the channel."""
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What holds for all conversations of a channel; ``model`` names the ``mind``, "" and None are for her own."""
+    """The terms for all conversations of a channel. ``model`` names the ``mind``; "" and None mean her own."""
 
     persona: str
     is_open: bool
@@ -30,7 +30,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class ChannelTerms:
-    """Mirrors from the ledger what every turn needs to know of its channel."""
+    """Mirrors from the ledger what every turn needs to know about its channel."""
 
     def __init__(self, ledger: Ledger, models: Mapping[str, Organ], clock: Clock, log: Log) -> None:
         self._ledger = ledger
@@ -45,7 +45,7 @@ class ChannelTerms:
             self._keep(row)
 
     async def refresh(self, channel: str) -> OpenChannel | None:
-        """Read the terms of one channel anew, and return its row. Raises LedgerError."""
+        """Read the terms of one channel again, and return its row. Raises LedgerError."""
         row = await self._ledger.open_channel(channel, self._clock.time_ns())
         if row is None:
             self.drop(channel)
@@ -54,39 +54,39 @@ class ChannelTerms:
         return row
 
     def drop(self, channel: str) -> None:
-        """The channel is gone."""
+        """Forget a channel that is gone."""
         self._terms.pop(channel, None)
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted."""
+        """Forget a deleted persona's channels."""
         self._terms = {channel: terms for channel, terms in self._terms.items() if terms.persona != persona_id}
 
     def of(self, conversation: Conversation) -> Terms | None:
-        """The terms of its channel; None for the web, and for a channel that is gone."""
+        """The terms of the conversation's channel; None for the web and for a channel that is gone."""
         return self._terms.get(conversation.channel)
 
     def is_open_channel(self, channel: str) -> bool:
-        """Whether everybody may write on it."""
+        """Whether anybody may write on this channel."""
         terms = self._terms.get(channel)
         return terms is not None and terms.is_open
 
     def is_open(self, conversation: Conversation) -> bool:
-        """Whether it is with a visitor of an open channel."""
+        """Whether the conversation is with a visitor of an open channel."""
         terms = self.of(conversation)
         return terms is not None and terms.is_open
 
     def is_paused(self, conversation: Conversation) -> bool:
-        """Whether its words are to wait."""
+        """Whether the conversation's messages have to wait."""
         terms = self.of(conversation)
         return terms is not None and terms.is_paused
 
     def model(self, conversation: Conversation) -> str:
-        """The name of the mind that answers there; "" for her own."""
+        """The name of the mind that answers in the conversation; "" for her own."""
         terms = self.of(conversation)
         return terms.model if terms else ""
 
     def mind(self, channel: str) -> Organ | None:
-        """The mind that answers on this channel in place of hers."""
+        """The mind that answers on this channel in place of her own, or None."""
         terms = self._terms.get(channel)
         return terms.mind if terms else None
 

@@ -1,4 +1,4 @@
-"""A persona's process, as far as conversations and channels know it."""
+"""A persona's process as conversations and channels see it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from proto.gateways import GatewayState
 
 
 class StartFailed(RuntimeError):
-    """She did not come up; the text says why."""
+    """The persona could not be started; the text says why."""
 
 
 class Worker(Protocol):
-    """The process that serves a persona now. ``gateways`` are their states as it last told."""
+    """The process that serves a persona now. ``gateways`` are the states that it reported last."""
 
     gateways: list[GatewayState]
 
     def send(self, message: msgspec.Struct) -> None:
-        """Queue one message to it. Never raises: a process that takes none is found dead or hung."""
+        """Queue one message to it. Never raises: a process that takes no messages will be found dead or hung."""

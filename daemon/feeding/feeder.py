@@ -1,4 +1,4 @@
-"""A feeder: the short-lived process that reads an export and digests it, as the daemon sees it."""
+"""The daemon's side of a feeder, the short-lived process that reads and digests an export."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from proto.wire import WireError
 
 STOP_TIMEOUT: Final = 1.0
 UNREAD: Final = 0.1
-"""Seconds after its end in which its last frames are read."""
+"""Seconds after the process's end in which its last frames are read."""
 MAX_UNREAD: Final = 4
-"""Messages that may wait; one that waits for answers sends one at a time."""
+"""Messages that may wait; a feeder that waits for answers sends one at a time."""
 
 _codec: Codec[FromFeeder] = Codec(FromFeeder)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
 
@@ -29,11 +29,11 @@ Told = Offered | Digested | Undigested | Fed | FeedFailed
 
 
 class FeederDied(RuntimeError):
-    """It ended, hung, or spoke out of turn; the text says which. Another one may fare better."""
+    """The feeder ended, hung, or broke the protocol; the text says which. Another feeder may succeed."""
 
 
 class Feeder:
-    """One feeder from its birth to its end."""
+    """One feeder process, from its start to its end."""
 
     def __init__(self, workshop: Workshop, limits: Supervision, tasks: Tasks, log: Log) -> None:
         self._limits = limits
@@ -42,7 +42,7 @@ class Feeder:
         self._process.end.add_done_callback(self._ended)
 
     async def begin(self, feed: Feed, kinds: frozenset[str]) -> None:
-        """Make the process and tell it what to read. Raises FeederDied."""
+        """Start the process and tell it what to read. Raises FeederDied."""
         try:
             await self._process.born("feeder", kinds, self._limits.ready_timeout)
         except (BirthFailed, ProcessFailed) as error:
@@ -55,7 +55,7 @@ class Feeder:
         try:
             self._process.send(message)
         except (WireError, FrameError) as error:
-            raise FeederDied(f"it cannot be told anything: {error}") from error
+            raise FeederDied(f"it takes no messages: {error}") from error
 
     async def told(self) -> Told:
         """Wait for its next message. Raises FeederDied."""
@@ -65,7 +65,7 @@ class Feeder:
         return told
 
     async def close(self) -> None:
-        """End it: it owns nothing, and the next one begins again with what this one had in hand. Raises FeederDied."""
+        """End it. It owns no state: the next feeder starts again with what this one had in hand. Raises FeederDied."""
         try:
             await self._process.stop(STOP_TIMEOUT)
         except Unkillable as error:

@@ -1,8 +1,8 @@
-"""Feeding: an export of another AI's conversations becomes what she knows, one conversation at a time.
+"""Feeding: an export of another AI's conversations becomes part of her memory, one conversation at a time.
 
-Each digested conversation is committed to the ledger with the memory files that it makes, then these are written, then
-the commit is marked as applied. So a feed may end at any moment, and the next one goes on where it ended: what was fed
-before is known by the hash of its words.
+Each digested conversation is committed to the ledger together with the memory files that it changes. Then these files
+are written, then the commit is marked as applied. So a feed may end at any moment, and the next one continues where it
+ended: a conversation that was fed before is recognised by the hash of its text.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undige
 from proto.messages import Memory
 
 FOLDER: Final = "feeds"
-"""In her folder: the exports that are being read."""
+"""The folder in a persona's folder that has the exports being read."""
 MAX_DEATHS: Final = 3
-"""Feeders that die one after the other with no conversation finished between them; then the feed is given up."""
+"""Feeders that may die in a row without finishing a conversation; then the feed is given up."""
 RETRY_MIN: Final = 0.1
 RETRY_MAX: Final = 2.0
 CONVERSATION_TIMEOUT: Final = 3600.0
-"""Seconds that one conversation may take, however long it is: her sleep waits for so long."""
+"""Seconds that one conversation may take, however long it is: her sleep has to wait for it."""
 LOOK: Final = 0.25
-"""Seconds between two looks at whether she still runs."""
+"""Seconds between two checks whether she still runs."""
 SIGNAL_EVERY: Final = 0.3
 
 Cause = Literal["format", "mind", "died", "stopped", "leaving", "hung_up", "disk"]
 
 
 class FeedEnded(RuntimeError):
-    """A feed ended before its export did. What was finished is kept; ``cause`` is why, the text more of it."""
+    """A feed ended before the end of its export. Finished conversations are kept; ``cause`` and the text say why."""
 
     def __init__(self, cause: Cause, reason: str = "") -> None:
         super().__init__(reason)
@@ -56,17 +56,17 @@ class FeedEnded(RuntimeError):
 
 
 class BeingFed(RuntimeError):
-    """She is being fed already."""
+    """A feed for this persona is in progress already."""
 
 
 class TooManyFeeds(RuntimeError):
-    """As many feeds as there may be are under way."""
+    """The maximum number of feeds is in progress."""
 
 
 class Progress(msgspec.Struct):
-    """How far a feed is: conversations read, bytes read, and bytes in all.
+    """The progress of a feed: conversations read, bytes read (``position``) and bytes in total (``size``).
 
-    Of the conversations some are digested now, some were known before, and some her mind could not digest.
+    Conversations are ``applied`` (digested now), ``known`` (fed before) or ``undigested`` (her mind could not).
     """
 
     source: Source
@@ -79,7 +79,7 @@ class Progress(msgspec.Struct):
 
 
 class Feeds:
-    """All feeds under way, at most one for each persona."""
+    """All feeds in progress, at most one for each persona."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Feeds:
 
     @contextlib.contextmanager
     def claim(self, persona_id: str) -> Iterator[None]:
-        """Hold her place among the feeds. Raises BeingFed, TooManyFeeds."""
+        """Reserve a feed for this persona while the context lasts. Raises BeingFed, TooManyFeeds."""
         if persona_id in self._fed:
             raise BeingFed
         if len(self._fed) >= self.at_once:
@@ -115,7 +115,7 @@ class Feeds:
             self._fed.discard(persona_id)
 
     async def feed(self, persona_id: str, source: Source, path: Path, gone: asyncio.Event) -> None:
-        """Let her learn from the export at ``path``; once ``gone`` is set, end after the conversation in hand.
+        """Feed her the export at ``path``. Once ``gone`` is set, end after the conversation in progress.
 
         Raises FeedEnded, LedgerError.
         """
@@ -132,14 +132,14 @@ class Feeds:
             self._running.discard(caller)
 
     async def close(self) -> None:
-        """Wait until what was under way when the daemon was asked to stop has ended."""
+        """Cancel the feeds in progress and wait until they have ended."""
         for task in self._running:
             task.cancel()
         if self._running:
             await asyncio.wait(set(self._running))
 
     async def _end(self, persona_id: str) -> None:
-        """Raise FeedEnded when she does not run any more, or the daemon stops."""
+        """Raise FeedEnded when she no longer runs or the daemon is stopping."""
         while not self._stopping.is_set():
             if not self._supervisor.running(persona_id):
                 raise FeedEnded("stopped")
@@ -149,7 +149,7 @@ class Feeds:
 
 
 class _Feeding:
-    """One feed, by as many feeders as it takes."""
+    """One feed, with as many feeders as it takes."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _Feeding:
         self._gone = gone
         self._progress = Progress(source)
         self._applied: set[str] = set()
-        """The keys that this feed has digested: a feeder that is born again offers them once more."""
+        """The keys that this feed has digested: a new feeder offers them again."""
         self._told_at = 0.0
         self._log = log.bind(persona=persona_id, role="feeder")
 
@@ -206,13 +206,13 @@ class _Feeding:
                 return
 
     def tell(self, title: str, **details: object) -> None:
-        """Signal how far it is."""
+        """Signal the progress."""
         self._told_at = time.monotonic()
         persona = self._personas.get(self._persona_id)
         self._hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
 
     async def _read(self) -> int:
-        """Have one feeder read it; returns how many conversations were without words. Raises FeederDied."""
+        """Have one feeder read the export; returns how many conversations had no text. Raises FeederDied, FeedEnded."""
         persona = self._personas.get(self._persona_id)
         if persona is None:
             raise FeedEnded("stopped")
@@ -239,18 +239,18 @@ class _Feeding:
                     case FeedFailed():
                         raise FeedEnded(told.cause, told.reason)
                     case Digested() | Undigested():
-                        raise FeederDied("it digested what nobody wanted")
+                        raise FeederDied("it digested a conversation that was not asked for")
         finally:
             await feeder.close()
 
     async def _take(self, feeder: Feeder, offered: Offered) -> None:
-        """Want a conversation, unless it was fed before."""
+        """Have a conversation digested, unless it was fed before. Raises FeederDied, FeedEnded."""
         progress = self._progress
         progress.conversations += 1
         progress.position, progress.size = offered.position, offered.size
         self._tell_sometimes()
         if self._gone.is_set():
-            raise FeedEnded("hung_up", "whoever asked for it hung up")
+            raise FeedEnded("hung_up", "the client hung up")
         if await self._ledger.is_fed(self._persona_id, offered.key):
             progress.known += offered.key not in self._applied
             feeder.send(Wanted(offered.number))
@@ -275,7 +275,7 @@ class _Feeding:
             self.tell("Feeding")
 
     async def _keep(self, digest: Digest) -> None:
-        """Commit and apply a digest; a feed that is cancelled meanwhile waits for that. Raises FeedEnded."""
+        """Commit and apply a digest, even if the feed is cancelled meanwhile. Raises FeederDied, FeedEnded."""
         await carried_through(self._commit(digest))
 
     async def _commit(self, digest: Digest) -> None:
@@ -292,7 +292,7 @@ class _Feeding:
 
 
 def _digest_of(told: Told, offered: Offered, persona_id: str, memory: Memory) -> Digest:
-    """What an answer to ``Wanted`` makes of her memory. Raises FeedEnded, FeederDied."""
+    """The change of her memory in an answer to ``Wanted``. Raises FeedEnded, FeederDied."""
     match told:
         case Digested(number, key, after) if (number, key) == (offered.number, offered.key):
             largest = max((len(text.encode()) for text in after.values()), default=0)
@@ -302,13 +302,13 @@ def _digest_of(told: Told, offered: Offered, persona_id: str, memory: Memory) ->
         case FeedFailed():
             raise FeedEnded(told.cause, told.reason)
         case _:
-            raise FeederDied("it spoke out of turn")
+            raise FeederDied("it sent a message out of turn")
 
 
 async def apply_digests(ledger: Ledger, personas: Personas, log: Log, persona_id: str | None = None) -> None:
-    """Write the digests that a crash or a full disk kept from her memory files; of all personas, or of one.
+    """Write digests that were committed but not written because of a crash or a full disk; of all personas, or of one.
 
-    A file that changed since, by hand or by what was said later, stays: that conversation may be fed again.
+    A file that has changed since, by hand or by a later conversation, stays. The fed conversation may be fed again.
     Raises LedgerError.
     """
     for digest in await ledger.unapplied():

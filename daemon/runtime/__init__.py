@@ -1,1 +1,1 @@
-"""What every room runs on: the clock, and the owners of tasks."""
+"""What every part of the daemon runs on: the clock and the owners of tasks."""

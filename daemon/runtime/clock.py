@@ -1,4 +1,4 @@
-"""Time, as something that is handed in: what waits for minutes is tested in milliseconds."""
+"""The clock as a parameter, so that tests of waits of minutes take milliseconds."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ T = TypeVar("T")
 
 
 class Timer(Protocol):
-    """A call that is still to come."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Do not call it; nothing happens when it was called already."""
+        """Cancel the call; does nothing if it was made already."""
 
 
 class Clock(Protocol):
-    """Seconds are floats, moments of the epoch are nanoseconds."""
+    """Durations are float seconds; points in time are integer nanoseconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow."""
+        """Seconds that never decrease."""
 
     def time_ns(self) -> int:
         """Nanoseconds since the epoch; the clock may be set at any moment."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Return after ``seconds``."""
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call it from the event loop after so many seconds."""
+        """Have the event loop call ``callback`` after ``seconds``."""
 
 
 class SystemClock:
@@ -52,9 +52,9 @@ class SystemClock:
 
 @asynccontextmanager
 async def deadline(clock: Clock, seconds: float) -> AsyncIterator[None]:
-    """Break off what is inside after so many seconds of this clock; raises TimeoutError then."""
+    """Cancel the block after ``seconds`` of this clock. Raises TimeoutError then."""
     async with asyncio.timeout(None) as limit:
-        # A moment that is past: asyncio breaks off at once.
+        # A time in the past: asyncio cancels the block at once.
         timer = clock.call_later(seconds, lambda: limit.reschedule(0))
         try:
             yield
@@ -63,6 +63,6 @@ async def deadline(clock: Clock, seconds: float) -> AsyncIterator[None]:
 
 
 async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T:
-    """Await it for at most so many seconds of this clock; it is cancelled then. Raises TimeoutError."""
+    """Await ``work`` for at most ``seconds`` of this clock, then cancel it. Raises TimeoutError."""
     async with deadline(clock, seconds):
         return await work

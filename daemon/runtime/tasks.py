@@ -1,8 +1,8 @@
-"""Owners of tasks: no task is lost, and what one of them raises unexpectedly is its owner's fault.
+"""Owners of tasks: every task has an owner, and an unexpected exception in a task is a fault of its owner.
 
-The shape is trio's nursery (https://trio.readthedocs.io/en/stable/reference-core.html#tasks-let-you-do-multiple-things-at-once)
-with one difference: an owner here outlives its tasks, so that a persona whose task failed is brought up again while
-the daemon goes on. Whoever answers for an owner waits for its ``fault``.
+This follows trio's nurseries (https://trio.readthedocs.io/en/stable/reference-core.html#tasks-let-you-do-multiple-things-at-once)
+with one difference: an owner here outlives its tasks, so that a persona whose task failed can be restarted while the
+daemon continues. The code that is responsible for an owner waits for its ``fault``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from daemon.runtime.clock import Clock, Timer
 T = TypeVar("T")
 
 LOGGED: Final = 8
-"""Faults that one owner logs before somebody acts; a callback that fails in a loop must not fill the log."""
+"""Faults that one owner logs until ``mended``; a callback that fails in a loop must not fill the log."""
 
 
 class Tasks:
@@ -36,34 +36,34 @@ class Tasks:
         return len(self._running) + len(self._commands)
 
     def child(self) -> Tasks:
-        """An owner whose faults are this one's, and which is closed by itself."""
+        """A new owner that reports its faults to this one, but is closed separately."""
         return Tasks(self._clock, self.failed)
 
     @property
     def fault(self) -> asyncio.Future[Exception]:
-        """Done with the first unexpected exception since ``mended``."""
+        """A future that gets the first unexpected exception since ``mended`` as its result."""
         return self._fault
 
     def start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
-        """Run it beside everything else."""
+        """Start a task."""
         return self._own(work, self._running)
 
     def start_command(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
-        """Run what commands her keeper: her keeper's ``reset`` neither cancels it nor waits for it."""
+        """Start a task that commands the persona's keeper: ``reset`` neither cancels it nor waits for it."""
         return self._own(work, self._commands)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call it after so many seconds; what it raises is a fault."""
+        """Call ``callback`` after ``seconds``; an exception in it is a fault."""
         return self._clock.call_later(seconds, lambda: self.call(callback))
 
     def call(self, callback: Callable[[], object]) -> None:
-        """Call it now; what it raises is a fault and goes no further."""
+        """Call ``callback`` now; an exception in it is a fault and is not raised."""
         with self.contained():
             callback()
 
     @contextmanager
     def contained(self) -> Iterator[None]:
-        """What is raised inside is a fault, and the code behind this goes on."""
+        """An exception inside is a fault; the code after the block continues."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 (an unexpected exception is what this is for)
@@ -71,7 +71,7 @@ class Tasks:
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """What is raised inside is a fault, and is raised again: the caller belongs to somebody else."""
+        """An exception inside is a fault, and is raised again for a caller that has another owner."""
         try:
             yield
         except Exception as error:
@@ -79,7 +79,7 @@ class Tasks:
             raise
 
     def failed(self, error: Exception) -> None:
-        """Something of this owner failed in a way that nobody expected."""
+        """Report an unexpected exception as a fault of this owner."""
         self._reported += 1
         if self._reported <= LOGGED:
             self._report(error)
@@ -87,22 +87,22 @@ class Tasks:
             self._fault.set_result(error)
 
     def mended(self) -> None:
-        """What the faults left behind is gone: the next one counts again."""
+        """The state is repaired: the next fault counts again."""
         self._reported = 0
         if self._fault.done():
             self._fault = asyncio.get_running_loop().create_future()
 
     def cancel(self) -> None:
-        """Cancel everything but commands."""
+        """Cancel all tasks except commands."""
         for task in self._running:
             task.cancel()
 
     async def reset(self) -> None:
-        """Cancel everything but commands and wait for its end."""
+        """Cancel all tasks except commands, and wait until they have ended."""
         await _cancel(self._running)
 
     async def close(self) -> None:
-        """Cancel everything and wait for its end."""
+        """Cancel all tasks, and wait until they have ended."""
         await _cancel(self._running | self._commands)
 
     def _own(self, work: Coroutine[object, object, T], kind: set[asyncio.Task[object]]) -> asyncio.Task[T]:
@@ -119,7 +119,7 @@ class Tasks:
 
 
 class PersonaTasks:
-    """One owner of tasks for each persona; her keeper answers for it."""
+    """One owner of tasks for each persona; her keeper handles its faults."""
 
     def __init__(self, clock: Clock, log: Log) -> None:
         self._clock = clock
@@ -136,23 +136,23 @@ class PersonaTasks:
         return owner
 
     def forget(self, persona_id: str) -> None:
-        """She is deleted: nothing more is done for her."""
+        """Cancel a deleted persona's tasks."""
         if owner := self._owners.pop(persona_id, None):
             owner.cancel()
 
     async def close(self) -> None:
-        """Cancel everything of everybody: what was accepted is in the ledger."""
+        """Cancel all personas' tasks; what was accepted is in the ledger."""
         for owner in self._owners.values():
             await owner.close()
 
 
 def daemon_tasks(clock: Clock, log: Log) -> Tasks:
-    """The owner of what belongs to no persona; the daemon ends with its fault."""
+    """The owner of tasks that belong to no persona; a fault of it ends the daemon."""
     return Tasks(clock, lambda error: log.error("daemon.crashed", trace=trace_of(error)))
 
 
 async def first_of(*works: Coroutine[object, object, T]) -> T:
-    """Run them side by side until one ends, and give what it gave; the others are cancelled and waited for."""
+    """Run coroutines concurrently and return the result of the first to end; the others are cancelled and awaited."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -163,7 +163,7 @@ async def first_of(*works: Coroutine[object, object, T]) -> T:
 
 @asynccontextmanager
 async def beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Run it while the block lasts, and not longer; what it raised meanwhile is raised behind the block."""
+    """Run ``work`` while the block lasts, then cancel it; an exception of it is raised at the end of the block."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -174,7 +174,7 @@ async def beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Ta
 
 
 async def carried_through(work: Coroutine[object, object, T]) -> T:
-    """Run it to its end, also when the caller is cancelled meanwhile; the caller is cancelled behind it."""
+    """Run ``work`` to its end even if the caller is cancelled meanwhile; the cancellation is raised afterwards."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
@@ -184,7 +184,8 @@ async def carried_through(work: Coroutine[object, object, T]) -> T:
 
 
 def describe(error: BaseException) -> str:
-    """An unexpected exception in one line, as a reason."""
+    """Describe an unexpected exception in one line, as a reason."""
+
     return f"a fault in personad: {type(error).__name__}: {error}"
 
 

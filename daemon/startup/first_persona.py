@@ -26,8 +26,8 @@ or over HTTP, with her reply coming over ws://{authority}/ws/{id}:
 
   curl -s http://{authority}/api/persona/{id}/read -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'
 
-The mind that ships with personad is tiny: it proves the road rather than holding a talk. The README tells how to give
-her OpenAI's, Anthropic's, or your own Ollama's. Ctrl-C stops personad; everything is kept.
+The included mind is tiny: it proves that everything works, and cannot hold a real conversation. The README explains how
+to give her a mind from OpenAI, Anthropic or your own Ollama. Ctrl-C stops personad; everything is kept.
 """
 
 

@@ -1,4 +1,4 @@
-"""The briefing of a new process: its persona, her gateways, and the libraries that it needs."""
+"""The briefing of a new process: the persona's record, her gateways, and the libraries that the process needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from proto.messages import Prepare
 
 
 class Briefing:
-    """Says what each process is prepared with."""
+    """Collects what a process is prepared with."""
 
     def __init__(
         self, settings: Settings, personas: Personas, inbox: Inbox, terms: ChannelTerms, gateways: ChannelGateways
@@ -29,7 +29,7 @@ class Briefing:
         self._gateways = gateways
 
     async def prepare(self, persona_id: str) -> tuple[Prepare, frozenset[str]]:
-        """Her first frame and the kinds of libraries for it, from her record as it is now. Raises GenerationFailed."""
+        """Her process's first frame and the libraries that it needs, by her current record. Raises GenerationFailed."""
         persona = self._personas.get(persona_id)
         if persona is None:
             raise GenerationFailed("she has no record that can be read", permanent=True)
@@ -39,7 +39,7 @@ class Briefing:
         except LedgerError as error:
             raise GenerationFailed(str(error)) from error
         prepare = Prepare(
-            # Her channels' tokens go to her gateways only; her agent has no use for them.
+            # Only the gateways get the channels' tokens; the agent does not need them.
             persona=msgspec.structs.replace(persona, channels=None),
             limits=self._limits,
             urls=self._urls,

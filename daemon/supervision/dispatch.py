@@ -1,4 +1,4 @@
-"""The dispatch of what a worker says: each kind of message to the module that deals with it."""
+"""Dispatches messages from workers: each kind goes to the module that handles it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proto.messages import Consolidated, ConsolidationFailed, FromWorker, OrganC
 
 
 class Dispatch:
-    """Hands on the messages of all personas' current generations."""
+    """Routes the messages of all personas' current generations."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Dispatch:
         self._organ_host = organ_host
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
-        """Hand on one message."""
+        """Route one message."""
         match message:
             case OrganCall():
                 self._organ_host.call(message, self._personas.folder(persona_id), worker.send)

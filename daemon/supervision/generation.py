@@ -1,4 +1,4 @@
-"""One generation of a persona: one worker process, from its birth to its reaping."""
+"""One generation of a persona: one worker process, from its start until it is reaped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _codec: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy 
 
 
 class Generation:
-    """A worker process in its role as generation ``number``. ``receive`` gets what is not about its own life."""
+    """The worker process that is generation ``number``. ``receive`` gets all messages but those of its life cycle."""
 
     def __init__(
         self,
@@ -49,22 +49,22 @@ class Generation:
 
     @property
     def pid(self) -> int | None:
-        """The process's pid while it lives."""
+        """The process's pid while it is alive."""
         return self._process.pid
 
     def send(self, message: msgspec.Struct) -> None:
-        """Queue one message to it; a process that takes none will be found hung, so this never raises."""
+        """Queue one message to it. Never raises: a process that takes no messages will be found hung."""
         try:
             self._process.send(message)
         except (WireError, FrameError) as error:
-            # What she asked an organ may be answered when she is gone.
+            # An organ's answer may come after the process has ended; that is not worth a warning.
             if not self.end.done():
                 self._log.warning("worker.unreachable", reason=str(error))
 
     async def prepare(self, prepare: Prepare, kinds: frozenset[str]) -> None:
-        """Make it and bring it to the point where only its gateways are missing; raises GenerationFailed.
+        """Start the process and prepare everything except its gateways. Raises GenerationFailed.
 
-        ``kinds`` are the kinds of minds that it needs libraries for.
+        ``kinds`` are the kinds of minds whose libraries it needs.
         """
         try:
             await self._process.born(prepare.persona.name, kinds, self._limits.ready_timeout)
@@ -76,20 +76,20 @@ class Generation:
         await self._reach(self._prepared, "prepare itself")
 
     async def open(self) -> None:
-        """Let it open its gateways, since no process before it lives; raises GenerationFailed."""
+        """Let it open its gateways; no earlier process may be alive. Raises GenerationFailed."""
         self.send(Open())
         await self._reach(self._ready, "become ready")
         self._process.watch_heart(self._limits.hang_after)
 
     async def stop(self) -> None:
-        """A polite frame, then SIGTERM, then SIGKILL to its group; returns when it is reaped."""
+        """Send a stop frame, then SIGTERM, then SIGKILL to its group, until it is reaped. Raises GenerationFailed."""
         try:
             await self._process.stop(self._limits.stop_timeout)
         except Unkillable as error:
             raise GenerationFailed(str(error)) from error
 
     async def kill(self) -> None:
-        """SIGKILL to its group; returns when it is reaped. Raises GenerationFailed."""
+        """Send SIGKILL to its group; returns when it is reaped. Raises GenerationFailed."""
         try:
             await self._process.killed()
         except Unkillable as error:

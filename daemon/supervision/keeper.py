@@ -1,4 +1,4 @@
-"""Keeps one persona as somebody wants her: running or not, one generation after another."""
+"""Keeps one persona in the state that was asked for: running or stopped, one generation after another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECOND: Final = 1_000_000_000
 
 
 class KeeperView(msgspec.Struct):
-    """A keeper as status shows it; ``since`` in epoch seconds."""
+    """A keeper as status shows it; ``since`` is in epoch seconds."""
 
     state: State
     generation: int
@@ -36,11 +36,11 @@ class KeeperView(msgspec.Struct):
 
 
 class Keeper:
-    """Commands take turns under one lock; between them, ``_keep`` answers to her deaths and to faults of ``tasks``.
+    """Commands take turns under one lock. Between them ``_keep`` handles crashes and faults of ``tasks``.
 
-    ``tasks`` owns what the daemon does for her. A fault there is treated as a death of her process: it is killed, what
-    the daemon holds of her in memory is dropped and read back, and the next process follows after the usual backoff.
-    ``daemon`` owns the keeper itself: what fails here cannot be mended here.
+    ``tasks`` owns what the daemon does for her. A fault there is treated like a crash of her process: the process is
+    killed, her state in the daemon's memory is dropped and read back, and the next process follows after the usual
+    backoff. ``daemon`` owns the keeper itself, because the keeper cannot repair its own faults.
     """
 
     def __init__(self, life: Life, limits: Supervision, tasks: Tasks, daemon: Tasks, clock: Clock, log: Log) -> None:
@@ -68,7 +68,7 @@ class Keeper:
         self._since = clock.time_ns() / SECOND
 
     def view(self) -> KeeperView:
-        """How she is; never running without a process."""
+        """Her state; never ``running`` without a process."""
         pid = self._current.pid if self._current else None
         state = "restarting" if self._state == "running" and pid is None else self._state
         return KeeperView(state, self._number, pid, self._restarts, self._reason, self._since)
@@ -79,16 +79,16 @@ class Keeper:
             self._current.send(message)
 
     def gateways(self) -> list[GatewayState]:
-        """Her gateways as her process last told; none while there is no process."""
+        """The states of her gateways that her process reported last; none without a process."""
         return self._current.gateways if self._current else []
 
     def boot(self) -> None:
-        """Bring her up in the background, with as many tries as it takes."""
+        """Start her in the background, with as many tries as it takes."""
         self.desired = True
         self._watch()
 
     async def start(self) -> bool:
-        """Bring her up; False when she was wanted already. Raises StartFailed, and leaves her stopped then."""
+        """Start her; False when she was wanted already. Raises StartFailed, and then leaves her stopped."""
         async with self._lock:
             self._refuse_closed()
             if self.desired:
@@ -109,10 +109,10 @@ class Keeper:
             return True
 
     async def restart(self, *, if_wanted: bool = False) -> None:
-        """Replace her process by one that reads her record again; starts her if she was stopped, unless ``if_wanted``.
+        """Replace her process with one that reads her record again. A stopped persona is started, unless ``if_wanted``.
 
         The replacement is prepared first and opens its gateways only when the old process is reaped. Raises
-        StartFailed; she stays wanted then, and is tried again in the background.
+        StartFailed; she then stays wanted, and another try follows in the background.
         """
         async with self._lock:
             if if_wanted and not self.desired:
@@ -130,9 +130,9 @@ class Keeper:
                 self._watch()
 
     async def stop(self) -> None:
-        """Have her process end; what she had in hand stays in the inbox. Raises GenerationFailed.
+        """End her process; what it had in hand stays in the inbox. Raises GenerationFailed.
 
-        Earlier commands have their turn first, but a rise that hangs is broken off.
+        Earlier commands come first, but a start that hangs is cancelled.
         """
         hurry = self._clock.call_later(self._limits.stop_timeout, self._break_off)
         async with self._lock:
@@ -144,18 +144,18 @@ class Keeper:
             self._enter("stopped")
 
     async def close(self) -> None:
-        """Stop her for good: the daemon leaves. Raises GenerationFailed."""
+        """Stop her for good, because the daemon is stopping. Raises GenerationFailed."""
         self._closed = True
         await self.stop()
 
     async def decided(self) -> None:
-        """Wait until the first attempt to bring her up has ended, one way or the other."""
+        """Wait until the first attempt to start her has succeeded or failed."""
         await self._decided.wait()
 
     async def _keep(self) -> None:
-        """Answer to her end and bring her up again, until she has failed for good or nobody wants her.
+        """Restart her process whenever it ends, until she has failed for good or is no longer wanted.
 
-        Commands cancel this under the lock, so it is never cancelled while it holds it.
+        Commands cancel this task while they hold the lock, so it is never cancelled while it holds the lock itself.
         """
         while self._wanted():
             if self._state == "running" and (generation := self._current):
@@ -173,7 +173,7 @@ class Keeper:
                         await self._failed(failure)
 
     async def _ended(self, generation: Serving) -> None:
-        """Wait for its death, or for a fault in what the daemon does for her."""
+        """Wait until the process ends or a task of hers in the daemon fails."""
         either: list[asyncio.Future[GenerationFailed] | asyncio.Future[Exception]] = [generation.end, self._tasks.fault]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
@@ -185,7 +185,7 @@ class Keeper:
             try:
                 await self._clear()
             except GenerationFailed as worse:
-                # The next rise begins with another try.
+                # The next start begins by clearing again.
                 failure = worse
         else:
             failure = generation.end.result()
@@ -195,7 +195,7 @@ class Keeper:
         await self._failed(failure)
 
     async def _rise(self) -> None:
-        """One attempt: prepare the next generation, retire the old one, open the next. Raises GenerationFailed."""
+        """Try once: prepare the next generation, retire the old one, open the next. Raises GenerationFailed."""
         self._number += 1
         self._enter("restarting" if self._current else "starting", self._reason)
         self._rising = asyncio.timeout(None)
@@ -218,7 +218,7 @@ class Keeper:
             self._current = generation
             self._life.risen(generation)
         except BaseException:
-            # A replacement that cannot take over leaves no process behind, and no gateway of an old record open.
+            # If the replacement cannot take over, no process may remain, and no gateway of an old record stay open.
             try:
                 await self._retire()
             finally:
@@ -229,12 +229,12 @@ class Keeper:
         try:
             await generation.stop()
         except GenerationFailed:
-            # It may have gateways open: the next rise must not go on beside it.
+            # It may have gateways open: the next generation must not start beside it.
             self._current = self._current or generation
             raise
 
     async def _mend(self) -> None:
-        """Let nothing remain of a fault: what waits for her is read back. Raises GenerationFailed."""
+        """Repair the state after a fault: read back what waits for her. Raises GenerationFailed."""
         if self._tasks.fault.done():
             await self._clear()
         if self._cleared:
@@ -242,7 +242,7 @@ class Keeper:
             self._cleared = False
 
     async def _clear(self) -> None:
-        """After a fault: kill her process, and drop all that is held of her in memory. Raises GenerationFailed."""
+        """After a fault: kill her process, and drop her state in the daemon's memory. Raises GenerationFailed."""
         with self._failing():
             if self._current:
                 await self._current.kill()
@@ -253,7 +253,7 @@ class Keeper:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """An unexpected exception inside is a fault of hers, and counts as a failure to run."""
+        """Report an unexpected exception inside as a fault of ``tasks``, and raise it as GenerationFailed."""
         try:
             yield
         except GenerationFailed:
@@ -286,7 +286,7 @@ class Keeper:
         return self.desired
 
     async def _failed(self, failure: GenerationFailed) -> None:
-        """Count a failure; the one too many ends the tries."""
+        """Count a failure; after too many of them, give up."""
         now = self._clock.monotonic()
         self._failures.append(now)
         self._attempt += 1
@@ -302,12 +302,15 @@ class Keeper:
             await self._life.gave_up(reason)
 
     def _delay(self) -> float:
-        """Full jitter between the smallest delay and an exponentially growing ceiling, seconds."""
+        """Seconds of backoff: random between half the smallest delay and an exponentially growing ceiling.
+
+        Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        """
         ceiling = min(self._limits.backoff_max, self._limits.backoff_min * 2 ** min(self._attempt - 1, 30))
         return random.uniform(self._limits.backoff_min / 2, ceiling)
 
     def _forgive(self) -> None:
-        """Somebody acted: what failed before does not count any more."""
+        """Reset the failure counts, because somebody acted."""
         self._failures.clear()
         self._attempt = 0
 

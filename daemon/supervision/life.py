@@ -1,4 +1,4 @@
-"""What a keeper knows: a generation, which is one process of hers, and what the daemon does for her life."""
+"""What a keeper works with: generations, each one process of a persona, and what the daemon does around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proto.messages import Prepare
 
 
 class GenerationFailed(RuntimeError):
-    """It did not come up, or it died. ``permanent`` when another try would end the same way."""
+    """The process did not start, or it died. ``permanent`` means that another try would end the same way."""
 
     def __init__(self, reason: str, permanent: bool = False) -> None:
         super().__init__(reason)
@@ -18,48 +18,48 @@ class GenerationFailed(RuntimeError):
 
 
 class Serving(Worker, Protocol):
-    """One process of a persona. ``end`` is done, with the reason, when it is dead and reaped."""
+    """One process of a persona. ``end`` gets the reason as its result when the process is dead and reaped."""
 
     number: int
     end: asyncio.Future[GenerationFailed]
 
     @property
     def pid(self) -> int | None:
-        """The process's pid while it lives."""
+        """The process's pid while it is alive."""
 
     async def prepare(self, prepare: Prepare, kinds: frozenset[str]) -> None:
-        """Make it and bring it to the point where only its gateways are missing. Raises GenerationFailed."""
+        """Start the process and prepare everything except its gateways. Raises GenerationFailed."""
 
     async def open(self) -> None:
-        """Let it open its gateways, since no process before it lives. Raises GenerationFailed."""
+        """Let it open its gateways; no earlier process may be alive. Raises GenerationFailed."""
 
     async def stop(self) -> None:
-        """Ask it to leave, then make it; returns when it is reaped. Raises GenerationFailed."""
+        """Ask it to exit, then force it; returns when it is reaped. Raises GenerationFailed."""
 
     async def kill(self) -> None:
-        """SIGKILL; returns when it is reaped. Raises GenerationFailed."""
+        """Send SIGKILL; returns when it is reaped. Raises GenerationFailed."""
 
 
 class Life(Protocol):
-    """One persona's life in the daemon, beside her process."""
+    """What the daemon does for one persona when her process starts and ends."""
 
     def generation(self, number: int) -> Serving:
-        """A process for her, not yet born."""
+        """A new generation whose process is not started yet."""
 
     async def prepare(self) -> tuple[Prepare, frozenset[str]]:
-        """Her first frame and the kinds of libraries for it, from her record as it is now. Raises GenerationFailed."""
+        """Her process's first frame and the libraries that it needs, by her current record. Raises GenerationFailed."""
 
     def risen(self, generation: Serving) -> None:
-        """She runs: she gets what waits."""
+        """Her process runs: give it what waits."""
 
     async def fallen(self, *, crashed: bool) -> None:
-        """Her process is gone; ``crashed`` when nobody had asked for it."""
+        """Her process is gone; ``crashed`` means that its end was not asked for."""
 
     async def faulted(self) -> None:
-        """Her process is gone because of a fault in the daemon: what is held of her in memory is not to be trusted."""
+        """Her process is gone because of a fault in the daemon: her state in memory cannot be trusted."""
 
     async def reload(self) -> None:
         """Read what waits for her back from the ledger, after a fault. Raises GenerationFailed."""
 
     async def gave_up(self, reason: str) -> None:
-        """She failed too often: she is sick, and left alone until somebody acts."""
+        """She failed too often: mark her as sick, and leave her stopped until somebody acts."""

@@ -1,4 +1,4 @@
-"""The daemon's end of the link: one ROUTER, one handler per process, strangers dropped."""
+"""The daemon's end of the link: one ROUTER socket and one handler per process. Frames of unknown peers are dropped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOCKET_NAME: Final = "link.sock"
 
 
 class Peer(Generic[T]):
-    """One process as the link knows it. Its routing id is a key of 128 random bits, told to that process alone."""
+    """One process as the link knows it. Its routing id is a secret of 128 random bits that only this process gets."""
 
     def __init__(self, link: Link, codec: Codec[T], receive: Callable[[T], None]) -> None:
         self.routing_id = b"p" + secrets.token_bytes(16)
@@ -30,20 +30,20 @@ class Peer(Generic[T]):
         self._receive = receive
 
     def send(self, message: msgspec.Struct) -> None:
-        """Queue one message; raises WireError when the process is not connected or takes no messages."""
+        """Queue one message. Raises WireError when the process is not connected or takes no messages."""
         self._link.send(self.routing_id, self._codec.encode(message))
 
     def take(self, frame: bytes) -> None:
-        """Hand one frame on; raises FrameError for what is no message."""
+        """Decode one frame and hand the message on. Raises FrameError for a frame that is not a message."""
         self._receive(self._codec.decode(frame))
 
     def forget(self) -> None:
-        """Drop whatever it still sends: its generation is over."""
+        """Drop everything that the process still sends: its generation is over."""
         self._link.forget(self.routing_id)
 
 
 class Link:
-    """Listens on a socket in ``runtime_dir``, which only the daemon's user may enter."""
+    """Listens on a socket in ``runtime_dir``, which only the daemon's user can access."""
 
     def __init__(self, runtime_dir: Path, log: Log) -> None:
         self.endpoint = f"ipc://{runtime_dir / SOCKET_NAME}"
@@ -61,17 +61,17 @@ class Link:
         self._wire = Wire(socket, self._read)
 
     def expect(self, codec: Codec[T], receive: Callable[[T], None]) -> Peer[T]:
-        """A peer for a process that is about to be made."""
+        """The peer for a process that is about to be started."""
         peer = Peer(self, codec, receive)
         self._peers[peer.routing_id] = peer  # type: ignore[assignment]  # each peer keeps to its own codec's type
         return peer
 
     def send(self, routing_id: bytes, frame: bytes) -> None:
-        """Queue one frame; raises WireError."""
+        """Queue one frame. Raises WireError."""
         self._wire.send([routing_id, frame])
 
     def forget(self, routing_id: bytes) -> None:
-        """Frames from this peer are dropped from now on."""
+        """Drop all further frames from this peer."""
         self._peers.pop(routing_id, None)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""One process on the link, from its birth to its reaping: greeting, heartbeat, stack dump, stop and kill.
+"""One process on the link, from its start until it is reaped: greeting, heartbeat, stack dump, stop and kill.
 
-Worker, feeder, organ host and probe differ in what they are told; how they live and die is the same and is here. The
-split between what a process does and how it is kept alive follows jupyter_client's provisioners
-(https://jupyter-client.readthedocs.io/en/stable/provisioning.html), the steps of a stop follow systemd's KillMode=mixed
+Worker, feeder, organ host and probe differ in their messages; their life cycle is the same and is here. The split
+between what a process does and how it is kept alive follows jupyter_client's provisioners
+(https://jupyter-client.readthedocs.io/en/stable/provisioning.html). The steps of a stop follow systemd's KillMode=mixed
 (https://www.freedesktop.org/software/systemd/man/latest/systemd.kill.html).
 """
 
@@ -31,24 +31,25 @@ T = TypeVar("T")
 TERM_TIMEOUT: Final = 1.0
 KILL_TIMEOUT: Final = 5.0
 UNREAD: Final = 0.3
-"""Seconds in which the daemon reads what lay in its queue before it calls a process hung."""
+"""Seconds in which the daemon reads its own queue before it declares a process hung."""
 DUMP_TIMEOUT: Final = 0.5
-"""Seconds that a hung process gets to write its stacks before it is killed."""
+"""Seconds that a hung process gets to write its stacks before it is killed. SIGUSR2 makes faulthandler write them
+(https://docs.python.org/3/library/faulthandler.html#faulthandler.register)."""
 
 
 class Births(Protocol):
-    """Makes processes; the spawner does."""
+    """Starts processes; the spawner implements this."""
 
     async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
-        """Make a process that greets on the link as ``routing_id``. Raises BirthFailed."""
+        """Start a process that greets on the link as ``routing_id``. Raises BirthFailed."""
 
     def reaped(self, process: Process) -> None:
-        """The process is gone, and its descendants may be looked for."""
+        """Report that the process is gone, so that its stray descendants can be ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """How every linked process is made: born by ``births``, heard on ``link``, watched by ``clock``."""
+    """What every linked process needs: ``births`` starts it, ``link`` carries its messages, ``clock`` times it."""
 
     births: Births
     link: Link
@@ -56,7 +57,7 @@ class Workshop:
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How a process ended; ``fault`` is what it or the daemon said of the cause, or empty."""
+    """How a process ended; ``fault`` is the cause that the process or the daemon named, or empty."""
 
     exit: Exit
     fault: str = ""
@@ -66,7 +67,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class ProcessFailed(RuntimeError):
-    """The process ended before it came to where it was wanted."""
+    """The process ended before it reached the wanted state."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__(str(ended))
@@ -74,13 +75,13 @@ class ProcessFailed(RuntimeError):
 
 
 class Unkillable(RuntimeError):
-    """The process does not end even by SIGKILL: the kernel holds it."""
+    """The process does not end even after SIGKILL: the kernel holds it."""
 
 
 class LinkedProcess(Generic[T]):
-    """A process in one role. ``receive`` gets each of its messages; what that raises is a fault of ``tasks``.
+    """A process in one role. ``receive`` gets each of its messages; an exception there is a fault of ``tasks``.
 
-    ``unread`` is how many seconds its last frames are read after its end.
+    ``unread`` is for how many seconds after the process's end its last frames are still read.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class LinkedProcess(Generic[T]):
     ) -> None:
         loop = asyncio.get_running_loop()
         self.end: asyncio.Future[Ended] = loop.create_future()
-        """Done when it is dead and reaped; before that, whatever it sends is heard."""
+        """Done when the process is dead and reaped; until then its messages are handled."""
         self._role = role
         self._receive = receive
         self._births = workshop.births
@@ -114,13 +115,13 @@ class LinkedProcess(Generic[T]):
 
     @property
     def pid(self) -> int | None:
-        """Its pid while it lives."""
+        """Its pid while it is alive."""
         return self._process.pid if self._process and not self.end.done() else None
 
     async def born(self, title: str, kinds: frozenset[str], greet_within: float) -> None:
-        """Make it and wait for its greeting; ``kinds`` are the kinds of minds that it needs libraries for.
+        """Start it and wait for its greeting; ``kinds`` are the kinds of minds whose libraries it needs.
 
-        Raises BirthFailed, ProcessFailed. One that greets with another version of the protocol is killed.
+        A process that greets with another version of the protocol is killed. Raises BirthFailed, ProcessFailed.
         """
         try:
             process = await self._births.spawn(self._role, title, self._peer.routing_id, kinds, self._log)
@@ -130,12 +131,12 @@ class LinkedProcess(Generic[T]):
         self._process = process
         process.exited.add_done_callback(self._exited)
         if self._fault:
-            # It greeted in the wrong way before its birth was told.
+            # Its greeting was wrong, and it came before the spawner reported the process.
             process.kill()
         await self.reach(self._hello, "greet", greet_within)
 
     async def reach(self, state: asyncio.Future[None], what: str, seconds: float) -> None:
-        """Wait until it is in this state; one that is not in time is killed. Raises ProcessFailed."""
+        """Wait until it reaches this state, and kill it when it does not in time. Raises ProcessFailed."""
         either: list[asyncio.Future[None] | asyncio.Future[Ended]] = [state, self.end]
         try:
             async with deadline(self._clock, seconds):
@@ -150,13 +151,13 @@ class LinkedProcess(Generic[T]):
         self._peer.send(message)
 
     def watch_heart(self, hang_after: float) -> None:
-        """From now on, kill it when it is silent for so many seconds."""
+        """From now on, kill it after ``hang_after`` seconds without a heartbeat."""
         self._hang_after = hang_after
         self._heard_at = self._clock.monotonic()
         self._look()
 
     def hung(self, reason: str) -> None:
-        """Kill it; its stacks go to its log first, for they are all that will be left of the cause."""
+        """Kill it, but first have it write its stacks to its log: they are the only trace of the cause."""
         self._fault = self._fault or reason
         if self._process and self._process.alive:
             self._log.error("worker.hung", pid=self._process.pid, reason=reason)
@@ -177,7 +178,7 @@ class LinkedProcess(Generic[T]):
             raise Unkillable(f"process {self._process.pid} does not die")
 
     async def stop(self, seconds: float) -> None:
-        """Ask it to leave; after so many seconds SIGTERM, then SIGKILL to its group. Returns when it is reaped.
+        """Ask it to exit; after ``seconds`` send SIGTERM, then SIGKILL to its group. Returns when it is reaped.
 
         Raises Unkillable.
         """
@@ -204,7 +205,7 @@ class LinkedProcess(Generic[T]):
             return False
         return True
 
-    # Any: the protocol's life signs are in every role's union of messages, which no type variable can say.
+    # Any: every role's union of messages has the life-cycle messages, but a type variable cannot express that.
     def _take(self, message: Any) -> None:
         match message:
             case Hello(version) if version == VERSION:
@@ -226,7 +227,7 @@ class LinkedProcess(Generic[T]):
             self._suspected = False
             self._watch = self._tasks.call_later(self._hang_after - silent, self._look)
         elif not self._suspected:
-            # Perhaps it was the daemon that stood still, and the heartbeats of that time lie unread.
+            # Perhaps the daemon itself was blocked, and heartbeats from that time are still unread.
             self._suspected = True
             self._watch = self._tasks.call_later(UNREAD, self._look)
         else:

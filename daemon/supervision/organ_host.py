@@ -1,4 +1,4 @@
-"""The organ host's keeper: one process for all embedded models, made on need, ended when idle."""
+"""Keeps the organ host: one process for all embedded models, started on demand and ended when idle."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ TIMEOUTS: Final[dict[EmbeddedOrgan, float]] = {
     "researcher": 600.0,
     "mouth": 120.0,
 }
-"""Seconds that a call may take, its wait for others included: half an hour of speech takes minutes to write down."""
+"""Seconds that a call may take, including its wait for others. Transcribing half an hour of speech takes minutes."""
 
 STOP_TIMEOUT: Final = 3.0
 MAX_CALLS: Final = 256
 DATASETS: Final = "datasets"
-"""A persona's folder with a folder for each dataset."""
+"""The folder in a persona's folder that has one folder per dataset."""
 
 LIBRARY: Final = "library.db"
-"""The index of her documents, a cache that only the host writes."""
+"""The index of a persona's documents, a cache that only the host writes."""
 
 Work: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
 
 MOST_TITLES: Final = 2_000
-"""Files whose titles a search takes along, the newest."""
+"""Titles that a search gets at most, those of the newest files."""
 
 NO_KINDS: Final[frozenset[str]] = frozenset()
 HANG_AFTER: Final = 60.0
@@ -67,7 +67,7 @@ _codec: Codec[FromHost] = Codec(FromHost)  # type: ignore[arg-type]  # mypy take
 
 
 class HostFailed(RuntimeError):
-    """The call was not answered; the text says why. ``passing`` when the same call may well be answered next time."""
+    """The call was not answered; the text says why. ``passing`` means that the same call may succeed next time."""
 
     def __init__(self, reason: str, *, passing: bool = True) -> None:
         super().__init__(reason)
@@ -98,16 +98,16 @@ class OrganHost:
 
     @property
     def pid(self) -> int | None:
-        """The host's pid while it lives."""
+        """The host's pid while it is alive."""
         return self._host.pid if self._host else None
 
     def call(self, call: OrganCall, folder: Path, answer: Callable[[OrganResult], None]) -> None:
-        """Have ``answer`` called with the result, once; ``folder`` is that of the persona who asks."""
+        """Call ``answer`` once with the result; ``folder`` is the folder of the persona who asks."""
         self._asked += 1
         self._tasks.start(self._relay(call, folder, answer))
 
     async def close(self) -> None:
-        """End the host and cancel what is asked of it."""
+        """Cancel all calls and end the host."""
         await self._tasks.close()
         await self._stop()
 
@@ -143,7 +143,7 @@ class OrganHost:
             self._rest()
 
     async def _titles(self, call: OrganCall, folder: Path) -> dict[str, str]:
-        """What her documents are called, for a search of them: an index that is made anew knows no titles."""
+        """The titles of her documents, for a search: a rebuilt index does not have them. Raises HostFailed."""
         if call.organ != "researcher" or call.media or call.datasets is not None:
             return {}
         try:
@@ -153,7 +153,7 @@ class OrganHost:
         return {name: title for name, title in titles.items() if EXTENSIONS.get(Path(name).suffix) == "document"}
 
     async def _up(self) -> LinkedProcess[FromHost]:
-        """The host; the process is made when there is none."""
+        """The host; its process is started if there is none. Raises HostFailed."""
         async with self._lock:
             if self._idle:
                 self._idle.cancel()
@@ -173,7 +173,7 @@ class OrganHost:
                 host.kill("nobody waits for it any more")
                 raise
             self._host, self._fault = host, ""
-            # Loading a large model may keep it silent for a while.
+            # It may send no heartbeat while it loads a large model.
             host.watch_heart(HANG_AFTER)
             host.send(Equip(self._settings.mind_model, self._settings.threads))
             self._log.info("organ_host.started", pid=host.pid)
@@ -206,7 +206,7 @@ class OrganHost:
                 reply.set_exception(HostFailed(f"the organ host died: {ended.exit}"))
 
     def _rest(self) -> None:
-        """Nobody asks any more: leave after a while."""
+        """Schedule the host's end if no call is open."""
         if not self._calls:
             if self._idle:
                 self._idle.cancel()
@@ -229,7 +229,7 @@ class OrganHost:
 
 
 def _work(number: int, call: OrganCall, folder: Path, titles: Mapping[str, str]) -> Work:
-    """What the host is to do; names become paths here, and nowhere else. Raises HostFailed."""
+    """The host's message for a call. Only here do names become paths. Raises HostFailed."""
     media, library = folder / MEDIA, str(folder / LIBRARY)
     file = str(media / call.media) if call.media else ""
     match call.organ:

@@ -1,4 +1,4 @@
-"""A persona's life beside her process: what waits for her goes to it, and comes back when it is gone."""
+"""What the daemon does around a persona's process: give it what waits, and take that back when the process is gone."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from proto.records import Persona
 
 
 class Attendant(Protocol):
-    """Gives her process work while it lives."""
+    """Gives her process work while it is alive."""
 
     def attach(self, persona_id: str, worker: Worker) -> None:
-        """She runs."""
+        """Her process runs."""
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:
-        """Her process is gone; ``crashed`` when nobody had asked for it."""
+        """Her process is gone; ``crashed`` means that its end was not asked for."""
 
 
 class PersonaLife:
-    """One persona's. Besides the inbox the ``attendants`` get her new process, in this order."""
+    """The ``Life`` of one persona. A new process is given to the inbox, then to the ``attendants`` in this order."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class PersonaLife:
         self._log = log
 
     def generation(self, number: int) -> Generation:
-        """A process for her, not yet born."""
+        """A new generation whose process is not started yet."""
         log = self._log.bind(persona=self._id, generation=number)
 
         def receive(worker: Worker, message: FromWorker) -> None:
@@ -81,11 +81,11 @@ class PersonaLife:
         return Generation(number, self._workshop, self._limits, self._tasks, log, receive)
 
     async def prepare(self) -> tuple[Prepare, frozenset[str]]:
-        """Her first frame and the kinds of libraries for it. Raises GenerationFailed."""
+        """The first frame for her process and the kinds of libraries it needs. Raises GenerationFailed."""
         return await self._briefing.prepare(self._id)
 
     def risen(self, generation: Serving) -> None:
-        """She runs: her web channel opens, and she gets what waits."""
+        """Her process runs: open her web channel, and give the process what waits."""
         self._log.info("persona.running", persona=self._id, generation=generation.number, pid=generation.pid)
         self._hubs.started(self._id)
         for attendant in self._attendants:
@@ -93,7 +93,7 @@ class PersonaLife:
         self._hubs.signal("Event", "Awake", self._personas.get(self._id), {})
 
     async def fallen(self, *, crashed: bool) -> None:
-        """Her process is gone. Every attendant is told, also when one of them fails."""
+        """Her process is gone: detach every attendant, even if one of them fails."""
         async with AsyncExitStack() as stack:
             for attendant in self._attendants:
                 stack.push_async_callback(partial(attendant.detach, self._id, crashed=crashed))
@@ -101,9 +101,9 @@ class PersonaLife:
         self._hubs.signal("Event", title, self._personas.get(self._id), {})
 
     async def faulted(self) -> None:
-        """Drop what is held of her in memory; all of it is in the ledger."""
+        """Drop her state in memory; all of it is in the ledger."""
         async with AsyncExitStack() as stack:
-            # Called from the last to the first: the inbox still knows what was in hand.
+            # Called in reverse order: the inbox is dropped first, while it still knows what was in hand.
             stack.callback(self._hubs.resync, self._id)
             stack.push_async_callback(partial(self.fallen, crashed=True))
             stack.push_async_callback(self._inbox.drop, self._id)
@@ -117,7 +117,7 @@ class PersonaLife:
             raise GenerationFailed(str(error)) from error
 
     async def gave_up(self, reason: str) -> None:
-        """She failed too often: she is sick, and left alone until somebody acts."""
+        """She failed too often: mark her as sick, and leave her stopped until somebody acts."""
         self._hubs.stopped(self._id)
         try:
             persona = await self._register.change_record(self._id, _sick)

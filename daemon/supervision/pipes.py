@@ -1,4 +1,4 @@
-"""The log pipes of our processes: the daemon owns them and always drains them."""
+"""The log pipes of child processes: the daemon owns them and always drains them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CHUNK: Final = 65_536
 
 
 class LogPipe:
-    """A pipe whose write end becomes a process's standard error. Each line that comes is given to ``take``.
+    """A pipe whose write end becomes a process's standard error. Each line is given to ``take``.
 
-    A line longer than ``limit`` bytes is handed on cut, and its rest dropped. Leaving the context closes our copy
-    of the write end; the read end closes itself when the last writer is gone.
+    A line longer than ``limit`` bytes is cut, and its rest is dropped. Leaving the context closes the daemon's copy of
+    the write end; the read end is closed when the last writer is gone.
     """
 
     def __init__(self, take: Callable[[bytes], None], limit: int) -> None:

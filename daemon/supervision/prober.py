@@ -1,4 +1,4 @@
-"""Probes: short-lived processes that ask a provider something, so that the daemon needs no provider's library."""
+"""Probes: short-lived processes that ask a provider, so that the daemon itself needs no provider's library."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from proto.wire import WireError
 PROBE_TIMEOUT: Final = 45.0
 STOP_TIMEOUT: Final = 2.0
 MAX_PROBES: Final = 4
-"""Probes at a time; more wait."""
+"""Probes at the same time; further ones wait."""
 
 _codec: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
 
 
 class Prober:
-    """Makes one process for each question."""
+    """Starts one process for each question."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Prober:
         self._room = asyncio.Semaphore(MAX_PROBES)
 
     async def probe(self, organ: Organ, slot: Slot = "thinking") -> str:
-        """Whether this organ can be reached as what ``slot`` says: "" or why not, in words to act on."""
+        """Try this organ in the role of ``slot``. Returns "", or why it cannot be reached, as a text for people."""
         try:
             async with self._room, deadline(self._clock, PROBE_TIMEOUT):
                 return (await self._ask(Probe(organ, self._limits, self._urls, slot))).reason
@@ -62,7 +62,7 @@ class Prober:
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
     ) -> Identified:
-        """Whose token it is, asked of the provider; its ``reason`` is set when it is of no use."""
+        """Ask the provider whose token this is; ``reason`` is set if the token cannot be used."""
         question = Identify(kind, token, self._urls, phone, dict(credentials or {}))
         try:
             async with self._room, deadline(self._clock, PROBE_TIMEOUT):

@@ -1,4 +1,7 @@
-"""Child processes by pidfd: death is an event in the loop, and a pid is never mistaken for another's."""
+"""Child processes by pidfd (https://man7.org/linux/man-pages/man2/pidfd_open.2.html).
+
+A pidfd makes a death an event in the loop, and it never refers to another process that got the same pid.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ KEPT_ENVIRONMENT: Final = frozenset(
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"}
     | {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}
 )
-"""What a child may see of the environment: no setting, no credential."""
+"""The environment variables that a child inherits: no setting and no credential."""
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How a process ended: its exit code, or the signal that killed it; both None when nobody can tell."""
+    """How a process ended: its exit code, or the signal that killed it; both are None if that is unknown."""
 
     code: int | None
     signal: int | None
@@ -44,22 +47,26 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 def become_subreaper() -> None:
-    """Adopt the orphans among our descendants (prctl(2)): workers, whose parents leave by design, and strays."""
+    """Adopt orphaned descendants: workers, whose parents exit by design, and strays. Raises OSError.
+
+    https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
 def forbid_new_code() -> None:
-    """From now on no memory of the daemon that could be written can be executed (prctl(2), Linux 6.6).
+    """Forbid memory that is both writable and executable in the daemon (PR_SET_MDWE; PR_MDWE_NO_INHERIT: Linux 6.6).
 
-    Its children decide for themselves. An older kernel refuses, and all stays as it is: it is one wall of several.
+    Children do not inherit this. An older kernel refuses the call, which is ignored: this is one defence of several.
+    https://man7.org/linux/man-pages/man2/PR_SET_MDWE.2const.html
     """
     ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT, 0, 0, 0)
 
 
 class Process:
-    """A child that leads its process group. Owns ``pidfd``."""
+    """A child that leads its process group. It owns ``pidfd``."""
 
     def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -89,9 +96,9 @@ class Process:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """SIGKILL to its process group; while it is not reaped the group is certainly its own.
+        """Send SIGKILL to its process group, which is certainly its own as long as it is not reaped.
 
-        And to itself, since a newborn may not lead its group yet.
+        The process itself gets the signal too, since right after the fork it may not lead its group yet.
         """
         if self.alive:
             kill_group(self.pid)
@@ -102,9 +109,10 @@ class Process:
         self._reap(ADOPTION_POLLS)
 
     def _reap(self, polls: int) -> None:
-        """Reap it, its group first: what it left running must not outlive it.
+        """Kill its group, so that nothing in it outlives the process, then reap the process.
 
-        A process that dies the moment it is born may not be ours yet; it is, as soon as the one between us is gone.
+        A process that dies right after its fork may not be our child yet. It is adopted when the process between has
+        exited, so this is tried again.
         """
         kill_group(self.pid)
         try:
@@ -119,12 +127,13 @@ class Process:
 
 
 def execute(module: str, arguments: list[str], descriptors: Mapping[int, int]) -> Process:
-    """Start ``python -m module`` leading a session of its own, with ``descriptors`` (theirs: ours) and no others.
+    """Start ``python -m module`` in a session of its own, with ``descriptors`` (theirs: ours) and no others.
 
-    In the loop's own thread on purpose: posix_spawn returns as soon as the program is loaded, and the kernel's
-    parent-death signal follows the thread that made the child. Raises OSError.
+    This runs in the loop's thread on purpose: posix_spawn returns as soon as the program is loaded, and the kernel's
+    parent-death signal follows the thread that made the child
+    (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html). Raises OSError.
     """
-    # Copied out of the way first, since a descriptor of ours may stand where one of theirs goes.
+    # Copied to high numbers first, since one of our descriptors may have a number that the child needs.
     copies = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_COPY) for theirs, ours in descriptors.items()}
     try:
         pid = os.posix_spawn(
@@ -149,7 +158,7 @@ def _exit_of(result: os.waitid_result | None) -> Exit:
 
 
 def kill_group(pgid: int) -> None:
-    """SIGKILL a process group; one that is empty is fine."""
+    """Send SIGKILL to a process group, which may be empty."""
     try:
         os.killpg(pgid, signal.SIGKILL)
     except ProcessLookupError:
@@ -157,7 +166,7 @@ def kill_group(pgid: int) -> None:
 
 
 def end_strays(pids: Iterable[int]) -> None:
-    """Kill and reap children that nobody asked for: what escaped a worker's group and was adopted by us. Blocking."""
+    """Kill and reap children that escaped a worker's process group and were adopted by the daemon. Blocking."""
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -167,7 +176,10 @@ def end_strays(pids: Iterable[int]) -> None:
 
 
 def children() -> list[int]:
-    """Our children by /proc (proc(5)); not every kernel keeps the ready-made list of them. Blocking."""
+    """The pids of our children, from /proc/PID/stat. Blocking.
+
+    /proc/PID/task/TID/children is not in every kernel (https://man7.org/linux/man-pages/man5/proc_pid_task.5.html).
+    """
     me, found = os.getpid(), list[int]()
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
@@ -181,9 +193,9 @@ def children() -> list[int]:
 
 
 def private(pid: int) -> int | None:
-    """Bytes of memory that no other process shares, or None when it is gone or cannot be looked at. Blocking.
+    """Bytes of memory that the process shares with no other, or None when it is gone or cannot be inspected. Blocking.
 
-    A forked process counts most of the zygote's pages as resident, though they cost nothing.
+    Resident memory would also count the zygote's pages, which a forked process shares at no cost.
     """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
@@ -193,7 +205,7 @@ def private(pid: int) -> int | None:
 
 
 def resident(pid: int) -> int | None:
-    """Bytes of resident memory of a process, or None when it is gone or cannot be looked at."""
+    """Bytes of resident memory of a process, or None when it is gone or cannot be inspected."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a process is given for its minds: which libraries it needs, its limits, and where providers are."""
+"""What a process gets for its minds: the libraries it needs, its limits, and the providers' addresses."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from proto.messages import MindLimits
 from proto.records import EMBEDDED, ORGANS, Organ, Persona
 
 LOCAL: Final = "local"
-"""The kind of a mind without a provider: a local Ollama."""
+"""The kind of a mind that names no provider: a local Ollama."""
 
 
 KINDS: Final = frozenset({LOCAL, EMBEDDED, "openai", "anthropic", "xai", "gemini"})
 
 
 def kinds_of(organ: Organ) -> frozenset[str]:
-    """Which libraries this organ needs, as the zygote names them; none for a provider that does not exist."""
+    """The libraries that this organ needs, by the zygote's names; none for an unknown provider."""
     return KINDS & {organ.provider or LOCAL}
 
 
 def kinds_for(persona: Persona) -> frozenset[str]:
-    """Which libraries her process needs, for her organs and her gateways."""
+    """The libraries that her process needs for her organs and gateways."""
     gateways = frozenset(channel.type for channel in persona.channels or [] if channel.type in GATEWAYS)
     organs = [persona.thinking, *filter(None, (getattr(persona, name) for name in ORGANS))]
     return gateways.union(*map(kinds_of, organs))
 
 
 def mind_limits(settings: Settings) -> MindLimits:
-    """What every mind is held to."""
+    """The limits of every mind."""
     return MindLimits(settings.mind.first_token_timeout, settings.mind.total_timeout, settings.mind.retries)
 
 
 def provider_urls(settings: Settings) -> dict[str, str]:
-    """Base URL by provider, for organs that name none; for the embedded mind, the operator's own model file."""
+    """Base URL by provider, for organs that name none; for the embedded mind, the path of the operator's model file."""
     providers = settings.providers
     return {
         "openai": providers.openai_url,

@@ -1,8 +1,8 @@
-"""Makes processes: forked from the warm zygote, or by exec where there is none.
+"""Starts processes: forked from the warm zygote, or by exec without one.
 
-A kind of mind whose libraries the zygote has not loaded gets a new zygote, warmed in the background while the old
-one serves. While the first one warms, births wait for it. When a zygote dies it is replaced, with backoff; when it
-cannot warm, births go by exec, which is slower and larger, and the log says so.
+If the zygote has not loaded the libraries for a kind of mind, a new zygote is warmed in the background while the old
+one serves. While the first zygote warms, new processes wait for it. A zygote that dies is replaced, with backoff. If
+it cannot warm, processes are started by exec, which is slower and takes more memory; the log says so.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ WARM_TIMEOUT: Final = 60.0
 RETRY_MIN: Final = 1.0
 RETRY_MAX: Final = 60.0
 STRAYS_AFTER: Final = 0.2
-"""Seconds between a process's end and the search for its strays, which must not slow its successor."""
+"""Seconds between a process's end and the search for its strays, which must not delay its successor."""
 STABLE: Final = 60.0
-"""Seconds after which a zygote's death is no sign of a lasting fault."""
+"""Seconds of uptime after which a zygote's death is not a sign of a lasting fault."""
 
 
 class Spawner:
-    """Owns the zygote and the death pipe, whose write end no other process ever holds."""
+    """Owns the zygote and the death pipe. No other process ever has the pipe's write end."""
 
     def __init__(self, endpoint: str, heartbeat: float, line_limit: int, tasks: Tasks, log: Log) -> None:
         self._endpoint = endpoint
@@ -45,14 +45,14 @@ class Spawner:
         self._zygote: Zygote | None = None
         self._first_warm = asyncio.Event()
         self._warm_enough = asyncio.Event()
-        """Set while the zygote is as warm as it will get."""
+        """Set while no further warming is in progress."""
         self._rewarm = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._tasks = tasks.child()
         self._death_read, self._death_write = os.pipe2(os.O_CLOEXEC)
 
     def start(self, kinds: frozenset[str]) -> None:
-        """Warm the first zygote, in the background."""
+        """Warm the first zygote in the background."""
         self._kinds = kinds
         self._keeping = self._tasks.start(self._keep_zygote())
 
@@ -64,17 +64,17 @@ class Spawner:
         return "exec" if self._first_warm.is_set() else "warming"
 
     def need(self, kinds: frozenset[str]) -> None:
-        """These kinds of minds are in use from now on: warm a zygote for them, if this one is not."""
+        """Warm a zygote for these kinds of minds too, unless the current one has them."""
         if not kinds <= self._kinds:
             self._kinds |= kinds
             self._warm_enough.clear()
             self._rewarm.set()
 
     async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
-        """Make a process that will greet on the link as ``routing_id``; raises BirthFailed.
+        """Start a process that will greet on the link as ``routing_id``. Raises BirthFailed.
 
-        ``kinds`` are the kinds of minds that it is for. While a zygote warms for them the birth waits: a worker that
-        imported the same libraries by itself would be later, and larger for all its life.
+        ``kinds`` are the kinds of minds that it is for. If a zygote is warming for them, this waits: a worker that
+        imported the same libraries itself would start later and always take more memory.
         """
         self.need(kinds)
         self._asked += 1
@@ -97,7 +97,7 @@ class Spawner:
         return process
 
     def reaped(self, process: Process) -> None:
-        """A process of ours is gone: what escaped its group is ended too, in the background."""
+        """Forget a process that is gone, and in the background end what escaped its group."""
         self._living.pop(process.pid, None)
         self._tasks.start(self._seek_strays())
 
@@ -106,14 +106,14 @@ class Spawner:
         asked, known = self._asked, set(self._living)
         found = await asyncio.to_thread(children)
         if self._births or self._asked != asked:
-            # What was born meanwhile may not be known yet; the next end of a process looks again.
+            # A process started meanwhile may not be known yet. The search is repeated when the next process ends.
             return
         if strays := set(found) - known - set(self._living):
             await asyncio.to_thread(end_strays, strays)
             self._log.warning("spawner.strays_ended", pids=", ".join(map(str, sorted(strays))))
 
     async def close(self) -> None:
-        """End the zygote, and whatever else is left; workers must have ended before."""
+        """End the zygote and all remaining children; workers must have ended before."""
         if self._keeping:
             self._keeping.cancel()
         if self._zygote:
@@ -144,7 +144,7 @@ class Spawner:
             os.close(write_end)
 
     async def _keep_zygote(self) -> None:
-        """A warm zygote for the kinds in use, now and after each change and death."""
+        """Keep a zygote warm for the kinds in use: replace it after each change and death."""
         loop, failures = asyncio.get_running_loop(), 0
         while True:
             self._rewarm.clear()
@@ -162,7 +162,7 @@ class Spawner:
                 await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
 
     async def _replace(self) -> bool:
-        """Warm a zygote and put it in the old one's place; False when it cannot warm."""
+        """Warm a zygote and replace the old one with it; False when it cannot warm."""
         try:
             zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._log.bind(role="zygote"))
         except OSError as error:
@@ -190,7 +190,7 @@ class Spawner:
         return True
 
     async def _watch(self, zygote: Zygote) -> None:
-        """When it dies unasked, have it replaced; its workers live on."""
+        """Have the zygote replaced when it dies unexpectedly; its workers stay alive."""
         exit_ = await zygote.process.wait()
         self._living.pop(zygote.process.pid, None)
         if self._zygote is zygote:

@@ -1,4 +1,7 @@
-"""The supervisor: one keeper per persona, and none waits for another (one_for_one)."""
+"""The supervisor: one keeper per persona, independent of each other (Erlang's one_for_one).
+
+https://www.erlang.org/doc/system/sup_princ.html#restart-strategy
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ __all__ = ["PersonaState", "StartFailed", "Supervisor"]
 
 
 class PersonaState(msgspec.Struct):
-    """How a persona is; ``since`` in epoch seconds."""
+    """A persona's state; ``since`` is in epoch seconds."""
 
     state: State
     generation: int
@@ -41,14 +44,14 @@ class PersonaState(msgspec.Struct):
 
 
 class StoppedChannels(Protocol):
-    """Where her channels learn that she does not run."""
+    """Is notified when a persona's channels stop working."""
 
     async def stopped(self, persona_id: str) -> None:
-        """Nobody is answered on them until she is started."""
+        """Her channels do not answer until she is started."""
 
 
 class Supervisor:
-    """Commands and views of all personas' processes."""
+    """Commands for all personas' processes, and their states."""
 
     def __init__(
         self,
@@ -79,18 +82,18 @@ class Supervisor:
 
     @property
     def spawner_mode(self) -> str:
-        """How processes are made: ``warming``, ``zygote`` or ``exec``."""
+        """How processes are started: ``warming``, ``zygote`` or ``exec``."""
         return self._spawner.mode
 
     @property
     def organ_host_pid(self) -> int | None:
-        """The organ host's pid while it lives."""
+        """The organ host's pid while it is alive."""
         return self._organ_host.pid
 
     def boot(self) -> None:
-        """Warm the zygote for the minds in use and bring up every persona whose status is ``active``."""
+        """Warm the zygote for the minds in use, and start every persona whose status is ``active``."""
         active = [persona for persona in self._personas.all() if persona.status == "active"]
-        # The embedded mind's part is small, and every first persona needs it.
+        # The embedded mind's libraries are small, and the first persona usually needs them.
         self._spawner.start(frozenset({EMBEDDED}).union(*(kinds_for(persona) for persona in active)))
         for persona in active:
             self._keeper(persona.id).boot()
@@ -99,12 +102,12 @@ class Supervisor:
                 self._tasks.of(persona.id).start(self._channels.stopped(persona.id))
 
     def running(self, persona_id: str) -> bool:
-        """Whether she is being served; she is also while her process is being replaced."""
+        """Whether she is wanted running; True also while her process is being replaced."""
         keeper = self._keepers.get(persona_id)
         return keeper is not None and keeper.desired
 
     def view(self, persona_id: str) -> PersonaState:
-        """How she is."""
+        """Her state."""
         view = self._keeper(persona_id).view()
         return PersonaState(
             **msgspec.structs.asdict(view),
@@ -112,15 +115,16 @@ class Supervisor:
         )
 
     async def start(self, persona_id: str) -> bool:
-        """Bring her up and wait until she runs; False when she ran already. Raises StartFailed."""
+        """Start her and wait until she runs; False when she was running already. Raises StartFailed."""
         return await self._keeper(persona_id).start()
 
     async def restart(self, persona_id: str) -> None:
-        """Replace her process by one that reads her record anew. Raises StartFailed."""
+        """Replace her process with one that reads her record again. Raises StartFailed."""
         await self._keeper(persona_id).restart()
 
     async def follow(self, persona_id: str) -> None:
-        """Let her process follow her record if she runs; one who was stopped meanwhile stays so. Raises StartFailed."""
+        """Have her process follow her record, unless she is stopped or was stopped meanwhile. Raises StartFailed."""
+
         if self.running(persona_id):
             await self._keeper(persona_id).restart(if_wanted=True)
 
@@ -133,25 +137,26 @@ class Supervisor:
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
     ) -> Identified:
-        """Ask the provider, by a short-lived process, whose token this is; for a phone number, whether it is ours."""
+        """Have a short-lived process ask the provider whose token this is, or whether a number is the account's."""
+
         return await self._prober.identify(kind, token, phone, credentials)
 
     def send(self, persona_id: str, message: msgspec.Struct) -> None:
-        """Send a message to her process, if there is one; a later one reads the same from the ledger."""
+        """Send a message to her process, if there is one; a later process reads the same from the ledger."""
         if keeper := self._keepers.get(persona_id):
             keeper.send(message)
 
     def gateways(self, persona_id: str) -> list[GatewayState]:
-        """Her gateways as her worker last told."""
+        """The states of her gateways that her worker reported last."""
         keeper = self._keepers.get(persona_id)
         return keeper.gateways() if keeper else []
 
     async def probe(self, organ: Organ, slot: Slot) -> str:
-        """Ask a short-lived process whether this organ can be reached as what ``slot`` says; "" or why not."""
+        """Have a short-lived process try this organ in the role of ``slot``. Returns "" or why it cannot be reached."""
         return await self._prober.probe(organ, slot)
 
     async def decided(self, timeout: float) -> None:
-        """Wait until no persona is on her way up any more, or ``timeout`` seconds."""
+        """Wait until every persona's start has succeeded or failed, but at most ``timeout`` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.gather(*(keeper.decided() for keeper in self._keepers.values()))
@@ -159,14 +164,14 @@ class Supervisor:
             self._log.warning("supervisor.undecided", seconds=timeout)
 
     def forget(self, persona_id: str) -> None:
-        """She was stopped and is deleted: nothing of hers waits or runs any more."""
+        """Forget a persona that was stopped and deleted, with everything that waits or runs for her."""
         self._keepers.pop(persona_id, None)
         self._inbox.forget(persona_id)
         self._consolidation.forget(persona_id)
         self._tasks.forget(persona_id)
 
     async def close(self) -> None:
-        """End all processes, all at once."""
+        """End all processes in parallel."""
         ends = ((persona_id, keeper.close()) for persona_id, keeper in list(self._keepers.items()))
         await asyncio.gather(*(self._end(*end) for end in ends))
         await self._organ_host.close()

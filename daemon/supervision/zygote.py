@@ -1,4 +1,4 @@
-"""The daemon's side of one zygote process: births asked for, newborns received."""
+"""The daemon's side of one zygote process: it requests forks and receives the new processes' pidfds."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from proto.birth import MAX_BIRTH, Birth, Born, FromZygote, Stillborn, Warm
 
 BIRTH_TIMEOUT: Final = 5.0
 END_TIMEOUT: Final = 1.0
-"""Seconds between a zygote's death and the end of its control socket, which a birth under way still holds."""
+"""Seconds between a zygote's death and the end of its control socket, which a fork in progress still holds."""
 
 _decoder: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
 
 
 class BirthFailed(RuntimeError):
-    """A process could not be made; the text says why."""
+    """A process could not be started; the text says why."""
 
 
 class ZygoteGone(BirthFailed):
-    """The zygote is dead and has made nothing of this birth."""
+    """The zygote is dead and has not forked this process."""
 
 
 class Zygote:
-    """A zygote that warms for ``kinds`` of minds. ``warm`` is set when it can fork, or fails when it never will."""
+    """A zygote that warms for ``kinds`` of minds. ``warm`` is done when it can fork, and fails if it never will."""
 
     def __init__(self, kinds: frozenset[str], death_pipe: int, line_limit: int, log: Log) -> None:
         self.kinds = kinds
@@ -55,14 +55,14 @@ class Zygote:
         self._loop.add_reader(self._control.fileno(), self._read)
 
     async def bear(self, birth: Birth, log_pipe: int) -> Process:
-        """Fork one process; raises BirthFailed, and ZygoteGone where another way may be tried."""
+        """Fork one process. Raises BirthFailed, or ZygoteGone if another way may be tried."""
         future: asyncio.Future[Process] = self._loop.create_future()
         self._births[birth.request] = future
         try:
             socket.send_fds(self._control, [msgspec.msgpack.encode(birth)], [log_pipe])
             await asyncio.wait([future], timeout=BIRTH_TIMEOUT)
             if not future.done():
-                # It hangs. Once it is dead, it is certain whether the birth took place.
+                # It hangs. Once it is dead, it is certain whether the fork took place.
                 self.process.kill()
             return await asyncio.wait_for(future, 2 * END_TIMEOUT)
         except TimeoutError:
@@ -75,18 +75,18 @@ class Zygote:
                 self.leave()
 
     def leave(self) -> None:
-        """Retire once the births under way have ended: another zygote has taken this one's place."""
+        """Retire once the requested forks are done: another zygote has replaced this one."""
         self._leaving = True
         if not self._births:
             self.retire()
 
     async def buried(self) -> None:
-        """It is dead: wait for the birth that it may still have announced, then retire."""
+        """After its death: wait for a process that it may still have announced, then retire."""
         await asyncio.wait([self._end], timeout=END_TIMEOUT)
         self.retire()
 
     def retire(self) -> None:
-        """Close the control socket: the zygote leaves by that, and its workers live on."""
+        """Close the control socket, which makes the zygote exit; its workers stay alive."""
         if self._control.fileno() < 0:
             return
         self._loop.remove_reader(self._control.fileno())
@@ -126,7 +126,8 @@ class Zygote:
     def _born(self, birth: asyncio.Future[Process] | None, pid: int, descriptors: list[int]) -> None:
         wanted = birth if birth and not birth.done() else None
         if not descriptors:
-            # The kernel found no room for its descriptor; nobody knows this child, so it is ended as a stray.
+            # The kernel had no room for its descriptor. The child is unknown here and will be ended as a stray.
+
             if wanted:
                 wanted.set_exception(BirthFailed("no descriptor is left for another process"))
             return

@@ -1,1 +1,1 @@
-"""What personad costs and how fast it is, each figure beside a baseline measured in the same run: ``make bench``."""
+"""The memory and speed of personad, each figure beside a baseline measured in the same run: ``make bench``."""

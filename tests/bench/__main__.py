@@ -1,4 +1,4 @@
-"""``python -m tests.bench [row ...] [--json]``: measure the rows, and print one table at the end."""
+"""``python -m tests.bench [row ...] [--json]``: measure the rows and print one table at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.bench.table import Line, as_json, as_text
 
 
 def main() -> int:
-    """Measure; 1 when a row could not be measured, whatever its figures are otherwise."""
+    """Measure; return 1 when a row could not be measured, whatever the figures are."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="row", help=f"one of {', '.join(ROWS)}; all when none is named")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -28,7 +28,7 @@ def main() -> int:
         print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
         try:
             lines += ROWS[name]()
-        except Exception as error:  # noqa: BLE001 (one row that fails must not cost the others; its error is shown)
+        except Exception as error:  # noqa: BLE001 (one failed row must not stop the others; its error is shown)
             failed = True
             traceback.print_exc()
             lines.append(Line(name, personad=f"failed: {type(error).__name__}"))

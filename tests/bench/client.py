@@ -1,4 +1,4 @@
-"""Clients on plain sockets: what they cost themselves must not be what is measured."""
+"""Clients on plain sockets, whose own cost must not show in the figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def get(path: str, port: int) -> bytes:
 
 
 def answer_end(data: bytes) -> int:
-    """Return where the first whole answer in ``data`` ends, or 0 when it is not whole yet."""
+    """Return where the first whole answer in ``data`` ends, or 0 while it is incomplete."""
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return 0
@@ -41,7 +41,7 @@ def answer_end(data: bytes) -> int:
 
 
 class Connection:
-    """One HTTP connection that is kept alive; one request at a time."""
+    """One HTTP connection that is kept alive, with one request at a time."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
@@ -58,7 +58,7 @@ class Connection:
         self._socket.sendall(request)
 
     def receive(self) -> None:
-        """Wait for its answer, which must be a 200."""
+        """Wait for the answer, which must be a 200."""
         data = b""
         while not answer_end(data):
             received = self._socket.recv(65_536)
@@ -73,7 +73,7 @@ class Connection:
 
 
 class WebSocket:
-    """One WebSocket, whose texts are iterated over."""
+    """One WebSocket; iterate over it for its texts."""
 
     def __init__(self, port: int, path: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
@@ -99,7 +99,7 @@ class WebSocket:
         return next(text for text in self._texts if part in text)
 
     def drain(self) -> None:
-        """Take whatever comes, on a thread of its own and without looking at it, until this is closed."""
+        """Read and discard everything on a separate thread until this is closed."""
         threading.Thread(target=self._drain, daemon=True).start()
 
     def _drain(self) -> None:
@@ -107,7 +107,7 @@ class WebSocket:
             while self._socket.recv(262_144):
                 pass
         except OSError:
-            # Closed, or nothing came for long: either way nobody needs it any more.
+            # The socket is closed, or nothing came for a long time: either way it is no longer needed.
             return
 
     def _receive(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""A ChatGPT export of any size, as a person with years of talk would get it.
+"""A ChatGPT export of any size, like that of a person with years of conversations.
 
 By hand: ``python -m tests.bench.exports FILE MEGABYTES``.
 """
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 KINDS: Final = 200
-"""Different conversations; further ones differ from them in their first words."""
+"""The number of different conversations; further ones differ from them in their first words."""
 
 TURNS: Final = (4, 8, 20, 60)
 WORDS: Final = (20, 250)
-"""Words of a question and of an answer."""
+"""The number of words in a question and in an answer."""
 
 VOCABULARY: Final = (
     *("the", "of", "and", "to", "in", "that", "was", "for", "with", "this", "have", "one", "not", "when", "there"),
@@ -28,9 +28,9 @@ _FIRST: Final = '"parts": ["'
 
 
 def write_export(path: Path, size: int) -> int:
-    """Write an export of at least ``size`` bytes; returns how many conversations are in it."""
+    """Write an export of at least ``size`` bytes; return the number of its conversations."""
     rng = random.Random(size)
-    # Any in this module: JSON of the provider's.
+    # Any in this module: the provider's JSON.
     kinds = [json.dumps(_conversation(rng, n), ensure_ascii=bool(n % 2)) for n in range(KINDS)]
     written = count = 0
     with path.open("w", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
-"""Load on one route: some connections, each sending its next request as soon as it has the last one's answer.
+"""Load on one route: several connections, each sending its next request as soon as it has the last one's answer.
 
-Run as ``python -m tests.bench.load PORT CONNECTIONS SECONDS MOST`` with the request on standard input; it ends by
-itself after SECONDS or MOST answers, and writes what came of it as JSON. A process of its own with ready bytes and no
-HTTP library, so that the client is never the bottleneck.
+Run as ``python -m tests.bench.load PORT CONNECTIONS SECONDS MOST`` with the request on standard input. It ends after
+SECONDS or MOST answers and prints the outcome as JSON. It is a process with prepared bytes and no HTTP library,
+so that the client is never the bottleneck.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tests.daemon_process import ROOT
 from tests.patience import PATIENCE
 
 MOST: Final = 60_000
-"""Answers after which any run ends."""
+"""The number of answers after which any run ends."""
 
 ANSWER_TIMEOUT: Final = 10.0
 
 
 class Outcome(msgspec.Struct):
-    """``rate`` in answers a second, latencies in seconds; ``refused`` counts all answers but 200."""
+    """``rate`` is in answers per second, latencies are in seconds; ``refused`` counts all answers but 200."""
 
     answers: int
     refused: int
@@ -38,7 +38,7 @@ class Outcome(msgspec.Struct):
 
 
 def load(port: int, request: bytes, seconds: float, connections: int = 16, most: int = MOST) -> Outcome:
-    """Run the load in a process of its own."""
+    """Run the load in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load", str(port), str(connections), str(seconds), str(most)],
         input=request,
@@ -51,7 +51,7 @@ def load(port: int, request: bytes, seconds: float, connections: int = 16, most:
 
 
 class _Run:
-    """What the connections share."""
+    """The state that the connections share."""
 
     def __init__(self, request: bytes, seconds: float, most: int) -> None:
         self.request = request
@@ -62,7 +62,7 @@ class _Run:
         self.over = asyncio.get_running_loop().create_future()
 
     def take(self, answer: bytes, sent: float) -> bool:
-        """Count an answer; whether to go on."""
+        """Count an answer; return whether to continue."""
         now = time.perf_counter()
         self.latencies.append(now - sent)
         if not answer.startswith(b"HTTP/1.1 200"):
@@ -82,7 +82,7 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes, only alike.
+        # uvloop's transports are not subclasses of asyncio's classes.
         self._transport = cast("asyncio.Transport", transport)
         self._send()
 

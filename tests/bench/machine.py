@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it they say little."""
+"""The machine that the figures were measured on, without which they say little."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Machine:
         self._begun = time.monotonic()
 
     def line(self) -> str:
-        """One line; the load averages are those of the last minute, at the beginning and now."""
+        """Return one line; the load averages are those of the last minute, at the beginning and now."""
         return (
             f"{_processor()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}; "
             f"4 KiB write + fsync p50 {milliseconds(_fsync())}; "
@@ -38,7 +38,7 @@ def _processor() -> str:
 
 
 def _fsync() -> float:
-    """Seconds that the disk under the temporary directory, where all rows keep their state, takes for one write."""
+    """Return the seconds of one write to the disk under the temporary directory, where all rows keep their state."""
     taken = []
     with tempfile.NamedTemporaryFile() as file:
         for _ in range(FSYNCS):

@@ -1,4 +1,4 @@
-"""What processes cost: memory and processor time, from /proc."""
+"""The memory and processor time of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Memory(NamedTuple):
-    """Bytes: resident; proportional (shared pages divided among their users); unique (what ends with the process)."""
+    """Bytes: resident; proportional (shared pages divided among their users); unique (freed when the process ends)."""
 
     rss: int
     pss: int
@@ -22,7 +22,10 @@ class Memory(NamedTuple):
 
 
 def memory(pid: int) -> Memory:
-    """Read a process's memory (proc(5), smaps_rollup)."""
+    """Read a process's memory from smaps_rollup.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html
+    """
     fields = {name: int(kb) * 1024 for name, kb in _FIELD.findall(Path(f"/proc/{pid}/smaps_rollup").read_text())}
     return Memory(fields["Rss"], fields["Pss"], fields["Private_Clean"] + fields["Private_Dirty"])
 
@@ -34,12 +37,12 @@ def tree(pid: int) -> list[int]:
 
 
 def pss(pid: int) -> int:
-    """Bytes that a process and its descendants take together."""
+    """Return the proportional bytes of a process and its descendants together."""
     return sum(memory(one).pss for one in tree(pid))
 
 
 def processor_seconds(pid: int) -> float:
-    """User and system time of a process and its descendants so far."""
+    """Return the user and system time of a process and its descendants so far, in seconds."""
     ticks = 0
     for one in tree(pid):
         fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()

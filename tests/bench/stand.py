@@ -1,4 +1,4 @@
-"""The stand: programs under test in processes of their own, which end with the block that started them."""
+"""The stand: programs under test in separate processes, which end with the block that started them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLL: Final = 0.002
 
 @contextmanager
 def fresh_daemon(settings: Mapping[str, str] | None = None) -> Iterator[DaemonProcess]:
-    """Give a daemon with a state of its own, not started yet."""
+    """Yield a daemon with its own state, not started yet."""
     with tempfile.TemporaryDirectory(prefix="personad-bench-") as folder:
         daemon = DaemonProcess(Path(folder) / "state", settings)
         try:
@@ -36,33 +36,33 @@ def fresh_daemon(settings: Mapping[str, str] | None = None) -> Iterator[DaemonPr
 
 @contextmanager
 def running_daemon(settings: Mapping[str, str] | None = None) -> Iterator[DaemonProcess]:
-    """Give a daemon whose zygote is warm."""
+    """Yield a daemon whose zygote is warm."""
     with fresh_daemon(settings) as daemon:
         yield daemon.start().ready()
 
 
 def create(daemon: DaemonProcess, count: int, **organs: str) -> list[str]:
-    """Create personas; with the embedded mind, if no organs are given."""
+    """Create personas; with the embedded mind unless organs are given."""
     return [daemon.create(f"Persona {number}", **organs) for number in range(1, count + 1)]
 
 
 def reboot(daemon: DaemonProcess) -> None:
-    """Start it anew, so that its zygote knows from the first what the personas need."""
+    """Start the daemon again, so that its zygote knows from the first what the personas need."""
     daemon.stop()
     daemon.start().ready()
 
 
 def pids(daemon: DaemonProcess) -> dict[str, int]:
-    """The process of each running persona, by her id."""
+    """Return the process of each running persona, by her id."""
     personas = daemon.http.get("/api/status").json()["personas"]
     return {persona["id"]: persona["pid"] for persona in personas if persona["pid"]}
 
 
 def wait_until_answered(daemon: DaemonProcess) -> None:
-    """Wait until nothing waits for any persona, so that what is measured next has the machine to itself."""
+    """Wait until no message waits for any persona, so that the next measurement has the machine to itself."""
     wait_for(
         lambda: not any(persona["inbox"] for persona in daemon.http.get("/api/status").json()["personas"]),
-        "all words to be answered",
+        "all messages to be answered",
     )
 
 
@@ -81,7 +81,7 @@ def program(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def server(module: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run a server that takes its port as first argument; give it and its port as soon as it listens."""
+    """Run a server that takes its port as first argument; yield it and its port as soon as it listens."""
     port = free_port()
     with program(module, str(port), *arguments) as process:
         wait_for_port(port)
@@ -89,20 +89,20 @@ def server(module: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[byte
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a server listens on the port."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             Connection(port).__exit__()
         except ConnectionRefusedError:
-            assert time.monotonic() < deadline, f"nobody listens on port {port}"
+            assert time.monotonic() < deadline, f"no server listens on port {port}"
             time.sleep(POLL)
         else:
             return
 
 
 class Greetings:
-    """Where processes say hello over ZeroMQ."""
+    """The address where processes say hello over ZeroMQ."""
 
     def __init__(self, folder: str) -> None:
         self.endpoint = f"ipc://{folder}/greetings"
@@ -111,13 +111,13 @@ class Greetings:
         self._socket.bind(self.endpoint)
 
     def wait(self) -> tuple[bytes, int]:
-        """Return the next one's routing id and pid."""
+        """Return the routing id and pid of the next one."""
         assert self._socket.poll(int(PATIENCE * 1000)), "no greeting came"
         routing_id, pid = self._socket.recv_multipart()
         return routing_id, int(pid)
 
     def dismiss(self, routing_id: bytes) -> None:
-        """Tell a process that greeted to end."""
+        """Tell a process that said hello to end."""
         self._socket.send_multipart([routing_id, b"bye"])
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class Greetings:
 
 @contextmanager
 def greetings() -> Iterator[Greetings]:
-    """Listen for greetings."""
+    """Listen for hellos."""
     with tempfile.TemporaryDirectory(prefix="personad-bench-") as folder:
         listening = Greetings(folder)
         try:

@@ -1,4 +1,4 @@
-"""The one table: what, baseline, personad, ratio, goal, met."""
+"""The table: what, baseline, personad, ratio, goal, met."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ COLUMNS: Final = ("what", "baseline", "personad", "ratio", "goal", "met?")
 
 
 class Line(msgspec.Struct):
-    """One line; ``ratio`` is personad's figure over the baseline's, ``met`` None where there is no goal.
+    """One line; ``ratio`` is personad's figure over the baseline's, ``met`` is None without a goal.
 
-    ``figures`` holds the raw numbers for programs: seconds, bytes, or requests a second, as their names say.
+    ``figures`` holds the raw numbers for programs: seconds, bytes, or requests per second, as their names say.
     """
 
     what: str
@@ -26,14 +26,14 @@ class Line(msgspec.Struct):
     figures: dict[str, float] = {}
 
     def cells(self) -> tuple[str, ...]:
-        """Its texts, in the order of COLUMNS."""
+        """Return its texts, in the order of COLUMNS."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}" if self.ratio < 10 else f"{self.ratio:.0f}"
         met = {None: "", True: "yes", False: "NO"}[self.met]
         return (self.what, self.baseline, self.personad, ratio, self.goal, met)
 
 
 def as_text(lines: list[Line], machine: Machine) -> str:
-    """Write the table with aligned columns, and the machine under it."""
+    """Format the table with aligned columns, and the machine under it."""
     rows = [COLUMNS, *(line.cells() for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     texts = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -42,5 +42,5 @@ def as_text(lines: list[Line], machine: Machine) -> str:
 
 
 def as_json(lines: list[Line], machine: Machine) -> str:
-    """Write the same for programs."""
+    """Format the same for programs."""
     return msgspec.json.format(msgspec.json.encode({"lines": lines, "machine": machine.line()}), indent=2).decode()

@@ -13,12 +13,12 @@ from tests.chaos.matrix import run
 
 
 def main() -> int:
-    """Run it and print the summary; 1 when the books do not balance, and then the folder with state and log is kept."""
+    """Run it and print the summary. If the books do not balance, return 1 and keep the folder with state and log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the emulator's answers to the dead
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the emulator's answers to dead processes
     folder = Path(tempfile.mkdtemp(prefix="personad-chaos-"))
     result = run(folder, arguments.kills, arguments.seed)
     print(result)

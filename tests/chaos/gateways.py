@@ -1,4 +1,4 @@
-"""Workers are SIGKILLed and answers get lost while people write over Telegram and Discord, then the books are checked.
+"""SIGKILL workers and lose answers while people write over Telegram and Discord, then check the books.
 
 ``python -m tests.chaos.gateways --messages 1000 --kills 100 --seed 7``
 """
@@ -32,14 +32,14 @@ from tests.providers import Chat, Discord, Provider, Telegram
 
 KINDS: Final = ("telegram", "discord")
 RATE: Final = 8.0
-"""Messages a second over all chats."""
+"""Messages per second over all chats."""
 
 THOUGHT: Final = 0.35
-"""Seconds before each of the four pieces of an answer: what comes meanwhile is answered together, so that answers keep
-the providers' pace of one a second, and a kill often meets a thought."""
+"""Seconds before each of the four pieces of an answer. Messages that arrive meanwhile are answered together, so that
+answers keep the providers' pace of one per second, and a kill often hits a thinking mind."""
 
 LOSS: Final = 0.04
-"""How often, for each message, the answer to some send is lost on its way back: nobody knows whether it arrived."""
+"""How often, per message, the answer to a send is lost on its way back, so that nobody knows whether it arrived."""
 
 SETTLING: Final = 120.0
 MARK: Final = "(perhaps repeated)"
@@ -49,21 +49,21 @@ _NUMBERED: Final = re.compile(r"<[a-z]+-\d+>")
 
 @dataclass
 class Books:
-    """One provider's side. Everything below ``doubled`` must be empty, and ``peak`` 1."""
+    """One provider's results. Everything below ``doubled`` must be empty, and ``peak`` 1."""
 
     written: list[str] = field(default_factory=list)
     doubled: int = 0
-    """Answers that were delivered again; on Telegram each of them marked."""
+    """Answers that were delivered again; on Telegram each of them is marked."""
     unanswered: list[str] = field(default_factory=list)
     answered_twice: list[str] = field(default_factory=list)
     undelivered: list[str] = field(default_factory=list)
     unmarked: list[str] = field(default_factory=list)
-    """Delivered twice, and the person could not know."""
+    """Delivered twice, and nothing told the person."""
     peak: int = 0
 
     @property
     def faults(self) -> list[str]:
-        """What must not be."""
+        """Return what must not have happened."""
         found = [f"unanswered {one}" for one in self.unanswered]
         found += [f"answered twice {one}" for one in self.answered_twice]
         found += [f"undelivered {one}" for one in self.undelivered]
@@ -73,7 +73,7 @@ class Books:
 
 @dataclass
 class Result:
-    """Both sides, and what was done to them."""
+    """Both providers' results, and what was done to them."""
 
     kills: int = 0
     losses: int = 0
@@ -84,7 +84,7 @@ class Result:
 
     @property
     def faults(self) -> list[str]:
-        """What must not be; empty when the books balance."""
+        """Return what must not have happened; empty when the books balance."""
         found = [f"{kind}: {fault}" for kind, books in self.books.items() for fault in books.faults]
         return found + [f"{self.strays} strays"] * (self.strays > 0)
 
@@ -109,12 +109,12 @@ class Line:
     token: str
     chat: Chat
     books: Books
-    """Its provider's."""
+    """The books of her provider."""
     written: list[str] = field(default_factory=list)
 
 
 def run(folder: Path, messages: int, kills: int, seed: int, kinds: Sequence[str] = KINDS, personas: int = 1) -> Result:
-    """Write and kill that often, with so many personas on each provider, and check the books."""
+    """Write and kill this often, with this many personas on each provider, and check the books."""
     result, begun, mind = Result(), time.monotonic(), ScriptedMind()
     with Telegram() as telegram, Discord() as discord, mind:
         providers: list[Provider] = [one for one in (telegram, discord) if one.kind in kinds]
@@ -160,7 +160,7 @@ def _connect(daemon: DaemonProcess, mind: ScriptedMind, provider: Provider, numb
 def _torment(
     daemon: DaemonProcess, chats: list[Line], messages: int, kills: int, draw: random.Random, result: Result
 ) -> None:
-    """Write at an even rate, kill at random moments of the same time, and wait until all is delivered."""
+    """Write at an even rate, kill at random moments meanwhile, and wait until all is delivered."""
     over, losing = threading.Event(), random.Random(draw.random())
     length = messages / RATE
     killer = threading.Thread(target=_kill, args=(daemon, chats, kills, length, draw, over, result), daemon=True)
@@ -189,7 +189,7 @@ def _kill(
     over: threading.Event,
     result: Result,
 ) -> None:
-    """SIGKILL one worker after the other, at moments drawn at random."""
+    """SIGKILL one worker after another, at random moments."""
     begun = time.monotonic()
     for moment in sorted(draw.uniform(0.0, length) for _ in range(kills)):
         if over.wait(max(0.0, begun + moment - time.monotonic())):
@@ -215,7 +215,7 @@ def _is_connected(daemon: DaemonProcess, persona_id: str) -> bool:
 
 
 def _is_settled(daemon: DaemonProcess, one: Line) -> bool:
-    """Whether everything that was written is answered, and every answer delivered or given up."""
+    """Return whether every message is answered, and every answer delivered or given up."""
     view = status(daemon, one.persona_id)
     if view["inbox"] or view["channels"][0]["pending"]:
         return False
@@ -247,7 +247,7 @@ def _found(content: str) -> list[str]:
 
 
 def main() -> int:
-    """Run it and print the summary; 1 when the books do not balance, and then the folder with state and log is kept."""
+    """Run it and print the summary. If the books do not balance, return 1 and keep the folder with state and log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=100)
@@ -255,7 +255,7 @@ def main() -> int:
     parser.add_argument("--personas", type=int, default=3, help="on each provider, eight at most")
     parser.add_argument("--provider", choices=[*KINDS, "both"], default="both")
     arguments = parser.parse_args()
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the emulators' answers to the dead
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the emulators' answers to dead processes
     kinds = KINDS if arguments.provider == "both" else [arguments.provider]
     folder = Path(tempfile.mkdtemp(prefix="personad-chaos-"))
     result = run(folder, arguments.messages, arguments.kills, arguments.seed, kinds, arguments.personas)

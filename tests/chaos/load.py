@@ -14,7 +14,7 @@ from tests.daemon_process import DaemonProcess
 from tests.patience import PATIENCE
 
 PAUSE: Final = 0.02
-"""Seconds between two tries at a daemon that is not there, and between two messages of one person."""
+"""Seconds between two tries while the daemon is down, and between two messages of one person."""
 
 
 class Writer(threading.Thread):
@@ -24,7 +24,7 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.received: list[str] = []
         self.unsure: list[str] = []
-        """Sent, but the connection broke before the answer: kept or not, and both are right."""
+        """Sent, but the connection was lost before the answer: kept or not, both are right."""
         self.unexpected: list[str] = []
         self._daemon = daemon
         self._path = f"/api/persona/{persona_id}/read"
@@ -40,7 +40,7 @@ class Writer(threading.Thread):
                 self._write(http, f"<{self._name}-{number}>")
 
     def stop(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         self._stopped.set()
         self.join(PATIENCE)
 
@@ -55,12 +55,12 @@ class Writer(threading.Thread):
         if answer.status_code == 200:
             self.received.append(text)
         elif answer.status_code not in (400, 409, 503):
-            # 400 and 409: the daemon is up again, and her socket or her process not yet.
+            # 400 and 409: the daemon is up again, but her socket or her process is not.
             self.unexpected.append(f"{answer.status_code} {answer.text}")
 
 
 class Browser(threading.Thread):
-    """Listens to one persona for ever; after each break it asks for what it missed."""
+    """Listens to one persona until cancelled; after each break it requests what it missed."""
 
     def __init__(self, daemon: DaemonProcess, persona_id: str, over: threading.Event) -> None:
         super().__init__(daemon=True)

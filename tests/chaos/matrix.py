@@ -1,4 +1,4 @@
-"""The kill matrix: SIGKILL of workers, zygote and daemon at random points under load, then the books are checked."""
+"""The kill matrix: SIGKILL workers, zygote and daemon at random points under load, then check the books."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.patience import PATIENCE
 PERSONAS: Final = 3
 ORPHAN_TIMEOUT: Final = 2.0
 LONGEST_PAUSE: Final = 0.8
-"""Seconds between two kills: enough to hit a daemon that comes up, one under load, and everything between."""
+"""Seconds between two kills: enough to hit a starting daemon, a busy one, and everything between."""
 VICTIMS: Final = (*("worker",) * 5, *("zygote",) * 2, *("daemon",) * 3)
 
 SETTINGS: Final = {
@@ -43,13 +43,13 @@ _TOKEN: Final = re.compile(r"<[a-z]+-\d+>")
 
 @dataclass
 class Result:
-    """What the books say. Everything but the counts of what happened must be empty or zero."""
+    """The audit's result. Everything but the counts of what happened must be empty or zero."""
 
     kills: Counter[str] = field(default_factory=Counter)
     received: int = 0
     unsure: int = 0
     lost: list[str] = field(default_factory=list)
-    """Received, and not one answer or not one frame."""
+    """Received, but without an answer or a frame."""
     twice: list[str] = field(default_factory=list)
     """Heard, answered or delivered more than once."""
     invented: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether nothing was lost, doubled or made up."""
+        """Return whether nothing was lost, doubled or invented."""
         return not (self.lost or self.twice or self.invented or self.unexpected or self.strays)
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Result:
 
 
 def run(folder: Path, kills: int, seed: int) -> Result:
-    """Kill that often and check the books."""
+    """Kill this often and check the books."""
     draw, result, begun = random.Random(seed), Result(), time.monotonic()
     daemon, over = DaemonProcess(folder / "state", SETTINGS), threading.Event()
     with ScriptedMind() as mind:
@@ -105,7 +105,7 @@ def run(folder: Path, kills: int, seed: int) -> Result:
 
 
 def _strike(daemon: DaemonProcess, draw: random.Random, names: list[str], result: Result) -> None:
-    """Kill one process; a daemon leaves nothing behind and is started again."""
+    """Kill one process. A killed daemon must leave nothing behind and is started again."""
     victim = draw.choice(VICTIMS)
     if victim == "daemon":
         everyone = family(daemon)
@@ -128,7 +128,7 @@ def _is(process: psutil.Process, name: str) -> bool:
 
 
 def _settle(daemon: DaemonProcess, ids: list[str], writers: list[Writer], over: threading.Event) -> None:
-    """Write a last time to an unhurt daemon, then wait until everything is answered."""
+    """Write a last time to a running daemon, then wait until everything is answered."""
     for persona_id, writer in zip(ids, writers, strict=True):
         count = len(writer.received)
         wait_for(lambda n=count, w=writer: len(w.received) > n + 3, "her to accept again")  # type: ignore[misc]
@@ -139,7 +139,7 @@ def _settle(daemon: DaemonProcess, ids: list[str], writers: list[Writer], over: 
 
 
 def _audit(daemon: DaemonProcess, persona_id: str, writer: Writer, browser: Browser, result: Result) -> None:
-    """Compare what was received with the conversation, with a whole replay, and with what the browser had."""
+    """Compare what was received with the conversation, with a whole replay, and with what the browser got."""
     conversation = lines(daemon, persona_id)
     heard = Counter(token for role, text in conversation if role == "person" for token in _TOKEN.findall(text))
     answered = Counter(token for role, text in conversation if role == "assistant" for token in _TOKEN.findall(text))

@@ -1,4 +1,4 @@
-"""The agent: a running persona's turns, several at once, and her consolidation beside them."""
+"""The agent: a running persona's turns, several at a time, and her consolidation."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError
 
 MAX_TURNS: Final = 8
-"""The daemon decides how many are in hand; more than these mean that the two disagree about the protocol."""
+"""The daemon decides how many turns are in hand; more than this means that the two disagree about the protocol."""
 
 MAX_MINDS: Final = 16
-"""Minds of open channels that are kept at hand, more than twice as many as turns can use."""
+"""Minds of open channels that are kept, more than twice as many as the turns in hand can use."""
 
 
 class Agent:
-    """Receives the daemon's messages and answers them; owns nothing that must survive."""
+    """Handles the daemon's messages and answers them. It owns nothing that must survive."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Agent:
         failed: Callable[[BaseException], None],
         pace: Pace = PACE,
     ) -> None:
-        """``send`` never blocks; ``failed`` gets an error that nobody expected, and the process shall end by it.
+        """``send`` never blocks. ``failed`` gets any unexpected error and must end the process.
 
-        Raise OrganConfigError when her record names no mind there is. Make it inside the running loop.
+        Call it inside the running loop. Raises OrganConfigError when her record names a mind that does not exist.
         """
         self._persona = prepare.persona
         self._limits = prepare.limits
@@ -77,7 +77,7 @@ class Agent:
         self._consolidating: asyncio.Task[None] | None = None
 
     def receive(self, message: Perceive | Join | Consolidate | OrganResult) -> None:
-        """Take one message; what it asks for happens in tasks."""
+        """Take one message. The work happens in tasks."""
         match message:
             case Perceive():
                 self._perceive(message)
@@ -90,7 +90,7 @@ class Agent:
                 self._host_calls.receive(message)
 
     async def close(self) -> None:
-        """Cancel what runs; its words stay in the daemon's inbox."""
+        """Cancel all tasks. The messages in hand stay in the daemon's inbox."""
         running = [*self._tasks]
         for task in running:
             task.cancel()
@@ -101,7 +101,7 @@ class Agent:
 
     def _perceive(self, message: Perceive) -> None:
         if len(self._turns) >= MAX_TURNS or message.turn in self._turns:
-            raise RuntimeError(f"the daemon sent beat {message.turn} while {len(self._turns)} others are in hand")
+            raise RuntimeError(f"the daemon sent turn {message.turn} while {len(self._turns)} others are in hand")
         self._turns[message.turn] = Turn(message, self._means)
         self._run(self._answer(self._turns[message.turn]))
 
@@ -109,12 +109,12 @@ class Agent:
         try:
             reply = await turn.run()
         finally:
-            # Before the reply is out: what joins now would not be answered by it.
+            # Removed before the reply is sent, because the reply would not answer a message that joins now.
             del self._turns[turn.number]
         self._send(reply)
 
     def _mind_of(self, organ: Organ | None) -> Mind:
-        """Her own mind, or another one that a turn asks for. Raise OrganUnreachable for one that there is not."""
+        """Return her own mind, or the one that a turn asks for. Raises OrganUnreachable when that does not exist."""
         if organ is None:
             return self._mind
         key = to_json(organ)
@@ -153,7 +153,7 @@ class Agent:
     # Tasks
 
     def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Start a task whose unexpected failure is reported, never swallowed."""
+        """Start a task. Its unexpected errors are reported, never swallowed."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -1,4 +1,4 @@
-"""One turn: what waits in one conversation is perceived, looked up, thought about and answered."""
+"""One turn: the messages that wait in one conversation are perceived, looked up, thought about and answered."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from worker.prompting.speech import SPOKEN_CHARS, speakable
 from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
-"""How often words that arrive restart a mind call; later ones wait for the next turn."""
+"""How often newly arrived messages restart a mind call; later ones wait for the next turn."""
 
 QUESTION_CHARS: Final = 2_000
-"""How much of new words is searched for: their end, where the question mostly stands."""
+"""How many characters of the new messages form the search query: the last ones, where the question usually is."""
 
-TALK_CHARS: Final = 1_000
-"""How much of what was said an eye is told."""
+CONTEXT_CHARS: Final = 1_000
+"""How many characters of the conversation an eye gets along with a picture."""
 
 TEACH_TOKENS: Final = 2048
 
 KEPT_CHARS: Final = 704 * 1024
-"""Characters of all that was perceived in one turn.
+"""Characters of perceived text that one reply may carry in all.
 
-At four bytes each, with the longest answer (``MAX_TEXT``) and what else a reply holds, less than a frame.
+At four bytes each, together with the longest answer (``MAX_TEXT``) and the rest of a reply, they fit into a frame.
 """
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How she waits, in seconds: before and between signs of typing, and between tries at an organ that is down."""
+    """Her waits, in seconds: before and between typing signs, and between attempts at an organ that is down."""
 
     at_once: float = 0.05
     typing: float = 4.0
     shortest: float = 0.5
     longest: float = 60.0
     permanent: float = 60.0
-    """For an error that lasts until somebody changes something."""
+    """The wait after an error that lasts until somebody changes something."""
     organ: float = 2.0
-    """The longest first pause before an organ other than the mind is tried again."""
+    """The upper bound of the first pause before an organ other than the mind is retried."""
     speaking: float = 30.0
-    """How long an answer that can be read already waits for being spoken."""
+    """How long a finished text answer waits for its recording."""
 
 
 PACE: Final = Pace()
@@ -62,7 +62,7 @@ PACE: Final = Pace()
 
 @dataclass(frozen=True)
 class Means:
-    """What all turns of a persona share; ``mind`` gives the one that a turn asks for, None being her own."""
+    """What all turns of a persona share. ``mind`` returns the mind that a turn asks for; None means her own."""
 
     persona: Persona
     mind: Callable[[Organ | None], Mind]
@@ -70,30 +70,30 @@ class Means:
     calls: HostCalls
     send: Callable[[FromWorker], None]
     start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
-    """Starts a task whose unexpected failure is reported."""
+    """Starts a task whose unexpected errors are reported."""
     drop: Callable[[list[str]], Coroutine[None, None, None]]
-    """Takes files of her media folder away."""
+    """Removes files from her media folder."""
     log: WorkerLog
     pace: Pace
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search gave, or why there was none."""
+    """The passages that a search found, or why there was no search."""
 
     passages: str = ""
     unsearched: str = ""
 
 
 class Turn:
-    """One turn in hand. What was perceived, found or made is kept in it, however often the mind has to be asked."""
+    """One turn in hand. It keeps what was perceived, found or made, so that another mind call does not repeat it."""
 
     def __init__(self, message: Perceive, means: Means) -> None:
         self.number = message.turn
         self._message = message
         self._means = means
         self._perceptions = list(message.perceptions)
-        # Its own: what strangers send does not keep her person's words waiting.
+        # Each turn has its own, so that files from strangers do not hold up her owner's messages.
         self._senses = Senses(means.body, means.pace.organ, means.log, visitor=message.visitor is not None)
         self._joins = 0
         self._thinking: asyncio.Task[str] | None = None
@@ -102,14 +102,14 @@ class Turn:
         self._tools = self._own_tools()
 
     def join(self, perceptions: list[Perception]) -> None:
-        """Take more words; a mind call that runs without them is cancelled, up to a limit."""
+        """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
         self._perceptions.extend(perceptions)
         if self._thinking and self._joins < MAX_JOINS:
             self._joins += 1
             self._thinking.cancel()
 
     async def run(self) -> Reply:
-        """Perceive, then ask her mind until it answers; what joined meanwhile is in the next question."""
+        """Perceive, then call her mind until it answers. Messages that join meanwhile are part of the next call."""
         typing = self._means.start(self._type(Typing(self._message.conversation)))
         try:
             return await self._answered(typing)
@@ -119,7 +119,7 @@ class Turn:
 
     async def _answered(self, typing: asyncio.Task[None]) -> Reply:
         backoff = Backoff(self._means.pace.shortest, self._means.pace.longest)
-        told = ("", "")
+        reported = ("", "")
         while True:
             known = len(self._perceptions)
             understood = await self._perceive()
@@ -128,39 +128,39 @@ class Turn:
             if len(self._perceptions) > known:
                 continue
             try:
-                words = await self._ask(perceptions, understood, found)
+                answer = await self._ask(perceptions, understood, found)
             except OrganUnreachable as error:
                 typing.cancel()
-                if told != (error.reason, error.hint):
-                    told = (error.reason, error.hint)
+                if reported != (error.reason, error.hint):
+                    reported = (error.reason, error.hint)
                     self._means.send(MindDown(self.number, error.reason, error.hint))
                 await self._wait_out(error, backoff)
                 continue
-            if words is not None:
-                return await self._reply(perceptions, understood, words)
+            if answer is not None:
+                return await self._reply(perceptions, understood, answer)
 
     # Perceiving
 
     async def _perceive(self) -> dict[int, str]:
-        """What her organs make of the files so far, by the perception's id; each is perceived once, all together."""
+        """Return the text of the files so far by the perception's id. All are perceived at the same time, each once."""
         for perception in self._perceptions:
             if perception.kind != "text" and perception.id not in self._perceiving:
-                work = self._senses.perceive(perception, self._talk_before(perception))
+                work = self._senses.perceive(perception, self._context_of(perception))
                 self._perceiving[perception.id] = asyncio.get_running_loop().create_task(work)
         if self._perceiving:
             await asyncio.wait(self._perceiving.values())
         return {number: text for number, task in self._perceiving.items() if (text := task.result())}
 
-    def _talk_before(self, perception: Perception) -> str:
-        """What was said last before a file came, and with it."""
-        said = [line.content for line in self._message.history[-2:]]
-        said += [other.content for other in self._perceptions if other.id <= perception.id]
-        return "\n".join(words for words in said if words.strip())[-TALK_CHARS:]
+    def _context_of(self, perception: Perception) -> str:
+        """Return what was said just before a file came and together with it."""
+        texts = [line.content for line in self._message.history[-2:]]
+        texts += [other.content for other in self._perceptions if other.id <= perception.id]
+        return "\n".join(text for text in texts if text.strip())[-CONTEXT_CHARS:]
 
     # Looking up
 
     async def _search(self, perceptions: list[Perception], understood: dict[int, str]) -> Found:
-        """Search the documents that this conversation may see for what the new words ask."""
+        """Search the documents that this conversation may see for what the new messages ask."""
         question = _question(perceptions, understood)
         if not question or not self._may_search(perceptions):
             return Found()
@@ -183,12 +183,12 @@ class Turn:
             return Found(await researcher.search(question)) if researcher else Found()
         except OrganUnreachable as error:
             self._means.log.warning("organ.failed", organ="researcher", reason=error.reason, hint=error.hint)
-            return Found(unsearched=error.told(visitor=self._message.visitor is not None))
+            return Found(unsearched=error.shown(visitor=self._message.visitor is not None))
 
     # Thinking
 
     async def _ask(self, perceptions: list[Perception], understood: dict[int, str], found: Found) -> str | None:
-        """Return her words, or None when a Join cancelled the call."""
+        """Return her answer, or None when a Join cancelled the call."""
         prompt = Prompt(
             self._means.persona,
             {} if self._message.visitor is not None else self._message.memory,
@@ -199,7 +199,7 @@ class Turn:
             found.passages,
             found.unsearched,
             self._message.visitor,
-            self._is_to_be_said(perceptions, understood),
+            self._is_to_be_spoken(perceptions, understood),
         )
         self._tools.begin()
         mind = self._means.mind(self._message.mind)
@@ -212,7 +212,7 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets none: they cost her person's money, and show what she has."""
+        """A stranger gets no tools: they cost her owner money and reveal what she has."""
         if self._message.visitor is not None:
             return Tools()
         body = self._means.body
@@ -239,42 +239,42 @@ class Turn:
 
     # Answering
 
-    async def _reply(self, perceptions: list[Perception], understood: dict[int, str], words: str) -> Reply:
-        said = [await self._said(words, self._is_to_be_said(perceptions, understood))] if words else []
+    async def _reply(self, perceptions: list[Perception], understood: dict[int, str], answer: str) -> Reply:
+        said = [await self._said(answer, self._is_to_be_spoken(perceptions, understood))] if answer else []
         room = KEPT_CHARS // len(perceptions)
         kept = {one.id: understood[one.id][:room] for one in perceptions if one.id in understood}
         return Reply(self.number, [one.id for one in perceptions], [*said, *self._tools.made], kept)
 
-    def _is_to_be_said(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
-        """Whoever speaks to her is answered aloud, if she has a mouth."""
+    def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
+        """She answers speech with speech if she has a mouth."""
         heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
         return heard and self._means.body.has("mouth")
 
-    async def _said(self, words: str, is_aloud: bool) -> Outgoing:
-        if not is_aloud or len(words) > SPOKEN_CHARS:
-            return Outgoing(words)
+    async def _said(self, answer: str, is_aloud: bool) -> Outgoing:
+        if not is_aloud or len(answer) > SPOKEN_CHARS:
+            return Outgoing(answer)
         try:
             async with asyncio.timeout(self._means.pace.speaking):
                 mouth = self._means.body.mouth
-                media = await mouth.speak(speakable(words)) if mouth else None
+                media = await mouth.speak(speakable(answer)) if mouth else None
         except TimeoutError:
             reason = f"It did not speak within {self._means.pace.speaking:g} s."
             self._means.log.warning("organ.failed", organ="mouth", reason=reason, hint="")
-            return Outgoing(words)
+            return Outgoing(answer)
         except OrganUnreachable as error:
             self._means.log.warning("organ.failed", organ="mouth", reason=error.reason, hint=error.hint)
-            return Outgoing(words)
-        return Outgoing(words, "audio", media) if media else Outgoing(words)
+            return Outgoing(answer)
+        return Outgoing(answer, "audio", media) if media else Outgoing(answer)
 
     async def _type(self, sign: Typing) -> None:
-        # An answer that comes at once needs no sign before it.
+        # An immediate answer needs no typing sign.
         await asyncio.sleep(self._means.pace.at_once)
         while True:
             self._means.send(sign)
             await asyncio.sleep(self._means.pace.typing)
 
     async def _end(self) -> None:
-        """Give up what still runs, and what was made for an answer that nobody got."""
+        """Cancel what still runs, and remove files that were made for an answer that was not sent."""
         for task in self._perceiving.values():
             task.cancel()
         await asyncio.gather(*self._perceiving.values(), return_exceptions=True)
@@ -283,10 +283,10 @@ class Turn:
 
 
 def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:
-    """What was typed or spoken, to be searched for."""
+    """Return what was typed or spoken, as the search query."""
     asked: list[str] = []
     for one in perceptions:
         if perceived.is_heard(one, understood.get(one.id, "")):
             asked.append(understood[one.id])
         asked.append(one.content)
-    return "\n".join(words for words in asked if words.strip())[-QUESTION_CHARS:]
+    return "\n".join(text for text in asked if text.strip())[-QUESTION_CHARS:]

@@ -1,1 +1,1 @@
-"""What every other folder here may use: the log, backoff, TLS."""
+"""What every other room of the worker may use: the link, the log, backoff, TLS."""

@@ -1,4 +1,4 @@
-"""Full-jitter exponential backoff: how long to wait before the next try."""
+"""Exponential backoff with full jitter: how long to wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import random
 
 
 class Backoff:
-    """Waits drawn evenly from nothing up to a ceiling that doubles with each of them.
+    """Random waits between zero and a ceiling that doubles after each wait.
 
-    The jitter spreads many personas that lost the same provider at the same moment (AWS, "Exponential Backoff and
-    Jitter").
+    The jitter spreads the retries of many personas that lost the same provider at the same moment
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
 
     def __init__(self, shortest: float, longest: float) -> None:
-        """``shortest`` is the first ceiling and ``longest`` the last one, in seconds."""
+        """``shortest`` is the first ceiling and ``longest`` the last, in seconds."""
         self._ceiling = shortest
         self._longest = longest
 

@@ -1,4 +1,4 @@
-"""What every process of the daemon does: one link, one heartbeat from the loop, one end."""
+"""What every process of the daemon has: a link, a heartbeat from its event loop, and an exit code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from worker.base.log import WorkerLog
 T = TypeVar("T")
 
 FAREWELL: Final = 0.05
-"""Seconds that a last frame gets to leave."""
+"""Seconds allowed for the last frame to be sent."""
 
 MAX_TRACE: Final = 3500
+"""Characters of a traceback that are logged."""
 
 
 class Life(Generic[T]):
-    """One process from its greeting to its exit code; the roles say what it does with a message."""
+    """One process from its greeting to its exit code. Each role is a subclass that handles the messages."""
 
     def __init__(self, birth: Birth, codec: Codec[T]) -> None:
         self.log = WorkerLog(role=birth.role)
@@ -36,7 +37,7 @@ class Life(Generic[T]):
         self._fault = ""
 
     async def run(self) -> int:
-        """Greet, beat until the end, and return the exit code."""
+        """Greet, send heartbeats until the end, and return the exit code."""
         self.link.send(Hello(VERSION, os.getpid()))
         beating = self._loop.create_task(self._beat())
         code = await self._end
@@ -49,28 +50,28 @@ class Life(Generic[T]):
         return code
 
     def receive(self, message: T) -> None:
-        """Take one message from the daemon."""
+        """Handle one message from the daemon."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Cancel what still runs."""
+        """Cancel the tasks that still run."""
 
     def gateways(self) -> list[GatewayState]:
-        """The gateways' states for a heartbeat."""
+        """Return the gateways' states for a heartbeat."""
         return []
 
     def leave(self) -> None:
-        """Asked to stop."""
+        """End because the process was asked to stop."""
         self.end(exits.OK)
 
     def end(self, code: int, fault: str = "") -> None:
-        """End with ``code``; the first reason is the one that counts."""
+        """End with ``code``. Only the first call counts."""
         if not self._end.done():
             self._fault = redact(fault)
             self._end.set_result(code)
 
     def unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        """The loop's exception handler: an unexpected failure ends the process, and the daemon decides what is next."""
+        """The loop's exception handler: an unexpected error ends the process, and the daemon decides what follows."""
         error = context.get("exception")
         if isinstance(error, BaseException):
             self.log.error("worker.fault", trace="".join(traceback.format_exception(error))[-MAX_TRACE:])

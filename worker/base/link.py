@@ -1,4 +1,4 @@
-"""The worker's end of the link: a DEALER whose routing id, known to the daemon alone, proves who it is."""
+"""The worker's end of the link: a DEALER whose routing id, which only the daemon knows, proves its identity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proto.wire import HIGH_WATER_MARK, Wire
 T = TypeVar("T")
 
 
-# Made before the fork: it takes a millisecond.
+# Created before the fork, because it takes a millisecond.
 WORKER_CODEC: Final[Codec[ToWorker]] = Codec(ToWorker)  # type: ignore[arg-type]  # a union is no type to mypy
 HOST_CODEC: Final[Codec[ToHost]] = Codec(ToHost)  # type: ignore[arg-type]  # a union is no type to mypy
 
@@ -23,8 +23,8 @@ HOST_CODEC: Final[Codec[ToHost]] = Codec(ToHost)  # type: ignore[arg-type]  # a 
 class Link(Generic[T]):
     """Connects to ``endpoint`` and hands every message to ``receive``.
 
-    The context is made here, after the fork: a ZeroMQ context does not survive one. A frame that does not decode
-    or a daemon that takes no frames is the end of this process: FrameError and WireError go to the loop.
+    The context is created after the fork, because a ZeroMQ context does not survive one. A frame that cannot be decoded
+    ends this process, and so does a daemon that takes no frames: FrameError and WireError go to the event loop.
     """
 
     def __init__(self, endpoint: str, routing_id: bytes, codec: Codec[T], receive: Callable[[T], None]) -> None:
@@ -41,11 +41,11 @@ class Link(Generic[T]):
         self._wire = Wire(socket, self._read)
 
     def send(self, message: msgspec.Struct) -> None:
-        """Queue one message; raises WireError when the daemon has let too many pile up."""
+        """Queue one message. Raises WireError when the queue is full."""
         self._wire.send([self._codec.encode(message)])
 
     def close(self) -> None:
-        """Drop what is unsent: whoever asked this process to leave has no use for it."""
+        """Close the link and drop unsent messages: the daemon has no use for them once this process ends."""
         self._wire.close()
         self._context.term()
 

@@ -1,4 +1,4 @@
-"""A worker's log: one JSON event a line on standard error, a pipe that the daemon drains and redacts."""
+"""A worker's log: one JSON event per line on standard error, a pipe that the daemon reads and redacts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_FIELD = 4000
 
 
 class WorkerLog:
-    """Writes events; a pipe that is gone is no reason to fail, since its reader was the daemon."""
+    """Writes events. A broken or full pipe is ignored: its reader is the daemon, and nobody else could be notified."""
 
     def __init__(self, descriptor: int = 2, **bound: Field) -> None:
         self._descriptor = descriptor
         self._bound = bound
 
     def bind(self, **fields: Field) -> WorkerLog:
-        """The same log with these fields on every event."""
+        """Return the same log with these fields on every event."""
         return WorkerLog(self._descriptor, **{**self._bound, **fields})
 
     def debug(self, event: str, **fields: Field) -> None:

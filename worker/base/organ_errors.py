@@ -1,4 +1,4 @@
-"""How an organ fails."""
+"""The errors of organs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ NOT_NOW: Final = "It does not work at the moment."
 
 
 class OrganUnreachable(Exception):
-    """The organ gave no answer: ``reason`` says why and ``hint`` what a person can do about it.
+    """The organ gave no answer. ``reason`` says why, ``hint`` what a person can do about it.
 
-    ``permanent`` means that the same call will fail until somebody changes something; ``retry_after`` is the
-    provider's own word in seconds; ``again`` that a retry is sensible; ``status`` the HTTP status, 0 for none.
+    ``permanent``: the same call will fail until somebody changes something. ``retry_after``: the wait in seconds that
+    the provider asks for. ``again``: a retry makes sense. ``status``: the HTTP status, 0 for none.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class OrganUnreachable(Exception):
         self.again = again
         self.status = status
 
-    def told(self, *, visitor: bool) -> str:
-        """The reason as it may be told to whom she talks with.
+    def shown(self, *, visitor: bool) -> str:
+        """Return the reason in the form that may be shown in the conversation.
 
-        A visitor hears what is wrong with a file, and nothing of what her person has to mend: servers and accounts.
+        A visitor learns what is wrong with a file, but nothing about servers and accounts that her owner has to fix.
         """
         return NOT_NOW if visitor and self.hint else self.reason
 
 
 class OrganConfigError(Exception):
-    """The organ's record names no model there is; its text says what to change."""
+    """The organ's record names a model that does not exist. The error text says what to change."""

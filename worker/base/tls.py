@@ -1,4 +1,4 @@
-"""One TLS context for everything that a worker connects to: it takes 20 ms and 2 MB to make."""
+"""One TLS context for all of a worker's connections, because it takes 20 ms and 2 MB to create."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ import ssl
 def context() -> ssl.SSLContext:
     """Return the shared client context with the system's certificates.
 
-    The zygote may call this in advance, so that all workers share its memory.
+    The zygote may call this before it forks, so that all workers share the memory.
     """
     return ssl.create_default_context()

@@ -1,7 +1,7 @@
-"""The embedded organs: models that ship inside packages and run in the organ host.
+"""The embedded organs: models that are part of installed packages and run in the organ host.
 
-``host`` answers the daemon, each organ has a module of its own, ``weights`` knows what they need. Importing this
-package loads no model and no heavy library: each organ does that on its own thread, when it is first asked.
+``host`` answers the daemon, each organ has its own module, and ``weights`` lists what they need. Importing this package
+loads no model and no heavy library: each organ does that on its own thread at its first call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sound files in and out, through PyAV: any documented type becomes 16 kHz mono, a voice becomes OGG/Opus."""
+"""Audio files through PyAV: any supported type is decoded to 16 kHz mono, and speech is encoded as OGG/Opus."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono, between -1 and 1."""
 
 RATE: Final = 16_000
-"""Samples a second that the ear takes."""
+"""Samples per second that the ear takes."""
 
 BIT_RATE: Final = 32_000
 
 READABLE: Final = {
-    # Demuxers such as HLS would open whatever files and addresses a playlist names.
+    # Demuxers such as HLS would open any file or address that a playlist names.
     "format_whitelist": "wav,w64,mp3,mov,ogg,matroska,webm,flac,aac",
     "protocol_whitelist": "file",
     "codec_whitelist": "mp3,mp3float,mp2,mp2float,aac,aac_latm,alac,flac,opus,libopus,vorbis,speex,"
@@ -36,17 +36,17 @@ CODECS: Final = frozenset(READABLE["codec_whitelist"].split(","))
 LEAST_RATE: Final = 4_000
 MOST_RATE: Final = 192_000
 MOST_CHANNELS: Final = 8
-"""What a file says beyond these would make a small file into much memory."""
+"""Bounds on what a file declares. Values outside them could make a small file take a lot of memory."""
 
 MOST_BROKEN: Final = 200
-"""Broken packets that are passed over before a file is given up."""
+"""Broken packets that are skipped before reading stops."""
 
 
 def read(path: str) -> Iterator[Samples]:
-    """Decode the file piece by piece, each piece as soon as it is there. Raise HostFault when it holds no sound.
+    """Decode the file and yield its sound piece by piece.
 
-    Nothing that the file says of itself is believed: it ends where its packets end. A file that breaks off is read
-    up to there.
+    The length that the file declares is ignored: it ends where its packets end. A truncated file is read up to its end.
+    Raises HostFault when the file is missing, cannot be read or has no sound.
     """
     if not Path(path).is_file():
         raise HostFault("The file is not there any more.")
@@ -69,7 +69,7 @@ def _pieces(container: av.container.InputContainer) -> Iterator[Samples]:
     stream = container.streams.audio[0]
     if stream.codec_context.name not in CODECS:
         raise HostFault(f"The file's sound is of a kind that is not read: {stream.codec_context.name}.")
-    # A resampler takes one form of sound; a stream may change its form on the way.
+    # A resampler takes only one format, and a stream may change its format midway.
     for _, frames in itertools.groupby(_decoded(container, stream), _form):
         resampler = AudioResampler("flt", "mono", RATE)
         for frame in frames:
@@ -82,7 +82,7 @@ def _form(frame: av.AudioFrame) -> tuple[str, str, int]:
 
 
 def _decoded(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Decode packet by packet: one that is broken costs nothing but itself."""
+    """Decode packet by packet, so that a broken packet does not affect the others."""
     broken = 0
     for packet in container.demux(stream):
         try:
@@ -98,7 +98,7 @@ def _decoded(container: av.container.InputContainer, stream: av.AudioStream) -> 
                     f"The file's sound is of a kind that is not read: {frame.sample_rate} samples a second, "
                     f"{frame.layout.nb_channels} channels."
                 )
-            # The times that a file gives are not needed, and a wrong one would make the resampler refuse it.
+            # Timestamps are not needed, and the resampler would refuse a frame with a wrong one.
             frame.pts = None
             yield frame
 
@@ -109,7 +109,7 @@ def _resampled(resampler: AudioResampler, frame: av.AudioFrame | None) -> Iterat
 
 
 def opus(samples: Samples, rate: int) -> bytes:
-    """Encode a voice as an OGG/Opus file, the form of voice messages everywhere."""
+    """Encode speech as an OGG/Opus file, the usual format of voice messages."""
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=rate, options={"application": "voip"})

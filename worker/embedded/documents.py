@@ -1,4 +1,4 @@
-"""Documents as pieces of text with their places, read piece by piece: text and Markdown here, the rest beside."""
+"""Documents as pieces of text with their places. Text and Markdown are read here, other types in their own modules."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from worker.embedded.passages import Piece
 
 BLOCK: Final = 1 << 20
 MOST_LINE: Final = 1 << 16
-"""Characters of one line that are taken at a time."""
+"""Characters of one line that are read at a time."""
 
 SAMPLE: Final = 1 << 16
 BOMS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 CONTROLS: Final = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x1b"))
 MOST_CONTROLS: Final = 0.03
-"""The share of control characters that no text has, and compressed data exceed three times."""
+"""The share of control characters above which a file is not text. Compressed data has over three times as many."""
 
 HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t#]*$")
 FENCE: Final = re.compile(r" {0,3}(```|~~~)")
@@ -30,10 +30,10 @@ MOST_LABEL: Final = 150
 
 @dataclass
 class Findings:
-    """What a reader finds out beside the text; complete once all of its pieces are taken."""
+    """What a reader finds out besides the text. It is complete once all pieces have been read."""
 
     extent: str = ""
-    """What the document is: "a PDF of 12 pages"."""
+    """The kind and size of the document: "a PDF of 12 pages"."""
     notes: list[str] = field(default_factory=list)
     """Sentences about what could not be read."""
 
@@ -42,7 +42,7 @@ Reader = Callable[[Path, Findings], Iterator[Piece]]
 
 
 def text_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
-    """Read a text file in lines."""
+    """Read a text file line by line. Raises HostFault when it is not text, and OSError."""
     number = 0
     for number, text in lines(path):
         yield Piece("line", number, text)
@@ -50,7 +50,11 @@ def text_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
 
 
 def markdown_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
-    """Read Markdown: the headings over a text are its place (CommonMark's ATX headings, "Usage > Options")."""
+    """Read Markdown. The place of a text is the path of headings above it ("Usage > Options").
+
+    Only ATX headings count (https://spec.commonmark.org/0.31.2/#atx-headings). Raises HostFault when the file is not
+    text, and OSError.
+    """
     above: list[tuple[int, str]] = []
     fence = ""
     number = headings = 0
@@ -69,7 +73,10 @@ def markdown_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Read numbered lines; a very long one comes in several parts of the same number. Raise HostFault, OSError."""
+    """Yield numbered lines. A very long line comes in several parts with the same number.
+
+    Raises HostFault when the file is not text, and OSError when it cannot be read.
+    """
     with path.open(encoding=encoding(path), errors="replace") as file:
         number = 1
         while line := file.readline(MOST_LINE):
@@ -79,9 +86,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def encoding(path: Path) -> str:
-    """Tell a text's encoding: by its byte order mark, else UTF-8 when all of it is, else Western European.
+    """Return a text's encoding: the one of its byte order mark, else UTF-8 if all of it is valid, else cp1252.
 
-    Raise HostFault when it is no text at all, and OSError.
+    Raises HostFault when the file is not text, and OSError when it cannot be read.
     """
     with path.open("rb") as file:
         sample = file.read(SAMPLE)
@@ -102,5 +109,5 @@ def encoding(path: Path) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Write "1 line" or "2,000 lines"."""
+    """Return "1 line" or "2,000 lines"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -18,30 +18,33 @@ if TYPE_CHECKING:
 SILENCE: Final = "Nothing was said in it."
 
 MOST_SECONDS: Final = 30 * 60
-"""Of one file; what comes after is left out, and the text says so."""
+"""Seconds of one file that are transcribed. The rest is left out, and the text says so."""
 
 MOST_WORK: Final = 400.0
-"""Seconds of work on one file: two in a row are within the daemon's patience. What is left by then is left out, too."""
+"""Seconds of work on one file; the rest is left out, too. Two files in a row still fit into the daemon's timeout."""
 
 WINDOW: Final = 60
-"""Seconds that are transcribed at a time, so that memory stays flat however long a file is."""
+"""Seconds that are transcribed at a time, so that memory does not grow with the length of a file."""
 
 SEAM: Final = 10
-"""A window ends at the quietest place in its last so many seconds, so that no word is cut in two."""
+"""A window ends at the quietest place in its last seconds, this many, so that no word is cut in two."""
 
 HUSH: Final = 0.2
-"""Seconds of such a place."""
+"""The length of such a quiet place in seconds."""
 
 
 class Ear:
-    """Writes down what is said; blocking, so it lives on a thread."""
+    """Transcribes speech. It blocks, so it runs on a thread."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._model: WhisperModel | None = None
 
     def transcribe(self, path: str) -> str:
-        """Return the words of the audio file at ``path``, or that there are none. Raise HostFault."""
+        """Return the speech in the audio file at ``path`` as text, or ``SILENCE``.
+
+        Raises HostFault when the file cannot be read or the model fails.
+        """
         require("ear")
         from worker.embedded.audio import RATE, read
 
@@ -65,7 +68,7 @@ class Ear:
 
     def _load(self) -> WhisperModel:
         folder = weights.EAR.verified().parent
-        # Without it the library would look for one on the network.
+        # If the tokenizer were missing, the library would look for one on the network.
         weights.EAR_TOKENIZER.verified()
         from faster_whisper import WhisperModel
 
@@ -85,7 +88,7 @@ def _words(model: WhisperModel, window: Samples) -> Iterator[str]:
             beam_size=1,
             temperature=(0.0, 0.4),
             vad_filter=True,
-            # Words of the window before, given as a prompt, make a small model repeat itself.
+            # With the previous window's text as a prompt, a small model repeats itself.
             condition_on_previous_text=False,
             without_timestamps=True,
         )
@@ -95,7 +98,7 @@ def _words(model: WhisperModel, window: Samples) -> Iterator[str]:
 
 
 def windows(pieces: Iterable[Samples], rate: int) -> Iterator[Samples]:
-    """Join pieces of sound to windows of at most ``WINDOW`` seconds, each but the last ending at a quiet place."""
+    """Join pieces of sound into windows of at most ``WINDOW`` seconds. All but the last end at a quiet place."""
     import numpy as np
 
     waiting: list[Samples] = []

@@ -1,4 +1,4 @@
-"""The embedded eye: it reads the text in a picture, and tells what can be told of it without seeing."""
+"""The embedded eye: it reads the text in a picture and describes what can be found out without seeing."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
 
 LONGEST: Final = 12_000
-"""Pixels of a side; longer pictures are made smaller, as those whose shorter side exceeds SHORTEST."""
+"""Pixels of the longer side. A picture is scaled down if it is longer, or if its shorter side exceeds SHORTEST."""
 
 SHORTEST: Final = 2_400
 
 SECONDS: Final = 60.0
-"""For the reading of one picture, a dense page of which takes 5 to 10."""
+"""The time limit for reading one picture. A dense page takes 5 to 10 seconds."""
 
 MOST_TEXT: Final = 20_000
 """Characters of text in one picture."""
 
 THUMBNAIL: Final = 64
 PHOTO_COLOURS: Final = 150
-"""Colours of a 64 by 64 thumbnail, 16 shades a channel, that a drawing or a page of text hardly reaches."""
+"""Colours in a 64 by 64 thumbnail, 16 shades per channel. Drawings and pages of text rarely have as many."""
 
 PALETTE: Final[dict[str, tuple[int, int, int]]] = {
     "black": (15, 15, 15),
@@ -54,15 +54,15 @@ PALETTE: Final[dict[str, tuple[int, int, int]]] = {
     "dark blue": (15, 30, 100),
     "purple": (130, 50, 160),
 }
-"""Colours by the names that people give them."""
+"""Colours by their everyday names."""
 
 MUCH: Final = 0.2
-"""The share of a picture that a colour must have to be named."""
+"""The share of a picture that a colour must cover to be named."""
 
 TAKEN: Final = 36867
 CHANGED: Final = 306
 EXIF: Final = 0x8769
-"""Tags of the Exif standard (CIPA DC-008): DateTimeOriginal, DateTime, and the directory that the former is in."""
+"""Tags of the Exif standard (CIPA DC-008): DateTimeOriginal, DateTime, and the directory of the former."""
 
 DAMAGE: Final = (
     OSError,
@@ -76,21 +76,24 @@ DAMAGE: Final = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises on broken files: an UnidentifiedImageError is an OSError, its WebP decoder runs out of memory."""
+"""What Pillow raises for broken files. UnidentifiedImageError is an OSError; the WebP decoder may raise MemoryError."""
 
 
 class Eye:
-    """Looks at one picture after the other; blocking, so it lives on a thread."""
+    """Looks at one picture at a time. It blocks, so it runs on a thread."""
 
     def __init__(self) -> None:
-        """Load nothing yet. Raise HostFault when a package is missing."""
+        """Load nothing yet. Raises HostFault when a package is missing."""
         weights.require("eye")
 
     def look(self, path: str) -> str:
-        """Tell of the picture at ``path`` in English sentences, its text word for word. Raise HostFault."""
+        """Describe the picture at ``path`` in English sentences, with its text word for word.
+
+        Raises HostFault when the picture cannot be read or is too large.
+        """
         from PIL import Image
 
-        # A process-wide filter: pictures over Pillow's limit are refused from its first warning on.
+        # This filter applies to the whole process. It turns Pillow's warning about too many pixels into an error.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(path, formats=FORMATS) as image:
@@ -107,7 +110,7 @@ class Eye:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return the first frame as RGB, turned as its camera was held, within the eye's bounds, on an even background."""
+    """Return the first frame as RGB: upright by its Exif data, within the eye's bounds, without transparency."""
     from PIL import Image, ImageOps
 
     image.draft("RGB", _bounded(image.size))
@@ -127,7 +130,7 @@ def _bounded(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _on_background(image: Image.Image) -> Image.Image:
-    """Put a picture with transparent parts on white, or on black when it is light itself."""
+    """Put a picture with transparent parts on a white background, or on a black one if the picture is light."""
     from PIL import Image, ImageStat
 
     opaque = image.getchannel("A")
@@ -146,7 +149,7 @@ def _sort(image: Image.Image) -> str:
 
 
 def _particulars(image: Image.Image) -> list[str]:
-    """Tell what else the file says: when it was taken, and that it moves. Where it was taken stays untold."""
+    """Return when the picture was taken and whether it is animated, but never where it was taken."""
     told = []
     if taken := _taken(image):
         told.append(f"Its camera says that it was taken on {taken:%Y-%m-%d at %H:%M}.")
@@ -192,7 +195,7 @@ def _pixels(picture: Image.Image) -> list[tuple[int, int, int]]:
 
 
 def _distance(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return how different two colours look, roughly: eyes tell greens apart best, and blues worst."""
+    """Return roughly how different two colours look. The weights differ because eyes see green best and blue worst."""
     red, green, blue = (left - right for left, right in zip(one, other, strict=True))
     return 3 * red * red + 4 * green * green + 2 * blue * blue
 

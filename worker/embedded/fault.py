@@ -1,7 +1,7 @@
-"""Why an embedded organ cannot do what it is asked."""
+"""The error of the embedded organs."""
 
 from __future__ import annotations
 
 
 class HostFault(Exception):
-    """The model cannot be loaded or gave no answer; its text says why, in words for a person."""
+    """The model cannot be loaded or gave no answer. The error text tells a person why."""

@@ -1,6 +1,6 @@
-"""The organ host: the embedded organs, loaded when first asked for and shared by all personas.
+"""The organ host: the embedded organs, loaded at their first call and shared by all personas.
 
-Each organ has a thread of its own, so that a long transcription holds up no mind, and the loop keeps beating.
+Each organ has its own thread, so that a long transcription holds up neither the mind nor the heartbeats.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.embedded.mouth import Mouth
 
 MOST_CALLS: Final = 64
-"""Calls in hand and waiting for one organ; at about a second each, later ones would wait for too long."""
+"""Calls that may be running or waiting for one organ. At about a second each, further calls would wait too long."""
 
 MAX_REASON: Final = 1000
 MAX_TRACE: Final = 3500
@@ -38,17 +38,17 @@ ENVIRONMENT: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    # OpenMP threads that wait sleep instead of spinning: the cores are everybody's.
+    # Waiting OpenMP threads sleep instead of spinning, because other processes need the cores.
     "OMP_WAIT_POLICY": "passive",
     "KMP_BLOCKTIME": "0",
 }
-"""Read by the libraries when they are imported. Nothing here ever asks the network for anything."""
+"""Settings that the libraries read when they are imported. The organ host never uses the network."""
 
 Call: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
 
 
 class Organs:
-    """The organs of one host. Each is made by its first call, on its own thread, and loads its model then."""
+    """The organs of one host. Each is created at its first call, on its own thread."""
 
     def __init__(self, model: str, threads: int) -> None:
         self._model = model
@@ -86,10 +86,10 @@ class Organs:
 
 
 class Desk(NamedTuple):
-    """Who answers a kind of message: the organ, its work, and the field of ``Answered`` that takes what comes out."""
+    """How a kind of message is answered: the organ, its work, and the field of ``Answered`` for the result."""
 
     organ: EmbeddedOrgan
-    # Any: each row's work takes the row's own message.
+    # Any: the work of each row takes a different type of message.
     work: Callable[[Organs, Any], str]
     field: Literal["text", "media"] = "text"
 
@@ -108,10 +108,10 @@ DESKS: Final[dict[type[Call], Desk]] = {
 
 
 class OrganHost:
-    """Answers each call with exactly one ``Answered``; what one organ is asked, it does in order."""
+    """Answers each call with exactly one ``Answered``. Each organ handles its calls in order."""
 
     def __init__(self, send: Callable[[FromHost], None], model: str, threads: int, log: WorkerLog) -> None:
-        """``model`` is the path of the operator's own GGUF, "" for the packaged one; ``threads`` 0 leaves one core."""
+        """``model`` is the path of the operator's own GGUF file, "" for the packaged one; ``threads`` 0 spares one."""
         os.environ.update(ENVIRONMENT)
         self._send = send
         self._log = log
@@ -121,7 +121,7 @@ class OrganHost:
         self._calls: set[asyncio.Task[None]] = set()
 
     def receive(self, call: Call) -> None:
-        """Take one call; too many at once are refused with a clear error."""
+        """Take one call. It is refused with an error if too many are waiting for the same organ."""
         desk = DESKS[type(call)]
         if self._waiting[desk.organ] >= MOST_CALLS:
             name = NAMES[desk.organ]
@@ -133,7 +133,7 @@ class OrganHost:
         task.add_done_callback(self._calls.discard)
 
     async def close(self) -> None:
-        """Drop what waits; what is in hand ends with the process."""
+        """Drop the waiting calls. Running ones end with the process."""
         for task in self._calls:
             task.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
@@ -154,7 +154,7 @@ class OrganHost:
             return
         reason = str(failure)
         if not isinstance(failure, HostFault):
-            # Whatever a library makes of a file that somebody sent is the end of this call, and of no other.
+            # Any error that a library raises for somebody's file ends this call, but no other.
             reason = f"The embedded {NAMES[desk.organ]} failed: {type(failure).__name__}: {failure}"
             trace = "".join(traceback.format_exception(failure))[-MAX_TRACE:]
             self._log.warning("organ_host.failed", organ=desk.organ, call=call.call, reason=reason, trace=trace)
@@ -168,5 +168,5 @@ def _answered(number: int, field: Literal["text", "media"], result: str) -> Answ
 
 
 def encodable(text: str) -> str:
-    """Replace what cannot be sent as UTF-8: half a surrogate pair out of a broken document."""
+    """Replace what cannot be encoded as UTF-8, such as half a surrogate pair from a broken document."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""The index of a library: one SQLite database, a cache that can be made anew out of the documents at any time."""
+"""The index of a library: one SQLite database, a cache that can be rebuilt from the documents at any time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 from worker.embedded.passages import Passage
 
 LAYOUT: Final = 1
-"""A database of another layout is made anew."""
+"""The version of the layout. A database with another one is rebuilt."""
 
 SCHEMA: Final = """
 CREATE TABLE document (
@@ -33,18 +33,21 @@ CREATE VIRTUAL TABLE passage USING fts5 (
     text, place, document UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2'
 );
 """
-"""``first`` to ``last`` are the rowids of a document's passages; ``told`` says what it holds, or why it is unread."""
+"""``first`` to ``last`` are the rowids of a document's passages. ``told`` is its summary, or why it could not be read.
+
+The search uses SQLite's FTS5 (https://sqlite.org/fts5.html).
+"""
 
 WAIT: Final = 10.0
 CACHE: Final = "-8000"
-"""Kilobytes of pages in memory; what a large document changes beyond goes to the disk."""
+"""Kibibytes of pages in memory (https://sqlite.org/pragma.html#pragma_cache_size); a large document's go to disk."""
 
 CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 BROKEN: Final = ".broken"
 
 
 class Key(NamedTuple):
-    """A version of a file: another size or time is another one."""
+    """A version of a file. A different size or modification time means a different version."""
 
     folder: str
     name: str
@@ -53,13 +56,13 @@ class Key(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Key:
-        """Look at a file. Raise OSError."""
+        """Return the key of a file. Raises OSError when it cannot be examined."""
         status = path.stat()
         return cls(os.path.realpath(path.parent), path.name, status.st_size, status.st_mtime_ns)
 
 
 class Document(NamedTuple):
-    """A row: a document that was studied, is left alone because it is ``faulty``, or was ``begun`` and not finished."""
+    """A row: a document that was ``studied``, is ignored as ``faulty``, or was ``begun`` but not finished."""
 
     id: int
     key: Key
@@ -70,7 +73,7 @@ class Document(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A passage that fits; a higher ``score`` (BM25) fits better."""
+    """A matching passage. A higher ``score`` (BM25) is a better match."""
 
     document: int
     title: str
@@ -80,10 +83,10 @@ class Found(NamedTuple):
 
 
 class Index:
-    """An open index. Every method may raise sqlite3.Error."""
+    """An open index. Every method may raise sqlite3.Error when the database cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        """Open the database at ``path``, for the owner's eyes only, and make it when there is none. Raise OSError."""
+        """Open the database at ``path``, or create it with mode 0600. Raises OSError when that fails."""
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
         self._database = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
@@ -96,22 +99,22 @@ class Index:
             raise
 
     def close(self) -> None:
-        """Close it; what is not committed is gone."""
+        """Close the database. Uncommitted changes are lost."""
         self._database.close()
 
     def documents(self) -> list[Document]:
-        """List everything in it."""
+        """Return all documents in the index."""
         rows = self._database.execute(
             "SELECT id, folder, name, size, mtime_ns, title, state, attempts, told FROM document"
         )
         return [Document(row[0], Key(*row[1:5]), *row[5:]) for row in rows]
 
     def document(self, key: Key) -> Document | None:
-        """Find this version of a file."""
+        """Return the document for this version of a file, or None."""
         return next((one for one in self.documents() if one.key == key), None)
 
     def begin(self, key: Key, title: str) -> int:
-        """Write down that a document is about to be studied, in place of its earlier version; return its id."""
+        """Record that a document is about to be studied, replacing its earlier version, and return its id."""
         with self.transaction():
             same = self.document(key)
             attempts = same.attempts + 1 if same else 1
@@ -125,20 +128,20 @@ class Index:
             return int(made.lastrowid or 0)
 
     def add(self, document: int, passage: Passage) -> int:
-        """Add a passage inside a transaction; return its rowid."""
+        """Add a passage within a transaction, and return its rowid."""
         row = (passage.text, passage.place, document)
         made = self._database.execute("INSERT INTO passage (text, place, document) VALUES (?, ?, ?)", row)
         return int(made.lastrowid or 0)
 
     def finish(self, document: int, told: str, first: int, last: int) -> None:
-        """Write down that a document is studied; its passages have the rowids from ``first`` to ``last``."""
+        """Record that a document was studied. Its passages have the rowids from ``first`` to ``last``."""
         self._database.execute(
             "UPDATE document SET state = 'studied', told = ?, first = ?, last = ? WHERE id = ?",
             (told, first, last, document),
         )
 
     def fail(self, document: int, reason: str) -> None:
-        """Write down why a document cannot be read, so that this version of it is left alone from now on."""
+        """Record why a document cannot be read. This version of it is ignored from then on."""
         self._database.execute("UPDATE document SET state = 'faulty', told = ? WHERE id = ?", (reason, document))
 
     def rename(self, document: int, title: str) -> None:
@@ -146,12 +149,12 @@ class Index:
         self._database.execute("UPDATE document SET title = ? WHERE id = ?", (title, document))
 
     def forget(self, document: int) -> None:
-        """Drop a document with its passages."""
+        """Delete a document and its passages."""
         with self.transaction():
             self._forget(document)
 
     def find(self, match: str, folders: Collection[str], most: int) -> list[Found]:
-        """Find the passages out of ``folders`` that fit best; ``match`` is an FTS5 expression."""
+        """Return the best matching passages from ``folders``; ``match`` is an FTS5 expression."""
         rows = self._database.execute(
             f"""
             WITH best AS MATERIALIZED (
@@ -169,7 +172,7 @@ class Index:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it, or nothing."""
+        """Commit everything in the body, or nothing if it raises."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -201,12 +204,12 @@ class Index:
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Whether the file is to blame, and not the disk or the question."""
+    """Return whether the error comes from a corrupt file rather than from the disk or the query."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in CORRUPT
 
 
 def set_aside(path: Path) -> None:
-    """Move a corrupt database out of the way, over one that was moved before. Raise OSError."""
+    """Move a corrupt database aside, replacing one that was moved earlier. Raises OSError when that fails."""
     path.replace(path.with_name(path.name + BROKEN))
     for suffix in ("-journal", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

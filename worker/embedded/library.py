@@ -1,7 +1,7 @@
-"""The embedded researcher: it studies documents, and quotes what they say about a question.
+"""The embedded researcher: it studies documents and quotes what they say about a question.
 
-A library is an index (``index.py``) at a path that the daemon names. A document is committed to it whole or not at all,
-and the attempt is committed before: one that ends the process several times is left alone.
+A library is an index (``index.py``) at a path that the daemon names. A document is committed in full or not at all. The
+attempt is committed first, so that a document that crashes the process several times is ignored from then on.
 """
 
 from __future__ import annotations
@@ -33,39 +33,43 @@ READERS: Final[dict[str, Reader]] = {
 }
 
 MOST_PASSAGES: Final = 60_000
-"""Passages of one document, about 60 MB of text."""
+"""Passages of one document: about 60 MB of text."""
 
 MOST_TOLD: Final = 6_000
-"""Characters of a document's beginning."""
+"""Characters of a document's beginning in its summary."""
 
 MOST_ATTEMPTS: Final = 3
-"""Studies of one version of a document that may end with the process."""
+"""How often studying one version of a document may crash the process."""
 
 SEARCH_SECONDS: Final = 45.0
-"""How long a search goes on with documents that are not in the index yet; the one in hand is finished."""
+"""How long a search first studies documents that are not in the index yet. One that was begun is finished."""
 
 CANDIDATES: Final = 60
 NAMED_UNREAD: Final = 5
 
 
 class Library:
-    """Studies and searches for all personas, each with an index of her own; blocking, so it lives on a thread."""
+    """Studies and searches documents for all personas, each with her own index. It blocks, so it runs on a thread."""
 
     def __init__(self) -> None:
-        """Load nothing yet. Raise HostFault when a package is missing."""
+        """Load nothing yet. Raises HostFault when a package is missing."""
         weights.require("researcher")
 
     def study(self, path: str, title: str, library: str) -> str:
-        """Put the document at ``path`` into the index at ``library`` and tell what it holds. Raise HostFault."""
+        """Add the document at ``path`` to the index at ``library``, and return its summary.
+
+        Raises HostFault when the document cannot be read or the index cannot be used.
+        """
         return _with_index(Path(library), lambda index: _studied(index, Path(path), title))
 
     def search(
         self, question: str, folders: Sequence[str], library: str, titles: Mapping[str, str] = MappingProxyType({})
     ) -> str:
-        """Quote what the documents in ``folders`` say about ``question``, "" when it is nothing. Raise HostFault.
+        """Quote what the documents in ``folders`` say about ``question``, "" if they say nothing.
 
-        ``titles`` tells, by their files' names, what documents are called that are not in the index.
-        A quote is ``[title, place] text``. A last line in round brackets names documents that are not read yet.
+        ``titles`` maps file names to the titles of documents that are not in the index. A quotation has the form
+        ``[title, place] text``. A last line in parentheses names documents that have not been read yet.
+        Raises HostFault when the index cannot be used.
         """
         return _with_index(Path(library), lambda index: _searched(index, question, folders, titles))
 
@@ -117,9 +121,9 @@ def _searched(index: Index, question: str, folders: Sequence[str], titles: Mappi
 
 
 def _catch_up(index: Index, folders: Iterable[str], titles: Mapping[str, str]) -> list[str]:
-    """Drop documents that are gone and study those that are new; return the names of those left for later.
+    """Delete documents whose files are gone, study new ones, and return the titles of those left for later.
 
-    What visitors sent was studied to be told of, and is not to be found.
+    Documents from visitors were studied only for their summary and must not be found by a search.
     """
     known = {document.key: document for document in index.documents()}
     for one in known.values():
@@ -127,7 +131,7 @@ def _catch_up(index: Index, folders: Iterable[str], titles: Mapping[str, str]) -
             index.forget(one.id)
     deadline = time.monotonic() + SEARCH_SECONDS
     unread = []
-    # The newest first: it is the likeliest to be asked about.
+    # The newest comes first, because a question is most likely to be about it.
     for key in sorted(_present(folders), key=lambda key: -key.mtime_ns):
         begun = known.get(key)
         if begun and begun.state != "begun":
@@ -155,7 +159,7 @@ def _present(folders: Iterable[str]) -> list[Key]:
 
 
 def _study(index: Index, key: Key, title: str, begun: Document | None) -> None:
-    """Read a document into the index; one that cannot be read is remembered with the reason. Raise OSError."""
+    """Read a document into the index. If its content cannot be read, the reason is recorded. Raises OSError."""
     if begun and begun.attempts >= MOST_ATTEMPTS:
         index.fail(begun.id, "It was left alone, because reading it ended in a crash before.")
         return
@@ -188,16 +192,16 @@ def _store(index: Index, number: int, path: Path) -> None:
 
 
 class _Beginning:
-    """Collects the beginning of a document, with the places where its parts stand."""
+    """Collects the beginning of a document with the places of its parts."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._room = MOST_TOLD
         self.place = ""
-        """The last place that was seen, within the beginning or after it."""
+        """The place of the last passage, within the beginning or after it."""
 
     def take(self, place: str, text: str) -> None:
-        """Take the next passage, as long as there is room."""
+        """Add the next passage while there is room."""
         text = text if place == self.place else f"[{place}] {text}"
         self.place = place
         if self._room > 0:
@@ -205,7 +209,7 @@ class _Beginning:
         self._room -= len(text)
 
     def text(self) -> str:
-        """Introduce it, and say when there is more."""
+        """Return the beginning with an introduction and a note if there is more."""
         if not self._texts:
             return "No text was found in it."
         text = "\n".join(self._texts)

@@ -19,20 +19,23 @@ HINT: Final = "Install the packages of requirements.lock, or give her a mind of 
 CONTEXT_TOKENS: Final = 2048
 
 MOST_SOCKET_PATH: Final = 100
-"""A longer path is no Unix socket (unix(7)); the listener is then on a loopback port, with a key that nobody knows."""
+"""Bytes. A Unix socket's path must not be longer (https://man7.org/linux/man-pages/man7/unix.7.html).
+
+With a longer path the listener is on a loopback port, protected by a random key.
+"""
 
 
 class LanguageModel:
-    """One model in this process; blocking, so it lives on a thread."""
+    """One model in this process. It blocks, so it runs on a thread."""
 
     def __init__(self, model: str, threads: int) -> None:
-        """``model`` is the path of the operator's own GGUF, "" for the packaged one."""
+        """``model`` is the path of the operator's own GGUF file, "" for the packaged one."""
         self._path = model
         self._threads = threads
         self._server: xllamacpp.Server | None = None
 
     def generate(self, turns: list[ChatTurn], max_tokens: int) -> str:
-        """Answer greedily, loading the model first if need be. Raise HostFault."""
+        """Answer greedily, loading the model first if necessary. Raises HostFault when that or the answer fails."""
         if self._server is None:
             self._server = self._load()
         request = {
@@ -52,10 +55,10 @@ class LanguageModel:
         if reason := check(self._path):
             raise HostFault(f"{reason} {HINT}")
         path = Path(self._path) if self._path else weights.MIND.verified()
-        # Imported here: only a host that is asked for words pays for llama.cpp.
+        # Imported here so that only a host whose mind is called pays for llama.cpp.
         import xllamacpp
 
-        # llama.cpp opens a listener whatever one does. Here it is a socket in a folder that is gone a moment later.
+        # llama.cpp's server always opens a listener. Here it is a socket in a folder that is deleted right away.
         try:
             with tempfile.TemporaryDirectory(prefix="personad-") as folder:
                 return xllamacpp.Server(self._parameters(xllamacpp.CommonParams(), path, f"{folder}/unused.sock"))
@@ -66,7 +69,7 @@ class LanguageModel:
         parameters.model.path = str(path)
         parameters.n_ctx = CONTEXT_TOKENS
         parameters.n_parallel = 1
-        # Two spinning threads on two busy cores fall from 100 to 4 tokens a second: one core is left free.
+        # On two busy cores, two spinning threads drop from 100 to 4 tokens per second. So one core is left free.
         parameters.cpuparams.n_threads = self._threads
         parameters.cpuparams_batch.n_threads = self._threads
         if len(listener) <= MOST_SOCKET_PATH:
@@ -84,7 +87,7 @@ class LanguageModel:
 
 
 def check(model: str = "") -> str:
-    """Return "" when the embedded mind can be loaded, else why not; ``model`` is the path of an own GGUF."""
+    """Return "" if the embedded mind can be loaded, otherwise why not; ``model`` is as for ``LanguageModel``."""
     if not model:
         return weights.check("thinking")
     if reason := weights.absence("mind", {"xllamacpp": "xllamacpp"}):

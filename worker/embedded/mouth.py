@@ -19,36 +19,37 @@ if TYPE_CHECKING:
     from worker.embedded.audio import Samples
 
 VOICE: Final = "heart"
-"""The one inside the package; the library would download any other."""
+"""The voice inside the package. The library would download any other."""
 
 MOST_CHARACTERS: Final = 2_000
 """About two minutes."""
 
 MOST_SECONDS: Final = 180
-"""Hundreds of one-word sentences, with a pause after each, are longer than their letters."""
+"""A limit of its own, because hundreds of one-word sentences with a pause after each take long for their length."""
 
 BREATH: Final = 300
-"""Characters said at a time: the voice's memory grows with the square of them."""
+"""Characters spoken at a time, because the model's memory grows with their square."""
 
 PEAK: Final = 0.9
-"""The loudest sample of every file; the voice's own is 0.3."""
+"""The loudest sample of every file. Without scaling the voice reaches 0.3."""
 
 SEED: Final = 0
-"""The same words sound the same each time."""
+"""Fixed so that the same text always sounds the same."""
 
 PART: Final = ".part-"
 
 
 class Mouth:
-    """Says words into files; blocking, so it lives on a thread."""
+    """Speaks text into files. It blocks, so it runs on a thread."""
 
     def __init__(self) -> None:
         self._voice: Hibari | None = None
 
     def speak(self, text: str, folder: str) -> str:
-        """Say ``text`` into a new OGG/Opus file under ``folder`` and return its bare name. Raise HostFault.
+        """Speak ``text`` into a new OGG/Opus file in ``folder``, and return the file's bare name.
 
-        The file's ``.part-`` link stays until the ledger speaks of it.
+        The file's ``.part-`` link stays until the ledger refers to the file. Raises HostFault when the text cannot be
+        spoken or the file cannot be written.
         """
         words = speakable(text)
         if not words:
@@ -75,7 +76,7 @@ class Mouth:
         return Hibari(VOICE, str(path))
 
     def _say(self, words: str) -> Samples:
-        """Every sentence after the other, as loud as can be."""
+        """Speak one sentence after the other, scaled to ``PEAK``."""
         import numpy as np
 
         assert self._voice is not None
@@ -93,7 +94,7 @@ class Mouth:
 
 
 def _keep(file: bytes, folder: Path) -> str:
-    """Give the file its name once all of it is on the disk, and the name too."""
+    """Sync the file to disk, give it its name, and sync the name."""
     name = f"audio-{secrets.token_hex(16)}.ogg"
     part = folder / f"{PART}{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -105,7 +106,7 @@ def _keep(file: bytes, folder: Path) -> str:
         os.link(part, folder / name)
         _sync(folder)
     except OSError:
-        # In this order: while the file is there, its mark is.
+        # The file goes first, so that it never exists without its ``.part-`` link.
         (folder / name).unlink(missing_ok=True)
         part.unlink(missing_ok=True)
         raise

@@ -1,8 +1,8 @@
 """Text in pictures: PP-OCR through RapidOCR, loaded once for the eye and for the researcher's scanned pages.
 
-Measured choices: text is looked for at 960 pixels, and once more in bands of 1,600 when nothing was found, or what was
-found is tiny or illegible; most of the time goes into the lines, one after the other. ONNX Runtime keeps a memory plan
-for every width of line, 300 MB after a dense page, and spins while it waits: both are off.
+These choices were measured. Text is detected at 960 pixels, and again in bands of 1,600 if nothing was found or the
+text is tiny or illegible. Most of the time goes into recognizing the lines one by one. By default ONNX Runtime keeps a
+memory plan for every line width, 300 MB after a dense page, and spins while it waits: both are turned off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rapidocr import RapidOCR
 
     _Piece: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.float32]]
-    """A line cut out of a picture, and its four corners there."""
+    """A line cut out of a picture, and its four corners in the picture."""
 
 DETECTION: Final = Weights(
     "rapidocr",
@@ -42,16 +42,16 @@ RECOGNITION: Final = Weights(
 SIDE: Final = 960
 CLOSER_SIDE: Final = 1600
 BANDS: Final = 4
-"""A closer look takes bands so many times as wide as high: small letters are lost in a large empty picture."""
+"""The ratio of a band's width to its height in a closer look. In a large empty picture small letters are missed."""
 
 LOWEST: Final = 240
-"""Pixels that a band of a narrow picture is high."""
+"""The least height of a band in pixels."""
 
 MARGIN: Final = 24
-"""Pixels around a band, at whose edge letters are lost, too."""
+"""Pixels added above and below a band, because letters at its edge would be missed."""
 
 SMALL: Final = 11.5
-"""Pixels at ``SIDE`` that a line's box is high when its neighbours are likely to have been missed."""
+"""The height of a line in pixels at ``SIDE`` below which other lines were probably missed."""
 
 OPTIONS: Final = {
     "Global.use_cls": False,
@@ -62,21 +62,21 @@ OPTIONS: Final = {
 THREADS: Final = 2
 
 CERTAIN: Final = 0.5
-"""Lines that are recognized with less are noise."""
+"""Lines recognized with less certainty are noise."""
 
 HIGH: Final = 2.0
-"""Pictures that are so many times higher than wide would shrink to a thread, and are looked at closely at once."""
+"""The ratio of height to width above which a picture gets the closer look at once, because it would shrink too much."""
 
 
 class Reading(NamedTuple):
-    """The lines of text in a picture from top to bottom; not ``whole`` when the time was up before the last one."""
+    """The lines of text in a picture from top to bottom. ``whole`` is false if time ran out before the last line."""
 
     text: str
     whole: bool
 
 
 class _Line(NamedTuple):
-    """A recognized piece of text and where it stands, in pixels."""
+    """A recognized piece of text and its position in pixels."""
 
     left: float
     right: float
@@ -86,18 +86,18 @@ class _Line(NamedTuple):
 
 
 class Reader:
-    """One model for the whole process; callers on several threads take turns, a picture each."""
+    """One model for the whole process. Callers on several threads take turns, one picture each."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._engines: dict[int, RapidOCR] = {}
 
     def read(self, picture: Image.Image, seconds: float) -> Reading:
-        """Read an RGB picture within about ``seconds``. Raise HostFault when the model cannot be loaded."""
+        """Read an RGB picture within about ``seconds``. Raises HostFault when the model cannot be loaded."""
         import numpy as np
 
         with self._turn:
-            # OpenCV's order of colours.
+            # OpenCV expects the channels in the order BGR.
             pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
             lines, whole = self._lines(pixels, time.monotonic() + seconds)
             _give_back()
@@ -119,7 +119,7 @@ class Reader:
         return max(lines, closer, key=_amount), whole
 
     def _closer(self, pixels: NDArray[np.uint8]) -> list[_Piece]:
-        """Look at one band after the other, each with a margin."""
+        """Detect text in one band after the other, each with a margin."""
         import numpy as np
 
         pieces: list[_Piece] = []
@@ -131,7 +131,7 @@ class Reader:
         return pieces
 
     def _recognized(self, pieces: list[_Piece], deadline: float) -> tuple[list[_Line], bool]:
-        """Read what can be read; False when the time was up before the last one."""
+        """Recognize the pieces. Return the lines, and False if time ran out before the last piece."""
         lines: list[_Line] = []
         for piece, box in pieces:
             if time.monotonic() > deadline:
@@ -156,7 +156,7 @@ class Reader:
 
 @cache
 def shared() -> Reader:
-    """Return the process's reader; it loads its model when it first reads."""
+    """Return the process's reader. It loads its model at the first picture."""
     return Reader()
 
 
@@ -165,7 +165,7 @@ def _engine(side: int, detection: onnxruntime.InferenceSession, recognition: onn
     from rapidocr import RapidOCR
 
     engine = RapidOCR(params={**OPTIONS, "Det.limit_side_len": side})
-    # With sessions of ours RapidOCR looks for no file of its own, so that it never downloads one.
+    # With these sessions RapidOCR does not look for its own model files and never downloads one.
     engine.cfg = OmegaConf.create(engine.cfg, flags={"allow_objects": True})
     engine.cfg.Det.session = detection
     engine.cfg.Rec.session = recognition
@@ -178,13 +178,16 @@ def _detected(engine: RapidOCR, pixels: NDArray[np.uint8]) -> list[_Piece]:
     try:
         pieces, detected = engine.detect_and_crop(pixels, {})
     except RapidOCRError:
-        # Its way to say that there is no text.
+        # RapidOCR raises this when there is no text.
         return []
     return [] if detected.boxes is None else list(zip(pieces, detected.boxes, strict=True))
 
 
 def _give_back() -> None:
-    """Hand freed memory back to the system, where the C library can (glibc): a dense page leaves 300 MB of it."""
+    """Return freed memory to the system if the C library is glibc, because a dense page leaves 300 MB.
+
+    Source: https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    """
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 
@@ -202,7 +205,7 @@ def _session(model: Weights) -> onnxruntime.InferenceSession:
 
 
 def _cut(pixels: NDArray[np.uint8], step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Cut into parts of at most ``step`` rows where there is least to see, so that no line of text is cut."""
+    """Cut into parts of at most ``step`` rows where there is the least contrast, so that no line of text is cut."""
     top, bottom = 0, pixels.shape[0]
     while bottom - top > step:
         low = top + step * 3 // 4
@@ -217,7 +220,7 @@ def _amount(lines: list[_Line]) -> int:
 
 
 def _arranged(lines: list[_Line]) -> str:
-    """Put what stands beside each other on one line, with a wider gap between columns."""
+    """Put pieces that are side by side on one line, with a wider gap between columns."""
     rows: list[list[_Line]] = []
     for line in sorted(lines, key=lambda line: line.top + line.bottom):
         middle = (line.top + line.bottom) / 2

@@ -1,4 +1,4 @@
-"""Documents in passages: as much text as one wants to quote, each with its place in the document."""
+"""Cuts documents into passages short enough to quote, each with its place in the document."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 SIZE: Final = 1_000
-"""Characters that a passage has at most."""
+"""The maximum number of characters in a passage."""
 
 _BREAKS: Final = (re.compile(r"\n\s*\n"), re.compile(r"[.!?…][\"')\]]*\s"), re.compile(r"\n"), re.compile(r"\s"))
-"""Where a long text is best cut, the best first."""
+"""Where to cut a long text, the best places first."""
 
 _HYPHENATION: Final = re.compile(r"(?<=\w)[\x02\xad\ufffe]\s*\n?")
-"""The hyphen of a word over two lines, as PDFium tells of it."""
+"""The hyphen of a word that is split over two lines, as PDFium reports it."""
 
 _CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160), 173, 65279, 65534, 65535))
 
 _PLURALS: Final = {"row": "rows", "line": "lines", "entry": "entries"}
-"""What is counted, and quoted as a range."""
+"""Places that have numbers and are quoted as a range."""
 
 
 class Piece(NamedTuple):
-    """Text that stands in one place of a document, as its reader hands it out."""
+    """The text at one place of a document, as a reader yields it."""
 
     noun: Literal["page", "section", "row", "line", "entry"]
     label: int | str
@@ -30,14 +30,14 @@ class Piece(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """Text of at most SIZE characters; ``place`` is what one quotes: "page 12", "rows 40-60", "section Rent"."""
+    """Text of at most SIZE characters. ``place`` is quoted as its source: "page 12", "rows 40-60", "section Rent"."""
 
     place: str
     text: str
 
 
 def cut(pieces: Iterable[Piece]) -> Iterator[Passage]:
-    """Join short neighbours and cut long texts; holds no more than a piece and a passage in memory."""
+    """Join adjacent short texts and cut long ones. Never holds more than one piece and one passage in memory."""
     held: list[Piece] = []
     length = 0
     for piece in pieces:
@@ -52,7 +52,7 @@ def cut(pieces: Iterable[Piece]) -> Iterator[Passage]:
 
 
 def clean(text: str) -> str:
-    """Leave out what nobody can read: control characters, halves of surrogate pairs, soft hyphens."""
+    """Remove unreadable characters: control characters, halves of surrogate pairs, soft hyphens."""
     whole = text.encode("utf-8", "replace").decode()
     return _HYPHENATION.sub("", whole.replace("\r\n", "\n").replace("\r", "\n")).translate(_CONTROLS).rstrip()
 
@@ -87,7 +87,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _break(text: str, begin: int) -> int:
-    """Find the last good place to cut in the second half of the next SIZE characters."""
+    """Return the last of the best places to cut in the second half of the next SIZE characters."""
     for pattern in _BREAKS:
         ends = [found.end() for found in pattern.finditer(text, begin + SIZE // 2, begin + SIZE)]
         if ends:

@@ -1,4 +1,4 @@
-"""PDFs by page: their text, and for pages that are pictures what the eye reads in them."""
+"""PDFs by page: the page's text, or what the eye reads if the page is a picture."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ MOST_PAGE_TEXT: Final = 200_000
 """Characters of one page."""
 
 LEGIBLE: Final = 8
-"""Characters of text, blanks not counted; a page with fewer is looked at."""
+"""Characters of text without blanks. A page with fewer is read as a picture."""
 
 MOST_SCANS: Final = 30
 SCAN_SECONDS: Final = 40.0
 ALL_SCANS_SECONDS: Final = 180.0
 
 DOTS: Final = 200 / 72
-"""The pixels of a point on a page that is looked at: 200 dots an inch."""
+"""Pixels per point of a page that is read as a picture: 200 dots per inch."""
 
 MOST_SIDE: Final = 3_000
-"""Pixels of its longer side."""
+"""Pixels of such a picture's longer side."""
 
 REASONS: Final = {
     3: "It is no PDF, or it is damaged.",
     4: "It is protected by a password: send it without one.",
     5: "It is protected in a way that cannot be read.",
 }
-"""By the error codes of fpdfview.h."""
+"""Reasons by the error codes of PDFium's fpdfview.h."""
 
 
 class _Scans:
-    """Pages without text, read by the eye while there is time."""
+    """Reads pages without text with the eye, while there is time."""
 
     def __init__(self) -> None:
         self._read = 0
@@ -50,7 +50,7 @@ class _Scans:
         self.fault = ""
 
     def text(self, page: Any, number: int) -> str:
-        """Read one, "" when it is empty, or when there were too many before it."""
+        """Return a page's text, or "" if it is blank or too many pages came before it."""
         # Any: pypdfium2 has no types.
         if self.fault or self._read == MOST_SCANS or self._left <= 0:
             self.missed.append(number)
@@ -71,7 +71,7 @@ class _Scans:
         return reading.text
 
     def notes(self) -> list[str]:
-        """Say which pages were looked at, and which were not."""
+        """Return sentences about which pages were read as pictures and which were not."""
         told = []
         if self._read:
             told.append(f"{counted(self._read, 'page')} had to be read off pictures, where letters may be wrong.")
@@ -85,7 +85,7 @@ class _Scans:
 
 
 def pdf_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
-    """Read a PDF page by page. Raise HostFault when it cannot be opened, and OSError."""
+    """Read a PDF page by page. Raises HostFault when it cannot be opened, and OSError."""
     weights.require("researcher")
     import pypdfium2
 

@@ -1,4 +1,4 @@
-"""From a question to what the index is asked, and from what it finds to what is quoted."""
+"""Turns a question into a query for the index, and the index's results into quotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_WORDS: Final = 32
 MOST_QUESTION: Final = 10_000
 
 SHORTEST_BEGINNING: Final = 4
-"""Characters that a word must have to stand for all words that begin with it."""
+"""The least length of a word that also matches all words that begin with it."""
 
 STOP_WORDS: Final = frozenset(
     WORD.findall("""
@@ -33,21 +33,21 @@ ROUND: Final = str.maketrans("[]", "()")
 EMPTY_LINES: Final = re.compile(r"\n\s*\n")
 
 MOST_QUOTED: Final = 4_000
-"""Characters of passages together."""
+"""Characters of all quoted passages together."""
 
 MOST_PASSAGES: Final = 8
 POOR: Final = 0.25
-"""The share of the best score under which a passage says too little about the question."""
+"""The share of the best score below which a passage is not relevant enough."""
 
 AGAIN: Final = 0.75
-"""What each passage of a document takes from the chances of its next one."""
+"""The factor by which each chosen passage of a document lowers the score of its next one."""
 
 NAMED: Final = 1.5
-"""What a document gains that the question names by a word of its title."""
+"""The factor for a document if the question has a word of its title."""
 
 
 def words(text: str) -> list[str]:
-    """Return the words that a text is about, each once."""
+    """Return the significant words of a text, each once."""
     found = WORD.findall(text[:MOST_QUESTION].casefold())
     telling = [
         word for word in found if word not in STOP_WORDS and (len(word) > 1 or not word.isascii() or word.isdigit())
@@ -56,15 +56,18 @@ def words(text: str) -> list[str]:
 
 
 def expression(asked: Sequence[str]) -> str:
-    """Write an FTS5 expression for passages with any of these words, of letters and digits only, "" for none."""
+    """Return an FTS5 expression (https://sqlite.org/fts5.html) for passages with any of these words, "" for none.
+
+    The words consist of letters and digits only.
+    """
     terms = [f'"{word}"' for word in asked]
-    # A whole word counts twice: once as itself.
+    # A whole word matches twice: as itself and as a prefix.
     terms += [f'"{word}"*' for word in asked if len(word) >= SHORTEST_BEGINNING]
     return " OR ".join(terms)
 
 
 def choose(found: Sequence[Found], asked: Sequence[str]) -> list[Found]:
-    """Choose what to quote: the best of everything found, but not all of it out of one document."""
+    """Choose the best of the passages that were found, but not all from the same document."""
     left = [one._replace(score=one.score * _gain(one.title, asked)) for one in found]
     floor = POOR * max((one.score for one in left), default=0.0)
     left = [one for one in left if one.score >= floor]
@@ -83,7 +86,7 @@ def choose(found: Sequence[Found], asked: Sequence[str]) -> list[Found]:
 
 
 def quote(found: Found) -> str:
-    """Write ``[title, place] text``, in which no title, heading or text can look like the beginning of another."""
+    """Return ``[title, place] text``. No title, heading or text in it can look like the beginning of another one."""
     source = " ".join(f"{found.title}, {found.place}".split()).translate(ROUND)
     text = EMPTY_LINES.sub("\n", found.text)
     return f"[{source}] {text}"

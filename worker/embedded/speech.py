@@ -1,4 +1,4 @@
-"""A reply as it is said aloud: without Markdown, addresses, emoji, and whatever else is only for the eye."""
+"""A reply as it is spoken: without Markdown, addresses, emoji and everything else that only makes sense in writing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINK: Final = "a link"
 
 _ADDRESS: Final = re.compile(r"(?:https?://|www\.)[^\s<>]*[^\s<>.,;:!?)\]\"']", re.IGNORECASE)
 _LONG_NUMBER: Final = re.compile(r"\d{13,}")
-"""Beyond trillions a number is said digit by digit: the voice knows no name for it."""
+"""A number beyond trillions is spoken digit by digit, because the voice has no name for it."""
 
 _SPOKEN: Final = {"&": " and ", "°": " degrees ", "\u2013": " - ", "\u2018": "'", "’": "'"}
 _SILENT_CATEGORIES: Final = frozenset({"So", "Sk", "Cf", "Co", "Cs", "Cn", "Cc", "Me"})
@@ -31,20 +31,20 @@ def _parser() -> MarkdownIt:
 
 
 def speakable(markdown: str) -> str:
-    """Return plain sentences, a paragraph a line; "" when there is nothing to say."""
+    """Return plain sentences, one paragraph per line, "" if there is nothing to say."""
     lines = (_line(block) for block in _blocks(_parser().parse(markdown)))
     return "\n".join(line for line in lines if line)
 
 
 def foreign(text: str) -> bool:
-    """Whether most letters are none of the Latin script, which is all that the voice can read."""
+    """Return whether most letters are not Latin, which is the only script that the voice can read."""
     letters = [letter for letter in text if letter.isalpha()]
     latin = sum(letter.isascii() or unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
     return latin * 2 < len(letters)
 
 
 def _blocks(tokens: Sequence[Token]) -> list[str]:
-    """Every paragraph, heading, list item and table row on its own; a table's cells are told one after the other."""
+    """Return each paragraph, heading, list item and table row. The cells of a row are separated by commas."""
     blocks: list[str] = []
     cells: list[str] | None = None
     for token in tokens:
@@ -73,7 +73,7 @@ def _inline(tokens: Sequence[Token]) -> str:
 
 
 def _line(text: str) -> str:
-    """Clean one block, and end it as a sentence ends, so that the voice makes a pause."""
+    """Clean one block, and end it like a sentence, so that the voice pauses."""
     text = _ADDRESS.sub(LINK, text)
     text = _LONG_NUMBER.sub(lambda digits: " ".join(digits[0]), text)
     text = "".join(_SPOKEN.get(sign, sign) for sign in text)

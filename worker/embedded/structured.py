@@ -1,4 +1,4 @@
-"""CSV and JSON as pieces of text in which every value stands beside its name, so that a passage can be quoted alone."""
+"""CSV and JSON as pieces of text. Each value comes with its name, so that a passage can be quoted alone."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from worker.embedded.passages import Piece
 DELIMITERS: Final = ",;\t|"
 SAMPLE_LINES: Final = 30
 MOST_COLUMNS: Final = 200
-"""Columns that are called by their names; further values stand without."""
+"""Columns whose values come with a name; further values have none."""
 
 MOST_NAME: Final = 60
 SHOWN_COLUMNS: Final = 20
 
 MOST_JSON: Final = 8_000_000
-"""Bytes; a larger file, which would take ten times as much memory, is read as text."""
+"""Bytes. A larger file is read as text, because parsing it would take ten times as much memory."""
 
 MOST_PATH: Final = 100
 FLAT: Final = 200
-"""Characters up to which a list or an object of plain values stands on one line."""
+"""The maximum number of characters of a list or object of plain values that is written on one line."""
 
 
 def csv_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
-    """Read a table in rows, counted as a spreadsheet counts them: the header is row 1. Raise HostFault, OSError."""
+    """Read a table row by row, numbered as in a spreadsheet: the header is row 1.
+
+    Raises HostFault when the file is not text, and OSError when it cannot be read.
+    """
     with path.open(encoding=encoding(path), errors="replace", newline="") as file:
         source = iter(lambda: file.readline(MOST_LINE), "")
         sample = list(islice(source, SAMPLE_LINES))
@@ -44,14 +47,14 @@ def csv_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
                 else:
                     yield Piece("row", number, _row(names, row))
         except csv.Error:
-            # A quote that never ends, for example.
-            findings.notes.append(f"From row {number + 1} on it is no table that can be read.")
+            # For example, a quote that is never closed.
+            findings.notes.append(f"From row {number + 1} on the table cannot be read.")
     columns = f" with the columns {', '.join(names[:SHOWN_COLUMNS])}" if names else ""
     findings.extent = f"a table of {counted(number, 'row')}{columns}"
 
 
 def _delimiter(sample: list[str]) -> str:
-    """Choose what cuts most of these lines into the same number of columns, more than one."""
+    """Return the delimiter that splits the most lines into the same number of columns, which is more than one."""
 
     def agreement(delimiter: str) -> tuple[int, int]:
         try:
@@ -80,14 +83,14 @@ def _row(names: list[str], row: list[str]) -> str:
 
 
 def json_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
-    """Read JSON: entries of a list, sections of an object. What is broken, or large, is read as text.
+    """Read JSON as the entries of a list or the sections of an object. A broken or large file is read as text.
 
-    Raise HostFault, OSError.
+    Raises HostFault when the file is not text, and OSError when it cannot be read.
     """
     if path.stat().st_size > MOST_JSON:
         return text_pieces(path, findings)
     try:
-        # Any: whatever stands in the file.
+        # Any: the file may contain any value.
         value: Any = json.loads(path.read_text(encoding(path)))
     except (ValueError, RecursionError):
         findings.notes.append("It is not valid JSON, so it was read as text.")
@@ -96,7 +99,7 @@ def json_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
 
 
 def _json_pieces(value: Any, findings: Findings) -> Iterator[Piece]:
-    # Any: whatever stood in the file.
+    # Any: the file may contain any value.
     if isinstance(value, list):
         findings.extent = f"a JSON list of {counted(len(value), 'item')}"
         for number, entry in enumerate(value, 1):
@@ -112,8 +115,8 @@ def _json_pieces(value: Any, findings: Findings) -> Iterator[Piece]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Write each plain value on a line with its path, and what has only a few of them on one line."""
-    # Any: a value out of the file. A stack of our own, because no depth is too deep for a file.
+    """Yield each plain value on a line with its path. A short list or object of plain values is one line."""
+    # Any: a value from the file. An explicit stack, because a file may be nested deeper than Python can recurse.
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         path, one = waiting.pop()
@@ -126,7 +129,7 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 def _flat(value: list[Any] | dict[str, Any]) -> str:
-    """Write a list or an object on one line, "" when it is long or holds others."""
+    """Return a list or an object as one line, or "" if it is too long or contains lists or objects."""
     entries = list(islice(_entries(value), MOST_COLUMNS))
     if any(isinstance(entry, list | dict) for _, entry in entries) or len(entries) == MOST_COLUMNS:
         return ""

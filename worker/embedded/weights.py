@@ -1,4 +1,4 @@
-"""What the embedded organs need: their packages and their weights, found without importing any of them."""
+"""The packages and the weights that the embedded organs need, found without importing any of them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ REPAIR: Final = "Install the packages of requirements.lock, or give her another 
 
 
 class Weights(NamedTuple):
-    """One file of weights inside a package; ``package`` is its import name, ``file`` the path inside it."""
+    """One file of weights inside a package. ``package`` is the package's import name, ``file`` the path inside it."""
 
     package: str
     file: str
     sha256: str
 
     def find(self) -> Path | None:
-        """Find the file without importing its package, which may want more than is installed, or start something."""
+        """Return the file's path or None, without importing the package: an import may fail or have side effects."""
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec else None
         path = Path(folders[0]) / self.file if folders else None
         return path if path and path.is_file() else None
 
     def verified(self) -> Path:
-        """Return the path of the file, whose every byte is the one that was measured. Raise HostFault."""
+        """Return the path of the file after checking its SHA-256. Raises HostFault when it is missing or differs."""
         path = self.find()
         if path is None:
             raise HostFault(f"The file {self.file} of the package {self.package} is missing. {REPAIR}")
@@ -76,7 +76,7 @@ PACKAGES: Final[dict[EmbeddedOrgan, dict[str, str]]] = {
     "researcher": {"pypdfium2": "pypdfium2"},
     "mouth": {"hibari": "hibari-tts", "onnxruntime": "onnxruntime", "av": "av"},
 }
-"""By organ: the import names of the packages without which it is absent, and what the lock calls them."""
+"""The packages that each organ needs: their import names, and their names in the lock file."""
 
 NAMES: Final[dict[EmbeddedOrgan, str]] = {
     "thinking": "mind",
@@ -85,16 +85,16 @@ NAMES: Final[dict[EmbeddedOrgan, str]] = {
     "researcher": "researcher",
     "mouth": "mouth",
 }
-"""What a person calls the organ."""
+"""The organs' names as people know them."""
 
 
 def check(organ: EmbeddedOrgan) -> str:
-    """Return "" when the packages of ``organ`` are installed, else which are not. Imports none of them."""
+    """Return "" if the packages of ``organ`` are installed, otherwise which are missing. Imports none of them."""
     return absence(NAMES[organ], PACKAGES[organ])
 
 
 def absence(name: str, packages: dict[str, str]) -> str:
-    """Say which of ``packages`` the embedded organ ``name`` lacks, or ""."""
+    """Return a sentence that names the missing ones of ``packages``, or "" if none is missing."""
     missing = [known_as for module, known_as in packages.items() if not installed(module)]
     if not missing:
         return ""
@@ -102,12 +102,12 @@ def absence(name: str, packages: dict[str, str]) -> str:
 
 
 def installed(module: str) -> bool:
-    """Whether this top-level package could be imported."""
+    """Return whether this top-level package is installed."""
     return importlib.util.find_spec(module) is not None
 
 
 def require(organ: EmbeddedOrgan) -> None:
-    """Raise HostFault when a package of ``organ`` is missing, before anything of it is imported."""
+    """Raise HostFault when a package of ``organ`` is missing, before any of them is imported."""
     if reason := check(organ):
         raise HostFault(f"{reason} {REPAIR}")
 

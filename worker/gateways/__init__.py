@@ -1,4 +1,7 @@
-"""Gateways: one folder per provider over the kernel in ``common``, imported only when a persona has such a channel."""
+"""Gateways: one folder per provider on top of the kernel in ``common``.
+
+A provider's folder is imported only when a persona has such a channel.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from worker.base.log import WorkerLog
 from worker.gateways.common.link import GatewayLink
 
 if TYPE_CHECKING:
-    # At run time this module must stay light: the zygote reads it for every process.
+    # The zygote imports this module for every process, so it must stay light at run time.
     from worker.gateways.common.gateway import Gateway
 
     AnyGateway: TypeAlias = Gateway[Any, Any, Any]
-    """Any: each provider has its own account, sender and timing."""
+    """Any: each provider has an account, sender and timing of its own type."""
 
 Provider = Literal["telegram", "discord", "slack", "twilio", "whatsapp"]
-"""Whose API a channel speaks; WhatsApp's own is Meta's Cloud API."""
+"""Whose API a channel uses; ``whatsapp`` is Meta's Cloud API."""
 
 URLS: Final[Mapping[Provider, str]] = {
     "telegram": "https://api.telegram.org",
@@ -37,14 +40,14 @@ PRELOAD: Final[Mapping[str, tuple[str, ...]]] = {
     "sms": ("worker.gateways.twilio.gateway",),
     "whatsapp": ("worker.gateways.twilio.gateway", "worker.gateways.whatsapp.gateway"),
 }
-"""Modules that a gateway of this type needs, for a zygote to import before it forks a worker."""
+"""Modules that a gateway of this type needs. The zygote imports them before it forks a worker."""
 
 REHEARSALS: Final[Mapping[str, str]] = {"telegram": "worker.gateways.telegram.rehearsal"}
-"""The module whose ``rehearse`` does once, before the fork, what each worker would do at its first message."""
+"""Modules whose ``rehearse`` runs once before the fork, so that no worker has to warm up at its first message."""
 
 
 def provider_of(kind: GatewayType, credentials: Mapping[str, Secret]) -> Provider:
-    """Whose API a channel of this type speaks, which for WhatsApp its credentials tell."""
+    """Return whose API a channel of this type uses; for WhatsApp this depends on its credentials."""
     match kind:
         case "sms":
             return "twilio"
@@ -55,16 +58,16 @@ def provider_of(kind: GatewayType, credentials: Mapping[str, Secret]) -> Provide
 
 
 def url_of(provider: Provider, urls: Mapping[str, str]) -> str:
-    """The operator's base URL of a provider, else the real one."""
+    """Return the base URL that the operator set for a provider, else the provider's own."""
     return urls.get(provider) or URLS[provider]
 
 
 def open_gateway(
     channel: Channel, urls: Mapping[str, str], media: Path, link: GatewayLink, log: WorkerLog
 ) -> AnyGateway:
-    """Make the gateway of a channel; nothing is sent before ``run``.
+    """Create the gateway of a channel; it sends nothing before ``run``.
 
-    ``urls`` holds the operator's base URL by provider, ``media`` is the folder for fetched files.
+    ``urls`` maps a provider to the operator's base URL. ``media`` is the folder for fetched files.
     """
     provider = provider_of(channel.type, channel.credentials)
     bound = log.bind(channel=channel.channel, provider=channel.type)
@@ -72,7 +75,7 @@ def open_gateway(
 
 
 def gateway_type(provider: Provider) -> type[AnyGateway]:
-    """The provider's gateway. Its library is imported here and not before."""
+    """Return the provider's gateway class. Its library is imported here, not earlier."""
     match provider:
         case "telegram":
             from worker.gateways.telegram.gateway import TelegramGateway

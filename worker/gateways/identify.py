@@ -1,4 +1,4 @@
-"""Whose token is it? One question to the provider, for a channel that is about to be added."""
+"""Ask the provider whose token this is, before a channel is added."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 
 TIMEOUT: Final = 10.0
 PASSES: Final = "Check this machine's network, or try again later."
-"""The hint for trouble that passes: here nothing tries again by itself."""
+"""The hint for temporary trouble: nothing is retried automatically here."""
 
 
 async def identify(question: Identify) -> Identified:
-    """Ask the provider, for at most 10 s; a reason says why the token is of no use and what to do about it."""
+    """Ask the provider, for at most 10 s. ``reason`` says why the token cannot be used and what to do about it."""
     provider = provider_of(question.kind, question.credentials)
     channel = Gateway(
         channel_id(question.kind, question.token.reveal()),

@@ -1,4 +1,4 @@
-"""All gateways of one persona: opened together, each running in a task, reached by the id of their channel."""
+"""All gateways of one persona: opened together, each in its own task, addressed by channel id."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from worker.gateways import AnyGateway
 
 COMMIT_TIMEOUT: Final = 30.0
-"""Seconds that the daemon may take to commit what came in; after that it counts as not committed."""
+"""Seconds that the daemon may take to commit inbound messages; after that they count as not committed."""
 
 
 class Switchboard:
-    """Stands between the link and the gateways; it is the ``GatewayLink`` of each."""
+    """Routes between the daemon link and the gateways; it is the ``GatewayLink`` of each gateway."""
 
     def __init__(
         self,
@@ -55,18 +55,18 @@ class Switchboard:
         }
 
     def open(self) -> None:
-        """Let all of them connect: no process before this one holds their tokens any more."""
+        """Let all gateways connect. Call it once no earlier process uses their tokens any more."""
         for gateway in self._gateways.values():
             task = asyncio.get_running_loop().create_task(gateway.run())
             task.add_done_callback(self._ended)
             self._running.append(task)
 
     def states(self) -> list[GatewayState]:
-        """How each of them stands."""
+        """Return the state of each gateway."""
         return [gateway.state() for gateway in self._gateways.values()]
 
     def receive(self, message: Taken | Deliver | Say | Bound | WebhookRequest) -> None:
-        """Take one message of the daemon's."""
+        """Handle one message from the daemon."""
         match message:
             case Taken(request, ok):
                 commit = self._commits.get(request)
@@ -76,7 +76,7 @@ class Switchboard:
                 if gateway := self._gateways.get(message.channel):
                     gateway.deliver(message)
                 else:
-                    self._send(Undelivered(message.seq, "she has no such gateway"))
+                    self._send(Undelivered(message.seq, "she has no gateway for this channel"))
             case Say():
                 if gateway := self._gateways.get(message.channel):
                     gateway.say(message)
@@ -87,16 +87,16 @@ class Switchboard:
                 if gateway := self._gateways.get(message.channel):
                     gateway.webhook(message)
                 else:
-                    # It would never be read here, and must not come back for ever.
+                    # No gateway will ever read it, and the daemon must not send it again for ever.
                     self._send(Received(next(self._requests), message.channel, [], [message.number]))
 
     def typing(self, conversation: Conversation) -> None:
-        """Show on its gateway that she thinks about an answer in this conversation."""
+        """Show in this conversation that she is thinking about an answer."""
         if gateway := self._gateways.get(conversation.channel):
             gateway.typing(conversation.chat)
 
     async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
-        """Have messages committed; False when they were not, or this is unknown."""
+        """Have the daemon commit messages. Returns False when they were not committed, or when that is unknown."""
         request = next(self._requests)
         commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits[request] = commit
@@ -109,15 +109,15 @@ class Switchboard:
             del self._commits[request]
 
     def changed(self, state: GatewayState) -> None:
-        """Tell the daemon at once."""
+        """Report a change of state to the daemon at once."""
         self._send(GatewayChanged(state))
 
     def send(self, message: Report) -> None:
-        """Tell the daemon what became of a delivery."""
+        """Report the outcome of a delivery to the daemon."""
         self._send(message)
 
     async def close(self) -> None:
-        """Stop all of them."""
+        """Stop all gateways."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""Chat history that another AI, or another personad, handed out: read as a stream, one parser for each source."""
+"""Chat history exported from another AI or another personad, read as a stream, with one parser per source."""

@@ -1,7 +1,7 @@
-"""The archive that a provider hands out: members are read from it as streams, and nothing is ever unpacked to disk.
+"""The archive of an export: its members are read as streams, and nothing is ever unpacked to disk.
 
-Archives come from strangers' machines, so what an honest one never is, is refused before it is read: a directory
-without end, a member that unpacks to hundreds of times its size, members that share bytes or are encrypted.
+Archives come from strangers' machines, so anything that no honest archive has is refused before it is read: an
+oversized directory, a member that unpacks to hundreds of times its size, members that overlap or are encrypted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MAX_DIRECTORY: Final = 8 * 1024 * 1024
 """Bytes: what 50,000 members with names of a hundred characters need."""
 
 MAX_RATIO: Final = 200
-"""Talk packs by 4 to 20; deflate's limit is 1,032."""
+"""Conversations compress by a factor of 4 to 20; deflate's limit is 1,032 (https://zlib.net/zlib_tech.html)."""
 
 SMALL: Final = 1024 * 1024
-"""A member that unpacks to no more than this may have any ratio."""
+"""Bytes. A member that unpacks to no more than this may have any ratio."""
 
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -37,16 +37,16 @@ _LONGEST_COMMENT: Final = 0xFFFF
 
 
 class DamagedError(HistoryError):
-    """A member does not unpack to what the archive's directory promises."""
+    """A member does not unpack to what the archive's directory says."""
 
 
 def is_archive(head: bytes) -> bool:
-    """Tell by the first bytes of a file whether it is a zip."""
+    """Return whether a file that begins with ``head`` is a zip archive."""
     return head.startswith(_MAGIC)
 
 
 class Archive:
-    """A zip file that is open; raises HistoryError for one that is broken or hostile."""
+    """An open zip file. Raises HistoryError when it is broken or hostile."""
 
     def __init__(self, file: BinaryIO) -> None:
         _check_directory(file)
@@ -59,11 +59,11 @@ class Archive:
         self._size = file.seek(0, os.SEEK_END)
 
     def members(self) -> list[zipfile.ZipInfo]:
-        """All members that are files, by name; a name is only looked at, and never a path."""
+        """Return all members that are files, sorted by name. Names are only compared, never used as paths."""
         return sorted((info for info in self._zip.infolist() if not info.is_dir()), key=lambda info: info.filename)
 
     def check(self, chosen: list[zipfile.ZipInfo]) -> None:
-        """Raise HistoryError when one of these members is what no provider makes."""
+        """Raise HistoryError when one of these members cannot come from a provider's export."""
         end = 0
         for info in sorted(chosen, key=lambda info: info.header_offset):
             if info.flag_bits & _ENCRYPTED:
@@ -78,7 +78,7 @@ class Archive:
 
     @contextmanager
     def open(self, info: zipfile.ZipInfo) -> Iterator[Member]:
-        """Read a member that was checked."""
+        """Open a member that ``check`` has accepted. Raises HistoryError when it cannot be opened."""
         try:
             file = cast("zipfile.ZipExtFile", self._zip.open(info))
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
@@ -88,14 +88,14 @@ class Archive:
 
 
 class Member:
-    """A member as a stream of exactly the bytes that the directory promised."""
+    """A member as a stream of exactly as many bytes as the directory says."""
 
     def __init__(self, file: zipfile.ZipExtFile, size: int) -> None:
         self._file = file
         self._left = size
 
     def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes, none at the end; raise HistoryError for a member that is damaged."""
+        """Return at most ``size`` bytes, none at the end. Raises DamagedError when the member is damaged."""
         try:
             data: bytes = self._file.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
@@ -107,9 +107,10 @@ class Member:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Refuse a directory of members that is too large to be taken into memory, which is what zipfile does with it.
+    """Refuse a directory that is too large, because zipfile would read all of it into memory.
 
-    PKWARE's APPNOTE 4.3.16, 4.3.15 and 4.3.14: the end record, the locator before it, and the end record of Zip64.
+    Reads the end record, the locator before it, and the end record of Zip64 (sections 4.3.16, 4.3.15 and 4.3.14 of
+    https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT).
     """
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - _LONGEST_COMMENT - _END.size)

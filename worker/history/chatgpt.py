@@ -1,4 +1,4 @@
-"""ChatGPT's export: each conversation is a tree of messages, of which the branch that is shown is read."""
+"""ChatGPT's export: each conversation is a tree of messages. Only the branch that the product shows is read."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _ASSETS: Final = {
 _SPOKEN: Final = "audio_transcription"
 
 _CITATION: Final = re.compile("\ue200[^\ue200\ue201]{0,400}\ue201|【[^【】]{0,80}†[^【】]{0,80}】")
-"""Marks by which an answer points at its sources, which are not in the export."""
+"""Marks in an answer that refer to its sources, which are not part of the export."""
 
 
 class Part(msgspec.Struct):
-    """A part of a message that is no plain text."""
+    """A part of a message that is not plain text."""
 
     content_type: str | None = None
     text: str | None = None
 
 
 class Content(msgspec.Struct):
-    """What a message holds; which fields it has depends on ``content_type``."""
+    """The content of a message. Its fields depend on ``content_type``."""
 
     content_type: str | None = None
     parts: list[str | Part | None] | None = None
@@ -53,19 +53,19 @@ class Content(msgspec.Struct):
 
 
 class Author(msgspec.Struct):
-    """Who speaks: user, assistant, system or tool."""
+    """The author of a message: user, assistant, system or tool."""
 
     role: str | None = None
 
 
 class Metadata(msgspec.Struct):
-    """What is known about a message beside."""
+    """Further facts about a message."""
 
     is_visually_hidden_from_conversation: bool | None = None
 
 
 class Message(msgspec.Struct):
-    """One message; ``recipient`` is "all", or the tool that the assistant calls with it."""
+    """One message. ``recipient`` is "all" or the name of the tool that the assistant calls."""
 
     author: Author | None = None
     content: Content | None = None
@@ -75,7 +75,7 @@ class Message(msgspec.Struct):
 
 
 class Node(msgspec.Struct):
-    """A place in the tree; children after the first are edits and regenerations."""
+    """A node of the tree. Children after the first are edits and regenerated answers."""
 
     message: Message | None = None
     parent: str | None = None
@@ -95,7 +95,7 @@ _decoder = msgspec.json.Decoder(Record)
 
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
-    """Yield the conversations, None for one that holds no words or cannot be read."""
+    """Yield the conversations, or None for one that has no text or cannot be read."""
     return conversations_of("chatgpt", document.values(), _decoder, _talk)
 
 
@@ -105,7 +105,7 @@ def _talk(record: Record) -> Imported | None:
 
 
 def _shown(record: Record) -> list[Node]:
-    """Walk from the last message that is shown up to the root; each node once, whatever its parent says."""
+    """Return the nodes from the root to the last shown message. Each comes once, even if the parents form a loop."""
     path: list[Node] = []
     seen: set[str] = set()
     name = _last(record)
@@ -117,8 +117,10 @@ def _shown(record: Record) -> list[Node]:
 
 
 def _last(record: Record) -> str:
-    """Find the end of the shown branch: the current node, the end of the answer that it only thinks about, or the
-    newest message that nothing follows."""
+    """Find the end of the shown branch: the current node, or the shown answer after it if it is hidden reasoning.
+
+    Without a current node it is the newest leaf.
+    """
     tree = record.mapping
     name = record.current_node or ""
     if name not in tree:
@@ -140,7 +142,7 @@ def _is_shown(node: Node) -> bool:
 
 
 def _said(message: Message) -> Said | None:
-    """Return what a person was shown of a message, None for one that is hidden."""
+    """Return what the person saw of a message, or None for a hidden one."""
     hidden = message.metadata and message.metadata.is_visually_hidden_from_conversation
     if hidden or message.content is None or message.recipient not in (None, "all"):
         return None
@@ -170,7 +172,7 @@ def _words(content: Content) -> str:
 
 
 def _output(content: Content) -> str:
-    """What a tool shows: what a program put out, or a picture. The pages that it reads are not the talk's words."""
+    """Return what a tool shows: a program's output or a picture. Pages that it reads are left out."""
     if content.content_type == "execution_output":
         return joined((content.text, *(part for part in content.parts or () if isinstance(part, str))))[:EXTRACT_CHARS]
     if content.content_type == "multimodal_text":
@@ -184,7 +186,7 @@ def _parts(content: Content) -> Iterator[str | None]:
     for part in parts:
         if isinstance(part, Part):
             asset = _asset(part)
-            # A recording whose words are beside it needs no mention.
+            # A recording with a transcript beside it needs no mention.
             yield "" if spoken and asset == AUDIO else asset
         else:
             yield part

@@ -1,4 +1,4 @@
-"""Claude's export: each conversation is a list of messages, with their text whole (older) or in blocks (newer)."""
+"""Claude's export: each conversation is a list of messages, whose text is one string (older) or in blocks (newer)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MEMBERS: Final = re.compile(r"conversations(?:-\d+)?\.json")
 
 
 class Block(msgspec.Struct):
-    """A piece of a message: its text, or what is not said aloud, such as thoughts and the use of tools."""
+    """A block of a message: its text, or something that is not part of the text, such as reasoning or a tool call."""
 
     type: str | None = None
     text: str | None = None
 
 
 class Attachment(msgspec.Struct):
-    """A file that the person sent, with the text that was found in it."""
+    """A file that the person sent, with the text extracted from it."""
 
     file_name: str | None = None
     extracted_content: str | None = None
@@ -53,7 +53,7 @@ _decoder = msgspec.json.Decoder(Record)
 
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
-    """Yield the conversations, None for one that holds no words or cannot be read."""
+    """Yield the conversations, or None for one that has no text or cannot be read."""
     return conversations_of("claude", document.values(), _decoder, _talk)
 
 
@@ -74,7 +74,7 @@ def _said(message: Message) -> Said | None:
 
 
 def _words(message: Message) -> str:
-    """The blocks hold just what was said; beside them, ``text`` tells of blocks that it cannot show."""
+    """Return a message's text. Blocks are preferred, because ``text`` also mentions blocks that it cannot show."""
     blocks = joined(block.text for block in message.content or () if block.type == "text")
     return blocks or ("" if message.content else joined((message.text,)))
 

@@ -1,7 +1,7 @@
-"""The feeder: a short life in which an export is read and digested, one conversation after another.
+"""The feeder: a short-lived process that reads an export and digests it, one conversation after another.
 
-It holds nothing but the conversation in hand and the next one: what is wanted comes with each ``Wanted``, and what is
-learned leaves with each ``Digested``, so that it may die at any moment and be begun anew.
+It holds only the current conversation and the next one. Her memory comes with each ``Wanted`` and the result goes out
+with each ``Digested``, so that the process may die at any moment and the feed can be started again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from worker.prompting.origin import Origin, merged, without_origins
 REASON_CHARS: Final = 2000
 
 PATIENCE: Final = 2400.0
-"""Seconds after which no further part of a conversation is begun: the daemon gives a conversation an hour."""
+"""Seconds after which no further part of a conversation is started: the daemon allows an hour per conversation."""
 
 SHORTEST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
@@ -42,7 +42,7 @@ _CODEC: Final[Codec[ToFeeder]] = Codec(ToFeeder)  # type: ignore[arg-type]  # a 
 
 
 class FeederLife(Life[ToFeeder]):
-    """One feed from ``Feed`` to ``Fed`` or ``FeedFailed``; then it waits to be told to leave."""
+    """One feed from ``Feed`` to ``Fed`` or ``FeedFailed``. After that the process waits for ``Stop``."""
 
     def __init__(self, birth: Birth) -> None:
         self._feeding: Feeding | None = None
@@ -72,7 +72,7 @@ class FeederLife(Life[ToFeeder]):
 
 
 class Feeding:
-    """Reads one export and digests what the daemon wants of it."""
+    """Reads one export and digests the conversations that the daemon wants."""
 
     def __init__(self, feed: Feed, send: Callable[[msgspec.Struct], None], log: WorkerLog) -> None:
         """``send`` never blocks."""
@@ -84,11 +84,11 @@ class Feeding:
         self._undigested = 0
 
     def receive(self, answer: Wanted) -> None:
-        """Take the answer to what was offered last."""
+        """Take the answer to the last offer."""
         self._answers.put_nowait(answer)
 
     async def run(self) -> None:
-        """Feed her, and say how it went."""
+        """Run the feed, and send ``Fed`` or ``FeedFailed`` at its end."""
         feed = self._feed
         try:
             mind = mind_for(feed.thinking, feed.limits, feed.urls, _no_host)
@@ -144,12 +144,12 @@ class Feeding:
             if changed is None:
                 return None
             folded |= changed
-            # The embedded mind never waits: heartbeats get their turn here.
+            # The embedded mind consolidates without awaiting anything, so heartbeats get their turn here.
             await asyncio.sleep(0)
         return merged(memory, folded, origin)
 
     async def _fold(self, mind: Mind, lines: list[Line], memory: Memory) -> Memory | None:
-        """Have the mind fold these lines in, asking again within limits; None when two answers cannot be used."""
+        """Have the mind fold these lines in, with a limited number of retries; None when two answers are unusable."""
         backoff = Backoff(SHORTEST_WAIT, LONGEST_WAIT)
         tries, misread = self._feed.limits.retries, 0
         while True:
@@ -170,11 +170,11 @@ class Feeding:
 
 
 async def _one_ahead(talks: Iterator[Found]) -> AsyncGenerator[Found, None]:
-    """Read on a thread, so that the loop goes on; the next conversation is read while one is digested."""
+    """Read on a thread, so that the event loop keeps running. The next conversation is read while one is digested."""
 
     def read() -> asyncio.Task[Found | None]:
         task = asyncio.get_running_loop().create_task(asyncio.to_thread(next, talks, None))
-        # When the mind fails first, nobody asks any more how the reading went.
+        # If the mind fails first, nothing awaits this task: retrieve its exception so that asyncio does not complain.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 

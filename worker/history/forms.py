@@ -1,4 +1,4 @@
-"""What the parsers share: which source a record is of, and records that are one conversation each."""
+"""What the parsers share: recognizing a record's source, and reading records that are one conversation each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ABSENT: Final = msgspec.Raw(b"null")
 
 
 class Marks(msgspec.Struct):
-    """Fields by which the first record of an export is told."""
+    """Fields that identify the source of an export's first record."""
 
     mapping: msgspec.Raw = _ABSENT
     chat_messages: msgspec.Raw = _ABSENT
@@ -45,7 +45,7 @@ _marks = msgspec.json.Decoder(Marks)
 
 
 def source_of(record: bytes) -> Source | None:
-    """Tell whose export a record is of, None for one of nobody that is known."""
+    """Return the source of a record, or None if it is unknown."""
     try:
         marks = _marks.decode(record)
     except msgspec.ValidationError:
@@ -54,7 +54,7 @@ def source_of(record: bytes) -> Source | None:
 
 
 def foreign(source: Source, record: bytes, why: str) -> ForeignError:
-    """Say what a file is when it is no export of ``source``."""
+    """Return the error for a file that is not an export of ``source``."""
     if (actual := source_of(record)) and actual != source:
         return ForeignError(
             f"it is an export of {LABELS[actual]}, not of {LABELS[source]}: name {actual} as its source"
@@ -68,9 +68,9 @@ def conversations_of(
     decoder: msgspec.json.Decoder[T],
     talk: Callable[[T], Imported | None],
 ) -> Iterator[Imported | None]:
-    """Yield the conversation in each record, None for one that cannot be read.
+    """Yield the conversation in each record, or None for one that cannot be read.
 
-    Raise ForeignError when already the first record is none of the source's.
+    Raises ForeignError when the first record does not come from the source.
     """
     known = False
     for raw in records:

@@ -1,7 +1,7 @@
-"""Gemini's exports: Takeout's My Activity, a prompt of AI Studio in Drive, and a session of the command line tool.
+"""Gemini's exports: Takeout's My Activity, AI Studio's prompts in Drive, and sessions of the command line tool.
 
-My Activity has no conversations: every prompt is an entry, the newest first, with its answer in HTML, among entries of
-other products. Prompts that follow each other within an hour are taken for one talk.
+My Activity has no conversations: every prompt is an entry with its answer in HTML, the newest first, among entries of
+other products. Prompts at most an hour apart are taken for one conversation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MEMBERS: Final = re.compile(r".+\.json|[^.]+")
 GAP: Final = 3600 * 1_000_000_000
 MOST_TURNS: Final = 200
 MOST_CHARS: Final = 1_000_000
-"""One talk of My Activity holds no more; a longer one is cut."""
+"""Limits of one conversation in My Activity; a longer one is split."""
 
 TITLE_CHARS: Final = 60
 
@@ -50,7 +50,7 @@ class Chunk(msgspec.Struct):
 
 
 class ChunkedPrompt(msgspec.Struct):
-    """What AI Studio keeps of a talk."""
+    """AI Studio's form of a conversation."""
 
     chunks: list[Chunk]
 
@@ -70,7 +70,7 @@ class SessionMessage(msgspec.Struct):
 
 
 class Record(msgspec.Struct):
-    """An entry of My Activity, or a whole talk of one of the other two; the fields tell which."""
+    """An entry of My Activity, or a whole conversation in one of the other two forms; the fields tell which."""
 
     header: str | None = None
     title: str | None = None
@@ -99,7 +99,7 @@ _decoder = msgspec.json.Decoder(Record)
 
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
-    """Yield the talks, None for one that holds no words and for a record that cannot be read."""
+    """Yield the conversations, or None for one without text and for a record that cannot be read."""
     known = False
     group: list[Turn] = []
     for raw in document.values():
@@ -121,7 +121,7 @@ def talks(document: JsonStream) -> Iterator[Imported | None]:
 
 
 def _record(raw: bytes, *, known: bool) -> Record | None:
-    """Decode a record; raise ForeignError when the first one is none of Gemini's."""
+    """Decode a record. Raises ForeignError when the first one is not Gemini's."""
     try:
         record = _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -138,11 +138,11 @@ def _record(raw: bytes, *, known: bool) -> Record | None:
 
 
 def _turn(record: Record) -> Turn | None:
-    """Read an entry of My Activity; None for one that is of another product, or no prompt."""
+    """Read an entry of My Activity. Return None if it belongs to another product or is not a prompt."""
     title = record.title or ""
     if not any(map(_PRODUCT.search, (record.header or "", *(record.products or ())))):
         return None
-    # Of answers that were made anew, the last one is what the person went on with.
+    # If the answer was regenerated, the person went on with the last one.
     answers = [text for item in record.answers or () if (text := plain_text(item.html or ""))]
     asked = _PROMPTED.match(title)
     if not asked and (not answers or _OTHER_ACTIONS.match(title)):
@@ -195,6 +195,6 @@ def _words(message: SessionMessage) -> str:
 
 
 def _headline(said: list[Said]) -> str:
-    """Name a talk that has no title by its first words."""
+    """Return a title made from the first line of a conversation that has none."""
     first = next((one.words for one in said if one.words), "").split("\n", 1)[0]
     return first if len(first) <= TITLE_CHARS else first[: TITLE_CHARS - 1] + "…"

@@ -1,4 +1,4 @@
-"""Grok's exports: the account's archive, the same without its wrapping, and what the web's own API hands out."""
+"""Grok's exports: the account's archive, the same without its wrapper, and responses of the web client's API."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class File(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """One message; the web's names of fields are in camel case."""
+    """One message. The web client's API names its fields in camel case."""
 
     sender: str | None = None
     message: str | None = None
@@ -46,17 +46,17 @@ class Response(msgspec.Struct):
     files: list[File] | None = msgspec.field(default=None, name="fileAttachmentsMetadata")
     images: list[str] | None = msgspec.field(default=None, name="generatedImageUrls")
     response: Response | None = None
-    """In the archive, the message itself stands one layer deeper."""
+    """In the archive the message itself is one level deeper."""
 
 
 class Responses(msgspec.Struct):
-    """The web's layer around the messages."""
+    """The wrapper around the messages in the web client's API."""
 
     responses: list[Response]
 
 
 class Head(msgspec.Struct):
-    """What is known about a conversation."""
+    """The header of a conversation."""
 
     title: str | None = None
     create_time: Moment = None
@@ -74,7 +74,7 @@ _decoder = msgspec.json.Decoder(Record)
 
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
-    """Yield the conversations, None for one that holds no words or cannot be read."""
+    """Yield the conversations, or None for one that has no text or cannot be read."""
     return conversations_of("grok", document.values("conversations"), _decoder, _talk)
 
 

@@ -1,4 +1,4 @@
-"""A conversation of an export in our own form, whoever it was held with."""
+"""A conversation from an export in a form common to all sources."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from proto.messages import Line
 from worker.prompting.memory import CHUNK_CHARS
 
 LINE_CHARS: Final = CHUNK_CHARS - 200
-"""What one mind call takes, less room to say where it is from; more in one message is a document rather than talk."""
+"""What one mind call takes, minus room for the note of origin. A longer message is rather a document."""
 
 EXTRACT_CHARS: Final = 4000
-"""How much of a file's text, or of what a tool put out, is taken into the talk."""
+"""How many characters of a file's text or a tool's output are taken into the conversation."""
 
 TITLE_CHARS: Final = 255
 
@@ -25,7 +25,7 @@ AUDIO: Final = "(a recording)"
 VIDEO: Final = "(a video)"
 
 _LAST_SECOND: Final = 9_000_000_000
-"""In the year 2255; nanoseconds beyond 2262 do not fit into 64 bits."""
+"""In the year 2255. Nanoseconds after 2262 do not fit into 64 bits."""
 
 Role: TypeAlias = Literal["person", "assistant"]
 
@@ -34,15 +34,15 @@ Stamp: TypeAlias = float | str | None
 
 
 class HistoryError(ValueError):
-    """The file is no export that can be read; the text says what is wrong with it, to a person."""
+    """The file is not a readable export. The error text tells a person what is wrong with it."""
 
 
 class ForeignError(HistoryError):
-    """It is well-formed, and something else than an export of the source that it is said to be of."""
+    """The file is well-formed, but it is not an export of the given source."""
 
 
 class Said(NamedTuple):
-    """One message; ``at`` is 0 where the export does not tell."""
+    """One message; ``at`` is 0 if the export does not say."""
 
     role: Role
     words: str
@@ -50,14 +50,14 @@ class Said(NamedTuple):
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """One conversation with words in it; ``at`` is when it began, in epoch nanoseconds, or 0."""
+    """One conversation that has text. ``at`` is its beginning in epoch nanoseconds, or 0 if unknown."""
 
     title: str
     at: int
     lines: list[Line]
 
     def key(self) -> str:
-        """Return the SHA-256 of who said what: the same in every export that the conversation comes with."""
+        """Return the SHA-256 of the roles and texts, which is the same in every export that holds the conversation."""
         digest = hashlib.sha256()
         for line in self.lines:
             words = line.content.encode()
@@ -67,7 +67,7 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 def conversation(title: str | None, at: int, said: Iterable[Said]) -> Imported | None:
-    """Put a conversation together, or return None when nobody said a word in it."""
+    """Return a conversation, or None when it has no text."""
     lines: list[Line] = []
     latest = at
     for role, words, moment in said:
@@ -81,20 +81,20 @@ def conversation(title: str | None, at: int, said: Iterable[Said]) -> Imported |
 
 
 def joined(parts: Iterable[str | None]) -> str:
-    """Put the parts of a message under each other."""
+    """Join the non-empty parts of a message with line breaks."""
     return "\n".join(part.strip() for part in parts if part and part.strip())
 
 
 def attached(name: str, text: str = "") -> str:
-    """Tell of a file that somebody sent, and how it begins."""
+    """Return a line that names a file that was sent, followed by the beginning of its text."""
     named = f"(a file: {' '.join(name.split())[:TITLE_CHARS]})" if name.strip() else "(a file)"
     return joined((named, text[:EXTRACT_CHARS]))
 
 
 def from_stamp(stamp: Stamp) -> int:
-    """Return epoch seconds or an ISO 8601 time (UTC where it names no zone) as epoch nanoseconds, to the millisecond.
+    """Return epoch seconds or an ISO 8601 time (UTC if it has no zone) as epoch nanoseconds, to the millisecond.
 
-    None, a text that is no time, and a time that no clock shows are 0.
+    Return 0 for None, for text that is not a time, and for a time outside 1970 to 2255.
     """
     try:
         seconds = _seconds(stamp) if isinstance(stamp, str) else stamp or 0.0

@@ -1,4 +1,4 @@
-"""The HTML of answers as plain text: blocks on lines of their own, list items as bullets, everything else its words."""
+"""Converts an answer's HTML to plain text: each block on its own line, list items as bullets, other tags dropped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 LONGEST: Final = 256 * 1024
-"""Characters of HTML that are looked at; what of it is kept is bounded as every line is."""
+"""Characters of HTML that are read. The result has the same bound as every other line."""
 
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})(?:\s[^<>]{0,2000})?/?>|<!--[^<>]{0,2000}-->")
 _BLOCKS: Final = frozenset(
@@ -22,7 +22,7 @@ _EMPTY_LINES: Final = re.compile(r" ?\n(?: ?\n)+ ?")
 
 
 def plain_text(source: str) -> str:
-    """Return the words of ``source``."""
+    """Return the text of ``source``."""
     text = _TAG.sub(_said_by, source[:LONGEST])
     text = _SPACES.sub(" ", html.unescape(text).replace("\xa0", " "))
     return _EMPTY_LINES.sub("\n", text).replace(" \n", "\n").replace("\n ", "\n").strip()

@@ -1,6 +1,7 @@
-"""The export of a persona: every line of every channel in the order of time, one JSON object a line.
+"""A persona's export: the lines of all channels in chronological order, one JSON object per line.
 
-What was said on one channel in one day (UTC) is one conversation. What visitors of open channels said is left out.
+The lines of one channel on one day (UTC) are one conversation. Conversations with visitors of open channels are left
+out.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from worker.history.stream import JsonStream
 MEMBERS: Final = re.compile(r"conversation\.jsonl")
 
 MOST_LINES: Final = 2000
-"""More lines of one channel and day are another conversation."""
+"""Further lines of the same channel and day begin another conversation."""
 
 _DAY: Final = 86_400_000_000_000
 
 
 class Channel(msgspec.Struct, frozen=True):
-    """Where a line was said."""
+    """The channel of a line."""
 
     type: str = ""
     name: str = ""
@@ -33,9 +34,9 @@ class Channel(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct):
-    """One line as it is exported; ``at`` in epoch nanoseconds, ``chat`` one of several on a channel.
+    """One line as it is exported. ``at`` is in epoch nanoseconds; ``chat`` is one of possibly several on a channel.
 
-    ``talk`` held channel and chat in exports of version 1.
+    In exports of version 1, ``talk`` held both channel and chat.
     """
 
     role: Literal["person", "assistant"]
@@ -78,7 +79,7 @@ def talks(document: JsonStream) -> Iterator[Imported | None]:
 
 
 def _record(raw: bytes, *, known: bool) -> Record | None:
-    """Decode a line, None for one of another form; raise HistoryError for one that is not JSON."""
+    """Decode a line, or return None if it has another form. Raises HistoryError when it is not JSON."""
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError as error:

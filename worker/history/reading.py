@@ -1,4 +1,4 @@
-"""An export from its file to its conversations."""
+"""Reads the conversations from an export's file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from worker.prompting.origin import LABELS
 class Parser(NamedTuple):
     """How the export of one source is read.
 
-    ``members`` are the names, without their folders, under which conversations stand in an archive; where ``sifted``,
-    they are told by what is in them, because their names vary with the provider's mood and the person's language.
+    ``members`` matches the names, without folders, of the archive members that hold conversations. If ``sifted``,
+    members are recognized by their content, because their names vary with export version and the person's language.
     """
 
     talks: Callable[[JsonStream], Iterator[Imported | None]]
@@ -37,7 +37,7 @@ PARSERS: Final[dict[Source, Parser]] = {
 
 
 class Found(NamedTuple):
-    """A conversation, and how far the export is read, in bytes (of what an archive holds unpacked)."""
+    """A conversation, and how far the export has been read, in bytes (unpacked bytes for an archive)."""
 
     talk: Imported
     position: int
@@ -45,17 +45,17 @@ class Found(NamedTuple):
 
 
 class History:
-    """One export. Its conversations are read as they are asked for; nothing else of it is in memory."""
+    """One export. Conversations are read on demand; nothing else of it is held in memory."""
 
     def __init__(self, path: Path, source: Source) -> None:
         self.skipped = 0
-        """Records without words, of an unknown form, or too large to be read."""
+        """Records that have no text, have an unknown form or are too large."""
         self._path = path
         self._parser = PARSERS[source]
         self._label = LABELS[source]
 
     def talks(self) -> Iterator[Found]:
-        """Yield the conversations in the export's order; raise HistoryError when it can be read no further."""
+        """Yield the conversations in the export's order. Raises HistoryError when it can be read no further."""
         with self._path.open("rb") as file:
             head = file.read(4)
             file.seek(0)

@@ -1,1 +1,1 @@
-"""Her organs: what she thinks, hears, sees, reads, speaks and paints with."""
+"""Her organs, with which she thinks, hears, sees, reads, speaks and paints."""

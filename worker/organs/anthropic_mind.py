@@ -1,4 +1,4 @@
-"""Minds that speak Anthropic's messages API."""
+"""Minds behind Anthropic's Messages API (https://docs.anthropic.com/en/api/messages)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from worker.prompting.exchange import MAX_CALLS, Picture, Question, Round, ToolC
 from worker.prompting.tools import arguments_of
 
 NO_KEY: Final = "none"
-"""Sent where she has no key, so that the SDK does not look for one in the environment or on disk."""
+"""Sent if she has no key, so that the SDK does not look for one in the environment or on disk."""
 
 Block: TypeAlias = dict[str, object]
-"""A content block, in the plain form that the API has it."""
+"""A content block in the API's plain JSON form."""
 
 _QUIET: Final = dict.fromkeys(TELEMETRY, anthropic.omit)
-"""The SDK's telemetry headers, left out."""
+"""Tells the SDK to omit its telemetry headers."""
 
 
 class AnthropicMind(RemoteMind):
@@ -78,7 +78,7 @@ class AnthropicMind(RemoteMind):
 
     @cached_property
     def _client(self) -> anthropic.AsyncAnthropic:
-        # Made at the first words: it takes 3 MB that a persona nobody talks to can do without.
+        # Created at the first call: a persona that is never called does not need these 3 MB.
         return anthropic.AsyncAnthropic(
             api_key=self._organ.api_key.reveal() if self._organ.api_key else NO_KEY,
             base_url=self._url,
@@ -93,14 +93,14 @@ class AnthropicMind(RemoteMind):
 
 
 class _Calls:
-    """Tool calls, put together from the events of a stream."""
+    """Tool calls, assembled from the events of a stream."""
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
         self._current: ToolCall | None = None
 
     def read(self, event: object) -> None:
-        """Take what an event has of them."""
+        """Take the part of a tool call that an event carries, if any."""
         match at(event, "type"), at(event, "content_block", "type"), at(event, "delta", "type"):
             case "content_block_start", "tool_use", _:
                 identity, name = at(event, "content_block", "id"), at(event, "content_block", "name")
@@ -114,7 +114,7 @@ class _Calls:
                 self._current = None
 
     def whole(self) -> list[ToolCall]:
-        """All calls, once the stream is over."""
+        """Return all calls, once the stream has ended."""
         return self._calls
 
 
@@ -169,7 +169,7 @@ def _offer(question: Question) -> dict[str, object]:
 
 
 def _read(event: object) -> list[str]:
-    """Return what an event says: text, "" for thinking or a tool call, nothing for the protocol's other events."""
+    """Return an event's text, "" for thinking or a tool call, and nothing for the protocol's other events."""
     match at(event, "type"), at(event, "delta", "type"):
         case "content_block_delta", "text_delta":
             text = at(event, "delta", "text")

@@ -1,4 +1,4 @@
-"""Her organs beside the mind: which she has, each made when it is first used."""
+"""The organs that she has besides the mind, each created at its first use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HINT: Final = "Correct her record."
 class Body:
     """One persona's organs. Each property is None for an organ that she does not have.
 
-    It raises OrganUnreachable for one whose record names no model there is.
+    A property raises OrganUnreachable when the organ's record names a model that does not exist.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Body:
         self._made: list[OrganBase | Mind] = []
 
     def has(self, name: OrganName) -> bool:
-        """Whether her record names this organ."""
+        """Return whether her record names this organ."""
         return getattr(self._persona, name) is not None
 
     @cached_property
@@ -73,7 +73,7 @@ class Body:
         return self._organ("teacher", self._teacher)
 
     async def close(self) -> None:
-        """Leave all connections."""
+        """Close all connections."""
         await asyncio.gather(*(organ.close() for organ in self._made), return_exceptions=True)
 
     def _organ(self, name: OrganName, make: Callable[[Organ], T]) -> T | None:
@@ -132,14 +132,14 @@ class Body:
 
 
 def openai_url(slot: Slot, organ: Organ, urls: Mapping[str, str]) -> str:
-    """Where an organ is that only OpenAI's API has. Raise OrganConfigError for one that cannot be there."""
+    """Return the URL of an organ that only OpenAI's API offers. Raises OrganConfigError when its provider has none."""
     if organ.provider == "anthropic":
         raise OrganConfigError(f"Anthropic has no {slot}: use another provider for it.")
     return versioned_url(base_url(organ, urls))
 
 
 def is_embedded(name: Slot, organ: Organ) -> bool:
-    """Whether the organ host has this organ. Raise OrganConfigError for an embedded one that there is not."""
+    """Return whether the organ host has this organ. Raises OrganConfigError when no such embedded organ exists."""
     if organ.provider != EMBEDDED:
         return False
     known = next((known for slot, known in EMBEDDED_SENSES.items() if slot == name), None)

@@ -1,4 +1,4 @@
-"""Organs that are a chat model: an eye that sees, and a researcher that reads what the library finds."""
+"""Organs that are chat models: an eye that sees, and a researcher that reads what the library finds."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from worker.prompting.exchange import Picture
 
 PICTURE_BYTES: Final = 10_000_000
 PICTURE_BYTES_ANTHROPIC: Final = 3_750_000
-"""Anthropic takes 5 MB of base64 (its Vision page, "Image size")."""
+"""Anthropic takes 5 MB of base64 (https://docs.anthropic.com/en/docs/build-with-claude/vision)."""
 
 LOOK_TOKENS: Final = 1024
 DIGEST_TOKENS: Final = 1024
 READ_CHARS: Final = 24_000
-"""How much of what the library gives is read: about 6,000 tokens."""
+"""How many characters from the library the model reads: about 6,000 tokens."""
 
 NOTHING: Final = "NOTHING"
 
@@ -45,7 +45,7 @@ class ChatEye(Eye):
     """A chat model that takes pictures."""
 
     def __init__(self, name: str, mind: RemoteMind, media: Path, most: int) -> None:
-        """``name`` is hers; ``most`` the largest picture in bytes that the provider takes."""
+        """``name`` is the persona's; ``most`` is the largest picture that the provider takes, in bytes."""
         self._name = name
         self._mind = mind
         self._media = media
@@ -65,7 +65,7 @@ class ChatEye(Eye):
 
 
 class ChatResearcher(Researcher):
-    """The organ host keeps the library; a chat model reads what it gives. Without the model, it is given as it is."""
+    """A chat model reads what the organ host's library finds. If it fails, the library's text is returned as is."""
 
     def __init__(self, name: str, mind: RemoteMind, calls: HostCalls) -> None:
         self._name = name
@@ -92,12 +92,15 @@ class ChatResearcher(Researcher):
         try:
             return await self._mind.think([ChatTurn("system", instruction), ChatTurn("user", material)], DIGEST_TOKENS)
         except OrganUnreachable:
-            # What the library gave is worth more than an apology.
+            # Her library's own text is more useful than an error.
             return ""
 
 
 def _picture(path: Path, most: int) -> Picture:
-    """Read a picture for sending. Raise OSError, and OrganUnreachable for one that no model would take."""
+    """Read a picture for sending.
+
+    Raises OSError when it cannot be read, and OrganUnreachable when no model would take it.
+    """
     size = path.stat().st_size
     if size > most:
         reason = f"The picture has {size / 1e6:.1f} MB, and the eye takes {most / 1e6:g} MB at most."

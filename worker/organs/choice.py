@@ -1,4 +1,4 @@
-"""Which mind an organ's provider means, and the modules that it needs."""
+"""The mind for each provider, and the modules that it needs."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ PRELOAD: Final[Mapping[str | None, tuple[str, ...]]] = {
     "anthropic": _ANTHROPIC_MODULES,
     EMBEDDED: ("worker.organs.embedded_mind",),
 }
-"""Modules that organs of this provider need, for a zygote to import before it forks her."""
+"""The modules that a provider's organs need, for the zygote to import before it forks."""
 
 
 def mind_for(
     organ: Organ, limits: MindLimits, urls: Mapping[str, str], call_host: HostCall, slot: Slot = "thinking"
 ) -> Mind:
-    """Make the mind that ``organ`` names; ``urls`` holds the operator's base URL by provider.
+    """Create the mind that ``organ`` names. ``urls`` holds the operator's base URLs by provider.
 
-    Raise OrganConfigError for a provider that does not exist, a missing model name or a url that is none. The SDK of
-    a provider is imported here and not before: an idle persona of another mind does not pay for it.
+    Raises OrganConfigError when the provider does not exist, the model name is missing or the url is invalid. A
+    provider's SDK is imported only here, so that a persona with another mind does not pay for it.
     """
     if organ.provider == EMBEDDED and organ.name.strip():
         return _embedded(organ, urls, call_host)
@@ -63,7 +63,7 @@ def mind_for(
 
 
 def remote_mind_for(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot) -> RemoteMind:
-    """Make the chat model behind HTTP that ``organ`` names. Raise OrganConfigError as ``mind_for`` does."""
+    """Create the remote chat model that ``organ`` names. Raises OrganConfigError as ``mind_for`` does."""
     base = base_url(organ, urls)
     if organ.provider == "anthropic":
         from worker.organs.anthropic_mind import AnthropicMind

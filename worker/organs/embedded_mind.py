@@ -1,8 +1,8 @@
-"""The embedded mind: a 135M-parameter model that runs in the organ host, and code for what it cannot do.
+"""The embedded mind: a 135M-parameter model in the organ host, and code for what the model cannot do.
 
-Measured limits that this file is built around: the model does not hold a persona, loops on its own words as history,
-and is right about simple facts only greedily and with the system prompt that it was trained on. So it gets no history,
-40 tokens and one sentence; her name, the person's facts and the time come from code.
+Its measured limits shape this module: the model does not keep up a persona, repeats itself when it sees its own answers
+as history, and gets simple facts right only with greedy decoding and the system prompt that it was trained on. So it
+gets no history, 40 tokens and one sentence; her name, the person's facts and the time come from code.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from worker.prompting.tools import Tools
 MOST_TOKENS: Final = 40
 
 WORDS_BYTES: Final = 1500
-"""A token is at least one byte, so this many always fit into the model's 2,048 tokens."""
+"""Bytes of a question. A token is at least one byte, so they always fit into the model's 2,048 tokens."""
 
 SHORT_SENTENCE: Final = 12
-"""A first sentence shorter than this many characters ("Hello!") takes the next one along."""
+"""A first sentence shorter than this many characters ("Hello!") is followed by the next one."""
 
 WORDLESS: Final = "I have no good answer to that: my built-in mind is very small."
 
@@ -36,10 +36,10 @@ _SENTENCE_END: Final = re.compile(r"[.!?]+[\"')\]]*(?=\s|\Z)")
 
 
 class EmbeddedMind(Mind):
-    """Answers by code where it can, else by the organ host's model."""
+    """Answers by code if possible, otherwise with the organ host's model."""
 
     def __init__(self, call_host: HostCall, model: str) -> None:
-        """``model`` is the path of the operator's own GGUF, or "" for the packaged one."""
+        """``model`` is the path of the operator's own GGUF file, or "" for the packaged one."""
         self._call_host = call_host
         self._model = model
 
@@ -56,7 +56,7 @@ class EmbeddedMind(Mind):
         return "\n\n".join(part for part in parts if part)
 
     async def _answer(self, prompt: Prompt, words: str, tools: Tools) -> str:
-        """By what she knows, by a tool, by what stands in a document, and at last by the model."""
+        """Answer from what she knows, with a tool, from a document, or else with the model."""
         if (known := known_answer(prompt)) is not None:
             return known
         if (done := await use_tool(words, tools)) is not None:
@@ -70,20 +70,20 @@ class EmbeddedMind(Mind):
         return await self.think([ChatTurn("system", system), ChatTurn("user", tail(words))], MOST_TOKENS)
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:  # noqa: ARG002  part of a Mind
-        """Fold what the person stated into person.md by patterns; the model could not."""
+        """Fold the person's statements into person.md by patterns, because the model is not able to."""
         person = memory.get("person", "")
         facts = (fact for line in lines if line.role == "person" for fact in stated(spoken_or_written(line)))
         folded = fold(person, facts)
         return {"person": folded} if folded.strip() != person.strip() else {}
 
     async def check(self) -> None:
-        """Look for the packages; the model itself is loaded when the first words need it."""
+        """Look for the packages. The model itself is loaded at the first call that needs it."""
         if reason := embedded.check(self._model):
             raise OrganUnreachable(reason, embedded.HINT, permanent=True)
 
 
 def first_sentence(text: str) -> str:
-    """Cut after the first sentence that says something; the model ignores being asked for one."""
+    """Cut after the first meaningful sentence, because the model ignores a request for one sentence."""
     text = " ".join(text.split())
     for end in _SENTENCE_END.finditer(text):
         if end.end() >= SHORT_SENTENCE:
@@ -92,5 +92,5 @@ def first_sentence(text: str) -> str:
 
 
 def tail(words: str) -> str:
-    """Keep the end of words that are too long for the model."""
+    """Return the end of a text that is too long for the model."""
     return words.encode()[-WORDS_BYTES:].decode(errors="ignore")

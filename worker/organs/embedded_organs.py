@@ -7,7 +7,7 @@ from worker.organs.organs import Ear, Eye, Mouth, Researcher
 
 
 class EmbeddedEar(Ear):
-    """The organ host writes down what it hears."""
+    """The organ host transcribes speech."""
 
     def __init__(self, calls: HostCalls) -> None:
         self._calls = calls
@@ -17,12 +17,12 @@ class EmbeddedEar(Ear):
 
 
 class EmbeddedEye(Eye):
-    """The organ host reads what is written in a picture; it does not see."""
+    """The organ host reads the text in a picture; it does not see what the picture shows."""
 
     def __init__(self, calls: HostCalls) -> None:
         self._calls = calls
 
-    async def look(self, media: str, about: str) -> str:  # noqa: ARG002  it has no use for words
+    async def look(self, media: str, about: str) -> str:  # noqa: ARG002  it cannot use the conversation
         return await self._calls.look(media)
 
 

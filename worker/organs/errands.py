@@ -1,4 +1,4 @@
-"""What the embedded mind lets other organs do, understood by patterns: it has no tools of its own."""
+"""Requests that the embedded mind passes to other organs, recognized by patterns because its model has no tools."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ASK: Final = re.compile(
 
 
 async def use_tool(words: str, tools: Tools) -> str | None:
-    """Do what the words ask of her imagination or her teacher, and say so; None when they ask nothing of the kind."""
+    """Carry out a request to her imagination or teacher and return the answer; None if ``words`` make no request."""
     line = words.strip()
     offered = {tool.name for tool in tools.offered}
     if match := _ASK.match(line):
@@ -44,7 +44,7 @@ async def _painted(what: str, tools: Tools, is_offered: bool) -> str:
 
 async def _taught(what: str, tools: Tools, is_offered: bool) -> str:
     if not is_offered:
-        return "I have no teacher whom I could ask."
+        return "I have no teacher to ask."
     try:
         return f"My teacher says: {await tools.ask_teacher(what.strip())}"
     except OrganUnreachable as error:

@@ -1,4 +1,4 @@
-"""Calls to the organ host, through the daemon, and the wait for their results."""
+"""Calls to the organ host through the daemon, and waiting for their results."""
 
 from __future__ import annotations
 
@@ -15,52 +15,55 @@ HINT: Final = "She keeps trying. `personad doctor` tells whether the built-in mi
 HINT_SENSES: Final = "`personad doctor` tells whether the built-in organs are installed."
 
 SENSE_TIMEOUT: Final = 960.0
-"""Seconds for a recording or a document; the daemon itself gives up somewhat earlier, and says why."""
+"""Seconds for a recording or a document. The daemon gives up a little earlier and reports why."""
 
 SEARCH_TIMEOUT: Final = 90.0
-"""Seconds that an answer waits for a search: the first one after many new documents takes three quarters of that."""
+"""Seconds that an answer waits for a search. The first search after many new documents takes three quarters of that."""
 
 
 class HostCalls:
-    """Sends ``OrganCall`` frames and hands each result to the one who waits for it."""
+    """Sends ``OrganCall`` frames and hands each result to its caller.
+
+    Every call raises OrganUnreachable when no result comes in time.
+    """
 
     def __init__(self, send: Callable[[OrganCall], None], timeout: float) -> None:
-        """``timeout`` in seconds bounds each thought, also against a result that never comes."""
+        """``timeout`` is how long ``think`` and ``speak`` wait for a result, in seconds."""
         self._send = send
         self._timeout = timeout
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[OrganResult]] = {}
 
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
-        """Return the embedded mind's words; this and all others raise OrganUnreachable when none come in time."""
+        """Return the embedded mind's answer."""
         return await self._text(OrganCall(self._next(), "thinking", turns, max_tokens), self._timeout)
 
     async def hear(self, media: str) -> str:
-        """Write down what is said in a recording."""
+        """Return the text of a recording."""
         return await self._text(OrganCall(self._next(), "ear", media=media))
 
     async def look(self, media: str) -> str:
-        """Tell what a picture holds."""
+        """Return a description of a picture."""
         return await self._text(OrganCall(self._next(), "eye", media=media))
 
     async def study(self, media: str, title: str) -> str:
-        """Put a document into the index, and tell what it holds."""
+        """Add a document to the index, and return its summary."""
         return await self._text(OrganCall(self._next(), "researcher", media=media, title=title))
 
     async def search(self, question: str, datasets: list[str] | None) -> str:
-        """Quote what the documents of these datasets say about a question; None stands for her own."""
+        """Return quotations about a question from the documents of these datasets; None means her own documents."""
         call = OrganCall(self._next(), "researcher", text=question, datasets=datasets)
         return await self._text(call, SEARCH_TIMEOUT)
 
     async def speak(self, words: str) -> str:
-        """Say the words into a file, and return its name."""
+        """Speak the text into a file, and return the file's name."""
         result = await self._ask(OrganCall(self._next(), "mouth", text=words), self._timeout)
         if not result.media:
             raise OrganUnreachable("The organ host made no file.", HINT_SENSES)
         return result.media
 
     def receive(self, result: OrganResult) -> None:
-        """Take a result; one that nobody waits for any more is dropped."""
+        """Take a result. It is dropped if its caller no longer waits."""
         waiting = self._pending.get(result.call)
         if waiting and not waiting.done():
             waiting.set_result(result)
@@ -86,8 +89,8 @@ class HostCalls:
         finally:
             del self._pending[call.call]
         if result.error is not None:
-            # A mind is asked again whatever it was: somebody may just be installing it. A sense has said itself what is
-            # wrong with the file, or which package is missing.
+            # A mind is always retried, because somebody may be installing it right now. The error of any other organ
+            # already says what is wrong with the file or which package is missing.
             permanent = not is_mind and not result.passing
             raise OrganUnreachable(result.error, "" if permanent else hint, permanent=permanent)
         return result

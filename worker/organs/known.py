@@ -1,4 +1,4 @@
-"""What the embedded mind answers by code: who she is, the time, and what she was told. Its model knows none of it."""
+"""What the embedded mind answers by code: who she is, the time, and what she was told. Its model knows none of this."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _FINDINGS: Final = {
 }
 
 SHOWN_CHARS: Final = 700
-"""How much of a file she tells by herself."""
+"""How many characters of a file's text she repeats without being asked."""
 
 
 def known_answer(prompt: Prompt) -> str | None:
-    """Answer all new words by code, or return None when any of them needs the model."""
+    """Answer all new messages by code, or return None when one of them needs the model."""
     parts: list[str] = []
     for words in typed_and_heard(prompt):
         part = _answer(prompt, words)
@@ -52,7 +52,7 @@ def known_answer(prompt: Prompt) -> str | None:
 
 
 def typed_and_heard(prompt: Prompt) -> list[str]:
-    """The new words; those that were spoken are as good as those that were typed."""
+    """Return the texts of the new messages. Speech counts like typed text."""
     words: list[str] = []
     for one in prompt.perceptions:
         text = prompt.perceived.get(one.id, "")
@@ -64,7 +64,7 @@ def typed_and_heard(prompt: Prompt) -> list[str]:
 
 
 def told_of_files(prompt: Prompt) -> list[str]:
-    """What she says about files, apart from words that were spoken to her."""
+    """Return what she says about each file, except for speech addressed to her."""
     return [
         _told(one, text)
         for one in prompt.perceptions
@@ -94,21 +94,21 @@ def _answer(prompt: Prompt, words: str) -> str | None:
 
 
 class Known:
-    """What an answer can draw on."""
+    """What an answer can use."""
 
     def __init__(self, prompt: Prompt) -> None:
         self.prompt = prompt
 
     @cached_property
     def facts(self) -> list[Fact]:
-        """What person.md says, and on top what was said in this talk and is not consolidated yet."""
+        """The facts in person.md, updated with statements in this conversation that are not consolidated yet."""
         said = [spoken_or_written(line) for line in self.prompt.history if line.role == "person"]
         said += typed_and_heard(self.prompt)
         return written(fold(self.prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
 
 
 def _plain(text: str) -> str:
-    """One line, lower case, without greeting, politeness, her being addressed, and end punctuation."""
+    """Return the text as one line in lower case, without greetings, polite words and final punctuation."""
     line = " ".join(text.casefold().replace(CURLY, "'").split()).strip(" ?!.")
     return re.sub(r"\A(?:(?:hello|hi|hey|ok|okay|so|and|please|well)\b[,!. ]*)+(?=\w)", "", line)
 

@@ -1,7 +1,8 @@
-"""Files that her organs make: whole and synced in her media folder before anybody hears of them.
+"""Files that her organs make. Each is complete and synced in her media folder before its name is passed on.
 
-A file is written as ``.part-<name>`` and gets its name as a second link. The first one stays until the ledger speaks of
-the file: the daemon takes it away then, and a start finds by it what a crash left in doubt.
+A file is written as ``.part-<name>`` and then gets its name as a second link. The first link stays until the ledger
+refers to the file; then the daemon removes it. At its start the daemon finds by these links the files that a crash left
+behind.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ PART: Final = ".part-"
 
 
 class TooLargeError(Exception):
-    """More came than the file may hold."""
+    """The data is larger than the limit."""
 
 
 class UnfitError(Exception):
-    """What came begins like no file that it could be."""
+    """The data begins like none of the accepted file types."""
 
 
 HEADS: Final[dict[str, tuple[tuple[int, bytes], ...]]] = {
@@ -36,14 +37,14 @@ HEADS: Final[dict[str, tuple[tuple[int, bytes], ...]]] = {
     ".m4a": ((4, b"ftyp"),),
     ".mp3": ((0, b"ID3"),),
 }
-"""What files begin with, and where: a name proves nothing."""
+"""The bytes that mark each file type, with their offsets, because a name proves nothing."""
 
 HEAD_BYTES: Final = 12
 MIMES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
 
 
 def extension_of(head: bytes) -> str:
-    """The extension that fits what a file begins with, or ""."""
+    """Return the extension that matches a file's first bytes, or ""."""
     for extension, marks in HEADS.items():
         if all(head[at : at + len(mark)] == mark for at, mark in marks):
             return extension
@@ -53,10 +54,10 @@ def extension_of(head: bytes) -> str:
 async def keep(
     folder: Path, kind: Literal["image", "audio"], takes: frozenset[str], chunks: AsyncIterator[bytes], limit: int
 ) -> str:
-    """Put what ``chunks`` bring into ``folder`` under a new name, which is returned.
+    """Write ``chunks`` into a new file in ``folder``, and return the file's name.
 
-    Raises TooLargeError over ``limit`` bytes, UnfitError for content of no type in ``takes``, OSError, and whatever
-    ``chunks`` raises; nothing is left then.
+    Raises TooLargeError when there are more than ``limit`` bytes, UnfitError when the content has no type in ``takes``,
+    OSError when the file cannot be written, and any error that ``chunks`` raises. No file is left then.
     """
     part = folder / f"{PART}{kind}-{secrets.token_hex(16)}"
     target = await asyncio.to_thread(_create, part)
@@ -70,7 +71,7 @@ async def keep(
 
 
 def drop(folder: Path, name: str) -> None:
-    """Take a file away that nobody will speak of; in this order: while the file is there, its mark is."""
+    """Remove a file that nothing will refer to. The ``.part-`` link goes last, so that a crash leaves it findable."""
     (folder / name).unlink(missing_ok=True)
     (folder / f"{PART}{name}").unlink(missing_ok=True)
 
@@ -83,7 +84,7 @@ def _fitting(head: bytes, takes: frozenset[str]) -> str:
 
 
 async def _to_the_end(target: IO[bytes], part: Path, extension: str) -> str:
-    """Name the file on a thread; when cancelled, take away what the thread had finished."""
+    """Name the file on a thread. When cancelled, remove the file if the thread has already named it."""
     naming = asyncio.ensure_future(asyncio.to_thread(_name, target, part, extension))
     try:
         return await asyncio.shield(naming)
@@ -111,7 +112,7 @@ def _create(part: Path) -> IO[bytes]:
 
 
 def _name(target: IO[bytes], part: Path, extension: str) -> str:
-    """Give a file its name once all of it is on the disk, and the name too."""
+    """Sync the file to disk, give it its name, and sync the name (https://man7.org/linux/man-pages/man2/fsync.2.html)."""
     with target:
         target.flush()
         os.fsync(target.fileno())

@@ -1,4 +1,4 @@
-"""The mind: what a persona thinks with."""
+"""The mind, with which a persona thinks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.prompting.prompt import Prompt
 from worker.prompting.tools import Tools
 
 HostCall: TypeAlias = Callable[[list[ChatTurn], int], Awaitable[str]]
-"""Asks the organ host: turns and the most tokens to answer with. Raises OrganUnreachable."""
+"""Calls the organ host with turns and the maximum number of tokens. Raises OrganUnreachable."""
 
 
 class Mind(ABC):
@@ -20,20 +20,20 @@ class Mind(ABC):
 
     @abstractmethod
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
-        """Return the answer to ``turns``: never empty, without the model's own reasoning."""
+        """Return the answer to ``turns``. It is never empty and does not contain the model's reasoning."""
 
     @abstractmethod
     async def check(self) -> None:
-        """Make the smallest exchange that proves the mind to be there."""
+        """Make the smallest exchange that shows that the mind can be reached."""
 
     @abstractmethod
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
-        """Return her reply to the new words of a turn; "" only when ``tools`` made something that says it all."""
+        """Return her reply to the new messages of a turn. It is "" only if ``tools`` made something to send."""
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:
-        """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is hers.
+        """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is the persona's.
 
-        Raise ConsolidationError when the mind's answer is not in the asked form.
+        Raises ConsolidationError when the mind's answer does not have the requested form.
         """
         changed: Memory = {}
         for part in chunks(lines):
@@ -43,5 +43,5 @@ class Mind(ABC):
         return changed
 
     async def close(self) -> None:
-        """Leave connections; a mind that holds none has nothing to do."""
+        """Close connections. A mind without any does nothing."""
         return

@@ -1,4 +1,4 @@
-"""Organs that speak OpenAI's API through its SDK: the client, and its errors in words."""
+"""What organs behind OpenAI's API share: the SDK's client, and readable reasons for its errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from worker.organs.remote import TELEMETRY, Remote, http_client, retry_after, to
 from worker.organs.urls import LOCAL
 
 NO_KEY: Final = "none"
-"""Sent where she has no key: the SDK wants one, and servers of one's own ignore it."""
+"""Sent if she has no key: the SDK requires one, and self-hosted servers ignore it."""
 
 QUIET: Final = dict.fromkeys(TELEMETRY, openai.omit)
-"""The SDK's telemetry headers, left out."""
+"""Tells the SDK to omit its telemetry headers."""
 
 _HINT_LOCAL: Final = "Start it (`ollama serve`), or give her another {organ}."
 
@@ -41,13 +41,13 @@ class OpenAIRemote(Remote):
         self._transport = transport
 
     async def close(self) -> None:
-        """Leave the connections."""
+        """Close the connections."""
         if "_client" in self.__dict__:
             await self._client.close()
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
-        # Made at the first words: it takes 3 MB that a persona nobody talks to can do without.
+        # Created at the first call: a persona that is never called does not need these 3 MB.
         return openai.AsyncOpenAI(
             api_key=self._organ.api_key.reveal() if self._organ.api_key else NO_KEY,
             base_url=self._url,
@@ -59,7 +59,7 @@ class OpenAIRemote(Remote):
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Raise OrganUnreachable for every error that the SDK documents, and for answers that it cannot read."""
+        """Turn every error that the SDK documents, and every answer that it cannot parse, into OrganUnreachable."""
         try:
             yield
         except openai.APIStatusError as error:

@@ -1,4 +1,7 @@
-"""Minds that speak OpenAI's chat completions: OpenAI, xAI, Gemini, Ollama and every compatible server."""
+"""Minds behind OpenAI's chat completions API: OpenAI, xAI, Gemini, Ollama and every compatible server.
+
+The API: https://platform.openai.com/docs/api-reference/chat
+"""
 
 from __future__ import annotations
 
@@ -55,20 +58,20 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
 
     @cached_property
     def _limit_field(self) -> str:
-        # OpenAI's reasoning models refuse max_tokens; most compatible servers know nothing else.
+        # OpenAI's reasoning models refuse max_tokens; most compatible servers support only that.
         host = urlsplit(self._url).hostname or ""
         return "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
 
 
 class _Calls:
-    """Tool calls, put together from the pieces of a stream."""
+    """Tool calls, assembled from the chunks of a stream."""
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
         self._by_index: dict[object, ToolCall] = {}
 
     def read(self, chunk: object) -> None:
-        """Take what a chunk has of them. Some servers give every call the same index, but never the same id."""
+        """Take a chunk's parts of tool calls. Some servers give every call the same index, but never the same id."""
         deltas = at(chunk, "choices", 0, "delta", "tool_calls")
         for delta in deltas if isinstance(deltas, list) else ():
             index, identity = at(delta, "index"), at(delta, "id")
@@ -84,7 +87,7 @@ class _Calls:
             call.add(arguments if isinstance(arguments, str) else "")
 
     def whole(self) -> list[ToolCall]:
-        """All calls, once the stream is over."""
+        """Return all calls, once the stream has ended."""
         return self._calls
 
 
@@ -124,7 +127,7 @@ def _round(one: Round) -> Iterator[ChatCompletionMessageParam]:
 
 def _call(call: ToolCall) -> dict[str, object]:
     function = {"name": call.name, "arguments": call.arguments or "{}"}
-    # Gemini refuses a call that comes back without the signature that it gave along.
+    # Gemini refuses a call that is sent back without its signature (https://ai.google.dev/gemini-api/docs/thought-signatures).
     extra = {"extra_content": call.extra} if call.extra is not None else {}
     return {"id": call.id, "type": "function", "function": function, **extra}
 
@@ -142,7 +145,7 @@ def _tool(tool: Tool) -> dict[str, object]:
 
 
 def _read(chunk: object) -> list[str]:
-    """Return what a chunk says: text, "" for reasoning or a tool call, nothing for a chunk without any of these."""
+    """Return a chunk's text, "" for reasoning or a tool call, and nothing for a chunk without any of these."""
     text = at(chunk, "choices", 0, "delta", "content") or at(chunk, "choices", 0, "delta", "refusal")
     if isinstance(text, str):
         return [text]

@@ -19,10 +19,10 @@ from worker.organs.organs import Ear, Imagination, Mouth, OrganBase
 from worker.organs.remote import at, http_client
 
 HEARD: Final = frozenset((".flac", ".mp3", ".mp4", ".mpeg", ".mpga", ".m4a", ".ogg", ".wav", ".webm"))
-"""The names that /audio/transcriptions takes (its API reference, "file")."""
+"""The extensions that /audio/transcriptions takes (https://platform.openai.com/docs/api-reference/audio)."""
 
 VOICE: Final = "alloy"
-"""The voice that every compatible server knows."""
+"""The voice that every compatible server has."""
 
 SPEECH_BYTES: Final = 5_000_000
 PICTURE_BYTES: Final = 20_000_000
@@ -32,16 +32,16 @@ _PICTURES: Final = frozenset((".png", ".jpg", ".webp"))
 
 
 class OpenAIOrgan(OpenAIRemote, OrganBase):
-    """What the three share: her media folder, the time limit, and the harmless question whether they are there."""
+    """What the three share: her media folder, the time limit, and the check whether the provider can be reached."""
 
     def __init__(self, organ: Organ, limits: MindLimits, url: str, slot: Slot, media: Path) -> None:
         super().__init__(organ, limits, url, slot=slot)
         self._media = media
 
     async def check(self) -> None:
-        """Ask for the list of models: it costs nothing, and needs the key. A server without one is there all the same.
+        """Request the list of models, which costs nothing but requires the key. A server without such a list passes.
 
-        Raise OrganUnreachable.
+        Raises OrganUnreachable when the provider cannot be reached or refuses the request.
         """
         try:
             async with self._in_time():
@@ -52,7 +52,7 @@ class OpenAIOrgan(OpenAIRemote, OrganBase):
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
-        """Name every error of what happens inside, and that it takes too long."""
+        """Turn every error and timeout of the body into OrganUnreachable."""
         try:
             async with asyncio.timeout(self._limits.total):
                 with self._named_errors():
@@ -62,7 +62,7 @@ class OpenAIOrgan(OpenAIRemote, OrganBase):
         except OSError as error:
             raise self._unusable(f"Her media folder cannot be used: {error.strerror}.") from error
         except TooLargeError:
-            raise self._unusable(f"{self._host} gave more than a file of hers may hold.") from None
+            raise self._unusable(f"{self._host} sent a file that is too large.") from None
         except UnfitError:
             raise self._unusable(f"{self._host} gave a file of a kind that was not asked for.") from None
 
@@ -81,7 +81,7 @@ class OpenAIEar(OpenAIOrgan, Ear):
                 result = await self._client.audio.transcriptions.create(
                     model=self._organ.name, file=(name, file), response_format="json", extra_headers=QUIET
                 )
-        # Read unvalidated: a server that is none gives back whatever it likes.
+        # The SDK does not validate the result, and a server that is not compatible may return anything.
         words = at(result, "text")
         if not isinstance(words, str):
             raise self._garbled("no text")
@@ -117,7 +117,7 @@ class OpenAIImagination(OpenAIOrgan, Imagination):
         raise self._garbled("no picture")
 
     async def _fetch(self, url: str) -> str:
-        """Fetch the picture from where the provider put it; her key does not go there."""
+        """Fetch the picture from the URL that the provider gave, without sending her key there."""
         async with http_client(url, self._limits) as client, client.stream("GET", url) as response:
             if response.status_code != 200:
                 raise self._refused(response.status_code, "the picture could not be fetched", None)
@@ -128,7 +128,7 @@ class OpenAIImagination(OpenAIOrgan, Imagination):
 
 
 def _audio_extension(file: IO[bytes], given: str) -> str:
-    """The extension under which the API takes a recording. Raise OrganUnreachable for what it does not take at all."""
+    """Return the extension under which the API takes a recording. Raises OrganUnreachable when it does not take it."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
     extension = given if given in HEARD else extension_of(head)

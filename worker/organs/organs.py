@@ -1,4 +1,4 @@
-"""What each organ beside the mind does. Every call raises OrganUnreachable when it cannot."""
+"""What each organ other than the mind does. Every call raises OrganUnreachable when it fails."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 
 
 class OrganBase:
-    """An organ; one that holds no connections has nothing to close."""
+    """Any organ other than the mind."""
 
     async def close(self) -> None:
-        """Leave connections."""
+        """Close connections. An organ without any does nothing."""
         return
 
 
@@ -18,7 +18,7 @@ class Ear(OrganBase, ABC):
 
     @abstractmethod
     async def hear(self, media: str) -> str:
-        """Write down what is said in a file of her media folder; "" when nothing is."""
+        """Return the speech in a file of her media folder as text, "" if there is none."""
 
 
 class Eye(OrganBase, ABC):
@@ -26,7 +26,7 @@ class Eye(OrganBase, ABC):
 
     @abstractmethod
     async def look(self, media: str, about: str) -> str:
-        """Tell what is in a picture of her media folder; ``about`` is what was said with it and before it."""
+        """Describe a picture in her media folder; ``about`` is the conversation just before it and with it."""
 
 
 class Researcher(OrganBase, ABC):
@@ -34,7 +34,7 @@ class Researcher(OrganBase, ABC):
 
     @abstractmethod
     async def study(self, media: str, title: str) -> str:
-        """Take up a document of her media folder, and tell what it holds."""
+        """Add a document from her media folder to the library, and return its summary."""
 
     @abstractmethod
     async def search(self, question: str) -> str:
@@ -46,7 +46,7 @@ class Mouth(OrganBase, ABC):
 
     @abstractmethod
     async def speak(self, words: str) -> str:
-        """Say the words into an OGG/Opus file of her media folder, and return its name."""
+        """Speak the text into an OGG/Opus file in her media folder, and return the file's name."""
 
 
 class Imagination(OrganBase, ABC):
@@ -54,4 +54,4 @@ class Imagination(OrganBase, ABC):
 
     @abstractmethod
     async def paint(self, description: str) -> str:
-        """Paint a picture into her media folder, and return its name."""
+        """Paint a picture into her media folder, and return the file's name."""

@@ -1,4 +1,4 @@
-"""Can this organ be reached? Asked before an organ is saved."""
+"""The check whether an organ can be reached, made before the organ is saved."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 PROBE_TIMEOUT: Final = 20.0
 
 CHATTING: Final[frozenset[Slot]] = frozenset(("thinking", "eye", "researcher", "teacher"))
-"""The organs that are a chat model when they are remote."""
+"""The organs that are chat models when they are remote."""
 
 
 async def probe(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot = "thinking") -> str:
-    """Return "" when the organ answered, else why not and what to do, in words for a person. Takes at most 20 s."""
+    """Return "" if the organ answered, otherwise tell a person why not and what to do. Takes about 20 s at most."""
     bounded = MindLimits(min(limits.first_token, PROBE_TIMEOUT), min(limits.total, PROBE_TIMEOUT), 0)
     if not organ.name.strip():
         return _nameless(organ)
@@ -39,7 +39,7 @@ async def probe(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot:
         async with asyncio.timeout(PROBE_TIMEOUT + 1):
             await probed.check()
     except OrganUnreachable as error:
-        # The documented text of a local engine that is not there already says what to do.
+        # The documented text for a missing local engine already says what to do.
         return error.reason if "Please make sure" in error.reason else f"{error.reason} {error.hint}"
     finally:
         await probed.close()
@@ -47,7 +47,10 @@ async def probe(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot:
 
 
 def _made(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot) -> Mind | OpenAIOrgan | str:
-    """The organ, to be asked; for an embedded sense, already what is to be said. Raise OrganConfigError."""
+    """Return the organ to be checked, or for an embedded sense the result itself.
+
+    Raises OrganConfigError when the record names an organ that does not exist.
+    """
     if slot not in ("thinking", "teacher") and is_embedded(slot, organ):
         return embedded.check(cast("EmbeddedOrgan", slot))
     if slot in CHATTING:

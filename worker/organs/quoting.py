@@ -1,4 +1,4 @@
-"""Quotations by code: the sentence of a found passage that answers a question best, and where it stands."""
+"""Quotations by code: the sentence of a found passage that answers a question best, with its source."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ QUOTES: Final = 2
 QUOTE_CHARS: Final = 320
 
 ENOUGH: Final = 0.6
-"""How much of a question's words a passage has to hold to be worth quoting."""
+"""The share of a question's words that a passage must contain to be quoted."""
 
 NEARLY_AS_GOOD: Final = 0.9
-"""A second passage is quoted too when it matches this well compared with the best."""
+"""A second passage is also quoted if its match is at least this share of the best one's."""
 
 _STEM: Final = 5
-"""Words that begin alike are taken for one: budget and budgets, invoice and invoiced."""
+"""Words with the same first letters, this many, count as equal: budget and budgets, invoice and invoiced."""
 
 _SOURCE: Final = re.compile(
     r"(?:\A|\n\n)\[(?P<source>[^\n]{1,300}?, (?:page|section|rows?|lines?|entry|entries) [^\n\]]{1,200})\] "
 )
 _NOTE: Final = re.compile(r"\n\n\([^\n]*\)\Z")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*(?![a-z\s])")
-"""A line that goes on in lower case was only broken because the page is so wide."""
+"""A line that continues in lower case was only wrapped at the page's margin."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -39,18 +39,18 @@ _EVERYDAY: Final = frozenset(
     )
 )
 # fmt: on
-"""Words that say nothing about what is asked for."""
+"""Words that say nothing about the subject of a question."""
 
 
 class Passage(NamedTuple):
-    """A passage and where it stands: ``budget.pdf, page 12``."""
+    """A passage and its source: ``budget.pdf, page 12``."""
 
     source: str
     text: str
 
 
 def quote(passages: str, question: str) -> str:
-    """Quote the one or two passages that match the question well, or return "" when none does."""
+    """Quote one or two passages that match the question well, or return "" if none does."""
     asked = _stems(question)
     if not asked or not passages:
         return ""
@@ -63,9 +63,9 @@ def quote(passages: str, question: str) -> str:
 
 
 def quote_line(seen: list[Passage], question: str) -> str:
-    """Quote the one line of what was seen or heard before, the newest last, that holds what is asked for, or "".
+    """Quote the line of ``seen``, whose newest is last, that matches the question best, or return "" if none does.
 
-    A line that says no more than the question is a heading: it is quoted with what stands under it.
+    A line that says no more than the question is a heading and is quoted with the lines below it.
     """
     asked = _stems(question)
     texts = [(one.source, _lines(one.text)) for one in reversed(seen)]
@@ -80,19 +80,19 @@ def quote_line(seen: list[Passage], question: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of what an eye read, without its own note at the end."""
+    """Return the lines that an eye read, without its note at the end."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[:-1] if lines and lines[-1].startswith("(") and lines[-1].endswith(")") else lines
 
 
 def found(passages: str) -> list[Passage]:
-    """Take apart what the library found: passages that begin with their source, and at the end perhaps a note."""
+    """Split the library's result into passages. Each begins with its source; a note may follow the last one."""
     _, *parts = _SOURCE.split(_NOTE.sub("", passages))
     return [Passage(source, text.strip()) for source, text in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _heart(text: str, asked: frozenset[str]) -> str:
-    """The sentence that holds most of what was asked for, with the next ones while there is room."""
+    """Return the sentence that matches the question best, and the following ones while there is room."""
     sentences = [" ".join(sentence.split()) for sentence in _SENTENCE.split(text) if sentence.strip()]
     best = max(range(len(sentences)), key=lambda at: _match(asked, sentences[at]))
     heart = sentences[best]

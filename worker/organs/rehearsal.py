@@ -1,7 +1,7 @@
-"""A rehearsal before the fork: one answer through an SDK without a network.
+"""A rehearsal before the fork: one answer through an SDK, without the network.
 
-The SDKs build their models and import half of themselves at the first answer. Done once in the zygote, each worker
-forked from it has its first answer 30 ms earlier and 3 to 6 MB smaller.
+The SDKs build their models and import half of their code at the first answer. Because the zygote does this once, each
+forked worker answers 30 ms earlier for the first time and is 3 to 6 MB smaller.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ data: {"type":"message_stop"}
 
 
 def rehearse(provider: str | None) -> None:
-    """Let a mind of this provider give one canned answer; call it where no event loop runs.
+    """Let a mind of this provider give one canned answer. Must be called where no event loop runs.
 
-    Leaves no thread, loop or descriptor behind, only what modules cache. An SDK that is not installed raises
-    ImportError, one that changed under us OrganUnreachable.
+    It leaves no thread, loop or descriptor behind, only the modules' caches. Raises ImportError when the SDK is not
+    installed, and OrganUnreachable when its API has changed.
     """
     if provider != EMBEDDED:
         asyncio.run(_rehearse(provider))

@@ -1,4 +1,4 @@
-"""What organs behind an HTTP API share: one client without surprises, and reasons that a person can act on."""
+"""What organs behind an HTTP API share: an HTTP client with safe settings, and reasons that a person can act on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.base.organ_errors import OrganUnreachable
 CONNECT_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 30.0
 MAX_CONNECTIONS: Final = 32
-"""Eight turns may each have several files, or pictures to paint."""
+"""Up to eight turns may each have several files or pictures in progress."""
 
 REASON_CHARS: Final = 400
 
@@ -29,7 +29,7 @@ TELEMETRY: Final = tuple(
         *("Retry-Count", "Timeout", "Read-Timeout"),
     )
 )
-"""Headers in which both SDKs tell the provider about this machine."""
+"""Headers with which both SDKs report details of this machine to the provider."""
 
 _RETRIED: Final = frozenset((408, 409, 425, 429))
 
@@ -47,10 +47,10 @@ _TOO_LARGE: Final = "The file is too large for this provider."
 
 
 class Remote:
-    """An organ behind HTTP: where it is, what it is held to, and how its errors are told."""
+    """An organ behind HTTP: its URL, its limits, and readable reasons for its errors."""
 
     def __init__(self, organ: Organ, limits: MindLimits, url: str, slot: Slot = "thinking") -> None:
-        """``slot`` says which organ of hers it is."""
+        """``slot`` says which of her organs it is."""
         self._organ = organ
         self._limits = limits
         self._url = url
@@ -70,7 +70,7 @@ class Remote:
     def _refused(
         self, status: int, message: str, retry_after: float | None, *, exhausted: bool = False
     ) -> OrganUnreachable:
-        """Name an answer with an error status; ``exhausted`` says that no retry helps, such as a spent quota."""
+        """Return the error for an error status. ``exhausted``: no retry helps, for example because a quota is spent."""
         temporary = (status in _RETRIED or status >= 500 or status < 400) and not exhausted
         return OrganUnreachable(
             self._clean(f"{self._host} answered {status}: {message}"),
@@ -89,18 +89,18 @@ class Remote:
         return _HINTS.get(status, _HINT_REFUSED).format(organ=self._called)
 
     def _slow(self, reason: str) -> OrganUnreachable:
-        """Name an answer that did not come in time."""
+        """Return the error for an answer that did not come in time."""
         return OrganUnreachable(self._clean(f"{self._host} {reason}"), self._hint_slow)
 
     def _unconnected(self, error: BaseException) -> OrganUnreachable:
-        """Name a connection that could not be made or that broke."""
+        """Return the error for a connection that could not be made or that broke."""
         why = str(error) or type(error).__name__
         return OrganUnreachable(
             self._clean(f"Could not connect to {self._host}. ({why})"), self._hint_connect, again=True
         )
 
     def _garbled(self, why: BaseException | str) -> OrganUnreachable:
-        """Name an answer that is not the provider's protocol."""
+        """Return the error for an answer that does not follow the provider's protocol."""
         told = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
         return OrganUnreachable(
             self._clean(f"{self._host} answered something that is not its protocol. ({told})"),
@@ -109,7 +109,7 @@ class Remote:
         )
 
     def _clean(self, reason: str) -> str:
-        """One short line without her key and without anything that looks like one."""
+        """Return one short line without her key and without anything that looks like a key."""
         if self._organ.api_key:
             reason = reason.replace(self._organ.api_key.reveal(), MASK)
         line = " ".join(redact(reason).split())
@@ -117,9 +117,9 @@ class Remote:
 
 
 def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
-    """Make a client that follows no redirect (it would carry the key along) and uses no proxy to this machine.
+    """Create a client that follows no redirects, which would forward the key, and uses no proxy for this machine.
 
-    ``transport`` takes the place of the network in a rehearsal.
+    ``transport`` replaces the network in a rehearsal.
     """
     secure = urlsplit(url).scheme == "https"
     return httpx2.AsyncClient(
@@ -133,7 +133,10 @@ def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTranspo
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After`` (RFC 9110 section 10.2.3) in seconds; a date or nonsense is left to our own backoff."""
+    """Return ``Retry-After`` in seconds, or None for a date or an invalid value, so that the backoff decides.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    """
     try:
         seconds = float(headers.get("retry-after", ""))
     except ValueError:
@@ -142,7 +145,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def at(value: object, *path: str | int) -> object:
-    """Follow attributes and indexes into what an SDK parsed but did not validate; None where the path ends early."""
+    """Follow attributes and indexes into data that an SDK parsed but did not validate; None if the path ends early."""
     for step in path:
         if isinstance(step, str):
             value = getattr(value, step, None)
@@ -152,7 +155,7 @@ def at(value: object, *path: str | int) -> object:
 
 
 def told(body: object, otherwise: str) -> str:
-    """Find the provider's message in an error's body: ``message`` at the top or under ``error``."""
+    """Return the provider's message from an error's body: ``message`` at the top level or under ``error``."""
     for layer in (body, body.get("error") if isinstance(body, dict) else None):
         if isinstance(layer, dict) and isinstance(layer.get("message"), str):
             return str(layer["message"])

@@ -1,4 +1,4 @@
-"""What chat models behind an HTTP API share: timeouts, retries, tools, and an answer without its reasoning."""
+"""What chat models behind an HTTP API share: timeouts, retries, tools, and removing the reasoning from answers."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 
 LONGEST_WAIT: Final = 10.0
-"""A provider that asks for a longer pause than this many seconds is left to the turn's own retries."""
+"""Seconds. If a provider asks for a longer pause, the turn's own retries take over."""
 
 CHECK_TOKENS: Final = 16
 
 DECLINED: Final = "(The provider of my mind declined to answer this.)"
-"""Said when a provider's content filter stopped the answer: asking again would not change it."""
+"""The answer when a provider's content filter stopped it, because a retry would not help."""
 
 TOOL_REFUSALS: Final = frozenset((400, 404, 422, 501))
-"""How servers answer a request with tools that they cannot take; whether it was for the tools, a second one tells."""
+"""Statuses of servers that do not support tools. A second request without tools shows whether these were the cause."""
 
 _THOUGHT: Final = re.compile(r"\A\s*<(think|thinking|thought)>.*?(?:</\1>|\Z)\s*", re.DOTALL)
 _LOOSE_THOUGHT_END: Final = re.compile(r"\A(?:(?!<think>).)*</think>\s*", re.DOTALL)
 
 
 class RemoteMind(Remote, Mind):
-    """A mind behind HTTP. A provider's class reads its stream and names its errors; everything else is here."""
+    """A mind behind HTTP. A provider's subclass reads the stream and maps the errors; everything else is here."""
 
     _refuses_tools = False
 
     @abstractmethod
     def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
-        """Yield the answer in pieces; an empty piece is a sign of life, such as reasoning that is not shown.
+        """Yield the answer in pieces. An empty piece is a sign of life, such as reasoning that is not shown.
 
-        Raise OrganUnreachable for every error that the SDK documents.
+        Raises OrganUnreachable for every error that the SDK documents.
         """
 
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
-        """Raise OrganUnreachable also for an answer that is empty once the model's reasoning is taken away."""
+        """Raises OrganUnreachable also when the answer is empty after the model's reasoning has been removed."""
         return await self._words(Question(turns, max_tokens))
 
     async def look(self, turns: list[ChatTurn], picture: Picture, max_tokens: int) -> str:
-        """Answer about a picture, which comes with the last turn. Raise OrganUnreachable."""
+        """Answer about a picture, which belongs to the last turn. Raises OrganUnreachable when there is no answer."""
         return await self._words(Question(turns, max_tokens, picture))
 
     async def check(self) -> None:
-        """One tiny completion, not retried; a model that only reasons in so few tokens is there all the same."""
+        """Request one tiny completion without retries. It passes even if the few tokens are used up by reasoning."""
         await self._within_total(Question([ChatTurn("user", "Say ok.")], CHECK_TOKENS), 0)
 
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
-        """Let the model use tools, unless its server has refused them once."""
+        """Let the model use tools, unless its server has refused them before."""
         turns = prompt.turns()
         if not tools.offered or self._refuses_tools:
             return await self.think(turns, REPLY_TOKENS)
@@ -73,7 +73,7 @@ class RemoteMind(Remote, Mind):
         return words
 
     async def _with_tools(self, turns: list[ChatTurn], tools: Tools) -> str:
-        """Go on until the model answers in words; it may, without any, when it made something to send."""
+        """Continue until the model answers in text. The text may be empty if the model made something to send."""
         rounds: list[Round] = []
         while True:
             may_call = len(rounds) < MAX_ROUNDS
@@ -142,5 +142,5 @@ class RemoteMind(Remote, Mind):
 
 
 def without_thoughts(text: str) -> str:
-    """Take away the reasoning that some models put before their answer in ``<think>`` blocks."""
+    """Remove the reasoning that some models put before their answer in ``<think>`` blocks."""
     return _LOOSE_THOUGHT_END.sub("", _THOUGHT.sub("", text)).strip()

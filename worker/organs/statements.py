@@ -1,6 +1,7 @@
-"""What a person says about themselves, found by patterns: the embedded mind's way to consolidate.
+"""Statements of a person about themselves, found by patterns: this is how the embedded mind consolidates.
 
-A fact is a bullet ``- Key: value`` in person.md. Most keys hold one value, which the newest words replace; some gather.
+A fact is a bullet ``- Key: value`` in person.md. Most keys have one value, which a newer statement replaces; some keys
+collect several.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DISLIKES: Final = "Dislikes"
 NOTE: Final = "Remember"
 
 GATHERED: Final = frozenset((LIKES, DISLIKES, NOTE))
-"""Keys with as many bullets as there are values."""
+"""Keys that collect several values, each in its own bullet."""
 
 
 class Fact(NamedTuple):
@@ -66,26 +67,26 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     (rf"I (?:work as|am employed as) (?:an? )?{_VALUE}", "Job"),
     (rf"I was born (?:on|in) {_VALUE}", "Born"),
 )
-"""Whole sentences, and the keys of the facts in them; ``{}`` takes the pattern's own key."""
+"""Patterns of whole sentences with the keys of their facts; ``{}`` is replaced by the pattern's group ``key``."""
 
 _OPENING: Final = r"(?:(?:and|also|well|oh|by the way|so|yes|no|hello|hi|hey)[,.!]? )*"
 _COMPILED: Final = tuple((re.compile(rf"\A{_OPENING}{pattern}\Z", re.IGNORECASE), key) for pattern, key in _PATTERNS)
 
 _SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 _CLAUSES: Final = re.compile(r"(?:, *(?:and )?|; *| and )(?=(?:I|my|please|call me)\b)", re.IGNORECASE)
-"""Where a sentence may go on with another statement."""
+"""Where another statement may begin within a sentence."""
 
 _BULLET: Final = re.compile(r"^\s*[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*?)\s*$")
 
 
 def stated(text: str) -> Iterator[Fact]:
-    """Yield the facts that a person states in ``text``; questions state nothing."""
+    """Yield the facts that a person states in ``text``. Questions are ignored."""
     for sentence in _SENTENCES.split(text.replace(CURLY, "'")):
         plain = sentence.strip()
         if plain.endswith("?"):
             continue
         clauses = [_fact_in(clause) for clause in _CLAUSES.split(plain)]
-        # A sentence that is cut must say something in each part: "I love Rome and my wife" is one statement.
+        # A sentence is split only if every part states a fact: "I love Rome and my wife" is one statement.
         for fact in clauses if all(clauses) else [_fact_in(plain)]:
             if fact:
                 yield fact
@@ -101,14 +102,14 @@ def _fact_in(clause: str) -> Fact | None:
 
 
 def written(person: str) -> list[Fact]:
-    """Return the ``- Key: value`` bullets of person.md; other lines of it are a person's own words."""
+    """Return the ``- Key: value`` bullets of person.md. All other lines were written by a person."""
     return [fact for line in person.splitlines() if (fact := _fact(line))]
 
 
 def fold(person: str, facts: Iterable[Fact]) -> str:
-    """Return person.md with ``facts`` in it: known ones once, single values replaced, every other line untouched.
+    """Return person.md with ``facts`` added: no duplicates, single values replaced, every other line unchanged.
 
-    Facts that would make the file larger than its bound are left out.
+    Facts that would make the file larger than ``FILE_BYTES`` are left out.
     """
     lines = person.splitlines()
     for fact in facts:
@@ -119,7 +120,7 @@ def fold(person: str, facts: Iterable[Fact]) -> str:
 
 
 def same_key(one: str, other: str) -> bool:
-    """Compare keys as a person would: ``dog``, ``dog name`` and ``Dog's name`` are one."""
+    """Compare keys as a person would: ``dog``, ``dog name`` and ``Dog's name`` are the same."""
     return _plain(one) == _plain(other)
 
 
@@ -136,7 +137,7 @@ def _with(lines: list[str], fact: Fact) -> list[str]:
     return [*lines, bullet]
 
 
-# A feed folds thousands of facts into the same lines.
+# Cached because a feed folds thousands of facts into the same lines.
 @functools.lru_cache(maxsize=1024)
 def _fact(line: str) -> Fact | None:
     match = _BULLET.match(without_origins(line))

@@ -1,4 +1,4 @@
-"""Where a remote organ is: the base URL that its client wants."""
+"""The base URLs of remote organs, in the form that their clients need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proto.records import EMBEDDED, Organ
 from worker.base.organ_errors import OrganConfigError
 
 LOCAL: Final = "local"
-"""How settings name the local inference engine, whose provider is null in a record."""
+"""The settings' name for the local inference engine, whose provider is null in a record."""
 
 PROVIDERS: Final = ("openai", "anthropic", "xai", "gemini")
 
@@ -19,7 +19,7 @@ _VERSIONED: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?:/|\Z)")
 
 
 def base_url(organ: Organ, urls: Mapping[str, str]) -> str:
-    """Where a remote organ is. Raise OrganConfigError for one without a model name or a provider there is."""
+    """Return a remote organ's base URL. Raises OrganConfigError when it has no model name or an unknown provider."""
     if not organ.name.strip():
         raise OrganConfigError("No model available. Please provide a model name.")
     if organ.provider not in (None, LOCAL, *PROVIDERS):
@@ -31,13 +31,16 @@ def base_url(organ: Organ, urls: Mapping[str, str]) -> str:
 
 
 def versioned_url(url: str) -> str:
-    """Return an OpenAI base URL: ``/v1`` is added unless the path names a version, as Gemini's ``/v1beta/openai``."""
+    """Return an OpenAI base URL: ``/v1`` is added unless the path has a version, as in Gemini's ``/v1beta/openai``.
+
+    Raises OrganConfigError when the url is invalid.
+    """
     url = _checked(url)
     return url if _VERSIONED.search(urlsplit(url).path) else f"{url}/v1"
 
 
 def bare_url(url: str) -> str:
-    """Return an Anthropic base URL, whose SDK adds the version itself."""
+    """Return an Anthropic base URL without a version, because the SDK adds it. Raises OrganConfigError if invalid."""
     return _checked(url).removesuffix("/v1")
 
 

@@ -1,1 +1,1 @@
-"""The process: how it is born, which of its lives it leads, and its link to the daemon."""
+"""The process: how it is forked and set up, and which role it takes."""

@@ -1,4 +1,4 @@
-"""A process of the daemon: what it is born as decides which of three lives it leads."""
+"""A process of the daemon: its birth decides which role it takes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def run(birth: Birth, death_pipe: int) -> int:
-    """Live until asked to stop; returns the exit code."""
+    """Run until asked to stop, and return the exit code."""
     if birth.role != "organ_host":
-        # The embedded ear compiles its first layers for the very processor it runs on.
+        # The embedded ear compiles its first layers for the processor that it runs on.
         forbid_new_code()
     return asyncio.run(_live(birth, death_pipe))
 
@@ -51,7 +51,7 @@ async def _live(birth: Birth, death_pipe: int) -> int:
 
 
 class ProbeLife(Life[ToWorker]):
-    """A short life for one question: can this organ be reached, or whose token is this?"""
+    """A short-lived process for one question: can this organ be reached, or which bot does this token belong to?"""
 
     def __init__(self, birth: Birth) -> None:
         self._asking: asyncio.Task[None] | None = None
@@ -79,7 +79,7 @@ class ProbeLife(Life[ToWorker]):
 
 
 class HostLife(Life[ToHost]):
-    """The organ host: the embedded models, loaded when first asked for."""
+    """The organ host: the embedded models, each loaded at its first use."""
 
     def __init__(self, birth: Birth) -> None:
         self._host: OrganHost | None = None
@@ -88,7 +88,7 @@ class HostLife(Life[ToHost]):
     def receive(self, message: ToHost) -> None:
         match message:
             case Equip():
-                # Imported here: no other process has a use for it.
+                # Imported here because no other process needs it.
                 from worker.embedded.host import OrganHost
 
                 self._host = OrganHost(self._send, message.mind_model, message.threads, self.log)

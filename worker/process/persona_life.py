@@ -29,7 +29,7 @@ from worker.gateways.switchboard import Switchboard
 
 
 class PersonaLife(Life[ToWorker]):
-    """Becomes what ``Prepare`` says, and connects when ``Open`` comes."""
+    """Creates her agent and gateways at ``Prepare``, and connects the gateways at ``Open``."""
 
     def __init__(self, birth: Birth) -> None:
         self._agent: Agent | None = None
@@ -56,7 +56,7 @@ class PersonaLife(Life[ToWorker]):
         return self._switchboard.states() if self._switchboard else []
 
     def failed(self, error: BaseException) -> None:
-        """Her agent or a gateway met what it did not expect."""
+        """Report an unexpected error in her agent or a gateway, which ends the process."""
         self.unhandled(asyncio.get_running_loop(), {"exception": error})
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class PersonaLife(Life[ToWorker]):
         self.link.send(Prepared())
 
     def _send(self, message: FromWorker) -> None:
-        """What her agent says goes to the daemon; that she is typing is shown on her gateway as well."""
+        """Send a message to the daemon. ``Typing`` is shown on her gateway as well."""
         self.link.send(message)
         if isinstance(message, Typing) and self._switchboard:
             self._switchboard.typing(message.conversation)

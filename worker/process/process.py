@@ -1,7 +1,7 @@
-"""What a new process does to itself before it does anything else.
+"""How a new process sets itself up before it does anything else.
 
 It leads its own process group, writes to the daemon's log pipe, and cannot outlive the daemon: the death pipe
-reaches end of file when the daemon is gone, and the kernel's parent-death signal covers a loop that hangs.
+reaches end of file when the daemon is gone, and the kernel's parent-death signal covers an event loop that hangs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def set_up_child(daemon_pid: int, death_pipe: int, log_pipe: int, title: str) -> None:
-    """Make the calling process a worker of ``daemon_pid``; raises SystemExit when the daemon is already gone."""
+    """Make the calling process a worker of ``daemon_pid``. Raises SystemExit when the daemon is already gone."""
     if os.getsid(0) != os.getpid():
         os.setsid()
     redirect(log_pipe)
@@ -36,7 +36,7 @@ def set_up_child(daemon_pid: int, death_pipe: int, log_pipe: int, title: str) ->
 
 
 def redirect(log_pipe: int) -> None:
-    """Standard output and error go to the log pipe, standard input reads nothing."""
+    """Send standard output and error to the log pipe, and read standard input from /dev/null."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(log_pipe, 1)
@@ -48,8 +48,9 @@ def redirect(log_pipe: int) -> None:
 def die_with(daemon_pid: int, death_pipe: int) -> None:
     """Ask the kernel for SIGKILL at the daemon's death.
 
-    The signal is armed for the current parent only (prctl(2)), so it waits until the daemon, a subreaper, has
-    adopted this process.
+    The signal is armed for the current parent only
+    (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html), so this first waits until the daemon, a
+    subreaper, has adopted the process. Raises SystemExit when the daemon is gone.
     """
     deadline = time.monotonic() + ADOPTION_TIMEOUT
     while os.getppid() != daemon_pid:
@@ -62,13 +63,14 @@ def die_with(daemon_pid: int, death_pipe: int) -> None:
 
 
 def forbid_new_code() -> None:
-    """From now on no memory of this process that could be written can be executed (prctl(2), Linux 6.3).
+    """Forbid this process to execute memory that was ever writable (PR_SET_MDWE, Linux 6.3).
 
-    An older kernel refuses, and all stays as it is: it is one wall of several.
+    An older kernel refuses, which is accepted: this is only one of several layers of defence. Source:
+    https://man7.org/linux/man-pages/man2/PR_SET_MDWE.2const.html
     """
     _libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
 
 
 def end_group() -> None:
-    """The daemon is dead: take the whole process group along, at once."""
+    """Kill the whole process group at once, because the daemon is dead."""
     os.killpg(0, signal.SIGKILL)

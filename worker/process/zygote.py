@@ -1,12 +1,12 @@
-"""The warm zygote: it has imported what workers need and forks them on request.
+"""The warm zygote: it has already imported what workers need, and forks them on request.
 
-Not the standard library's forkserver: that one re-imports the parent's main module in each child, keeps the
-children's exit codes to itself, and knows neither process groups nor pidfds. Here each birth is a double fork.
-The middle process hands the daemon the pid and a pidfd and leaves; the daemon, a subreaper, adopts the worker and
-reaps it like any child of its own. So a zygote that dies takes no one along and owes nobody an exit code.
+The standard library's forkserver does not fit: it re-imports the parent's main module in each child, keeps the
+children's exit codes to itself, and supports neither process groups nor pidfds. Here each birth is a double fork.
+The middle process hands the daemon the pid and a pidfd and exits; the daemon, a subreaper, adopts the worker and
+reaps it like its own children. So the death of a zygote kills no worker and loses no exit code.
 
-Run as ``python -m worker.zygote CONTROL DEATH DAEMON_PID KINDS``: two descriptors, the daemon's pid, and the
-comma-separated kinds of minds in use, whose libraries are worth preloading.
+Run as ``python -m worker.process.zygote CONTROL DEATH DAEMON_PID KINDS``: two descriptors, the daemon's pid, and the
+comma-separated kinds of minds and gateways in use, whose libraries are preloaded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from worker.process.main import run
 from worker.process.process import die_with, set_up_child
 
 REHEARSAL: Final = "worker.organs.rehearsal"
-"""Imported when it is needed: it brings an HTTP library that the embedded mind does without."""
+"""Imported only when needed, because it brings an HTTP library that the embedded mind does not use."""
 
 _decoder = msgspec.msgpack.Decoder(Birth)
 
@@ -43,9 +43,9 @@ def main(arguments: list[str]) -> None:
     control = socket.socket(fileno=int(arguments[0]))
     death_pipe, daemon_pid = int(arguments[1]), int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A zygote that is stopped, or hangs in a preload, does not see its control socket close.
+    # A zygote that is stopped, or hangs while preloading, does not notice that its control socket was closed.
     die_with(daemon_pid, death_pipe)
-    # The SDKs ask for it at their first call, and Python runs a program to find it, once in a process.
+    # The SDKs ask for it at their first call. Python runs a program to find it and caches the result per process.
     platform.processor()
     failed = preload([kind for kind in arguments[3].split(",") if kind])
     if threading.active_count() != 1:
@@ -63,7 +63,10 @@ def main(arguments: list[str]) -> None:
 
 
 def preload(kinds: list[str]) -> dict[str, str]:
-    """Import and rehearse what minds of these kinds need; what fails is named, and left to the worker that wants it."""
+    """Import and rehearse what minds and gateways of these kinds need.
+
+    Return the modules that failed, with the error of each: a worker that needs one will import it itself.
+    """
     failed: dict[str, str] = {}
     for kind in kinds:
         module = kind
@@ -74,13 +77,13 @@ def preload(kinds: list[str]) -> dict[str, str]:
                 importlib.import_module(rehearsal).rehearse()
             elif kind in PRELOAD and kind != EMBEDDED:
                 importlib.import_module(REHEARSAL).rehearse(kind)
-        except Exception as error:  # noqa: BLE001 - whatever a module raises at import must not end the zygote
+        except Exception as error:  # noqa: BLE001 - no error that a module raises on import may end the zygote
             failed[module] = f"{type(error).__name__}: {error}"
     return failed
 
 
 def receive(control: socket.socket) -> tuple[Birth, int] | None:
-    """The next request and its log pipe, or None when the daemon is gone."""
+    """Return the next request and its log pipe, or None when the daemon is gone."""
     data, ancillary, _, _ = control.recvmsg(MAX_BIRTH, socket.CMSG_SPACE(4))
     if not data:
         return None
@@ -91,7 +94,7 @@ def receive(control: socket.socket) -> tuple[Birth, int] | None:
 
 
 def bear(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
-    """Fork a worker that is nobody's child here."""
+    """Fork a worker that does not stay a child of the zygote."""
     middle = os.fork()
     if middle:
         os.waitpid(middle, 0)
@@ -108,14 +111,14 @@ def bear(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, d
 
 
 def announce(control: socket.socket, birth: Birth, child: int) -> None:
-    """Hand the daemon the child's pid and pidfd; the pidfd is opened while the pid cannot have been reused."""
+    """Send the daemon the child's pid and pidfd. Nobody can have reaped the child yet, so its pid is still valid."""
     pidfd = os.pidfd_open(child)
     born = msgspec.msgpack.encode(Born(birth.request, child))
     control.sendmsg([born], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))])
 
 
 def live(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
-    """In the new worker: leave the zygote behind and never return to its loop."""
+    """Become the worker: close what belongs to the zygote, run, and never return to its loop."""
     control.close()
     code = 1
     try:
@@ -123,7 +126,7 @@ def live(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, d
         code = run(birth, death_pipe)
     except SystemExit as leave:
         print(leave.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - the last frame of this process: it is reported, and the process ends
+    except BaseException:  # noqa: BLE001 - the outermost frame of this process: report the error, then exit
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()

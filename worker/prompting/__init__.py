@@ -1,1 +1,1 @@
-"""What goes into a prompt and what is read out of an answer."""
+"""Prompts, and the parsing of their answers."""

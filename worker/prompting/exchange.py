@@ -1,4 +1,4 @@
-"""What is asked of a chat model in one call, and what it says: the same for every provider."""
+"""The question and the answer of one chat model call, in a form common to all providers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from proto.messages import ChatTurn
 
 MAX_CALLS: Final = 8
-"""Tool calls in one answer; those beyond are not read."""
+"""Tool calls in one answer; further ones are ignored."""
 
 MAX_ARGUMENTS: Final = 16_000
 """Characters of one call's arguments."""
@@ -25,7 +25,7 @@ class Tool:
     meaning: str
 
     def schema(self) -> dict[str, object]:
-        """The parameter as JSON Schema."""
+        """Return the parameter as JSON Schema."""
         return {
             "type": "object",
             "properties": {self.parameter: {"type": "string", "description": self.meaning}},
@@ -35,9 +35,9 @@ class Tool:
 
 @dataclass
 class ToolCall:
-    """A model's wish to use a tool; ``arguments`` is JSON as the model wrote it.
+    """A model's request to use a tool; ``arguments`` is JSON as the model wrote it.
 
-    ``extra`` is what the provider wants back with the call, unread.
+    ``extra`` is opaque data that the provider wants back with the call.
     """
 
     id: str
@@ -46,13 +46,13 @@ class ToolCall:
     extra: object = None
 
     def add(self, arguments: str) -> None:
-        """Take a further piece of the arguments, up to the bound."""
+        """Append a piece of the arguments, up to ``MAX_ARGUMENTS``."""
         self.arguments = (self.arguments + arguments)[:MAX_ARGUMENTS]
 
 
 @dataclass(frozen=True)
 class Round:
-    """An answer that used tools, and what they gave, in the order of the calls."""
+    """An answer that used tools, and the tools' results in the order of the calls."""
 
     words: str
     calls: Sequence[ToolCall]
@@ -69,7 +69,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Question:
-    """One call of a chat model; ``picture`` belongs to the last turn. With ``may_call`` false it has to use words."""
+    """One call of a chat model. ``picture`` belongs to the last turn. Without ``may_call`` it must answer in text."""
 
     turns: Sequence[ChatTurn]
     max_tokens: int
@@ -81,7 +81,7 @@ class Question:
 
 @dataclass
 class Said:
-    """What a model said to a question."""
+    """A model's answer to a question."""
 
     words: str = ""
     calls: list[ToolCall] = field(default_factory=list)

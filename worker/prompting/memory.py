@@ -1,4 +1,4 @@
-"""Consolidation: folding a talk into the memory files, by a prompt with a strictly parsed answer."""
+"""Consolidation: folding a conversation into the memory files, by a prompt whose answer is parsed strictly."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FILE_BYTES: Final = 16 * 1024
 """The largest memory file that a consolidation writes."""
 
 CHUNK_CHARS: Final = 24_000
-"""How much talk one mind call folds in: about 6,000 tokens."""
+"""How many characters of conversation one mind call folds in: about 6,000 tokens."""
 
 CONSOLIDATION_TOKENS: Final = 8192
 
 PERCEIVED_CHARS: Final = 8_000
-"""How much of what her organs made of one file is looked at."""
+"""How many characters of a file's perceived text are used."""
 
 FILES: Final[dict[str, str]] = {
     "person": "facts about the person: name, people and animals in their life, work, places, dates",
@@ -28,7 +28,7 @@ FILES: Final[dict[str, str]] = {
     "struggles": "what is hard for the person",
     "permissions": "what the person allowed or forbade {name} to do",
 }
-"""The memory files and what belongs into each (knowledge page of the documents)."""
+"""The memory files and what belongs in each (knowledge page of the documents)."""
 
 END: Final = "## end"
 
@@ -58,11 +58,11 @@ _FENCE: Final = re.compile(r"\A```[a-z]*\n(.*)\n```\Z", re.DOTALL)
 
 
 class ConsolidationError(ValueError):
-    """The mind's answer is not the files that were asked for; its text says what is wrong."""
+    """The mind's answer does not have the requested form. The error text says what is wrong."""
 
 
 def chunks(lines: list[Line], most: int = CHUNK_CHARS) -> Iterator[list[Line]]:
-    """Cut a talk into parts of at most ``most`` characters, between lines where possible."""
+    """Cut a conversation into parts of at most ``most`` characters, between lines where possible."""
     part: list[Line] = []
     room = most
     for line in lines:
@@ -77,7 +77,7 @@ def chunks(lines: list[Line], most: int = CHUNK_CHARS) -> Iterator[list[Line]]:
 
 
 def consolidation_turns(name: str, lines: list[Line], memory: Memory) -> list[ChatTurn]:
-    """Return the prompt that folds ``lines`` into ``memory``; ``name`` is hers."""
+    """Return the prompt that folds ``lines`` into ``memory``; ``name`` is the persona's."""
     open_files = {file: about for file, about in FILES.items() if fits(memory.get(file, ""))}
     files = "\n".join(f"- {file}: {about.format(name=name)}" for file, about in open_files.items())
     current = "\n\n".join(f"## {file}\n{memory.get(file, '').strip() or '(empty)'}" for file in open_files)
@@ -87,10 +87,10 @@ def consolidation_turns(name: str, lines: list[Line], memory: Memory) -> list[Ch
 
 
 def parse_consolidation(answer: str, memory: Memory) -> Memory:
-    """Return the files that changed, each whole.
+    """Return the files that changed, each in full.
 
-    Raise ConsolidationError for anything but the asked form: text outside of sections, an unknown, repeated, empty
-    or oversized file, or a missing end (the answer was cut off).
+    Raises ConsolidationError when the answer does not have the requested form: text outside the sections, an unknown,
+    repeated, empty or oversized file, or a missing end (the answer was cut off).
     """
     text = answer.strip()
     if fenced := _FENCE.match(text):
@@ -110,7 +110,7 @@ def parse_consolidation(answer: str, memory: Memory) -> Memory:
 
 
 def fits(body: str) -> bool:
-    """Tell whether a memory file is within the bound."""
+    """Return whether a memory file is at most ``FILE_BYTES`` long."""
     return len(body.encode()) <= FILE_BYTES
 
 
@@ -131,10 +131,10 @@ def _speaker(line: Line, name: str) -> str:
 
 
 def _words(line: Line) -> str:
-    """A line with what her organs made of its file; what was said aloud counts like what was typed."""
+    """Return a line with the perceived text of its file. Speech counts like typed text."""
     return said(line, PERCEIVED_CHARS)
 
 
 def _indented(content: str) -> str:
-    """Indent the further lines of a message, so that none of them can pose as a speaker or a heading."""
+    """Indent all lines of a message but the first, so that none of them can pose as a speaker or a heading."""
     return content.strip().replace("\n", "\n    ")

@@ -1,4 +1,4 @@
-"""Where a line of memory was learned: what comes from an export says so, put there by code and kept by code.
+"""Notes of origin: code marks each line of memory that was learned from an export, and keeps the mark.
 
 A mind never sees these notes, so it can neither forge nor lose them.
 """
@@ -20,7 +20,7 @@ LABELS: Final[dict[Source, str]] = {
     "grok": "Grok",
     "personad": "personad",
 }
-"""The sources as people call them."""
+"""The sources' names as people know them."""
 
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
@@ -35,43 +35,43 @@ _KEYED: Final = re.compile(r"\s*[-*+] +(?P<key>[^:\n]{1,60}): *\S")
 
 
 class Origin(NamedTuple):
-    """A talk elsewhere: with whom, and when, in year and month; (0, 0) where the export does not tell."""
+    """A conversation elsewhere: the product, and the year and month, (0, 0) if the export does not say."""
 
     label: str
     month: tuple[int, int]
 
     @classmethod
     def of(cls, source: Source, at: int) -> Origin:
-        """``at`` in epoch nanoseconds, or 0."""
+        """Make an origin; ``at`` is in epoch nanoseconds, 0 if unknown."""
         moment = datetime.fromtimestamp(at // 1_000_000_000, UTC)
         return cls(LABELS[source], (moment.year, moment.month) if at > 0 else (0, 0))
 
     def when(self) -> str:
-        """The month in words, or nothing."""
+        """Return the month and year as text, or "" if unknown."""
         year, month = self.month
         return f"{_MONTHS[month - 1]} {year}" if month else ""
 
     def note(self) -> str:
-        """What stands behind a line that was learned there."""
+        """Return the note that follows a line learned there."""
         return f"(from {self.label}, {self.when()})" if self.when() else f"(from {self.label})"
 
 
 def without_origins(text: str) -> str:
-    """Take away the notes of origin at the ends of lines."""
+    """Remove the notes of origin from the ends of lines."""
     return _NOTE.sub("", text)
 
 
 def merged(before: Memory, after: Memory, origin: Origin) -> Memory:
-    """Return the files of ``before`` that change when ``after`` was folded from them, with the notes of origin in them.
+    """Return the files that differ between ``before`` and ``after``, with the notes of origin restored.
 
-    ``after`` was made without notes. Lines that were there keep theirs, new ones get ``origin``'s, once.
+    ``after`` was made from ``before`` without notes. Old lines keep their notes; each new line gets ``origin``'s note.
     """
     files = {name: _merged(before.get(name, ""), body, origin) for name, body in after.items()}
     return {name: body for name, body in files.items() if body.strip() != before.get(name, "").strip()}
 
 
 def _merged(before: str, after: str, origin: Origin) -> str:
-    """One file. New lines that do not fit into it any more with their note are left out."""
+    """Merge one file. New lines that no longer fit with their notes are left out."""
     known = {plain: line for line in before.splitlines() if (plain := _plain(line))}
     firm = _firm(known, after, origin)
     lines: list[str] = []
@@ -93,14 +93,14 @@ def _merged(before: str, after: str, origin: Origin) -> str:
 
 
 def _firm(known: dict[str, str], after: str, origin: Origin) -> dict[str, str]:
-    """Find the facts ``- Key: value`` that an older talk may not replace: her own ones, and those of a later month."""
+    """Find the facts ``- Key: value`` that an older conversation must not replace: her own and later ones."""
     kept = {_plain(line) for line in after.splitlines()}
     gone = [line for plain, line in known.items() if plain not in kept]
     return {key: line for line in gone if (key := _key(line)) and _learned(line) > origin.month}
 
 
 def _learned(line: str) -> tuple[int, int]:
-    """The month of a line's note; what has no note was learned from the person and is newer than any export."""
+    """Return the month of a line's note. A line without one was learned from the person and is the newest."""
     note = _NOTE.search(line)
     if note is None:
         return (9999, 12)
@@ -113,7 +113,7 @@ def _key(line: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """A line without its bullet, its note, its full stop and its capitals: by this, two lines are one."""
+    """Return a line without bullet, note, full stop and capitals. Lines with the same result count as equal."""
     words = _BULLET.sub("", without_origins(line), count=1) if _BULLET.match(line) else without_origins(line)
     return " ".join(words.casefold().split()).rstrip(".")
 

@@ -1,4 +1,4 @@
-"""What her organs made of files, in the words of a prompt."""
+"""The perceived text of files, as a prompt presents it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from proto.perception import EXTENSIONS, PerceptionKind
 from proto.records import OrganName
 
 CHARS: Final = 16_000
-"""How much of one file's text a prompt shows: about 4,000 tokens."""
+"""How many characters of one file's text a prompt shows: about 4,000 tokens."""
 
 HISTORY_CHARS: Final = 2_000
-"""How much of it is shown once the talk has gone on."""
+"""How many characters of it are shown in later turns."""
 
 TITLE_CHARS: Final = 120
 
@@ -40,39 +40,39 @@ _EMPTY: Final[dict[PerceptionKind, str]] = {
 
 
 def failed(reason: str) -> str:
-    """What is kept of a file that an organ could not perceive."""
+    """Return the text that is kept for a file that an organ could not perceive."""
     return f"{_FAILED}{reason})"
 
 
 def failure(text: str) -> str | None:
-    """The reason in what ``failed`` made, or None for anything else."""
+    """Return the reason in a text that ``failed`` made, or None for any other text."""
     return text[len(_FAILED) : -1] if text.startswith(_FAILED) else None
 
 
 def nothing(kind: PerceptionKind) -> str:
-    """What is kept of a file in which an organ found nothing."""
+    """Return the text that is kept for a file in which an organ found nothing."""
     return _EMPTY[kind]
 
 
 def is_heard(perception: Perception, text: str) -> bool:
-    """Whether words were heard in this perception."""
+    """Return whether speech was heard in this perception."""
     return perception.kind == "audio" and bool(text) and failure(text) is None and text != _EMPTY["audio"]
 
 
 def spoken_or_written(line: Line) -> str:
-    """The words of a line, those that were spoken included."""
+    """Return the text of a line, including speech."""
     is_spoken = line.media and _kind(line.media) == "audio" and failure(line.perceived) is None
     return f"{line.perceived}\n{line.content}".strip() if is_spoken else line.content
 
 
 def read_in_pictures(history: list[Line]) -> list[tuple[str, str]]:
-    """What was read in the pictures of a talk, the newest last, with their names."""
+    """Return the names of a conversation's pictures with the text that was read in each, the newest last."""
     pictures = (line for line in history if line.media and line.perceived and _kind(line.media) == "image")
     return [(line.title or "your picture", line.perceived) for line in pictures if failure(line.perceived) is None]
 
 
 def described(perception: Perception, text: str, can_search: bool) -> str:
-    """Say a perception in words; ``text`` is what her organ made of it, "" when she has none for it."""
+    """Describe a perception for a prompt. ``text`` is what her organ made of it, "" when she has no organ for it."""
     if perception.kind == "text":
         return perception.content if perception.content.strip() else "(The person sent an empty message.)"
     told = _told(perception.kind, perception.title, text, CHARS, can_search) if text else f"({lack(perception)})"
@@ -80,18 +80,18 @@ def described(perception: Perception, text: str, can_search: bool) -> str:
 
 
 def lack(perception: Perception) -> str:
-    """Say what came that she cannot perceive."""
+    """Describe a file that she has no organ for."""
     organ = ORGANS[perception.kind]
     return f"{_sent(perception.kind, perception.title)}. You have no {organ}, so you cannot perceive it: say so."
 
 
 def said(line: Line, room: int = HISTORY_CHARS) -> str:
-    """Say a line of the talk so far, with at most ``room`` characters of what was perceived in it."""
+    """Return an earlier line of the conversation for a prompt, with at most ``room`` characters of perceived text."""
     if not line.media:
         return line.content if line.content.strip() else "(nothing)"
     kind = _kind(line.media)
     if line.role == "assistant":
-        # What she said aloud is what she said.
+        # The text of her own recording is the line's content.
         return line.content if kind == "audio" else _with_caption("(You sent a picture.)", line.content)
     if line.perceived:
         return _with_caption(_told(kind, line.title, line.perceived, room, can_search=False), line.content)
@@ -99,17 +99,17 @@ def said(line: Line, room: int = HISTORY_CHARS) -> str:
 
 
 def quoted(text: str) -> str:
-    """Mark every line as somebody else's, so that none of them can pose as the person or as an order."""
+    """Mark every line as a quotation, so that none of them can pose as the person or as an instruction."""
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
 def one_line(text: str) -> str:
-    """Without line breaks and quotation marks: something to put between them."""
+    """Remove line breaks and double quotes, so that the text can stand between quotes."""
     return " ".join(text.split()).replace('"', "'")
 
 
 def _kind(media: str) -> PerceptionKind:
-    """Which perception took a file. The microphone's may have any extension; their names begin with what they are."""
+    """Return the kind of a file. Microphone recordings may have any extension; their names begin with ``audio-``."""
     if media.startswith("audio-"):
         return "audio"
     return EXTENSIONS.get(PurePath(media).suffix.lower(), "document")
@@ -121,7 +121,7 @@ def _told(kind: PerceptionKind, title: str, text: str, room: int, can_search: bo
     shown = text.strip()[:room]
     rest = "" if len(text.strip()) <= room else "\n" + (_LOOK_UP if can_search and kind == "document" else _LEFT_OUT)
     if kind == "audio" and not title and text != _EMPTY["audio"]:
-        # Words spoken to her are as good as words typed.
+        # Speech addressed to her counts like typed text.
         return f"{_SPOKEN}\n{shown}{rest}"
     return f"({_sent(kind, title)}. {_TOLD[kind]})\n{quoted(shown)}{rest}"
 

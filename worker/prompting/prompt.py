@@ -1,4 +1,4 @@
-"""The prompt of one turn: who she is, what she knows, what was said, and the new words."""
+"""The prompt of one turn: who she is, what she knows, the conversation so far, and the new messages."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from worker.prompting import perceived
 REPLY_TOKENS: Final = 4096
 
 HISTORY_CHARS: Final = 32_000
-"""Older lines are left out beyond this: about 8,000 tokens, what a small local model still reads."""
+"""Older lines beyond this are left out: about 8,000 tokens, which a small local model can still read."""
 
-WORDS_CHARS: Final = 128_000
-"""New words taken into one turn; the rest stays in the inbox for the next one."""
+NEW_CHARS: Final = 128_000
+"""Characters of new messages in one turn; the rest stays in the inbox for the next turn."""
 
 PASSAGES_CHARS: Final = 12_000
-"""How much of what was found in documents is shown."""
+"""How many characters of passages from documents are shown."""
 
 MEMORY_FILE_CHARS: Final = 16_000
-"""How much of one memory file is shown; only a file that was edited by hand can be longer."""
+"""How many characters of one memory file are shown; only a file that was edited by hand can be longer."""
 
 HEADINGS: Final[dict[str, str]] = {
     "person": "The person you talk with",
@@ -34,7 +34,7 @@ HEADINGS: Final[dict[str, str]] = {
     "struggles": "What the person struggles with",
     "permissions": "What the person allows you and forbids you",
 }
-"""The documented memory files, in the order in which they are told."""
+"""Headings of the documented memory files, in the order in which a prompt shows them."""
 
 _NATURE: Final = """\
 You are {name}, a persona: one being with a memory of your own, who talks with the one person that you belong to.
@@ -66,16 +66,15 @@ _UNSEARCHED: Final = "The documents could not be searched this time: {reason} Sa
 _ALOUD: Final = "Your words will be spoken aloud: a few short plain sentences, without lists, links or markup."
 
 NAME_CHARS: Final = 80
-"""How much of a stranger's own name is told."""
+"""How many characters of a stranger's name are shown."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Everything that one mind call is about; ``perceptions`` are what the reply will answer.
+    """Everything that one mind call needs; ``perceptions`` are those that the reply will answer.
 
-    ``perceived`` is what her organs made of files, by the perception's id; ``passages`` is what was found in documents,
-    or ``unsearched`` says why nothing was looked for. A ``visitor`` is a stranger's name; ``is_aloud`` says that her
-    words will be spoken.
+    ``perceived`` is the text of files by the perception's id. ``passages`` were found in documents, or ``unsearched``
+    says why there was no search. ``visitor`` is a stranger's name. ``is_aloud`` says that the answer will be spoken.
     """
 
     persona: Persona
@@ -90,7 +89,7 @@ class Prompt:
     is_aloud: bool = False
 
     def system(self) -> str:
-        """Say who she is, what she knows, and what was found."""
+        """Return the system prompt: who she is, what she knows, and what was found."""
         sections = [f"## {heading}\n{body}" for heading, body in _remembered(self.memory)]
         if self.passages:
             sections.append(_PASSAGES.format(passages=perceived.quoted(self.passages[:PASSAGES_CHARS])))
@@ -101,14 +100,14 @@ class Prompt:
         return "\n\n".join([self._nature(), *data, *([_ALOUD] if self.is_aloud else []), *sections])
 
     def turns(self) -> list[ChatTurn]:
-        """Return the prompt in chat form: the system turn, then user and assistant in turns, the new words last."""
-        talk = [
+        """Return the prompt in chat form: the system turn, then user and assistant alternating, new messages last."""
+        turns = [
             ChatTurn("user" if line.role == "person" else "assistant", perceived.said(line)) for line in self._recent()
         ]
-        talk += [ChatTurn("user", self._described(perception)) for perception in self.perceptions]
-        if talk and talk[0].role == "assistant":
-            talk.insert(0, ChatTurn("user", "(You spoke first.)"))
-        return [ChatTurn("system", self.system()), *_alternating(talk)]
+        turns += [ChatTurn("user", self._described(perception)) for perception in self.perceptions]
+        if turns and turns[0].role == "assistant":
+            turns.insert(0, ChatTurn("user", "(You spoke first.)"))
+        return [ChatTurn("system", self.system()), *_alternating(turns)]
 
     def _described(self, perception: Perception) -> str:
         can_search = self.persona.researcher is not None and self.visitor is None
@@ -134,8 +133,8 @@ class Prompt:
 
 
 def take(perceptions: list[Perception], understood: Mapping[int, str]) -> list[Perception]:
-    """Return the oldest new words that fit into one prompt, at least one perception; ``understood`` is by id."""
-    room, taken = WORDS_CHARS, list[Perception]()
+    """Return the oldest perceptions that fit into one prompt, at least one. ``understood`` has their texts by id."""
+    room, taken = NEW_CHARS, list[Perception]()
     for perception in perceptions:
         room -= len(perception.content) + min(len(understood.get(perception.id, "")), perceived.CHARS)
         if room < 0 and taken:
@@ -145,7 +144,7 @@ def take(perceptions: list[Perception], understood: Mapping[int, str]) -> list[P
 
 
 def age(birthday: str, today: date) -> str:
-    """Return the age in words ("3 years", "2 days"), or "" for a birthday that is no past ISO date."""
+    """Return the age as text ("3 years", "2 days"), or "" when the birthday is not a past ISO date."""
     try:
         born = date.fromisoformat(birthday)
     except ValueError:
@@ -169,12 +168,12 @@ def _nested(body: str) -> str:
     return body if len(body) <= MEMORY_FILE_CHARS else body[:MEMORY_FILE_CHARS] + "\n(The rest is left out.)"
 
 
-def _alternating(talk: list[ChatTurn]) -> list[ChatTurn]:
-    """Join neighbours of one role: many chat templates refuse two user turns in a row."""
-    turns: list[ChatTurn] = []
-    for turn in talk:
-        if turns and turns[-1].role == turn.role:
-            turns[-1] = ChatTurn(turn.role, f"{turns[-1].content}\n\n{turn.content}")
+def _alternating(turns: list[ChatTurn]) -> list[ChatTurn]:
+    """Join adjacent turns of the same role, because many chat templates refuse two user turns in a row."""
+    joined: list[ChatTurn] = []
+    for turn in turns:
+        if joined and joined[-1].role == turn.role:
+            joined[-1] = ChatTurn(turn.role, f"{joined[-1].content}\n\n{turn.content}")
         else:
-            turns.append(turn)
-    return turns
+            joined.append(turn)
+    return joined

@@ -1,4 +1,4 @@
-"""What of her words is said aloud."""
+"""Which of her answers are spoken, and their text without markup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 SPOKEN_CHARS: Final = 600
-"""A longer answer is read more easily than heard: about forty seconds."""
+"""Longer answers are easier to read than to hear. This many characters take about forty seconds."""
 
 _LINK: Final = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
 _LINE_START: Final = re.compile(r"(?m)^\s*(?:#{1,6}|>+|[-*+])\s+")
@@ -14,6 +14,6 @@ _MARKUP: Final = re.compile(r"\*+|`+|~~|(?<!\w)_+|_+(?!\w)")
 
 
 def speakable(words: str) -> str:
-    """Take Markdown's marks out of the words, which nobody wants to hear."""
+    """Remove Markdown's markup, which would otherwise be read aloud."""
     plain = _MARKUP.sub("", _LINE_START.sub("", _LINK.sub(r"\1", words))).strip()
     return plain or words

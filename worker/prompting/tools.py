@@ -1,4 +1,4 @@
-"""Her tools: what a mind may do besides speaking, offered to her owner only."""
+"""Her tools: what a mind may do besides answering. They are offered only in conversations with her owner."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from worker.base.organ_errors import OrganUnreachable
 from worker.prompting.exchange import Tool, ToolCall
 
 MAX_ROUNDS: Final = 4
-"""How often a mind may use tools before it has to answer in words."""
+"""How often a mind may use tools before it has to answer."""
 
 MAX_USES: Final = 8
-"""Uses of all tools in one turn: each costs a person's money."""
+"""Uses of all tools in one turn, limited because each costs her owner money."""
 
 RESULT_CHARS: Final = 8_000
-"""How much of a tool's result a mind gets to read."""
+"""How many characters of a tool's result a mind gets."""
 
 IMAGINE: Final = Tool(
     "imagine",
@@ -35,17 +35,17 @@ ASK_TEACHER: Final = Tool(
 )
 
 Organ: TypeAlias = Callable[[str], Awaitable[str]]
-"""An organ that takes words and gives words, or the name of a file that it made. Raises OrganUnreachable."""
+"""Takes a text and returns a text, or the name of a file that it made. Raises OrganUnreachable."""
 
 _PAINTED: Final = "The picture is made, and goes to the person beside your words."
 _WORN: Final = f"Not done: {MAX_USES} uses of tools are the most for one answer."
 
 
 class Tools:
-    """The tools of one turn. What was done once is not done again when the mind is asked anew."""
+    """The tools of one turn. When the mind is called again, a use that was already made is not repeated."""
 
     def __init__(self, imagine: Organ | None = None, ask_teacher: Organ | None = None) -> None:
-        """None stands for an organ that she does not have, or that is not for whom she talks with."""
+        """None stands for an organ that she does not have, or that this conversation may not use."""
         self._organs: dict[str, Organ] = {}
         if imagine:
             self._organs[IMAGINE.name] = imagine
@@ -53,19 +53,19 @@ class Tools:
             self._organs[ASK_TEACHER.name] = ask_teacher
         self.offered: Sequence[Tool] = [tool for tool in (IMAGINE, ASK_TEACHER) if tool.name in self._organs]
         self.made: list[Outgoing] = []
-        """The pictures that the answer in hand asked for, in that order."""
+        """The pictures that the current answer asked for, in that order."""
         self._uses: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     def begin(self) -> None:
-        """The mind is asked anew: what it made for an answer that nobody gets does not count."""
+        """Begin another mind call: pictures for an answer that is not sent do not count."""
         self.made = []
 
     async def run(self, calls: Sequence[ToolCall]) -> list[str]:
-        """Do what a mind asks for, all at once; an error becomes a result that it can read."""
+        """Run the calls of a mind concurrently. An error becomes a result that the mind can read."""
         return list(await asyncio.gather(*map(self._run, calls)))
 
     async def imagine(self, description: str) -> None:
-        """Paint a picture into ``made``. Raise OrganUnreachable."""
+        """Paint a picture and add it to ``made``. Raises OrganUnreachable when that fails."""
         media = await self._once(IMAGINE.name, description)
         if all(picture.media != media for picture in self.made):
             self.made.append(Outgoing(description, "image", media))
@@ -73,18 +73,18 @@ class Tools:
             self.made.sort(key=lambda picture: asked.index((IMAGINE.name, picture.content)))
 
     async def ask_teacher(self, question: str) -> str:
-        """Return the teacher's words. Raise OrganUnreachable."""
+        """Return the teacher's answer. Raises OrganUnreachable when there is none."""
         return await self._once(ASK_TEACHER.name, question)
 
     def leftovers(self) -> list[str]:
-        """Files that were made and that no answer holds."""
+        """Return the files that were made but are part of no answer."""
         kept = {picture.media for picture in self.made}
         done = [task for (name, _), task in self._uses.items() if name == IMAGINE.name and task.done()]
         made = [task.result() for task in done if not task.cancelled() and not task.exception()]
         return [media for media in made if media not in kept]
 
     async def close(self) -> None:
-        """Give up what is still being done."""
+        """Cancel the calls that still run."""
         for task in self._uses.values():
             task.cancel()
         await asyncio.gather(*self._uses.values(), return_exceptions=True)
@@ -110,12 +110,12 @@ class Tools:
                 raise OrganUnreachable(_WORN, "", permanent=True)
             work = _started(self._organs[name], words)
             self._uses[name, words] = asyncio.get_running_loop().create_task(work)
-        # A Join gives up the mind's call and not what it had done.
+        # A Join cancels the mind's call, but not the tool uses that it has begun.
         return await asyncio.shield(self._uses[name, words])
 
 
 def arguments_of(call: ToolCall) -> dict[str, object] | None:
-    """A call's arguments, or None when they are no JSON object."""
+    """Return a call's arguments, or None when they are not a JSON object."""
     try:
         return msgspec.json.decode(call.arguments or "{}", type=dict[str, object])
     except msgspec.DecodeError:

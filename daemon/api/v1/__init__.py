@@ -1,1 +1,1 @@
-"""The ``/v1`` door: channels as resources, as the create-a-channel page and its neighbours document them."""
+"""The ``/v1`` API: channels as resources, as the create-a-channel page and the pages next to it document them."""

@@ -1,4 +1,4 @@
-"""From the body of update to a channel's new settings: what is absent stays, null is the default."""
+"""Applies the body of an update to a channel's settings: absent fields stay, null sets the default."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAKE_ANOTHER = "delete this one and create another"
 async def changed_fields(
     choices: Choices, persona: Persona | None, channel: OpenChannel, asked: UpdateChannel
 ) -> ChannelFields:
-    """What the operator has set afterwards. Raises Refused."""
+    """The channel's settings after the update. Raises Refused."""
     _check_identity(channel, asked)
     old = channel.fields
     model = _chosen(asked.model_id, old.model, None)
@@ -48,7 +48,7 @@ def _chosen(asked: T | msgspec.UnsetType | None, old: T, default: T) -> T:
 
 
 def _account(choices: Choices, channel: OpenChannel, asked: str | msgspec.UnsetType | None) -> str:
-    """Another account of the same number; a bot's token is the channel itself, and so is a Slack account's bot."""
+    """The new account. Only a phone number can change its account: in other channels the bot is the channel itself."""
     old = channel.fields.account
     if isinstance(asked, msgspec.UnsetType) or asked == old:
         return old
@@ -61,7 +61,7 @@ def _account(choices: Choices, channel: OpenChannel, asked: str | msgspec.UnsetT
 
 
 def _check_identity(channel: OpenChannel, asked: UpdateChannel) -> None:
-    """Raise Refused where a channel would become another one. null asks for nothing else than what there is."""
+    """Raise Refused if the update would turn the channel into another one. null means the current value here."""
     if asked.channel_type not in (msgspec.UNSET, channel.type):
         raise refused_field("channelType", f"A channel keeps its type: {_MAKE_ANOTHER}.", status=409)
     if asked.phone_number not in (msgspec.UNSET, None, channel.fields.phone):

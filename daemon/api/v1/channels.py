@@ -29,20 +29,20 @@ from daemon.personas.personas import Personas
 from proto.records import to_json
 
 _PAIRED: Final = (
-    "This channel is paired with her owner, who has made it by the persona API: it has none of these settings."
+    "This channel was made with the persona API and is paired with her owner. It has none of these settings."
     " Delete it, or pair another one."
 )
 
 
 class ChannelPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Behind this channel."""
+    """A position in the list: after this channel."""
 
     created_at: Number
     channel: Place
 
 
 class Filter(msgspec.Struct, rename="camel"):
-    """Which channels to list."""
+    """The channels to list."""
 
     status: ChannelStatus | None = None
     channel_type: ChannelType | None = None
@@ -54,7 +54,7 @@ FILTERS: Final = {"status": get_args(ChannelStatus), "channelType": get_args(Cha
 class OpenChannelRoutes:
     """The routes of channels as resources.
 
-    ``webhooks_url`` is where providers call. ``keys`` are those of requests that are sent again.
+    ``webhooks_url`` is the address that providers call. ``keys`` handles the header ``Idempotency-Key``.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class OpenChannelRoutes:
         ]
 
     async def list_channels(self, request: Request) -> Response:
-        """``GET /v1/channels``: oldest first; those of the persona API too, where the documented types have them."""
+        """``GET /v1/channels``: oldest first, including the persona API's channels of the documented types."""
         limit, after = limit_of(request), cursor_of(request, ChannelPlace)
         wanted = _filter(request)
         found = await self._ledger.open_channels(
@@ -103,7 +103,7 @@ class OpenChannelRoutes:
         return json_response(page(found, limit, self._shown, lambda one: ChannelPlace(one.created_at, one.channel)))
 
     async def create(self, request: Request) -> Response:
-        """``POST /v1/channels``: ask the provider whose credentials these are, save it, have her open its gateway."""
+        """``POST /v1/channels``: check the credentials with the provider, save the channel, open its gateway."""
         asked = await CREATE.read(request)
 
         async def carry_out(begun_at: int | None) -> msgspec.Raw:
@@ -120,10 +120,10 @@ class OpenChannelRoutes:
         return json_response(self._shown(await self._find(request)))
 
     async def update(self, request: Request) -> Response:
-        """``PATCH /v1/channels/{channel_id}``: what is absent stays, null is the default."""
+        """``PATCH /v1/channels/{channel_id}``: absent fields stay, null sets the default."""
         await self._find(request)
         asked = await UPDATE.read(request)
-        # One at a time: what one request leaves as it is, another must not have changed meanwhile.
+        # One at a time: no other request may change what this one leaves as it is.
         async with self._updating:
             channel = await self._find(request)
             if not channel.open:
@@ -135,23 +135,23 @@ class OpenChannelRoutes:
         return json_response(self._shown(channel))
 
     async def delete(self, request: Request) -> Response:
-        """``DELETE /v1/channels/{channel_id}``: open or paired; what was said on it stays in the persona's history."""
+        """``DELETE /v1/channels/{channel_id}``: open or paired; its messages stay in the persona's history."""
         await self._channels.delete((await self._find(request)).channel)
         return Response(None, 204, NO_STORE)
 
     async def pause(self, request: Request) -> Response:
-        """``POST /v1/channels/{channel_id}/pause``: what is written is kept, and nobody is answered."""
+        """``POST /v1/channels/{channel_id}/pause``: keep incoming messages unanswered."""
         return json_response(self._shown(await self._channels.pause((await self._find(request)).channel)))
 
     async def resume(self, request: Request) -> Response:
         """``POST /v1/channels/{channel_id}/resume``: answer again, beginning with what was written meanwhile.
 
-        One that its provider refused is tried again; its ``status`` is active as soon as the provider answers.
+        A channel that its provider refused is tried again; its ``status`` is active as soon as the provider answers.
         """
         return json_response(self._shown(await self._channels.resume((await self._find(request)).channel)))
 
     async def test(self, request: Request) -> Response:
-        """``POST /v1/channels/{channel_id}/test``: ask the provider now; changes nothing."""
+        """``POST /v1/channels/{channel_id}/test``: check the credentials with the provider now; changes nothing."""
         return json_response(await tested(self._channels, await self._find(request)))
 
     async def _find(self, request: Request) -> OpenChannel:
@@ -162,7 +162,7 @@ class OpenChannelRoutes:
 
 
 def _filter(request: Request) -> Filter:
-    """The query's filters; an empty one is as good as none. Raises Refused."""
+    """The query's filters; an empty one counts as absent. Raises Refused."""
     given = {name: value for name in FILTERS if (value := request.query_params.get(name))}
     for name, value in given.items():
         if value not in FILTERS[name]:

@@ -1,4 +1,4 @@
-"""What a channel is made of, chosen from what there is here: persona, account, model, datasets, and the way to it."""
+"""Chooses what a channel is made of from what exists here: persona, account, model and datasets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACCOUNT_TYPES: Final[Mapping[ChannelType, tuple[AccountType, ...]]] = {
     "slack": ("slack",),
     "telegram": ("telegram",),
 }
-"""Which types of ``[accounts]`` a channel can use."""
+"""The types of ``[accounts]`` that each type of channel can use."""
 
 PHONE_TYPES: Final = frozenset({"sms", "whatsapp"})
 
@@ -32,7 +32,7 @@ _DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Choices:
-    """What there is. ``default_persona`` is the id of the one who answers where none is asked for, or ""."""
+    """The available choices. ``default_persona`` is the id of the persona that answers if none is asked for, or ""."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Choices:
         self._default_persona = default_persona
 
     def persona(self, system_prompt_id: str | None) -> Persona:
-        """The persona that answers: the one asked for, else the operator's default, else the only one.
+        """The persona that answers: the one asked for, else the operator's default, else the only one there is.
 
         Raises Refused.
         """
@@ -76,7 +76,7 @@ class Choices:
         return personas[0]
 
     def account(self, type_: ChannelType, name: str | None, phone: str | None) -> ReadAccount:
-        """The account that is asked for, or the one that has the phone number. Raises Refused."""
+        """The account asked for, or the one that has the phone number. Raises Refused."""
         types = ACCOUNT_TYPES[type_]
         fitting = [account for account in self._accounts.values() if account.type in types]
         if name is not None:
@@ -100,7 +100,7 @@ class Choices:
         return found[0]
 
     def check_model(self, model_id: str | None) -> None:
-        """Raise Refused for a model that the operator has not named."""
+        """Raise Refused for a model that is not in the settings."""
         if model_id is not None and model_id not in self._models:
             known = ", ".join(sorted(self._models)) or "none yet"
             raise refused_field(
@@ -108,7 +108,7 @@ class Choices:
             )
 
     async def check_datasets(self, persona: Persona, ids: Iterable[str]) -> None:
-        """Raise Refused, naming each dataset that is no folder of hers."""
+        """Raise Refused, naming each dataset for which the persona has no folder."""
         folder = self._personas.folder(persona.id) / DATASETS
         errors = [
             FieldError(

@@ -1,4 +1,4 @@
-"""Who writes on a channel, and what was said: both in pages, the newest first."""
+"""The conversations of a channel and their messages, both in pages, newest first."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ CHANNEL: Final = f"{CHANNELS}/{{channel_id}}"
 
 
 class ConversationPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Behind this conversation."""
+    """A position in the list: after this conversation."""
 
     last_at: Number
     chat: Place
 
 
 class MessagePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Below this line."""
+    """A position in the list: older than this message."""
 
     id: Number
 
 
 async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
-    """The channel that a path names, open or paired. Raises Refused with 404."""
+    """The channel in the request's path, open or paired. Raises Refused (404)."""
     channel = await ledger.open_channel(request.path_params["channel_id"], time.time_ns())
     if channel is None or channel.type == "discord":
         raise Refused(404, "There is no channel with this id; GET /v1/channels lists those that there are.")
@@ -42,7 +42,7 @@ async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
 
 
 class ConversationRoutes:
-    """The routes of what was said on channels."""
+    """The routes of channels' conversations and messages."""
 
     def __init__(self, *, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -54,7 +54,7 @@ class ConversationRoutes:
         ]
 
     async def list_conversations(self, request: Request) -> Response:
-        """``GET /v1/channels/{channel_id}/conversations``: the last lively one first."""
+        """``GET /v1/channels/{channel_id}/conversations``: most recently active first."""
         channel = await find_channel(self._ledger, request)
         limit, after = limit_of(request), cursor_of(request, ConversationPlace)
         found = await self._ledger.channel_conversations(
@@ -72,7 +72,7 @@ class ConversationRoutes:
     async def list_messages(self, request: Request) -> Response:
         """``GET /v1/channels/{channel_id}/conversations/{conversation_id}/messages``: newest first.
 
-        A token for this door is none for what her owner said: that is the persona API's.
+        A token for this API does not give access to her owner's messages: these belong to the persona API.
         """
         channel = await find_channel(self._ledger, request)
         if not channel.open:

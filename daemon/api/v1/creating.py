@@ -1,4 +1,4 @@
-"""From the body of create to what a channel is made of."""
+"""Turns the body of a create request into a channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proto.secrets import Secret
 
 
 async def channel_request(choices: Choices, asked: CreateChannel) -> OpenChannelRequest:
-    """Choose persona, account and model, and check what is asked for. Raises Refused with the first field at fault."""
+    """Choose persona, account and model, and check the fields. Raises Refused with the first faulty field."""
     needs_phone = asked.channel_type in PHONE_TYPES
     token = (asked.bot_token or "").strip() if asked.channel_type == "telegram" else ""
     if needs_phone and asked.phone_number is None:
@@ -48,7 +48,7 @@ async def channel_request(choices: Choices, asked: CreateChannel) -> OpenChannel
 
 
 async def make(channels: ChannelService, new: OpenChannelRequest) -> OpenChannel:
-    """Make the channel. Raises Refused, naming the field whose credentials the provider does not take."""
+    """Make the channel. Raises Refused, naming the field whose credentials the provider refused."""
     try:
         return await channels.open(new)
     except ChannelRefused as error:
@@ -57,9 +57,9 @@ async def make(channels: ChannelService, new: OpenChannelRequest) -> OpenChannel
 
 
 async def made_since(ledger: Ledger, persona: Persona | None, new: OpenChannelRequest, at: int) -> OpenChannel | None:
-    """The channel that a request for it made at ``at`` or later, before the daemon died over its answer.
+    """The channel that this request made at ``at`` (epoch nanoseconds) or later, before the daemon died, or None.
 
-    ``persona`` is hers as she is now. Raises Refused when she is gone.
+    ``persona`` is the current record. Raises Refused when she is gone.
     """
     if persona is None:
         raise Refused(409, "The persona was deleted meanwhile.")

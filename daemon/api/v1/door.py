@@ -1,4 +1,7 @@
-"""Who may come in: every request under ``/v1`` shows a bearer token (RFC 6750), also on the loopback."""
+"""Authentication: every request under ``/v1`` needs a bearer token, also on the loopback.
+
+https://www.rfc-editor.org/rfc/rfc6750
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 REALM: Final = "personad"
 TOKEN_NAME: Final = "token"
-"""The token file under the state directory, where ``personad token`` puts tokens unless the settings name another."""
+"""The file in the state directory where ``personad token`` puts tokens, unless the settings name another."""
 
 _MISSING: Final = "Send 'Authorization: Bearer <token>'. `personad token` makes one."
 _NONE_YET: Final = "There is no token yet: make one with `personad token`, and send 'Authorization: Bearer <token>'."
@@ -73,13 +76,13 @@ async def _judged(verifier: JwtVerifier, token: str) -> Response | None:
     except JwtRefused as error:
         return _challenge(401, "invalid_token", str(error))
     except KeysUnavailable:
-        detail = "The identity provider's keys cannot be had at the moment; the daemon's log says why."
+        detail = "The identity provider's keys are not available at the moment; the daemon's log says why."
         return problem(503, detail, {"retry-after": "30"})
     return None
 
 
 def _verifier(settings: Settings, log: Log) -> JwtVerifier | None:
-    """None without ``[oidc]``: then its libraries are not imported either."""
+    """The verifier, or None without ``[oidc]``; in that case its libraries are not imported."""
     if not settings.oidc.issuer:
         return None
     from daemon.api.v1.jwt_tokens import JwtVerifier, KeysUnavailable
@@ -91,7 +94,10 @@ def _verifier(settings: Settings, log: Log) -> JwtVerifier | None:
 
 
 def _challenge(status: int, error: str, detail: str) -> Response:
-    """RFC 6750, section 3: who sent no token at all is told nothing but the realm."""
+    """The refusal. A request without any token gets only the realm.
+
+    https://www.rfc-editor.org/rfc/rfc6750#section-3
+    """
     challenge = f'Bearer realm="{REALM}"'
     if error:
         words = detail.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")

@@ -1,4 +1,7 @@
-"""``Idempotency-Key``: a request repeated under its key is carried out once, also when the daemon dies in it."""
+"""``Idempotency-Key``: a request repeated with its key is carried out once, even if the daemon dies meanwhile.
+
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,12 @@ from daemon.runtime.clock import Clock
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
-_OTHER: Final = "This key came with another request before: take a new key for each thing that you want done."
-_RUNNING: Final = "The first request with this key is being carried out: ask again in a moment."
+_OTHER: Final = "This key was used with a different request: use a new key for each new request."
+_RUNNING: Final = "The first request with this key is still in progress: try again in a moment."
 
 
 class Keys:
-    """The keys whose requests this daemon is carrying out. One that it finds begun, and not here, is an earlier's."""
+    """Handles keys. A key that is recorded as begun but not in hand here was left by an earlier daemon."""
 
     def __init__(self, *, ledger: Ledger, clock: Clock, log: Log) -> None:
         self._ledger = ledger
@@ -37,11 +40,11 @@ class Keys:
     async def once(
         self, request: Request, asked: msgspec.Struct, carry_out: Callable[[int | None], Awaitable[msgspec.Raw]]
     ) -> Response:
-        """Answer with what ``carry_out`` makes, or made when the request came first; the status is 201.
+        """Answer 201 with the result of ``carry_out``, or with the stored result of the first request with this key.
 
-        ``asked`` is what the key belongs to. ``carry_out`` is given None, or, when a daemon died over this request, the
-        time of that in epoch nanoseconds: what was made since then is this request's. When it raises, the key may be
-        used again. Raises Refused.
+        ``asked`` is the request that the key belongs to. ``carry_out`` gets None or, if a daemon died during this
+        request, the time in epoch nanoseconds when it began: what was made since then belongs to this request. If
+        ``carry_out`` raises, the key may be used again. Raises Refused.
         """
         keys = request.headers.getlist(HEADER)
         if not keys:
@@ -76,7 +79,7 @@ class Keys:
         return _created(body)
 
     async def _kept(self, write: Awaitable[None]) -> None:
-        """A full disk does not take the answer of what is done already; who asks again gets it as after a death."""
+        """Write, but only log a failure: the request is done, and a repeated one is handled as after a crash."""
         try:
             await write
         except LedgerError as error:
@@ -84,7 +87,7 @@ class Keys:
 
 
 def _fingerprint(request: Request, asked: msgspec.Struct) -> str:
-    """A hash of what is asked for, however its JSON is spelled."""
+    """A hash of the request that does not depend on how its JSON is written."""
     place = f"{request.method} {request.url.path}\n".encode()
     return hashlib.sha256(place + msgspec.json.encode(asked)).hexdigest()
 

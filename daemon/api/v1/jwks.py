@@ -1,6 +1,7 @@
-"""The public keys of the operator's identity provider: fetched, bounded, cached, and asked for again when they change.
+"""The public keys of the operator's identity provider: fetched, bounded, cached, and fetched again when they change.
 
-Runs on threads of its own; imported only where ``[oidc]`` is set.
+Runs on its own threads; imported only if ``[oidc]`` is set. The document is a JWK set
+(https://www.rfc-editor.org/rfc/rfc7517#section-5).
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from jwt import PyJWK, PyJWTError
 from daemon.settings.settings import Oidc
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
-"""Asymmetric ones only: with a symmetric one, who can verify can sign."""
+"""Only asymmetric ones: anybody who can verify with a symmetric key can also sign with it."""
 
 TIMEOUT: Final = 5.0
-"""Seconds for one answer of the provider, from the first byte to the last."""
+"""Seconds for one complete answer of the provider."""
 MAX_DOCUMENT: Final = 262_144
 MAX_KEYS: Final = 100
 LIFETIME: Final = 3600.0
-"""Seconds after which keys are asked for again."""
+"""Seconds after which keys are fetched again."""
 STALE: Final = 24 * 3600.0
-"""Seconds for which keys count that could not be asked for again."""
+"""Seconds for which keys stay valid while they cannot be fetched again."""
 LEAST_INTERVAL: Final = 30.0
-"""Seconds between two askings: tokens with invented key ids do not make us hammer the provider."""
+"""Seconds between two fetches: tokens with invented key ids must not make the daemon hammer the provider."""
 LEAST_RSA_BITS: Final = 2048
 
 
@@ -40,9 +41,9 @@ class KeysUnavailable(RuntimeError):
 
 
 class Keys:
-    """The keys of ``oidc.jwks_url`` or ``oidc.jwks_file``. ``fault`` says why the last asking failed, if it did.
+    """The keys of ``oidc.jwks_url`` or ``oidc.jwks_file``. ``fault`` says why the last fetch failed, or is "".
 
-    Raises KeysUnavailable when the file cannot be used; an address is not asked before it must be.
+    Raises KeysUnavailable when the file cannot be used. A URL is fetched only when its keys are needed.
     """
 
     def __init__(self, oidc: Oidc) -> None:
@@ -56,7 +57,7 @@ class Keys:
             self._fetched = self._asked = time.monotonic()
 
     def find(self, kid: str | None, algorithm: str) -> list[PyJWK]:
-        """The keys that may have signed a token with this header; a key id that is not known is asked for once more.
+        """The keys that may have signed a token with this header. For an unknown key id the keys are fetched again.
 
         Raises KeysUnavailable.
         """
@@ -91,7 +92,7 @@ class Keys:
 
 
 def usable(document: bytes) -> list[PyJWK]:
-    """The keys of a document that can verify what we take. Raises KeysUnavailable."""
+    """The keys of a document that fit the accepted algorithms. Raises KeysUnavailable."""
     try:
         listed = json.loads(document)["keys"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
@@ -101,7 +102,7 @@ def usable(document: bytes) -> list[PyJWK]:
         try:
             key = PyJWK(one)
         except (PyJWTError, AttributeError, TypeError, ValueError):
-            # A provider may list keys of kinds that we do not take.
+            # A provider may list keys of kinds that are not accepted here.
             continue
         weak = isinstance(key.key, RSAPublicKey) and key.key.key_size < LEAST_RSA_BITS
         if key.algorithm_name in ALGORITHMS and key.public_key_use in (None, "sig") and not weak:
@@ -131,7 +132,7 @@ def _fetch(url: str) -> bytes:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Without redirects: the operator named one address, and where it leads further is for the operator to say."""
+    """An opener that follows no redirects: only the address that the operator named is trusted."""
     opener = urllib.request.OpenerDirector()
     opener.add_handler(urllib.request.ProxyHandler())
     opener.add_handler(urllib.request.HTTPHandler())

@@ -1,4 +1,4 @@
-"""JSON web tokens of the operator's identity provider (``[oidc]``), verified on threads of their own."""
+"""Verifies JSON web tokens of the operator's identity provider (``[oidc]``), on its own threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THREADS: Final = 2
 
 _WORDS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
     (jwt.ExpiredSignatureError, "The token has expired; get a new one."),
-    (jwt.ImmatureSignatureError, "The token is not valid yet; look at the clocks of both machines."),
+    (jwt.ImmatureSignatureError, "The token is not valid yet; check the clocks of both machines."),
     (jwt.InvalidAudienceError, "The token is not for this audience (oidc.audience)."),
     (jwt.InvalidIssuerError, "The token is of another issuer (oidc.issuer)."),
     (jwt.MissingRequiredClaimError, "The token lacks one of the claims exp, iss and aud."),
@@ -29,18 +29,18 @@ _WORDS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
 
 
 class JwtRefused(Exception):
-    """A token that is not taken; the text says why, for RFC 6750's ``error_description``."""
+    """A token that is not accepted; the text says why, for RFC 6750's ``error_description``."""
 
 
 class WrongOrganization(JwtRefused):
-    """A valid token of an organization that is not this daemon's."""
+    """A valid token of another organization than this daemon's."""
 
 
 class JwtVerifier:
-    """Checks signature, issuer, audience, times and organization of tokens.
+    """Checks the signature, issuer, audience, times and organization of tokens.
 
-    ``organization`` is what the claim ``oidc.organization_claim`` must say, where one is set. Raises KeysUnavailable
-    when ``oidc.jwks_file`` cannot be used.
+    ``organization`` is the value that the claim ``oidc.organization_claim`` must have, if that is set. Raises
+    KeysUnavailable when ``oidc.jwks_file`` cannot be used.
     """
 
     def __init__(self, oidc: Oidc, organization: str, log: Log) -> None:
@@ -49,11 +49,11 @@ class JwtVerifier:
         self._log = log
         self._fault = ""
         self._keys = Keys(oidc)
-        # Its own threads: a provider that answers slowly holds up nothing else.
+        # Its own threads, so that a slow provider delays nothing else.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="jwt")
 
     async def check(self, token: str) -> None:
-        """Raise JwtRefused, WrongOrganization, or KeysUnavailable when nobody can tell at the moment."""
+        """Raise JwtRefused, WrongOrganization, or KeysUnavailable when the token cannot be checked at the moment."""
         if len(token) > MAX_TOKEN:
             raise JwtRefused(f"The token is longer than {MAX_TOKEN} characters.")
         try:

@@ -1,4 +1,4 @@
-"""What ``/v1`` shows: channels with the documented fields in the documented order, conversations and messages."""
+"""The objects of ``/v1``: channels with the documented fields in the documented order, conversations and messages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
 DateTime = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 MICROSECOND: Final = 1000
-"""In nanoseconds."""
+"""Nanoseconds in a microsecond."""
 
 
 class ChannelObject(msgspec.Struct, rename="camel"):
-    """A channel. ``status`` is ``error`` when its credentials or configuration must be mended, or trouble stays."""
+    """A channel. ``status`` is ``error`` if its credentials or configuration must be fixed or a failure persists."""
 
     id: str
     organization_id: str
@@ -44,9 +44,9 @@ class ChannelObject(msgspec.Struct, rename="camel"):
 
 
 class ConversationObject(msgspec.Struct, rename="camel"):
-    """One person's conversation on a channel; ``name`` is how the provider called that person at first.
+    """One person's conversation on a channel; ``name`` is the first name that the provider gave for this person.
 
-    ``last_error`` says why this person is not reached at the moment.
+    ``last_error`` says why this person cannot be reached at the moment.
     """
 
     id: str
@@ -60,7 +60,7 @@ class ConversationObject(msgspec.Struct, rename="camel"):
 
 
 class MessageObject(msgspec.Struct, rename="camel"):
-    """A message of a conversation; ``id`` is null while it waits for an answer. ``media``: it came with a file."""
+    """A message of a conversation; ``id`` is null while it waits for an answer, ``media`` true if it has a file."""
 
     id: str | None
     role: Literal["user", "assistant"]
@@ -70,7 +70,7 @@ class MessageObject(msgspec.Struct, rename="camel"):
 
 
 class TestObject(msgspec.Struct, rename="camel"):
-    """What the provider said just now: ``identity`` is the account that the credentials are of."""
+    """The provider's answer just now; ``identity`` is the account that the credentials belong to."""
 
     ok: bool
     identity: str | None
@@ -79,7 +79,7 @@ class TestObject(msgspec.Struct, rename="camel"):
 
 
 def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str) -> ChannelObject:
-    """Show a channel; ``webhooks_url`` is where providers call."""
+    """Show a channel; ``webhooks_url`` is the address that providers call."""
     fields = channel.fields
     return ChannelObject(
         id=channel.channel,
@@ -119,7 +119,7 @@ def conversation_object(channel: str, conversation: ChannelConversation) -> Conv
 
 
 def message_object(message: ChannelMessage) -> MessageObject:
-    """Show a line of a conversation."""
+    """Show a message of a conversation."""
     return MessageObject(
         id=str(message.id) if message.id else None,
         role="user" if message.role == "person" else "assistant",
@@ -130,7 +130,7 @@ def message_object(message: ChannelMessage) -> MessageObject:
 
 
 def webhooks_address(hooks: Hooks) -> str:
-    """Where providers call: the public address, else the listener's own."""
+    """The address that providers call: the public one, else the listener's own."""
     host = f"[{hooks.host}]" if ":" in hooks.host else hooks.host
     return hooks.public_url.rstrip("/") or f"http://{host}:{hooks.port}"
 
@@ -143,5 +143,5 @@ def moment(at: int) -> str:
 
 
 def date_time(at: int | None) -> str | None:
-    """As ``moment``, for what may not have happened."""
+    """As ``moment``; None stays None."""
     return None if at is None else moment(at)

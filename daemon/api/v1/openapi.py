@@ -27,12 +27,12 @@ QUERY: Final[dict[str, Json]] = {
 STATUS_WORDS: Final = {
     400: "The Authorization header is malformed.",
     403: "The Origin is not this daemon's own, or the token is of another organization.",
-    409: "It does not go with what there is; the detail says why.",
+    409: "The request conflicts with the current state; the detail says why.",
     415: "The body is not JSON.",
     422: "Faulty fields; errors lists them.",
     500: "Saved, but her process did not follow; or a bug.",
 }
-"""Where they are not those of the persona API."""
+"""The descriptions that differ from those of the persona API."""
 
 _CHANNELS: Final = "/v1/channels"
 _CHANNEL: Final = f"{_CHANNELS}/{{channel_id}}"
@@ -55,7 +55,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("POST", _CHANNELS): Operation(
-        "Create a channel on which everybody can talk to a persona.",
+        "Create a channel on which anybody can talk to a persona.",
         ref("ChannelObject"),
         (409, 413, 415, 422, 500, 503, 507),
         ref("CreateChannel"),
@@ -66,7 +66,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", _CHANNEL): Operation("A channel.", ref("ChannelObject"), (404,), problems=True),
     ("PATCH", _CHANNEL): Operation(
-        "Change a channel: what is absent stays, null is the default.",
+        "Change a channel: absent fields stay, null sets the default.",
         ref("ChannelObject"),
         (404, 409, 413, 415, 422, 500, 503, 507),
         ref("UpdateChannel"),
@@ -74,13 +74,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("DELETE", _CHANNEL): Operation("Delete a channel.", None, (404, 500, 503, 507), status=204, problems=True),
     ("POST", f"{_CHANNEL}/pause"): Operation(
-        "Answer nobody on a channel until it is resumed; what is written is kept.",
+        "Stop answering on a channel until it is resumed; incoming messages are kept.",
         ref("ChannelObject"),
         (404, 503, 507),
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/resume"): Operation(
-        "Answer again, beginning with what was written meanwhile; a provider that refused the channel is asked anew.",
+        "Answer again, beginning with what was written meanwhile; a channel that its provider refused is tried again.",
         ref("ChannelObject"),
         (404, 503, 507),
         problems=True,
@@ -92,14 +92,14 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("GET", _CONVERSATIONS): Operation(
-        "Who talks on a channel, the last lively one first.",
+        "List a channel's conversations, most recently active first.",
         _page("ConversationObject"),
         (404, 422),
         query=("page limit", "cursor"),
         problems=True,
     ),
     ("GET", f"{_CONVERSATIONS}/{{conversation_id}}/messages"): Operation(
-        "What was said in a conversation, newest first.",
+        "List a conversation's messages, newest first.",
         _page("MessageObject"),
         (404, 409, 422),
         query=("page limit", "cursor"),

@@ -1,4 +1,4 @@
-"""Lists in pages: ``limit`` and ``cursor`` in the query, ``items``, ``nextCursor`` and ``hasMore`` in the answer."""
+"""Paging: ``limit`` and ``cursor`` in the query; ``items``, ``nextCursor`` and ``hasMore`` in the response."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MAX_LIMIT: Final = 100
 MAX_CURSOR: Final = 512
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A number in a cursor; larger ones are none of ours, and none of SQLite's."""
+"""A number in a cursor. SQLite has no larger integers (https://www.sqlite.org/datatype3.html)."""
 Place = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[!-~]*\Z")]
 """An id in a cursor."""
 
 
 class Page(msgspec.Struct, Generic[T], rename="camel"):
-    """One page of a list; ``next_cursor`` begins the next one, null after the last."""
+    """One page of a list; ``next_cursor`` starts the next page and is null on the last."""
 
     items: list[T]
     next_cursor: str | None
@@ -35,16 +35,17 @@ class Page(msgspec.Struct, Generic[T], rename="camel"):
 
 
 def limit_of(request: Request) -> int:
-    """How many items the client wants. Raises Refused."""
+    """The number of items that the client wants. Raises Refused."""
     text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    # isdecimal alone takes the digits of other scripts, too.
+    # isdecimal alone also accepts the digits of other scripts.
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= MAX_LIMIT):
         raise refused_parameter("limit", f"limit must be a whole number from 1 to {MAX_LIMIT}.")
     return int(text)
 
 
 def cursor_of(request: Request, kind: type[C]) -> C | None:
-    """Where the page begins, None for the first one. Raises Refused for what is no cursor of this list."""
+    """The position where the page starts, None for the first page. Raises Refused for an invalid cursor."""
+
     text = request.query_params.get("cursor", "")[:MAX_CURSOR]
     if not text:
         return None
@@ -55,7 +56,7 @@ def cursor_of(request: Request, kind: type[C]) -> C | None:
 
 
 def page(found: Sequence[S], limit: int, show: Callable[[S], T], place: Callable[[S], object]) -> Page[T]:
-    """Put a page together from up to ``limit + 1`` things found; ``place`` is what a cursor says of the last one."""
+    """Make a page from up to ``limit + 1`` rows; ``place`` gives the cursor's content for the last row of the page."""
     items, more = found[:limit], len(found) > limit
     cursor = base64.urlsafe_b64encode(msgspec.json.encode(place(items[-1]))).decode() if more else None
     return Page([show(one) for one in items], cursor, more)

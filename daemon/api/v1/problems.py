@@ -1,4 +1,7 @@
-"""What becomes of an exception under ``/v1``: a problem document with a detail that says what to do."""
+"""Turns exceptions under ``/v1`` into problem documents with a detail that says what to do.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ async def _channel_refused(_request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses has one word for a detail; ours have a sentence."""
+    """Replace Starlette's one-word details with sentences."""
     assert isinstance(error, HTTPException)
     detail, headers = error.detail, error.headers
     if error.status_code == 404:
@@ -63,7 +66,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """All methods of the resource; a route, as Starlette has it, knows its own only."""
+    """All methods of the resource. One route of Starlette knows only its own."""
     routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
     return sorted({method for route in routes if isinstance(route, Route) for method in route.methods or ()})
 
@@ -86,12 +89,12 @@ async def _ledger_busy(_request: Request, _error: Exception) -> Response:
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
-    """Nobody reads this answer; without it a client that hangs up would look like a fault of ours."""
+    """The client does not read this answer, but without it a hang-up would be logged as a fault of the daemon."""
     return problem(400, "The request ended before its body did.")
 
 
 def handlers(log: Log) -> dict[type[Exception], ExceptionHandler]:
-    """By exception. The server logs a bug with its trace; the answer only names the line of ``log`` about it."""
+    """Handlers by exception. The server logs a bug with its trace; the answer only names the line in ``log``."""
 
     async def unexpected(_request: Request, error: Exception) -> Response:
         instance = uuid.uuid4().urn

@@ -1,6 +1,6 @@
-"""The bodies of ``/v1``: documented fields, and ``account``, which names one of the operator's ``[accounts]``.
+"""The bodies of ``/v1``: the documented fields, and ``account``, which names one of the operator's ``[accounts]``.
 
-Unknown fields are ignored, as the documented system does.
+Unknown fields are ignored, as in the documented system.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Token = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Id = Annotated[str, msgspec.Meta(max_length=100)]
 DatasetIds = Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=MAX_DATASETS)]
 Words = Annotated[str, msgspec.Meta(max_length=4096)]
-"""A text to say; an empty one is as good as none."""
+"""A text to send; an empty one counts as none."""
 
 WANTED: Final = {
     "channelType": f"Input should be one of: {', '.join(get_args(ChannelType))}",
     "phoneNumber": "Input should be a phone number in E.164, such as +491701234567",
 }
-"""What a field must be where the general words do not say it."""
+"""Messages for fields whose rule the general messages do not explain."""
 
 
 class CreateChannel(msgspec.Struct, rename="camel"):
@@ -53,7 +53,7 @@ class CreateChannel(msgspec.Struct, rename="camel"):
 
 
 class UpdateChannel(msgspec.Struct, rename="camel"):
-    """The body of update: what is absent stays, null is the default."""
+    """The body of update: absent fields stay, null sets the default."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
     model_id: Id | msgspec.UnsetType | None = msgspec.UNSET
@@ -68,13 +68,13 @@ class UpdateChannel(msgspec.Struct, rename="camel"):
 
 
 class JsonBody(Generic[T]):
-    """A body that must say that it is JSON, or say nothing."""
+    """A body whose content type must be JSON or absent."""
 
     def __init__(self, kind: type[T]) -> None:
         self._body = Body(kind)
 
     async def read(self, request: Request) -> T:
-        """Read and decode. Raises Refused with 415, and Unprocessable."""
+        """Read and decode. Raises Refused (415), Unprocessable."""
         if not is_json(request.scope["headers"]):
             raise Refused(415, "The body must be JSON: send it with 'Content-Type: application/json'.")
         try:

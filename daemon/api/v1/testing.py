@@ -1,4 +1,4 @@
-"""Whether a channel's credentials are good, asked of its provider by a short-lived process."""
+"""Tests a channel's credentials: a short-lived process asks the provider."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from daemon.ledger import OpenChannel
 
 
 async def tested(channels: ChannelService, channel: OpenChannel) -> TestObject:
-    """Ask, and say in words what to do when the answer is no."""
+    """Test the credentials; ``detail`` says what to do if they fail."""
     found = await channels.ask(channel)
     fault = found.reason
     if not fault and found.bot_id and channel.bot_id and found.bot_id != channel.bot_id:
-        fault = "The credentials are good, but of another account than the channel was made with: mend them."
+        fault = "The credentials work, but they are for another account than the channel was made with: correct them."
+
     return TestObject(
         ok=not fault,
         identity=found.bot_name or found.bot_id or None,

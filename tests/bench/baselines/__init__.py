@@ -1,1 +1,1 @@
-"""What the figures are held against: the plainest program that does the part of the work that cannot be left out."""
+"""The baselines: for each figure, the simplest program that does the part of the work that cannot be left out."""

@@ -1,6 +1,6 @@
-"""One durable commit after the other, each awaited in an event loop.
+"""One durable commit after another, each awaited in an event loop.
 
-Run as ``python -m tests.bench.baselines.commit LEDGER COUNT``; writes the seconds that each took, as JSON.
+Run as ``python -m tests.bench.baselines.commit LEDGER COUNT``; prints the seconds of each as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proto.messages import Conversation
 
 
 async def commit(file: Path, count: int) -> list[float]:
-    """Accept so many perceptions, one at a time."""
+    """Accept this many perceptions, one at a time."""
     ledger = await Ledger.open(file)
     conversation = Conversation("web", "persona")
     taken = []

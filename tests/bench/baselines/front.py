@@ -1,4 +1,4 @@
-"""Starlette under uvicorn, served as personad serves it, with nothing behind the routes, or with a group commit.
+"""Starlette under uvicorn with personad's server settings, and behind the routes nothing or a group commit.
 
 Run as ``python -m tests.bench.baselines.front PORT [LEDGER]``: ``GET /livez``, and ``read``, which decodes its body
 and, with a ledger, commits it.
@@ -46,7 +46,7 @@ async def serve(port: int, ledger_file: str | None) -> None:
     """Serve until killed."""
     read = bare_read
     if ledger_file:
-        # Imported here: the bare server has no ledger.
+        # Imported here, because the bare server has no ledger.
         from daemon.ledger import Ledger
 
         ledger = await Ledger.open(Path(ledger_file))

@@ -1,4 +1,4 @@
-"""A process that does nothing but greet over ZeroMQ from an event loop, as every worker must."""
+"""A process that only says hello over ZeroMQ from an event loop, as every worker must."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zmq.asyncio
 
 
 def greet(endpoint: str) -> None:
-    """Say hello with this process's pid, and wait to be dismissed."""
+    """Say hello with this process's pid, and wait for the goodbye."""
     asyncio.run(_greet(endpoint))
 
 

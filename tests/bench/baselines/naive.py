@@ -1,4 +1,4 @@
-"""The naive way to give a persona a process: start Python, import what a worker imports, greet.
+"""The naive way to start a persona's process: start Python, import what a worker imports, say hello.
 
 Run as ``python -m tests.bench.baselines.naive ENDPOINT``.
 """

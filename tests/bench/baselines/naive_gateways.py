@@ -1,4 +1,4 @@
-"""The naive way to connect a persona: start Python, import a worker and both providers' libraries, greet.
+"""The naive way to connect a persona: start Python, import a worker and both providers' libraries, say hello.
 
 Run as ``python -m tests.bench.baselines.naive_gateways ENDPOINT``.
 """

@@ -1,7 +1,7 @@
-"""Reading an export: the naive way, ``json.load`` of the whole, and ours; each in a process of its own.
+"""Reading an export: the naive way, ``json.load`` of the whole file, and personad's; each in a separate process.
 
-Run as ``python -m tests.bench.baselines.reading naive|personad FILE``; prints seconds, and bytes of memory beyond what
-the process had before.
+Run as ``python -m tests.bench.baselines.reading naive|personad FILE``; prints the seconds, and the bytes of memory on
+top of what the process had before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ def personad(path: Path) -> int:
 
 
 def peak() -> int:
-    """Bytes of the most memory that this process ever had (proc(5), VmHWM)."""
+    """Return the peak memory of this process in bytes (VmHWM).
+
+    https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+    """
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024

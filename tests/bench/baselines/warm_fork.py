@@ -1,6 +1,6 @@
-"""The least that a respawn can cost: a warm process forks, and the child greets.
+"""The least that a respawn can cost: a warm process forks, and the child says hello.
 
-Run as ``python -m tests.bench.baselines.warm_fork ENDPOINT KIND``; writes a line when it is warm, and forks once for
+Run as ``python -m tests.bench.baselines.warm_fork ENDPOINT KIND``; prints a line when it is warm, and forks once for
 each line that it reads.
 """
 
@@ -17,7 +17,7 @@ from worker.process.zygote import preload
 
 
 def main(endpoint: str, kind: str) -> None:
-    """Warm up as the zygote does, and fork until standard input ends."""
+    """Warm up like the zygote, and fork until standard input ends."""
     preload([kind])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()

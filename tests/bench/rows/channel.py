@@ -15,11 +15,11 @@ from tests.providers import Telegram
 
 ROUNDS: Final = 20
 WARMING: Final = 3
-"""Rounds before the measured ones: each program's first requests are its slowest."""
+"""Rounds before the measured ones, because each program's first requests are its slowest."""
 
 
 def measure() -> list[Line]:
-    """Restart her as every change of her channels does, against a fork; and add and remove a channel as a client."""
+    """Restart her like every change of her channels does, against a fork; and add and remove a channel as a client."""
     bare = forks("telegram")
     with Telegram() as telegram, running_daemon({telegram.setting: telegram.url}) as daemon:
         (persona_id,) = create(daemon, 1)
@@ -57,15 +57,15 @@ def measure() -> list[Line]:
 
 
 def changes(daemon: DaemonProcess, persona_id: str, telegram: Telegram, token: str) -> tuple[list[float], list[float]]:
-    """Seconds from a restart's request to the new process's first poll, and of each those without any poll.
+    """Return, for each restart, the seconds from its request to the new process's first poll, and those without a poll.
 
-    The old process leaves its poll as soon as it is told to stop, and Telegram sees that.
+    The old process ends its poll as soon as it is asked to stop, and Telegram sees that.
     """
     taken, gaps = [], []
     request = post(f"/api/persona/{persona_id}/restart", daemon.port)
     with Connection(daemon.port) as connection:
         for number in range(WARMING + ROUNDS):
-            _settled(telegram, token)
+            _wait_until_polling(telegram, token)
             before = len(telegram.emulator.calls("getUpdates", token))
             begun = time.time()
             connection.request(request)
@@ -79,7 +79,7 @@ def changes(daemon: DaemonProcess, persona_id: str, telegram: Telegram, token: s
 
 
 def clients(daemon: DaemonProcess, persona_id: str, telegram: Telegram) -> tuple[list[float], list[float]]:
-    """Seconds of adding a second channel and of removing it."""
+    """Return the seconds of adding a second channel and of removing it."""
     adds, removals = [], []
     for number in range(ROUNDS):
         token = telegram.add_bot(f"second{number}")
@@ -99,8 +99,8 @@ def _add(daemon: DaemonProcess, persona_id: str, token: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def _settled(telegram: Telegram, token: str) -> None:
-    """Wait until her process does nothing but wait in a long poll."""
+def _wait_until_polling(telegram: Telegram, token: str) -> None:
+    """Wait until her process only waits in a long poll."""
     wait_for(lambda: _polls(telegram, token), "a long poll")
 
 

@@ -1,4 +1,4 @@
-"""Feed: reading a large export, its conversations parsed and hashed, against json.load of the whole file."""
+"""Feed: reading a large export, with its conversations parsed and hashed, against json.load of the whole file."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ ROUNDS: Final = 3
 GOAL_TIME: Final = 1.0
 GOAL_MEMORY: Final = 0.1
 GOAL_RSS: Final = 512_000_000
-"""What a file of 1 GB may take; the peak does not depend on the size of the file."""
+"""The bytes that a file of 1 GB may take; the peak does not depend on the size of the file."""
 
 
 class Reading(msgspec.Struct):
-    """What a process says of its reading."""
+    """A process's report of its reading."""
 
     count: int
     seconds: float
@@ -39,7 +39,7 @@ class Reading(msgspec.Struct):
 
 
 def measure() -> list[Line]:
-    """Read one export of 200 MB again and again in both ways; then have a feeder offer and digest all of it."""
+    """Read one export of 200 MB repeatedly in both ways, then let a feeder offer and digest all of it."""
     with tempfile.TemporaryDirectory(prefix="personad-bench-") as folder:
         path, packed = Path(folder) / "conversations.json", Path(folder) / "export.zip"
         conversations = write_export(path, SIZE)
@@ -93,7 +93,7 @@ def _read(way: str, path: Path) -> Reading:
 
 
 def _feed(path: Path, folder: Path) -> tuple[float, int]:
-    """Want every conversation, as the daemon does; returns seconds, and bytes of the feeder's peak."""
+    """Ask for every conversation, as the daemon does; return seconds, and bytes of the feeder's peak."""
     with FeederProcess(folder) as feeder:
         begun = time.perf_counter()
         feeder.feed(path, "chatgpt", Organ(EMBEDDED_MIND, EMBEDDED), MindLimits(5.0, 10.0, 0))

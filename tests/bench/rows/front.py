@@ -1,4 +1,4 @@
-"""The front's memory: the daemon process alone, with twenty personas and some traffic behind it."""
+"""The front's memory: only the daemon process, with twenty personas and some traffic behind it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOAL: Final = 45_000_000
 
 
 def measure() -> list[Line]:
-    """Compare with a bare uvicorn + Starlette process after as many requests."""
+    """Compare with a bare uvicorn + Starlette process after the same number of requests."""
     with server("tests.bench.baselines.front") as (process, port):
         load(port, post(BARE_PATH, port, {"message": QUESTION}), 10.0, most=TALKED_TO * MESSAGES)
         bare = processes.memory(process.pid).rss

@@ -1,4 +1,4 @@
-"""Gateways' memory: what a persona costs who is connected to Telegram, or to Telegram and Discord."""
+"""Gateways' memory: the cost of a persona with Telegram, or with Telegram and Discord."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _lines(daemon: DaemonProcess, providers: Sequence[Provider], naive: int) -> 
 
 
 def _connect(daemon: DaemonProcess, persona_id: str, provider: Provider) -> Chat:
-    """Give her a channel that is paired."""
+    """Give her a paired channel."""
     token = provider.add_bot(f"bot_{persona_id[:8]}")
     body = {"kind": provider.kind, "credentials": {"token": token}}
     answer = daemon.http.post(f"/api/persona/{persona_id}/channels", json=body)

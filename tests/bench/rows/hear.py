@@ -1,4 +1,4 @@
-"""Time from ``hear`` to the reply: a spoken question, answered with a voice on the WebSocket, all of it embedded."""
+"""Time from ``hear`` to the reply: a spoken question, answered by voice on the WebSocket, all embedded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.organ_host_process import OrganHostProcess
 
 ROUNDS: Final = 5
 GOAL: Final = 3.0
-"""Seconds, with the models loaded."""
+"""Seconds, once the models are loaded."""
 
 
 def measure() -> list[Line]:
-    """Ask her name in her own voice, from an organ host that is not there yet on."""
+    """Ask her name in her own voice, starting without an organ host."""
     models = {"thinking": EMBEDDED_MIND, "ear": EMBEDDED_SENSES["ear"], "mouth": EMBEDDED_SENSES["mouth"]}
     organs = {f"{organ}_model": model for organ, model in models.items()}
     organs |= {f"{organ}_provider": EMBEDDED for organ in models}

@@ -1,4 +1,4 @@
-"""Idle: what a hundred personas cost while nobody talks to them."""
+"""Idle: the cost of a hundred personas while nobody writes to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOAL: Final = 0.02
 
 
 def measure() -> list[Line]:
-    """Watch the whole tree of processes for twenty seconds, and a bare server beside it."""
+    """Watch the whole tree of processes for twenty seconds, beside a bare server."""
     with server("tests.bench.baselines.front") as (bare, _), running_daemon() as daemon:
         create(daemon, PERSONAS)
         time.sleep(SETTLING)

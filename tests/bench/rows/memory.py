@@ -1,4 +1,4 @@
-"""Memory: what one more persona costs, and what ten of them, the daemon and the zygote take together."""
+"""Memory: the cost of one more persona, and of ten of them together with the daemon and the zygote."""
 
 from __future__ import annotations
 

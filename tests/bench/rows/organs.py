@@ -1,4 +1,4 @@
-"""Embedded organs: seconds of work for a second of sound, cold and warm, and what the organ host weighs by then."""
+"""Embedded organs: seconds of work per second of sound, cold and warm, and the organ host's memory afterwards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOAL_MEMORY: Final = 500_000_000
 
 
 def measure() -> list[Line]:
-    """Say a few sentences and hear them, from an empty host on."""
+    """Say a few sentences and hear them, starting with an empty host."""
     with tempfile.TemporaryDirectory(prefix="personad-bench-") as folder:
         host = OrganHostProcess(Path(folder))
         try:

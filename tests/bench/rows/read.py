@@ -1,4 +1,4 @@
-"""Read throughput: ``POST .../read`` on sixteen connections, each answer given after its commit."""
+"""Read throughput: ``POST .../read`` on sixteen connections, each answered after its commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDS: Final = 5
 SECONDS: Final = 2.0
 GOAL_SHARE: Final = 0.70
 PEER: Final = 72
-"""Requests a second of the documented system, measured once on such a machine; not durable."""
+"""Requests per second of the documented system, measured once on such a machine; not durable."""
 GOAL_PEERS: Final = 50
 
 LIMITS: Final = {"PERSONAD_LIMITS_INBOX": "1000000"}
@@ -28,7 +28,7 @@ BARE_PATH: Final = "/api/persona/6c17c83c-3158-450d-8e43-0e7efea717c1/read"
 
 
 def measure() -> list[Line]:
-    """Load everything in turn, so that a busy moment of the machine hits all alike; the medians count."""
+    """Load all of them in turn, so that a busy moment of the machine affects all alike; the medians count."""
     outcomes: dict[str, list[Outcome]] = {"bare": [], "commit": [], "answering": [], "hung": []}
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="personad-bench-"))
@@ -39,9 +39,9 @@ def measure() -> list[Line]:
         for _ in range(ROUNDS):
             outcomes["bare"].append(_load(bare, BARE_PATH))
             outcomes["commit"].append(_load(commit, BARE_PATH))
-            outcomes["answering"].append(_talk(answering, answering_id))
+            outcomes["answering"].append(_load_read(answering, answering_id))
             wait_until_answered(answering)
-            outcomes["hung"].append(_talk(hung, hung_id))
+            outcomes["hung"].append(_load_read(hung, hung_id))
     rates = {name: median([outcome.rate for outcome in some]) for name, some in outcomes.items()}
     lines = [
         _line("read, durable, 16 connections, while she answers", outcomes["commit"], outcomes["answering"]),
@@ -57,14 +57,14 @@ def measure() -> list[Line]:
 
 @contextmanager
 def _answering() -> Iterator[tuple[DaemonProcess, str]]:
-    """Give a persona who answers by code."""
+    """Create a persona who answers by code."""
     with running_daemon(LIMITS) as daemon:
         yield daemon, create(daemon, 1)[0]
 
 
 @contextmanager
 def _hung() -> Iterator[tuple[DaemonProcess, str]]:
-    """Give a persona whose mind was there when she was made, and never answers."""
+    """Create a persona whose mind was reachable then, and never answers."""
     with OpenAIEmulator() as emulator, running_daemon(LIMITS) as daemon:
         organs = {"thinking_provider": "openai", "thinking_url": emulator.url, "thinking_api_key": "k"}
         (persona_id,) = create(daemon, 1, thinking_model="m", **organs)
@@ -72,8 +72,8 @@ def _hung() -> Iterator[tuple[DaemonProcess, str]]:
         yield daemon, persona_id
 
 
-def _talk(daemon: DaemonProcess, persona_id: str) -> Outcome:
-    """Load her read, with a browser connected that takes what comes."""
+def _load_read(daemon: DaemonProcess, persona_id: str) -> Outcome:
+    """Load her ``read`` route, with a browser connected that takes all frames."""
     with WebSocket(daemon.port, f"/ws/{persona_id}") as socket:
         socket.drain()
         return _load(daemon.port, f"/api/persona/{persona_id}/read")

@@ -19,7 +19,7 @@ GOAL_RATIO: Final = 3.0
 
 
 def measure() -> list[Line]:
-    """Talk with a mind that answers at once, in turn with single commits."""
+    """Chat with a mind that answers at once, in turn with single commits."""
     commits, replies = [], []
     with running_daemon() as daemon:
         (persona_id,) = create(daemon, 1)

@@ -1,4 +1,4 @@
-"""Restart: the old process told to stop, the new one ready; end to end as the API's client sees it."""
+"""Restart: from stopping the old process until the new one is ready; end to end as the API's client sees it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GOAL_RATIO: Final = 2.5
 
 
 class Signal(msgspec.Struct):
-    """A signal's frame; ``time`` in epoch nanoseconds."""
+    """A signal's frame; ``time`` is in epoch nanoseconds."""
 
     title: str
     time: int
 
 
 def measure() -> list[Line]:
-    """Restart a persona with each kind of mind, against a fork and against a whole start of Python."""
+    """Restart a persona with each kind of mind, against a fork and against a full start of Python."""
     naive = naive_starts()
     bare = {kind: forks(kind) for kind in ("embedded", "openai")}
     embedded, gaps = restarts()
@@ -56,7 +56,7 @@ def measure() -> list[Line]:
 
 
 def naive_starts() -> list[float]:
-    """Seconds from starting Python to the greeting of a process that imported what a worker imports."""
+    """Return the seconds from starting Python to the hello of a process that imported what a worker imports."""
     taken = []
     with greetings() as listening:
         for _ in range(NAIVE_ROUNDS):
@@ -68,7 +68,7 @@ def naive_starts() -> list[float]:
 
 
 def forks(kind: str) -> list[float]:
-    """Seconds from asking a warm process for a fork to the fork's greeting."""
+    """Return the seconds from asking a warm process for a fork to the fork's hello."""
     taken = []
     with greetings() as listening, program("tests.bench.baselines.warm_fork", listening.endpoint, kind) as warm:
         assert warm.stdin
@@ -85,7 +85,7 @@ def forks(kind: str) -> list[float]:
 
 
 def restarts(**organs: str) -> tuple[list[float], list[float]]:
-    """Seconds of ``POST .../restart``, and of each the seconds in which no process ran, by the supervisor's signals."""
+    """Return, for each ``POST .../restart``, its seconds, and those without a process by the supervisor's signals."""
     taken, gaps = [], []
     with running_daemon() as daemon:
         (persona_id,) = create(daemon, 1, **organs)

@@ -1,4 +1,4 @@
-"""Eye and researcher: pictures read, pages studied and searched, and what the organ host weighs by then."""
+"""Eye and researcher: pictures read, pages studied and searched, and the organ host's memory afterwards."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Event(msgspec.Struct):
 
 
 def measure() -> list[Line]:
-    """Start a daemon with twenty personas again and again, in turn with bare Starlette."""
+    """Start a daemon with twenty personas repeatedly, in turn with bare Starlette."""
     bare, answers, warm_to_ready, exec_to_ready = [], [], [], []
     with fresh_daemon() as daemon:
         create(daemon.start().ready(), PERSONAS)
@@ -82,7 +82,7 @@ def _ask(port: int) -> None:
 
 
 def _ready_events(daemon: DaemonProcess) -> dict[str, float]:
-    """When each event of the log first happened, once ``daemon.ready`` is among them."""
+    """Return when each event of the log first happened, once ``daemon.ready`` is among them."""
     found: dict[str, float] = {}
     for line in daemon.log.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""``personad`` as a user runs it, with the environment of a daemon under test; and a persona to run it on."""
+"""``personad`` as a user runs it, with the environment of a daemon under test, and a persona to use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(*arguments: str) -> list[str]:
 def personad(
     daemon: DaemonProcess | Mapping[str, str], *arguments: str, stdin: str = "", **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``personad`` and return what it printed and its exit code."""
+    """Run ``personad`` and return its output and exit code."""
     settings = daemon.environ() if isinstance(daemon, DaemonProcess) else dict(daemon)
     return subprocess.run(
         command(*arguments),
@@ -40,7 +40,7 @@ def personad(
 
 @contextmanager
 def persona(daemon: DaemonProcess, name: str, mind: Emulator) -> Iterator[str]:
-    """A persona whose mind is the echo, by her id; deleted at the end."""
+    """A persona whose mind is the echo; yields her id and deletes her at the end."""
     persona_id = daemon.create(
         name, thinking_model="echo", thinking_provider="openai", thinking_api_key="k", thinking_url=mind.url
     )

@@ -1,4 +1,4 @@
-"""One daemon for the tests of commands that leave no trace, and one that does not run."""
+"""One daemon for the tests of commands that leave no trace, and the settings of one that does not run."""
 
 from __future__ import annotations
 

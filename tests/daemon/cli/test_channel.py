@@ -1,4 +1,4 @@
-"""``personad channel`` and ``personad pair`` as a user runs them, with Telegram on loopback."""
+"""``personad channel`` and ``personad pair`` as a user runs them, with Telegram emulated on loopback."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def bot(telegram: TelegramEmulator, shared_daemon: DaemonProcess, eve: str) -> B
 
 
 def listed(shared_daemon: DaemonProcess) -> dict[str, Any]:
-    """Her one channel as ``channel list --json`` prints it."""
+    """Return her one channel as ``channel list --json`` prints it."""
     (found,) = json.loads(personad(shared_daemon, "channel", "list", NAME, "--json").stdout)
     assert isinstance(found, dict)
     return found
@@ -75,7 +75,7 @@ def code_for(telegram: TelegramEmulator, person: Person, bot: Bot) -> str:
 def test_a_channel_is_added_paired_listed_and_removed(
     shared_daemon: DaemonProcess, eve: str, telegram: TelegramEmulator, tmp_path: Path
 ) -> None:
-    """Each verb says what became of it and what comes next; the token is printed nowhere."""
+    """Each verb prints its result and the next step; the token is never printed."""
     bot, ann = telegram.add_bot(username="way_bot"), telegram.user(username="ann")
     assert "personad channel add 'Eve Adams' KIND" in personad(shared_daemon, "channel", "list", NAME).stdout
     (tmp_path / "token").write_text(bot.token + "\n")
@@ -108,7 +108,7 @@ def test_a_channel_is_added_paired_listed_and_removed(
 
 
 def test_json_prints_the_daemons_answers(shared_daemon: DaemonProcess, eve: str, telegram: TelegramEmulator) -> None:
-    """--json is the API's answer as it is, for pair unmasked; a name may hold anything."""
+    """--json prints the API's answer unchanged, for pair unmasked; a name may hold any text."""
     bot, ann = telegram.add_bot(username="json_bot"), telegram.user(username="ann/2 50%")
     added = personad(shared_daemon, "channel", "add", NAME, "telegram", "--token-env", "T", "--json", T=bot.token)
     assert json.loads(added.stdout) == {"kind": "telegram"}
@@ -122,7 +122,7 @@ def test_json_prints_the_daemons_answers(shared_daemon: DaemonProcess, eve: str,
 def test_the_token_is_asked_for_on_a_terminal(
     shared_daemon: DaemonProcess, eve: str, telegram: TelegramEmulator
 ) -> None:
-    """It is typed without an echo; where there is no terminal, the options are named."""
+    """The token is typed without echo; without a terminal, the error names the options."""
     token = telegram.add_bot(username="typed_bot").token
     refused = personad(shared_daemon, "channel", "add", NAME, "telegram", stdin=token)
     assert refused.returncode == 2
@@ -152,7 +152,7 @@ def test_the_token_is_asked_for_on_a_terminal(
 def test_what_is_wrong_is_said_with_what_to_do(
     shared_daemon: DaemonProcess, bot: Bot, telegram: TelegramEmulator
 ) -> None:
-    """Refusals of the daemon are exit 1; a revoked token and a stopped persona are shown with the way out."""
+    """The daemon's refusals are exit 1; a revoked token and a stopped persona are shown with what to do."""
     wrong = personad(shared_daemon, "channel", "add", NAME, "discord", "--token-env", "T", T="nonsense")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("personad: discord validation failed: ")
@@ -173,7 +173,7 @@ def test_what_is_wrong_is_said_with_what_to_do(
 
 
 def test_status_lists_dead_letters(shared_daemon: DaemonProcess, bot: Bot, telegram: TelegramEmulator) -> None:
-    """What could not be delivered stands there with its reason."""
+    """Messages that could not be delivered are listed with the reason."""
     ann = telegram.user(username="gone_ann")
     assert personad(shared_daemon, "pair", NAME, code_for(telegram, ann, bot)).returncode == 0
     telegram.wait_for_sent(ann.id, 3)
@@ -201,7 +201,7 @@ def test_status_lists_dead_letters(shared_daemon: DaemonProcess, bot: Bot, teleg
     ids=" ".join,
 )
 def test_wrong_usage_is_exit_2(shared_daemon: DaemonProcess, arguments: list[str]) -> None:
-    """argparse's usage and error; a token never is an argument."""
+    """argparse prints usage and an error; a token is never an argument."""
     ended = personad(shared_daemon, *arguments)
     assert ended.returncode == 2
     assert "usage: personad" in ended.stderr

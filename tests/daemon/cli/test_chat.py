@@ -46,7 +46,7 @@ def eve(daemon: DaemonProcess, own_mind: Emulator) -> Iterator[str]:
 
 
 class Terminal:
-    """``personad chat`` on a pseudo-terminal, read and written as a person does."""
+    """``personad chat`` on a pseudo-terminal, read and written like a person does."""
 
     def __init__(self, daemon: DaemonProcess, *arguments: str) -> None:
         self._controller, terminal = pty.openpty()
@@ -66,7 +66,7 @@ class Terminal:
         os.write(self._controller, text.encode())
 
     def wait_for(self, pattern: str) -> None:
-        """Read until the screen holds the pattern."""
+        """Read until the screen shows the pattern."""
         deadline = time.monotonic() + PATIENCE
         while not re.search(pattern, self.screen):
             ready, _, _ = select.select([self._controller], [], [], max(0.0, deadline - time.monotonic()))
@@ -74,7 +74,7 @@ class Terminal:
             try:
                 self.screen += os.read(self._controller, 65_536).decode(errors="replace")
             except OSError as error:
-                # What Linux says once the other side is closed.
+                # Linux reports this once the other side is closed.
                 raise AssertionError(f"{pattern!r} did not appear in {self.screen!r}") from error
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Terminal:
 
 
 def test_lines_from_a_pipe_are_answered_one_after_another(daemon: DaemonProcess, eve: str) -> None:
-    """Each line is sent once the one before it is answered; blank lines are none; nothing but her words is printed."""
+    """Each line is sent after the previous one is answered; blank lines are skipped; only her messages are printed."""
     ended = personad(daemon, "chat", "Eve", stdin="first words\n\nsecond words")
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -95,14 +95,14 @@ def test_lines_from_a_pipe_are_answered_one_after_another(daemon: DaemonProcess,
 
 
 def test_frames_come_as_json(daemon: DaemonProcess, eve: str) -> None:
-    """--json gives the frame that the socket carried."""
+    """--json prints the frame that the socket carried."""
     frame = json.loads(personad(daemon, "chat", eve, "--json", stdin="hello\n").stdout)
 
     assert (frame["type"], frame["persona_id"]) == ("chat_message", eve)
 
 
 def test_no_answer_in_time_is_exit_1(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
-    """A mind that hangs costs --timeout seconds, and the person hears that the words are kept."""
+    """A mind that hangs costs --timeout seconds, and the person reads that the message is kept."""
     own_mind.script(Step(failure="hang"))
     ended = personad(daemon, "chat", "Eve", "--timeout", "0.5", stdin="hello\n")
 
@@ -110,8 +110,8 @@ def test_no_answer_in_time_is_exit_1(daemon: DaemonProcess, eve: str, own_mind: 
     assert ended.stderr == "personad: no answer within 0.5 s; Eve keeps your message and answers when she can\n"
 
 
-def test_somebody_who_does_not_run_is_not_talked_to(daemon: DaemonProcess, eve: str) -> None:
-    """Exit 1, and the way to start her."""
+def test_a_persona_who_does_not_run_is_refused(daemon: DaemonProcess, eve: str) -> None:
+    """Exit 1, with the command to start her."""
     personad(daemon, "stop", "Eve")
     ended = personad(daemon, "chat", "Eve", stdin="hello\n")
 
@@ -119,23 +119,23 @@ def test_somebody_who_does_not_run_is_not_talked_to(daemon: DaemonProcess, eve: 
 
 
 def test_a_message_that_is_too_long_is_refused_with_its_reason(daemon: DaemonProcess, eve: str) -> None:
-    """The daemon's own words, on one line."""
+    """The daemon's own error text, on one line."""
     ended = personad(daemon, "chat", "Eve", stdin="y" * 70_000)
 
     assert ended.returncode == 1
     assert "65536" in ended.stderr
 
 
-def test_her_words_cannot_drive_the_terminal(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
-    """Escape sequences and line tricks in an answer are shown, not obeyed; its line breaks stay."""
+def test_her_messages_cannot_control_the_terminal(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
+    """Escape sequences and control characters in an answer are shown, not executed; its line breaks stay."""
     own_mind.script(Step(text="one\x1b]0;owned\x07\x1b[2J\rtwo\u202e\nthree"))
     ended = personad(daemon, "chat", "Eve", stdin="hello\n")
 
     assert ended.stdout == "one\\x1b]0;owned\\x07\\x1b[2J\\rtwo\\u202e\nthree\n"
 
 
-def test_the_notice_of_a_mind_that_is_away_is_no_answer(tmp_path: Path, own_mind: Emulator) -> None:
-    """The pipe prints the notice and waits on for the answer that is still owed."""
+def test_the_notice_of_an_unreachable_mind_is_not_an_answer(tmp_path: Path, own_mind: Emulator) -> None:
+    """The pipe prints the notice and keeps waiting for the answer."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_MIND_RETRIES": "0"})
     try:
         daemon.start_warm()
@@ -154,7 +154,7 @@ def test_the_notice_of_a_mind_that_is_away_is_no_answer(tmp_path: Path, own_mind
 
 
 def test_a_conversation_on_a_terminal(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
-    """What was said before is shown, her typing and her answer appear, Ctrl-D leaves with exit 0."""
+    """Earlier messages are shown, her typing and her answer appear, Ctrl-D leaves with exit 0."""
     personad(daemon, "chat", "Eve", stdin="remember the moon\n")
     own_mind.script(Step(text="Good evening", pause=0.3))
     terminal = Terminal(daemon, "Eve")
@@ -173,7 +173,7 @@ def test_a_conversation_on_a_terminal(daemon: DaemonProcess, eve: str, own_mind:
 
 
 def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
-    """/attach sends the file with its caption, which the next talk shows; what cannot be sent is told."""
+    """/attach sends the file with its caption, which the next chat shows; an error is shown."""
     file = tmp_path / "morning scan \N{SNOWMAN}.txt"
     file.write_bytes(b"x" * 200_000)
     terminal = Terminal(daemon, "Eve")
@@ -198,7 +198,7 @@ def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_p
 
 
 def test_a_terminal_survives_a_daemon_that_is_killed(daemon: DaemonProcess, eve: str) -> None:
-    """The connection comes back by itself, and what she says then appears once."""
+    """The connection recovers by itself, and her next message appears once."""
     terminal = Terminal(daemon, "Eve")
     try:
         terminal.wait_for(r"> $")
@@ -221,7 +221,7 @@ def test_a_terminal_survives_a_daemon_that_is_killed(daemon: DaemonProcess, eve:
 def test_what_she_says_while_the_connection_is_broken_is_caught_up(
     daemon: DaemonProcess, eve: str, own_mind: Emulator
 ) -> None:
-    """An answer that comes while the terminal is cut off appears once it is back."""
+    """An answer that arrives while the terminal is disconnected appears once it is back."""
     own_mind.script(Step(failure="hang"))
     terminal = Terminal(daemon, "Eve")
     try:
@@ -245,7 +245,7 @@ def _answers(daemon: DaemonProcess, persona_id: str) -> list[str]:
 
 
 def test_a_terminal_hears_that_she_is_deleted(daemon: DaemonProcess, eve: str) -> None:
-    """The conversation says that it is over."""
+    """The terminal shows that the conversation is over."""
     terminal = Terminal(daemon, "Eve")
     try:
         terminal.wait_for(r"> $")
@@ -258,7 +258,7 @@ def test_a_terminal_hears_that_she_is_deleted(daemon: DaemonProcess, eve: str) -
 
 
 def test_delete_asks_on_a_terminal(daemon: DaemonProcess, eve: str) -> None:
-    """Anything but yes deletes nothing."""
+    """Any answer but yes deletes nothing."""
     for word, left in (("no", 1), ("yes", 0)):
         controller, terminal = pty.openpty()
         process = subprocess.Popen(

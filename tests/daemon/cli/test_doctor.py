@@ -1,4 +1,4 @@
-"""``personad doctor``: with a daemon, without one, and before its first start."""
+"""``personad doctor`` with a daemon, without one, and before its first start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_doctor_finds_nothing_wrong_with_a_running_daemon(shared_daemon: DaemonP
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_path: Path) -> None:
-    """An open directory, a taken port, a broken record, an open token file, a missing key: each is found by itself."""
+    """An open directory, a port in use, a broken record, an open token file and a missing key are each found."""
     state = tmp_path / "state"
     record = state / "personas" / "6c17c83c-3158-450d-8e43-0e7efea717c1" / "config.json"
     record.parent.mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_p
 
 
 def test_doctor_before_the_first_start_only_warns(nowhere: dict[str, str]) -> None:
-    """Nothing is there yet, and nothing is made by looking."""
+    """Nothing exists yet, and the checks create nothing."""
     found = findings(nowhere)
 
     assert found["daemon"][0] == "warn"
@@ -65,7 +65,7 @@ def test_doctor_before_the_first_start_only_warns(nowhere: dict[str, str]) -> No
 
 
 def test_doctor_reports_settings_that_cannot_be_taken(nowhere: dict[str, str]) -> None:
-    """The one check that can still be made fails with the setting's own words."""
+    """The one check that can still be made fails with the setting's own error."""
     ended = personad({**nowhere, "PERSONAD_HTTP_PORT": "x"}, "doctor", "--json")
 
     assert ended.returncode == 1

@@ -14,7 +14,7 @@ from tests.emulators.openai import OpenAIEmulator
 
 
 def test_a_persona_moves_to_another_machine(shared_daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
-    """Her archive is the owner's alone, replaces nothing unasked, and makes her again where she is not."""
+    """Her archive is private to the owner, replaces nothing unasked, and restores her where she does not exist."""
     file = tmp_path / "eve.zip"
     (shared_daemon.state_dir / "personas" / eve / "memory" / "person.md").write_text("- Name: Zoë\n")
     made = personad(shared_daemon, "export", "Eve", str(file))
@@ -48,8 +48,8 @@ def test_a_persona_moves_to_another_machine(shared_daemon: DaemonProcess, eve: s
     assert known.stdout == "# person\n- Name: Zoë\n\n"
 
 
-def test_what_is_no_archive(shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
-    """A file that is not there is a wrong usage, one that is something else the daemon's refusal; nobody is made."""
+def test_what_is_not_an_archive(shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
+    """A missing file is wrong usage; the daemon refuses a file that is not an archive, and no persona is created."""
     (tmp_path / "other.zip").write_bytes(b"PK")
     missing = personad(shared_daemon, "restore", str(tmp_path / "none.zip"))
     refused = personad(shared_daemon, "restore", str(tmp_path / "other.zip"))

@@ -20,7 +20,7 @@ from tests.patience import PATIENCE
 
 @pytest.fixture
 def learner(shared_daemon: DaemonProcess) -> Iterator[str]:
-    """Zoë, whose mind learns."""
+    """Zoë, whose mind can learn."""
     mind = LearningMind()
     with mind:
         persona_id = create(shared_daemon, mind, "Zoë")
@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_an_export_is_fed(shared_daemon: DaemonProcess, learner: str, file: Path) -> None:
-    """A line for each step goes to standard error, the result to standard output; what she knows can be looked at."""
+    """Progress goes to standard error, the result to standard output, and what she learned can be shown."""
     before = personad(shared_daemon, "knowledge", "Zoë")
     fed = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "chatgpt")
     again = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "chatgpt", "--json")
@@ -55,7 +55,7 @@ def test_an_export_is_fed(shared_daemon: DaemonProcess, learner: str, file: Path
 
 
 def test_a_terminal_gets_a_bar(shared_daemon: DaemonProcess, learner: str, file: Path) -> None:
-    """On a terminal the progress is one line that is drawn anew and goes in the end."""
+    """On a terminal the progress is one line that is redrawn and removed at the end."""
     ours, theirs = pty.openpty()
     arguments = command("feed", "Zoë", str(file), "--source", "chatgpt")
     done = subprocess.run(
@@ -78,7 +78,10 @@ def test_a_terminal_gets_a_bar(shared_daemon: DaemonProcess, learner: str, file:
 
 
 def test_what_cannot_be_fed(shared_daemon: DaemonProcess, learner: str, file: Path) -> None:
-    """A file that is not there is a wrong usage; the daemon's refusals are its own words, also of what is too large."""
+    """A missing file is wrong usage.
+
+    The daemon's refusals are printed as they are, also for a file that is too large.
+    """
     missing = personad(shared_daemon, "feed", "Zoë", str(file) + ".gz", "--source", "chatgpt")
     unknown = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "eliza")
     file.write_bytes(b"rubbish")

@@ -17,7 +17,7 @@ from tests.patience import PATIENCE
 
 
 def test_logs_show_the_last_events_of_all_or_of_one(shared_daemon: DaemonProcess, eve: str) -> None:
-    """Events in words with her name; with --json one object a line; -n bounds them."""
+    """Events are text with her name, or one JSON object per line with --json; -n limits them."""
     everything = personad(shared_daemon, "logs", "-n", "1000").stdout
     hers = personad(shared_daemon, "logs", "Eve", "--json").stdout.splitlines()
 
@@ -37,7 +37,7 @@ def test_logs_show_the_last_events_of_all_or_of_one(shared_daemon: DaemonProcess
 def test_the_logs_route_names_a_parameter_that_it_cannot_take(
     shared_daemon: DaemonProcess, query: str, field: str
 ) -> None:
-    """422 with the parameter's place."""
+    """The answer is 422 and names the parameter."""
     answer = shared_daemon.http.get(f"/api/logs?{query}")
 
     assert answer.status_code == 422
@@ -45,7 +45,7 @@ def test_the_logs_route_names_a_parameter_that_it_cannot_take(
 
 
 def test_logs_are_followed_over_a_restart_of_the_daemon(daemon: DaemonProcess) -> None:
-    """-f goes on when the daemon is killed and comes back, without saying an event twice."""
+    """With -f the verb continues when the daemon is killed and comes back, without repeating an event."""
     with subprocess.Popen(
         command("logs", "-f", "--json"),
         cwd=ROOT,
@@ -68,7 +68,7 @@ def test_logs_are_followed_over_a_restart_of_the_daemon(daemon: DaemonProcess) -
 
 
 def test_events_are_not_said_twice_when_the_connection_breaks(shared_daemon: DaemonProcess, eve: str) -> None:
-    """A follower that was cut off asks for what it may have missed and leaves out what it has."""
+    """After a break, a follower requests what it may have missed and skips what it has."""
     with Relay(shared_daemon.port) as relay:
         following = subprocess.Popen(
             command("logs", "-f", "--json", "--url", relay.url, eve),
@@ -94,7 +94,7 @@ def test_events_are_not_said_twice_when_the_connection_breaks(shared_daemon: Dae
 
 
 class Relay:
-    """A TCP relay to the daemon, whose connections can be cut as a network does."""
+    """A TCP relay to the daemon whose connections can be cut like in a network failure."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -111,7 +111,7 @@ class Relay:
         self.cut()
 
     def cut(self) -> None:
-        """End all connections without a word."""
+        """End all connections abruptly."""
         for one in self._open:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -134,7 +134,7 @@ class Relay:
 
 
 def test_a_daemon_stops_at_once_although_its_log_is_followed(daemon: DaemonProcess) -> None:
-    """A follower does not hold up the stop, and is ended in order."""
+    """A follower does not delay the stop and is ended cleanly."""
     with daemon.http.stream("GET", "/api/logs?follow=true") as answer:
         lines = answer.iter_lines()
         assert json.loads(next(lines))["event"] == "daemon.listening"
@@ -142,8 +142,8 @@ def test_a_daemon_stops_at_once_although_its_log_is_followed(daemon: DaemonProce
         list(lines)
 
 
-def test_output_that_nobody_reads_is_no_error(shared_daemon: DaemonProcess) -> None:
-    """A reader that leaves early, as head does, ends the verb quietly."""
+def test_output_without_a_reader_is_not_an_error(shared_daemon: DaemonProcess) -> None:
+    """A reader that ends early, like head, ends the verb quietly."""
     process = subprocess.Popen(
         command("logs"),
         cwd=ROOT,

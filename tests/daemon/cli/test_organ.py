@@ -15,7 +15,7 @@ KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 def test_organs_are_shown_set_and_taken_away(
     shared_daemon: DaemonProcess, eve: str, mind: OpenAIEmulator, tmp_path: Path
 ) -> None:
-    """An embedded organ needs no model, a remote one its model and key; the key is never shown; --off takes it away."""
+    """An embedded organ needs no model, a remote one its model and key; the key is never shown; --off removes it."""
     (tmp_path / "key").write_text(KEY)
     remote = ("openai", "look", "--url", mind.url, "--api-key-file", str(tmp_path / "key"))
     shown = personad(shared_daemon, "organ", "Eve")
@@ -36,8 +36,8 @@ def test_organs_are_shown_set_and_taken_away(
     assert off == {"ear": None}
 
 
-def test_what_is_no_organ(shared_daemon: DaemonProcess, eve: str) -> None:
-    """Unknown organs, organs without a model, minds taken away and options without an organ are wrong usage."""
+def test_what_is_not_an_organ(shared_daemon: DaemonProcess, eve: str) -> None:
+    """Unknown organs, organs without a model, removing the mind and options without an organ are wrong usage."""
     for arguments in (
         ("nose",),
         ("teacher", "embedded"),
@@ -51,7 +51,7 @@ def test_what_is_no_organ(shared_daemon: DaemonProcess, eve: str) -> None:
 
 
 def test_created_on_the_command_line_she_has_senses(shared_daemon: DaemonProcess) -> None:
-    """The embedded ear, eye, researcher and mouth, unless --no-senses leaves them out."""
+    """A new persona has the embedded ear, eye, researcher and mouth, unless --no-senses leaves them out."""
     made = [personad(shared_daemon, "create", name, *more) for name, more in (("Ada", ()), ("Bea", ("--no-senses",)))]
     organs = [json.loads(personad(shared_daemon, "organ", name, "--json").stdout) for name in ("Ada", "Bea")]
     for name in ("Ada", "Bea"):

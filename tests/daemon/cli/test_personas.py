@@ -1,4 +1,4 @@
-"""The commands that make, list, start, stop and delete personas, and the status."""
+"""The commands that create, list, start, stop and delete personas, and the status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
 def test_a_persona_is_created_listed_and_deleted(
     shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path
 ) -> None:
-    """create, list and delete by name; the key comes from a file and is printed nowhere."""
+    """create, list and delete by name; the key comes from a file and is never printed."""
     (tmp_path / "key").write_text(KEY + "\n")
     mine = ["--provider", "openai", "--model", "echo", "--url", mind.url, "--api-key-file", str(tmp_path / "key")]
     made = personad(shared_daemon, "create", "Dora", *mine, "--json")
@@ -40,7 +40,7 @@ def test_a_persona_is_created_listed_and_deleted(
 
 
 def test_the_key_can_come_from_a_variable(shared_daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """--api-key-env names the variable; one that is not set is a wrong usage."""
+    """--api-key-env names the variable; an unset one is wrong usage."""
     mine = ["--provider", "openai", "--model", "echo", "--url", mind.url, "--api-key-env", "MY_KEY"]
     missing = personad(shared_daemon, "create", "Dora", *mine)
     made = personad(shared_daemon, "create", "Dora", *mine, MY_KEY=KEY)
@@ -53,7 +53,7 @@ def test_the_key_can_come_from_a_variable(shared_daemon: DaemonProcess, mind: Op
 
 
 def test_a_persona_is_stopped_started_and_restarted(shared_daemon: DaemonProcess, eve: str) -> None:
-    """Each verb says what became of her, by name in any case or by id."""
+    """Each verb prints her new status; she is named in any case or by id."""
     assert personad(shared_daemon, "stop", "Eve").stdout == "Eve: stopped\n"
     refused = personad(shared_daemon, "stop", "eve")
     assert (refused.returncode, refused.stderr) == (1, "personad: Persona is not running.\n")
@@ -66,7 +66,7 @@ def test_a_persona_is_stopped_started_and_restarted(shared_daemon: DaemonProcess
 def test_a_name_that_two_have_is_answered_with_their_ids(
     shared_daemon: DaemonProcess, eve: str, mind: OpenAIEmulator
 ) -> None:
-    """An ambiguous name changes nothing and lists the ids; an id always works."""
+    """An ambiguous name changes nothing and the error lists the ids; an id always works."""
     organs = {
         "thinking_model": "echo",
         "thinking_provider": "openai",
@@ -83,8 +83,8 @@ def test_a_name_that_two_have_is_answered_with_their_ids(
     assert personad(shared_daemon, "stop", "Eve").returncode == 0
 
 
-def test_a_name_that_nobody_has_is_refused(shared_daemon: DaemonProcess) -> None:
-    """The error says how to see who is there."""
+def test_an_unknown_name_is_refused(shared_daemon: DaemonProcess) -> None:
+    """The error says how to list the personas."""
     for verb in ("start", "stop", "restart", "chat", "logs"):
         refused = personad(shared_daemon, verb, "Nobody")
         assert refused.returncode == 1
@@ -92,7 +92,7 @@ def test_a_name_that_nobody_has_is_refused(shared_daemon: DaemonProcess) -> None
 
 
 def test_delete_asks_and_takes_only_yes(shared_daemon: DaemonProcess, eve: str) -> None:
-    """Without a terminal it wants --yes; on one it wants the word."""
+    """Without a terminal it requires --yes; on one it asks for the word."""
     refused = personad(shared_daemon, "delete", "Eve", stdin="yes\n")
 
     assert refused.returncode == 2
@@ -101,7 +101,7 @@ def test_delete_asks_and_takes_only_yes(shared_daemon: DaemonProcess, eve: str) 
 
 
 def test_status_shows_the_daemon_and_each_persona(shared_daemon: DaemonProcess, eve: str) -> None:
-    """One line for the daemon, one for each persona; --json gives the daemon's own account."""
+    """One line for the daemon, one per persona; --json prints the daemon's answer."""
     status = personad(shared_daemon, "status")
 
     assert status.returncode == 0
@@ -115,7 +115,7 @@ def test_status_shows_the_daemon_and_each_persona(shared_daemon: DaemonProcess, 
 
 
 def test_status_imports_nothing_heavy(shared_daemon: DaemonProcess) -> None:
-    """A verb starts fast because the daemon's own libraries stay out of it."""
+    """A verb starts fast because it does not import the daemon's libraries."""
     heavy = {"starlette", "uvicorn", "uvloop", "zmq", "websockets", "watchfiles", "asyncio", "anyio"}
     program = f"import sys; from daemon.cli.main import main; main(['status']); print({heavy} & sys.modules.keys())"
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""``personad token``, and the commands of a daemon that wants one."""
+"""``personad token``, and commands for a daemon that requires one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.daemon_process import DaemonProcess, wait_for
 
 
 def test_a_token_is_made_needed_and_used(tmp_path: Path) -> None:
-    """token prints it once; with it in the settings every verb works, without it every verb is refused."""
+    """token prints it once. With it in the settings every verb works; without it every verb is refused."""
     daemon = DaemonProcess(tmp_path / "state")
     try:
         made = personad(daemon, "token")
@@ -39,7 +39,7 @@ def test_a_token_is_made_needed_and_used(tmp_path: Path) -> None:
 
 
 def test_a_token_can_be_made_for_a_host_that_needs_one(nowhere: dict[str, str], tmp_path: Path) -> None:
-    """The settings that are refused for want of a token do not keep one from being made."""
+    """A token can be made although the settings are invalid only because there is none."""
     open_host = {**nowhere, "PERSONAD_HTTP_HOST": "0.0.0.0"}
 
     assert personad(open_host, "serve").returncode == 64

@@ -1,4 +1,4 @@
-"""What every command has in common: no daemon, wrong usage, settings, where the daemon is."""
+"""What all commands have in common: no daemon, wrong usage, settings, and the daemon's address."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_without_a_daemon_every_client_says_how_to_start_it(nowhere: dict[str, s
     assert "personad serve" in ended.stderr
 
 
-def test_a_stranger_on_the_port_is_told_from_a_daemon(nowhere: dict[str, str]) -> None:
-    """Something else that answers, or never does, is exit 69 and says so."""
+def test_another_server_on_the_port_is_not_taken_for_a_daemon(nowhere: dict[str, str]) -> None:
+    """Another server that answers, or one that never does, is exit 69 and is reported as such."""
     with socket.create_server(("127.0.0.1", int(nowhere["PERSONAD_HTTP_PORT"]))) as stranger:
         process = subprocess.Popen(
             command("status"), cwd=ROOT, env=nowhere, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -61,7 +61,7 @@ def test_a_stranger_on_the_port_is_told_from_a_daemon(nowhere: dict[str, str]) -
     ids=" ".join,
 )
 def test_wrong_usage_is_exit_2(nowhere: dict[str, str], arguments: list[str]) -> None:
-    """argparse's usage and error; nothing is sent anywhere."""
+    """argparse prints usage and an error; no request is sent."""
     ended = personad(nowhere, *arguments)
 
     assert ended.returncode == 2
@@ -70,7 +70,7 @@ def test_wrong_usage_is_exit_2(nowhere: dict[str, str], arguments: list[str]) ->
 
 @pytest.mark.parametrize("verb", ["serve", "status", "list"])
 def test_settings_that_cannot_be_taken_are_exit_64(nowhere: dict[str, str], tmp_path: Path, verb: str) -> None:
-    """One line that names the file and the key, and nothing was touched."""
+    """One line names the file and the key, and nothing is changed."""
     (tmp_path / "bad.toml").write_text("[http]\nprot = 1\n")
     ended = personad(nowhere, verb, "--config", str(tmp_path / "bad.toml"))
 
@@ -80,7 +80,7 @@ def test_settings_that_cannot_be_taken_are_exit_64(nowhere: dict[str, str], tmp_
 
 
 def test_config_may_stand_before_or_after_the_verb(shared_daemon: DaemonProcess, tmp_path: Path) -> None:
-    """personad --config FILE list and personad list --config FILE are the same."""
+    """``personad --config FILE list`` and ``personad list --config FILE`` are the same."""
     (tmp_path / "good.toml").write_text(f"[http]\nport = {shared_daemon.port}\n")
     environ = {name: value for name, value in shared_daemon.environ().items() if name != "PERSONAD_HTTP_PORT"}
     config = ["--config", str(tmp_path / "good.toml")]

@@ -1,4 +1,4 @@
-"""A ledger in a real file, and the people and conversations of its tests."""
+"""A ledger in a real file, and the personas and conversations of its tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daemon.ledger import Ledger
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the ledger of this test is."""
+    """The path of this test's ledger."""
     return tmp_path / "state" / "ledger.db"
 
 

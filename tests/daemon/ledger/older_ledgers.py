@@ -1,4 +1,4 @@
-"""The ledgers of earlier versions, rebuilt from their dumps."""
+"""Ledgers of earlier versions, rebuilt from their dumps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 FOLDER: Final = Path(__file__).parents[2] / "fixtures" / "ledgers"
 VERSIONS: Final = range(1, 8)
 NOW: Final = 1_793_600_000_000_000_000
-"""Epoch nanoseconds, a day after what stands in the dumps."""
+"""Epoch nanoseconds, a day after the dumps' latest time."""
 
 ADA: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000a1"
 BOB: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000b2"
@@ -23,11 +23,11 @@ SMS: Final = "5a50000000000006"
 SLACK: Final = "51ac000000000008"
 
 Row = dict[str, Any]
-"""A table's row by column. Any: what SQLite holds."""
+"""A table's row by column. Any: whatever SQLite holds."""
 
 
 def rebuild(version: int, path: Path) -> None:
-    """Make the file that this version left."""
+    """Rebuild the file that this version left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with connected(path) as connection:
         connection.executescript((FOLDER / f"version-{version}.sql").read_text())
@@ -35,27 +35,27 @@ def rebuild(version: int, path: Path) -> None:
 
 @contextmanager
 def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """A plain connection, as an sqlite3 shell has one."""
+    """Open a plain connection, like an sqlite3 shell."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         yield connection
 
 
 def content(path: Path) -> dict[str, list[Row]]:
-    """Every row of every table, the counters of AUTOINCREMENT among them."""
+    """Return every row of every table, with AUTOINCREMENT's counters."""
     with connected(path) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         return {name: _rows(connection, name) for name in names}
 
 
 def schema(path: Path) -> set[tuple[str, str, str]]:
-    """What each table, index and trigger is, apart from spaces and quotes."""
+    """Return the definition of each table, index and trigger, without spaces and quotes."""
     with connected(path) as connection:
         found = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema").fetchall()
     return {(kind, name, " ".join(sql.replace('"', "").split())) for kind, name, sql in found}
 
 
 def version(path: Path) -> int:
-    """How many steps the file has seen."""
+    """Return how many steps the file has run."""
     with connected(path) as connection:
         number: int = connection.execute("PRAGMA user_version").fetchone()[0]
         return number

@@ -1,4 +1,4 @@
-"""Channels: one bot each, what comes in over them once, their counters, and what is left of a removed one."""
+"""Channels: one per bot, messages that are kept once, counters, and what a removed channel leaves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from daemon.ledger import (
 )
 from proto.gateways import Inbound
 from proto.messages import Conversation, Perception
-from tests.daemon.ledger.gateway_words import (
+from tests.daemon.ledger.gateway_messages import (
     ADAM,
     CHANNEL,
     CONVERSATION,
@@ -37,7 +37,7 @@ from tests.daemon.ledger.gateway_words import (
 
 
 async def test_a_channel_is_added_once_and_keeps_its_state(ledger: Ledger) -> None:
-    """Adding again renames the bot and touches neither the pairing nor the counters."""
+    """Adding a channel again renames the bot and keeps the pairing and the counters."""
     await ledger.add_channel(ADAM, CHANNEL, "telegram", "900", "old_bot", 1)
     await ledger.bind(ADAM, CHANNEL, "42", "alice", "43")
     await ledger.strangers(ADAM, CHANNEL, ["1"])
@@ -62,7 +62,7 @@ async def test_a_channel_is_added_once_and_keeps_its_state(ledger: Ledger) -> No
     ],
 )
 async def test_a_bot_belongs_to_one_channel(ledger: Ledger, persona: str, channel: str, bot: str, owner: str) -> None:
-    """The same token elsewhere, or the same bot under another token, is refused with its owner, and nothing changes."""
+    """The same token for another persona, or the same bot with another token, is refused, and nothing changes."""
     await add(ledger)
     await add(ledger, OTHER, bot="901")
     before = await ledger.channels(ADAM)
@@ -75,7 +75,7 @@ async def test_a_bot_belongs_to_one_channel(ledger: Ledger, persona: str, channe
 
 
 async def test_the_same_number_with_another_provider_is_another_bot(ledger: Ledger) -> None:
-    """Bot ids count within their provider, and a removed channel's bot is free."""
+    """Bot ids are unique per provider, and removing a channel frees its bot."""
     await add(ledger)
     await ledger.add_channel(EVE, OTHER, "discord", "900", "discord_bot", 1)
     await ledger.remove_channel(ADAM, CHANNEL)
@@ -84,7 +84,7 @@ async def test_the_same_number_with_another_provider_is_another_bot(ledger: Ledg
 
 
 async def test_of_two_that_add_a_bot_at_once_one_gets_it(ledger: Ledger) -> None:
-    """Concurrent adds of one bot end with one channel."""
+    """Of several concurrent adds of one bot, one succeeds."""
     outcomes = await asyncio.gather(
         *(ledger.add_channel(f"persona-{n}", f"{n:016x}", "telegram", "900", "bot", n) for n in range(20)),
         return_exceptions=True,
@@ -92,8 +92,8 @@ async def test_of_two_that_add_a_bot_at_once_one_gets_it(ledger: Ledger) -> None
     assert [type(outcome) for outcome in outcomes].count(ChannelTaken) == 19
 
 
-async def test_words_of_the_paired_person_wait_once(ledger: Ledger) -> None:
-    """A batch is taken in order; repeated, overlapping and self-repeating batches add only what is new."""
+async def test_messages_of_the_paired_person_wait_once(ledger: Ledger) -> None:
+    """A batch is kept in order. Repeated, overlapping and self-repeating batches add only new messages."""
     await pair(ledger)
     photo = Inbound(
         "8", "42", "alice", "42", private=True, kind="image", content="look", at=0, media="telegram-8-1.jpg"
@@ -114,7 +114,7 @@ async def test_words_of_the_paired_person_wait_once(ledger: Ledger) -> None:
 
 
 async def test_concurrent_repetitions_of_a_batch_are_taken_once(ledger: Ledger) -> None:
-    """The same batch, many times at once, is committed by exactly one of its takers."""
+    """When the same batch is taken many times at once, only one call commits it."""
     await pair(ledger)
     batch = [inbound(key, f"word {key}") for key in range(10)]
     outcomes = await asyncio.gather(*(ledger.take(ADAM, CHANNEL, CONVERSATION, batch, 9) for _ in range(20)))
@@ -123,7 +123,7 @@ async def test_concurrent_repetitions_of_a_batch_are_taken_once(ledger: Ledger) 
 
 
 async def test_an_answered_key_is_not_taken_again(ledger: Ledger) -> None:
-    """A message that comes again after its answer is known."""
+    """A message that is delivered again after its answer is recognized."""
     await pair(ledger)
     [taken] = (await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 9)).waiting
     assert await ledger.answer(ADAM, [taken.perception.id], CONVERSATION, [], [], 10)
@@ -131,7 +131,7 @@ async def test_an_answered_key_is_not_taken_again(ledger: Ledger) -> None:
 
 
 async def test_a_command_is_given_once_and_never_waits(ledger: Ledger) -> None:
-    """Commands are listed in order at their first delivery, counted, and no perceptions."""
+    """Commands are listed in order at their first delivery and counted, but are not perceptions."""
     await pair(ledger)
     batch = [inbound(7, command="restart"), inbound(8, "words"), inbound(9, "now", command="stop")]
     taken = await ledger.take(ADAM, CHANNEL, CONVERSATION, batch, 9)
@@ -144,7 +144,7 @@ async def test_a_command_is_given_once_and_never_waits(ledger: Ledger) -> None:
 
 
 async def test_the_last_key_is_the_largest_number(ledger: Ledger) -> None:
-    """Keys count as numbers of any length, whatever their order; one that is no number does not count."""
+    """Keys are compared as numbers of any length, in any order. A key that is not a number is ignored."""
     await pair(ledger)
     for key, last in ((9, "9"), (10, "10"), (8, "10"), ("edit-99", "10"), (2**70, str(2**70))):
         await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(key)], 9)
@@ -156,7 +156,7 @@ async def test_the_last_key_is_the_largest_number(ledger: Ledger) -> None:
 
 
 async def test_nothing_is_taken_for_a_channel_that_is_gone(ledger: Ledger) -> None:
-    """A removed channel, or another persona's, takes nothing and says so, so that nothing is confirmed."""
+    """A removed channel, or another persona's, takes nothing and raises, so that nothing is confirmed."""
     await pair(ledger)
     with pytest.raises(ChannelUnknown, match="removed, or never added"):
         await ledger.take(EVE, CHANNEL, CONVERSATION, [inbound(7)], 9)
@@ -169,7 +169,7 @@ async def test_nothing_is_taken_for_a_channel_that_is_gone(ledger: Ledger) -> No
 
 
 async def test_strangers_are_counted_on_their_channel(ledger: Ledger) -> None:
-    """A batch counts each key once, and another channel's count stays."""
+    """A batch counts each key once, and other channels' counts stay."""
     await add(ledger)
     await add(ledger, OTHER, bot="901")
     await ledger.strangers(ADAM, CHANNEL, ["1", "2", "2"])
@@ -178,7 +178,7 @@ async def test_strangers_are_counted_on_their_channel(ledger: Ledger) -> None:
 
 
 async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
-    """What waits there is done with its line kept, what is open there is dead with the reason; other chats go on."""
+    """Waiting messages are done with their lines kept, open ones dead with the reason; other chats go on."""
     await pair(ledger)
     await pair(ledger, OTHER, bot="901")
     await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7, "asked here")], 9)
@@ -202,8 +202,8 @@ async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
     assert await ledger.depths() == {ADAM: Depth(pending=1, outbox_pending=1, outbox_dead=2, lines=5)}
 
 
-async def test_a_channel_that_comes_back_starts_anew(ledger: Ledger) -> None:
-    """Added again it is unpaired and counts from nothing, tells of an outage again, and still knows its keys."""
+async def test_a_channel_added_again_starts_from_zero(ledger: Ledger) -> None:
+    """Added again, it is unpaired and counts from zero, sends an outage notice again, and still knows its keys."""
     await pair(ledger)
     await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 9)
     await ledger.tell(ADAM, CONVERSATION, "no mind", 1, 10)
@@ -221,7 +221,7 @@ async def test_a_channel_that_comes_back_starts_anew(ledger: Ledger) -> None:
 
 
 async def test_what_was_taken_can_be_answered(ledger: Ledger) -> None:
-    """The rows that a take returns are those that an answer closes."""
+    """An answer closes the rows that a take returned."""
     await pair(ledger)
     taken: list[Waiting] = (await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7), inbound(8)], 9)).waiting
     assert await ledger.answer(ADAM, [row.perception.id for row in taken], CONVERSATION, [], [], 10)
@@ -229,7 +229,7 @@ async def test_what_was_taken_can_be_answered(ledger: Ledger) -> None:
 
 
 async def test_forgetting_leaves_nothing_of_her_channels(ledger: Ledger, path: Path) -> None:
-    """No row and no word of a forgotten persona's channels is left in the file; another persona's stay."""
+    """A deleted persona's channels leave no row and no text in the file; another persona's stay."""
     await pair(ledger)
     await add(ledger, OTHER, EVE, bot="901")
     await ledger.add_channel(ADAM, "00000000000000cc", "discord", "quick brown id", "quick brown bot", 1)

@@ -1,4 +1,4 @@
-"""Delivery: what is open, in which state a crash leaves it, what is retried, counted and given up."""
+"""Delivery: open messages, the state that a crash leaves them in, retries, counts and dead letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemon.ledger import DeadLetter, Depth, Ledger, OutgoingRow, delivery
 from proto.messages import Conversation, Outgoing
-from tests.daemon.ledger.gateway_words import (
+from tests.daemon.ledger.gateway_messages import (
     ADAM,
     CHANNEL,
     CONVERSATION,
@@ -22,18 +22,18 @@ from tests.daemon.ledger.gateway_words import (
 
 
 async def the_row(ledger: Ledger) -> OutgoingRow:
-    """Adam's one open message."""
+    """Return Adam's one open message."""
     [row] = await ledger.outgoing(ADAM)
     return row
 
 
 async def seqs(ledger: Ledger) -> list[int]:
-    """Adam's open messages."""
+    """Return the seqs of Adam's open messages."""
     return [row.seq for row in await ledger.outgoing(ADAM)]
 
 
 async def test_what_is_open_comes_in_order(ledger: Ledger) -> None:
-    """Messages for gateways come whole, by seq, over all conversations; the web's and another persona's do not."""
+    """Messages for gateways come whole, by seq, over all conversations, without the web's and other personas'."""
     voice = Outgoing("listen", "audio", "voice.ogg")
     assert await ledger.answer(ADAM, [], CONVERSATION, [Outgoing("first"), voice], [30, 31], 1_000)
     await say(ledger, 10, "earlier", OTHER_CONVERSATION)
@@ -67,7 +67,7 @@ async def test_what_is_open_comes_in_order(ledger: Ledger) -> None:
 
 
 async def test_a_delivered_message_is_counted_once(ledger: Ledger) -> None:
-    """Sent it is open no more, and saying so again, or anything else of it, changes nothing."""
+    """A sent message is no longer open. Recording it again, or anything else about it, changes nothing."""
     await pair(ledger)
     await pair(ledger, OTHER, bot="901")
     await say(ledger, 1)
@@ -87,7 +87,7 @@ async def test_a_delivered_message_is_counted_once(ledger: Ledger) -> None:
 
 
 async def test_what_was_being_sent_is_ambiguous(ledger: Ledger) -> None:
-    """Read back while it is marked as sending, or after a boot, it may have been sent; what was not is not."""
+    """Read back while it is marked as sending, or after a boot, a message is ambiguous; other messages are not."""
     await say(ledger, 1)
     await say(ledger, 2)
     assert await ledger.sending(1)
@@ -101,7 +101,7 @@ async def test_what_was_being_sent_is_ambiguous(ledger: Ledger) -> None:
 
 
 async def test_parts_are_remembered(ledger: Ledger, path: Path) -> None:
-    """A part that is with the provider ends the ambiguity before it, stays over a retry, and is never taken back."""
+    """A delivered part ends the ambiguity before it, survives a retry, and is never taken back."""
     await say(ledger, 1)
     await ledger.sending(1)
     await ledger.reopen_sending()
@@ -115,7 +115,7 @@ async def test_parts_are_remembered(ledger: Ledger, path: Path) -> None:
 
 
 def state(path: Path) -> str:
-    """The state of the one message, as an operator would read it."""
+    """Return the state of the one message, as an operator would read it."""
     connection = sqlite3.connect(path)
     [(found,)] = connection.execute("SELECT state FROM outbox").fetchall()
     connection.close()
@@ -123,7 +123,7 @@ def state(path: Path) -> str:
 
 
 async def test_a_failed_try_is_counted_and_put_off(ledger: Ledger) -> None:
-    """Each failure adds an attempt, sets the next time and says whether it may have been sent after all."""
+    """Each failure adds an attempt, sets the next time and records whether the message may have been sent after all."""
     await say(ledger, 1)
     for attempt, ambiguous in enumerate((True, False), start=1):
         await ledger.sending(1)
@@ -133,7 +133,7 @@ async def test_a_failed_try_is_counted_and_put_off(ledger: Ledger) -> None:
 
 
 async def test_dead_letters_are_counted_and_listed(ledger: Ledger) -> None:
-    """Given up messages are listed newest first with their reason, counted once, and never sent."""
+    """Dead letters are listed newest first with their reason, counted once, and never sent."""
     await pair(ledger)
     for seq in (1, 2, 3):
         await say(ledger, seq, f"message {seq}", at=seq * 100)
@@ -153,7 +153,7 @@ async def test_dead_letters_are_counted_and_listed(ledger: Ledger) -> None:
 
 
 async def test_a_blocked_chat_ends_its_own_messages_only(ledger: Ledger) -> None:
-    """All that is open for the chat is dead, once; other chats and personas go on, and so does what is said later."""
+    """All open messages of the chat become dead, once. Other chats, personas and later messages are not affected."""
     await pair(ledger)
     await say(ledger, 2)
     await say(ledger, 1)
@@ -173,7 +173,7 @@ async def test_a_blocked_chat_ends_its_own_messages_only(ledger: Ledger) -> None
 
 
 async def test_a_message_without_a_channel_is_settled_all_the_same(ledger: Ledger) -> None:
-    """A message whose channel is not in the ledger can be sent and given up."""
+    """A message whose channel is not in the ledger can still be sent or given up."""
     await say(ledger, 1)
     await say(ledger, 2)
     await ledger.sent(1, 2_000)
@@ -182,7 +182,7 @@ async def test_a_message_without_a_channel_is_settled_all_the_same(ledger: Ledge
 
 
 async def test_pruning_takes_what_was_sent_or_given_up_long_ago(ledger: Ledger, path: Path) -> None:
-    """Old final rows go, counted from their sending where there was one; open ones stay, however old."""
+    """Old final rows go, by the time of sending if there was one; open ones stay, however old."""
     await pair(ledger)
     for seq, at in ((1, 10), (2, 10), (3, 10), (4, 100), (5, 10)):
         await say(ledger, seq, at=at)
@@ -199,7 +199,7 @@ async def test_pruning_takes_what_was_sent_or_given_up_long_ago(ledger: Ledger, 
 
 
 async def test_what_is_open_is_found_without_what_was_sent(ledger: Ledger, path: Path) -> None:
-    """Reading the open rows, and a row's way through its states, goes by an index, however many rows were sent."""
+    """Reading open rows, and changing a row's state, uses an index, however many rows were sent."""
     await say(ledger, 1)
     connection = sqlite3.connect(path)
     statements: list[str] = []

@@ -1,4 +1,4 @@
-"""What is reported as accepted stays: SIGKILL, full disks, failing and cancelled neighbours, floods, close."""
+"""Accepted messages survive SIGKILL, full disks, failing and cancelled neighbours, floods and close."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ asyncio.run(main())
 
 
 async def accept(ledger: Ledger, content: str, key: str | None = None) -> int | None:
-    """Accept words from the web."""
+    """Accept a message from the web."""
     return await ledger.accept(ADAM, WEB, "text", content, None, 1, key)
 
 
 async def contents(ledger: Ledger) -> list[str]:
-    """What waits, oldest first."""
+    """Return the waiting messages, oldest first."""
     return [row.perception.content for row in await ledger.waiting(ADAM)]
 
 
 @pytest.mark.parametrize("reports", [1, 500, 3000])
 async def test_nothing_that_was_reported_is_lost_by_sigkill(path: Path, reports: int) -> None:
-    """Every id that a process wrote after its await is in the file after the process was killed in full swing."""
+    """Every id that a process printed after its await is in the file, although the process was killed at full speed."""
     reported = await asyncio.to_thread(kill_after, path, reports)
     ledger = await Ledger.open(path)
     kept = {f"{row.perception.id} {row.perception.content}\n" for row in await ledger.waiting("p")}
@@ -65,7 +65,7 @@ async def test_nothing_that_was_reported_is_lost_by_sigkill(path: Path, reports:
 
 
 def kill_after(path: Path, reports: int) -> list[str]:
-    """Run a process that accepts without end, kill it after so many reports, and return all that it wrote."""
+    """Start a process that accepts without end, kill it after so many reports, and return all that it printed."""
     with subprocess.Popen(
         [sys.executable, "-c", ACCEPT_FOREVER, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
@@ -76,7 +76,7 @@ def kill_after(path: Path, reports: int) -> list[str]:
 
 
 async def test_concurrent_accepts_share_commits(ledger: Ledger) -> None:
-    """What gathers while one transaction reaches the disk is written by the next: far fewer commits than accepts."""
+    """Operations that gather during one transaction share the next one: far fewer commits than accepts."""
 
     async def caller() -> None:
         for _ in range(50):
@@ -89,7 +89,7 @@ async def test_concurrent_accepts_share_commits(ledger: Ledger) -> None:
 
 
 async def test_a_bad_operation_fails_alone(ledger: Ledger) -> None:
-    """Text that is no text fails for its caller; those who share its transaction are kept, each once."""
+    """Text that cannot be stored fails only for its caller; the others in its transaction are kept, each once."""
     words = ["one", "two", "\ud800", "three"]
     outcomes = await asyncio.gather(*(accept(ledger, text) for text in words), return_exceptions=True)
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, True, False]
@@ -98,7 +98,7 @@ async def test_a_bad_operation_fails_alone(ledger: Ledger) -> None:
 
 
 async def test_a_cancelled_caller_does_not_disturb_the_others(ledger: Ledger) -> None:
-    """Callers that leave at once do not keep the rest of their batch from its answer."""
+    """Callers that are cancelled at once do not keep the rest of their batch from its result."""
     tasks = [asyncio.create_task(accept(ledger, str(number))) for number in range(100)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
@@ -110,7 +110,7 @@ async def test_a_cancelled_caller_does_not_disturb_the_others(ledger: Ledger) ->
 
 
 async def test_a_flood_is_refused_and_ebbs(ledger: Ledger) -> None:
-    """Beyond the queue's bound accepts raise LedgerBusy at once; those before are kept, and later ones too."""
+    """When the queue is full, accepts raise LedgerBusy at once; earlier and later ones are kept."""
     outcomes = await asyncio.gather(*(accept(ledger, "flood") for _ in range(QUEUE + 10)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes].count(LedgerBusy) == 10
     assert isinstance(await accept(ledger, "after"), int)
@@ -118,7 +118,7 @@ async def test_a_flood_is_refused_and_ebbs(ledger: Ledger) -> None:
 
 
 async def test_close_finishes_what_was_asked_and_refuses_the_rest(ledger: Ledger, path: Path) -> None:
-    """Accepts before close are kept; operations after it raise LedgerError; closing twice is fine."""
+    """Accepts before close are kept, operations after it raise LedgerError, and closing twice is fine."""
     asked = [asyncio.create_task(accept(ledger, str(number))) for number in range(20)]
     await asyncio.sleep(0)
     await asyncio.gather(ledger.close(), ledger.close())
@@ -133,7 +133,7 @@ async def test_close_finishes_what_was_asked_and_refuses_the_rest(ledger: Ledger
 async def test_another_program_that_holds_the_database_makes_it_busy(
     ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lock that outlasts the timeout is LedgerBusy for those who wait, and nothing after it is gone."""
+    """A lock that outlasts the timeout raises LedgerBusy for the waiting callers, and later operations work."""
     monkeypatch.setattr("daemon.ledger.schema.BUSY_TIMEOUT", 0.05)
     impatient = await Ledger.open(path)
     holder = sqlite3.connect(path, isolation_level=None)
@@ -149,7 +149,7 @@ async def test_another_program_that_holds_the_database_makes_it_busy(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB of its own."""
+    """Mount a file system of 2 MB."""
     mount = tmp_path / "disk"
     mount.mkdir()
     mounted = subprocess.run(
@@ -162,7 +162,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def fill(ledger: Ledger) -> list[str]:
-    """Accept words, some at once, until the disk is full; return those that were accepted."""
+    """Accept messages, several at once, until the disk is full; return the accepted ones."""
     taken: list[str] = []
     for turn in range(1000):
         words = [f"{turn}-{number}-{'x' * 4000}" for number in range(8)]
@@ -176,7 +176,7 @@ async def fill(ledger: Ledger) -> list[str]:
 
 
 async def test_a_full_disk_is_reported_and_recovered_from(small_disk: Path) -> None:
-    """A full disk refuses words with what to do, reading goes on, and with space again so does accepting."""
+    """A full disk refuses messages and says what to do. Reads go on, and accepts work again once there is space."""
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_000_000))
     ledger = await Ledger.open(small_disk / "ledger.db")
@@ -194,7 +194,7 @@ async def test_a_full_disk_is_reported_and_recovered_from(small_disk: Path) -> N
 
 
 async def test_a_file_size_limit_is_reported_and_recovered_from(path: Path) -> None:
-    """A quota that stops the file from growing refuses words with LedgerFull until it is raised."""
+    """A quota that keeps the file from growing refuses messages with LedgerFull until it is raised."""
     ledger = await Ledger.open(path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with ExitStack() as limits:
@@ -208,7 +208,7 @@ async def test_a_file_size_limit_is_reported_and_recovered_from(path: Path) -> N
 
 
 async def test_a_ledger_without_its_event_loop_ends(path: Path) -> None:
-    """An interpreter whose loop is gone without close() exits, and what was accepted is there."""
+    """An interpreter whose loop ended without close() exits, and what was accepted is kept."""
     script = ACCEPT_FOREVER.replace("while True", "while number < 5")
     done = await asyncio.to_thread(
         subprocess.run,

@@ -1,4 +1,4 @@
-"""What the ledger keeps, tells once, answers once and forgets."""
+"""The ledger keeps, delivers once, answers once and forgets."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _clock = count(1_000)
 
 
 async def hear(ledger: Ledger, text: str, persona: str = ADAM, conversation: Conversation = WEB) -> int:
-    """Accept words without a key."""
+    """Accept a message without a key."""
     accepted = await ledger.accept(persona, conversation, "text", text, None, next(_clock), None)
     assert accepted is not None
     return accepted
 
 
 async def texts(ledger: Ledger, persona: str = ADAM) -> list[str]:
-    """What a person sees of her conversations."""
+    """Return the lines that a person sees."""
     return [line.content for line in await ledger.conversation(persona)]
 
 
-async def test_accepted_words_wait_in_order(ledger: Ledger) -> None:
-    """Pending perceptions come back whole and oldest first, each persona's own."""
+async def test_accepted_messages_wait_in_order(ledger: Ledger) -> None:
+    """Pending perceptions come back whole, oldest first, and per persona."""
     first = await ledger.accept(ADAM, WEB, "text", "hello", None, 1, None)
     second = await ledger.accept(ADAM, TELEGRAM, "image", "look", "cat.png", 2, "update-7")
     await hear(ledger, "not for Adam", EVE)
@@ -45,7 +45,7 @@ async def test_accepted_words_wait_in_order(ledger: Ledger) -> None:
 
 
 async def test_a_key_is_accepted_once(ledger: Ledger) -> None:
-    """A key counts within one conversation of one persona, also after its perception is answered."""
+    """A key is unique within one conversation of one persona, even after its perception is answered."""
     taken = await ledger.accept(ADAM, TELEGRAM, "text", "hi", None, 1, "7")
     assert taken is not None
     assert await ledger.accept(ADAM, TELEGRAM, "text", "hi", None, 2, "7") is None
@@ -59,14 +59,14 @@ async def test_a_key_is_accepted_once(ledger: Ledger) -> None:
 
 
 async def test_the_same_key_at_the_same_time_is_accepted_once(ledger: Ledger) -> None:
-    """Of many concurrent accepts with one key exactly one gets an id."""
+    """Of many concurrent accepts with one key, exactly one gets an id."""
     ids = await asyncio.gather(*(ledger.accept(ADAM, WEB, "text", "hi", None, at, "k") for at in range(50)))
     assert sum(id_ is not None for id_ in ids) == 1
     assert len(await ledger.waiting(ADAM)) == 1
 
 
-async def test_an_answer_moves_the_words_and_keeps_the_frames(ledger: Ledger) -> None:
-    """Person lines at their acceptance, her lines at the answer, frames under their seq; nothing waits any more."""
+async def test_an_answer_moves_the_messages_and_keeps_the_frames(ledger: Ledger) -> None:
+    """Person lines have the time of acceptance, hers that of the answer; frames have their seq; nothing waits."""
     one = await ledger.accept(ADAM, WEB, "text", "hello", None, 10, None)
     two = await ledger.accept(ADAM, WEB, "image", "this", "cat.png", 20, None)
     assert one is not None
@@ -89,8 +89,8 @@ async def test_an_answer_moves_the_words_and_keeps_the_frames(ledger: Ledger) ->
     assert await ledger.frames(EVE, 0, 10) == []
 
 
-async def test_concurrent_answers_to_the_same_words_count_once(ledger: Ledger) -> None:
-    """Of many answers to one perception one is kept, with its frames alone."""
+async def test_concurrent_answers_to_the_same_message_count_once(ledger: Ledger) -> None:
+    """Of many concurrent answers to one perception, one is kept, with only its frames."""
     heard = await hear(ledger, "hello")
     answers = [ledger.answer(ADAM, [heard], WEB, [Outgoing(f"answer {n}")], [n], 5_000) for n in range(1, 41)]
     kept = await asyncio.gather(*answers)
@@ -101,7 +101,7 @@ async def test_concurrent_answers_to_the_same_words_count_once(ledger: Ledger) -
 
 
 async def test_an_answer_to_anything_not_pending_changes_nothing(ledger: Ledger) -> None:
-    """One perception that is answered, another's, poison or unknown refuses the whole answer."""
+    """If one perception is answered, another persona's, poison or unknown, the whole answer is refused."""
     mine, done, poison = await hear(ledger, "mine"), await hear(ledger, "done"), await hear(ledger, "poison")
     hers = await hear(ledger, "hers", EVE)
     assert await ledger.answer(ADAM, [done], WEB, [], [], 5_000)
@@ -114,8 +114,8 @@ async def test_an_answer_to_anything_not_pending_changes_nothing(ledger: Ledger)
     assert "no" not in await texts(ledger)
 
 
-async def test_an_answer_that_fails_leaves_its_words_waiting(ledger: Ledger) -> None:
-    """A seq that is taken raises LedgerError, and the perception can still be answered."""
+async def test_an_answer_that_fails_leaves_its_messages_waiting(ledger: Ledger) -> None:
+    """A seq that is already used raises LedgerError, and the perception can still be answered."""
     one, two = await hear(ledger, "one"), await hear(ledger, "two")
     assert await ledger.answer(ADAM, [one], WEB, [Outgoing("1")], [7], 5_000)
     with pytest.raises(LedgerError, match="seq"):
@@ -127,7 +127,7 @@ async def test_an_answer_that_fails_leaves_its_words_waiting(ledger: Ledger) -> 
 
 
 async def test_a_gateway_answer_waits_in_the_outbox(ledger: Ledger) -> None:
-    """An answer elsewhere than on the web is counted as pending there and is no web frame."""
+    """An answer on another channel than the web counts as pending there and is not a web frame."""
     heard = await hear(ledger, "hello", conversation=TELEGRAM)
     assert await ledger.answer(ADAM, [heard], TELEGRAM, [Outgoing("Hi.")], [9], 5_000)
     assert await ledger.frames(ADAM, 0, 10) == []
@@ -135,7 +135,7 @@ async def test_a_gateway_answer_waits_in_the_outbox(ledger: Ledger) -> None:
 
 
 async def test_people_see_what_is_not_answered_in_its_place(ledger: Ledger) -> None:
-    """The view is by time: pending and poison words stand where they were said, before a later answer."""
+    """The view is ordered by time: pending and poison messages have their own place, before a later answer."""
     early = await ledger.accept(ADAM, WEB, "text", "early", None, 10, None)
     bad = await ledger.accept(ADAM, WEB, "text", "poison", None, 20, None)
     await ledger.accept(ADAM, TELEGRAM, "text", "meanwhile", None, 30, None)
@@ -149,7 +149,7 @@ async def test_people_see_what_is_not_answered_in_its_place(ledger: Ledger) -> N
 
 
 async def test_a_mind_sees_its_conversation_in_order_of_insertion(ledger: Ledger) -> None:
-    """History has the last lines of one conversation, without notices and without what waits."""
+    """History has the last lines of one conversation, without notices and unanswered messages."""
     one = await ledger.accept(ADAM, WEB, "text", "one", None, 10, None)
     two = await ledger.accept(ADAM, WEB, "text", "two", None, 20, None)
     elsewhere = await hear(ledger, "elsewhere", conversation=TELEGRAM)
@@ -167,8 +167,8 @@ async def test_a_mind_sees_its_conversation_in_order_of_insertion(ledger: Ledger
     ]
 
 
-async def test_a_notice_is_told_once_until_the_next_answer(ledger: Ledger) -> None:
-    """A conversation hears of an outage once; its answer ends the outage, another conversation's does not."""
+async def test_a_notice_is_kept_once_until_the_next_answer(ledger: Ledger) -> None:
+    """A conversation gets one notice per outage. Its answer ends the outage; another conversation's does not."""
     here, there = await hear(ledger, "hello"), await hear(ledger, "hello", conversation=TELEGRAM)
     assert await ledger.tell(ADAM, WEB, "cannot think", 1, 5_000)
     assert not await ledger.tell(ADAM, WEB, "cannot think", 2, 5_001)
@@ -195,7 +195,7 @@ async def test_what_keeps_killing_workers_becomes_poison(ledger: Ledger) -> None
 
 
 async def test_consolidation_goes_on_where_it_ended(ledger: Ledger) -> None:
-    """Lines of all conversations are handed over in order, without notices, until they are consolidated."""
+    """Lines of all conversations are returned in order, without notices, until they are consolidated."""
     assert await ledger.unconsolidated(ADAM, 10) == (0, [])
     one, two = await hear(ledger, "one"), await hear(ledger, "two", conversation=TELEGRAM)
     await ledger.tell(ADAM, WEB, "cannot think", 1, 5_000)
@@ -212,7 +212,7 @@ async def test_consolidation_goes_on_where_it_ended(ledger: Ledger) -> None:
 
 
 async def test_forgetting_leaves_nothing_of_her(ledger: Ledger, path: Path) -> None:
-    """No row and no word of a forgotten persona is left in the file, and another's are untouched."""
+    """A deleted persona leaves no row and no text in the file; another persona's data is untouched."""
     heard = await hear(ledger, "the quick brown secret")
     await hear(ledger, "another quick brown secret")
     await ledger.tell(ADAM, TELEGRAM, "cannot think", 1, 5_000)
@@ -229,7 +229,7 @@ async def test_forgetting_leaves_nothing_of_her(ledger: Ledger, path: Path) -> N
 
 
 async def test_ids_and_seqs_are_never_used_again(ledger: Ledger) -> None:
-    """A forgotten persona's last perception id and seq are not given to the next."""
+    """A deleted persona's last perception id and seq are not given again."""
     assert await ledger.last_seq() == 0
     heard = await hear(ledger, "hello")
     await ledger.answer(ADAM, [heard], WEB, [Outgoing("a"), Outgoing("b")], [50, 40], 5_000)
@@ -239,7 +239,7 @@ async def test_ids_and_seqs_are_never_used_again(ledger: Ledger) -> None:
 
 
 async def test_everything_is_there_after_a_restart(ledger: Ledger, path: Path) -> None:
-    """A closed ledger opens with what it had, and its log is folded into the one file."""
+    """A closed ledger opens with its content, and its log is folded into the one file."""
     waiting = await hear(ledger, "hello")
     await ledger.tell(ADAM, WEB, "cannot think", 77, 5_000)
     await ledger.close()
@@ -254,7 +254,7 @@ async def test_everything_is_there_after_a_restart(ledger: Ledger, path: Path) -
 
 
 async def test_pruned_rows_take_old_keys_and_old_frames_only(ledger: Ledger) -> None:
-    """Pruning forgets answered keys and replays older than the limit, and nothing that is open or newer."""
+    """Pruning deletes answered keys and replays older than the limit, and nothing that is open or newer."""
     old = await ledger.accept(ADAM, WEB, "text", "old", None, 1_000, "old-key")
     new = await ledger.accept(ADAM, WEB, "text", "new", None, 9_000, "new-key")
     unanswered = await ledger.accept(ADAM, WEB, "text", "open", None, 1_000, "open-key")

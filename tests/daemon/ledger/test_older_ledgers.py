@@ -1,4 +1,4 @@
-"""A ledger of each earlier version becomes today's: every row is there, and everything goes on from it."""
+"""A ledger of each earlier version becomes today's with every row, and all operations continue from it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WITH_VISITORS: Final = VERSIONS[4:]
 
 RENAMED: Final = {"talk": "channel_conversation", "hook": "webhook"}
 NEW_COLUMNS: Final = {"title": "", "perceived": "", "open": 0, "parts_sent": 0, "sent_at": None, "provider_id": None}
-"""What a row of before a column has in it; a channel's newer columns are counted, see below."""
+"""The values of new columns in earlier rows; a channel's newer columns are only counted, see below."""
 
 WEB: Final = Conversation("web", ADA)
 OWNER: Final = Conversation("telegram", "@ada_owner", TELEGRAM, "4200042")
@@ -65,7 +65,7 @@ ADDRESSES: Final = {
     "In the thread.": (SLACK, "C0123ABCD:1700000000.000100"),
     "a direct message": (SLACK, "D0999"),
 }
-"""Where some of the messages in the dumps were written, by hand from the dumps."""
+"""Where some of the dumps' messages were written, copied by hand from the dumps."""
 
 OUTGOING: Final = [
     ("pending: never tried", 0, 0, False),
@@ -75,17 +75,17 @@ OUTGOING: Final = [
     ("later", 0, 0, False),
     ("My mind is down.", 0, 0, False),
 ]
-"""What is open in the outbox: words, parts sent, attempts, whether it may have been sent."""
+"""The open messages of the outbox: text, parts sent, attempts, whether it may have been sent."""
 
 
 def migrated(number: int, path: Path) -> None:
-    """Make the file of a version and let today's code open it."""
+    """Make the file of a version and open it with today's code."""
     rebuild(number, path)
     open_writer(path).close()
 
 
 def as_today(row: Row) -> Row:
-    """A row of an earlier version with today's columns."""
+    """Return a row of an earlier version with today's columns."""
     if "talk" not in row:
         return row
     channel, _, chat = row["talk"].partition(":")
@@ -94,7 +94,7 @@ def as_today(row: Row) -> Row:
 
 @pytest.mark.parametrize("number", VERSIONS)
 def test_every_row_is_kept(number: int, path: Path) -> None:
-    """No row is lost or made, none has changed but for its two new columns, and no id will be given again."""
+    """No row is lost, added or changed, except for the two new columns, and no id will be given again."""
     rebuild(number, path)
     before = content(path)
     open_writer(path).close()
@@ -127,7 +127,7 @@ def test_the_tables_are_those_of_a_new_file(number: int, path: Path, tmp_path: P
 
 @pytest.mark.parametrize("number", VERSIONS)
 def test_every_message_stands_where_it_was_written(number: int, path: Path) -> None:
-    """Channel and chat are right in the inbox, the conversation and the outbox, also where a chat holds a colon."""
+    """Channel and chat are right in the inbox, the conversation and the outbox, even if a chat contains a colon."""
     migrated(number, path)
     tables = content(path)
     found = {
@@ -142,7 +142,7 @@ def test_every_message_stands_where_it_was_written(number: int, path: Path) -> N
 
 @pytest.mark.parametrize("number", VERSIONS)
 async def test_what_waits_is_answered(number: int, path: Path) -> None:
-    """What waited is answered once, in its conversation; keys, notices and ids of before are known."""
+    """Waiting messages are answered once, in their conversation; earlier keys, notices and ids are known."""
     rebuild(number, path)
     ledger = await Ledger.open(path)
     seq = await ledger.last_seq()
@@ -171,7 +171,7 @@ async def test_what_waits_is_answered(number: int, path: Path) -> None:
 
 @pytest.mark.parametrize("number", WITH_GATEWAYS)
 async def test_delivery_goes_on(number: int, path: Path) -> None:
-    """What was open is delivered from where it stood, and counted on its channel."""
+    """Open messages are delivered from where they were, and counted on their channel."""
     rebuild(number, path)
     ledger = await Ledger.open(path)
     rows = [row for row in await ledger.outgoing(ADA) if row.channel in (TELEGRAM, DISCORD)]
@@ -193,7 +193,7 @@ async def test_delivery_goes_on(number: int, path: Path) -> None:
 
 @pytest.mark.parametrize("number", WITH_GATEWAYS)
 async def test_paired_channels_go_on(number: int, path: Path) -> None:
-    """Their figures stand, a key of before is known, new messages count, and codes and held messages still serve."""
+    """Their counters stay, an earlier key is known, new messages count, and codes and held messages still work."""
     rebuild(number, path)
     ledger = await Ledger.open(path)
     before = await ledger.open_channel(TELEGRAM, NOW)
@@ -226,7 +226,7 @@ async def test_paired_channels_go_on(number: int, path: Path) -> None:
 
 @pytest.mark.parametrize("number", WITH_VISITORS)
 async def test_visitors_go_on(number: int, path: Path) -> None:
-    """A visitor writes in the conversation of before: known keys are skipped, new words count, no second welcome."""
+    """A visitor continues the earlier conversation: known keys are skipped, new messages count, no second welcome."""
     rebuild(number, path)
     ledger = await Ledger.open(path)
     conversations = {one.chat: one for one in await ledger.channel_conversations(OPEN)}
@@ -276,7 +276,7 @@ for path, step in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
 
 
 def statements(script: str) -> list[str]:
-    """The statements of a step; a trigger's body is part of its own."""
+    """Split a step into statements; a trigger's body stays in one piece."""
     found, text = [], ""
     for line in script.splitlines(keepends=True):
         text += line
@@ -287,7 +287,7 @@ def statements(script: str) -> list[str]:
 
 
 def test_a_migration_killed_at_any_statement_begins_again(tmp_path: Path) -> None:
-    """What a SIGKILL leaves is the old file, whole; the next start migrates it as if nothing had been."""
+    """A SIGKILL leaves the old file whole, and the next start migrates it as if nothing had happened."""
     parts = statements(MIGRATIONS[6])
     assert len(parts) > 30
     steps = ["".join([*parts[:number], "SELECT killed();", *parts[number:]]) for number in range(len(parts) + 1)]

@@ -1,4 +1,4 @@
-"""Open channels: what is kept of them, their conversations and counters, how their trouble shows, what stays."""
+"""Open channels: their fields, conversations and counters, how errors show, and what remains of a removed one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from daemon.ledger import ChannelFields, ChannelTaken, ChannelUnknown, Ledger, OpenChannel, SenderLimits
 from proto.messages import Conversation, Outgoing
-from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, CONVERSATION, EVE, OTHER, WEB, add, inbound, pair
+from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, CONVERSATION, EVE, OTHER, WEB, add, inbound, pair
 
 LIMITS: Final = SenderLimits(100, 1000)
 FIELDS: Final = ChannelFields(name="Shop", welcome="Welcome!", model="m", datasets=("a", "b"))
@@ -22,21 +22,21 @@ async def open_(ledger: Ledger, fields: ChannelFields = FIELDS, channel: str = C
 
 
 async def shown(ledger: Ledger, channel: str = CHANNEL, now: int = 20) -> OpenChannel:
-    """The channel."""
+    """Return the channel."""
     found = await ledger.open_channel(channel, now)
     assert found is not None
     return found
 
 
 async def visit(ledger: Ledger, *items: tuple[str, str, str], at: int = 30) -> list[int]:
-    """Let these come, each ``(key, account, words)``; returns the ids of what waits."""
+    """Let these messages arrive, each ``(key, account, text)``; return the ids of those that wait."""
     inbounds = [inbound(key, words, account, at) for key, account, words in items]
     visited = await ledger.visit(ADAM, CHANNEL, inbounds, [], LIMITS, list(range(at * 100, at * 100 + 50)), at)
     return [one.perception.id for one in visited.waiting]
 
 
 async def test_what_its_operator_sets_is_kept_and_replaced(ledger: Ledger) -> None:
-    """A channel shows what it was made with, then what it was changed to, and counts from nothing."""
+    """A channel shows the fields that it was created with, then the changed ones, and counts from zero."""
     await open_(ledger)
     found = await shown(ledger)
     assert (found.persona, found.type, found.open, found.fields, found.status) == (
@@ -56,7 +56,7 @@ async def test_what_its_operator_sets_is_kept_and_replaced(ledger: Ledger) -> No
 
 
 async def test_a_channel_belongs_to_one_persona(ledger: Ledger) -> None:
-    """The same channel or bot a second time is refused, and a channel that is gone cannot be changed."""
+    """The same channel or bot is refused a second time, and a removed channel cannot be changed."""
     await open_(ledger)
     with pytest.raises(ChannelTaken):
         await ledger.add_open_channel(EVE, CHANNEL, "telegram", "another", "bot", FIELDS, 11)
@@ -70,7 +70,7 @@ async def test_a_channel_belongs_to_one_persona(ledger: Ledger) -> None:
 
 
 async def test_what_is_committed_is_counted(ledger: Ledger) -> None:
-    """Words and answers count in their conversation and channel, each once; a redelivered key does not."""
+    """Messages and answers count once each in their conversation and channel; a redelivered key does not."""
     await open_(ledger)
     (first, _, third) = await visit(ledger, ("1", "42", "hello"), ("2", "43", "good day"), ("3", "42", "again"))
     assert await visit(ledger, ("1", "42", "hello")) == []
@@ -110,7 +110,7 @@ async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
 
 
 async def test_only_her_own_conversations_are_consolidated_and_shown(ledger: Ledger) -> None:
-    """Lines of open channels are neither consolidated nor in her owner's view, also when the channel is gone."""
+    """Lines of open channels are never consolidated or in her owner's view, even after the channel is removed."""
     await open_(ledger)
     own = await ledger.accept(ADAM, WEB, "text", "mine", None, 29, None)
     (first, _) = await visit(ledger, ("1", "42", "a stranger's"), ("2", "43", "left open"))
@@ -127,7 +127,7 @@ async def test_only_her_own_conversations_are_consolidated_and_shown(ledger: Led
 
 
 async def test_what_killed_a_worker_goes_with_its_channel(ledger: Ledger) -> None:
-    """Words of a visitor that were set aside are not her owner's once their channel is gone."""
+    """A visitor's message that was set aside does not become her owner's when the channel is removed."""
     await open_(ledger)
     (poison,) = await visit(ledger, ("1", "42", "poison"))
     assert await ledger.died([poison], 1) == [poison]
@@ -136,7 +136,7 @@ async def test_what_killed_a_worker_goes_with_its_channel(ledger: Ledger) -> Non
 
 
 async def test_a_copy_of_her_keeps_visitors_apart(ledger: Ledger) -> None:
-    """Put back under another id, lines of visitors stay theirs, and count for no channel of hers or of the first."""
+    """Restored under another id, visitors' lines stay separate and count for no channel of either persona."""
     await open_(ledger)
     first, _ = await visit(ledger, ("1", "42", "a stranger's"), ("2", "43", "left open"))
     assert await ledger.answer(ADAM, [first], VISITOR, [Outgoing("to a stranger")], [1], 40)
@@ -155,7 +155,7 @@ async def test_a_copy_of_her_keeps_visitors_apart(ledger: Ledger) -> None:
 
 
 async def test_trouble_shows_by_its_class(ledger: Ledger) -> None:
-    """Credentials and configuration are an error at once, what passes only after five minutes; both go at recovery."""
+    """Credential and configuration errors show at once, transient ones after five minutes; both end at recovery."""
     await open_(ledger)
     await ledger.channel_error(ADAM, CHANNEL, "slow down", 100, "throttle")
     await ledger.channel_error(ADAM, CHANNEL, "no network", 200)
@@ -171,7 +171,7 @@ async def test_trouble_shows_by_its_class(ledger: Ledger) -> None:
 
 
 async def test_a_receipt_tells_what_did_not_arrive(ledger: Ledger) -> None:
-    """A message that its provider took and could not deliver is dead, once; its chat says why until one arrives."""
+    """A message that the provider could not deliver is dead, once; its chat shows why until one arrives."""
     await open_(ledger)
     (first,) = await visit(ledger, ("1", "42", "hello"))
     await ledger.answer(ADAM, [first], VISITOR, [Outgoing("hi"), Outgoing("there")], [1, 2], 40)
@@ -193,7 +193,7 @@ async def test_a_receipt_tells_what_did_not_arrive(ledger: Ledger) -> None:
 
 
 async def test_a_conversation_of_a_channel_added_again_starts_empty(ledger: Ledger) -> None:
-    """Removed and added again, the channel counts from nothing, and the same person is welcomed again."""
+    """Removed and added again, the channel counts from zero, and the same person is welcomed again."""
     await open_(ledger)
     await visit(ledger, ("1", "42", "hello"))
     await ledger.remove_channel(ADAM, CHANNEL)

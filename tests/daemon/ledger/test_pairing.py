@@ -1,4 +1,4 @@
-"""Pairing: codes that end, words that are held within limits, and their release."""
+"""Pairing: codes that expire, messages held within limits, and their release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from daemon.ledger import ChannelUnknown, Committed, Ledger, LedgerError, PendingPairing
 from daemon.ledger.pairing import CODES, HELD, HELD_CHANNEL, HELD_CHARACTERS
-from tests.daemon.ledger.gateway_words import (
+from tests.daemon.ledger.gateway_messages import (
     ADAM,
     CHANNEL,
     CONVERSATION,
@@ -27,13 +27,13 @@ async def code(ledger: Ledger, account: str, hash_: str, expires: int = 1_000, n
 
 
 async def released(ledger: Ledger) -> list[str]:
-    """Bind the channel to account 42 and return the words that so begin to wait."""
+    """Bind the channel to account 42 and return the messages that now wait."""
     await ledger.bind(ADAM, CHANNEL, "42", "alice", "42")
     return [row.perception.content for row in await ledger.release(ADAM, CHANNEL, CONVERSATION)]
 
 
 async def test_a_code_is_found_until_it_expires(ledger: Ledger) -> None:
-    """A code names whom it was shown to, for its persona, until its time; dropped it is gone."""
+    """A code finds its account, only for its persona and until it expires; a dropped one is gone."""
     await add(ledger)
     assert await code(ledger, "42", "hash", expires=100)
     assert await ledger.find_code(ADAM, "hash", 99) == PendingPairing(CHANNEL, "42", "@42", "42")
@@ -45,7 +45,7 @@ async def test_a_code_is_found_until_it_expires(ledger: Ledger) -> None:
 
 
 async def test_a_new_code_replaces_the_accounts_old_one(ledger: Ledger) -> None:
-    """Only the last code that an account was shown is good."""
+    """Only the latest code that an account was shown is valid."""
     await add(ledger)
     assert await code(ledger, "42", "first")
     assert await code(ledger, "42", "second", expires=2_000)
@@ -54,7 +54,7 @@ async def test_a_new_code_replaces_the_accounts_old_one(ledger: Ledger) -> None:
 
 
 async def test_a_few_accounts_have_codes_at_a_time(ledger: Ledger) -> None:
-    """One account too many gets none until another's code has expired; those who have one may renew it."""
+    """One account too many gets no code until another's has expired; an account with a code may renew it."""
     await add(ledger)
     for number in range(CODES):
         assert await code(ledger, str(number), f"hash-{number}", expires=100 + number)
@@ -66,7 +66,7 @@ async def test_a_few_accounts_have_codes_at_a_time(ledger: Ledger) -> None:
 
 
 async def test_another_channels_codes_do_not_count(ledger: Ledger) -> None:
-    """The bound is each channel's own."""
+    """The limit is per channel."""
     await add(ledger)
     await add(ledger, OTHER, bot="901")
     for number in range(CODES):
@@ -75,7 +75,7 @@ async def test_another_channels_codes_do_not_count(ledger: Ledger) -> None:
 
 
 async def test_two_accounts_never_share_a_code(ledger: Ledger) -> None:
-    """A code that somebody has is refused to the next, and stays whose it was."""
+    """A code in use is refused to another account and stays with the first."""
     await add(ledger)
     assert await code(ledger, "42", "hash")
     with pytest.raises(LedgerError, match="UNIQUE"):
@@ -83,8 +83,8 @@ async def test_two_accounts_never_share_a_code(ledger: Ledger) -> None:
     assert await ledger.find_code(ADAM, "hash", 2) == PendingPairing(CHANNEL, "42", "@42", "42")
 
 
-async def test_first_words_are_released_to_the_bound_account(ledger: Ledger) -> None:
-    """The bound account's words wait for her in order; others' words and all codes of the channel are gone."""
+async def test_first_messages_are_released_to_the_bound_account(ledger: Ledger) -> None:
+    """The bound account's messages wait for her in order; others' messages and all codes of the channel are gone."""
     await add(ledger)
     held = [inbound(1, "one"), inbound(2, "not for her", account="50"), inbound(3, "two")]
     assert await ledger.hold(ADAM, CHANNEL, held, 9) == 3
@@ -108,7 +108,7 @@ async def test_first_words_are_released_to_the_bound_account(ledger: Ledger) -> 
 
 
 async def test_a_release_happens_once(ledger: Ledger) -> None:
-    """Repeated, also at once, it returns nothing more, and the same messages coming again are known."""
+    """Repeated, even concurrently, it returns nothing more, and the same messages delivered again are known."""
     await add(ledger)
     batch = [inbound(1, "one"), inbound(2, "two")]
     await ledger.hold(ADAM, CHANNEL, batch, 9)
@@ -122,8 +122,8 @@ async def test_a_release_happens_once(ledger: Ledger) -> None:
     assert (await the_channel(ledger)).received == 2
 
 
-async def test_held_words_survive_a_restart(ledger: Ledger) -> None:
-    """A code and the words behind it are there for a daemon that opens the file anew."""
+async def test_held_messages_survive_a_restart(ledger: Ledger) -> None:
+    """A code and its held messages are there after a restart."""
     await add(ledger)
     await ledger.hold(ADAM, CHANNEL, [inbound(1, "one")], 9)
     await code(ledger, "42", "hash")
@@ -136,7 +136,7 @@ async def test_held_words_survive_a_restart(ledger: Ledger) -> None:
 
 
 async def test_a_message_is_held_once(ledger: Ledger) -> None:
-    """A key that comes again, in its batch or later, is not held twice; a message without a time gets ours."""
+    """A repeated key, in its batch or later, is not held twice. A message without a time gets the daemon's."""
     await add(ledger)
     assert await ledger.hold(ADAM, CHANNEL, [inbound(1, "one", at=0), inbound(1, "one")], 9) == 1
     assert await ledger.hold(ADAM, CHANNEL, [inbound(1, "one"), inbound(2, "two")], 10) == 1
@@ -145,7 +145,7 @@ async def test_a_message_is_held_once(ledger: Ledger) -> None:
 
 
 async def test_an_account_is_held_to_its_number_of_messages(ledger: Ledger) -> None:
-    """The first words are kept, over any batches, and another account still has room."""
+    """The first messages are kept, over any batches, and another account still has room."""
     await add(ledger)
     batches = [[inbound(n, str(n)) for n in range(start, start + 15)] for start in (0, 15)]
     assert [await ledger.hold(ADAM, CHANNEL, batch, 9) for batch in batches] == [15, HELD - 15]
@@ -154,7 +154,7 @@ async def test_an_account_is_held_to_its_number_of_messages(ledger: Ledger) -> N
 
 
 async def test_an_account_is_held_to_its_number_of_characters(ledger: Ledger) -> None:
-    """What does not fit is left out, also behind characters that end a C string, and what still fits is kept."""
+    """What does not fit is left out, even behind a NUL, and what still fits is kept."""
     await add(ledger)
     most = "\0" + "é" * (HELD_CHARACTERS - 2)
     assert await ledger.hold(ADAM, CHANNEL, [inbound(1, most)], 9) == 1
@@ -163,7 +163,7 @@ async def test_an_account_is_held_to_its_number_of_characters(ledger: Ledger) ->
 
 
 async def test_a_channel_is_held_to_its_number_of_messages(ledger: Ledger) -> None:
-    """Many accounts together fill a channel and no further; another channel has its own room."""
+    """Many accounts together can fill a channel but not exceed it; another channel has its own room."""
     await add(ledger)
     await add(ledger, OTHER, bot="901")
     crowd = [inbound(n, account=str(n // 10)) for n in range(HELD_CHANNEL + 50)]
@@ -173,7 +173,7 @@ async def test_a_channel_is_held_to_its_number_of_messages(ledger: Ledger) -> No
 
 
 async def test_nothing_is_held_for_a_channel_that_is_gone(ledger: Ledger) -> None:
-    """Words and codes of a channel that is not in the ledger are refused, so that nothing is confirmed."""
+    """Messages and codes for a channel that is not in the ledger are refused, so that nothing is confirmed."""
     with pytest.raises(ChannelUnknown):
         await ledger.hold(ADAM, CHANNEL, [inbound(1)], 9)
     with pytest.raises(ChannelUnknown):
@@ -181,8 +181,8 @@ async def test_nothing_is_held_for_a_channel_that_is_gone(ledger: Ledger) -> Non
     assert await ledger.release(ADAM, CHANNEL, CONVERSATION) == []
 
 
-async def test_pruning_takes_old_codes_and_old_held_words(ledger: Ledger) -> None:
-    """What is older than the limit is gone, the rest stays."""
+async def test_pruning_deletes_old_codes_and_old_held_messages(ledger: Ledger) -> None:
+    """What is older than the limit is deleted, the rest stays."""
     await add(ledger)
     await ledger.hold(ADAM, CHANNEL, [inbound(1, "old", at=10), inbound(2, "new", at=100)], 9)
     await code(ledger, "42", "old", expires=10)

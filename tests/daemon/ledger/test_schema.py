@@ -1,4 +1,4 @@
-"""Files: new, older, newer, foreign, and who may read them."""
+"""The ledger's file: new, older, newer, foreign, and its permissions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEB = Conversation("web", "web")
 
 
 def mode(path: Path) -> int:
-    """The permission bits."""
+    """Return the permission bits."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -33,7 +33,7 @@ async def test_only_the_owner_can_read_it(ledger: Ledger, path: Path) -> None:
 
 
 async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
-    """A ledger left with wider permissions gets its own back when it is opened."""
+    """A ledger with wider permissions gets its own again when it is opened."""
     path = tmp_path / "ledger.db"
     path.touch(mode=0o644)
     path.chmod(0o644)
@@ -42,7 +42,7 @@ async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -
 
 
 def test_an_older_file_gets_the_steps_that_it_lacks(tmp_path: Path) -> None:
-    """Steps run once each, in order, and keep the rows of before."""
+    """Each step runs once, in order, and keeps earlier rows."""
     connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     first, second = "CREATE TABLE t (a)", "ALTER TABLE t ADD COLUMN b DEFAULT 5; CREATE INDEX i ON t (b)"
     migrate(connection, [first])
@@ -55,7 +55,7 @@ def test_an_older_file_gets_the_steps_that_it_lacks(tmp_path: Path) -> None:
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    """Half a migration is none: neither its tables nor its version stay."""
+    """Half a migration leaves nothing: neither its tables nor its version."""
     connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, ["CREATE TABLE t (a); CREATE TABLE t (b)"])
@@ -73,14 +73,14 @@ PRAGMAS = {
     "journal_size_limit": 32_768_000,
     "cache_size": -256,
 }
-"""How the writer writes. ``synchronous`` 2 is FULL: in WAL mode less loses commits at a power cut.
+"""The writer's settings. ``synchronous`` 2 is FULL; in WAL mode a lower one loses commits at a power cut.
 
 https://www.sqlite.org/pragma.html#pragma_synchronous
 """
 
 
 def test_the_writer_is_durable(path: Path) -> None:
-    """A commit is on the disk when it returns, what was deleted is overwritten, and a lock is waited for."""
+    """A commit is on the disk when it returns, deleted data is overwritten, and a lock is waited for."""
     connection = open_writer(path)
     found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
     connection.close()
@@ -88,7 +88,7 @@ def test_the_writer_is_durable(path: Path) -> None:
 
 
 def test_no_step_leaves_a_foreign_key(path: Path) -> None:
-    """SQLite enforces foreign keys only where ``PRAGMA foreign_keys`` is on: no table may rely on one."""
+    """SQLite only enforces foreign keys with ``PRAGMA foreign_keys``, so no table may rely on one."""
     connection = open_writer(path)
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     keys = [connection.execute("SELECT * FROM pragma_foreign_key_list(?)", name).fetchall() for name in tables]
@@ -97,7 +97,7 @@ def test_no_step_leaves_a_foreign_key(path: Path) -> None:
 
 
 def test_the_reader_cannot_write(path: Path) -> None:
-    """The reading connection refuses every change, and waits for a lock as the writer does."""
+    """The reading connection refuses every change and waits for a lock like the writer."""
     open_writer(path).close()
     connection = open_reader(path)
     found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("query_only", "busy_timeout")}
@@ -121,8 +121,8 @@ async def test_a_newer_file_is_refused_untouched(path: Path) -> None:
     connection.close()
 
 
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """Some other file under the ledger's name is named as such and left alone."""
+async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+    """Another kind of file under the ledger's name is reported and left alone."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"a shopping list\n" * 100)
     with pytest.raises(LedgerError, match="is not a ledger: move it away"):
@@ -131,7 +131,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
-    """A state folder under a file is refused with its path."""
+    """A state folder below a file is refused with its path."""
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match=r"file/ledger\.db cannot be opened"):
         await Ledger.open(tmp_path / "file" / "ledger.db")

@@ -1,4 +1,4 @@
-"""Visitors: each chat is a conversation, welcomed once, within limits; webhook requests, idempotency keys."""
+"""Visitors: a conversation per chat, one welcome, limits; webhook requests and idempotency keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from daemon.ledger import ChannelFields, ChannelUnknown, Ledger, SenderLimits
 from daemon.ledger.errors import WebhooksFull
 from daemon.ledger.webhooks import MOST_OPEN
-from tests.daemon.ledger.gateway_words import ADAM, CHANNEL, EVE, OTHER, add, inbound
+from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, EVE, OTHER, add, inbound
 from tests.daemon.ledger.test_open_channels import LIMITS, open_
 
 MINUTE: Final = 60 * 1_000_000_000
@@ -19,7 +19,7 @@ SEQS: Final = list(range(1, 100))
 
 
 async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
-    """The welcome comes in the transaction of the first words, and never again, whatever the person's name."""
+    """The welcome is in the transaction of the first message and never repeated, whatever the person's name."""
     await open_(ledger)
     visited = await ledger.visit(
         ADAM, CHANNEL, [inbound("1"), inbound("2"), inbound("3", account="43")], [], LIMITS, SEQS, 9
@@ -38,7 +38,7 @@ async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
 
 
 async def test_start_is_answered_by_the_welcome(ledger: Ledger) -> None:
-    """/start waits for an answer only where there is no welcome; other commands are plain words."""
+    """Only without a welcome does /start wait for an answer; other commands are ordinary messages."""
     await open_(ledger)
     start, stop = inbound("1", "", command="start"), inbound("2", "now", command="stop")
     visited = await ledger.visit(ADAM, CHANNEL, [start, stop], [], LIMITS, SEQS, 9)
@@ -50,7 +50,7 @@ async def test_start_is_answered_by_the_welcome(ledger: Ledger) -> None:
 
 
 async def test_what_is_over_a_senders_limits_is_not_kept(ledger: Ledger) -> None:
-    """Three a minute and five a day are kept of each sender; who writes more hears so once in each window."""
+    """Three messages a minute and five a day are kept per sender; a sender over that gets one notice per window."""
     await open_(ledger, ChannelFields(name="Shop"))
     limits = SenderLimits(3, 5)
     kept: list[str | None] = []
@@ -88,7 +88,7 @@ async def test_what_is_over_a_senders_limits_is_not_kept(ledger: Ledger) -> None
 
 
 async def test_a_channel_that_is_not_open_takes_no_visitors(ledger: Ledger) -> None:
-    """Words for a paired channel, or for one that is gone, are not kept as a visitor's."""
+    """Messages for a paired or a removed channel are not kept as a visitor's."""
     await add(ledger)
     for channel in (CHANNEL, OTHER):
         with pytest.raises(ChannelUnknown):
@@ -96,8 +96,8 @@ async def test_a_channel_that_is_not_open_takes_no_visitors(ledger: Ledger) -> N
     assert await ledger.waiting(ADAM) == []
 
 
-async def test_a_webhook_request_is_kept_until_its_words_are(ledger: Ledger) -> None:
-    """A request is kept once for each key, and closed by the transaction that keeps what it brought."""
+async def test_a_webhook_request_is_kept_until_its_messages_are(ledger: Ledger) -> None:
+    """A request is kept once per key, and closed by the transaction that keeps its messages."""
     await open_(ledger)
     first = await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 5)
     second = await ledger.webhook(CHANNEL, "e2", "application/json", b"{2}", 6)
@@ -119,7 +119,7 @@ async def test_a_webhook_request_is_kept_until_its_words_are(ledger: Ledger) -> 
 
 
 async def test_webhook_requests_wait_for_a_persona_who_is_stopped(ledger: Ledger) -> None:
-    """What is not dealt with is never forgotten, and there is an end to how many may wait."""
+    """An open request is never deleted, and the number of waiting ones is limited."""
     await open_(ledger)
     first = await ledger.webhook(CHANNEL, "0", "application/json", b"{}", 5)
     await ledger.prune_channels(30 * DAY)

@@ -1,4 +1,4 @@
-"""The operator's list of log events is the code's."""
+"""The operator's list of log events matches the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 
 
 def logged() -> Iterator[tuple[str, str]]:
-    """Every event that is logged by its name, and its level."""
+    """Yield the name and level of every logged event."""
     for path in [*ROOT.glob("daemon/**/*.py"), *ROOT.glob("worker/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not node.args:
@@ -29,8 +29,8 @@ def test_every_event_is_in_the_operators_list() -> None:
     """etc/events.md has a row for each event that is logged, with its level, and no row for any other."""
     rows = re.findall(r"^\| (`.+?`) \| (\w+) \|", LIST.read_text(), re.MULTILINE)
     listed = {(name, level) for names, level in rows for name in re.findall(r"`([a-z_.]+)`", names)}
-    # The sink itself says this one.
+    # The sink logs this event itself.
     found = set(logged()) | {("log.dropped", "warning")}
 
     assert found - listed == set(), "add these to etc/events.md"
-    assert listed - found == set(), "nobody logs these any more: take them out of etc/events.md"
+    assert listed - found == set(), "these are no longer logged: remove them from etc/events.md"

@@ -1,4 +1,4 @@
-"""The log: one harmless line an event, no secret, no waiting, and the tail."""
+"""The log: one harmless line per event, no secrets, no waiting, and the tail."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_event_is_one_json_line_with_time_level_and_fields(log: Log, tmp_path
 
 
 def test_events_under_the_level_are_not_logged(log: Log, tmp_path: Path) -> None:
-    """With level info, debug says nothing."""
+    """With the level info, debug events are not logged."""
     log.debug("link.frame")
     log.info("daemon.ready")
 
@@ -63,7 +63,7 @@ def test_events_under_the_level_are_not_logged(log: Log, tmp_path: Path) -> None
 
 
 def test_secrets_leave_every_field_and_every_nested_text(log: Log, tmp_path: Path) -> None:
-    """Whatever is logged by mistake, the file holds no credential."""
+    """The file holds no credential, even if one is logged by mistake."""
     log.error("probe.failed", url=f"https://api.telegram.org/bot{TELEGRAM}/getMe", token="short", seen=[OPENAI])
     log.error("probe.failed", error=ValueError(f"refused {OPENAI}"))
     log.flush(PATIENCE)
@@ -75,8 +75,8 @@ def test_secrets_leave_every_field_and_every_nested_text(log: Log, tmp_path: Pat
 
 
 @pytest.mark.parametrize("limit", [4000, 8000])
-def test_a_token_at_the_cut_of_a_long_field_leaves_no_half(log: Log, tmp_path: Path, limit: int) -> None:
-    """A field is redacted before it is cut, so that a token across the limit does not lose its form."""
+def test_a_token_at_the_cut_of_a_long_field_is_removed_whole(log: Log, tmp_path: Path, limit: int) -> None:
+    """A field is redacted before it is cut, so a token across the limit is still recognized."""
     for filler in ("y ", f"{OPENAI} "):
         padding = filler * (limit // len(filler) + 1)
         for start in range(limit - 50, limit, 5):
@@ -87,8 +87,8 @@ def test_a_token_at_the_cut_of_a_long_field_leaves_no_half(log: Log, tmp_path: P
     assert TELEGRAM[:12] not in (tmp_path / "log").read_text()
 
 
-def test_a_token_at_the_cut_of_a_trace_leaves_no_half(log: Log, tmp_path: Path) -> None:
-    """Of a long trace the end is kept, and a token across its beginning is gone whole."""
+def test_a_token_at_the_cut_of_a_trace_is_removed_whole(log: Log, tmp_path: Path) -> None:
+    """The end of a long trace is kept, and a token across its beginning is removed whole."""
     handler = LibraryHandler(log)
     for padding in range(3900, 4000, 7):
         error = ValueError(f"{TELEGRAM} " + "y" * padding)
@@ -99,7 +99,7 @@ def test_a_token_at_the_cut_of_a_trace_leaves_no_half(log: Log, tmp_path: Path) 
 
 
 def test_control_characters_cannot_forge_a_line_or_drive_a_terminal(log: Log, tmp_path: Path) -> None:
-    """Line breaks, escapes, separators and half characters are shown as text."""
+    """Line breaks, escapes, separators and lone surrogates are shown as text."""
     log.info("x", text='a\r\n{"event":"forged"}\x1b[2J\x9b\u2028\u202e\ud800\x00')
 
     [event] = written(log, tmp_path)
@@ -118,7 +118,7 @@ def test_long_fields_and_many_fields_are_cut(log: Log, tmp_path: Path) -> None:
 
 
 def test_whatever_is_logged_does_not_raise(log: Log, tmp_path: Path) -> None:
-    """Objects that cannot be shown, huge numbers and not-a-number are logged all the same."""
+    """Objects that cannot be shown, huge numbers and not-a-number are still logged."""
 
     class Broken:
         def __str__(self) -> str:
@@ -132,7 +132,7 @@ def test_whatever_is_logged_does_not_raise(log: Log, tmp_path: Path) -> None:
 
 
 def test_a_workers_event_is_logged_under_her_name(log: Log, tmp_path: Path) -> None:
-    """A worker's JSON line keeps its event, level and fields, and cannot speak for another persona."""
+    """A worker's JSON line keeps its event, level and fields, and cannot pose as another persona."""
     line = b'{"level":"error","event":"mind.failed","persona":"other","generation":9,"time":"x","reason":"refused"}\n'
     worker_line(log.bind(persona="p1", generation=2), line)
 
@@ -155,7 +155,7 @@ def test_a_workers_event_is_logged_under_her_name(log: Log, tmp_path: Path) -> N
     ],
 )
 def test_anything_else_a_worker_writes_is_output(log: Log, tmp_path: Path, line: bytes) -> None:
-    """Text, broken JSON and bytes become worker.output with the text, cut and harmless."""
+    """Text, broken JSON and bytes become worker.output with the text, shortened and harmless."""
     worker_line(log.bind(persona="p1"), line + f" bot{TELEGRAM}".encode())
 
     [event] = written(log, tmp_path)
@@ -164,15 +164,15 @@ def test_anything_else_a_worker_writes_is_output(log: Log, tmp_path: Path, line:
     assert TELEGRAM not in str(event)
 
 
-def test_an_empty_line_of_a_worker_is_no_event(log: Log, tmp_path: Path) -> None:
-    """Blank lines of a traceback are not worth an event."""
+def test_an_empty_line_of_a_worker_is_not_an_event(log: Log, tmp_path: Path) -> None:
+    """Blank lines of a traceback are not events."""
     worker_line(log, b"  \n")
 
     assert written(log, tmp_path) == []
 
 
 def test_a_library_logs_into_the_same_sink(log: Log, tmp_path: Path) -> None:
-    """What uvicorn or asyncio say becomes an event with their trace, redacted; a wrong format does not raise."""
+    """A message from uvicorn or asyncio becomes an event with its trace, redacted; a wrong format does not raise."""
     library = logging.getLogger("tests.daemon.logging.test_log.library")
     handler = LibraryHandler(log)
     library.propagate = False
@@ -192,11 +192,11 @@ def test_a_library_logs_into_the_same_sink(log: Log, tmp_path: Path) -> None:
     assert odd["text"] == "%d"
 
 
-def test_a_pipe_that_nobody_reads_costs_lines_never_time() -> None:
-    """With a full pipe, logging goes on; what did not fit is counted and told when the reader is back."""
+def test_a_pipe_without_a_reader_costs_lines_never_time() -> None:
+    """With a full pipe, logging goes on. Lost lines are counted and reported when the reader is back."""
     read_end, write_end = os.pipe()
     log = Log(Sink(Logs(), write_end, terminal=False))
-    # A write that waited for the reader would wait for ever: there is none.
+    # If a write waited for the reader, it would wait forever: there is none.
     for number in range(20_000):
         log.info("x", number=number, text="y" * 200)
 
@@ -215,7 +215,7 @@ def test_a_pipe_that_nobody_reads_costs_lines_never_time() -> None:
 
 
 def test_a_broken_pipe_drops_and_counts() -> None:
-    """A reader that left does not end the daemon."""
+    """The daemon survives when the reader of its log ends."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     log = Log(Sink(Logs(), write_end, terminal=False))
@@ -229,7 +229,7 @@ def test_a_broken_pipe_drops_and_counts() -> None:
 
 
 def test_a_non_blocking_descriptor_gets_every_line() -> None:
-    """A terminal or pipe that another process made non-blocking loses nothing to a moment of fullness."""
+    """A descriptor that another process made non-blocking loses nothing when it is briefly full."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     log = Log(Sink(Logs(), write_end, terminal=False))
@@ -261,7 +261,7 @@ raise ValueError("sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z")
 
 
 def test_a_process_that_crashes_says_why_redacted_and_complete() -> None:
-    """The last words of a crash reach the log before the process is gone, and hold no secret."""
+    """The last events before a crash are written before the process ends, and hold no secret."""
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, timeout=PATIENCE, check=False
     )
@@ -273,15 +273,15 @@ def test_a_process_that_crashes_says_why_redacted_and_complete() -> None:
     assert ended.returncode == 1
 
 
-def test_a_process_ends_although_nobody_reads_its_log() -> None:
-    """A stalled reader does not keep a daemon from leaving."""
+def test_a_process_ends_although_its_log_has_no_reader() -> None:
+    """A stalled reader does not keep the daemon from ending."""
     program = PROGRAM.replace("raise", "for _ in range(5000): log.info('x', text='y' * 200)\nraise")
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE) as process:
         assert process.wait(PATIENCE) == 1
 
 
 def test_on_a_terminal_an_event_is_a_readable_line() -> None:
-    """Somebody who runs the daemon in the foreground reads words, not JSON."""
+    """On a terminal an event is readable text, not JSON."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, stderr=terminal)
     os.close(terminal)
@@ -311,7 +311,7 @@ def test_the_tail_keeps_the_last_events_of_each_persona() -> None:
 
 
 async def test_a_follower_gets_the_backlog_and_what_comes_from_any_thread() -> None:
-    """Nothing is missed or doubled between the last events and the next, whoever logs them."""
+    """No event is missing or repeated between the backlog and later ones, whoever logs them."""
     tail = Tail(10)
     tail.add("p1", b"1\n")
     with tail.subscribe(5, "p1") as following:
@@ -338,7 +338,7 @@ async def test_a_slow_follower_loses_the_oldest_and_knows_how_many() -> None:
 
 
 async def test_a_closed_tail_ends_all_followings_behind_their_backlog() -> None:
-    """A daemon that stops ends every following, also one that begins at that moment; what there is can be read."""
+    """A stopping daemon ends all followers, even one that subscribes at that moment; waiting events can be read."""
     tail = Tail(10)
     tail.add("", b"a\n")
     with tail.subscribe(0) as before:
@@ -352,7 +352,7 @@ async def test_a_closed_tail_ends_all_followings_behind_their_backlog() -> None:
 
 
 async def test_closing_a_following_ends_a_read_that_waits() -> None:
-    """A daemon that stops does not wait for those who follow its log."""
+    """A stopping daemon does not wait for the followers of its log."""
     with Tail(10).subscribe(0) as following:
         reading = asyncio.create_task(following.read())
         await asyncio.sleep(0)

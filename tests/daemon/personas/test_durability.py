@@ -1,4 +1,4 @@
-"""What is promised to survive a power cut is synced: the bytes first, then the name."""
+"""What must survive a power cut is synced: first the bytes, then the name."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 
 def eve() -> Persona:
-    """A persona who is nowhere yet."""
+    """A persona who is not on the disk yet."""
     return Persona(str(uuid.uuid4()), "Eve", Organ("echo"))
 
 
 def folders(syncs: list[Sync]) -> list[Path]:
-    """The folders whose names were synced, in order."""
+    """The folders that were synced, in order."""
     return [sync.path for sync in syncs if sync.is_folder]
 
 
 def test_a_written_file_is_on_the_disk(tmp_path: Path) -> None:
-    """A new file and one that replaces another are synced before they have the name, and the folder after."""
+    """A new file and a replacement are synced before they get the name, and the folder afterwards."""
     file = tmp_path / "person.md"
     for data, replaced in ((b"- Name: Ada\n", False), (b"- Name: Ada\n- Likes: rain\n", True)):
         with recorded() as syncs:
@@ -44,7 +44,7 @@ def test_a_written_file_is_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_an_upload_is_on_the_disk(tmp_path: Path) -> None:
-    """An upload has its name only once it is whole on the disk; until the ledger speaks of it, its mark stays."""
+    """An upload gets its name only when it is whole on the disk; its mark stays until the ledger refers to it."""
     incoming = Incoming(tmp_path / "media", "image", ".png", 100)
     incoming.write(memoryview(b"x" * 60))
     incoming.write(memoryview(b"y" * 40))
@@ -55,7 +55,7 @@ def test_an_upload_is_on_the_disk(tmp_path: Path) -> None:
 
 
 async def test_a_persona_comes_and_goes_durably(tmp_path: Path, log: Log) -> None:
-    """Her folder's name is synced when she is made, laid out, adopted and deleted: a call that returned counts."""
+    """Her folder's entry is synced when she is created, laid out, adopted and deleted, before the call returns."""
     root = tmp_path / "personas"
     personas = Personas(root, log)
     await personas.load()

@@ -1,4 +1,4 @@
-"""The personas on disk, written by the daemon and followed by the kernel's watch at the same time."""
+"""The personas on disk, written by the daemon while the kernel's watch follows them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def log(tmp_path: Path) -> Iterator[Log]:
         yield Log(Sink(Logs(), stream.fileno(), terminal=False))
 
 
-async def test_what_the_daemon_writes_is_no_edit_by_hand(
+async def test_what_the_daemon_writes_is_not_an_edit_by_hand(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The watch takes no record of ours for somebody's edit, and brings no older one and no deleted one back."""
+    """The watch does not take the daemon's writes for edits, and brings back no older and no deleted record."""
     monkeypatch.setattr(module, "WATCH_DEBOUNCE_MS", 4)
     personas = Personas(tmp_path / "personas", log)
     await personas.load()

@@ -1,4 +1,4 @@
-"""The secrets of accounts and models: where they stand, who may read them, and the words for what cannot be used."""
+"""The secrets of accounts and models: their files, permissions and error texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def secret(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 def test_an_accounts_files_are_read_and_kept_as_secrets(tmp_path: Path) -> None:
-    """The credential is named like its setting, without _file, and cannot be printed."""
+    """The credential has its setting's name without _file, and cannot be printed."""
     file = secret(tmp_path, "s3cret\n")
     account = read_accounts(settings_with(tmp_path, f'{TWILIO}auth_token_file = "~/{file.name}"\n'))["shop"]
 
@@ -38,7 +38,7 @@ def test_an_accounts_files_are_read_and_kept_as_secrets(tmp_path: Path) -> None:
 
 
 def test_a_models_key_comes_from_systemds_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bare name is looked up under $CREDENTIALS_DIRECTORY; local is the organ without a provider."""
+    """A bare name is looked up under $CREDENTIALS_DIRECTORY; a local model is an organ without a provider."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     file = secret(tmp_path, "k3y", 0o440)
     text = f'[models.fast]\nname = "m"\nprovider = "xai"\napi_key_file = "{file.name}"\n[models.slow]\nname = "l"\n'
@@ -58,7 +58,7 @@ def test_a_models_key_comes_from_systemds_credentials(tmp_path: Path, monkeypatc
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, mode: int, words: str) -> None:
-    """The error names the setting and the file, says what to do, and repeats nothing of the secret."""
+    """The error names the setting and the file, says what to do, and quotes nothing of the secret."""
     file = secret(tmp_path, text, mode)
     settings = settings_with(tmp_path, f'{TWILIO}auth_token_file = "{file}"\n')
 
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, mode: 
 
 
 def test_a_file_that_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
-    """Outside of systemd a bare name is explained; an absolute path is shown."""
+    """Outside systemd the error explains a bare name; for an absolute path it shows the path."""
     with pytest.raises(SettingsError, match="put the secret there, or correct"):
         read_accounts(settings_with(tmp_path, f'{TWILIO}auth_token_file = "/nowhere/at/all"\n'))
     with pytest.raises(SettingsError, match="LoadCredential=twilio:PATH"):

@@ -1,4 +1,4 @@
-"""Settings: the file, the environment, and the words for what cannot be taken."""
+"""Settings: the file, the environment, and the error texts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_with(tmp_path: Path, text: str | None = None, **environ: str) -> Settin
 
 
 def test_the_example_lists_every_setting_with_its_default(tmp_path: Path) -> None:
-    """etc/personad.toml, uncommented, is the code: the same keys in the same order with the same defaults."""
+    """etc/personad.toml, uncommented, has the code's keys in the same order with the same defaults."""
     text = re.sub(r"^#(?=[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
     listed = tomllib.loads(text)
 
@@ -41,7 +41,7 @@ def test_the_example_lists_every_setting_with_its_default(tmp_path: Path) -> Non
 
 
 def test_the_example_as_shipped_and_uncommented_both_load(tmp_path: Path) -> None:
-    """An operator who copies the example, or takes all comments away, gets the defaults."""
+    """An operator who copies the example, or uncomments all of it, gets the defaults."""
     shipped = load_with(tmp_path, EXAMPLE.read_text())
     uncommented = load_with(tmp_path, re.sub(r"^#(?=[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
 
@@ -50,7 +50,7 @@ def test_the_example_as_shipped_and_uncommented_both_load(tmp_path: Path) -> Non
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    """The file's value holds until a variable says otherwise; the other keys of the section stay."""
+    """A variable overrides the file's value; the section's other keys stay."""
     settings = load_with(
         tmp_path,
         "[http]\nport = 6000\nmax_body = 2048\n[mind]\nfirst_token_timeout = 7\n",
@@ -65,7 +65,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
 
 
 def test_every_setting_can_be_given_by_the_environment(tmp_path: Path) -> None:
-    """Each key's variable, set to its default, is taken."""
+    """Each key's variable is accepted with its default as the value."""
     defaults = {section: msgspec.json.decode(msgspec.json.encode(kind())) for section, kind in SECTIONS.items()}
     environ = {
         key.variable: ",".join(value) if isinstance(value := defaults[key.section][key.name], list) else str(value)
@@ -76,13 +76,13 @@ def test_every_setting_can_be_given_by_the_environment(tmp_path: Path) -> None:
     assert load_with(tmp_path, **environ) == load_with(tmp_path)
 
 
-def test_the_token_of_the_command_line_is_no_setting(tmp_path: Path) -> None:
+def test_the_token_of_the_command_line_is_not_a_setting(tmp_path: Path) -> None:
     """PERSONAD_TOKEN in the environment does not stop a daemon from starting."""
     assert load_with(tmp_path, PERSONAD_TOKEN="personad_0123456789abcdef").http.token_file == ""
 
 
 def test_the_users_file_is_found_when_none_is_given(tmp_path: Path) -> None:
-    """~/.config/personad/personad.toml is read without --config, and ~ in paths is this home."""
+    """~/.config/personad/personad.toml is read without --config, and ~ in paths is this home directory."""
     file = tmp_path / ".config" / "personad" / "personad.toml"
     file.parent.mkdir(parents=True)
     file.write_text('state_dir = "~/adam"\n[http]\ntoken_file = "~/token"\n')
@@ -126,7 +126,7 @@ def test_directories_come_from_the_setting_systemd_or_the_home(
 
 
 def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> None:
-    """Two daemons of one user never meet in one socket directory."""
+    """Two daemons of one user never share a socket directory."""
     one, other = load_with(tmp_path, PERSONAD_STATE_DIR="/a"), load_with(tmp_path, PERSONAD_STATE_DIR="/b")
 
     assert one.runtime_dir != other.runtime_dir
@@ -185,7 +185,7 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
     ],
 )
 def test_a_fault_in_the_file_names_the_file_the_key_and_what_to_do(tmp_path: Path, text: str, words: list[str]) -> None:
-    """Every fault can be repaired from its one line."""
+    """Every error can be corrected from its one line."""
     with pytest.raises(SettingsError) as caught:
         load_with(tmp_path, text)
 
@@ -210,7 +210,7 @@ def test_a_fault_in_the_file_names_the_file_the_key_and_what_to_do(tmp_path: Pat
 def test_a_fault_in_the_environment_names_the_variable(
     tmp_path: Path, variable: str, value: str, words: list[str]
 ) -> None:
-    """An operator who set a variable is told which one."""
+    """The error names the variable."""
     with pytest.raises(SettingsError) as caught:
         load_with(tmp_path, **{variable: value})
 
@@ -219,7 +219,7 @@ def test_a_fault_in_the_environment_names_the_variable(
 
 
 def test_a_token_that_was_written_into_a_setting_is_not_repeated(tmp_path: Path) -> None:
-    """A secret that stands in the wrong place does not travel on in the error."""
+    """A secret in the wrong setting is not quoted in the error."""
     with pytest.raises(SettingsError) as caught:
         load_with(tmp_path, '[http]\ntoken_file = "personad_0123456789abcdefghij"\n')
 
@@ -227,20 +227,20 @@ def test_a_token_that_was_written_into_a_setting_is_not_repeated(tmp_path: Path)
 
 
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
-    """--config with a wrong path is an error, never the defaults."""
+    """A wrong path after --config is an error; the defaults are not used."""
     with pytest.raises(SettingsError, match="there is no such settings file"):
         load(tmp_path / "absent.toml", {})
 
 
 def test_an_address_of_other_machines_is_taken_with_a_token_file(tmp_path: Path) -> None:
-    """With a token the daemon may listen anywhere."""
+    """With a token the daemon may listen on any address."""
     settings = load_with(tmp_path, '[http]\nhost = "0.0.0.0"\ntoken_file = "/etc/personad/token"\n')
 
     assert settings.http.host == "0.0.0.0"
 
 
 def test_the_examples_tables_can_be_taken_as_they_are(tmp_path: Path) -> None:
-    """An operator who takes the comments off the accounts and models gets these."""
+    """The example's accounts and models are valid once they are uncommented."""
     text = re.sub(r"^# {1,3}(?=\[\w+\.|[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
 
     settings = load_with(tmp_path, text)

@@ -1,4 +1,4 @@
-"""Which personad this is, read from an installed copy or from a checkout of any kind."""
+"""The version and commit of personad, read from an installed copy or any kind of checkout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
-    """Make these files."""
+    """Write these files."""
     for name, text in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
     ids=["branch", "detached", "packed", "worktree"],
 )
 def test_a_checkout_tells_its_commit(tmp_path: Path, files: dict[str, str]) -> None:
-    """As git lays it out, without git."""
+    """The commit is read from git's files, without git."""
     checkout = tmp_path / "checkout"
     write(checkout, files)
     assert version.commit(checkout) == HASH[:7]
@@ -64,13 +64,13 @@ def test_a_checkout_tells_its_commit(tmp_path: Path, files: dict[str, str]) -> N
     ],
 )
 def test_what_is_not_known_is_not_said(tmp_path: Path, files: dict[str, str]) -> None:
-    """A folder without git, an empty repository, a broken one."""
+    """A folder without git, an empty repository and a broken one have no commit."""
     write(tmp_path / "checkout", files)
     assert version.commit(tmp_path / "checkout") == ""
 
 
 def test_git_says_the_same(tmp_path: Path) -> None:
-    """Before and after its references are packed."""
+    """git agrees, before and after it packs its references."""
     if not (git := shutil.which("git")):
         pytest.skip("git is not installed")
     environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
@@ -91,7 +91,7 @@ def test_git_says_the_same(tmp_path: Path) -> None:
 
 
 def test_an_installed_copy_tells_what_it_was_built_from(tmp_path: Path) -> None:
-    """Its file counts, wherever the copy lies; without one, only the version is said."""
+    """The installed file's commit is used wherever the copy is; without the file, only the version is shown."""
     shutil.copytree(ROOT / "daemon", tmp_path / "daemon", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "proto", tmp_path / "proto", ignore=shutil.ignore_patterns("__pycache__"))
     bare = f"personad {version.number()}\n"
@@ -104,7 +104,7 @@ def test_an_installed_copy_tells_what_it_was_built_from(tmp_path: Path) -> None:
 
 
 def test_status_and_log_say_it(daemon: DaemonProcess) -> None:
-    """What runs is found out without asking on which machine."""
+    """The status and the log show which version runs."""
     status = daemon.http.get("/api/status").json()
     assert (status["version"], status["commit"]) == (version.number(), version.commit() or None)
     (listening,) = events(daemon, "daemon.listening")

@@ -1,4 +1,4 @@
-"""A daemon that Twilio and Meta call, with both on loopback: an account of each, and what its operator asks for."""
+"""A daemon with webhooks of Twilio and Meta, both emulated on loopback, and its operator's requests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Office:
         self._channels: dict[str, str] = {}
 
     def start(self) -> Office:
-        """Start the daemon, and make the persona the first time."""
+        """Start the daemon, and create the persona the first time."""
         if self.persona:
             self.daemon.start().ready()
         else:
@@ -74,7 +74,7 @@ class Office:
         return self
 
     def open(self, kind: str, phone: str, **fields: object) -> str:
-        """Make a channel unless it is there, wait until it is connected, and return its id."""
+        """Create a channel unless it exists, wait until it is connected, and return its id."""
         if channel := self._channels.get(kind):
             return channel
         body = {"name": kind, "channelType": kind, "phoneNumber": phone, "systemPromptId": self.persona, **fields}
@@ -86,12 +86,12 @@ class Office:
         return channel
 
     def shown(self, channel: str) -> dict[str, Any]:
-        """A channel as /v1 shows it."""
+        """Return a channel as /v1 shows it."""
         found: dict[str, Any] = self.daemon.http.get(f"/v1/channels/{channel}").json()
         return found
 
     def connected(self, channel: str) -> None:
-        """Wait until its gateway is."""
+        """Wait until the channel's gateway is connected."""
 
         def is_connected() -> bool:
             states = status(self.daemon, self.persona)["channels"]
@@ -100,25 +100,25 @@ class Office:
         wait_for(is_connected, f"channel {channel} to be connected; log: {self.daemon.log}")
 
     def local(self, channel: str) -> str:
-        """Where a call to a channel's public address ends up."""
+        """Return the local address behind a channel's public one."""
         return f"http://127.0.0.1:{self.port}/hooks/{channel}"
 
     def public(self, channel: str) -> str:
-        """The address that the provider knows."""
+        """Return the address that the provider knows."""
         return f"{PUBLIC}/hooks/{channel}"
 
     def sms(self, channel: str, sender: str, words: str) -> None:
-        """Somebody writes a text, and Twilio calls."""
+        """A person writes a text message, and Twilio calls."""
         form = self.twilio.form(self.twilio.text(sender, SMS_LINE, words))
         answer = self.twilio.call(self.local(channel), self.public(channel), form)
         assert answer.status_code == 200, answer.text
 
     def sms_answers(self, sender: str) -> list[str]:
-        """What she said to somebody by text."""
+        """Return her text messages to a person."""
         return [message["body"] for message in self.twilio.sent if message["to"] == sender]
 
     def whatsapp_answers(self, sender: str) -> list[str]:
-        """What she said to somebody on WhatsApp."""
+        """Return her WhatsApp messages to a person."""
         return [message["text"]["body"] for message in self.meta.sent if message.get("to") == sender]
 
     def _write(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Providers call a whole daemon: words come in by webhooks, answers go out by REST, and nothing is lost on the way."""
+"""Providers call a whole daemon: messages come in by webhook, answers go out by REST, and nothing is lost between."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARK = "(perhaps repeated)"
 def office(tmp_path_factory: pytest.TempPathFactory, mind: OpenAIEmulator) -> Iterator[Office]:
     """A daemon that may be killed, and its providers."""
     with TwilioEmulator(SMS_LINE) as twilio, MetaEmulator() as meta:
-        # Kills at random must not make anybody's words look like the cause.
+        # Random kills must not make a person's message look like the cause.
         deaths = {"PERSONAD_SUPERVISOR_POISON_DEATHS": "100"}
         office = Office(tmp_path_factory.mktemp("office"), twilio, meta, mind, **deaths)
         try:
@@ -43,8 +43,8 @@ def office(tmp_path_factory: pytest.TempPathFactory, mind: OpenAIEmulator) -> It
             office.daemon.close()
 
 
-def test_a_talk_by_text_message(office: Office) -> None:
-    """A text is answered once, also when Twilio calls twice and the list has it too; what fails later is kept."""
+def test_a_conversation_by_text_message(office: Office) -> None:
+    """A text is answered once, even if Twilio calls twice and also lists it; a later failure is recorded."""
     channel = office.open("sms", SMS_LINE)
     form = office.twilio.form(office.twilio.text(ANN, SMS_LINE, "hello there"))
     for _ in range(2):
@@ -67,8 +67,8 @@ def test_a_talk_by_text_message(office: Office) -> None:
     assert (shown["status"], shown["lastError"]) == ("active", None)
 
 
-def test_a_talk_on_whatsapp(office: Office) -> None:
-    """A batch is answered to each person; without a valid signature nobody is heard."""
+def test_a_conversation_on_whatsapp(office: Office) -> None:
+    """Each person in a batch is answered; without a valid signature nothing is accepted."""
     channel = office.open("whatsapp", WHATSAPP_LINE)
     people = ["15550000001", "15550000002"]
     body = office.meta.batch(*(office.meta.message(who, body=f"I am {who}") for who in people))
@@ -83,8 +83,8 @@ def test_a_talk_on_whatsapp(office: Office) -> None:
     assert 'personad_hooks_total{provider="whatsapp",status="403"} 1' in metrics
 
 
-def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
-    """What was answered with 200 is not lost with the daemon, and is answered after its death, once."""
+def test_messages_wait_for_a_daemon_that_was_killed(office: Office) -> None:
+    """A message answered with 200 is not lost when the daemon dies, and is answered once afterwards."""
     channel = office.open("sms", SMS_LINE)
     os.kill(status(office.daemon, office.persona)["pid"], signal.SIGSTOP)
     for number in range(5):
@@ -97,7 +97,7 @@ def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
 
 
 def test_a_burst_with_deaths(office: Office) -> None:
-    """Two hundred people write at once while her process dies again and again: each is answered, once unless marked."""
+    """200 people write at once while her process dies repeatedly; each is answered, more than once only if marked."""
     channel = office.open("sms", SMS_LINE)
     people = [f"+1555{number:07d}" for number in range(BURST)]
     forms = [office.twilio.form(office.twilio.text(who, SMS_LINE, f"I am {who}")) for who in people]
@@ -108,7 +108,7 @@ def test_a_burst_with_deaths(office: Office) -> None:
         return len({message["to"] for message in office.twilio.sent[before:]})
 
     def strike() -> None:
-        # Each of her processes lives until it has answered somebody more, and dies with others in hand.
+        # Each of her processes lives until it has answered one more person, and dies with others in hand.
         for _ in range(4):
             answered = answers()
             with suppress(psutil.NoSuchProcess):
@@ -122,13 +122,13 @@ def test_a_burst_with_deaths(office: Office) -> None:
 
     wait_for(lambda: answers() == BURST, f"{BURST} answers; log: {office.daemon.log}")
     assert {message["to"] for message in office.twilio.sent[before:]} == set(people)
-    # What was with Twilio when a process died may come again, and says so: no one can know whether it had arrived.
+    # A message that Twilio had when a process died may be sent again, and is marked as such: it may have arrived.
     plain = [message["to"] for message in office.twilio.sent[before:] if MARK not in message["body"]]
     assert [who for who, count in Counter(plain).items() if count > 1] == []
 
 
 async def _call(office: Office, channel: str, forms: list[dict[str, str]]) -> None:
-    """Call as Twilio does: many at once, each again until it is answered with 200."""
+    """Call like Twilio: many at once, each again until it is answered with 200."""
     gate = asyncio.Semaphore(20)
 
     async def call(http: httpx.AsyncClient, form: dict[str, str]) -> None:

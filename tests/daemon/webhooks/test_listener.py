@@ -1,4 +1,4 @@
-"""The listener for webhooks, as providers and strangers meet it: over HTTP, with a real ledger behind it."""
+"""The webhook listener as providers and strangers meet it: over HTTP, with a real ledger."""
 
 from __future__ import annotations
 
@@ -53,31 +53,31 @@ class Door:
     meta: MetaEmulator = field(default_factory=MetaEmulator)
 
     def at(self, channel: str, query: str = "") -> str:
-        """A channel's address here."""
+        """Return a channel's address here."""
         return f"{self.url}/hooks/{channel}{query}"
 
     async def post(self, channel: str, body: bytes, headers: Headers, query: str = "") -> httpx.Response:
-        """Send a request as it is."""
+        """Send a request unchanged."""
         return await self.http.post(self.at(channel, query), content=body, headers=headers)
 
     async def kept(self) -> list[bytes]:
-        """The bodies that are kept for her gateways."""
+        """Return the bodies that are kept for her gateways."""
         return [webhook.body for webhook in await self.ledger.open_webhooks("her")]
 
     def sms(self, words: str = "hello", query: str = "", **fields: str) -> tuple[bytes, Headers]:
-        """A signed message of Twilio's."""
+        """Return a signed message from Twilio."""
         form = {"MessageSid": f"SM{time.monotonic_ns():032x}", "From": "+15557654321", "Body": words, **fields}
         signature = self.twilio.sign(f"{PUBLIC}/hooks/{SMS}{query}", form)
         return urlencode(form).encode(), {"content-type": FORM, "x-twilio-signature": signature}
 
     def whatsapp(self, words: str = "hello") -> tuple[bytes, Headers]:
-        """A signed batch of Meta's."""
+        """Return a signed batch from Meta."""
         body = self.meta.batch(self.meta.message("15557654321", body=words))
         return body, {"content-type": JSON, "x-hub-signature-256": self.meta.sign(body)}
 
 
 def slack(body: bytes, at: float) -> Headers:
-    """The headers of a request of Slack's."""
+    """Return the headers of a request from Slack."""
     signature = SignatureVerifier("shh").generate_signature(timestamp=str(int(at)), body=body) or ""
     return {"content-type": JSON, "x-slack-request-timestamp": str(int(at)), "x-slack-signature": signature}
 
@@ -88,7 +88,8 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
     log_file = tmp_path / "log"
     ledger = await Ledger.open(tmp_path / "ledger.db")
     with log_file.open("w") as stream:
-        # Not configure(): it takes the process's logging, and would write on into whatever gets this descriptor next.
+        # Not configure(): it would replace the process's logging and keep writing to whatever file gets this descriptor
+        # next.
         log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
         clock = SystemClock()
         persona_tasks, tasks = PersonaTasks(clock, log), daemon_tasks(clock, log)
@@ -132,7 +133,7 @@ def _channels(door: Door) -> dict[str, WebhookChannel]:
 
 
 async def test_twilio(tmp_path: Path) -> None:
-    """A message is kept byte for byte, once, and gets empty TwiML; its status callbacks are their own events."""
+    """A message is kept unchanged, once, and gets empty TwiML; its status callbacks are events of their own."""
     async with opened(tmp_path) as door:
         body, headers = door.sms("ä€🙂 & more", query="?x=1")
         for _ in range(3):
@@ -146,7 +147,7 @@ async def test_twilio(tmp_path: Path) -> None:
 
 
 async def test_twilio_by_another_way(tmp_path: Path) -> None:
-    """A JSON body is taken when the signed address names it; SHA-256 needs its own key."""
+    """A JSON body is accepted when the signed address names it; SHA-256 needs its own key."""
     async with opened(tmp_path) as door:
         body = b'{"a": 1}'
         query = f"?bodySHA256={sha256(body).hexdigest()}"
@@ -165,7 +166,7 @@ async def test_twilio_by_another_way(tmp_path: Path) -> None:
 
 
 async def test_meta(tmp_path: Path) -> None:
-    """The dashboard's check gets its challenge for our token only; a batch is kept once, whatever repeats it."""
+    """The dashboard's check gets its challenge only for the configured token; a repeated batch is kept once."""
     async with opened(tmp_path) as door:
         for token, status, text in ((door.meta.verify_token, 200, "4711"), ("wrong", 403, "")):
             asked = {"hub.mode": "subscribe", "hub.verify_token": token, "hub.challenge": "4711"}
@@ -177,7 +178,7 @@ async def test_meta(tmp_path: Path) -> None:
 
 
 async def test_slack(tmp_path: Path) -> None:
-    """The challenge comes back, an event is kept once by its id, a stale one not at all."""
+    """The challenge is answered; an event is kept once by its id, and a stale one not at all."""
     async with opened(tmp_path) as door:
         check = b'{"type": "url_verification", "challenge": "3eZb"}'
         assert (await door.post(SLACK, check, slack(check, time.time()))).text == "3eZb"
@@ -191,7 +192,7 @@ async def test_slack(tmp_path: Path) -> None:
 
 
 async def test_telegram(tmp_path: Path) -> None:
-    """The secret token is the proof, the update's id makes it the same one."""
+    """The secret token verifies the request, and the update's id recognizes a repetition."""
     async with opened(tmp_path) as door:
         headers = {"content-type": JSON, "x-telegram-bot-api-secret-token": "tell-me"}
         for body in (b'{"update_id": 7}', b'{"update_id": 7, "message": {}}'):
@@ -251,7 +252,7 @@ def _too_deep(door: Door) -> tuple[str, bytes, Headers]:
     ],
 )
 async def test_refused(tmp_path: Path, make: Callable[[Door], tuple[str, bytes, Headers]], status: int) -> None:
-    """Whoever cannot prove who he is learns nothing but that, and nothing is kept."""
+    """A caller that cannot be verified learns nothing else, and nothing is kept."""
     async with opened(tmp_path) as door:
         answer = await door.post(*make(door))
         assert (answer.status_code, answer.content) == (status, b"")
@@ -259,7 +260,7 @@ async def test_refused(tmp_path: Path, make: Callable[[Door], tuple[str, bytes, 
 
 
 async def test_host_is_not_believed(tmp_path: Path) -> None:
-    """The signature is over the public URL of the settings, whatever the request says of its host."""
+    """The signature covers the public URL from the settings, whatever host the request names."""
     async with opened(tmp_path) as door:
         body, headers = door.sms()
         odd = {**headers, "host": "evil.example.org", "x-forwarded-host": "evil.example.org"}
@@ -267,7 +268,7 @@ async def test_host_is_not_believed(tmp_path: Path) -> None:
 
 
 async def test_a_public_url_with_a_path(tmp_path: Path) -> None:
-    """The path of the public URL may come along or have been taken off by the proxy; the signature has it always."""
+    """A proxy may keep or remove the path of the public URL; the signature always covers it."""
     async with opened(tmp_path, f"{PUBLIC}/base/") as door:
         body = b"MessageSid=SM1&From=%2B1555"
         signature = door.twilio.sign(f"{PUBLIC}/base/hooks/{SMS}", {"MessageSid": "SM1", "From": "+1555"})
@@ -281,7 +282,7 @@ async def test_a_public_url_with_a_path(tmp_path: Path) -> None:
     "path", ["/", "/hooks/", "/hooks/zz", "/api/personas", "/livez", "/hooks/" + "1" * 17, "/v1/channels"]
 )
 async def test_nothing_else_is_here(tmp_path: Path, path: str) -> None:
-    """Every other path, and every other method, is not found."""
+    """Every other path and method is not found."""
     async with opened(tmp_path) as door:
         for method in ("GET", "POST", "DELETE", "OPTIONS"):
             answer = await door.http.request(method, door.url + path)
@@ -290,7 +291,7 @@ async def test_nothing_else_is_here(tmp_path: Path, path: str) -> None:
 
 
 async def test_chunked_bodies_are_counted(tmp_path: Path) -> None:
-    """A body whose length is not told is read up to the limit, and refused beyond."""
+    """A body without a declared length is read up to the limit and refused beyond it."""
 
     async def pieces(body: bytes) -> AsyncIterator[bytes]:
         for start in range(0, len(body), 50_000):
@@ -305,7 +306,7 @@ async def test_chunked_bodies_are_counted(tmp_path: Path) -> None:
 
 
 async def test_odd_heads(tmp_path: Path) -> None:
-    """A head without end is refused, and a garbled one does no harm."""
+    """An endless head is refused, and a garbled one does no harm."""
     async with opened(tmp_path) as door:
         host, port = door.url.removeprefix("http://").split(":")
         for sent, status in (
@@ -321,7 +322,7 @@ async def test_odd_heads(tmp_path: Path) -> None:
 
 
 async def test_slow_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head or a body that does not come in time is not waited for."""
+    """The listener does not wait for a head or a body that is too slow."""
     for name in ("head_timeout", "stall_timeout"):
         monkeypatch.setattr(server.WebhookProtocol, name, 0.2)
     async with opened(tmp_path) as door:
@@ -336,7 +337,7 @@ async def test_slow_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_strangers_cannot_take_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections beyond the limit are told to come again, and there is room again once the others are gone."""
+    """Connections over the limit are refused for now, and there is room again once the others are gone."""
     monkeypatch.setattr(server, "CONNECTIONS", 5)
     async with opened(tmp_path) as door:
         host, port = door.url.removeprefix("http://").split(":")
@@ -346,12 +347,12 @@ async def test_strangers_cannot_take_every_place(tmp_path: Path, monkeypatch: py
             writer.close()
             await writer.wait_closed()
         async with asyncio.timeout(PATIENCE):
-            while (await door.post(SMS, *door.sms())).status_code != 200:  # noqa: ASYNC110  a server tells nobody
+            while (await door.post(SMS, *door.sms())).status_code != 200:  # noqa: ASYNC110  (the server has no event for it)
                 await asyncio.sleep(0.01)
 
 
 async def test_a_full_disk_makes_providers_come_again(tmp_path: Path) -> None:
-    """What cannot be kept is answered with 503 and no word of thanks, and is taken once it can be."""
+    """What cannot be kept is answered with 503, and is kept once it can be."""
     async with opened(tmp_path) as door:
         await _allow(door, 1)
         body, headers = door.whatsapp("a" * 500_000)
@@ -363,7 +364,7 @@ async def test_a_full_disk_makes_providers_come_again(tmp_path: Path) -> None:
 
 
 async def _allow(door: Door, pages: int) -> None:
-    """Let the ledger have so many pages, and no less than it has."""
+    """Limit the ledger to this many pages, but not below its present size."""
 
     def limit(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -372,7 +373,7 @@ async def _allow(door: Door, pages: int) -> None:
 
 
 async def test_many_at_once(tmp_path: Path) -> None:
-    """A burst is kept whole, each once, and no refusal of strangers floods the log."""
+    """A burst is kept whole, each request once, and refusals do not flood the log."""
     async with opened(tmp_path) as door:
         requests = [door.whatsapp(f"word {number}") for number in range(100)]
         stranger = {"content-type": JSON}
@@ -387,7 +388,7 @@ async def test_many_at_once(tmp_path: Path) -> None:
 
 
 async def test_no_public_url_no_listener() -> None:
-    """Without a public address, or with port 0, nothing listens; a port in use is a clear refusal."""
+    """Without a public address, or with port 0, nothing listens; a port in use is a clear error."""
     assert listener(WebhookSettings(port=5001)) is None
     assert listener(WebhookSettings(port=0, public_url=PUBLIC)) is None
     with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(PortInUse, match=r"hooks\.port"):

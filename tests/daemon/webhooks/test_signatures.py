@@ -1,4 +1,4 @@
-"""Providers' proofs: the published vectors, and the providers' own packages as judges."""
+"""Providers' signatures: the published vectors, and the providers' own packages as judges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SLACK_BODY = (
 
 
 def test_twilio_vector() -> None:
-    """Twilio's documented signature, also when the URL says its port; not for another URL, field or scheme."""
+    """Twilio's documented signature, also for the URL with its port, but not for another URL, field or scheme."""
     key, right = Secret("12345"), "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
     assert signatures.twilio(TWILIO_URL, TWILIO_FORM, key, right)
     assert signatures.twilio(TWILIO_URL, TWILIO_FORM[::-1], key, right)
@@ -67,8 +67,8 @@ def test_twilio_judge(seed: int) -> None:
             assert signatures.twilio(url, list(form.items()), Secret(key), signature, digest) == judged
 
 
-def test_twilio_bodies_that_are_no_form() -> None:
-    """A JSON body is named by its hash in the signed URL; Twilio's own package agrees."""
+def test_twilio_bodies_that_are_not_a_form() -> None:
+    """A signed URL names a JSON body by its hash; Twilio's own package agrees."""
     body = b'{"property": "value", "boolean": true}'
     digest = hashlib.sha256(body).hexdigest()
     url = f"https://mycompany.com/myapp.php?bodySHA256={digest}"
@@ -82,7 +82,7 @@ def test_twilio_bodies_that_are_no_form() -> None:
 
 
 def test_twilio_settings_header() -> None:
-    """The header that tells of SHA-256 and its key."""
+    """The header that names SHA-256 and its key."""
     assert signatures.twilio_settings("key=SK1,algorithm=HMAC_SHA256") == (True, "sha256")
     assert signatures.twilio_settings("key=SK1") == (True, "sha1")
     assert signatures.twilio_settings("") == (False, "sha1")
@@ -93,7 +93,7 @@ def test_twilio_settings_header() -> None:
 
 
 def test_meta_vector() -> None:
-    """HMAC-SHA256 over the raw body under its prefix."""
+    """HMAC-SHA256 over the raw body, with its prefix."""
     right = "sha256=0329a06b62cd16b33eb6792be8c60b158d89a2ee3a876fce9a881ebb488c0914"
     assert signatures.meta(b"test", Secret("secret"), right)
     assert not signatures.meta(b"test ", Secret("secret"), right)
@@ -123,7 +123,7 @@ def test_slack_judge() -> None:
 
 
 def test_tokens() -> None:
-    """A token is compared whole; one that was never set opens nothing."""
+    """A token is compared whole; an unset one never matches."""
     assert signatures.token(Secret("a-token"), "a-token")
     assert not signatures.token(Secret("a-token"), "a-toke")
     assert not signatures.token(Secret(""), "")

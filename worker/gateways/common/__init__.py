@@ -1,1 +1,1 @@
-"""What gateways share: the kernel that each provider fills in."""
+"""The kernel that all gateways share; each provider fills in its part."""

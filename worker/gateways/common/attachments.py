@@ -1,4 +1,4 @@
-"""Files that come with a message, as a provider describes them, and what she is told of those that do not arrive."""
+"""Files of inbound messages as a provider describes them, and the notes she gets about files that do not arrive."""
 
 from __future__ import annotations
 
@@ -43,18 +43,17 @@ TITLE_CHARS: Final = 100
 
 
 class NotFetchedError(Exception):
-    """The file cannot be had; the text says why, as the end of a sentence."""
+    """The file cannot be fetched. The text says why, as the end of a sentence."""
 
 
 class TooLargeError(NotFetchedError):
-    """It is over the limit, whatever its size was said to be."""
+    """The file is over the limit, whatever size the provider stated."""
 
 
 class Attachment(NamedTuple):
-    """A file as its provider describes it; ``source`` is its address or id there.
+    """A file as its provider describes it. ``source`` is its URL or its id there, ``size`` is in bytes.
 
-    ``noun`` names it in a sentence ("a photo") where the provider knows what it is; ``note`` is said of it when it
-    arrives.
+    ``noun`` names it in a sentence ("a photo") if the provider knows what it is. ``note`` goes with the file to her.
     """
 
     source: str
@@ -71,44 +70,44 @@ class Attachment(NamedTuple):
 
     @property
     def extension(self) -> str:
-        """The extension that says which perception takes it, "" when none does."""
+        """The extension that decides which perception takes the file, "" if none does."""
         found = TYPES.get(self.type) or PurePosixPath(self.title).suffix.lower()
         return found if found in EXTENSIONS else ""
 
     @property
     def what(self) -> str:
-        """What it is, in a sentence."""
+        """What the file is, as part of a sentence."""
         noun = self.noun or NOUNS.get(self.type) or (NOUNS.get(self.type.partition("/")[0]) if not self.title else "")
         named = f' named "{shown(self.title)}"' if self.title else ""
         return f"{noun or 'a file'}{named}"
 
 
 def unperceived(file: Attachment) -> str:
-    """What to tell her of a file that no perception takes."""
+    """The note for her about a file that no perception takes."""
     return f"(The person sent {file.what}, which cannot be perceived: only {', '.join(EXTENSIONS)} can. Tell them.)"
 
 
 def unwanted(file: Attachment) -> str:
-    """What to tell her of a file that was not fetched because of who sent it."""
+    """The note for her about a file that was not fetched because of its sender."""
     return f"(The person sent {file.what}, which was not fetched.)"
 
 
 def lost(file: Attachment, error: NotFetchedError) -> str:
-    """What to tell her of a file that cannot be had."""
+    """The note for her about a file that cannot be fetched."""
     size = f" of {file.size / 1_048_576:.1f} MB" if file.size else ""
-    return f"(The person sent {file.what}{size}, but it could not be taken: {error}. Tell them.)"
+    return f"(The person sent {file.what}{size}, but it could not be fetched: {error}. Tell them.)"
 
 
 def attach(inbound: Inbound, file: Attachment, name: str) -> None:
-    """Put a fetched file into its message."""
+    """Attach a fetched file to its message."""
     inbound.kind, inbound.media, inbound.title = EXTENSIONS[file.extension], name, shown(file.title)
 
 
 def joined(*parts: str) -> str:
-    """Those that are not empty, each on a line of its own."""
+    """Join the parts that are not empty, one per line."""
     return "\n".join(part for part in parts if part)
 
 
 def shown(text: str) -> str:
-    """One short line."""
+    """Return the text as one short line."""
     return " ".join(text.split())[:TITLE_CHARS]

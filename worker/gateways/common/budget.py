@@ -1,6 +1,6 @@
-"""The pace that a provider allows, shared by everything that a bot sends: token buckets, per chat and for the bot.
+"""The pace that a provider allows: token buckets per chat and for the whole bot, shared by everything that it sends.
 
-Pure: time comes from the caller's clock, and nothing here waits.
+Pure logic: time comes from the caller's clock, and nothing here waits.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 MAX_CHATS: Final = 512
-"""Chats whose buckets are kept; full ones say nothing and are forgotten first."""
+"""Chats whose buckets are kept. Full buckets carry no information and are dropped first."""
 
 
 class Pace(NamedTuple):
-    """So many requests a second, after a burst of at most ``burst``."""
+    """``rate`` requests per second, after a burst of at most ``burst``."""
 
     rate: float
     burst: float
 
 
 class Bucket:
-    """Tokens that come back at an even rate. It may be in debt: then its next owner waits."""
+    """A bucket of tokens that refills at an even rate. It may go into debt; then the next caller waits."""
 
     def __init__(self, pace: Pace, now: float) -> None:
         self._pace = pace
@@ -28,33 +28,33 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """The tokens that are there; negative when they are promised to those who wait."""
+        """The tokens available now; negative when callers are already waiting for some."""
         elapsed = max(0.0, now - self._at)
         return min(self._pace.burst, self._tokens + elapsed * self._pace.rate)
 
     def wait(self, now: float) -> float:
-        """The seconds until the next token is there."""
+        """The seconds until the next token is available."""
         return max(0.0, (1.0 - self.level(now)) / self._pace.rate)
 
     def take(self, now: float) -> float:
-        """Take one token and return the seconds until it is there."""
+        """Take one token and return the seconds until it is available."""
         wait = self.wait(now)
         self._tokens = self.level(now) - 1.0
         self._at = max(self._at, now)
         return wait
 
     def pause(self, seconds: float, now: float) -> None:
-        """Give nothing for so long: the provider asked for it."""
+        """Hand out no token for so many seconds, because the provider asked for a pause."""
         self._tokens = min(self.level(now), 1.0 - seconds * self._pace.rate)
         self._at = max(self._at, now)
 
     def is_full(self, now: float) -> bool:
-        """Whether it is as good as a new one."""
+        """Whether it equals a new bucket."""
         return self.level(now) >= self._pace.burst
 
 
 class Budget:
-    """One budget for sends, edits and typing of one bot."""
+    """The shared budget for one bot's sends, edits and typing."""
 
     def __init__(self, chat: Pace, bot: Pace, clock: Callable[[], float]) -> None:
         """``clock`` returns monotonic seconds."""
@@ -64,7 +64,7 @@ class Budget:
         self._chats: dict[str, Bucket] = {}
 
     def reserve(self, chat: str) -> float:
-        """Take the next place in this chat's and the bot's line; return the seconds to wait before sending."""
+        """Take the next slot of this chat and of the bot; return the seconds to wait before sending."""
         now = self._clock()
         return max(self._chat(chat, now).take(now), self._bot.take(now))
 
@@ -74,7 +74,7 @@ class Budget:
         return max(self._chat(chat, now).wait(now), self._bot.wait(now))
 
     def spare(self, chat: str) -> bool:
-        """Take a token for what may be left out, only if a message could still follow at once."""
+        """Take a token for something optional, but only if a message could still follow at once."""
         now = self._clock()
         bucket = self._chat(chat, now)
         if bucket.level(now) < 2.0 or self._bot.level(now) < 2.0:
@@ -84,7 +84,7 @@ class Budget:
         return True
 
     def pause(self, chat: str, seconds: float) -> None:
-        """The provider refused this chat for so many seconds (429)."""
+        """Stop sending to this chat for so many seconds, because the provider refused with 429."""
         now = self._clock()
         self._chat(chat, now).pause(seconds, now)
 
@@ -96,7 +96,7 @@ class Budget:
         return bucket
 
     def _forget(self, now: float) -> None:
-        """Forget buckets that are full, and then the one unused for longest; the newest is in use."""
+        """Drop the full buckets, then the least recently used one. The newest is in use and stays."""
         for chat in [chat for chat, bucket in list(self._chats.items())[:-1] if bucket.is_full(now)]:
             del self._chats[chat]
         if len(self._chats) > MAX_CHATS:

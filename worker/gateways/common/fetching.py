@@ -1,6 +1,7 @@
-"""Files of inbound messages: fetched from the provider's own hosts only, whole and synced, limited in size and number.
+"""Fetches the files of inbound messages: from the provider's own hosts only, and limited in size and number.
 
-A file that cannot be had never holds up its message: she is told what was sent, and why it is not there.
+A file is complete and synced to disk before its message goes on. A file that cannot be fetched never holds up its
+message: a note tells her what was sent and why it is missing.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ TOGETHER: Final = 4
 """Files fetched at once."""
 
 UNSTATED: Final = 5 * 1024 * 1024
-"""Bytes that a file counts as whose size the provider does not say; Twilio's are at most as large."""
+"""Bytes counted for a file whose size the provider does not state. Twilio's files are at most this large
+(https://www.twilio.com/docs/messaging/guides/accepted-mime-types)."""
 
 CHUNK: Final = 256 * 1024
 MAX_REDIRECTS: Final = 3
@@ -64,7 +66,7 @@ class Files:
         self._allowance = Allowance(asyncio.get_running_loop().time)
 
     async def fetch(self, item: Inbound, file: Attachment) -> str:
-        """Fetch a file into its message, and return what she must be told of it, "" where it speaks for itself.
+        """Fetch a file, attach it to its message, and return the note for her, "" if none is needed.
 
         On a paired channel only the paired account's files are fetched, so that strangers cannot fill the disk.
         """
@@ -81,7 +83,7 @@ class Files:
         return file.note
 
     async def _have(self, file: Attachment, name: str, sender: str) -> None:
-        """Put the file there as ``name``; a file of this name is the same one from an earlier try."""
+        """Fetch the file and store it as ``name``, unless an earlier try has already stored it."""
         self._refuse_large(file.size)
         async with self._free:
             if not await asyncio.to_thread((self._folder / name).is_file):
@@ -114,13 +116,13 @@ class Files:
         return NotFetchedError(f"it is larger than {self._limit // 1_048_576} MB, the limit here")
 
     def _grant(self, sender: str, size: int | None) -> bool:
-        """Count the file for its sender; on an open channel, where anybody may send files, each sender has a limit."""
+        """Count the file for its sender on an open channel. Raises NotFetchedError over the sender's limit."""
         if self._gateway.open and not self._allowance.grants(sender, UNSTATED if size is None else size):
             raise NotFetchedError(OVER)
         return True
 
     def _why(self, error: Exception) -> str:
-        """Why this try failed. Raises NotFetchedError where another one is of no use."""
+        """Say why this try failed. Raises NotFetchedError if another try is pointless."""
         provider = self._account.provider
         match error:
             case Refusal(status=status) if 400 <= status < 500 and status not in (408, 425, 429):
@@ -134,9 +136,9 @@ class Files:
 
 
 class Hosts(NamedTuple):
-    """Which hosts serve a provider's files: the API's own, and those that end in one of ``suffixes``.
+    """The hosts that serve a provider's files: the API's host, and hosts whose name ends in one of ``suffixes``.
 
-    ``trusted`` are suffixes of hosts that get the credentials as well.
+    Hosts that end in one of ``trusted`` also get the credentials.
     """
 
     api: str
@@ -144,7 +146,7 @@ class Hosts(NamedTuple):
     trusted: tuple[str, ...] = ()
 
     def serves(self, url: SplitResult) -> bool:
-        """Whether a file may be fetched there: over HTTPS, or from the loopback where the API is there too."""
+        """Whether a file may be fetched from here: over HTTPS only, or from loopback if the API is on loopback too."""
         api, host = urlsplit(self.api), url.hostname or ""
         if _is_loopback(api.hostname or ""):
             return url.scheme in ("http", "https") and _is_loopback(host)
@@ -153,16 +155,16 @@ class Hosts(NamedTuple):
         )
 
     def trusts(self, url: SplitResult) -> bool:
-        """Whether this address may see the credentials."""
+        """Whether the credentials may be sent to this URL."""
         api = urlsplit(self.api)
         same = (url.scheme, url.hostname, url.port) == (api.scheme, api.hostname, api.port)
         return same or (url.scheme == "https" and _ends(url.hostname or "", self.trusted))
 
 
 async def chunks_of(account: Account, url: str, hosts: Hosts, credentials: dict[str, str]) -> AsyncIterator[bytes]:
-    """Read a file behind an address, through redirects to hosts of the provider's.
+    """Read the file at a URL; follows redirects within the provider's hosts.
 
-    Raises what PROVIDER_ERRORS lists, and NotFetchedError for an address that is not the provider's.
+    Raises what PROVIDER_ERRORS lists, and NotFetchedError for a URL that is not the provider's.
     """
     limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
     for _ in range(MAX_REDIRECTS + 1):
@@ -174,8 +176,8 @@ async def chunks_of(account: Account, url: str, hosts: Hosts, credentials: dict[
             if response.status != 200:
                 raise Refusal(response.status, None, response.reason or "")
             if response.content_type == "text/html":
-                # No perception takes pages: it is one to log in on, or a proxy's, in place of the file.
-                raise NotFetchedError(f"{account.provider} gives a web page in its place{account.page_hint}")
+                # No perception takes web pages, so this is a login page or a proxy's page instead of the file.
+                raise NotFetchedError(f"{account.provider} sent a web page instead{account.page_hint}")
             async for chunk in response.content.iter_chunked(CHUNK):
                 yield chunk
             return
@@ -204,6 +206,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _stem(key: str) -> str:
-    """A message's key as part of a file's name."""
+    """Return a message's key in a form that is safe in a file name."""
     plain = key.replace(".", "-")
     return plain if _PLAIN.match(plain) else sha256(key.encode()).hexdigest()[:32]

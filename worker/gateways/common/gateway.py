@@ -1,17 +1,18 @@
-"""One channel of a persona: how it stands, what it takes in, and what it sends. The same for every provider.
+"""One channel of a persona: its state, what it receives, and what it sends. The same for every provider.
 
 The kernel guarantees:
 
-* Commit before acknowledgement. ``commit`` returns only when the daemon has the messages, and whatever tells the
-  provider so (an offset, an answer to its socket, a webhook's number) comes after it.
-* One state machine. ``connecting`` until the provider has answered once, then ``connected`` or ``degraded`` by turns;
-  ``stopped`` is the end, when only a person can help, and no request is made after it. Each change is told at once.
-* Trouble with the provider never ends the gateway: it is waited out, as long as the provider asks, else with a growing
-  random wait.
-* What the daemon has committed for the channel (webhook requests) is read even when the channel is stopped.
+* Commit before acknowledgement. ``commit`` returns only once the daemon has the messages. Whatever acknowledges them to
+  the provider (an offset, an answer on its socket, a webhook's number) comes after that.
+* One state machine. A channel is ``connecting`` until the provider has answered once; then it alternates between
+  ``connected`` and ``degraded``. ``stopped`` is final: only a person can help, and no further request is made. Each
+  change is reported at once.
+* Trouble with the provider never ends the gateway. It waits as long as the provider asks, else a random time that grows
+  with each failure.
+* Webhook requests that the daemon has committed for the channel are read even when the channel is stopped.
 
-A provider fills in: ``account`` (who it is, its errors, its files), ``sender`` (one part), ``exchange`` (ask or hold a
-connection) and ``read`` (webhook requests).
+A provider fills in: ``account`` (its identity, errors and files), ``sender`` (how to send one part), ``exchange`` (poll
+or hold a connection) and ``read`` (webhook requests).
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from worker.gateways.common.sending import Sender
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 
 MAX_SENDING: Final = 64
-"""Deliveries and other sends in hand; the daemon has one for each conversation."""
+"""Sends in progress. The daemon has at most one delivery per conversation in progress."""
 
 MAX_ITEMS: Final = 100
-"""Messages in one ``Received``."""
+"""Messages in one ``Received`` frame."""
 
 WEBHOOKS_TOGETHER: Final = 50
-"""Webhook requests that are read and committed at once."""
+"""Webhook requests that are read and committed together."""
 
 FINE: Final = Trouble("transient", "")
 
@@ -53,20 +54,20 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """How long a gateway waits, in seconds."""
 
     check: float = 300.0
-    """Between two looks at the account while nothing else is asked of it."""
+    """Between two checks of an account that is not polled."""
     shortest: float = 0.5
     longest: float = 60.0
-    """Ceilings of the backoff."""
+    """Ceilings of the first and of the longest backoff."""
     stable: float = 60.0
-    """A connection that held so long lets the backoff begin at its shortest again."""
+    """A connection that lasted this long resets the backoff."""
     request: float = REQUEST_TIMEOUT
-    """For one request with its whole answer."""
+    """For one request including its whole answer."""
     fetch: float = 60.0
     """For one try to fetch a file."""
 
 
 A = TypeVar("A", bound=Account)
-S = TypeVar("S", bound=Sender[Any])  # Any: a sender's account is that of its gateway.
+S = TypeVar("S", bound=Sender[Any])  # Any: a sender has the same account type as its gateway.
 T = TypeVar("T", bound=Timing)
 
 
@@ -78,7 +79,7 @@ class Gateway(ABC, Generic[A, S, T]):
     timing_type: type[T]
 
     max_file: ClassVar[int] = MAX_FILE
-    """Bytes of an inbound file."""
+    """The limit for an inbound file, in bytes."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Gateway(ABC, Generic[A, S, T]):
         log: WorkerLog,
         timing: T | None = None,
     ) -> None:
-        """``url`` is the provider's base URL, ``media`` the folder for files. Nothing is sent before ``run``."""
+        """``url`` is the provider's base URL, ``media`` the folder for files. No request is made before ``run``."""
         self.channel = gateway.channel
         self.gateway = gateway
         self.link = link
@@ -99,9 +100,9 @@ class Gateway(ABC, Generic[A, S, T]):
         self.sender = self.sender_type(gateway, self.account, media, link.send, self.stop, log)
         self.files = Files(gateway, self.account, media, self.max_file, self.timing.fetch)
         self.identity = Identity("", "")
-        """Who she is at the provider, once it was asked."""
+        """Who she is at the provider; empty until the provider was asked."""
         self.known = asyncio.Event()
-        """Set once ``identity`` is known, or never will be."""
+        """Set once ``identity`` is known, or the channel has stopped."""
         self.standing: State = "connecting"
         self._trouble = FINE
         self._up_since: float | None = None
@@ -115,28 +116,28 @@ class Gateway(ABC, Generic[A, S, T]):
 
     @abstractmethod
     async def exchange(self) -> float:
-        """Ask the provider what there is to ask, or hold a connection until it ends; call ``up`` once it works.
+        """Poll the provider once, or hold a connection until it ends; call ``up`` as soon as it works.
 
-        Returns the seconds until the next time. Raises what PROVIDER_ERRORS lists.
+        Returns the seconds until the next exchange. Raises what PROVIDER_ERRORS lists.
         """
 
     def unusable(self) -> Trouble | None:
-        """What is missing, before anything is asked."""
+        """Check the configuration without a request. Returns what is wrong with it, or None."""
         return self.account.unusable()
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in webhook requests, in order, with their files; what cannot be read is logged."""
+        """Return the messages in webhook requests, in order, with their files. What cannot be read is logged."""
         del webhooks
         return []
 
     async def committed(self, items: Sequence[Inbound]) -> None:
-        """These messages are the daemon's now; nothing more to do by default."""
+        """Called after these messages were committed; does nothing by default."""
         del items
 
     # What the switchboard asks
 
     def state(self) -> GatewayState:
-        """How it stands; the round trip is the last request or heartbeat that was answered."""
+        """Return the state. Its round trip is the age of the last answered request or heartbeat, in seconds."""
         exchanged, found = self.account.exchanged, self._trouble
         return GatewayState(
             self.channel,
@@ -149,7 +150,7 @@ class Gateway(ABC, Generic[A, S, T]):
         )
 
     async def run(self) -> None:
-        """Receive and send until cancelled. An exception that leaves this is a fault of ours."""
+        """Receive and send until cancelled. An exception that escapes is a bug of ours."""
         found = self.unusable()
         if found:
             self.stop(found)
@@ -163,37 +164,37 @@ class Gateway(ABC, Generic[A, S, T]):
             self._group = None
 
     def deliver(self, message: Deliver) -> None:
-        """Send a message of the outbox, if the channel is connected; never blocks. The link gets what became of it."""
+        """Send a message from the outbox, if the channel is connected. Never blocks; the outcome goes to the link."""
         if not self.start(self.sender.deliver(message)):
             self.link.send(Undelivered(message.seq, f"{self.account.provider} {self._why_not()}."))
 
     def say(self, message: Say) -> None:
-        """Send a text once, without an answer, if the channel is connected; never blocks."""
+        """Send a text once, if the channel is connected. Never blocks; the outcome is not reported."""
         if not self.start(self.sender.say(message)):
             self.log.warning("gateway.say_failed", reason=self._why_not())
 
     def webhook(self, message: WebhookRequest) -> None:
-        """Queue a webhook request; the daemon keeps it until it is named in ``received``."""
+        """Queue a webhook request. The daemon keeps it until ``received`` names its number."""
         self._webhooks.append(message)
         self._news.set()
 
     def bound(self, account: str, chat: str) -> None:
-        """The channel was paired with this account: it alone has its files fetched from now on."""
+        """Note that the channel was paired: from now on only this account's files are fetched."""
         self.gateway.account, self.gateway.chat = account, chat
 
     def typing(self, chat: str) -> None:
-        """Show that she is thinking, if that takes no message's place; never blocks."""
+        """Show that she is thinking, if that leaves room for a message. Never blocks."""
         if self.standing == "connected" and self.sender.may_type(chat):
             self.start(self.sender.type(chat))
 
     async def close(self) -> None:
-        """Leave all connections; call it after ``run`` was cancelled."""
+        """Close all connections. Call it after ``run`` was cancelled."""
         await self.account.close()
 
     # What a provider may use
 
     def start(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run a send beside the rest; False when there is no connection or too much in hand."""
+        """Start a send in the background. Returns False if not connected, or too many sends are in progress."""
         if self.standing not in ("connected", "degraded") or self._sending >= MAX_SENDING:
             work.close()
             return False
@@ -204,25 +205,25 @@ class Gateway(ABC, Generic[A, S, T]):
         return True
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        """Run something beside the rest, until the gateway ends; None, and nothing done, when it does not run."""
+        """Run a coroutine in the background until the gateway ends. Returns None if the gateway is not running."""
         if self._group:
             return self._group.create_task(work)
         work.close()
         return None
 
     def introduce(self, identity: Identity) -> None:
-        """She is this at the provider."""
+        """Set who she is at the provider."""
         self.identity = identity
         self.known.set()
 
     def up(self) -> None:
-        """The provider works."""
+        """Note that the connection to the provider works."""
         if self.standing != "connected":
             self._up_since = asyncio.get_running_loop().time()
             self.change("connected", FINE)
 
     def stop(self, found: Trouble) -> None:
-        """The channel is refused: no further request is made."""
+        """Stop the channel for good, because it was refused; no further request is made."""
         self.sender.closed = self.sender.closed or found.reason
         self.change("stopped", found)
         self.known.set()
@@ -230,14 +231,14 @@ class Gateway(ABC, Generic[A, S, T]):
             self._asking.cancel()
 
     def change(self, state: State, found: Trouble) -> None:
-        """Stand so from now on, and say it; what is stopped stays so."""
+        """Change the state and report it. A stopped channel stays stopped."""
         if (state, found.reason) == (self.standing, self._trouble.reason) or self.standing == "stopped":
             return
         self.standing, self._trouble = state, found
         self.link.changed(self.state())
 
     async def commit(self, items: Sequence[Inbound], webhooks: Sequence[int] = ()) -> None:
-        """Hand messages to the daemon until it has committed them; webhooks are done with the last of them."""
+        """Offer messages to the daemon until it has committed them; the last batch completes the webhook requests."""
         backoff = self.backoff()
         for start in range(0, max(1, len(items)), MAX_ITEMS):
             some = list(items[start : start + MAX_ITEMS])
@@ -249,14 +250,14 @@ class Gateway(ABC, Generic[A, S, T]):
         await self.committed(items)
 
     async def taken(self, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
-        """Hand messages to the daemon once; False when they are not committed, or this is unknown."""
+        """Offer messages to the daemon once. Returns False if they were not committed, or that is unknown."""
         try:
             return await self.link.received(self.channel, items, webhooks)
         except (ConnectionError, TimeoutError):
             return False
 
     def backoff(self) -> Backoff:
-        """New waits between tries."""
+        """Create a backoff with this gateway's timing."""
         return Backoff(self.timing.shortest, self.timing.longest)
 
     async def _take_webhooks(self) -> None:
@@ -269,7 +270,7 @@ class Gateway(ABC, Generic[A, S, T]):
             await self.commit(await self.read(some), [webhook.number for webhook in some])
 
     async def _ask_on(self) -> None:
-        """Ask until the channel is refused; trouble that passes is waited out."""
+        """Exchange with the provider until it refuses the channel; wait after temporary trouble."""
         backoff = self.backoff()
         while self.standing != "stopped":
             try:
@@ -289,12 +290,12 @@ class Gateway(ABC, Generic[A, S, T]):
             await asyncio.sleep(wait)
 
     def _why_not(self) -> str:
-        """Why nothing can be sent now."""
+        """Say why nothing can be sent now."""
         busy = self._sending >= MAX_SENDING
-        return f"has {MAX_SENDING} messages in hand" if busy else f"is not connected ({self.standing})"
+        return f"is busy with {MAX_SENDING} messages" if busy else f"is not connected ({self.standing})"
 
     def _held(self) -> bool:
-        """Whether the connection that ended just now was a stable one."""
+        """Whether the connection that has just ended was stable."""
         since, self._up_since = self._up_since, None
         return since is not None and asyncio.get_running_loop().time() - since >= self.timing.stable
 

@@ -1,4 +1,4 @@
-"""What a gateway says to the daemon, and how."""
+"""What a gateway reports to the daemon, and how."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Protocol, TypeAlias
 from proto.gateways import Delivered, GatewayState, Inbound, PartSent, Receipt, Undelivered
 
 Report: TypeAlias = PartSent | Delivered | Undelivered | Receipt
-"""What a gateway says of a message that it was given."""
+"""The outcome of a message that the gateway was asked to send."""
 
 
 class GatewayLink(Protocol):
-    """What a gateway may do; the worker's life gives it."""
+    """A gateway's way to the daemon; the worker process provides it."""
 
     def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> Awaitable[bool]:
         """Hand messages to the daemon; False or an exception means that they are not committed.
 
-        ``webhooks`` are the webhook requests that are dealt with once they are. There may be no messages in them.
+        ``webhooks`` are the numbers of the webhook requests that are done once these messages are committed. A request
+        may contain no message, so ``items`` may be empty.
         """
 
     def changed(self, state: GatewayState) -> None:
         """Report a change of state at once; heartbeats carry it from then on."""
 
     def send(self, message: Report) -> None:
-        """Report what became of a delivery."""
+        """Report the outcome of a delivery."""

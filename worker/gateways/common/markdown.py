@@ -1,7 +1,7 @@
-"""The mind's Markdown as plain text with entities, as Telegram shows it.
+"""Renders the mind's Markdown as plain text with entities, in Telegram's form.
 
-Entities are sent beside the text, so no markup in her text can make a provider refuse it: what CommonMark does not take
-for markup stays as it was written.
+Entities are sent beside the text, so no markup that she writes can make a provider refuse it. What CommonMark does not
+treat as markup stays as it was written.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SCHEMES: Final = frozenset({"http", "https", "tg", "mailto"})
 
 @functools.cache
 def parser() -> MarkdownIt:
-    """CommonMark with tables and strikethrough; HTML stays text, and a rule below a line makes it no heading."""
+    """CommonMark with tables and strikethrough. HTML stays text, and underlining a line does not make it a heading."""
     return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("lheading")
 
 
 def render(markdown: str) -> Rich:
-    """Return the text as it is read, with its entities; a text that would show nothing comes back as it is."""
+    """Return the text without markup, with its entities. A text that would show nothing is returned unchanged."""
     page = _Page()
     page.blocks(parser().parse(markdown))
     rich = page.finish()
@@ -39,7 +39,7 @@ def render(markdown: str) -> Rich:
 
 
 def plain(markdown: str) -> str:
-    """Markdown as a person reads it without any forms; links show their address."""
+    """Return Markdown as plain text without formatting; each link is followed by its address."""
     rich = render(markdown)
     text = rich.text
     for entity in sorted(rich.entities, key=lambda entity: entity.offset, reverse=True):
@@ -54,7 +54,7 @@ def plain(markdown: str) -> str:
 
 
 class _Page:
-    """Writes a token stream from top to bottom."""
+    """Writes a stream of Markdown tokens as text and entities."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -81,7 +81,7 @@ class _Page:
             at += 1
 
     def finish(self) -> Rich:
-        """The text without blank edges, its entities in order."""
+        """Return the text without trailing blanks, and its entities in order."""
         text = "".join(self._pieces).rstrip()
         fitting = (e._replace(length=min(e.length, len(text) - e.offset)) for e in self._entities)
         return Rich(text, tuple(sorted((e for e in fitting if e.length > 0), key=lambda e: (e.offset, -e.length))))
@@ -133,7 +133,10 @@ class _Page:
                 self._end_block("\n")
 
     def _quote(self, step: int) -> None:
-        """Telegram does not nest quotations: only the outermost shows."""
+        """Show only the outermost quotation: Telegram cannot nest them.
+
+        https://core.telegram.org/bots/api#formatting-options
+        """
         if step > 0 and self._quotes == 0:
             self._line_up()
             self._start("blockquote")
@@ -165,7 +168,10 @@ class _Page:
                 self._write(token.content)
 
     def _code(self, content: str) -> None:
-        """Code neither holds nor stands in other inline forms, by Telegram's rules; within a link it stays plain."""
+        """Write code outside any other inline entity, as Telegram requires; inside a link it becomes plain text.
+
+        https://core.telegram.org/bots/api#formatting-options
+        """
         if any(kind == "text_link" for kind, _, _ in self._starts):
             self._write(content)
             return
@@ -208,7 +214,7 @@ class _Page:
             self._write(f" ({url})")
 
     def _line_up(self) -> None:
-        """Write the space that the block before asked for, and the mark of a list item that begins here."""
+        """Write the line breaks that the previous block asked for, and the marker of a list item that begins here."""
         if self._length:
             self._write(self._break)
         self._break = ""
@@ -216,7 +222,7 @@ class _Page:
         self._write(mark)
 
     def _end_block(self, space: str) -> None:
-        """Within a list the next block follows on the next line, else after ``space``."""
+        """End a block: the next one follows on the next line within a list, else after ``space``."""
         self._break = max(self._break, "\n" if self._lists else space, key=len)
 
     def _write(self, text: str) -> None:
@@ -225,7 +231,7 @@ class _Page:
 
 
 def _scheme(url: str) -> str:
-    """The scheme of a link, "" for one that is none."""
+    """Return the scheme of a link, "" if it is not a URL."""
     try:
         return urlsplit(url).scheme.lower()
     except ValueError:
@@ -233,7 +239,7 @@ def _scheme(url: str) -> str:
 
 
 def _table(tokens: Sequence[Token]) -> str:
-    """A table in columns of one width, as a code block shows it."""
+    """Lay out a table in columns of equal width, for a code block."""
     rows: list[list[str]] = []
     for token in tokens:
         if token.type == "tr_open":

@@ -1,4 +1,4 @@
-"""Files from providers: whole and synced in her media folder before anything refers to them."""
+"""Stores files from providers: each is complete and synced in her media folder before anything refers to it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from worker.gateways.common.attachments import NotFetchedError, TooLargeError
 
 
 class NotStoredError(NotFetchedError):
-    """This machine cannot keep the file; the text says why."""
+    """The file cannot be stored on this machine. The text says why."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"it cannot be stored here ({error.strerror})")
 
 
 async def store(folder: Path, name: str, chunks: AsyncIterator[bytes], limit: int) -> None:
-    """Put what ``chunks`` bring into ``folder`` as ``name``; what is cut off leaves nothing of that name.
+    """Write ``chunks`` to the file ``name`` in ``folder``. If anything fails, no file of that name is left.
 
     Raises TooLargeError over ``limit`` bytes, NotStoredError, and whatever ``chunks`` raises.
     """
@@ -59,7 +59,10 @@ def _create(part: Path) -> IO[bytes]:
 
 
 def _keep(target: IO[bytes], part: Path, whole: Path) -> None:
-    """Give a file its name once all of it is on the disk, and the name too (rename(2), fsync(2))."""
+    """Sync the file, give it its name, and sync the folder so that the name survives a crash too.
+
+    https://man7.org/linux/man-pages/man2/fsync.2.html
+    """
     with target:
         target.flush()
         os.fsync(target.fileno())

@@ -1,7 +1,7 @@
 """A provider's REST API over aiohttp: JSON in and out, and errors that say what was refused.
 
-Nothing is repeated and no redirect is followed by itself. Credentials stand in headers or paths that no error text
-repeats.
+No request is retried and no redirect is followed automatically. Credentials are sent in headers or paths, which never
+appear in an error text.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from worker.gateways.common.trouble import DEFAULT_WAIT, Refusal, UnreadableErro
 T = TypeVar("T")
 
 MAX_ANSWER: Final = 4 * 1024 * 1024
-"""Bytes of an answer; no API call of ours gets a longer one."""
+"""Bytes of an answer. None of our API calls gets a longer one."""
 
 UPLOAD_TIMEOUT: Final = 120.0
-"""Seconds for a request that carries a file."""
+"""Seconds for a request that uploads a file."""
 
 
-class Told(NamedTuple):
-    """What the body of an error answer says; ``code`` is None where it is not the provider's."""
+class ErrorBody(NamedTuple):
+    """What the body of an error answer says. ``code`` is None if the body is not the provider's."""
 
     code: int | str | None = None
     message: str = ""
@@ -36,12 +36,13 @@ class Told(NamedTuple):
 
 
 class Rest(Account):
-    """An account that is asked over REST. ``headers`` carry its credentials, to ``url`` and the trusted hosts only."""
+    """An account with a REST API. ``headers`` hold its credentials; only ``url`` and the trusted hosts get them."""
 
     file_suffixes: ClassVar[tuple[str, ...]] = ()
-    """Hosts that serve the provider's files, see ``Hosts``."""
+    """Suffixes of the hosts that serve the provider's files; see ``Hosts``."""
 
     trusted_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of the hosts that also get the credentials."""
 
     def __init__(
         self, gateway: Gateway, url: str, headers: Mapping[str, str], request_timeout: float = REQUEST_TIMEOUT
@@ -50,8 +51,8 @@ class Rest(Account):
         self._headers = dict(headers)
 
     @abstractmethod
-    def read_error(self, body: bytes) -> Told:
-        """Read the body of an error answer. May raise ``msgspec.DecodeError``."""
+    def read_error(self, body: bytes) -> ErrorBody:
+        """Read the body of an error answer. Raises msgspec.DecodeError if it is not the provider's."""
 
     def chunks(self, url: str) -> AsyncIterator[bytes]:
         hosts = Hosts(self.url, self.file_suffixes, self.trusted_suffixes)
@@ -68,7 +69,7 @@ class Rest(Account):
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Send one request and return its JSON (Any: the provider's). Raises what PROVIDER_ERRORS lists."""
+        """Send one request and return the JSON of its answer (Any). Raises what PROVIDER_ERRORS lists."""
         sent = {**self._headers, **(headers or {})}
         data: bytes | Mapping[str, str] | aiohttp.FormData | None = form
         if json is not None:
@@ -89,17 +90,17 @@ class Rest(Account):
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Refusal:
         try:
-            told = self.read_error(body)
+            error = self.read_error(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            told = Told()
-        wait = told.retry_after or _seconds(response.headers.get("Retry-After", ""))
+            error = ErrorBody()
+        wait = error.retry_after or _seconds(response.headers.get("Retry-After", ""))
         if response.status == 429:
             wait = wait or DEFAULT_WAIT
-        return Refusal(response.status, told.code, clean(told.message) or (response.reason or ""), wait)
+        return Refusal(response.status, error.code, clean(error.message) or (response.reason or ""), wait)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """The body; raises UnreadableError for one that no API sends."""
+    """Read the whole body. Raises UnreadableError over ``MAX_ANSWER`` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(65_536):
         body += chunk
@@ -109,12 +110,15 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _seconds(header: str) -> float:
-    """Retry-After as seconds (RFC 9110, 10.2.3); 0 for a date, which none of these providers sends."""
+    """Return Retry-After in seconds; 0 for a date, which none of these providers sends.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    """
     return float(header) if header.isascii() and header.replace(".", "", 1).isdigit() else 0.0
 
 
 def understood(answer: object, kind: type[T]) -> T:
-    """An answer as what it should be. Raises UnreadableError."""
+    """Convert an answer to the expected type. Raises UnreadableError."""
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:

@@ -1,8 +1,8 @@
-"""Her messages to a provider: in parts that it takes, in its pace, with an honest report of each.
+"""Sends her messages to a provider: in parts that fit, at the provider's pace, and with a report about each part.
 
-The kernel guarantees: the same message is always cut in the same way; a part that is reported as sent is never sent
-again; a part that may have been taken is marked where the provider has no key for repetitions; nothing is repeated
-behind the outbox's back; and once the provider refuses the channel, no further request is made.
+The kernel guarantees: the same message is always split in the same way; a part that is reported as sent is never sent
+again; a part that may already have been taken is marked, unless the provider detects repetitions by a key; only the
+outbox repeats a message; and once the provider refuses the channel, no further request is made.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from worker.gateways.common.splitting import Entity, Rich, split_rich
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 
 MARK: Final = "(perhaps repeated)\n"
-"""Heads what may have been sent before without our learning of it, where the provider has no key for repetitions."""
+"""Prefix of a message that may already have been sent, if the provider cannot detect repetitions by a key."""
 
 MAX_WAIT: Final = 20.0
-"""Seconds that a message may wait here for its turn; one that must wait longer goes back to the outbox."""
+"""Seconds that a message may wait here; one that must wait longer goes back to the outbox."""
 
 MAX_ID: Final = 128
 LONG: Final = 4000
-"""Characters from which a text is cut on a thread, so that the loop goes on."""
+"""Characters above which a text is split on a thread, so that the event loop is not blocked."""
 
 
 class Part(NamedTuple):
     """One message at the provider: a text, or a file of this ``kind`` with its text.
 
-    ``key`` is the same at each try of this part, "" for one that is sent only once.
+    ``key`` is the same at each try of this part, "" for a part that is tried only once.
     """
 
     text: str
@@ -45,30 +45,30 @@ class Part(NamedTuple):
     key: str = ""
 
     def marked(self) -> Part:
-        """The same, saying that it may be a repetition; its entities move along."""
+        """Return this part with the mark in front and its entities shifted."""
         moved = tuple(entity._replace(offset=entity.offset + len(MARK)) for entity in self.entities)
         return self._replace(text=MARK + self.text, entities=moved)
 
 
 class UnsendableError(Exception):
-    """What can never be sent; the text says why."""
+    """The message can never be sent. The text says why."""
 
 
 A = TypeVar("A", bound=Account)
 
 
 class Sender(ABC, Generic[A]):
-    """Sends for one channel. ``refused`` is called when the provider refuses the channel itself."""
+    """Sends for one channel. It calls ``refused`` when the provider refuses the channel itself."""
 
     chat_pace: ClassVar[Pace]
     bot_pace: ClassVar[Pace]
-    """What the provider allows in one chat, and for all of the account."""
+    """The pace that the provider allows in one chat, and for the whole account."""
 
     max_message: ClassVar[int]
-    """What fits into one text, by ``measure``, with room for the mark: a repetition is cut in the same places."""
+    """The size of one text, by ``measure``, less room for the mark: a repetition must be split in the same places."""
 
     max_caption: ClassVar[int]
-    """The same for the text that goes with a file."""
+    """The same for the text that accompanies a file."""
 
     shows_typing: ClassVar[bool] = False
 
@@ -86,21 +86,21 @@ class Sender(ABC, Generic[A]):
         self.log = log
         self.budget = Budget(self.chat_pace, self.bot_pace, asyncio.get_running_loop().time)
         self.closed = ""
-        """Why nothing is sent any more, "" while the channel works."""
+        """Why nothing is sent any more; "" while the channel works."""
         self.account = account
         self._report = report
         self._refused = refused
 
     @abstractmethod
     def cut(self, markdown: str) -> list[Rich]:
-        """Cut a text into what the provider takes; the same text always in the same way. Called on any thread."""
+        """Split a text into messages that fit, always in the same way. May be called on any thread."""
 
     @abstractmethod
     async def send(self, chat: str, part: Part) -> str:
         """Send one part and return the provider's id. Raises what PROVIDER_ERRORS lists, and UnsendableError."""
 
     def measure(self, text: str) -> int:
-        """How much of ``max_message`` a text takes."""
+        """Return how much of ``max_message`` a text takes."""
         return len(text)
 
     async def show_typing(self, chat: str) -> None:
@@ -108,26 +108,26 @@ class Sender(ABC, Generic[A]):
         del chat
 
     def may_type(self, chat: str) -> bool:
-        """Whether typing may be shown now: a message could still follow at once."""
+        """Whether typing may be shown now, which must leave room for a message right after it."""
         return self.shows_typing and self.budget.spare(chat)
 
     def trouble(self, error: Exception, chat: str) -> Trouble:
-        """Say what a failure of a send to this chat means."""
+        """Say what a failed send to this chat means."""
         del chat
         return self.account.trouble(error)
 
     def opted_out(self, chat: str) -> str:
-        """Why nothing may be sent to this chat, "" when there is no reason."""
+        """Return why nothing may be sent to this chat, "" if it may."""
         del chat
         return ""
 
     async def sent_already(self, message: Deliver, part: Part) -> str:
-        """The provider's id of a part that may have been sent before, "" where it cannot be found out."""
+        """Look up a part that may already have been sent. Returns the provider's id, "" if none was found."""
         del message, part
         return ""
 
     def arrange(self, message: Deliver, cut: list[Rich]) -> list[Part]:
-        """Put texts and file together: a text that is too long to go with its file follows it."""
+        """Combine the texts with the file. A text that is too long to accompany the file follows it."""
         texts = [Part(piece.text, piece.entities) for piece in cut]
         if message.media is None:
             return texts
@@ -136,14 +136,14 @@ class Sender(ABC, Generic[A]):
         return [file] if first else [file, *texts]
 
     async def parts(self, message: Deliver) -> list[Part]:
-        """Cut a message into what the provider takes."""
+        """Split a message into parts that fit."""
         text = message.content
         cut = await asyncio.to_thread(self.cut, text) if len(text) > LONG else self.cut(text)
         parts = self.arrange(message, cut)
         return [part._replace(key=f"{message.key}:{number}") for number, part in enumerate(parts)]
 
     async def deliver(self, message: Deliver) -> None:
-        """Send the parts that are not yet sent, and report each, then all of it or why not."""
+        """Send the remaining parts, reporting each one; then report the whole message, or why it failed."""
         all_parts = await self.parts(message)
         last_id = ""
         for number in range(message.parts_sent, len(all_parts)):
@@ -158,7 +158,7 @@ class Sender(ABC, Generic[A]):
         self._report(Delivered(message.seq, last_id if len(last_id) <= MAX_ID else ""))
 
     async def say(self, message: Say) -> None:
-        """Send a text as it is, once; a failure is logged."""
+        """Send a text unchanged, once. A failure is only logged."""
         whole = Deliver(0, message.channel, message.chat, "", "text", message.content, None, 0, ambiguous=False)
         for piece in split_rich(Rich(message.content), self.max_message, self.measure):
             sent = await self._attempt(whole, Part(piece.text), doubtful=False)
@@ -167,19 +167,19 @@ class Sender(ABC, Generic[A]):
                 return
 
     async def type(self, chat: str) -> None:
-        """Show that she is thinking; a failure is only logged."""
+        """Show that she is thinking. A failure is only logged."""
         try:
             await self.show_typing(chat)
         except PROVIDER_ERRORS as error:
             self.log.debug("gateway.typing_failed", reason=self._noted(error, chat).reason)
 
     async def _attempt(self, message: Deliver, part: Part, *, doubtful: bool) -> str | Undelivered:
-        """Send one part; returns its id, or why it was not taken."""
+        """Send one part. Returns its id, or why it was not sent."""
         chat, seq = message.chat, message.seq
         if why := self.opted_out(chat):
             return Undelivered(seq, why, permanent=True, blocked=True)
         if (ahead := self.budget.ahead(chat)) > MAX_WAIT:
-            return Undelivered(seq, f"{self.account.provider}'s pace leaves no room for it now.", retry_after=ahead)
+            return Undelivered(seq, f"{self.account.provider}'s rate limit does not allow it now.", retry_after=ahead)
         await asyncio.sleep(self.budget.reserve(chat))
         if self.closed:
             return Undelivered(seq, self.closed)
@@ -202,7 +202,7 @@ class Sender(ABC, Generic[A]):
         )
 
     def _noted(self, error: Exception, chat: str) -> Trouble:
-        """Let the rest of the gateway know what concerns more than this message."""
+        """Say what an error means, and pass on what concerns more than this message."""
         found = self.trouble(error, chat)
         if found.stops:
             self._refused(found)
@@ -211,7 +211,7 @@ class Sender(ABC, Generic[A]):
         return found
 
     async def content(self, file: Path, limit: int) -> bytes:
-        """What is in a file that she made. Raises UnsendableError, also over ``limit`` bytes."""
+        """Read a file that she made. Raises UnsendableError if it cannot be read or is over ``limit`` bytes."""
         try:
             data = await asyncio.to_thread(_read, file, limit)
         except OSError as error:
@@ -219,7 +219,7 @@ class Sender(ABC, Generic[A]):
         if data is None:
             size = f"{limit // 1_048_576} MB"
             raise UnsendableError(
-                f"The file that she made is over {size}, which {self.account.provider} does not take."
+                f"The file that she made is over {size}, which {self.account.provider} does not accept."
             )
         return data
 

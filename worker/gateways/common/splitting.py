@@ -1,7 +1,7 @@
-"""Long messages in parts that a provider takes: cut at a paragraph, else a line, else a word, else anywhere sensible.
+"""Splits long messages into parts that a provider accepts: at a paragraph, else a line, else a word, else anywhere.
 
-Offsets are Python's, in characters; a provider's unit only decides how much fits. The same text is always cut in the
-same way, since a delivery that was interrupted goes on with the part after the last one sent.
+Offsets are in characters, as in Python; a provider's unit only decides how much fits. The same text is always split in
+the same way, because an interrupted delivery continues after the last part that was sent.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ Measure: TypeAlias = Callable[[str], int]
 _JOINER: Final = "\u200d"
 _BOUNDARIES: Final = ("\n\n", "\n", " ")
 _ENOUGH: Final = 4
-"""A part that is at least one fourth full is worth a better place to cut."""
+"""A better place to cut is used if it leaves the part at least a quarter full."""
 
 _FENCE: Final = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^`\n]*)$", re.MULTILINE)
 
 
 class Entity(NamedTuple):
-    """A stretch of text with a form, in Telegram's names: ``bold``, ``pre``, ``text_link``..."""
+    """A formatted stretch of text. ``type`` is Telegram's name: ``bold``, ``pre``, ``text_link``...
+
+    https://core.telegram.org/bots/api#messageentity
+    """
 
     type: str
     offset: int
@@ -32,40 +35,40 @@ class Entity(NamedTuple):
 
 
 class Rich(NamedTuple):
-    """A plain text and its forms."""
+    """A plain text with its formatting."""
 
     text: str
     entities: tuple[Entity, ...] = ()
 
 
 class Span(NamedTuple):
-    """A stretch of a text, end exclusive."""
+    """A stretch of a text; ``end`` is exclusive."""
 
     start: int
     end: int
 
 
 def characters(text: str) -> int:
-    """Measure as Discord does."""
+    """Measure a text as Discord does."""
     return len(text)
 
 
 def utf16_units(text: str) -> int:
-    """Measure as Telegram does: characters outside the Basic Multilingual Plane count twice."""
+    """Measure a text as Telegram does: characters outside the Basic Multilingual Plane count twice."""
     return len(text) + sum(1 for character in text if character > "\uffff")
 
 
 def split_rich(rich: Rich, limit: int, measure: Measure = utf16_units) -> list[Rich]:
-    """Cut a text with entities into parts of at most ``limit``; each part keeps its share of the entities.
+    """Split a text with entities into parts of at most ``limit``; each part keeps its share of the entities.
 
-    A code block is kept whole if it fits into one part. Parts without visible text are left out.
+    A code block stays whole if it fits into one part. Parts without visible text are left out.
     """
     whole = [Span(e.offset, e.offset + e.length) for e in rich.entities if e.type == "pre"]
     return [_part(rich, span) for span in spans(rich.text, limit, measure, whole)]
 
 
 def split_markdown(text: str, limit: int, measure: Measure = characters) -> list[str]:
-    """Cut Markdown into parts of at most ``limit``; a fenced code block that must be cut is closed and opened again."""
+    """Split Markdown into parts of at most ``limit``. A fenced code block that must be cut is closed and reopened."""
     fences = _fences(text)
     room = limit - max((measure(fence.opening) + len(fence.mark) + 2 for fence in fences), default=0)
     if measure(text) <= limit or room < limit // 2:
@@ -76,7 +79,7 @@ def split_markdown(text: str, limit: int, measure: Measure = characters) -> list
 
 
 def spans(text: str, limit: int, measure: Measure, whole: Sequence[Span] = ()) -> list[Span]:
-    """Find where to cut; ``whole`` are stretches, in order, that should stay in one part."""
+    """Find the parts of a text. ``whole`` lists stretches, in order, that should each stay in one part."""
     found = []
     start = _skip_lines(text, 0)
     while start < len(text):
@@ -90,7 +93,7 @@ def spans(text: str, limit: int, measure: Measure, whole: Sequence[Span] = ()) -
 
 
 def _reach(text: str, start: int, limit: int, measure: Measure) -> int:
-    """The furthest end that still fits; at least one character further."""
+    """Return the furthest end that still fits, at least one character after ``start``."""
     end = min(len(text), start + limit)
     while end - 1 > start and (over := measure(text[start:end]) - limit) > 0:
         end = max(start + 1, end - (over + 1) // 2)
@@ -98,7 +101,7 @@ def _reach(text: str, start: int, limit: int, measure: Measure) -> int:
 
 
 def _cut(text: str, start: int, reach: int, limit: int, measure: Measure, whole: Sequence[Span]) -> int:
-    """The best place to cut before ``reach``."""
+    """Return the best place to cut, at or before ``reach``."""
     least = start + max(1, (reach - start) // _ENOUGH)
     for span in whole:
         fits = measure(text[span.start : span.end]) <= limit
@@ -113,7 +116,7 @@ def _cut(text: str, start: int, reach: int, limit: int, measure: Measure, whole:
 
 
 def _between_characters(text: str, start: int, reach: int) -> int:
-    """Step back from the middle of what is seen as one character: accents, joined and coloured emoji."""
+    """Step back out of what people see as one character: accents, joined emoji and skin tones."""
     for at in range(reach, max(start, reach - 32), -1):
         joined = text[at] == _JOINER or text[at - 1] == _JOINER or unicodedata.combining(text[at])
         modifier = "\ufe00" <= text[at] <= "\ufe0f" or "\U0001f3fb" <= text[at] <= "\U0001f3ff"
@@ -123,7 +126,7 @@ def _between_characters(text: str, start: int, reach: int) -> int:
 
 
 def _skip_lines(text: str, at: int) -> int:
-    """The start of the next line that shows something; its indentation stays."""
+    """Return the start of the next line that is not blank; its indentation stays."""
     while at < len(text) and (end := text.find("\n", at)) != -1 and not text[at:end].strip():
         at = end + 1
     return at if text[at:].strip() else len(text)
@@ -142,13 +145,13 @@ def _part(rich: Rich, span: Span) -> Rich:
 class _Fence(NamedTuple):
     span: Span
     closed_at: int
-    """Where the closing line begins; the end of the text for a fence that is never closed."""
+    """Where the closing line begins; the end of the text if the fence is never closed."""
     opening: str
     mark: str
 
 
 def _fenced(text: str, span: Span, fences: Sequence[_Fence]) -> str:
-    """A part of a Markdown text, with the code block that its edges cut opened and closed."""
+    """Return a part of a Markdown text; a code block that is cut at its edges is reopened and closed."""
     opened = next((fence for fence in fences if fence.span.start < span.start < fence.span.end), None)
     left = next((fence for fence in fences if fence.span.start < span.end < fence.span.end), None)
     if opened and span.start >= opened.closed_at:
@@ -159,7 +162,7 @@ def _fenced(text: str, span: Span, fences: Sequence[_Fence]) -> str:
 
 
 def _fences(text: str) -> list[_Fence]:
-    """The fenced code blocks of a Markdown text (CommonMark 4.5)."""
+    """Find the fenced code blocks of a Markdown text (https://spec.commonmark.org/0.31.2/#fenced-code-blocks)."""
     found: list[_Fence] = []
     opening: re.Match[str] | None = None
     for line in _FENCE.finditer(text):

@@ -1,7 +1,7 @@
 """What can go wrong with a provider, described in the same way for all of them.
 
-A ``Trouble`` has one of the five error classes of ``proto.gateways``, a reason without secrets, a hint at what to do,
-and what it means for a message that was being sent.
+A ``Trouble`` has one of the five error classes of ``proto.gateways``, a reason without secrets, a hint what to do, and
+the fate of the message that was being sent.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from proto.secrets import MASK, Secret, redact
 
 REASON_CHARS: Final = 500
 DEFAULT_WAIT: Final = 5.0
-"""Seconds to wait after a 429 that names none."""
+"""Seconds to wait after a 429 that does not say how long."""
 
 SHORTEST: Final = 6
-"""Characters of a secret that is masked: a shorter one would mask parts of ordinary text."""
+"""Characters that a secret needs to be masked; a shorter one would mask parts of ordinary text."""
 
-NETWORK: Final = "Check this machine's network and whether the provider is up. Trying again by itself."
-WAIT: Final = "Nothing to do: it goes on by itself."
+NETWORK: Final = "Check this machine's network and whether the provider is up. personad tries again by itself."
+WAIT: Final = "Nothing to do: personad continues by itself."
 
 Fate: TypeAlias = Literal["again", "perhaps", "never", "blocked"]
-"""What becomes of a message that met trouble: it was not taken and may be tried again; it was perhaps taken; it never
-will be; nothing for this chat will be, until the person writes again."""
+"""What becomes of a message that could not be sent. ``again``: it was not taken and may be tried again. ``perhaps``: it
+may have been taken. ``never``: it will never be taken. ``blocked``: nothing for this chat will be taken until the
+person writes again."""
 
 PASSING: Final = frozenset({401, 408, 425, 429})
-"""Statuses of refusals that concern the moment or the channel, not the message."""
+"""HTTP statuses that concern the moment or the channel, not the message."""
 
 
 class Trouble(NamedTuple):
-    """What an error means; ``retry_after`` in seconds."""
+    """What an error means. ``retry_after`` is in seconds."""
 
     error_class: ErrorClass
     reason: str
@@ -43,12 +44,12 @@ class Trouble(NamedTuple):
 
     @property
     def stops(self) -> bool:
-        """Whether only a person can help: the credentials or the configuration are wrong, and no wait mends them."""
+        """Whether only a person can help: the credentials or the configuration are wrong, and waiting does not help."""
         return self.error_class in ("credential", "config") and not self.retry_after
 
 
 class TroubleError(Exception):
-    """Trouble that is known for what it is where it is met."""
+    """An error whose meaning is known where it is raised."""
 
     def __init__(self, found: Trouble) -> None:
         super().__init__(found.reason)
@@ -56,7 +57,7 @@ class TroubleError(Exception):
 
 
 class Refusal(Exception):
-    """The provider answered with an error; ``code`` is its own, None where the body is not the provider's."""
+    """The provider answered with an error. ``code`` is the provider's own, None if the body is not the provider's."""
 
     def __init__(self, status: int, code: int | str | None, message: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -67,7 +68,7 @@ class Refusal(Exception):
 
 
 class UnreadableError(Exception):
-    """The provider's address answered something that is not its protocol."""
+    """The answer does not follow the provider's protocol."""
 
 
 ProviderError: TypeAlias = TroubleError | Refusal | UnreadableError | aiohttp.ClientError | OSError
@@ -76,9 +77,10 @@ PROVIDER_ERRORS: Final = (TroubleError, Refusal, UnreadableError, aiohttp.Client
 
 
 def fate(error: Exception) -> Fate:
-    """What an error without a code of its own means for a message.
+    """Return what an error without a provider's code means for the message.
 
-    A refusal says that it was not taken; a fault of the server's, and silence after the request was written, do not.
+    A refusal means that the message was not taken. After a server error, or silence once the request was written, the
+    message may have been taken.
     """
     match error:
         case TroubleError():
@@ -96,29 +98,29 @@ def fate(error: Exception) -> Fate:
 
 
 def passing(provider: str, error: Exception) -> Trouble:
-    """Describe an error that has no code of the provider's own."""
+    """Say what an error means that the provider has no code for."""
     match error:
         case TroubleError():
             return error.trouble
         case Refusal(status=429):
             seconds = error.retry_after or DEFAULT_WAIT
-            return Trouble("throttle", f"{provider} asks to wait {seconds:g} s.", WAIT, seconds)
+            return Trouble("throttle", f"{provider} asks us to wait {seconds:g} s.", WAIT, seconds)
         case Refusal(status=status, code=code, message=message):
-            told = f"{status}, {code}" if code not in (None, status) else str(status)
-            said = "answers" if status >= 500 else "refuses"
-            return Trouble("transient", f"{provider} {said} ({told}): {message}", NETWORK, fate=fate(error))
+            codes = f"{status}, {code}" if code not in (None, status) else str(status)
+            verb = "failed" if status >= 500 else "refused"
+            return Trouble("transient", f"{provider} {verb} ({codes}): {message}", NETWORK, fate=fate(error))
         case TimeoutError():
             return Trouble("transient", f"{provider} did not answer in time.", NETWORK, fate=fate(error))
         case OSError() | aiohttp.ClientError():
-            told = f"{provider} cannot be reached: {_named(error)}"
-            return Trouble("transient", told, NETWORK, fate=fate(error))
+            reason = f"{provider} cannot be reached: {_named(error)}"
+            return Trouble("transient", reason, NETWORK, fate=fate(error))
         case _:
-            told = f"{provider}'s address answers something that is not its protocol."
-            return Trouble("transient", told, NETWORK, fate=fate(error))
+            reason = f"The answer does not follow {provider}'s protocol."
+            return Trouble("transient", reason, NETWORK, fate=fate(error))
 
 
 def clean(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """One short line without these secrets and without anything that looks like one."""
+    """Return the text as one short line, without these secrets and without anything that looks like a secret."""
     for secret in secrets:
         if len(secret.reveal()) >= SHORTEST:
             text = text.replace(secret.reveal(), MASK)
@@ -127,7 +129,7 @@ def clean(text: str, secrets: Iterable[Secret] = ()) -> str:
 
 
 def _named(error: Exception) -> str:
-    """What broke a connection, without the ``[Errno`` that means nothing to most people."""
+    """Return what broke a connection, without the ``[Errno`` that means nothing to most people."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

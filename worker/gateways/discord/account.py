@@ -1,4 +1,4 @@
-"""A Discord bot over its REST API, and what the error codes mean.
+"""A Discord bot: the REST API, and what its error codes mean.
 
 https://discord.com/developers/docs/reference
 """
@@ -14,22 +14,23 @@ import nextcord
 from proto.gateways import Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
-from worker.gateways.common.rest import Rest, Told, understood
+from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import Refusal, Trouble, passing
 from worker.gateways.discord.frames import Account
 
 USER_AGENT: Final = f"DiscordBot (https://github.com/nextcord/nextcord, {nextcord.__version__})"
-"""Discord asks for the library and its version in this form (https://discord.com/developers/docs/reference#user-agent)."""
+"""Discord requires the library and its version in this form
+(https://discord.com/developers/docs/reference#user-agent)."""
 
 NEW_TOKEN: Final = (
-    "The token is wrong or was reset: make a new one in Discord's developer portal (Bot, Reset Token), remove this "
-    "channel and add it again with that one."
+    "The token is wrong or was reset: create a new one in Discord's developer portal (Bot, Reset Token), then remove "
+    "this channel and add it again with the new token."
 )
 UNREACHABLE: Final = frozenset({50007, 50278})
-"""Codes of 403: the person takes no messages from this bot, or shares no server with it any more
+"""Error codes of a 403: the person does not accept messages from this bot, or no longer shares a server with it
 (https://discord.com/developers/docs/topics/opcodes-and-status-codes#json)."""
 
-SHARED: Final = "Discord lets her write only to people who share a server with the bot and take its messages."
+SHARED: Final = "Discord lets her write only to people who share a server with the bot and accept its messages."
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{8,256}\Z")
 
@@ -53,7 +54,7 @@ class Discord(Rest):
     file_suffixes = ("discordapp.com", "discordapp.net", "discord.com")
 
     def __init__(self, gateway: Gateway, url: str, request_timeout: float = REQUEST_TIMEOUT) -> None:
-        # What cannot be a token must not get into a header.
+        # A text that cannot be a token must not get into a header.
         self.token = gateway.token if _TOKEN.match(gateway.token.reveal()) else Secret("")
         headers = {"Authorization": f"Bot {self.token.reveal()}", "User-Agent": USER_AGENT}
         super().__init__(gateway, url, headers, request_timeout)
@@ -64,18 +65,18 @@ class Discord(Rest):
         return Trouble("credential", "This is not a Discord bot token (letters, digits, two dots).", NEW_TOKEN)
 
     async def whoami(self) -> Identity:
-        """https://discord.com/developers/docs/resources/user#get-current-user"""
+        """Ask whose token this is (https://discord.com/developers/docs/resources/user#get-current-user)."""
         me = understood(await self.ask("GET", "/users/@me"), Account)
         return Identity(me.id, me.username)
 
     async def gateway_url(self) -> str:
-        """https://discord.com/developers/docs/events/gateway#get-gateway"""
+        """Return the gateway's URL (https://discord.com/developers/docs/events/gateway#get-gateway)."""
         return understood(await self.ask("GET", "/gateway"), _GatewayUrl).url
 
     async def page(self, chat: str, parameters: dict[str, str]) -> list[Any]:
-        """Messages of a chat (https://discord.com/developers/docs/resources/message#get-channel-messages).
+        """Return a page of a chat's messages (Any: the JSON of each message, which the caller parses).
 
-        Any: the provider's JSON, which is read one by one.
+        https://discord.com/developers/docs/resources/message#get-channel-messages
         """
         return understood(await self.ask("GET", f"/channels/{chat}/messages", params=parameters), list[Any])
 
@@ -84,12 +85,12 @@ class Discord(Rest):
             case Refusal(status=401):
                 return Trouble("credential", "Discord refuses the bot's token (401 Unauthorized).", NEW_TOKEN)
             case Refusal(status=403, code=code, message=message) if code in UNREACHABLE:
-                told = f"Discord answers 403: {message} {SHARED}"
-                return Trouble("recipient", told, fate="blocked")
+                reason = f"Discord refused (403): {message} {SHARED}"
+                return Trouble("recipient", reason, fate="blocked")
             case _:
                 return passing(self.provider, error)
 
-    def read_error(self, body: bytes) -> Told:
+    def read_error(self, body: bytes) -> ErrorBody:
         found = msgspec.json.decode(body, type=_Error)
         details = bytes(found.errors).decode(errors="replace")
-        return Told(found.code, " ".join(part for part in (found.message, details) if part), found.retry_after)
+        return ErrorBody(found.code, " ".join(part for part in (found.message, details) if part), found.retry_after)

@@ -1,8 +1,8 @@
 """nextcord's client and socket for direct messages: its protocol, without its caches, reconnects and waits.
 
-``Client.connect`` is left out on purpose: it reconnects without a pause after some closes and ends for good after
-others, so our own connection supervises the socket. And events are read from the raw frames: a message that nextcord
-cannot parse must neither be lost nor end the connection.
+``Client.connect`` is deliberately not used: after some close codes it reconnects without a pause, after others it gives
+up for good. Our own connection supervises the socket instead. Events are read from the raw frames, because a message
+that nextcord cannot parse must neither be lost nor end the connection.
 """
 
 from __future__ import annotations
@@ -29,49 +29,49 @@ from worker.gateways.common.trouble import NETWORK, Refusal, Trouble, TroubleErr
 from worker.gateways.discord.account import NEW_TOKEN
 
 LEAVE_TIMEOUT: Final = 1.0
-"""Seconds for a goodbye to Discord's gateway."""
+"""Seconds for closing a connection properly."""
 
 HEARTBEAT_TIMEOUT: Final = 60.0
 """Seconds without any frame after which nextcord reconnects."""
 
 UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What nextcord raises for a frame that is not as it expects."""
+"""What nextcord raises for a frame that it does not expect."""
 
-UPDATE: Final = "Nothing that a setting could mend: update personad, and report this if it stays."
+UPDATE: Final = "No setting can fix this: update personad, and report it if it persists."
 FATAL: Final = {
     4004: Trouble("credential", "Discord's gateway refuses the bot's token (close code 4004).", NEW_TOKEN),
     4010: Trouble("config", "Discord's gateway refuses the shard (close code 4010).", UPDATE),
     4011: Trouble(
         "config",
         "This bot is in so many servers that Discord asks for sharding (close code 4011).",
-        "Use a bot of her own for this persona: she needs no server but direct messages only.",
+        "Use a separate bot for this persona: she needs direct messages only, no servers.",
     ),
     4012: Trouble("config", "Discord's gateway refuses the API version (close code 4012).", UPDATE),
     4013: Trouble("config", "Discord's gateway does not know an intent (close code 4013).", UPDATE),
     4014: Trouble(
         "config",
         "Discord's gateway does not allow an intent (close code 4014).",
-        "Look at the bot's page in Discord's developer portal: the bot may be disabled or under review.",
+        "Check the bot's page in Discord's developer portal: the bot may be disabled or under review.",
     ),
 }
-"""Close codes after which one must not connect again
+"""Close codes after which a bot must not reconnect
 (https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes)."""
 
-# It logs whole events, and stacks of outages that our own log tells in a line.
+# nextcord logs whole events, and stack traces for outages that our own log reports in one line.
 logging.getLogger("nextcord").setLevel(logging.CRITICAL)
 
 _opened: ContextVar[list[Socket]] = ContextVar("opened")
 
 
 class Socket(DiscordWebSocket):
-    """A gateway connection that is known from its first moment on, so that it can be left before it says hello."""
+    """A gateway connection that registers itself at once, so that it can be closed even before Discord's hello."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(socket, loop=loop)
         _opened.get().append(self)
 
     async def leave(self, code: int) -> None:
-        """Close the connection, whatever state it is in."""
+        """Close the connection with this code, whatever its state."""
         with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 await self.close(code)
@@ -81,7 +81,7 @@ class Client(nextcord.Client):
     """One bot. ``on_frame`` gets each gateway frame as text, in order, before nextcord parses it."""
 
     def __init__(self, url: str, on_frame: Callable[[str], None]) -> None:
-        """``url`` is the REST API's base, which nextcord keeps once for the process. Needs a running loop."""
+        """``url`` is the REST API's base URL, which nextcord stores process-wide. Needs a running event loop."""
         address = urlsplit(url)
         secure = address.scheme == "https"
         Route.BASE = url
@@ -100,27 +100,28 @@ class Client(nextcord.Client):
         )
 
     def dispatch(self, event: str, *args: Any, **_: Any) -> None:
-        """Take the raw frames; nextcord would start a task for each event (Any: each event has its own arguments)."""
+        """Forward the raw frames, without the task that nextcord starts per event (Any: arguments differ by event)."""
         if event == "socket_raw_receive":
             self._on_frame(args[0])
 
     async def enter(self, token: Secret, timeout: float) -> None:
-        """Prepare nextcord for sockets, for which it asks who this is. Raises what PROVIDER_ERRORS lists."""
+        """Log in, which nextcord requires before it connects. Raises what PROVIDER_ERRORS lists."""
         with translated():
             async with asyncio.timeout(timeout):
                 await self.login(token.reveal())
 
     async def open(self, timeout: float, gateway: str, resume: dict[str, Any]) -> Socket:
-        """Connect, and resume the session or begin one; the answer comes as an event.
+        """Connect, and resume the session or begin a new one; Discord's answer arrives as an event.
 
-        ``resume`` (Any: each argument has its own type) is empty for a new session. Raises what PROVIDER_ERRORS lists.
+        ``resume`` holds nextcord's arguments (Any: each of a different type); it is empty for a new session. Raises
+        what PROVIDER_ERRORS lists.
         """
         opened: list[Socket] = []
         _opened.set(opened)
         try:
             with translated():
                 async with asyncio.timeout(timeout):
-                    # ``initial`` spares its pause of 5 s before a new session: the waits are ours.
+                    # ``initial`` skips nextcord's pause of 5 s before a new session: our connection does the waiting.
                     await Socket.from_client(self, initial=True, gateway=gateway, format_gateway=True, **resume)
         except BaseException:
             for socket in opened:
@@ -129,7 +130,7 @@ class Client(nextcord.Client):
         return opened[0]
 
     async def leave(self) -> None:
-        """Say goodbye to the gateway and leave all connections."""
+        """Close the gateway connection properly, then all others."""
         with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 await self.close()
@@ -138,7 +139,7 @@ class Client(nextcord.Client):
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise nextcord's errors as what PROVIDER_ERRORS lists."""
+    """Translate nextcord's errors into those that PROVIDER_ERRORS lists."""
     try:
         yield
     except nextcord.LoginFailure:
@@ -154,16 +155,16 @@ def translated() -> Iterator[None]:
 
 
 def closed(code: int) -> Trouble:
-    """What a close code says."""
-    told = f"Discord closed the gateway's connection ({code})."
-    return FATAL.get(code) or Trouble("transient", told, NETWORK)
+    """Say what a close code means."""
+    reason = f"Discord closed the gateway connection ({code})."
+    return FATAL.get(code) or Trouble("transient", reason, NETWORK)
 
 
 def ended(code: int | None) -> Trouble:
-    """The end of a connection that Discord asked for, or that just happened."""
+    """Describe the end of a connection that Discord asked for, or that just broke."""
     return Trouble("transient", f"The connection to Discord's gateway ended{f' ({code})' if code else ''}.", NETWORK)
 
 
 def _proxy(scheme: str, host: str) -> str | None:
-    """The proxy that the environment names for this host."""
+    """Return the proxy that the environment sets for this host."""
     return None if scheme != "https" or proxy_bypass(host) else getproxies().get(scheme)

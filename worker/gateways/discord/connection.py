@@ -1,4 +1,4 @@
-"""One bot's connection to Discord's gateway: held from its beginning to its end, and resumed by the next one.
+"""One bot's connection to Discord's gateway. The next connection resumes its session.
 
 https://discord.com/developers/docs/events/gateway
 """
@@ -25,18 +25,19 @@ from worker.gateways.discord.client import UNREADABLE, Client, Socket, closed, e
 from worker.gateways.discord.frames import Frame
 
 IDENTIFIES: Final = Pace(rate=0.01, burst=50)
-"""New sessions: Discord resets a token that begins more than 1,000 a day
+"""The pace of new sessions: Discord resets the token of a bot that begins more than 1,000 per day
 (https://discord.com/developers/docs/events/gateway#session-start-limit-object)."""
 
 MAX_UNREADABLE: Final = 20
-"""Unreadable frames on one connection, after which it is no connection to Discord."""
+"""Unreadable frames after which a connection is given up."""
 
 MAX_RESUMES: Final = 3
-"""Resumes that fail in a row, after which a new session is begun."""
+"""Failed resumes in a row after which a new session is begun."""
 
 GOING_ON: Final = 4000
 GONE: Final = 1000
-"""Close codes: after 1000 Discord forgets the session, after others it waits for the bot to resume it."""
+"""Close codes: after 1000 Discord drops the session, after 4000 it keeps the session for a resume
+(https://discord.com/developers/docs/events/gateway#initiating-a-disconnect)."""
 
 _DISPATCH: Final = 0
 _ACK: Final = 11
@@ -46,15 +47,16 @@ class Timing(kernel.Timing, frozen=True, kw_only=True):
     """How long the gateway waits, in seconds."""
 
     connect: float = 30.0
-    """For a connection, and then for the session on it."""
+    """For a connection, and again for the session on it."""
     silence: float = 90.0
-    """Without an answered heartbeat, after which a connection is dead."""
+    """Without an answered heartbeat before a connection counts as dead."""
     invalid: float = 4.0
-    """At most, beside one fourth of it, before a new session after one was refused (opcode 9)."""
+    """Before a new session after opcode 9; multiplied by 0.25 to 1.25 at random, so 1 to 5 s as Discord requires
+    (https://discord.com/developers/docs/events/gateway#resuming)."""
 
 
 class Session(NamedTuple):
-    """What a session is resumed with."""
+    """What is needed to resume a session."""
 
     id: str
     url: str
@@ -62,9 +64,9 @@ class Session(NamedTuple):
 
 
 class Connection:
-    """Holds one gateway connection at a time. The callbacks are called on the loop and must not block.
+    """Holds one gateway connection at a time. The callbacks run on the event loop and must not block.
 
-    ``up`` hears of each connection that works; ``event`` gets the name and the raw data of each event.
+    ``up`` is called for each connection that works, ``event`` with the name and the raw data of each event.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class Connection:
         self._deadline = 0.0
 
     async def hold(self) -> NoReturn:
-        """Connect, and read until the connection ends, which is always an error of PROVIDER_ERRORS."""
+        """Connect, and read until the connection ends. Always raises one of PROVIDER_ERRORS."""
         self._is_up = False
         socket = await self._open(await self._enter())
         code = GOING_ON
@@ -102,16 +104,16 @@ class Connection:
             await socket.leave(code)
 
     async def close(self) -> None:
-        """Leave Discord."""
+        """Disconnect from Discord."""
         client, self._client = self._client, None
         if client:
             await client.leave()
 
     async def _enter(self) -> Client:
-        """The client, which is kept once Discord has told whose token it is."""
+        """Return the client, which is created once Discord has accepted the token."""
         if self._client:
             return self._client
-        # nextcord waits out refusals by itself and does not say why: the first question is our own.
+        # nextcord retries refused logins silently, so we make the first request ourselves.
         await self._account.whoami()
         client = Client(self._account.url, self._read)
         try:
@@ -127,7 +129,7 @@ class Connection:
             self._session = None
         self._resumes += 1
         session = self._session
-        resume: dict[str, Any] = {}  # Any: each argument of nextcord's has its own type.
+        resume: dict[str, Any] = {}  # Any: nextcord's arguments, each of a different type.
         if session:
             url = session.url
             resume = {"session": session.id, "sequence": session.sequence, "resume": True}
@@ -140,7 +142,7 @@ class Connection:
         return socket
 
     async def _listen(self, socket: Socket) -> NoReturn:
-        """Read until the connection ends or falls silent; a frame that nextcord cannot parse is told and skipped."""
+        """Read until the connection ends or falls silent. A frame that nextcord cannot parse is logged and skipped."""
         unreadable = 0
         self._keep(socket, resumable=True)
         while True:
@@ -154,7 +156,7 @@ class Connection:
                     raise UnreadableError(str(error)) from None
 
     async def _next(self, socket: Socket) -> None:
-        """Let nextcord take a frame, and remember at its end whether the session can be resumed."""
+        """Let nextcord handle a frame; when the connection ends, remember whether the session can be resumed."""
         try:
             async with asyncio.timeout_at(self._deadline):
                 await socket.poll_event()
@@ -174,7 +176,7 @@ class Connection:
             raise
 
     def _read(self, text: str) -> None:
-        """Look at a frame before nextcord does."""
+        """Read a frame before nextcord does."""
         try:
             frame = msgspec.json.decode(text, type=Frame)
         except msgspec.DecodeError as error:
@@ -193,6 +195,6 @@ class Connection:
             self._up()
 
     def _keep(self, socket: Socket, *, resumable: bool) -> None:
-        """Remember how to go on with this connection's session."""
+        """Remember how to resume this connection's session."""
         id_, url = socket.session_id, socket.resume_url or (self._session.url if self._session else None)
         self._session = Session(id_, url, socket.sequence) if resumable and id_ and url else None

@@ -1,4 +1,4 @@
-"""What of Discord's gateway frames and messages is of use here; everything else in them is skipped unread."""
+"""The parts of Discord's gateway frames and messages that we use; all other fields are skipped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, Final
 import msgspec
 
 EPOCH: Final = 1_420_070_400_000
-"""Discord's first millisecond since 1970, from which its ids count (https://discord.com/developers/docs/reference#snowflakes)."""
+"""Discord's epoch, from which its ids count, in milliseconds since 1970
+(https://discord.com/developers/docs/reference#snowflakes)."""
 
 HUMAN: Final = frozenset({0, 19})
-"""Types of messages that people write: plain ones and replies."""
+"""Types of messages that people write: plain messages and replies
+(https://discord.com/developers/docs/resources/message#message-object-message-types)."""
 
 
 class Account(msgspec.Struct):
@@ -23,7 +25,7 @@ class Account(msgspec.Struct):
 
 
 class UploadedFile(msgspec.Struct):
-    """A file of a message; only voice messages, which are Ogg, have ``duration_secs``
+    """A file of a message. Only voice messages, which are Ogg files, have ``duration_secs``
     (https://discord.com/developers/docs/resources/message#attachment-object)."""
 
     url: str
@@ -52,13 +54,14 @@ class Forwarded(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct):
-    """The wrapping of a forwarded message."""
+    """The wrapper of a forwarded message
+    (https://discord.com/developers/docs/resources/message#message-snapshot-object)."""
 
     message: Forwarded
 
 
 class Bare(msgspec.Struct):
-    """A message by its text alone."""
+    """A message with its text only."""
 
     id: str
     channel_id: str
@@ -71,19 +74,19 @@ class Bare(msgspec.Struct):
 
     @property
     def number(self) -> int:
-        """The id, which grows with time."""
+        """The id as a number, which grows with time."""
         return int(self.id)
 
     @property
     def key(self) -> str:
-        """What makes it this message; an edit has the number of its moment, so that keys keep the order of time."""
+        """The message's unique key. An edit's key begins with the time of the edit, so that keys sort by time."""
         if self.edited_timestamp is None:
             return self.id
         return f"{max(self.number, moment_number(self.edited_timestamp))}.e{self.id}"
 
 
 class Message(Bare):
-    """A message with what comes with it."""
+    """A message with its attachments, stickers, forwards and quoted message."""
 
     attachments: list[UploadedFile] = []
     sticker_items: list[Sticker] = []
@@ -92,7 +95,7 @@ class Message(Bare):
 
 
 class Frame(msgspec.Struct):
-    """A gateway frame: opcode, data, and the event's name if it is one."""
+    """A gateway frame: the opcode, the data, and the name if it is an event."""
 
     op: int
     d: msgspec.Raw = msgspec.Raw(b"null")
@@ -106,9 +109,9 @@ class Ready(msgspec.Struct):
 
 
 def read_message(raw: object) -> Message:
-    """A message from JSON text or its decoded form; one with odd parts is read by its text alone.
+    """Parse a message from JSON text or from decoded JSON; if some parts are unexpected, only its text.
 
-    Raises msgspec.ValidationError or ValueError for what is no message.
+    Raises msgspec.ValidationError or ValueError if it is not a message.
     """
     data: Any = msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
     try:
@@ -121,10 +124,10 @@ def read_message(raw: object) -> Message:
 
 
 def moment_number(moment: datetime) -> int:
-    """The smallest id of a moment."""
+    """Return the smallest id that could be made at this moment."""
     return (int(moment.timestamp() * 1000) - EPOCH) << 22
 
 
 def nanoseconds(number: int) -> int:
-    """The moment of an id, since 1970."""
+    """Return when an id was made, in nanoseconds since 1970."""
     return ((number >> 22) + EPOCH) * 1_000_000

@@ -1,4 +1,4 @@
-"""A Discord channel: direct messages that are committed one by one, and what she sends."""
+"""A Discord channel: direct messages, committed one at a time, and her messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DiscordGateway(kernel.Gateway[Discord, DiscordSender, Timing]):
         self._receiving: asyncio.Task[None] | None = None
 
     async def exchange(self) -> float:
-        """Hold a connection until it ends, which is always an error."""
+        """Hold a connection until it ends. Always raises one of PROVIDER_ERRORS."""
         self._receiving = self._receiving or self.spawn(self._inbox.run())
         await self._connection.hold()
 
@@ -46,7 +46,7 @@ class DiscordGateway(kernel.Gateway[Discord, DiscordSender, Timing]):
         await super().close()
 
     def _event(self, name: str, data: msgspec.Raw) -> None:
-        """Take what concerns her; nothing else is asked for but Discord may send it."""
+        """Handle the events that concern her; Discord may send others too."""
         try:
             match name:
                 case "READY":
@@ -59,7 +59,7 @@ class DiscordGateway(kernel.Gateway[Discord, DiscordSender, Timing]):
             self.log.error("discord.unreadable", frame=name, reason=str(error))
 
     async def _history(self, chat: str, parameters: dict[str, str]) -> list[Any]:
-        """A page of a chat (Any: its JSON). Raises what PROVIDER_ERRORS lists."""
+        """Return a page of a chat (Any: the JSON of each message). Raises what PROVIDER_ERRORS lists."""
         if self.standing == "stopped":
             raise TroubleError(Trouble("config", "The channel is stopped."))
         return await self.account.page(chat, parameters)

@@ -1,4 +1,4 @@
-"""Discord's messages as inbound messages: text, files, and which command they are."""
+"""Turns Discord's messages into inbound messages: text, files and commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re
 
 
 def is_from_person(message: Message, own_id: str) -> bool:
-    """Whether a human wrote it: no bot, no webhook, no notice of Discord's, and not this bot itself."""
+    """Whether a human wrote it: not a bot, a webhook, Discord itself or this bot."""
     author = message.author
     if author is None or author.bot or author.id == own_id:
         return False
@@ -27,10 +27,10 @@ def is_from_person(message: Message, own_id: str) -> bool:
 
 
 async def inbound(message: Message, files: Files, *, edited: bool) -> list[Inbound]:
-    """One message, in order: its text, then each of its files; empty when it holds nothing new.
+    """Return one message as its text, then each of its files; empty if it contains nothing new.
 
-    ``edited`` messages are corrections of text. What comes from a server is handed on without its content. A file that
-    cannot be had is described instead.
+    An ``edited`` message is a correction of its text. A message from a server is passed on without its content. A file
+    that cannot be fetched is described instead.
     """
     if message.guild_id is not None:
         return [] if edited else [_item(message, message.id)]
@@ -43,10 +43,10 @@ async def inbound(message: Message, files: Files, *, edited: bool) -> list[Inbou
         item.command = command[1].lower()
         return [item]
     text = _text(message)
-    said = [_item(message, message.id, text)] if text else []
+    texts = [_item(message, message.id, text)] if text else []
     items = [_item(message, f"{message.id}.{number:02}") for number in range(1, len(sent) + 1)]
     await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
-    return said + items
+    return texts + items
 
 
 async def _with_file(item: Inbound, file: UploadedFile, files: Files) -> None:
@@ -82,7 +82,7 @@ def _item(message: Message, key: str, content: str = "") -> Inbound:
 
 
 def _text(message: Message) -> str:
-    """The text, with a description of what was sent that is neither text nor file."""
+    """Return the text, with a description of anything that is neither text nor a file."""
     parts = []
     if message.referenced_message and (quoted := _visible(message.referenced_message.content)):
         parts.append(f'(In answer to: "{quoted[:QUOTE_CHARS]}")')
@@ -95,5 +95,5 @@ def _text(message: Message) -> str:
 
 
 def _visible(text: str) -> str:
-    """One line."""
+    """Return the text as one line."""
     return " ".join(text.split())

@@ -1,7 +1,7 @@
-"""What comes in over Discord, in order and once: each message is committed before the next one is looked at.
+"""Receives Discord messages in order and once: each message is committed before the next one is handled.
 
-Discord keeps nothing for a bot that is away, so after a new session the paired chat is asked for what came since the
-last committed message, before anything that came over the gateway meanwhile.
+Discord keeps nothing for a bot that is offline. After each new session the history of the paired chat is therefore read
+from the last committed message on, before any message that arrived over the gateway meanwhile.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from worker.gateways.discord.frames import Message, read_message
 from worker.gateways.discord.inbound import inbound, is_from_person
 
 PAGE: Final = 100
-"""Messages in one answer (https://discord.com/developers/docs/resources/message#get-channel-messages)."""
+"""Messages in one page of the history
+(https://discord.com/developers/docs/resources/message#get-channel-messages)."""
 
 MAX_WAITING: Final = 1000
-"""Messages that wait here to be committed; what comes beyond is asked for again later."""
+"""Messages that may wait here to be committed; any further ones are read from the history later."""
 
 MAX_KNOWN: Final = 1000
-"""Keys that are remembered, so that history and gateway do not tell the same twice."""
+"""Keys to remember, so that a message from both the history and the gateway is committed only once."""
 
 
 class Live(NamedTuple):
@@ -40,7 +41,7 @@ class Live(NamedTuple):
 
 
 class Inbox:
-    """The inbox of one channel. ``ask`` reads a page of a chat's history; ``commit`` returns once all is committed."""
+    """The inbox of one channel. ``ask`` reads a page of a chat's history; ``commit`` returns once all are committed."""
 
     def __init__(
         self,
@@ -67,13 +68,13 @@ class Inbox:
         self._news = asyncio.Event()
 
     def begin(self, own_id: str) -> None:
-        """A new session has begun: whatever came before it is asked for first."""
+        """Note that a new session has begun: the history before it must be read first."""
         self._own_id = own_id
         self._missed = True
         self._news.set()
 
     def put(self, live: Live) -> None:
-        """A message came over the gateway; never blocks."""
+        """Queue a message from the gateway. Never blocks."""
         if not is_from_person(live.message, self._own_id):
             return
         if len(self._waiting) < MAX_WAITING:
@@ -84,7 +85,7 @@ class Inbox:
         self._news.set()
 
     async def run(self) -> None:
-        """Commit what comes until cancelled."""
+        """Commit messages until cancelled."""
         while True:
             self._news.clear()
             if self._missed:
@@ -97,7 +98,7 @@ class Inbox:
                 await self._news.wait()
 
     async def _catch_up(self) -> None:
-        """Take what the paired chat holds since the last committed message."""
+        """Read the paired chat from the last committed message on."""
         if self._gateway.chat is None:
             return
         if self._last is None:
@@ -113,9 +114,9 @@ class Inbox:
                 self._last = max(self._last, message.number)
 
     async def _page(self, parameters: dict[str, str]) -> tuple[list[Message], bool]:
-        """A page of the paired chat, oldest first, and whether there may be more.
+        """Return a page of the paired chat, oldest message first, and whether there may be more.
 
-        It is asked for until Discord answers or refuses the chat.
+        Retries until Discord answers or refuses the chat.
         """
         backoff = self._backoff()
         while True:
@@ -131,7 +132,7 @@ class Inbox:
                 return sorted(found, key=lambda message: message.number), bool(found) and len(raw) >= PAGE
 
     def _wait(self, error: ProviderError, backoff: Backoff) -> float | None:
-        """The seconds until the next try; None when there is no use in one."""
+        """Return the seconds until the next try, None if another try is pointless."""
         found = self._account.trouble(error)
         self._log.warning("discord.history_unread", reason=found.reason, chat=str(self._gateway.chat))
         gone = found.stops or found.fate in ("never", "blocked")
@@ -147,7 +148,7 @@ class Inbox:
         return found
 
     async def _take(self, message: Message, *, edited: bool) -> None:
-        """Hand a message to the daemon until it is committed."""
+        """Fetch a message's files, and have it committed."""
         key = message.key if edited else message.id
         if key in self._known:
             return

@@ -1,4 +1,4 @@
-"""Her messages to Discord: Markdown as it is, and a nonce by which Discord knows a repetition."""
+"""Sends her messages to Discord: Markdown unchanged, with a nonce by which Discord detects a repetition."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ MAX_UPLOAD: Final = 10 * 1024 * 1024
 
 NONCE_CHARS: Final = 25
 SUPPRESS_EMBEDS: Final = 1 << 2
-"""Discord would fetch a link to preview it: one that a mind was tricked into writing could carry something out."""
+"""Discord would fetch a link to preview it, so a link that a mind was tricked into writing could leak data
+(https://discord.com/developers/docs/resources/message#message-object-message-flags)."""
 
 
 class DiscordSender(Sender[Discord]):
     """Sends for one bot."""
 
-    # Five messages in five seconds in a chat, as its headers tell, and 50 requests a second over all
+    # Discord's headers show five messages per five seconds in a chat; it allows 50 requests per second in all
     # (https://discord.com/developers/docs/topics/rate-limits).
     chat_pace = Pace(rate=1.0, burst=5.0)
     bot_pace = Pace(rate=40.0, burst=40.0)
@@ -39,13 +40,14 @@ class DiscordSender(Sender[Discord]):
         return [Rich(piece) for piece in split_markdown(markdown, MAX_MESSAGE)]
 
     async def show_typing(self, chat: str) -> None:
-        """Show it for 10 s (https://discord.com/developers/docs/resources/channel#trigger-typing-indicator)."""
+        """Show typing for 10 s (https://discord.com/developers/docs/resources/channel#trigger-typing-indicator)."""
         await self.account.ask("POST", f"/channels/{chat}/typing")
 
     async def send(self, chat: str, part: Part) -> str:
-        """Send one part. Its receipts do not come later, so its id is of no use.
+        """Send one part. Returns no id: Discord sends no receipts that would refer to it.
 
-        The nonce is the same at each try, so Discord answers a repetition with the message that it has already.
+        The nonce is the same at each try, so Discord answers a repetition with the message that it already has
+        (https://discord.com/developers/docs/resources/message#create-message).
         """
         # Any: the message's JSON.
         body: dict[str, Any] = {
@@ -68,5 +70,5 @@ class DiscordSender(Sender[Discord]):
 
 
 def nonce(key: str) -> str:
-    """What makes a part the same one when it is sent again."""
+    """Return the nonce of a part; it is the same whenever the part is sent again."""
     return sha256(key.encode()).hexdigest()[:NONCE_CHARS]

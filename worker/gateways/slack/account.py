@@ -1,4 +1,4 @@
-"""Slack's web API: one app, its tokens, the names of people, and what the error codes mean.
+"""A Slack app: the web API, its tokens, people's names, and what the error codes mean.
 
 https://api.slack.com/web
 """
@@ -12,7 +12,7 @@ import msgspec
 from proto.gateways import Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
-from worker.gateways.common.rest import Rest, Told, understood
+from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import (
     DEFAULT_WAIT,
     NETWORK,
@@ -24,7 +24,7 @@ from worker.gateways.common.trouble import (
 )
 
 NAMES: Final = 1000
-"""People whose names are remembered."""
+"""People whose names are cached."""
 
 NEW_TOKEN: Final = (
     "Copy the app's tokens from api.slack.com/apps again (OAuth & Permissions: xoxb, Basic Information: xapp) into the "
@@ -50,7 +50,7 @@ CREDENTIALS: Final = frozenset(
         "team_access_not_granted",
     }
 )
-"""Errors that stay until a person gives other tokens (https://api.slack.com/methods/auth.test#errors)."""
+"""Errors that persist until a person sets other tokens (https://api.slack.com/methods/auth.test#errors)."""
 
 UNREACHABLE: Final = frozenset(
     {"channel_not_found", "is_archived", "not_in_channel", "restricted_action", "cannot_dm_bot", "user_disabled"}
@@ -58,11 +58,12 @@ UNREACHABLE: Final = frozenset(
 """Errors that concern one conversation only (https://api.slack.com/methods/chat.postMessage#errors)."""
 
 FAULTS: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
-"""Faults of Slack's own, in which "some aspect of the operation" may have been done (the same page)."""
+"""Slack's own faults, after which "some aspect of the operation" may have succeeded
+(https://api.slack.com/methods/chat.postMessage#errors)."""
 
 
 class _Answer(msgspec.Struct):
-    """What every answer begins with."""
+    """The fields that every answer has."""
 
     ok: bool = False
     error: str = ""
@@ -109,38 +110,41 @@ class Slack(Rest):
     async def call(self, method: str, arguments: dict[str, str], token: str = "") -> Any:
         """Call a method of the web API and return its answer (Any: its JSON). Raises what PROVIDER_ERRORS lists.
 
-        Slack answers most errors with 200 (https://api.slack.com/web#evaluating_responses).
+        Slack answers most errors with status 200 (https://api.slack.com/web#evaluating_responses).
         """
         headers = {"Authorization": f"Bearer {token}"} if token else None
         answer = await self.ask("POST", f"/{method}", form=arguments, headers=headers)
-        told = understood(answer, _Answer)
-        if not told.ok:
-            raise Refusal(200, told.error, told.needed or told.error)
+        found = understood(answer, _Answer)
+        if not found.ok:
+            raise Refusal(200, found.error, found.needed or found.error)
         return answer
 
     async def whoami(self) -> Identity:
-        """Ask whose token it is. An app-level token is tried, too: without it Socket Mode cannot connect."""
+        """Ask whose token this is. An app-level token is tried too: Socket Mode cannot connect without it."""
         identity = await self.test()
         if self.app_token:
             await self.socket_url()
         return identity
 
     async def test(self) -> Identity:
-        """https://api.slack.com/methods/auth.test"""
+        """Ask whose bot token this is (https://api.slack.com/methods/auth.test)."""
         found = understood(await self.call("auth.test", {}), _Test)
         return Identity(found.user_id, f"{found.user} in {found.team}" if found.team else found.user)
 
     async def socket_url(self) -> str:
-        """A single-use address for Socket Mode (https://api.slack.com/methods/apps.connections.open)."""
+        """Get a single-use URL for Socket Mode (https://api.slack.com/methods/apps.connections.open)."""
         return understood(await self.call("apps.connections.open", {}, self.app_token.reveal()), _Opened).url
 
     async def name(self, user: str) -> str:
-        """What a person is called; their id when Slack does not tell."""
+        """Return a person's name, or their id if Slack does not return the name.
+
+        https://api.slack.com/methods/users.info
+        """
         if user not in self._names:
             try:
                 found = understood(await self.call("users.info", {"user": user}), _UserInfo).user
             except PROVIDER_ERRORS:
-                # The scope users:read is a convenience: who writes is known by the id.
+                # The scope users:read is optional: the id already says who writes.
                 return user
             name = found.profile.display_name or found.profile.real_name or found.name
             if len(self._names) >= NAMES:
@@ -152,22 +156,22 @@ class Slack(Rest):
         match error:
             case Refusal(status=status, code=code) if status == 429 or code in ("ratelimited", "rate_limited"):
                 seconds = error.retry_after or DEFAULT_WAIT
-                return Trouble("throttle", f"Slack asks to wait {seconds:g} s.", WAIT, seconds)
+                return Trouble("throttle", f"Slack asks us to wait {seconds:g} s.", WAIT, seconds)
             case Refusal(status=status, code=code) if status == 401 or code in CREDENTIALS:
                 return Trouble("credential", f"Slack refuses the app's token ({code or status}).", NEW_TOKEN)
             case Refusal(code="missing_scope", message=needed):
-                told = f"The Slack app lacks a permission (missing_scope: {needed.rstrip('.')})."
-                return Trouble("config", told, SCOPES)
+                reason = f"The Slack app lacks a permission (missing_scope: {needed.rstrip('.')})."
+                return Trouble("config", reason, SCOPES)
             case Refusal(code=code) if code in UNREACHABLE:
-                told = f"Slack does not let her write there ({code})."
-                return Trouble("recipient", told, "Invite the app to that channel.", fate="blocked")
+                reason = f"Slack does not let her write there ({code})."
+                return Trouble("recipient", reason, "Invite the app to that channel.", fate="blocked")
             case Refusal(code=code) if code in FAULTS:
-                return Trouble("transient", f"Slack has a fault of its own ({code}).", NETWORK, fate="perhaps")
+                return Trouble("transient", f"Slack has an internal fault ({code}).", NETWORK, fate="perhaps")
             case Refusal(status=200, code=code):
-                return Trouble("transient", f"Slack refuses it ({code}).", NETWORK, fate="never")
+                return Trouble("transient", f"Slack refused the request ({code}).", NETWORK, fate="never")
             case _:
                 return passing(self.provider, error)
 
-    def read_error(self, body: bytes) -> Told:
+    def read_error(self, body: bytes) -> ErrorBody:
         found = msgspec.json.decode(body, type=_Answer)
-        return Told(found.error or None, found.needed or found.error)
+        return ErrorBody(found.error or None, found.needed or found.error)

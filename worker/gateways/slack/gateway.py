@@ -1,6 +1,7 @@
-"""A Slack app: Socket Mode, which needs no public address, or the Events API where there is one.
+"""A Slack channel: the Events API if there is a public address, else Socket Mode, which needs none.
 
 https://api.slack.com/apis/socket-mode
+https://api.slack.com/apis/events-api
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from worker.gateways.slack.inbound import Event, chat_of, inbound, is_for_her, r
 from worker.gateways.slack.outbound import SlackSender
 
 MAX_RECEIVING: Final = 256
-"""Events in hand; what comes beyond is not acknowledged, and Slack brings it again."""
+"""Events in progress. Further events are not acknowledged, and Slack delivers them again."""
 
 MAX_FRAME: Final = 4 * 1024 * 1024
+"""Bytes."""
 
-SOCKET: Final = "Switch Socket Mode on for the app (api.slack.com/apps, Socket Mode), and resume the channel."
+SOCKET: Final = "Enable Socket Mode for the app (api.slack.com/apps, Socket Mode), and resume the channel."
 WAY_IN: Final = (
     "Give the account an app_token_file (Socket Mode), or set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) for Slack "
     "to call, and restart personad."
@@ -42,7 +44,7 @@ class Timing(kernel.Timing, frozen=True, kw_only=True):
     ping: float = 15.0
     """Between two pings on the socket."""
     silence: float = 45.0
-    """Without any frame, after which the socket counts as dead."""
+    """Without any frame before the socket counts as dead."""
 
 
 class Envelope(msgspec.Struct):
@@ -66,35 +68,35 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
     ) -> None:
         super().__init__(gateway, url, media, link, log, timing)
         self._in_hand: dict[tuple[str, str], asyncio.Task[bool]] = {}
-        """The events that are not committed yet, by channel and time."""
+        """Events that are not committed yet, by channel and time stamp."""
         self._last: dict[str, asyncio.Task[bool]] = {}
-        """The last of them in each conversation."""
+        """The last of these in each conversation."""
 
     def unusable(self) -> Trouble | None:
         if self.gateway.webhook or self.account.app_token:
             return super().unusable()
-        return Trouble("config", "This daemon has no public address that Slack could call.", WAY_IN)
+        return Trouble("config", "This daemon has no public address for Slack to call.", WAY_IN)
 
     async def exchange(self) -> float:
-        """Hold a socket; or, where Slack calls us, see that the token still holds."""
+        """Hold a socket, or, if Slack calls our webhook, check that the token is still valid."""
         if self.gateway.webhook or not self.identity.id:
             self.introduce(await self.account.test())
         if self.gateway.webhook:
             self.up()
             return self.timing.check
         await self._hold_socket()
-        # Slack asks for a new connection now and then; one that asks at once, again and again, waits too.
+        # Slack asks for a new connection now and then. The pause keeps us from reconnecting in a tight loop.
         return self.timing.shortest
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in these events."""
+        """Return the messages in these events."""
         await self.known.wait()
         events = [event for webhook in webhooks if (event := self._event(webhook.body))]
         found = await asyncio.gather(*(self._items(event) for event in events))
         return [item for items in found for item in items]
 
     async def _hold_socket(self) -> None:
-        """One connection of Socket Mode, until Slack asks for another one."""
+        """Hold one Socket Mode connection until Slack asks for a new one."""
         url = await self.account.socket_url()
         async with asyncio.timeout(CONNECT_TIMEOUT):
             socket = await self.account.client.ws_connect(url, autoping=False, max_msg_size=MAX_FRAME)
@@ -108,7 +110,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
             await socket.close()
 
     async def _frame(self, socket: aiohttp.ClientWebSocketResponse) -> Envelope:
-        """The next frame that says something. Raises what PROVIDER_ERRORS lists, also when the socket has ended."""
+        """Return the next text frame. Raises what PROVIDER_ERRORS lists, also when the socket has closed."""
         while True:
             frame = await socket.receive(timeout=self.timing.silence)
             match frame.type:
@@ -130,29 +132,32 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
             try:
                 await socket.ping()
             except ConnectionError:
-                # The reader finds out, and says so.
+                # The reader notices this too, and reports it.
                 return
 
     def _take(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> bool:
-        """One frame; False when Slack wants this connection to end."""
+        """Handle one frame. Returns False if Slack wants this connection to end."""
         match envelope.type:
             case "hello":
                 self.account.answered()
                 self.up()
             case "disconnect" if envelope.reason == "link_disabled":
-                raise TroubleError(Trouble("config", "Socket Mode is switched off for this Slack app.", SOCKET))
+                raise TroubleError(Trouble("config", "Socket Mode is disabled for this Slack app.", SOCKET))
             case "disconnect":
                 return False
             case "events_api":
                 if len(self._in_hand) < MAX_RECEIVING:
                     self.spawn(self._receive(socket, envelope))
             case _ if envelope.envelope_id:
-                # Slash commands and buttons are not ours, but they want to be acknowledged.
+                # We do not use slash commands and buttons, but Slack expects an acknowledgement.
                 self.spawn(self._acknowledge(socket, envelope))
         return True
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
-        """An event is acknowledged once it is committed; if it is not, Slack brings it again."""
+        """Commit an event and acknowledge it. An event that is not committed is delivered again by Slack.
+
+        https://api.slack.com/apis/socket-mode
+        """
         event = self._event(envelope.payload)
         if event is None or await self._in_turn(event):
             await self._acknowledge(socket, envelope)
@@ -161,11 +166,11 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
         try:
             await socket.send_json({"envelope_id": envelope.envelope_id})
         except ConnectionError:
-            # Slack brings it again over the next connection, where its key is known.
+            # Slack delivers the event again over the next connection, where its key is already known.
             return
 
     def _event(self, body: bytes | msgspec.Raw) -> Event | None:
-        """The event, if it is one for her."""
+        """Return the event, None if it is not for her."""
         try:
             event = read(body)
         except msgspec.DecodeError as error:
@@ -174,9 +179,9 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
         return event if event and is_for_her(event, self.identity.id) else None
 
     async def _in_turn(self, event: Event) -> bool:
-        """Commit a message after those before it in its conversation, whose files may take a while.
+        """Commit a message after the earlier ones of its conversation, whose files may take a while.
 
-        Slack brings an event again that is not acknowledged within seconds: the repetition waits for the first.
+        Slack repeats an event that is not acknowledged within seconds; the repetition waits for the first.
         """
         chat, key = chat_of(event), (event.channel, event.ts)
         if same := self._in_hand.get(key):

@@ -1,4 +1,4 @@
-"""Slack's events as inbound messages: text, files, and which conversation they belong to.
+"""Turns Slack's events into inbound messages: text, files, and the conversation that they belong to.
 
 https://api.slack.com/events/message
 """
@@ -18,7 +18,7 @@ from worker.gateways.common.fetching import Files
 from worker.gateways.slack.account import Slack
 
 SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""Messages that a person wrote; the others are edits, joins and what bots say."""
+"""Subtypes of messages that people write; the others are edits, joins and messages from bots."""
 
 MAX_FILES: Final = 20
 
@@ -36,7 +36,7 @@ class File(msgspec.Struct):
 
 
 class Event(msgspec.Struct):
-    """A message event; of ``app_mention`` only what is ours."""
+    """A ``message`` or ``app_mention`` event, with the fields that we use."""
 
     type: str = ""
     subtype: str | None = None
@@ -51,7 +51,7 @@ class Event(msgspec.Struct):
 
 
 class Payload(msgspec.Struct):
-    """What Slack delivers, over the socket and over HTTP alike."""
+    """What Slack delivers, both over the socket and over HTTP."""
 
     type: str = ""
     event_id: str = ""
@@ -59,35 +59,35 @@ class Payload(msgspec.Struct):
 
 
 def read(body: bytes | msgspec.Raw) -> Event | None:
-    """Return the event of a payload; None for what is none. Raises msgspec.DecodeError."""
+    """Return the event of a payload, None if it has none. Raises msgspec.DecodeError."""
     payload = msgspec.json.decode(body, type=Payload)
     return payload.event if payload.type == "event_callback" else None
 
 
 def is_for_her(event: Event, own_id: str) -> bool:
-    """Whether a person speaks to her: in a direct message, or by naming her in a channel. Bots do not count."""
+    """Whether a person, not a bot, speaks to her: in a direct message, or by mentioning her in a channel."""
     if event.bot_id or not event.user or event.user == own_id or event.subtype not in SUBTYPES:
         return False
     return event.type == "app_mention" or (event.type == "message" and event.channel_type == "im")
 
 
 def chat_of(event: Event) -> str:
-    """The conversation: a direct message's channel, or a thread; a mention in a channel begins one."""
+    """Return the conversation: a direct message's channel, or a thread. A mention in a channel begins a thread."""
     direct = event.type == "message" and event.channel_type == "im"
     thread = event.thread_ts or ("" if direct else event.ts)
     return f"{event.channel}:{thread}" if thread else event.channel
 
 
 async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> list[Inbound]:
-    """One message in order: its text, then each of its files; a file that cannot be had is described instead."""
+    """Return one message as its text, then each of its files; a file that cannot be fetched is described instead."""
     assert event.user
     name = await account.name(event.user)
     text = await _text(event.text or "", own_id, account)
     sent = (event.files or [])[:MAX_FILES]
-    said = [_item(event, name, "", text)] if text or not sent else []
+    texts = [_item(event, name, "", text)] if text or not sent else []
     items = [_item(event, name, f".{number:02}", "") for number in range(1, len(sent) + 1)]
     await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
-    return said + items
+    return texts + items
 
 
 async def _with_file(item: Inbound, file: File, files: Files) -> None:
@@ -103,13 +103,13 @@ def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
         chat=chat_of(event),
         private=True,
         kind="text",
-        content=content or ("" if suffix else "(The person only called her.)"),
+        content=content or ("" if suffix else "(The person only mentioned her.)"),
         at=_nanoseconds(event.ts),
     )
 
 
 async def _text(text: str, own_id: str, account: Slack) -> str:
-    """The text as a person reads it (https://api.slack.com/reference/surfaces/formatting#retrieving-messages)."""
+    """Return the text as people see it (https://api.slack.com/reference/surfaces/formatting#retrieving-messages)."""
     people = {found[2] for found in _MENTION.finditer(text) if found[1] == "@" and found[2] != own_id}
     names = {user: await account.name(user) for user in sorted(people)[:MAX_FILES]}
 
@@ -124,7 +124,7 @@ async def _text(text: str, own_id: str, account: Slack) -> str:
 
 
 def _nanoseconds(ts: str) -> int:
-    """A time stamp is seconds with six digits after the point; 0 for one that is none."""
+    """Convert a time stamp, which is in seconds with six decimals, to nanoseconds; 0 if it is malformed."""
     seconds, _, fraction = ts.partition(".")
     if not seconds.isdigit() or not (fraction or "0").isdigit():
         return 0

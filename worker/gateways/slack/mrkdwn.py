@@ -1,4 +1,7 @@
-"""The mind's Markdown in Slack's own markup, mrkdwn."""
+"""Writes formatted text in Slack's own markup, mrkdwn.
+
+https://api.slack.com/reference/surfaces/formatting
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ _MARKS: Final = {
 
 
 def mrkdwn(rich: Rich) -> str:
-    """Write a text with its entities; what Slack would take for markup of its own is escaped.
+    """Write a text with its entities, with Slack's control characters escaped.
 
-    Slack shows ``*`` and its like as markup only at the edges of words, so the spaces at an entity's edges move out.
+    Slack treats ``*`` and the like as markup only at the edges of words, so spaces at the edges of an entity move out
+    of it.
     """
     opens: dict[int, list[str]] = {}
     closes: dict[int, list[str]] = {}
@@ -37,7 +41,7 @@ def mrkdwn(rich: Rich) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape the three characters that control Slack's markup (its documentation, escaping text)."""
+    """Escape Slack's three control characters (https://api.slack.com/reference/surfaces/formatting#escaping)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

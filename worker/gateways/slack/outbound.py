@@ -1,4 +1,4 @@
-"""Her messages to Slack: texts in its own markup, and files, for which it wants three requests."""
+"""Sends her messages to Slack: texts in Slack's own markup, and files, each of which takes three requests."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from worker.gateways.slack.account import Slack
 from worker.gateways.slack.mrkdwn import mrkdwn
 
 MAX_MESSAGE: Final = 3500
-"""Characters of text; with its markup and the mark it stays below the 4,000 that Slack recommends
+"""Characters of text, which with markup and the mark stay below the 4,000 that Slack recommends
 (https://api.slack.com/methods/chat.postMessage#truncating)."""
 
 MAX_UPLOAD: Final = 50 * 1024 * 1024
-"""Bytes: our own limit, since a file is held in memory while it goes out; Slack's is 1 GB."""
+"""Bytes. This is our own limit, since a file is held in memory while it is sent; Slack's limit is 1 GB."""
 
 
 class _Upload(msgspec.Struct):
@@ -34,7 +34,8 @@ class _Upload(msgspec.Struct):
 class SlackSender(Sender[Slack]):
     """Sends for one app."""
 
-    # One message a second in a channel, with short bursts (https://api.slack.com/apis/rate-limits#rtm).
+    # Slack allows one message per second in a channel, with short bursts
+    # (https://api.slack.com/apis/rate-limits).
     chat_pace = Pace(rate=0.9, burst=3.0)
     bot_pace = Pace(rate=20.0, burst=20.0)
     max_message = max_caption = MAX_MESSAGE
@@ -43,7 +44,7 @@ class SlackSender(Sender[Slack]):
         return split_rich(render(markdown), MAX_MESSAGE, characters)
 
     async def send(self, chat: str, part: Part) -> str:
-        """Send one part. Slack has no receipts, so its id is of no use."""
+        """Send one part. Returns no id: Slack sends no receipts that would refer to it."""
         text = mrkdwn(Rich(part.text, part.entities))
         if part.file is None:
             await self._post(chat, text)
@@ -54,24 +55,24 @@ class SlackSender(Sender[Slack]):
             found = self.account.trouble(error)
             if not text or not (found.error_class == "config" or found.fate == "never"):
                 raise
-            # An app without the permission for files, or a file that Slack does not take: the text goes alone.
+            # The app may not upload files, or Slack does not accept this one, so the text is sent alone.
             self.log.info("slack.file_as_text", reason=found.reason)
             await asyncio.sleep(self.budget.reserve(chat))
             await self._post(chat, text)
         return ""
 
     async def _post(self, chat: str, text: str) -> None:
-        """https://api.slack.com/methods/chat.postMessage"""
-        # Slack would fetch a link to preview it: one that a mind was tricked into writing could carry something out.
+        """Send a text (https://api.slack.com/methods/chat.postMessage)."""
+        # Slack would fetch a link to preview it, so a link that a mind was tricked into writing could leak data.
         arguments = {"text": text, "unfurl_links": "false", "unfurl_media": "false"}
         await self.account.call("chat.postMessage", {"channel": chat.partition(":")[0], **arguments, **_thread(chat)})
 
     async def _upload(self, chat: str, text: str, name: str, data: bytes) -> None:
-        """https://api.slack.com/messaging/files#uploading_files"""
+        """Send a file with its text (https://api.slack.com/messaging/files#uploading_files)."""
         arguments = {"filename": name, "length": str(len(data))}
         place = understood(await self.account.call("files.getUploadURLExternal", arguments), _Upload)
         limits = aiohttp.ClientTimeout(total=UPLOAD_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
-        # The address itself is the permission, so it gets no token.
+        # The URL itself grants access, so no token is sent.
         async with self.account.client.post(
             place.upload_url, data=data, timeout=limits, allow_redirects=False
         ) as response:
@@ -83,6 +84,6 @@ class SlackSender(Sender[Slack]):
 
 
 def _thread(chat: str) -> dict[str, str]:
-    """The thread that a conversation is, if it is one."""
+    """Return the arguments that name the thread, if the conversation is one."""
     thread = chat.partition(":")[2]
     return {"thread_ts": thread} if thread else {}

@@ -1,6 +1,6 @@
 """A Telegram bot: aiogram's methods and types over our own HTTP client, and what the Bot API's errors mean.
 
-The token stands in the path of every URL, so no error text leaves the account without being cleaned of it.
+Every URL has the token in its path, so the token is removed from each error text before the text leaves the account.
 https://core.telegram.org/bots/api#making-requests
 """
 
@@ -21,30 +21,30 @@ from pydantic import ValidationError
 from proto.gateways import Gateway
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity, Located
 from worker.gateways.common.attachments import Attachment, TooLargeError
-from worker.gateways.common.rest import Rest, Told, understood
+from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import Refusal, Trouble, TroubleError, UnreadableError, fate, passing
 
 ANSWERS: Final = (Response[list[Update]], Response[User], Response[Message], Response[File], Response[bool])
-"""The forms of the answers that come here. pydantic builds each at its first use, for up to 4 ms and 3 MB, and
-forgets those that are not held."""
+"""The types of all answers that we decode. pydantic builds each at its first use, which takes up to 4 ms and 3 MB, and
+drops a type that nothing refers to."""
 
 NEW_TOKEN: Final = (
-    "The token is wrong or was revoked: ask @BotFather for the bot's token (/token), remove this channel and add it "
-    "again with that one."
+    "The token is wrong or was revoked: ask @BotFather for the bot's token (/token), then remove this channel and add "
+    "it again with that token."
 )
 OTHER_POLLER: Final = (
-    "Stop the other program; or give this bot a new token with @BotFather (/revoke), and add the channel again. "
-    "Trying again now and then."
+    "Stop the other program, or give this bot a new token with @BotFather (/revoke) and add the channel again. "
+    "personad tries again now and then."
 )
 OTHER_POLLER_WAIT: Final = 30.0
 
 
 class OddAnswerError(UnreadableError):
-    """Telegram did what was asked, and answered in a form that aiogram does not know; ``result`` is its JSON."""
+    """Telegram did what was asked, but aiogram cannot parse its answer. ``result`` is the answer's JSON."""
 
     def __init__(self, result: Any) -> None:
-        # Any: whatever JSON it is.
-        super().__init__("an answer of an unknown form")
+        # Any: it may be any JSON.
+        super().__init__("an answer that aiogram cannot parse")
         self.result = result
 
 
@@ -53,6 +53,8 @@ class _Parameters(msgspec.Struct):
 
 
 class Answered(msgspec.Struct):
+    """The envelope of every answer (https://core.telegram.org/bots/api#making-requests)."""
+
     ok: bool
     result: Any = None
     error_code: int = 0
@@ -73,7 +75,7 @@ class TelegramAccount(Rest):
 
     @property
     def bot(self) -> Bot:
-        """aiogram's bot. Raises TroubleError for a text that is no token."""
+        """aiogram's bot. Raises TroubleError if the token does not have the form of one."""
         return self._bot or self._made()
 
     def unusable(self) -> Trouble | None:
@@ -87,8 +89,8 @@ class TelegramAccount(Rest):
         try:
             self._bot = Bot(self._token, _Session(self))
         except TokenValidationError:
-            told = "This is not a Telegram bot token (digits, a colon, letters)."
-            raise TroubleError(Trouble("credential", told, NEW_TOKEN)) from None
+            reason = "This is not a Telegram bot token (digits, a colon, letters)."
+            raise TroubleError(Trouble("credential", reason, NEW_TOKEN)) from None
         return self._bot
 
     async def whoami(self) -> Identity:
@@ -96,7 +98,7 @@ class TelegramAccount(Rest):
         return Identity(str(me.id), me.username or me.first_name)
 
     async def locate(self, file: Attachment) -> Located:
-        """Ask for the path of a file, which holds for an hour (https://core.telegram.org/bots/api#getfile)."""
+        """Ask for a file's path, which is valid for an hour (https://core.telegram.org/bots/api#getfile)."""
         try:
             found = await self.bot.get_file(file.source)
         except Refusal as error:
@@ -104,44 +106,44 @@ class TelegramAccount(Rest):
         return Located(f"{self.url}/file/bot{self._token}/{found.file_path}", found.file_size)
 
     def classify(self, error: Exception) -> Trouble:
-        """Unknown tokens are 404, since they are part of the path; a wrong secret part is 401."""
+        """Say what an error means. An unknown bot's token gets 404, since it is part of the path; a wrong one 401."""
         match error:
             case Refusal(status=401 | 404, message=message):
-                told = f"Telegram refuses the bot's token ({message.rstrip('.')})."
-                return Trouble("credential", told, NEW_TOKEN)
+                reason = f"Telegram refuses the bot's token ({message.rstrip('.')})."
+                return Trouble("credential", reason, NEW_TOKEN)
             case Refusal(status=409, message=message):
-                told = f"Another program polls Telegram with this token ({message.rstrip('.')})."
-                return Trouble("config", told, OTHER_POLLER, OTHER_POLLER_WAIT, fate(error))
+                reason = f"Another program polls Telegram with this token ({message.rstrip('.')})."
+                return Trouble("config", reason, OTHER_POLLER, OTHER_POLLER_WAIT, fate(error))
             case _:
                 return passing(self.provider, error)
 
-    def read_error(self, body: bytes) -> Told:
+    def read_error(self, body: bytes) -> ErrorBody:
         found = msgspec.json.decode(body, type=Answered)
-        return Told(found.error_code, found.description, found.parameters.retry_after)
+        return ErrorBody(found.error_code, found.description, found.parameters.retry_after)
 
 
 class _Session(AiohttpSession):
-    """Carries aiogram's methods over the account's client: one TLS context for all, no redirects, our own errors."""
+    """Sends aiogram's methods with the account's client: one shared TLS context, no redirects, our own errors."""
 
     def __init__(self, account: TelegramAccount) -> None:
-        # AiohttpSession's own makes a TLS context, which takes 25 ms and 2 MB.
+        # AiohttpSession.__init__ would create a TLS context, which takes 25 ms and 2 MB.
         BaseSession.__init__(self)
         self._account = account
 
     async def make_request(
         self, bot: Bot, method: TelegramMethod[TelegramType], timeout: int | None = None
     ) -> TelegramType:
-        """Post a method. Raises what PROVIDER_ERRORS lists; OddAnswerError where it was done all the same."""
+        """Call a method. Raises what PROVIDER_ERRORS lists; OddAnswerError means that the call succeeded."""
         path = f"/bot{bot.token}/{method.__api_method__}"
         answer = await self._account.ask("POST", path, form=self.build_form_data(bot, method), timeout=timeout)
-        told = understood(answer, Answered)
-        if not told.ok:
-            raise Refusal(told.error_code or 400, told.error_code, told.description, told.parameters.retry_after)
+        found = understood(answer, Answered)
+        if not found.ok:
+            raise Refusal(found.error_code or 400, found.error_code, found.description, found.parameters.retry_after)
         try:
-            found = Response[method.__returning__].model_validate(answer, context={"bot": bot})  # type: ignore[name-defined]  # known at run time only
+            parsed = Response[method.__returning__].model_validate(answer, context={"bot": bot})  # type: ignore[name-defined]  # known at run time only
         except ValidationError:
-            raise OddAnswerError(told.result) from None
-        return cast("TelegramType", found.result)
+            raise OddAnswerError(found.result) from None
+        return cast("TelegramType", parsed.result)
 
     async def close(self) -> None:
-        """Nothing: the account has the connections."""
+        """Do nothing: the account owns the connections."""

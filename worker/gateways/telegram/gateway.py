@@ -1,6 +1,7 @@
 """A Telegram channel: long polls whose messages are committed before the next poll confirms them, or webhooks.
 
-aiogram's dispatcher is left out on purpose: it confirms an update before its handler is done and hides every error.
+aiogram's dispatcher is deliberately not used: it confirms an update before its handler has finished, and it hides every
+error.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ COMMANDS: Final = [
     BotCommand(command="start", description="Begin"),
     BotCommand(command="hello", description="Is she there?"),
     BotCommand(command="stop", description="Put her to sleep"),
-    BotCommand(command="restart", description="Start her anew"),
+    BotCommand(command="restart", description="Restart her"),
 ]
 VISITORS_COMMANDS: Final = COMMANDS[:1]
-"""Visitors of an open channel cannot put her to sleep."""
+"""The menu of an open channel, whose visitors cannot put her to sleep."""
 
 _ENVELOPE: Final = ("message_id", "date", "edit_date", "chat", "from", "text", "caption")
 
@@ -46,9 +47,9 @@ class Timing(kernel.Timing, frozen=True, kw_only=True):
     """How long the gateway waits, in seconds."""
 
     poll: float = 30.0
-    """What a poll asks Telegram to wait for news."""
+    """How long a poll asks Telegram to wait for updates."""
     margin: float = 10.0
-    """How much later its answer may come before it counts as failed."""
+    """How much longer its answer may take before the poll counts as failed."""
     conflict: float = OTHER_POLLER_WAIT
     """Between two tries while another program polls."""
     album: float = 0.7
@@ -62,7 +63,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
     sender_type = TelegramSender
     timing_type = Timing
     max_file = 20 * 1024 * 1024
-    """What getFile serves (https://core.telegram.org/bots/api#getfile)."""
+    """The limit of getFile (https://core.telegram.org/bots/api#getfile)."""
 
     def __init__(
         self, gateway: Channel, url: str, media: Path, link: GatewayLink, log: WorkerLog, timing: Timing | None = None
@@ -75,7 +76,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         return super().unusable() or (self._webhook.unusable() if self._webhook else None)
 
     async def exchange(self) -> float:
-        """Poll, or see to it that Telegram calls us."""
+        """Poll, or make sure that Telegram calls our webhook."""
         if not self.identity.id:
             self.introduce(await self.account.whoami())
             self.spawn(self._set_commands())
@@ -94,21 +95,22 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         self.up()
         if updates:
             await self.commit(await self._items(updates))
-            # Only now the next poll confirms them.
+            # The next poll confirms the updates, so the offset moves only after the commit
+            # (https://core.telegram.org/bots/api#getupdates).
             self._offset = updates[-1].update_id + 1
         return 0.0
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in these updates."""
+        """Return the messages in these updates."""
         return await self._items([update for one in webhooks if (update := self._decoded(one))])
 
     async def _poll(self) -> list[Update]:
-        """The next updates. The first poll, and the first after trouble, answers at once: it shows that all is well."""
+        """Return the next updates. The first poll, also after trouble, returns at once to show that polling works."""
         updates = await self._ask(self.timing.poll if self.standing == "connected" else 0.0)
         return await self._whole_album(updates)
 
     async def _ask(self, seconds: float) -> list[Update]:
-        """One getUpdates, cancelled when it is not answered in time."""
+        """Call getUpdates once, with a time limit."""
         limit = seconds + self.timing.margin
         async with asyncio.timeout(limit):
             try:
@@ -120,7 +122,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         return [update for one in found if (update := self._readable(one))]
 
     async def _whole_album(self, updates: list[Update]) -> list[Update]:
-        """Ask again for a batch that ends within a media group: what is not confirmed comes again, with the rest."""
+        """Poll again while a batch ends within a media group: unconfirmed updates come again, with the rest."""
         while updates and len(updates) < BATCH and _in_album(updates[-1]):
             await asyncio.sleep(self.timing.album)
             again = await self._ask(0.0)
@@ -130,14 +132,17 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         return updates
 
     async def _give_way(self, error: Refusal) -> float:
-        """Another program polls, which is not fought; or a webhook is set, without which Telegram serves no polls."""
+        """Handle a 409: remove a webhook, which blocks polling, or wait while another program polls.
+
+        https://core.telegram.org/bots/api#getupdates
+        """
         if "webhook" in error.message and await self._webhook_dropped():
             return 0.0
         self.change("degraded", self.account.trouble(error))
         return self.timing.conflict
 
     async def _webhook_dropped(self) -> bool:
-        """What waits for it is kept (https://core.telegram.org/bots/api#deletewebhook)."""
+        """Remove the webhook; its pending updates are kept (https://core.telegram.org/bots/api#deletewebhook)."""
         try:
             return await self.account.bot.delete_webhook(drop_pending_updates=False)
         except PROVIDER_ERRORS as error:
@@ -145,21 +150,24 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
             return False
 
     async def _set_commands(self) -> None:
-        """Offer the commands in Telegram's menu; they work without it."""
+        """Put the commands into the bot's menu (https://core.telegram.org/bots/api#setmycommands).
+
+        The commands work without the menu.
+        """
         try:
             await self.account.bot.set_my_commands(VISITORS_COMMANDS if self.gateway.open else COMMANDS)
         except PROVIDER_ERRORS as error:
             self.log.warning("telegram.commands_not_set", reason=self.account.trouble(error).reason)
 
     async def _items(self, updates: list[Update]) -> list[Inbound]:
-        """What the updates say, with their files."""
+        """Return the messages in the updates, with their files."""
         found = drafts(updates, self.identity.name)
         return list(await asyncio.gather(*(self._with_file(draft) for draft in found)))
 
     async def _with_file(self, draft: Draft) -> Inbound:
         if draft.file:
-            told = await self.files.fetch(draft.inbound, draft.file)
-            draft.inbound.content = joined(told, draft.inbound.content)
+            note = await self.files.fetch(draft.inbound, draft.file)
+            draft.inbound.content = joined(note, draft.inbound.content)
         return draft.inbound
 
     def _decoded(self, webhook: WebhookRequest) -> Update | None:
@@ -170,7 +178,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
             return None
 
     def _readable(self, raw: dict[str, Any]) -> Update | None:
-        """One update that aiogram may not understand as a whole (Any: any JSON): if need be, only its text."""
+        """Parse one update (Any: it may be any JSON); if aiogram cannot parse all of it, only its text."""
         for kind in KINDS:
             message = raw.get(kind)
             bare = (

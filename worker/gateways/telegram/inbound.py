@@ -1,4 +1,7 @@
-"""Telegram's updates as inbound messages: what was sent, to which perception it belongs, and which command it is."""
+"""Turns Telegram's updates into inbound messages: text, the file to fetch, and bot commands.
+
+https://core.telegram.org/bots/api#update
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,24 @@ QUOTE_CHARS: Final = 200
 
 _COMMAND: Final = re.compile(r"/([A-Za-z][A-Za-z0-9_]{0,31})(?:@(\w+))?\Z")
 _TYPES: Final = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/flac": ".flac"}
-"""Extensions of music that comes without a file name."""
+"""Extensions of audio files that come without a file name."""
 
 
 class Draft(NamedTuple):
-    """A message as far as it can be told without fetching its file."""
+    """A message whose file is not fetched yet."""
 
     inbound: Inbound
     file: Attachment | None = None
 
 
 def drafts(updates: list[Update], bot_name: str) -> list[Draft]:
-    """The messages in these updates, in order; ``bot_name`` is this bot's user name."""
+    """Return the messages in these updates, in order. ``bot_name`` is this bot's user name."""
     made = (draft(update, bot_name) for update in updates)
     return [one for one in made if one]
 
 
 def draft(update: Update, bot_name: str) -> Draft | None:
-    """One update's message; None when it holds none."""
+    """Return one update's message, None if it has none."""
     message = update.message or update.edited_message
     if message is None:
         return None
@@ -66,7 +69,10 @@ def _envelope(update: Update, message: Message) -> Inbound:
 
 
 def _command(message: Message, bot_name: str) -> str | None:
-    """The bot command that a message begins with; one for another bot is plain text."""
+    """Return the bot command at the start of a message. A command for another bot is plain text.
+
+    https://core.telegram.org/bots/features#commands
+    """
     entity = next(
         (e for e in message.entities or [] if e.type == MessageEntityType.BOT_COMMAND and e.offset == 0), None
     )
@@ -77,14 +83,14 @@ def _command(message: Message, bot_name: str) -> str | None:
 
 
 def _contents(message: Message) -> tuple[Attachment | None, str]:
-    """The file that was sent, if any; else a description of what was sent besides text."""
+    """Return the file that was sent, if any, else a description of anything else besides text."""
     if message.photo:
         largest: PhotoSize = max(message.photo, key=lambda size: size.width * size.height)
         return Attachment(largest.file_id, "image/jpeg", "", largest.file_size, "a photo"), ""
     if voice := message.voice:
         return Attachment(voice.file_id, "audio/ogg", "", voice.file_size, "a voice message"), ""
     if round_video := message.video_note:
-        # An MP4 whose sound is what she can hear.
+        # It is an MP4 file; she can only hear its sound.
         noun = "a round video message"
         note = f"(From {noun}: its sound.)"
         return Attachment(round_video.file_id, "audio/mp4", "", round_video.file_size, noun, note), ""
@@ -99,7 +105,7 @@ def _contents(message: Message) -> tuple[Attachment | None, str]:
 
 
 def _described(message: Message) -> str:
-    """A description of what was sent besides text."""
+    """Describe what was sent besides text."""
     if message.text or message.caption:
         return _unseen(message) if message.caption else ""
     if sticker := message.sticker:
@@ -126,7 +132,7 @@ def _unseen(message: Message) -> str:
 
 
 def _context(message: Message, *, edited: bool) -> str:
-    """What the text refers to: an earlier message, somebody else's text, a correction."""
+    """Describe the context of the text: a correction, a forward, a reply."""
     lines = CORRECTION if edited else ""
     if message.forward_origin:
         lines += "(Forwarded; these are not the person's own words:)\n"
@@ -139,7 +145,7 @@ def _context(message: Message, *, edited: bool) -> str:
 
 
 def _with_links(text: str, entities: list[MessageEntity]) -> str:
-    """Show the addresses behind links; offsets are in UTF-16 units.
+    """Write the address behind each link after it; offsets are in UTF-16 units.
 
     https://core.telegram.org/bots/api#messageentity
     """
@@ -152,5 +158,5 @@ def _with_links(text: str, entities: list[MessageEntity]) -> str:
 
 
 def _visible(text: str) -> str:
-    """One line."""
+    """Return the text as one line."""
     return " ".join(text.split())

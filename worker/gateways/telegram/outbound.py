@@ -1,4 +1,4 @@
-"""Her messages to Telegram: texts with entities, and files as what they are."""
+"""Sends her messages to Telegram: texts with entities; files as photos, voice messages or documents."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ MAX_CAPTION: Final = 1024 - len(MARK)
 """UTF-16 units (https://core.telegram.org/bots/api#sendphoto)."""
 
 MAX_ENTITIES: Final = 100
+"""Telegram ignores any further entities."""
+
 MAX_UPLOAD: Final = 50 * 1024 * 1024
 """Bytes (https://core.telegram.org/bots/api#senddocument)."""
 
@@ -30,13 +32,14 @@ VOICE: Final = frozenset({".ogg", ".oga", ".opus", ".mp3", ".m4a"})
 PHOTO: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 _NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
-"""Telegram would fetch a link to preview it: one that a mind was tricked into writing could carry something out."""
+"""Telegram would fetch a link to preview it, so a link that a mind was tricked into writing could leak data."""
 
 
 class TelegramSender(Sender[TelegramAccount]):
     """Sends for one bot."""
 
-    # One message a second in a chat with short bursts, 30 a second over all, less what the way shifts
+    # Telegram allows one message per second in a chat, with short bursts, and 30 per second in all. Ours are a little
+    # lower because the network can move requests closer together
     # (https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this).
     chat_pace = Pace(rate=0.9, burst=3.0)
     bot_pace = Pace(rate=28.0, burst=28.0)
@@ -51,7 +54,7 @@ class TelegramSender(Sender[TelegramAccount]):
         return split_rich(render(markdown), MAX_MESSAGE)
 
     def trouble(self, error: Exception, chat: str) -> Trouble:
-        """403 is about the person: the bot is blocked, was never written to, or left the chat.
+        """Say what a failed send means. 403 concerns the person, who blocked the bot, for example.
 
         https://core.telegram.org/api/errors#403-forbidden
         """
@@ -61,11 +64,11 @@ class TelegramSender(Sender[TelegramAccount]):
         return found
 
     async def show_typing(self, chat: str) -> None:
-        """Show it for 5 s (https://core.telegram.org/bots/api#sendchataction)."""
+        """Show typing for 5 s (https://core.telegram.org/bots/api#sendchataction)."""
         await self.account.bot.send_chat_action(int(chat), "typing")
 
     async def send(self, chat: str, part: Part) -> str:
-        """Send one part. Its receipts do not come later, so its id is of no use."""
+        """Send one part. Returns no id: Telegram sends no receipts that would refer to it."""
         try:
             if part.file is None:
                 await self._send_text(int(chat), part)
@@ -73,12 +76,12 @@ class TelegramSender(Sender[TelegramAccount]):
                 file = BufferedInputFile(await self.content(part.file, MAX_UPLOAD), part.file.name)
                 await self._send_file(int(chat), part, file)
         except OddAnswerError:
-            # Telegram says that it was sent.
+            # Telegram's answer cannot be parsed, but it reports success.
             return ""
         return ""
 
     async def _send_text(self, chat: int, part: Part) -> None:
-        """Send with entities; without them, should Telegram find fault with one."""
+        """Send a text with its entities; if Telegram rejects them, send it without."""
         given = entities(part)
         try:
             await self.account.bot.send_message(chat, part.text, entities=given, link_preview_options=_NO_PREVIEW)
@@ -90,9 +93,12 @@ class TelegramSender(Sender[TelegramAccount]):
             await self.account.bot.send_message(chat, part.text, link_preview_options=_NO_PREVIEW)
 
     async def _send_file(self, chat: int, part: Part, file: BufferedInputFile) -> None:
-        """Send a file as what it is; Telegram takes only some formats as voices and photos, the rest as documents."""
+        """Send a file as a voice message or photo if Telegram takes its format as such, else as a document.
+
+        https://core.telegram.org/bots/api#sendvoice
+        """
         bot, extension = self.account.bot, Path(file.filename or "").suffix.lower()
-        # Any: two of aiogram's arguments, each of its own type.
+        # Any: two arguments of aiogram's, each of a different type.
         text: dict[str, Any] = {"caption": part.text, "caption_entities": entities(part)}
         limit = int(UPLOAD_TIMEOUT)
         try:
@@ -111,7 +117,7 @@ class TelegramSender(Sender[TelegramAccount]):
 
 
 def entities(part: Part) -> list[MessageEntity]:
-    """Telegram's entities, whose offsets are in UTF-16 units; it looks at the first hundred only.
+    """Convert a part's entities to Telegram's, whose offsets are in UTF-16 units; at most ``MAX_ENTITIES``.
 
     https://core.telegram.org/bots/api#messageentity
     """

@@ -1,7 +1,7 @@
-"""A rehearsal before the fork: the gateway takes and sends one message on a Telegram of a few canned answers.
+"""Warms up the Telegram gateway before the fork: it receives and sends one message, with canned answers from loopback.
 
-aiogram and aiohttp build half of themselves at the first request. Done once in the zygote, each worker forked from it
-is smaller and connects sooner.
+aiogram and aiohttp do much of their set-up at the first request. After a rehearsal in the zygote, each forked worker is
+smaller and connects sooner.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from worker.gateways.common.link import Report
 from worker.gateways.telegram.gateway import TelegramGateway
 
 PATIENCE: Final = 5.0
+"""Seconds for the whole rehearsal."""
 
 _TOKEN: Final = "1:rehearsal"
 _MESSAGE: Final = (
@@ -36,11 +37,11 @@ _RESULTS: Final = {
 
 
 class RehearsalError(Exception):
-    """The gateway did not do what it does with these answers."""
+    """The gateway did not receive and send its message."""
 
 
 def rehearse() -> None:
-    """Let a gateway take and send one message; call it where no event loop runs.
+    """Let a gateway receive and send one message. Must not be called in a running event loop.
 
     Leaves no thread, loop, descriptor or file behind, only what modules cache. Raises RehearsalError.
     """
@@ -50,7 +51,7 @@ def rehearse() -> None:
 
 
 class _Link:
-    """The daemon's side of one message in and one out."""
+    """Stands in for the daemon, for one inbound and one outbound message."""
 
     def __init__(self) -> None:
         self.came = asyncio.Event()
@@ -61,7 +62,7 @@ class _Link:
         return True
 
     def changed(self, state: GatewayState) -> None:
-        """Nobody waits for it."""
+        """Ignore the state."""
 
     def send(self, message: Report) -> None:
         if isinstance(message, Delivered):
@@ -94,7 +95,7 @@ async def _rehearse(folder: Path) -> None:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer one connection's requests; a second poll waits until the client leaves."""
+    """Answer one connection's requests; the second poll gets no answer and waits until the client disconnects."""
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -1,4 +1,4 @@
-"""Telegram's other transport: it calls our public address, and the daemon brings us what it verified and kept.
+"""Telegram's other transport: it calls our public address, and the daemon forwards the updates that it verified.
 
 https://core.telegram.org/bots/api#setwebhook
 """
@@ -16,21 +16,21 @@ from proto.secrets import Secret
 from worker.gateways.common.trouble import Trouble, clean
 
 CONNECTIONS: Final = 8
-"""That Telegram may hold to the listener at once; one bot needs no more."""
+"""Simultaneous connections that Telegram may open to the listener; one bot needs no more."""
 
 RECENT: Final = 600.0
-"""Seconds for which a failed call of Telegram's is news."""
+"""Seconds for which a failed call is still reported."""
 
 SECRET_HINT: Final = (
     "Put 1 to 256 letters, digits, _ or - into the account's webhook_secret_file, and restart personad."
 )
-REACH_HINT: Final = "See that hooks.public_url leads to personad's listener for webhooks, over HTTPS."
+REACH_HINT: Final = "Make sure that hooks.public_url leads to personad's webhook listener over HTTPS."
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")
 
 
 class Webhook:
-    """Where Telegram calls for one bot."""
+    """One bot's webhook registration at Telegram."""
 
     def __init__(self, gateway: Gateway, kinds: list[str]) -> None:
         self._url = gateway.webhook
@@ -39,16 +39,20 @@ class Webhook:
         self._is_set = False
 
     def unusable(self) -> Trouble | None:
-        """What is wrong with the secret, before anything is asked."""
+        """Check the secret without a request. Returns what is wrong with it, or None."""
         if _SECRET.match(self._secret.reveal()):
             return None
-        return Trouble("config", "The webhook's secret is not one that Telegram takes.", SECRET_HINT)
+        return Trouble("config", "Telegram does not accept this webhook secret.", SECRET_HINT)
 
     async def exchange(self, bot: Bot) -> Trouble | None:
-        """Tell Telegram where to call, and return what it says went wrong of late. Raises PROVIDER_ERRORS."""
+        """Register the webhook, and return the recent trouble that Telegram reports. Raises what PROVIDER_ERRORS lists.
+
+        https://core.telegram.org/bots/api#getwebhookinfo
+        """
         info = await bot.get_webhook_info()
         if not self._is_set or info.url != self._url:
-            # Also when the address is the same: the secret may be another one now, which Telegram does not show.
+            # Registered once per start even if the URL is the same: the secret may have changed, which Telegram does
+            # not show.
             await bot.set_webhook(
                 self._url,
                 secret_token=self._secret.reveal(),
@@ -62,4 +66,4 @@ class Webhook:
         if failed is None or not info.pending_update_count or time.time() - failed.timestamp() > RECENT:
             return None
         reason = clean(info.last_error_message or "it does not say why", [self._secret])
-        return Trouble("transient", f"Telegram could not call us: {reason}", REACH_HINT)
+        return Trouble("transient", f"Telegram could not call the webhook: {reason}", REACH_HINT)

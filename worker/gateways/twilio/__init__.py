@@ -1,1 +1,1 @@
-"""Twilio: SMS and WhatsApp."""
+"""The Twilio gateway: SMS and WhatsApp."""

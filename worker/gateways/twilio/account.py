@@ -1,4 +1,7 @@
-"""Twilio's REST API: its account, its addresses, and what its error codes mean."""
+"""A Twilio account: the REST API, its addresses, and what its error codes mean.
+
+https://www.twilio.com/docs/usage/api
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,18 @@ import msgspec
 from proto.gateways import ErrorClass, Gateway, GatewayType
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
-from worker.gateways.common.rest import Rest, Told, understood
+from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
 VERSION: Final = "/2010-04-01"
 SHORT_CODE: Final = 6
-"""Digits up to which a number is a short code, which is written without a plus."""
+"""Digits that a short code has at most; it is written without a plus."""
 
 NEEDED: Final = ("account_sid", "auth_token")
 
 _DIGITS: Final = re.compile(r"\+?([0-9]{3,15})\Z")
 _PLACEHOLDERS: Final = ("https://demo.twilio.com/", "http://demo.twilio.com/")
-"""What Twilio sets as a new number's webhook."""
+"""The webhook that Twilio sets for a new number."""
 
 CREDENTIAL: Final = frozenset({20003, 20005, 20006, 20008, 10001, 30002})
 CONFIG: Final[Mapping[int, str]] = {
@@ -40,43 +43,43 @@ CONFIG: Final[Mapping[int, str]] = {
 }
 THROTTLE: Final = frozenset({14107, 20429, 30001, 30022, 63018})
 PERSON: Final[Mapping[int, str]] = {
-    21211: "Twilio does not take the person's number.",
-    21217: "Twilio does not take the person's number.",
+    21211: "Twilio does not accept the person's number.",
+    21217: "Twilio does not accept the person's number.",
     21265: "A short code does not receive messages from this number.",
     21408: "This Twilio account may not send to the person's country: allow it in Messaging, Geo permissions.",
     21608: "A trial account of Twilio sends to verified numbers only: verify the person's number, or upgrade.",
     21610: "The person opted out with STOP.",
-    21612: "Twilio knows no way to the person's number from this one.",
-    21614: "The person's number takes no text messages.",
+    21612: "Twilio cannot reach the person's number from this one.",
+    21614: "The person's number cannot receive text messages.",
     30003: "The person's phone cannot be reached.",
     30004: "The person's phone or network blocks the message.",
     30005: "The person's number does not exist.",
-    30006: "The person's number takes no text messages.",
+    30006: "The person's number cannot receive text messages.",
     30007: "The network filtered the message out.",
     63003: "The person's number is not on WhatsApp.",
-    63016: "The last message of the person is over 24 hours old: WhatsApp takes templates only until they write again.",
+    63016: "The person's last message is over 24 hours old: WhatsApp takes only templates until they write again.",
     63024: "The person's number is not on WhatsApp.",
-    63032: "WhatsApp limits what this person may be sent now.",
+    63032: "WhatsApp currently limits what this person may be sent.",
     63049: "WhatsApp chose not to deliver this to the person.",
 }
 BLOCKED: Final = frozenset({21610, 63016})
-"""Nothing for this person will be taken until they write again."""
+"""Codes after which nothing for this person will be taken until they write again."""
 
 CREDENTIAL_HINT: Final = (
     "Look in Twilio's console: the account must be active, and the account SID and the auth token (or the API key) "
-    "must be those of it. Correct the account's files and restart personad."
+    "must belong to it. Correct the account's files and restart personad."
 )
 NUMBER_HINT: Final = "Give the channel a number that this Twilio account owns and that can send text messages."
 
 
 def digits(address: str) -> str:
-    """The account id of an address like ``whatsapp:+15551234567``; "" for a sender that is no number."""
+    """Return the account id of an address like ``whatsapp:+15551234567``; "" if the sender is not a number."""
     found = _DIGITS.match(address.removeprefix("whatsapp:"))
     return found[1] if found else ""
 
 
 def address_of(kind: GatewayType, number: str) -> str:
-    """How Twilio is told of a number, given as digits or in E.164."""
+    """Return a number, given as digits or in E.164, as an address of Twilio's API."""
     bare = number.removeprefix("+")
     if kind == "whatsapp":
         return f"whatsapp:+{bare}"
@@ -84,7 +87,7 @@ def address_of(kind: GatewayType, number: str) -> str:
 
 
 def moment(text: str | None) -> int:
-    """A date of Twilio's (RFC 2822) in epoch seconds; 0 for none."""
+    """Return one of Twilio's dates (RFC 2822) in epoch seconds; 0 if there is none."""
     try:
         return int(parsedate_to_datetime(text or "").timestamp())
     except ValueError:
@@ -92,7 +95,10 @@ def moment(text: str | None) -> int:
 
 
 def _headers(credentials: Mapping[str, Secret]) -> dict[str, str]:
-    """Basic authorization by the API key where there is one, else by the auth token."""
+    """Return headers for basic authentication with the API key if there is one, else with the auth token.
+
+    https://www.twilio.com/docs/usage/requests-to-twilio
+    """
     names = ("api_key_sid", "api_key_secret") if "api_key_sid" in credentials else ("account_sid", "auth_token")
     user, password = (credentials[name].reveal() if name in credentials else "" for name in names)
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -100,7 +106,7 @@ def _headers(credentials: Mapping[str, Secret]) -> dict[str, str]:
 
 
 class Twilio(Rest):
-    """One account of Twilio's, and the number of a channel. Credentials are named as ``proto/README.md`` has them."""
+    """One Twilio account and the number of a channel. ``proto/README.md`` lists the names of the credentials."""
 
     provider = "Twilio"
     file_suffixes = ("twilio.com", "twiliocdn.com", "s3-external-1.amazonaws.com")
@@ -114,14 +120,14 @@ class Twilio(Rest):
         self._sid = gateway.credentials.get("account_sid", Secret("")).reveal()
 
     def path(self, resource: str) -> str:
-        """The path of a resource of the account: ``Messages.json``."""
+        """Return the path of one of the account's resources, such as ``Messages.json``."""
         return f"{VERSION}/Accounts/{self._sid}/{resource}"
 
     def unusable(self) -> Trouble | None:
         lacking = [name.replace("_", " ") for name in NEEDED if name not in self._credentials]
         if lacking:
-            told = f"The channel's Twilio account has no {' and no '.join(lacking)}."
-            return Trouble("config", told, CREDENTIAL_HINT)
+            reason = f"The channel's Twilio account has no {' and no '.join(lacking)}."
+            return Trouble("config", reason, CREDENTIAL_HINT)
         if not digits(self._phone):
             return Trouble("config", "The channel has no phone number of its own.", NUMBER_HINT)
         return None
@@ -130,13 +136,13 @@ class Twilio(Rest):
         return self.identity(await self.sign_in())
 
     def identity(self, number: Number | None) -> Identity:
-        """Who she is with this number of Twilio's, or with one that Twilio does not list."""
+        """Return who she is with this number; ``number`` is None if Twilio does not list it."""
         return Identity(digits(self._phone), (number.friendly_name if number else "") or self._phone)
 
     async def sign_in(self) -> Number | None:
-        """See that the account is active and the number its own; returns the number where Twilio lists it.
+        """Check that the account is active and owns the number; returns the number if Twilio lists it.
 
-        A sender of WhatsApp need not be a number of Twilio's, so it is looked up for SMS only. Raises what
+        A WhatsApp sender need not be a Twilio number, so the number is looked up for SMS only. Raises what
         PROVIDER_ERRORS lists.
         """
         by_key = "api_key_sid" in self._credentials
@@ -159,28 +165,29 @@ class Twilio(Rest):
         return number
 
     def classify(self, error: Exception) -> Trouble:
-        """https://www.twilio.com/docs/api/errors"""
+        """Say what an error means (https://www.twilio.com/docs/api/errors)."""
         match error:
             case Refusal(code=int(code)) if code in PERSON:
                 return Trouble("recipient", undelivered(code), fate="blocked" if code in BLOCKED else "never")
             case Refusal(status=status, code=code) if status == 429 or code in THROTTLE:
                 seconds = error.retry_after or DEFAULT_WAIT
-                return Trouble("throttle", f"Twilio asks to wait {seconds:g} s ({code}).", WAIT, seconds)
+                return Trouble("throttle", f"Twilio asks us to wait {seconds:g} s ({code}).", WAIT, seconds)
             case Refusal(status=status, code=code) if status == 401 or code in CREDENTIAL:
-                told = f"Twilio refuses the account's credentials ({code or status}): {error.message}"
-                return Trouble("credential", told, CREDENTIAL_HINT)
+                reason = f"Twilio refuses the account's credentials ({code or status}): {error.message}"
+                return Trouble("credential", reason, CREDENTIAL_HINT)
             case Refusal(code=int(code)) if code in CONFIG:
-                return Trouble("config", f"Twilio refuses ({code}): {error.message}", CONFIG[code])
+                return Trouble("config", f"Twilio refused ({code}): {error.message}", CONFIG[code])
             case _:
                 return passing(self.provider, error)
 
-    def read_error(self, body: bytes) -> Told:
+    def read_error(self, body: bytes) -> ErrorBody:
         found = msgspec.json.decode(body, type=_Error)
-        return Told(found.code, found.message)
+        return ErrorBody(found.code, found.message)
 
 
 class Number(msgspec.Struct):
-    """A number of the account's."""
+    """A phone number of the account
+    (https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource)."""
 
     sid: str
     phone_number: str
@@ -190,16 +197,18 @@ class Number(msgspec.Struct):
 
     @property
     def sends_texts(self) -> bool:
-        """Whether it can; Twilio has written the name of this capability in both ways."""
+        """Whether the number can send text messages. Twilio has used both spellings of this capability."""
         return self.capabilities.get("sms", self.capabilities.get("SMS", False))
 
     @property
     def is_free(self) -> bool:
-        """Whether it calls no webhook yet."""
+        """Whether no webhook is set for the number yet."""
         return not self.sms_url or self.sms_url.startswith(_PLACEHOLDERS)
 
 
 class Numbers(msgspec.Struct):
+    """One page of the account's phone numbers."""
+
     incoming_phone_numbers: list[Number] = []
 
 
@@ -209,7 +218,7 @@ class _Error(msgspec.Struct):
 
 
 def class_of(code: int | None) -> ErrorClass:
-    """The error class of a code that came with one message."""
+    """Return the error class of a code that concerns one message."""
     if code in CREDENTIAL:
         return "credential"
     if code in CONFIG:
@@ -220,6 +229,6 @@ def class_of(code: int | None) -> ErrorClass:
 
 
 def undelivered(code: int | None, message: str = "") -> str:
-    """Why a message did not reach a person."""
+    """Say why a message did not reach the person."""
     reason = PERSON.get(code or 0) or message or "The message was not delivered."
     return f"{reason} (Twilio {code})" if code else reason

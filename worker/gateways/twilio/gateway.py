@@ -1,6 +1,7 @@
-"""SMS and WhatsApp through Twilio: by webhooks where there is a public address, and by polls of the list of messages.
+"""SMS and WhatsApp through Twilio: webhooks if there is a public address, and polls of the list of messages.
 
-Polls go on beside webhooks, seldom: Twilio repeats a webhook that failed only once.
+Rare polls continue beside webhooks, because Twilio repeats a failed webhook only once
+(https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides).
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.link import GatewayLink
 from worker.gateways.twilio.account import Twilio, digits
-from worker.gateways.twilio.inbound import Letter, Opting, form_of, letter, opting, receipt, with_files
+from worker.gateways.twilio.inbound import Draft, OptChange, draft, form_of, opt_change, receipt, with_files
 from worker.gateways.twilio.outbound import TwilioSender
 from worker.gateways.twilio.poll import Poller
 
 LIVELY: Final = 300.0
-"""Seconds after the last message in which polls are frequent."""
+"""Seconds after the last message during which polls are frequent."""
 
 
 class Timing(kernel.Timing, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class Timing(kernel.Timing, frozen=True, kw_only=True):
 
 
 class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
-    """One number of a persona's."""
+    """One phone number of a persona."""
 
     account_type = Twilio
     sender_type = TwilioSender
@@ -49,12 +50,12 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         self._lively_until = 0.0
 
     async def exchange(self) -> float:
-        """Poll; the first time, see that the number is ours, and have Twilio call us if it may."""
+        """Poll. The first time, also check that the number is ours, and set its webhook if it has none."""
         if not self.identity.id:
             await self._sign_in()
         rows = await self._poller.news()
         self.up()
-        polled = [one for row in rows if (one := await self._poller.letter(row))]
+        polled = [one for row in rows if (one := await self._poller.draft(row))]
         found = [one for one in polled if not self._is_not_for_her(one)]
         for start in range(0, len(found), kernel.MAX_ITEMS):
             await self.commit(await self._with_files(found[start : start + kernel.MAX_ITEMS]))
@@ -68,12 +69,12 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         return self.timing.poll if lively else self.timing.idle
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in these requests; receipts of what she sent are reported at once."""
-        letters = []
+        """Return the messages in these requests. Receipts for her own messages are reported at once."""
+        drafts = []
         for webhook in webhooks:
             try:
                 form = form_of(webhook.body)
-                found = None if "MessageStatus" in form else self._letter(form)
+                found = None if "MessageStatus" in form else self._draft(form)
             except ValueError as error:
                 self.log.error("twilio.unreadable", webhook=webhook.number, reason=type(error).__name__)
                 continue
@@ -81,29 +82,32 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
                 self.link.send(failed)
             if found:
                 self._is_called = True
-                letters.append(found)
-        return await self._with_files(letters)
+                drafts.append(found)
+        return await self._with_files(drafts)
 
     async def committed(self, items: Sequence[Inbound]) -> None:
         self._poller.know([item.key.partition(".")[0] for item in items])
         if items:
             self._lively_until = asyncio.get_running_loop().time() + LIVELY
 
-    def _letter(self, form: dict[str, str]) -> Letter | None:
-        """The message of a request, unless it is for another number or for Twilio itself."""
+    def _draft(self, form: dict[str, str]) -> Draft | None:
+        """Return the message of a request, unless it is for another number or for Twilio itself."""
         ours = digits(form.get("To", "")) == digits(self.gateway.phone)
-        found = letter(form) if ours or "messaging_service_sid" in self.gateway.credentials else None
+        found = draft(form) if ours or "messaging_service_sid" in self.gateway.credentials else None
         if found is None:
             self.log.warning("twilio.not_ours", message=form.get("MessageSid", "")[:64])
         return found if found and not self._is_not_for_her(found, form.get("OptOutType", "")) else None
 
-    def _is_not_for_her(self, found: Letter, told: str = "") -> bool:
-        """Her own messages; or STOP, START, HELP, which Twilio answers. After STOP nothing is sent until START."""
+    def _is_not_for_her(self, found: Draft, opt_out_type: str = "") -> bool:
+        """Whether she should not see a message: it is her own, or STOP, START or HELP, which Twilio answers itself.
+
+        After STOP nothing is sent to this person until START.
+        """
         inbound = found.inbound
         if inbound.account == digits(self.gateway.phone):
             return True
-        match opting(self.gateway.type, inbound.account, inbound.content, told):
-            case Opting(account, out):
+        match opt_change(self.gateway.type, inbound.account, inbound.content, opt_out_type):
+            case OptChange(account, out):
                 (self.sender.stopped.add if out else self.sender.stopped.discard)(account)
                 self.log.info("twilio.opting", message=inbound.key, out=out)
                 return True
@@ -111,9 +115,9 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
                 return False
         return True
 
-    async def _with_files(self, letters: Sequence[Letter]) -> list[Inbound]:
-        """These messages with their files."""
-        done = await asyncio.gather(*(with_files(one, self.files) for one in letters))
+    async def _with_files(self, drafts: Sequence[Draft]) -> list[Inbound]:
+        """Return these messages with their files."""
+        done = await asyncio.gather(*(with_files(one, self.files) for one in drafts))
         return [item for items in done for item in items]
 
     async def _sign_in(self) -> None:
@@ -123,6 +127,6 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
                 form = {"SmsUrl": self.gateway.webhook, "SmsMethod": "POST"}
                 await self.account.ask("POST", self.account.path(f"IncomingPhoneNumbers/{number.sid}.json"), form=form)
             else:
-                # It serves something else already: that is not ours to take, and polls bring the messages as well.
+                # The number already calls another service, which is not ours to change; polls bring the messages too.
                 self.log.warning("twilio.webhook_elsewhere", number=self.gateway.phone)
         self.introduce(self.account.identity(number))

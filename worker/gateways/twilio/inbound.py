@@ -1,4 +1,7 @@
-"""Twilio's messages as inbound messages, whether a webhook brought them or a list of the REST API."""
+"""Turns Twilio's messages into inbound messages, both those from webhooks and those from the REST API's list.
+
+https://www.twilio.com/docs/messaging/guides/webhook-request
+"""
 
 from __future__ import annotations
 
@@ -14,35 +17,35 @@ from worker.gateways.common.fetching import Files
 from worker.gateways.twilio.account import class_of, digits, moment, undelivered
 
 MAX_FILES: Final = 10
-"""Media of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
+"""Files of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
 
 MAX_FIELDS: Final = 500
 
 STOP: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 START: Final = frozenset({"start", "unstop"})
 HELP: Final = frozenset({"help", "info"})
-"""Twilio acts on these by itself and answers them (https://help.twilio.com/articles/223134027). ``yes`` is not among
-ours: it opts in only those who opted out, and is an answer otherwise."""
+"""Keywords that Twilio handles and answers itself (https://help.twilio.com/articles/223134027). ``yes`` is left out: it
+opts in only people who had opted out, and otherwise it is an ordinary answer."""
 
 FAILED: Final = frozenset({"failed", "undelivered"})
 
 
-class Opting(NamedTuple):
-    """Somebody said STOP or START."""
+class OptChange(NamedTuple):
+    """A person opted out with STOP (``out``), or in again with START."""
 
     account: str
     out: bool
 
 
-class Letter(NamedTuple):
-    """A message as far as it can be told without fetching its files."""
+class Draft(NamedTuple):
+    """A message whose files are not fetched yet."""
 
     inbound: Inbound
     files: tuple[Attachment, ...] = ()
 
 
 class Row(msgspec.Struct):
-    """A message in a list of the REST API."""
+    """A message in the REST API's list (https://www.twilio.com/docs/messaging/api/message-resource)."""
 
     sid: str
     direction: str = ""
@@ -63,12 +66,12 @@ class Row(msgspec.Struct):
 
 
 def form_of(body: bytes) -> dict[str, str]:
-    """The fields of a webhook request; raises ValueError."""
+    """Return the fields of a webhook request. Raises ValueError if it cannot be read."""
     return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
 
 
-def letter(form: dict[str, str]) -> Letter | None:
-    """The message in a webhook request; None when its sender cannot be answered."""
+def draft(form: dict[str, str]) -> Draft | None:
+    """Return the message in a webhook request, None if its sender cannot be answered. Raises ValueError."""
     account, sid = digits(form.get("From", "")), form.get("MessageSid") or form.get("SmsSid", "")
     if not account or not sid:
         return None
@@ -79,32 +82,36 @@ def letter(form: dict[str, str]) -> Letter | None:
         if f"MediaUrl{n}" in form
     )
     name = form.get("ProfileName") or f"+{account}"
-    return Letter(_item(sid, account, name, _text(form, len(files)), time.time_ns()), files)
+    return Draft(_item(sid, account, name, _text(form, len(files)), time.time_ns()), files)
 
 
-def letter_of_row(row: Row, files: tuple[Attachment, ...]) -> Letter | None:
-    """The message in a list; None when its sender cannot be answered."""
+def draft_of_row(row: Row, files: tuple[Attachment, ...]) -> Draft | None:
+    """Return the message in a row of the list, None if its sender cannot be answered."""
     account = digits(row.from_ or "")
     if not account:
         return None
-    return Letter(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
+    return Draft(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
 
 
-def opting(kind: GatewayType, account: str, text: str, told_by_twilio: str = "") -> Opting | str:
-    """Whether a message is for Twilio and not for her: STOP and START, or "help"; "" for all others.
+def opt_change(kind: GatewayType, account: str, text: str, opt_out_type: str = "") -> OptChange | str:
+    """Return the opt-out or opt-in that a message means to Twilio, "help" for HELP, "" for all other messages.
 
-    Over WhatsApp Twilio acts on none by itself, unless it says so.
+    On WhatsApp Twilio handles no keywords, unless the webhook has an ``opt_out_type``
+    (https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out).
     """
-    word = told_by_twilio.lower() or (" ".join(text.split()).lower() if kind == "sms" else "")
+    word = opt_out_type.lower() or (" ".join(text.split()).lower() if kind == "sms" else "")
     if word in STOP:
-        return Opting(account, out=True)
+        return OptChange(account, out=True)
     if word in START:
-        return Opting(account, out=False)
+        return OptChange(account, out=False)
     return "help" if word in HELP else ""
 
 
 def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
-    """What a status callback says of a message that did not arrive; None for all that is well."""
+    """Return the receipt for a status callback about a failed message, None for any other status.
+
+    https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
+    """
     if form.get("MessageStatus", "") not in FAILED:
         return None
     code = form.get("ErrorCode", "")
@@ -112,8 +119,8 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
     return Receipt(channel, form.get("MessageSid", "")[:128], undelivered(number), class_of(number))
 
 
-async def with_files(one: Letter, files: Files) -> list[Inbound]:
-    """The message with its files, one after the other; a file that cannot be had is described instead."""
+async def with_files(one: Draft, files: Files) -> list[Inbound]:
+    """Return the message with its files, fetched one by one; a file that cannot be fetched is described instead."""
     inbound = one.inbound
     if not one.files:
         return [inbound]
@@ -127,7 +134,7 @@ async def with_files(one: Letter, files: Files) -> list[Inbound]:
 
 
 def _text(form: dict[str, str], files: int) -> str:
-    """The text, with a description of what WhatsApp sends besides text and files."""
+    """Return the text, with a description of what WhatsApp sends besides text and files."""
     notes = []
     if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
         notes.append("(Forwarded; these are not the person's own words:)")

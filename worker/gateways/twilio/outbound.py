@@ -1,4 +1,4 @@
-"""Her messages through Twilio: plain texts, in few segments, and never one that was sent already."""
+"""Sends her messages through Twilio: plain text in few segments; a doubtful send is looked up before it is repeated."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ MAX_MESSAGE: Final = 1600 - len(MARK)
 """Characters (https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource)."""
 
 LOOK_BACK: Final = "50"
-"""Messages to one person among which a doubtful one is looked for."""
+"""How many messages to one person are searched for one that may already have been sent."""
 
-PICTURE: Final = "(There is a picture with this that cannot be sent here.)"
+PICTURE: Final = "(This came with a picture that cannot be sent here.)"
 OPTED_OUT: Final = "The person opted out with STOP; they can write START."
 NEVER: Final = frozenset({"failed", "undelivered", "canceled"})
 
 
 class Sent(msgspec.Struct):
-    """Twilio's answer to a message that it takes."""
+    """Twilio's answer when it has accepted a message."""
 
     sid: str
 
@@ -51,7 +51,7 @@ class Rows(msgspec.Struct):
 class TwilioSender(Sender[Twilio]):
     """Sends for one number."""
 
-    # Twilio queues what is quicker than the number may be; one person should not get too much at once
+    # Twilio queues what exceeds the number's rate; our own pace keeps one person from getting too much at once
     # (https://www.twilio.com/docs/messaging/services/tutorials/send-messages-with-messaging-services#rate-limits).
     chat_pace = Pace(rate=1.0, burst=3.0)
     bot_pace = Pace(rate=50.0, burst=50.0)
@@ -69,9 +69,9 @@ class TwilioSender(Sender[Twilio]):
     ) -> None:
         super().__init__(gateway, account, folder, report, refused, log)
         self.stopped: set[str] = set()
-        """Chats whose person said STOP; Twilio remembers it beyond this process."""
+        """Chats of people who opted out with STOP; Twilio remembers them beyond this process."""
         self.awaiting_receipt: dict[str, float] = {}
-        """Messages that Twilio has taken, by their SID, with the loop time; whether they arrived is not known."""
+        """Loop time of each accepted message whose delivery is not known yet, by its SID."""
         self._service = gateway.credentials.get("messaging_service_sid", Secret(""))
         self._works = False
 
@@ -80,7 +80,10 @@ class TwilioSender(Sender[Twilio]):
         return split_rich(Rich(cheap(text) if self.gateway.type == "sms" else text), MAX_MESSAGE)
 
     def arrange(self, message: Deliver, cut: list[Rich]) -> list[Part]:
-        """Texts only: a file would need a public place from which Twilio could fetch it."""
+        """Send texts only: Twilio fetches files from a public URL, and personad has none for them.
+
+        https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
+        """
         texts = [Part(piece.text) for piece in cut]
         return [*texts, Part(PICTURE)] if message.kind == "image" else texts
 
@@ -101,7 +104,7 @@ class TwilioSender(Sender[Twilio]):
         return sent.sid
 
     def trouble(self, error: Exception, chat: str) -> Trouble:
-        """Say what a failure means; the number is not to blame for one person if it has worked for others."""
+        """Say what a failed send means. If the number has worked before, the failure concerns only this person."""
         found = super().trouble(error, chat)
         if found.error_class == "config" and self._works:
             return found._replace(error_class="recipient", fate="never")
@@ -111,7 +114,10 @@ class TwilioSender(Sender[Twilio]):
         return OPTED_OUT if chat in self.stopped else ""
 
     async def sent_already(self, message: Deliver, part: Part) -> str:
-        """Look for the text among what was sent to this person since she wrote it: ``seq`` is when, in microseconds."""
+        """Look for the text among the messages to this person since she wrote it; ``seq`` is that time in microseconds.
+
+        https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources
+        """
         since = message.seq // 1_000_000
         day = datetime.fromtimestamp(since, UTC).date().isoformat()
         params = {

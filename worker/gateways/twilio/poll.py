@@ -1,7 +1,8 @@
-"""What Twilio's list of messages holds: messages that no webhook brought, and what became of those that she sent.
+"""Polls Twilio's list of messages: for messages that no webhook brought, and for the fate of her own messages.
 
-The list has a resource for every text that came in. It is filtered by day and number, newest first, so a poll reads as
-far as it knows nothing yet; the ledger drops what was committed before.
+The list contains every inbound text. It is filtered by day and number, newest first, so a poll reads pages until it
+finds only known messages. The ledger drops what was committed before.
+https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from worker.gateways.common.attachments import Attachment
 from worker.gateways.common.rest import understood
 from worker.gateways.common.trouble import PROVIDER_ERRORS
 from worker.gateways.twilio.account import VERSION, Twilio, address_of, class_of, undelivered
-from worker.gateways.twilio.inbound import FAILED, MAX_FILES, Letter, Row, letter_of_row
+from worker.gateways.twilio.inbound import FAILED, MAX_FILES, Draft, Row, draft_of_row
 from worker.gateways.twilio.outbound import Rows
 
 PAGE: Final = 100
 MAX_PAGES: Final = 100
-"""In one poll; what is older is left out."""
+"""Pages read in one poll; anything older is skipped."""
 
 MAX_KNOWN: Final = 5000
 FURTHEST: Final = 7 * 24 * 3600
-"""Seconds back at most: people do not wait longer for an answer to a text message."""
+"""How many seconds back a poll reads at most: nobody waits longer for an answer to a text message."""
 
 OVERLAP: Final = 24 * 3600
-"""Seconds by which polls overlap: the filter knows days only, in UTC."""
+"""Seconds by which polls overlap, because the list can only be filtered by day, in UTC."""
 
 GIVE_UP: Final = 600.0
-"""Seconds for which we ask what became of a message."""
+"""Seconds after which we stop asking for a message's fate."""
 
 MAX_AWAITING: Final = 500
 WELL: Final = frozenset({"delivered", "read", "received", "canceled"})
@@ -51,7 +52,7 @@ class _Files(msgspec.Struct):
 
 
 class Poller:
-    """Reads the lists of one number. ``since`` is the epoch second from which messages are hers."""
+    """Reads the list of one number, from the time when the channel was created."""
 
     def __init__(self, gateway: Gateway, twilio: Twilio, log: WorkerLog) -> None:
         self._address = address_of(gateway.type, gateway.phone)
@@ -62,14 +63,14 @@ class Poller:
         self._read_to = self._since
 
     def know(self, sids: Sequence[str]) -> None:
-        """These messages are committed."""
+        """Note that these messages are committed."""
         for sid in sids:
             self._known[sid] = None
         while len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
     async def news(self) -> list[Row]:
-        """The messages that came in and are not known yet, oldest first. Raises what a request may raise."""
+        """Return the inbound messages that are not known yet, oldest first. Raises what PROVIDER_ERRORS lists."""
         now = int(time.time())
         horizon = max(self._since, self._read_to - OVERLAP, now - FURTHEST)
         found: dict[str, Row] = {}
@@ -87,12 +88,15 @@ class Poller:
         return sorted(oldest_first, key=lambda row: row.at)
 
     def read(self, rows: Sequence[Row]) -> None:
-        """These are committed, and so is everything before them."""
+        """Note that these messages, and all earlier ones, are committed."""
         self.know([row.sid for row in rows])
         self._read_to = max([self._read_to, *(row.at for row in rows)])
 
-    async def letter(self, row: Row) -> Letter | None:
-        """A row with its files' addresses; files whose list cannot be had are described instead."""
+    async def draft(self, row: Row) -> Draft | None:
+        """Return a row's message with the addresses of its files; files that cannot be listed have none.
+
+        https://www.twilio.com/docs/messaging/api/media-resource
+        """
         count = int(row.num_media) if row.num_media.isdigit() else 0
         files: tuple[Attachment, ...] = ()
         if count:
@@ -101,10 +105,13 @@ class Poller:
             except PROVIDER_ERRORS as error:
                 self._log.warning("twilio.media_unlisted", reason=self._twilio.trouble(error).reason)
                 files = (Attachment("", ""),) * min(count, MAX_FILES)
-        return letter_of_row(row, files)
+        return draft_of_row(row, files)
 
     async def receipts(self, channel: str, awaiting: dict[str, float]) -> list[Receipt]:
-        """What became of these messages; those that are told or too old are taken out."""
+        """Return the failures among these messages; removes from ``awaiting`` those that are settled or too old.
+
+        Raises what PROVIDER_ERRORS lists.
+        """
         now = asyncio.get_running_loop().time()
         params = {"From": self._address, "DateSent>": _day(int(time.time() - GIVE_UP)), "PageSize": str(PAGE)}
         page = understood(await self._twilio.ask("GET", self._twilio.path("Messages.json"), params=params), Rows)

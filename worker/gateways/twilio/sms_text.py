@@ -1,7 +1,7 @@
-"""What she writes in the characters that a text message carries cheaply.
+"""Rewrites her text with the characters that are cheap in a text message.
 
-A segment holds 160 characters of GSM-7, or 70 when a single character is not of it; each segment is billed
-(3GPP TS 23.038, 6.2.1).
+A segment holds 160 GSM-7 characters, but only 70 if even one character is not GSM-7, and each segment is billed
+(https://www.twilio.com/docs/glossary/what-sms-character-limit; 3GPP TS 23.038, 6.2.1).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GSM_7: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENDED: Final = frozenset("^{}\\[~]|€\f")
-"""These take the place of two."""
+"""Each of these counts as two characters."""
 
 _CHEAP: Final = str.maketrans(
     {
@@ -38,13 +38,13 @@ _CHEAP: Final = str.maketrans(
     }
 )
 _LEFT: Final = re.compile(" ?\0+(?= |\n|$)")
-"""A blank before emoji after which another one, or nothing, follows."""
+"""A blank before emoji that are followed by another blank or by the end of a line."""
 
 _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 
 
 def cheap(text: str) -> str:
-    """The text in as few segments as typography and emoji alone can make it; what they do not change stays as it is."""
+    """Replace typography and drop emoji if that saves segments; otherwise return the text unchanged."""
     composed = unicodedata.normalize("NFC", text).replace(RULE, "---").replace(BULLET, "- ")
     mapped = composed.translate(_CHEAP)
     for candidate in (mapped, _bare(mapped)):
@@ -54,12 +54,12 @@ def cheap(text: str) -> str:
 
 
 def is_gsm(text: str) -> bool:
-    """Whether every character is of GSM-7."""
+    """Whether every character belongs to GSM-7."""
     return all(character in GSM_7 or character in EXTENDED for character in text)
 
 
 def segments(text: str) -> int:
-    """How many segments are billed for this text."""
+    """Return how many segments are billed for this text."""
     if is_gsm(text):
         length = sum(2 if character in EXTENDED else 1 for character in text)
         return 1 if length <= 160 else -(-length // 153)
@@ -68,7 +68,7 @@ def segments(text: str) -> int:
 
 
 def _bare(text: str) -> str:
-    """The text without emoji, what belongs to them, and the blanks that they leave."""
+    """Return the text without emoji, their modifiers, and the blanks that they leave behind."""
     kept = "".join(
         "\0" if character in _JOINERS or unicodedata.category(character) == "So" or _is_tone(character) else character
         for character in text
@@ -77,5 +77,5 @@ def _bare(text: str) -> str:
 
 
 def _is_tone(character: str) -> bool:
-    """Whether it colours the emoji before it."""
+    """Whether it is a skin tone for the emoji before it."""
     return "\U0001f3fb" <= character <= "\U0001f3ff"

@@ -1,1 +1,1 @@
-"""WhatsApp, through Meta's Cloud API."""
+"""The WhatsApp gateway, over Meta's Cloud API."""

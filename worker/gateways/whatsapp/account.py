@@ -1,4 +1,7 @@
-"""Meta's Graph API for WhatsApp: the number, its media, and what the error codes mean."""
+"""A WhatsApp number in Meta's Graph API: its identity, its media, and what the error codes mean.
+
+https://developers.facebook.com/docs/whatsapp/cloud-api/reference
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from proto.gateways import ErrorClass, Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity, Located
 from worker.gateways.common.attachments import Attachment
-from worker.gateways.common.rest import Rest, Told, understood
+from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
 VERSION: Final = "/v23.0"
@@ -27,9 +30,9 @@ UNKNOWN_ID: Final = 100
 GONE: Final = 33
 PERSON: Final[Mapping[int, str]] = {
     131021: "The person's number is the channel's own.",
-    131026: "The person's number is not on WhatsApp, or takes no messages from businesses.",
+    131026: "The person's number is not on WhatsApp, or does not accept messages from businesses.",
     131030: "The person's number is not on the test number's list of recipients: add it in Meta's dashboard.",
-    131047: "The person's last message is over 24 hours old: WhatsApp takes templates only until they write again.",
+    131047: "The person's last message is over 24 hours old: WhatsApp takes only templates until they write again.",
     131049: "WhatsApp chose not to deliver this to the person.",
     131050: "The person does not want such messages.",
     130403: "WhatsApp does not deliver to the person.",
@@ -38,10 +41,10 @@ PERSON: Final[Mapping[int, str]] = {
     368: "WhatsApp has blocked this number for a breach of its policy.",
 }
 BLOCKED: Final = frozenset({131047, 131050})
-"""Nothing for this person will be taken until they write again."""
+"""Codes after which nothing for this person will be taken until they write again."""
 
 TOKEN_HINT: Final = (
-    "Tokens of Meta's dashboard end after a day: make a system user's token that does not expire (Meta business "
+    "Tokens from Meta's dashboard expire after a day: create a system user's token that does not expire (Meta business "
     "settings, System users, permission whatsapp_business_messaging), put it into the account's file and restart "
     "personad."
 )
@@ -49,28 +52,30 @@ PERMISSION_HINT: Final = (
     "Give the token's system user the permission whatsapp_business_messaging and the WhatsApp account as an asset."
 )
 NUMBER_HINT: Final = (
-    "Look at the number in Meta's WhatsApp manager: it must be registered and its id that of the account."
+    "Check the number in Meta's WhatsApp manager: it must be registered, and its id must be the account's "
+    "phone_number_id."
 )
 WEBHOOK_HINT: Final = (
-    "WhatsApp's messages come by webhooks only: set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) to an address with "
-    "HTTPS that leads to the hooks listener, and enter the channel's webhook in Meta's dashboard."
+    "WhatsApp delivers messages by webhook only: set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) to an HTTPS address "
+    "that leads to the webhook listener, and enter the channel's webhook in Meta's dashboard."
 )
 
 
 class Number(msgspec.Struct):
-    """What Meta says of a number."""
+    """What Meta returns for a number."""
 
     display_phone_number: str = ""
     verified_name: str = ""
 
     @property
     def digits(self) -> str:
-        """The number as digits."""
+        """The number's digits."""
         return "".join(character for character in self.display_phone_number if character.isdigit())
 
 
 class Media(msgspec.Struct):
-    """Where a file is, for five minutes."""
+    """Where a file is; the URL is valid for five minutes
+    (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media)."""
 
     url: str
     mime_type: str = ""
@@ -78,10 +83,10 @@ class Media(msgspec.Struct):
 
 
 class Meta(Rest):
-    """One number of WhatsApp's. Credentials are named as ``proto/README.md`` has them."""
+    """One WhatsApp number. ``proto/README.md`` lists the names of the credentials."""
 
     provider = "WhatsApp"
-    # Meta's file server wants the token, too
+    # Meta's file server requires the token too
     # (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media#download-media).
     file_suffixes = ("fbsbx.com", "facebook.com", "whatsapp.net", "fbcdn.net")
     trusted_suffixes = ("lookaside.fbsbx.com",)
@@ -97,21 +102,21 @@ class Meta(Rest):
     def unusable(self) -> Trouble | None:
         lacking = [name.replace("_", " ") for name in NEEDED if name not in self._credentials]
         if lacking:
-            told = f"The channel's WhatsApp account has no {' and no '.join(lacking)}."
-            return Trouble("config", told, "Write it below the account in the settings, and restart personad.")
+            reason = f"The channel's WhatsApp account has no {' and no '.join(lacking)}."
+            return Trouble("config", reason, "Add it to the account in the settings, and restart personad.")
         return None
 
     async def whoami(self) -> Identity:
-        """Ask for the number; shows that the token is good for it, and that it is the channel's."""
+        """Ask for the number, which shows that the token may use it and that it is the channel's."""
         try:
             answer = await self.ask("GET", f"{VERSION}/{self.number_id}", params={"fields": FIELDS})
         except Refusal as error:
-            # An unknown id is a wrong parameter to Meta; a number that is gone has a code of its own.
+            # For an unknown id Meta reports a wrong parameter; here it means the same as the code for a missing number.
             raise error if error.code != UNKNOWN_ID else Refusal(error.status, GONE, error.message) from None
         number = understood(answer, Number)
         if self._phone and number.digits != self._phone.removeprefix("+"):
-            told = f"The account's phone_number_id is that of {number.display_phone_number}, not {self._phone}."
-            raise TroubleError(Trouble("config", told, NUMBER_HINT))
+            reason = f"The account's phone_number_id belongs to {number.display_phone_number}, not {self._phone}."
+            raise TroubleError(Trouble("config", reason, NUMBER_HINT))
         return Identity(number.digits, number.verified_name or number.display_phone_number)
 
     async def locate(self, file: Attachment) -> Located:
@@ -120,26 +125,26 @@ class Meta(Rest):
         return Located(media.url, media.file_size)
 
     def classify(self, error: Exception) -> Trouble:
-        """https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes"""
+        """Say what an error means (https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes)."""
         match error:
             case Refusal(code=int(code)) if code in PERSON:
                 return Trouble("recipient", undelivered(code), fate="blocked" if code in BLOCKED else "never")
             case Refusal() if error.status == 401 or error.code in TOKEN:
-                told = f"WhatsApp refuses the access token ({error.code}): {error.message}"
-                return Trouble("credential", told, TOKEN_HINT)
+                reason = f"WhatsApp refuses the access token ({error.code}): {error.message}"
+                return Trouble("credential", reason, TOKEN_HINT)
             case Refusal(code=int(code)) if code in PERMISSION:
                 return Trouble("config", f"The access token may not do this ({code}): {error.message}", PERMISSION_HINT)
             case Refusal(code=int(code)) if code in NUMBER:
                 return Trouble("config", f"WhatsApp refuses the number ({code}): {error.message}", NUMBER_HINT)
             case Refusal(status=status, code=code) if status == 429 or code in THROTTLE:
                 seconds = error.retry_after or DEFAULT_WAIT
-                return Trouble("throttle", f"WhatsApp asks to wait {seconds:g} s ({code}).", WAIT, seconds)
+                return Trouble("throttle", f"WhatsApp asks us to wait {seconds:g} s ({code}).", WAIT, seconds)
             case _:
                 return passing(self.provider, error)
 
-    def read_error(self, body: bytes) -> Told:
+    def read_error(self, body: bytes) -> ErrorBody:
         found = msgspec.json.decode(body, type=_Error).error
-        return Told(found.code, (found.error_data.details if found.error_data else "") or found.message)
+        return ErrorBody(found.code, (found.error_data.details if found.error_data else "") or found.message)
 
 
 class _Details(msgspec.Struct):
@@ -157,13 +162,13 @@ class _Error(msgspec.Struct):
 
 
 def undelivered(code: int | None, message: str = "") -> str:
-    """Why a message did not reach a person."""
+    """Say why a message did not reach the person."""
     reason = PERSON.get(code or 0) or message or "The message was not delivered."
     return f"{reason} (WhatsApp {code})" if code else reason
 
 
 def class_of(code: int | None) -> ErrorClass:
-    """The error class of a code that came with one message."""
+    """Return the error class of a code that concerns one message."""
     if code in TOKEN:
         return "credential"
     if code in PERMISSION or code in NUMBER:

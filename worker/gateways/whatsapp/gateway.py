@@ -1,4 +1,4 @@
-"""WhatsApp by Meta's Cloud API: messages come by webhooks only, and answers go by the Graph API."""
+"""WhatsApp over Meta's Cloud API: messages come by webhook only, and answers go out through the Graph API."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from worker.gateways.common import gateway as kernel
 from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.trouble import Trouble
 from worker.gateways.whatsapp.account import WEBHOOK_HINT, Meta
-from worker.gateways.whatsapp.inbound import Letter, read_batch, with_file
+from worker.gateways.whatsapp.inbound import Draft, read_batch, with_file
 from worker.gateways.whatsapp.outbound import MetaSender
 
 MAX_MOVED: Final = 100
+"""Changed numbers to remember."""
 
 
 class MetaGateway(kernel.Gateway[Meta, MetaSender, kernel.Timing]):
-    """One number of a persona's."""
+    """One phone number of a persona."""
 
     account_type = Meta
     sender_type = MetaSender
@@ -44,34 +45,34 @@ class MetaGateway(kernel.Gateway[Meta, MetaSender, kernel.Timing]):
 
     def unusable(self) -> Trouble | None:
         if not (found := super().unusable()) and not self.gateway.webhook:
-            return Trouble("config", "This daemon has no public address that WhatsApp could call.", WEBHOOK_HINT)
+            return Trouble("config", "This daemon has no public address for WhatsApp to call.", WEBHOOK_HINT)
         return found
 
     async def exchange(self) -> float:
-        """Look at the number: it shows that the token lives."""
+        """Ask for the number, which shows that the token is still valid."""
         self.introduce(await self.account.whoami())
         self.up()
         return self.timing.check
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """The messages in these requests; receipts of what she sent are reported at once."""
-        letters: list[Letter] = []
+        """Return the messages in these requests. Receipts for her own messages are reported at once."""
+        drafts: list[Draft] = []
         for webhook in webhooks:
             try:
                 found = read_batch(webhook.body, self.account.number_id, self.channel, self._moved, self.log)
             except msgspec.DecodeError as error:
                 self.log.error("meta.unreadable", webhook=webhook.number, reason=str(error))
                 continue
-            letters += found.letters
+            drafts += found.drafts
             for receipt in found.receipts:
                 self.link.send(receipt)
         while len(self._moved) > MAX_MOVED:
             del self._moved[next(iter(self._moved))]
-        self._unread |= {one.inbound.key: one.message_id for one in letters}
-        return list(await asyncio.gather(*(with_file(one, self.files) for one in letters)))
+        self._unread |= {one.inbound.key: one.message_id for one in drafts}
+        return list(await asyncio.gather(*(with_file(one, self.files) for one in drafts)))
 
     async def committed(self, items: Sequence[Inbound]) -> None:
-        """Show the last message of each chat as read: she will perceive it, whatever happens."""
+        """Mark the last message of each chat as read: it is committed, so she will certainly perceive it."""
         for item in items:
             if message_id := self._unread.pop(item.key, ""):
                 self.sender.heard(item.chat, message_id)

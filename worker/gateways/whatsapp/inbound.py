@@ -1,4 +1,4 @@
-"""WhatsApp's webhook requests as inbound messages, and as receipts.
+"""Turns WhatsApp's webhook requests into inbound messages and receipts.
 
 https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
 """
@@ -90,7 +90,7 @@ class Fault(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """One message; ``from`` is missing where a person shows a user name instead of a number."""
+    """One message. ``from`` is missing if the person shows a user name instead of a number."""
 
     id: str
     type: str = "text"
@@ -113,18 +113,18 @@ class Message(msgspec.Struct):
 
     @property
     def account(self) -> str:
-        """Who wrote it: a number without its plus, else the id that WhatsApp gives for this business."""
+        """The writer's id: their number without its plus, else the user id that WhatsApp assigns for this business."""
         found = self.from_.removeprefix("+") or self.from_user_id
         return found if _ACCOUNT.match(found) else ""
 
     @property
     def key(self) -> str:
-        """Its id, as short as a key may be."""
+        """The message's key, made from its id."""
         return key_of(self.id)
 
     @property
     def file(self) -> File | None:
-        """The file that it is, or that it comes with."""
+        """The message's file, if any."""
         return self.image or self.audio or self.video or self.document or self.sticker
 
 
@@ -166,13 +166,13 @@ class Entry(msgspec.Struct):
 
 
 class Batch(msgspec.Struct):
-    """One webhook request: several accounts' changes, each with several messages."""
+    """One webhook request: changes of several accounts, each with several messages."""
 
     entry: list[Entry] = []
 
 
-class Letter(NamedTuple):
-    """A message as far as it can be told without fetching its file."""
+class Draft(NamedTuple):
+    """A message whose file is not fetched yet."""
 
     inbound: Inbound
     message_id: str
@@ -180,17 +180,16 @@ class Letter(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a webhook request holds for one number."""
+    """What a webhook request contains for one number."""
 
-    letters: list[Letter]
+    drafts: list[Draft]
     receipts: list[Receipt]
 
 
 def read_batch(body: bytes, number_id: str, channel: str, moved: dict[str, str], log: WorkerLog) -> Contents:
-    """Read a request; what is another number's or cannot be read is logged and left out.
+    """Read a request. What belongs to another number or cannot be read is logged and left out.
 
-    ``moved`` keeps the numbers that people have changed, new to old. Raises ``msgspec.DecodeError`` for a body that is
-    none of Meta's.
+    ``moved`` maps people's new numbers to their old ones. Raises msgspec.DecodeError if the body is not one of Meta's.
     """
     found = Contents([], [])
     for entry in msgspec.json.decode(body, type=Batch).entry:
@@ -213,13 +212,13 @@ def read_batch(body: bytes, number_id: str, channel: str, moved: dict[str, str],
 
 
 def key_of(message_id: str) -> str:
-    """A message id as a key."""
+    """Return a message id as a key: unchanged if it is short and printable, else its hash."""
     plain = message_id.isascii() and message_id.isprintable() and " " not in message_id
     return message_id if plain and 0 < len(message_id) <= MAX_KEY else sha256(message_id.encode()).hexdigest()
 
 
-async def with_file(one: Letter, files: Files) -> Inbound:
-    """The message with its file; one that cannot be had is described instead."""
+async def with_file(one: Draft, files: Files) -> Inbound:
+    """Return the message with its file; a file that cannot be fetched is described instead."""
     if one.file:
         one.inbound.content = joined(await files.fetch(one.inbound, one.file), one.inbound.content)
     return one.inbound
@@ -233,8 +232,8 @@ def _read_value(value: Value, channel: str, moved: dict[str, str], found: Conten
         except msgspec.ValidationError as error:
             log.error("meta.unreadable", reason=str(error))
             continue
-        if letter := _letter(message, names, moved, log):
-            found.letters.append(letter)
+        if draft := _draft(message, names, moved, log):
+            found.drafts.append(draft)
     for raw in value.statuses:
         try:
             status = msgspec.json.decode(raw, type=Status)
@@ -247,7 +246,7 @@ def _read_value(value: Value, channel: str, moved: dict[str, str], found: Conten
             found.receipts.append(Receipt(channel, key_of(status.id), reason, class_of(fault.code)))
 
 
-def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log: WorkerLog) -> Letter | None:
+def _draft(message: Message, names: dict[str, str], moved: dict[str, str], log: WorkerLog) -> Draft | None:
     account = message.account
     if message.type == "system":
         if message.system and (new := message.system.new_wa_id or message.system.wa_id):
@@ -258,7 +257,7 @@ def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log:
         return None
     text = _text(message)
     if old := moved.pop(account, ""):
-        text = f"(This person wrote from the number +{old} before.)\n{text}"
+        text = f"(This person used to write from the number +{old}.)\n{text}"
     seconds = int(message.timestamp) if message.timestamp.isdigit() else 0
     inbound = Inbound(
         key=message.key,
@@ -272,17 +271,17 @@ def _letter(message: Message, names: dict[str, str], moved: dict[str, str], log:
     )
     file = message.file
     attachment = Attachment(file.id, file.mime_type, file.filename) if file else None
-    return Letter(inbound, message.id, attachment)
+    return Draft(inbound, message.id, attachment)
 
 
 def _text(message: Message) -> str:
     context = message.context
     forwarded = FORWARDED if context and (context.forwarded or context.frequently_forwarded) else ""
-    return joined(forwarded, _said(message))
+    return joined(forwarded, _content(message))
 
 
-def _said(message: Message) -> str:
-    """The text, with a description of what is neither text nor file."""
+def _content(message: Message) -> str:
+    """Return the text of a message, or a description of what is neither text nor a file."""
     if message.text:
         return message.text.body
     if message.file:

@@ -1,4 +1,4 @@
-"""Her messages to WhatsApp: few and long, since one person may be sent one in six seconds."""
+"""Sends her messages to WhatsApp: few and long ones, since a person may be sent only one every six seconds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ TYPES: Final = {
     ".aac": "audio/aac",
 }
 TYPING_FOR: Final = 20.0
-"""Seconds before typing is shown again; WhatsApp shows it for 25."""
+"""Seconds before typing is shown again; WhatsApp shows it for 25 s
+(https://developers.facebook.com/docs/whatsapp/cloud-api/typing-indicators)."""
 
 MAX_CHATS: Final = 1000
 MAX_PAIR_WAIT: Final = 256.0
@@ -64,8 +65,8 @@ class _Uploaded(msgspec.Struct):
 class MetaSender(Sender[Meta]):
     """Sends for one number."""
 
-    # One message to a person in six seconds, of which some may be borrowed
-    # (https://developers.facebook.com/docs/whatsapp/cloud-api/overview#pair-rate-limits); 80 a second for a number
+    # One message to a person every six seconds, with a burst borrowed from the next ones
+    # (https://developers.facebook.com/docs/whatsapp/cloud-api/overview#pair-rate-limits); 80 per second from a number
     # (https://developers.facebook.com/docs/whatsapp/cloud-api/overview#throughput).
     chat_pace = Pace(rate=1 / 6, burst=10.0)
     bot_pace = Pace(rate=70.0, burst=70.0)
@@ -91,12 +92,12 @@ class MetaSender(Sender[Meta]):
         return split_rich(Rich(plain(markdown)), MAX_MESSAGE)
 
     def arrange(self, message: Deliver, cut: list[Rich]) -> list[Part]:
-        """A picture's short text goes with it; a voice message takes none, and says it itself."""
+        """Send a picture with its text if that is short. A voice message goes alone, since it speaks the text."""
         parts = super().arrange(message, cut)
         return [part._replace(text="") for part in parts if part.file] if message.kind == "audio" else parts
 
     async def send(self, chat: str, part: Part) -> str:
-        """Send one message and return its id, as short as ``key_of`` makes it."""
+        """Send one message and return its id as a key (``key_of``)."""
         content = await self._file(part) if part.file else _text(part.text)
         body = {"messaging_product": "whatsapp", "recipient_type": "individual", **_to(chat), **content}
         answer = understood(await self.account.ask("POST", self._path, json=body), _Answer)
@@ -104,19 +105,19 @@ class MetaSender(Sender[Meta]):
         return key_of(answer.messages[0].id) if answer.messages else ""
 
     def trouble(self, error: Exception, chat: str) -> Trouble:
-        """Say what a failure means; the pause for one person grows fourfold.
+        """Say what a failed send means. The pause for one person grows fourfold each time.
 
         https://developers.facebook.com/docs/whatsapp/cloud-api/overview#pair-rate-limits
         """
         if isinstance(error, Refusal) and error.code == PAIR:
             self._crowded[chat] = self._crowded.get(chat, 0) + 1
             wait = min(4.0 ** self._crowded[chat], MAX_PAIR_WAIT)
-            told = f"WhatsApp asks to wait before this person is sent more ({PAIR})."
-            return Trouble("throttle", told, retry_after=wait)
+            reason = f"WhatsApp asks us to wait before this person is sent more ({PAIR})."
+            return Trouble("throttle", reason, retry_after=wait)
         return super().trouble(error, chat)
 
     def heard(self, chat: str, message_id: str) -> None:
-        """The last message of a chat, to be marked as read."""
+        """Remember the last message of a chat, for ``mark_read`` and ``show_typing``."""
         self._last[chat] = message_id
         self._last.move_to_end(chat)
         self._typed.pop(chat, None)
@@ -125,7 +126,7 @@ class MetaSender(Sender[Meta]):
             self._typed.pop(gone, None)
 
     def may_type(self, chat: str) -> bool:
-        """Whether typing is worth showing: somebody wrote, and it is not shown already."""
+        """Whether typing can be shown, which needs a message to refer to, and is not being shown already."""
         now = asyncio.get_running_loop().time()
         if chat not in self._last or now - self._typed.get(chat, -TYPING_FOR) < TYPING_FOR:
             return False
@@ -136,24 +137,27 @@ class MetaSender(Sender[Meta]):
         await self._mark(chat, typing_indicator={"type": "text"})
 
     async def mark_read(self, chat: str) -> None:
-        """Show that the last message is read. A failure is only logged."""
+        """Mark the last message as read. A failure is only logged."""
         try:
             await self._mark(chat)
         except PROVIDER_ERRORS as error:
             self.log.debug("meta.not_marked", reason=self.account.trouble(error).reason)
 
     async def _mark(self, chat: str, **more: dict[str, str]) -> None:
-        """https://developers.facebook.com/docs/whatsapp/cloud-api/typing-indicators"""
+        """Mark the last message as read (https://developers.facebook.com/docs/whatsapp/cloud-api/typing-indicators)."""
         message = {"messaging_product": "whatsapp", "status": "read", "message_id": self._last.get(chat, "")}
         await self.account.ask("POST", self._path, json=message | more)
 
     async def _file(self, part: Part) -> dict[str, Any]:
-        """Upload a file; returns the message that shows it (Any: its JSON)."""
+        """Upload a file and return the body of the message that shows it (Any: its JSON).
+
+        https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media#upload-media
+        """
         assert part.file
         kind = TYPES.get(part.file.suffix.lower(), "")
         family = kind.partition("/")[0]
         if family not in ("image", "audio"):
-            raise UnsendableError(f"WhatsApp does not take files of the kind {part.file.suffix}.")
+            raise UnsendableError(f"WhatsApp does not accept {part.file.suffix} files.")
         data = await self.content(part.file, MAX_AUDIO if family == "audio" else MAX_IMAGE)
         form = aiohttp.FormData()
         form.add_field("messaging_product", "whatsapp")
@@ -168,10 +172,13 @@ class MetaSender(Sender[Meta]):
 
 
 def _text(text: str) -> dict[str, Any]:
-    """A text message (Any: its JSON). No preview: to fetch a link could carry something out."""
+    """Return the body of a text message (Any: its JSON). Without a link preview, since fetching a link could leak data.
+
+    https://developers.facebook.com/docs/whatsapp/cloud-api/messages/text-messages
+    """
     return {"type": "text", "text": {"preview_url": False, "body": text}}
 
 
 def _to(chat: str) -> dict[str, str]:
-    """Whom a message goes to: a number, or the id of somebody who shows none."""
+    """Return the recipient's field: their number, or the user id of a person who does not show one."""
     return {"to": chat} if chat.isdigit() else {"recipient": chat}

@@ -30,13 +30,13 @@ async def add(ledger: Ledger, channel: str = CHANNEL, persona: str = ADAM, bot: 
 
 
 async def pair(ledger: Ledger, channel: str = CHANNEL, bot: str = "900") -> None:
-    """Add a channel of Adam's that is paired with account 42."""
+    """Add a channel of Adam's and pair it with account 42."""
     await add(ledger, channel, bot=bot)
     await ledger.bind(ADAM, channel, "42", "alice", "42")
 
 
 async def the_channel(ledger: Ledger, channel: str = CHANNEL, persona: str = ADAM) -> StoredChannel:
-    """Her channel's row."""
+    """Return her channel's row."""
     [row] = [row for row in await ledger.channels(persona) if row.channel == channel]
     return row
 
@@ -44,10 +44,10 @@ async def the_channel(ledger: Ledger, channel: str = CHANNEL, persona: str = ADA
 async def say(
     ledger: Ledger, seq: int, content: str = "hi", where: Conversation = CONVERSATION, at: int = 1_000
 ) -> None:
-    """Put a message of Adam's into the outbox."""
+    """Put a message from Adam into the outbox."""
     assert await ledger.answer(ADAM, [], where, [Outgoing(content)], [seq], at)
 
 
 async def waiting(ledger: Ledger, persona: str = ADAM) -> list[str]:
-    """The words that wait, oldest first."""
+    """Return the waiting messages, oldest first."""
     return [row.perception.content for row in await ledger.waiting(persona)]

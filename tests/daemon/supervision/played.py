@@ -1,0 +1,195 @@
+"""A clock that is moved by hand, and a persona's life and processes that are played, for the keeper's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from daemon.logging.log import Log, Sink
+from daemon.runtime.clock import Timer
+from daemon.settings.settings import Logs
+from daemon.supervision.life import GenerationFailed
+from proto.gateways import GatewayState
+from proto.messages import MindLimits, Prepare
+from proto.records import Organ, Persona
+
+TURNS: Final = 50
+"""Turns of the loop in which everything that need not wait for the clock has happened."""
+
+
+async def settled() -> None:
+    """Let everything happen that waits for nothing but its turn."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+class _Timer:
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._order = itertools.count()
+        self._due: list[tuple[float, int, _Timer]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return int(self.now * 1e9)
+
+    async def sleep(self, seconds: float) -> None:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, partial(over.set_result, None))
+        try:
+            await over
+        finally:
+            timer.cancel()
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        timer = _Timer(callback)
+        heapq.heappush(self._due, (self.now + seconds, next(self._order), timer))
+        return timer
+
+    async def advance(self, seconds: float) -> None:
+        """Move on, and let happen what is due on the way, in its order."""
+        await settled()
+        end = self.now + seconds
+        while self._due and self._due[0][0] <= end:
+            at, _, timer = heapq.heappop(self._due)
+            self.now = max(self.now, at)
+            if callback := timer.callback:
+                callback()
+                await settled()
+        self.now = end
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[Log]:
+    """A log that keeps its events in memory."""
+    with path.open("ab") as stream:
+        log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
+        yield log
+        log.flush()
+
+
+def logged(log: Log, name: str) -> list[dict[str, object]]:
+    """Its events of this name."""
+    events = (msgspec.json.decode(line, type=dict[str, object]) for line in log.tail.last(1000))
+    return [event for event in events if event["event"] == name]
+
+
+class PlayedGeneration:
+    """A process that does what the test says; ``fails`` maps a step, with or without its number, to what it raises."""
+
+    def __init__(self, number: int, told: list[str], fails: dict[str, Exception]) -> None:
+        self.number = number
+        self.gateways: list[GatewayState] = []
+        self.end: asyncio.Future[GenerationFailed] = asyncio.get_running_loop().create_future()
+        self.born = False
+        self.opened = False
+        self._told = told
+        self._fails = fails
+
+    @property
+    def pid(self) -> int | None:
+        return 4000 + self.number if self.born and not self.end.done() else None
+
+    @property
+    def lives(self) -> bool:
+        """Whether there is a process."""
+        return self.pid is not None
+
+    def send(self, message: msgspec.Struct) -> None:
+        self._told.append(f"{self.number} gets {type(message).__name__}")
+
+    async def prepare(self, _prepare: Prepare, _kinds: frozenset[str]) -> None:
+        self._step("prepare")
+        self.born = True
+
+    async def open(self) -> None:
+        self._step("open")
+        self.opened = True
+
+    async def stop(self) -> None:
+        if self.lives:
+            self._step("stop")
+            self.die("it was asked to")
+
+    async def kill(self) -> None:
+        if self.lives:
+            self._step("kill")
+            self.die("it was killed")
+
+    def die(self, reason: str = "it died", *, permanent: bool = False) -> None:
+        """It is gone, and reaped."""
+        self.end.set_result(GenerationFailed(reason, permanent))
+
+    def _step(self, name: str) -> None:
+        self._told.append(f"{self.number} {name}")
+        if error := self._fails.get(name) or self._fails.get(f"{self.number} {name}"):
+            raise error
+
+
+class PlayedLife:
+    """What the daemon does for a persona. ``fails`` maps a step to what it raises until it is taken out."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.fails: dict[str, Exception] = {}
+        self.generations: list[PlayedGeneration] = []
+
+    @property
+    def last(self) -> PlayedGeneration:
+        """The process that was made last."""
+        return self.generations[-1]
+
+    @property
+    def alive(self) -> list[PlayedGeneration]:
+        """Every process that there is."""
+        return [one for one in self.generations if one.lives]
+
+    def generation(self, number: int) -> PlayedGeneration:
+        made = PlayedGeneration(number, self.told, self.fails)
+        self.generations.append(made)
+        return made
+
+    async def prepare(self) -> tuple[Prepare, frozenset[str]]:
+        self._step("brief")
+        persona = Persona("her", "Eve", Organ("m", "openai"))
+        return Prepare(persona, MindLimits(1.0, 1.0, 0), {}, [], ""), frozenset()
+
+    def risen(self, generation: object) -> None:
+        self._step("risen")
+
+    async def fallen(self, *, crashed: bool) -> None:
+        self._step("fallen by itself" if crashed else "fallen")
+
+    async def faulted(self) -> None:
+        self._step("dropped")
+
+    async def reload(self) -> None:
+        self._step("read back")
+
+    async def gave_up(self, reason: str) -> None:
+        self._step(f"sick: {reason}")
+
+    def _step(self, name: str) -> None:
+        self.told.append(name)
+        if error := self.fails.get(name.partition(":")[0]):
+            raise error

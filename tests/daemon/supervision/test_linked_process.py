@@ -1,0 +1,258 @@
+"""How every process of the daemon lives on the link: one test for each rule, and each role held to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from daemon.feeding.feeder import Feeder, FeederDied
+from daemon.ledger import Ledger
+from daemon.logging.log import Log
+from daemon.runtime.clock import Clock, SystemClock
+from daemon.runtime.tasks import Tasks, daemon_tasks
+from daemon.settings.settings import Organs, Supervision
+from daemon.supervision.generation import Generation
+from daemon.supervision.life import GenerationFailed
+from daemon.supervision.link import Link
+from daemon.supervision.linked_process import LinkedProcess, ProcessFailed, Workshop
+from daemon.supervision.organ_host import OrganHost
+from daemon.supervision.prober import Prober
+from daemon.supervision.processes import Process
+from proto.birth import Role
+from proto.feeds import Feed
+from proto.framing import Codec
+from proto.gateways import GatewayChanged, GatewayState
+from proto.messages import (
+    VERSION,
+    FromWorker,
+    Heartbeat,
+    Hello,
+    MindLimits,
+    OrganCall,
+    OrganResult,
+    Prepare,
+    Probed,
+)
+from proto.records import Organ, Persona
+from tests.daemon.supervision.played import ManualClock, log_to, logged, settled
+from tests.patience import PATIENCE
+from worker.base.link import Link as WorkerLink
+
+CODEC: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # a union is no type to mypy
+ANY: Codec[Any] = Codec(Any)  # Any: what the daemon sends is of no interest here
+SLEEP = ["/bin/sh", "-c", "trap '' USR2; exec sleep 600"]
+"""It outlives the signal for its stacks, as ours do."""
+NEXT = f"it speaks version {VERSION + 1} of the protocol, the daemon {VERSION}"
+
+
+def _sleeper() -> Process:
+    pid = os.posix_spawn(SLEEP[0], SLEEP, dict(os.environ), setsid=True)
+    return Process(pid, os.pidfd_open(pid))
+
+
+@dataclass
+class Births:
+    """Makes processes that only sleep; the test says on the link what they say, their greeting first."""
+
+    link: Link
+    greeting: msgspec.Struct | None = field(default_factory=lambda: Hello(VERSION, 1))
+    made: list[Process] = field(default_factory=list)
+    reaped_: list[int] = field(default_factory=list)
+    lines: list[WorkerLink[Any]] = field(default_factory=list)
+
+    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
+        process = _sleeper()
+        self.made.append(process)
+        self.lines.append(WorkerLink(self.link.endpoint, routing_id, ANY, lambda _: None))
+        if self.greeting:
+            self.lines[-1].send(self.greeting)
+        return process
+
+    def reaped(self, process: Process) -> None:
+        self.reaped_.append(process.pid)
+
+    def all_reaped(self) -> bool:
+        """Whether every process is gone, and was told to be."""
+        return self.reaped_ == [one.pid for one in self.made] and not any(one.alive for one in self.made)
+
+
+@dataclass
+class Stage:
+    """A real link, played births, and owners of tasks."""
+
+    births: Births
+    workshop: Workshop
+    tasks: Tasks
+    log: Log
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """By the machine's clock."""
+    async for made in _stage(tmp_path, SystemClock()):
+        yield made
+
+
+async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
+    with log_to(folder / "log") as log:
+        link = Link(folder, log)
+        births = Births(link)
+        tasks = daemon_tasks(clock, log)
+        yield Stage(births, Workshop(births, link, clock), tasks, log)
+        await tasks.close()
+        for line in births.lines:
+            line.close()
+        for process in births.made:
+            process.kill()
+            await process.wait()
+        link.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until this holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  the link tells nobody
+            await asyncio.sleep(0)
+
+
+async def _worker(stage: Stage) -> str:
+    generation = Generation(1, stage.workshop, Supervision(), stage.tasks, stage.log, lambda *_: None)
+    persona = Persona("her", "Eve", Organ("m", "openai"))
+    with pytest.raises(GenerationFailed) as failed:
+        await generation.prepare(Prepare(persona, MindLimits(1.0, 1.0, 0), {}, [], ""), frozenset())
+    return str(failed.value)
+
+
+async def _feeder(stage: Stage) -> str:
+    feeder = Feeder(stage.workshop, Supervision(), stage.tasks, stage.log)
+    feed = Feed("", "chatgpt", "Eve", Organ("m"), MindLimits(1.0, 1.0, 0), {})
+    with pytest.raises(FeederDied) as died:
+        await feeder.begin(feed, frozenset())
+    return str(died.value)
+
+
+async def _organ_host(stage: Stage) -> str:
+    results: list[OrganResult] = []
+    nothing = cast("Ledger", None)
+    host = OrganHost(Organs(), nothing, stage.workshop, stage.tasks, stage.workshop.clock, stage.log)
+    host.call(OrganCall(1, "thinking"), Path(), results.append)
+    await until(lambda: bool(results))
+    assert results[0].passing
+    return str(results[0].error)
+
+
+async def _probe(stage: Stage) -> str:
+    limits = MindLimits(1.0, 1.0, 0)
+    prober = Prober(stage.workshop, limits, {}, 15.0, stage.tasks, stage.workshop.clock, stage.log)
+    return await prober.probe(Organ("m", "openai"))
+
+
+@pytest.mark.parametrize("begin", [_worker, _feeder, _organ_host, _probe])
+async def test_one_that_speaks_another_version_is_killed(
+    stage: Stage, begin: Callable[[Stage], Awaitable[str]]
+) -> None:
+    """Whatever its role: at its greeting, with the reason, and not after a wait for another greeting."""
+    stage.births.greeting = Hello(VERSION + 1, 1)
+    async with asyncio.timeout(PATIENCE):
+        assert NEXT in await begin(stage)
+        await until(stage.births.all_reaped)
+
+
+async def test_a_probe_is_reaped_before_its_answer(stage: Stage) -> None:
+    """A probe that does not leave when asked is signalled, and gone when the answer is there."""
+    prober = Prober(stage.workshop, MindLimits(1.0, 1.0, 0), {}, 15.0, stage.tasks, stage.workshop.clock, stage.log)
+    asking = asyncio.create_task(prober.probe(Organ("m", "openai")))
+    await until(lambda: bool(stage.births.lines))
+    stage.births.lines[0].send(Probed())
+    assert await asking == ""
+    assert stage.births.all_reaped()
+
+
+@pytest.fixture
+async def slow(tmp_path: Path) -> AsyncIterator[Stage]:
+    """By a clock that is moved by hand."""
+    async for made in _stage(tmp_path, ManualClock()):
+        yield made
+
+
+def _clock(stage: Stage) -> ManualClock:
+    assert isinstance(stage.workshop.clock, ManualClock)
+    return stage.workshop.clock
+
+
+async def _greeted(stage: Stage, heard: Callable[[FromWorker], None] = lambda _: None) -> LinkedProcess[FromWorker]:
+    process = LinkedProcess("persona", CODEC, heard, stage.workshop, stage.tasks, stage.log)
+    await process.born("Eve", frozenset(), 20.0)
+    process.watch_heart(15.0)
+    return process
+
+
+async def test_one_that_does_not_greet_is_killed(slow: Stage) -> None:
+    """After its time, with the reason."""
+    slow.births.greeting = None
+    process = LinkedProcess("persona", CODEC, lambda _: None, slow.workshop, slow.tasks, slow.log)
+    greeting = asyncio.create_task(process.born("Eve", frozenset(), 20.0))
+    await until(lambda: bool(slow.births.made))
+    await _clock(slow).advance(20.0)
+    await _clock(slow).advance(1.0)
+    with pytest.raises(ProcessFailed, match="it did not greet within 20 s"):
+        await greeting
+    assert slow.births.all_reaped()
+
+
+async def test_silence_is_the_end(slow: Stage) -> None:
+    """One that is silent for too long is killed, its stacks first."""
+    process = await _greeted(slow)
+    await _clock(slow).advance(15.0)
+    assert process.pid
+    await _clock(slow).advance(1.0)
+    assert "it hung: no heartbeat for 15 s" in str(await process.end)
+    assert len(logged(slow.log, "worker.hung")) == 1
+    assert slow.births.all_reaped()
+
+
+async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:
+    """A heartbeat that lay unread while the daemon stood still counts."""
+    heard: list[FromWorker] = []
+    process = await _greeted(slow, heard.append)
+    await _clock(slow).advance(15.0)
+    slow.births.lines[0].send(Heartbeat(0.0, []))
+    await until(lambda: any(isinstance(one, Heartbeat) for one in heard))
+    await _clock(slow).advance(10.0)
+    assert process.pid
+    assert logged(slow.log, "worker.hung") == []
+
+
+async def test_a_message_that_cannot_be_dealt_with_is_a_fault(slow: Stage) -> None:
+    """It is its owner's, and the messages behind it are read all the same."""
+    heard: list[FromWorker] = []
+
+    def take(message: FromWorker) -> None:
+        heard.append(message)
+        if message.__class__ is GatewayChanged:
+            raise ValueError("a mistake of ours")
+
+    await _greeted(slow, take)
+    for message in (GatewayChanged(GatewayState("0" * 16, "connected")), Heartbeat(0.0, [])):
+        slow.births.lines[0].send(message)
+    await until(lambda: len(heard) == 2)
+    assert isinstance(slow.tasks.fault.result(), ValueError)
+
+
+async def test_a_stop_goes_as_far_as_it_must(slow: Stage) -> None:
+    """A frame, and after its time a signal."""
+    process = await _greeted(slow)
+    stopping = asyncio.create_task(process.stop(3.0))
+    await settled()
+    assert process.pid
+    await _clock(slow).advance(3.0)
+    await stopping
+    assert str(await process.end) == "the process ended: killed by SIGTERM"
+    assert slow.births.all_reaped()

@@ -1,0 +1,167 @@
+"""A mistake in the daemon's own code: it is logged, it shows, and nobody stays deaf over it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from daemon.conversations.hubs import SERVICE_RESTART
+from proto import exits
+from tests.daemon.survival.conftest import create
+from tests.daemon_process import ROOT, DaemonProcess, wait_for
+from tests.emulators.scripted import ScriptedMind
+from tests.listener import Listener
+from tests.observed import events, lines, status, worker
+from tests.saboteur import at_start
+
+Launch = Callable[..., DaemonProcess]
+
+IN_THE_DAEMON = """
+import sys
+if "serve" in getattr(sys, "orig_argv", []):
+    sys.path.insert(0, {root!r})
+    {code}
+"""
+
+ANSWERING = """
+    from daemon.conversations import publisher
+    publish = publisher.Publisher.publish
+    def broken(self, persona_id, conversation, messages, *others, **more):
+        if any("boom" in message.content for message in messages):
+            raise ValueError("a mistake of ours")
+        publish(self, persona_id, conversation, messages, *others, **more)
+    publisher.Publisher.publish = broken
+"""
+"""Her answer is committed and never shown, and the code behind that does not run."""
+
+COMMITTING = """
+    from daemon.conversations import inbox
+    commit = inbox.Inbox._commit
+    async def broken(self, persona_id, reply, *others):
+        if any("boom" in message.content for message in reply.messages):
+            raise ValueError("a mistake of ours")
+        return await commit(self, persona_id, reply, *others)
+    inbox.Inbox._commit = broken
+"""
+"""Her answer is not committed, whenever it is thought."""
+
+FALLING = """
+    from daemon.supervision import persona_life
+    fallen = persona_life.PersonaLife.fallen
+    times = [0]
+    async def broken(self, *, crashed):
+        if crashed and not times[0]:
+            times[0] = 1
+            raise ValueError("a mistake of ours")
+        await fallen(self, crashed=crashed)
+    persona_life.PersonaLife.fallen = broken
+"""
+"""What is done for her when her process died fails, once."""
+
+PRUNING = """
+    from daemon.startup import serve
+    import asyncio, os
+    async def broken(*_):
+        while not os.path.exists({flag!r}):
+            await asyncio.sleep(0.05)
+        raise ValueError("a mistake of ours")
+    serve.prune = broken
+"""
+"""A task of the daemon itself fails, as soon as the flag is there."""
+
+
+def broken(launch: Launch, folder: Path, code: str, **settings: str) -> DaemonProcess:
+    """A daemon with this mistake in it."""
+    code = IN_THE_DAEMON.format(root=str(ROOT), code=code.strip())
+    return launch(PYTHONPATH=at_start(folder / "site", code), **settings)
+
+
+def traces(daemon: DaemonProcess, event: str) -> list[str]:
+    """The traces of these events."""
+    return [str(one["trace"]) for one in events(daemon, event)]
+
+
+def test_an_answer_that_cannot_be_committed(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """What leads to the mistake is set aside as what killed her would be; everything else is answered."""
+    daemon = broken(launch, tmp_path, COMMITTING)
+    persona_id = create(daemon, brain)
+    with Listener(daemon, persona_id) as listener:
+        assert daemon.read(persona_id, "boom").status_code == 200
+        wait_for(lambda: status(daemon, persona_id)["poison"] == 1, "the words to be set aside")
+    wait_for(lambda: status(daemon, persona_id)["state"] == "running", "her next process")
+    with Listener(daemon, persona_id) as listener:
+        assert daemon.read(persona_id, "pear").status_code == 200
+        listener.hears("pear")
+    view = status(daemon, persona_id)
+    assert (view["inbox"], view["poison"]) == (0, 1)
+    assert view["restarts"] >= 3
+    assert all("a mistake of ours" in trace for trace in traces(daemon, "persona.fault"))
+    assert len(traces(daemon, "persona.fault")) == 3
+
+
+def test_an_answer_that_cannot_be_shown(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """It is committed, so who listens comes back for it; it is not thought twice, and what follows is answered."""
+    daemon = broken(launch, tmp_path, ANSWERING)
+    persona_id = create(daemon, brain)
+    with Listener(daemon, persona_id) as listener:
+        assert daemon.read(persona_id, "boom").status_code == 200
+        wait_for(lambda: listener.closed == SERVICE_RESTART, "the socket to be closed")
+        last = listener.last_seq
+    wait_for(lambda: status(daemon, persona_id)["generation"] == 2, "her next process")
+    wait_for(lambda: status(daemon, persona_id)["state"] == "running", "her next process")
+    with Listener(daemon, persona_id, after=last) as listener:
+        assert daemon.read(persona_id, "pear").status_code == 200
+        listener.hears("boom", "pear")
+    assert brain.times("boom") == 1
+    assert lines(daemon, persona_id) == [(who, word) for word in ("boom", "pear") for who in ("person", "assistant")]
+
+
+def test_a_death_that_cannot_be_dealt_with(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """Status never says running without a process, and the words in hand are answered by the next one."""
+    daemon = broken(launch, tmp_path, FALLING)
+    persona_id = create(daemon, brain)
+    brain.hold("apple")
+    with daemon.socket(f"/ws/{persona_id}"):
+        daemon.read(persona_id, "apple")
+        wait_for(lambda: brain.times("apple") == 1, "the question")
+        worker(daemon, persona_id).send_signal(signal.SIGKILL)
+
+        def is_back() -> bool:
+            view = status(daemon, persona_id)
+            assert (view["state"] == "running") <= (view["pid"] is not None)
+            return (view["generation"], view["state"]) == (2, "running")
+
+        wait_for(is_back, "her next process")
+    with Listener(daemon, persona_id, after=0) as listener:
+        wait_for(lambda: brain.times("apple") == 2, "the question again")
+        brain.let_go("apple")
+        listener.hears("apple")
+    assert daemon.http.get("/readyz").status_code == 200
+    assert len(traces(daemon, "persona.fault")) == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_task_of_the_daemon_fails(launch: Launch, brain: ScriptedMind, tmp_path: Path, held: bool) -> None:
+    """It leaves in order with 70, so that systemd starts it again; what was accepted is answered then."""
+    flag = tmp_path / "flag"
+    daemon = broken(launch, tmp_path, PRUNING.format(flag=str(flag)))
+    persona_id = create(daemon, brain)
+    if held:
+        brain.hold("apple")
+    with Listener(daemon, persona_id) as listener:
+        daemon.read(persona_id, "apple")
+        if held:
+            wait_for(lambda: brain.times("apple") == 1, "the question")
+        else:
+            listener.hears("apple")
+        flag.touch()
+        assert daemon.wait() == exits.FAULT
+    (trace,) = traces(daemon, "daemon.crashed")
+    assert "a mistake of ours" in trace
+    del daemon.settings["PYTHONPATH"]
+    brain.let_go("apple")
+    daemon.start().ready()
+    wait_for(lambda: len(lines(daemon, persona_id)) == 2, "the answer")
