@@ -137,7 +137,7 @@ def test_each_account_has_a_code_of_its_own(stage: Stage) -> None:
 
 
 def test_the_bot_of_a_deleted_persona(stage: Stage, shared_daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """With another persona it shows a code at once, even to an account that got one from the first persona just before."""
+    """With another persona it shows a code at once, even to an account that has just got one from the first."""
 
     token = stage.add()
     chat = stage.provider.chat(token, "alice_again")
