@@ -1,4 +1,4 @@
-"""A daemon whose providers are on loopback, and personas who think with an echo."""
+"""A daemon whose providers are on loopback, and personas whose mind is an echo."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def shared_daemon(
 
 @pytest.fixture
 def stage(shared_daemon: DaemonProcess, brain: ScriptedMind, provider: Provider) -> Iterator[Stage]:
-    """A persona of this test alone, and the provider of her first channel."""
+    """A persona for this test only, and the provider of her first channel."""
     with Stage(shared_daemon, brain, provider) as stage:
         yield stage
 
 
 @pytest.fixture
 def lonely(tmp_path: Path, brain: ScriptedMind, telegram: Telegram, discord: Discord) -> Iterator[Open]:
-    """Make a stage on a daemon of this test alone, which may be killed."""
+    """Make a stage on a daemon for this test only, which may be killed."""
     daemon = DaemonProcess(tmp_path / "state", {**SETTINGS, **{one.setting: one.url for one in (telegram, discord)}})
 
     def open_(provider: Provider) -> Stage:

@@ -24,14 +24,14 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def ledger(daemon: DaemonProcess) -> Iterator[sqlite3.Connection]:
-    """The ledger's file, to look into, or to change while the daemon does not run."""
+    """The ledger's file, to read, or to change while the daemon does not run."""
     (file,) = daemon.state_dir.glob("*.db")
     with closing(sqlite3.connect(file)) as connection, connection:
         yield connection
 
 
 class Stage:
-    """A persona who thinks with ``brain``. Any in this class: JSON of the API."""
+    """A persona whose mind is ``brain``. Any in this class: JSON of the API."""
 
     def __init__(self, daemon: DaemonProcess, brain: ScriptedMind, provider: Provider) -> None:
         self.daemon = daemon
@@ -56,7 +56,7 @@ class Stage:
     def add(self, provider: Provider | None = None) -> str:
         """Give her a channel of a new bot, wait until it is connected, and return the bot's token.
 
-        Discord keeps no words for a bot that it has never seen.
+        Discord keeps no messages for a bot that has never connected.
         """
         provider = provider or self.provider
         self.token = provider.add_bot(f"bot{next(_numbers)}")
@@ -70,7 +70,7 @@ class Stage:
         return self.post("pair", {"code": code})
 
     def paired(self, provider: Provider | None = None, handle: str = "") -> Chat:
-        """Give her a channel, and pair it with a new person, who has heard that they are connected."""
+        """Give her a channel, and pair it with a new person; returns after the confirmation in the chat."""
         provider = provider or self.provider
         chat = provider.chat(self.add(provider), handle or f"alice{next(_numbers)}")
         answer = self.pair(chat.ask_for_code("first words"))
@@ -93,11 +93,11 @@ class Stage:
         return only
 
     def connected(self) -> None:
-        """Wait until all her channels are."""
+        """Wait until all her channels are connected."""
         wait_for(lambda: {one["state"] for one in self.view()["channels"]} == {"connected"}, "her channels")
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """What she said and nobody could be given."""
+        """Her dead letters."""
         letters = self.daemon.http.get("/api/status").json()["dead_letters"]
         return [letter for letter in letters if letter["persona"] == self.id]
 

@@ -18,7 +18,7 @@ BACK = "I am back."
 
 
 def test_hello(stage: Stage) -> None:
-    """She says who she is, and her mind is not asked."""
+    """She says her name, and her mind is not asked."""
     chat = stage.paired()
     chat.write("/hello")
     chat.hears(f"Hello! I am {stage.name}")
@@ -26,7 +26,7 @@ def test_hello(stage: Stage) -> None:
 
 
 def test_restart_from_inside(stage: Stage) -> None:
-    """Another process serves her afterwards; each of its words comes once, and what follows is answered."""
+    """Another process serves her afterwards; each message comes once, and later ones are answered."""
     chat = stage.paired()
     before = stage.view()
     chat.write("/restart")
@@ -46,13 +46,13 @@ def test_restart_from_inside(stage: Stage) -> None:
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
 @pytest.mark.slow
 def test_a_redelivered_restart_is_obeyed_once(lonely: Open, provider: Provider) -> None:
-    """The daemon dies, and Telegram brings again everything that it ever brought: /restart restarts nobody twice."""
+    """The daemon dies and Telegram delivers everything again: /restart does not restart her twice."""
     stage = lonely(provider)
     chat = stage.paired()
     assert isinstance(chat, TelegramChat)
     chat.write("/restart")
     chat.hears(RESTARTING, BACK)
-    # What the ledger does not know to be delivered comes twice, by promise; this is about the command.
+    # A message that the ledger has not marked as delivered may come twice, by promise. This is about the command.
     wait_for(lambda: stage.channel()["pending"] == 0, "her words to be delivered")
     stage.daemon.kill()
     chat.redeliver()
@@ -64,7 +64,7 @@ def test_a_redelivered_restart_is_obeyed_once(lonely: Open, provider: Provider) 
 
 
 def test_stop(stage: Stage) -> None:
-    """She says goodbye and stops; the next start answers what was written meanwhile."""
+    """She says goodbye and stops; her next start answers what was written meanwhile."""
     chat = stage.paired()
     chat.write("/stop")
     chat.hears("I stop now")
@@ -78,7 +78,7 @@ def test_stop(stage: Stage) -> None:
 
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
 def test_start_by_a_deep_link(stage: Stage) -> None:
-    """``/start`` with a payload brings a code from an unverified bot, and a hello from a paired one."""
+    """``/start`` with a payload gets a code from an unverified bot, and a hello from a paired one."""
     token = stage.add()
     chat = stage.provider.chat(token, "alice_link")
     assert isinstance(chat, TelegramChat)

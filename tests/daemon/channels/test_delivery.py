@@ -1,4 +1,4 @@
-"""What she says leaves in order, whatever the provider does; what cannot leave is told."""
+"""Her messages are delivered in order, whatever the provider does; dead letters are reported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_long_answer_comes_in_order(stage: Stage) -> None:
 
 
 def test_answers_go_where_the_words_came_from(stage: Stage) -> None:
-    """The chat and the web talk with her at once; neither hears the other's answers."""
+    """The chat and the web are used at once; neither gets the other's answers."""
     chat = stage.paired()
     with Listener(stage.daemon, stage.id) as web:
         for number in range(5):
@@ -53,7 +53,7 @@ def test_answers_go_where_the_words_came_from(stage: Stage) -> None:
 
 
 def test_a_provider_that_asks_to_wait(stage: Stage) -> None:
-    """429: the answer comes after the time that was asked for, and no try is made before."""
+    """After a 429 the answer comes after the requested time, and no try is made before."""
     chat = stage.paired()
     stage.provider.fail_sends(429, times=1, retry_after=2)
     begun = time.time()
@@ -66,7 +66,7 @@ def test_a_provider_that_asks_to_wait(stage: Stage) -> None:
 
 
 def test_faults_of_the_provider_pass(stage: Stage) -> None:
-    """Two answers of 503 and then a good one: the words arrive, and so does what was said after them, in order."""
+    """After two answers of 503 the message arrives, and so do the later ones, in order."""
     chat = stage.paired()
     stage.provider.fail_sends(503, times=2)
     chat.write("first of two")
@@ -79,7 +79,7 @@ def test_faults_of_the_provider_pass(stage: Stage) -> None:
 
 
 def test_a_provider_that_is_away_for_a_while(stage: Stage) -> None:
-    """Down and up again: what people wrote and what she said meanwhile arrives, in order, by itself."""
+    """After an outage, what people wrote and what she said meanwhile arrives in order by itself."""
     chat = stage.paired()
     stage.brain.hold("before")
     chat.write("before the outage")
@@ -104,7 +104,7 @@ def test_a_provider_that_is_away_for_a_while(stage: Stage) -> None:
 
 
 def test_a_send_whose_answer_is_lost(stage: Stage) -> None:
-    """Nobody knows whether it arrived: Telegram gets it again, marked; Discord knows it by its nonce."""
+    """It may have arrived: Telegram gets it again, marked; Discord recognises it by its nonce."""
     chat = stage.paired()
     stage.provider.lose_answer()
     chat.write("did you get this")
@@ -120,7 +120,7 @@ def test_a_send_whose_answer_is_lost(stage: Stage) -> None:
 
 
 def test_a_person_who_blocks_the_bot(stage: Stage) -> None:
-    """403: her words are a dead letter that is told and listed, the channel is well, and writing again heals."""
+    """After a 403 her message is a reported dead letter; the channel stays well, and a new message lifts the block."""
     chat = stage.paired()
     stage.brain.hold("blocked")
     chat.write("blocked words")
@@ -144,9 +144,9 @@ def test_a_person_who_blocks_the_bot(stage: Stage) -> None:
 
 @pytest.mark.parametrize("provider", ["discord"], indirect=True)
 def test_an_outage_of_hours(lonely: Open, provider: Provider, tmp_path: Path) -> None:
-    """However often a message was tried in vain, it is no dead letter, and goes as soon as the provider is back.
+    """However often a message was tried in vain, it is no dead letter, and leaves as soon as the provider is back.
 
-    Its own next try would be five minutes away: with so many tries behind it the daemon draws the longest pause.
+    Its own next try would be five minutes away: after so many tries the daemon waits longest.
     """
     stage = lonely(provider)
     chat = stage.paired()
@@ -173,7 +173,7 @@ def test_an_outage_of_hours(lonely: Open, provider: Provider, tmp_path: Path) ->
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
 @pytest.mark.slow
 def test_a_flood_is_kept_within_the_pace(stage: Stage, telegram: Telegram) -> None:
-    """A dozen answers in a row meet Telegram's rule against floods in her own pace: all arrive and none is refused."""
+    """A dozen answers in a row keep to Telegram's rate limit: all arrive and none is refused."""
     chat = stage.paired()
     telegram.emulator.flood()
     try:
@@ -196,7 +196,7 @@ if sys.orig_argv[-2:] == ["daemon", "serve"]:
 
 
 def sends_since(stage: Stage, begun: float) -> list[float]:
-    """When the bot tried to send, after a moment."""
+    """The times of the bot's tries to send after a moment."""
     provider: Provider = stage.provider
     if isinstance(provider, Telegram):
         return [call.at for call in provider.emulator.calls("sendMessage", stage.token) if call.at >= begun]
@@ -206,7 +206,7 @@ def sends_since(stage: Stage, begun: float) -> list[float]:
 
 
 def tries(stage: Stage) -> int:
-    """How often the message that waits was tried."""
+    """How often the waiting message was tried."""
     with ledger(stage.daemon) as connection:
         found: tuple[int] = connection.execute("SELECT max(attempts) FROM outbox WHERE state <> 'sent'").fetchone()
     return found[0]

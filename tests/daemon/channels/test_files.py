@@ -1,4 +1,4 @@
-"""Photos, voices and documents over gateways: they are hers as perceptions, and whole on the disk."""
+"""Photos, voice notes and documents over gateways become perceptions, and are complete on the disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def file_line(stage: Stage, extension: str) -> dict[str, Any]:
 
 
 def test_files_are_perceived_and_served(stage: Stage) -> None:
-    """A photo, a voice note and a document with a caption: told to her mind, stored whole, served by the API."""
+    """A photo, a voice note and a document with a caption go to her mind, are stored whole and served by the API."""
     chat = stage.paired()
     chat.send("photo", JPEG)
     chat.send("voice", OGG)
@@ -39,7 +39,7 @@ def test_files_are_perceived_and_served(stage: Stage) -> None:
 
 
 def test_a_file_too_large(stage: Stage) -> None:
-    """Over the limit nothing is fetched, and her words say what came and what the limit is."""
+    """A file over the limit is not fetched, and her reply names the file and the limit."""
     chat = stage.paired()
     before = stage.provider.downloads(stage.token)
     limit = 20 if stage.provider.kind == "telegram" else 25
@@ -50,7 +50,7 @@ def test_a_file_too_large(stage: Stage) -> None:
 
 
 def test_files_of_people_who_are_not_paired(stage: Stage) -> None:
-    """Nobody but the paired account makes us fetch anything: not before pairing, and no stranger after it."""
+    """Only the paired account's files are fetched: none before pairing, and no stranger's after it."""
     token = stage.add()
     before = stage.provider.downloads(token)
     chat = stage.provider.chat(token, "alice_files")

@@ -1,4 +1,4 @@
-"""Channels that fail, leave, or are edited by hand: what is told, and that the rest of her lives on."""
+"""Channels that fail, are removed or edited by hand: what is reported, and that everything else keeps working."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.providers import Telegram
 
 
 def edit_channels(stage: Stage, channels: list[dict[str, object]]) -> None:
-    """Write her record as a person with an editor does."""
+    """Write her record as an editor does."""
     record = {**config(stage.daemon, stage.id), "channels": channels}
     config_file(stage.daemon, stage.id).write_text(json.dumps(record, indent=2))
 
 
 def talks_on_the_web(stage: Stage, word: str) -> None:
-    """Her mind answers on the web chat."""
+    """Assert that her mind answers in the web chat."""
     with Listener(stage.daemon, stage.id) as web:
         assert stage.daemon.read(stage.id, word).status_code == 200
         web.hears(word)
 
 
 def test_a_revoked_token(stage: Stage) -> None:
-    """The channel stops with an error and a hint, asks the provider no more, and all else of hers lives."""
+    """The channel stops with an error and a hint, and asks the provider no more; everything else keeps working."""
     stage.paired()
     pid = stage.view()["pid"]
     stage.provider.revoke(stage.token)
@@ -44,14 +44,14 @@ def test_a_revoked_token(stage: Stage) -> None:
     assert (view["state"], view["pid"], view["running"]) == ("running", pid, True)
     (told,) = [event for event in events(stage.daemon, "gateway.troubled") if event.get("persona") == stage.id]
     assert (told["state"], told["hint"]) == ("stopped", health["hint"])
-    # A second answer later: nothing was asked meanwhile.
+    # One answer later, still nothing was asked.
     talks_on_the_web(stage, "and here")
     assert stage.provider.requests(stage.token) == requests
 
 
 @pytest.mark.parametrize("provider", ["telegram"], indirect=True)
 def test_another_program_polls(stage: Stage, telegram: Telegram) -> None:
-    """A second poller of the same token: degraded with an error that says so, and she goes on living."""
+    """With a second poller of the same token the channel is degraded and says why; she keeps running."""
     stage.paired()
     foreign = httpx.get(f"{telegram.url}/bot{stage.token}/getUpdates", params={"timeout": 1}, timeout=PATIENCE)
     assert foreign.status_code in (200, 409)
@@ -63,7 +63,7 @@ def test_another_program_polls(stage: Stage, telegram: Telegram) -> None:
 
 
 def test_removing(stage: Stage) -> None:
-    """Only the exact name removes; then the gateway is closed, and what waited for it is a dead letter."""
+    """Only the exact name removes a channel; its gateway is closed, and what waited for it is a dead letter."""
     chat = stage.paired()
     stage.brain.hold("waiting")
     chat.write("waiting words")

@@ -1,4 +1,4 @@
-"""From a new channel to a paired one: codes, who is listened to, and what becomes of the first words."""
+"""From a new channel to a paired one: codes, whose messages are taken, and what happens to the first messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INVALID = (400, {"detail": "Pairing code is invalid or has expired."})
 
 
 def test_from_adding_to_talking(stage: Stage) -> None:
-    """Add, code, pair, talk: each process of hers goes before the next one polls, and no word is lost."""
+    """Add, code, pair, chat: each process ends before the next one polls, and no message is lost."""
     old = psutil.Process(stage.view()["pid"])
     token = stage.add()
     assert not lives(old)
@@ -53,7 +53,7 @@ def test_from_adding_to_talking(stage: Stage) -> None:
 
 
 def test_restarts_never_poll_twice(stage: Stage) -> None:
-    """Restarts, kills and talk at once: there is one poller at most, and every message is answered once."""
+    """During restarts, kills and chat there is at most one poller, and every message is answered once."""
     chat = stage.paired()
     words = [f"word{number}." for number in range(12)]
     for number, word in enumerate(words):
@@ -69,7 +69,7 @@ def test_restarts_never_poll_twice(stage: Stage) -> None:
 
 
 def test_a_process_that_hangs_is_gone_first(stage: Stage) -> None:
-    """The old process stands still with its connection open: the new one does not connect before it is killed."""
+    """The old process hangs with its connection open: the new one does not connect before it is killed."""
     chat = stage.paired()
     old = worker(stage.daemon, stage.id)
     old.send_signal(signal.SIGSTOP)
@@ -81,7 +81,7 @@ def test_a_process_that_hangs_is_gone_first(stage: Stage) -> None:
 
 
 def test_a_code_is_good_once(stage: Stage) -> None:
-    """A used code is worth nothing, nor is one that nobody was shown."""
+    """A used code is refused, and so is one that was never shown."""
     chat = stage.provider.chat(stage.add(), "alice_once")
     code = chat.ask_for_code()
     assert stage.pair("ZZZZZZ").status_code == 400
@@ -92,7 +92,7 @@ def test_a_code_is_good_once(stage: Stage) -> None:
 
 @pytest.mark.parametrize("provider", ["discord"], indirect=True)
 def test_a_code_expires(lonely: Open, provider: Provider) -> None:
-    """A code whose ten minutes are over is worth nothing; the next message brings a new one, which is."""
+    """A code is refused after ten minutes; the next message brings a new one, which is accepted."""
     stage = lonely(provider)
     chat = provider.chat(stage.add(), "alice_late")
     code = chat.ask_for_code()
@@ -109,7 +109,7 @@ def test_a_code_expires(lonely: Open, provider: Provider) -> None:
 
 @pytest.mark.slow
 def test_a_code_survives_deaths(lonely: Open, provider: Provider) -> None:
-    """Neither a killed worker nor a killed daemon costs the code or the words that asked for it."""
+    """The code and the messages before it survive a kill of the worker and of the daemon."""
     stage = lonely(provider)
     chat = provider.chat(stage.add(), "alice_alive")
     code = chat.ask_for_code("kept words")
@@ -124,7 +124,7 @@ def test_a_code_survives_deaths(lonely: Open, provider: Provider) -> None:
 
 
 def test_each_account_has_a_code_of_its_own(stage: Stage) -> None:
-    """Two people ask the same bot: the claimed code says who is listened to, and the other's code and words go."""
+    """Two people write to the same bot: the claimed code decides for one; the other's code and messages are dropped."""
     token = stage.add()
     alice, bob = stage.provider.chat(token, "alice_two"), stage.provider.chat(token, "bob_two")
     hers, his = alice.ask_for_code("words of alice"), bob.ask_for_code("words of bob")
@@ -137,7 +137,8 @@ def test_each_account_has_a_code_of_its_own(stage: Stage) -> None:
 
 
 def test_the_bot_of_a_deleted_persona(stage: Stage, shared_daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """Given to another persona, it shows a code at once, also to an account that got one of the first a moment ago."""
+    """With another persona it shows a code at once, even to an account that has just got one from the first."""
+
     token = stage.add()
     chat = stage.provider.chat(token, "alice_again")
     chat.ask_for_code()
@@ -164,7 +165,7 @@ def test_two_channels_of_one_kind(stage: Stage) -> None:
 
 
 def test_strangers(stage: Stage) -> None:
-    """After pairing, others are neither answered nor thought about, only counted; the owner goes on."""
+    """After pairing, strangers' messages are only counted and do not reach her mind; the owner is still answered."""
     chat = stage.paired()
     stranger = stage.provider.chat(stage.token, "mallory")
     stranger.write("let me in, stranger here")

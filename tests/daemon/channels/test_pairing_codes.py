@@ -8,7 +8,7 @@ from daemon.channels.pairing_codes import code_hash
 
 
 async def test_what_is_kept_of_a_code_is_slow_to_guess() -> None:
-    """PBKDF2 with 200,000 rounds and the persona as salt: a stolen ledger gives no code while codes live."""
+    """PBKDF2 with 200,000 rounds and the persona as salt: a stolen ledger reveals no code while it is valid."""
     expected = hashlib.pbkdf2_hmac("sha256", b"ABC234", b"eve", 200_000).hex()
     assert await code_hash("eve", "ABC234") == expected
     assert await code_hash("eve", " abc234\n") == expected

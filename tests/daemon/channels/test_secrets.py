@@ -1,4 +1,4 @@
-"""Tokens and pairing codes stay where they belong: nowhere that is read, logged or listed."""
+"""Tokens and pairing codes appear nowhere that is read, logged or listed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def processes(daemon: DaemonProcess) -> str:
 
 
 def test_tokens_and_codes_are_nowhere(stage: Stage) -> None:
-    """Through adding, pairing, failing and revoking: not in logs, frames, status, metrics or process lists."""
+    """While channels are added, paired, failing and revoked, no log, frame, status, metric or process list has them."""
     daemon = stage.daemon
     with Listener(daemon, stage.id) as web, Listener(daemon, "system") as everything:
         chat = stage.provider.chat(stage.add(), "alice_secret")
@@ -78,7 +78,8 @@ def test_codes_are_hashed_at_rest(stage: Stage) -> None:
 
 
 def test_config_is_private(stage: Stage) -> None:
-    """The one place that holds the token is readable by its owner alone."""
+    """The only file with the token is readable by its owner only."""
+
     stage.add()
     file = stage.daemon.state_dir / "personas" / stage.id / "config.json"
     record: dict[str, Any] = json.loads(file.read_text())

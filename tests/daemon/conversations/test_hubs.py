@@ -1,4 +1,4 @@
-"""The hubs: frames in the order of ``seq``, without a gap and without a double, over reconnects and slow readers."""
+"""The hubs: frames come in the order of ``seq``, without gaps or repeats, over reconnects and slow readers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def hubs(ledger: Ledger) -> Hubs:
 
 
 async def say(hubs: Hubs, ledger: Ledger, words: str) -> int:
-    """Let her say something as the daemon does: reserve, commit, publish."""
+    """Say something in her name as the daemon does: reserve, commit, publish."""
     slot = hubs.reserve(EVE)
     await store(ledger, words, slot.seq)
     slot.publish({"type": "chat_message", "persona_id": EVE, "content": words})
@@ -52,7 +52,7 @@ async def store(ledger: Ledger, words: str, seq: int) -> None:
 
 
 async def queued(socket: Socket) -> list[dict[str, Any]]:
-    """What has left the hubs for this socket."""
+    """The frames that the hubs have sent to this socket."""
     return [json.loads(frame) for frame in await asyncio.wait_for(socket.get(), PATIENCE)]
 
 
@@ -61,7 +61,7 @@ async def missed(hubs: Hubs, socket: Socket, after: int) -> list[dict[str, Any]]
 
 
 async def test_seq_grows_over_restarts(ledger: Ledger) -> None:
-    """A daemon whose clock went back still numbers its frames above those of before."""
+    """A daemon whose clock went back still numbers its frames above the earlier ones."""
     future = time.time_ns() // 1000 + 10**12
     assert Hubs(ledger, Limits(), future).reserve(EVE).seq == future + 1
     assert Hubs(ledger, Limits(), 0).reserve(EVE).seq > time.time_ns() // 1000 - 10**6
@@ -83,7 +83,7 @@ async def test_open_slot_holds_later_frames(hubs: Hubs) -> None:
 
 
 async def test_one_persona_never_holds_another(hubs: Hubs) -> None:
-    """An open slot of hers delays no frame of somebody else's."""
+    """An open slot delays only the same persona's frames."""
     socket = hubs.connect(OTHER.id)
     hubs.reserve(EVE)
     hubs.signal("Event", "Said", OTHER, {})
@@ -135,7 +135,7 @@ async def test_replay_pages_through_a_long_absence(hubs: Hubs, ledger: Ledger) -
 
 
 async def test_replay_after_a_restart_of_the_daemon(ledger: Ledger) -> None:
-    """A client of the daemon before gets what it missed from the one that follows."""
+    """A client of the previous daemon gets what it missed from the next one."""
     before = Hubs(ledger, Limits(), 0)
     seen = await say(before, ledger, "seen")
     await say(before, ledger, "said before the crash")
@@ -145,7 +145,7 @@ async def test_replay_after_a_restart_of_the_daemon(ledger: Ledger) -> None:
 
 
 async def test_system_gets_every_signal_and_no_chat(hubs: Hubs, ledger: Ledger) -> None:
-    """``/ws/system`` hears of every persona, but not what is said; a persona's socket hears only of her."""
+    """``/ws/system`` gets every persona's signals but no chat; a persona's socket gets only hers."""
     system, hers = hubs.connect(None), hubs.connect(EVE)
     hubs.signal("Event", "Daemon started", None, {})
     await say(hubs, ledger, "private")
@@ -171,7 +171,7 @@ async def test_signals_never_hold_a_secret(hubs: Hubs) -> None:
 
 
 async def test_ring_is_bounded(hubs: Hubs) -> None:
-    """A day of signals takes no more memory than the ring allows; the newest stay."""
+    """Many signals take no more memory than the ring allows; the newest are kept."""
     for number in range(3000):
         hubs.signal("Event", str(number), PERSONA, {"text": "x" * 2000})
     frames = await missed(hubs, hubs.connect(EVE), 0)
@@ -180,7 +180,7 @@ async def test_ring_is_bounded(hubs: Hubs) -> None:
 
 
 async def test_slow_socket_is_closed_and_the_others_are_not(hubs: Hubs) -> None:
-    """A socket that does not take its frames is closed with 1013; its neighbour gets every one."""
+    """A socket that does not read its frames is closed with 1013; the other sockets get all frames."""
     slow, quick = hubs.connect(EVE), hubs.connect(EVE)
     received = []
     for number in range(40):
@@ -219,7 +219,7 @@ async def test_web_channel_opens_with_the_first_socket(hubs: Hubs) -> None:
 
 
 async def test_system_socket_opens_no_web_channel(hubs: Hubs) -> None:
-    """Watching the daemon is not talking to her."""
+    """A socket that watches the daemon does not open her web channel."""
     hubs.started(EVE)
     hubs.connect(None)
     assert not hubs.is_open(EVE)

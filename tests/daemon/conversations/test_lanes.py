@@ -1,4 +1,4 @@
-"""Lanes: whose words are next."""
+"""Lanes: which conversation's turn is next."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def waiting(number: int, chat: str = "", deaths: int = 0, channel: str = "x") ->
 
 
 def start(lanes: Lanes) -> list[str]:
-    """Give every lane that may have one its turn; returns their chats."""
+    """Start every turn that may start; returns the chats."""
     return [lane.take(0.0).conversation.chat for lane in lanes.startable()]
 
 
 def finish(lanes: Lanes, chat: str) -> None:
-    """The turn of this chat is answered."""
+    """End the turn of this chat, as an answer does."""
     lane = lanes.visitor(("x", chat))
     lane.in_hand = None
     lanes.rotate(lane)
 
 
 def test_visitors_take_turns_and_her_own_person_never_waits() -> None:
-    """At most two visitors are in hand, whoever waits longest is next, and her owner comes at once."""
+    """At most two visitors are in hand, the one who has waited longest is next, and her owner never waits."""
     lanes = Lanes(10, 2, lambda _: False, lambda _: "")
     lanes.admit([waiting(n, chat) for n, chat in enumerate(["a", "a", "b", "c", "d"], 1)], visitors=True)
     assert start(lanes) == ["a", "b"]
@@ -55,7 +55,7 @@ def test_beats_of_all_lanes_have_numbers_of_their_own() -> None:
 
 
 def test_what_is_held_waits_alone() -> None:
-    """Words that are held keep nobody else's from their turn, also in her own lane."""
+    """Held messages do not block other conversations, also in the owner's lane."""
     held = {"a"}
     lanes = Lanes(10, 4, lambda conversation: conversation.chat in held, lambda _: "")
     lanes.admit([waiting(1, "a"), waiting(2, "b")], visitors=True)
@@ -67,7 +67,7 @@ def test_what_is_held_waits_alone() -> None:
 
 
 def test_suspects_of_a_death_are_in_hand_one_at_a_time() -> None:
-    """After a crash what was in hand is tried one by one, her owner's first; new words wait for none of it."""
+    """After a crash what was in hand is tried one by one, her owner's first; new messages do not wait for that."""
     lanes = Lanes(10, 4, lambda _: False, lambda _: "")
     lanes.admit([waiting(1, "a", 1), waiting(2, "b", 1), waiting(3, "c")], visitors=True)
     lanes.admit([waiting(4, "", 1)], visitors=False)
@@ -79,7 +79,7 @@ def test_suspects_of_a_death_are_in_hand_one_at_a_time() -> None:
 
 
 def test_a_removed_channel_leaves_no_lane() -> None:
-    """Its conversations are forgotten, and its words in her own lane too."""
+    """Its conversations are forgotten, and so are its messages in the owner's lane."""
     lanes = Lanes(10, 4, lambda _: False, lambda _: "")
     lanes.admit([waiting(1, "1"), waiting(2, "1", channel="y"), waiting(3, "2")], visitors=True)
     lanes.admit([waiting(4, "2"), waiting(5, channel="")], visitors=False)
@@ -91,7 +91,7 @@ def test_a_removed_channel_leaves_no_lane() -> None:
 
 
 def test_a_mind_that_is_down_keeps_nobody_from_another() -> None:
-    """What is in hand with it goes on; of the others one at most tries it; another mind's have all the room."""
+    """Its turns in hand continue, at most one other conversation tries it, and other minds have all the room."""
     lanes = Lanes(10, 2, lambda _: False, lambda conversation: conversation.chat[0])
     lanes.admit([waiting(n, chat) for n, chat in enumerate(["a1", "a2", "a3", "b1", "b2", "b3"], 1)], visitors=True)
     assert start(lanes) == ["a1", "a2"]

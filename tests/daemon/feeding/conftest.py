@@ -1,4 +1,4 @@
-"""One daemon for all feeds that leave it alive, and a mind that learns."""
+"""One daemon for all feeds that do not kill it, and a mind that learns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]
 
 @pytest.fixture
 def mind() -> Iterator[LearningMind]:
-    """It learns."""
+    """A mind that learns."""
     mind = LearningMind()
     with mind:
         yield mind
@@ -33,7 +33,7 @@ def mind() -> Iterator[LearningMind]:
 
 @pytest.fixture
 def eve(kitchen: DaemonProcess, mind: LearningMind) -> Iterator[str]:
-    """Who is fed, by her id."""
+    """The id of the persona that is fed."""
     persona_id = create(kitchen, mind)
     yield persona_id
     kitchen.http.post(f"/api/persona/{persona_id}/delete")
@@ -41,7 +41,7 @@ def eve(kitchen: DaemonProcess, mind: LearningMind) -> Iterator[str]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Callable[[], DaemonProcess]]:
-    """A daemon that a test may stop and kill; called again, it is started again."""
+    """Start a daemon that a test may stop and kill; another call starts it again."""
     process = DaemonProcess(tmp_path / "state", SETTINGS)
     try:
         yield process.start_warm

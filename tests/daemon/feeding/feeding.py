@@ -1,4 +1,4 @@
-"""Exports to be fed, and a mind that writes down one fact for each conversation and forgets none."""
+"""Exports to feed, and a mind that keeps one fact of each conversation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FACT = re.compile(r"fact-[a-z]*\d+")
 
 
 class LearningMind(ScriptedMind):
-    """Echoes words; a talk to be folded in adds a line for each fact that it tells, also one that is known already."""
+    """Echoes messages. A consolidation adds a line for each fact in the conversation, even if it is known already."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class LearningMind(ScriptedMind):
         found = MEMORY.search(memory)
         known = found[1] if found and found[1] != "(empty)" else ""
         facts = dict.fromkeys(FACT.findall(talk))
-        # The call's number makes each line another one, so that whoever tells a fact twice is seen.
+        # The call's number makes each line different, so that a fact that is learned twice is seen.
         told = "\n".join(f"- {fact} in call {len(self.heard)}" for fact in facts)
         if not told:
             return Step(text="## end")
@@ -49,7 +49,7 @@ def export(facts: Iterable[str]) -> bytes:
 
 
 def facts(count: int, prefix: str = "") -> list[str]:
-    """So many facts."""
+    """``count`` facts."""
     return [f"fact-{prefix}{number}" for number in range(count)]
 
 
@@ -64,7 +64,7 @@ def feed(daemon: DaemonProcess, persona_id: str, data: bytes, source: str = "cha
 
 
 class Feeding(threading.Thread):
-    """A feed that goes on while the test does something else."""
+    """A feed that runs while the test does something else."""
 
     def __init__(self, daemon: DaemonProcess, persona_id: str, data: bytes) -> None:
         super().__init__(daemon=True)
@@ -73,7 +73,7 @@ class Feeding(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Until it is answered, or the daemon is gone."""
+        """Send the request and wait until it is answered or the daemon is gone."""
         try:
             self.answer = feed(*self._arguments)
         except httpx.TransportError:
@@ -87,13 +87,13 @@ class Feeding(threading.Thread):
 
 
 def learned(daemon: DaemonProcess, persona_id: str) -> Counter[str]:
-    """How often each fact stands in what she knows."""
+    """How often each fact is in her memory."""
     known = daemon.http.get(f"/api/persona/{persona_id}/knowledge").json()["memory"].get("person", "")
     return Counter(FACT.findall(known))
 
 
 def leftovers(daemon: DaemonProcess, persona_id: str) -> list[str]:
-    """What a feed has left in her folder."""
+    """The files that a feed has left in her folder."""
     return [str(path) for path in (daemon.state_dir / "personas" / persona_id).glob("feeds*")]
 
 
@@ -121,7 +121,7 @@ def create(daemon: DaemonProcess, mind: ScriptedMind, name: str = "Eve") -> str:
 
 
 def events(daemon: DaemonProcess, event: str) -> list[dict[str, Any]]:
-    """What the daemon logged of this (Any: JSON)."""
+    """The daemon's log lines of this event (Any: JSON)."""
     entries = [json.loads(line) for line in daemon.log.read_text().splitlines() if line.startswith("{")]
     return [entry for entry in entries if entry["event"] == event]
 

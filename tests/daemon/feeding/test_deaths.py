@@ -1,4 +1,4 @@
-"""A feed that is cut off anywhere goes on with the next one, and nothing is learned twice."""
+"""A feed that is cut off anywhere is continued by the next one, and nothing is learned twice."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ Own = Callable[[], DaemonProcess]
 
 
 def about(text: str, fact: str) -> bool:
-    """Whether the mind is asked to fold a talk with this fact in."""
+    """Matches a request to consolidate a conversation with this fact."""
     return fact in text.partition("# The talk")[2]
 
 
 def test_a_feeder_that_dies_is_born_again(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """Killed in the middle of two conversations, it goes on, and whoever asked for the feed sees nothing of it."""
+    """A feeder that is killed during two conversations is replaced, and the client does not notice."""
     killed: set[str] = set()
 
     def strike(text: str) -> None:
@@ -55,7 +55,7 @@ def test_a_feeder_that_dies_is_born_again(kitchen: DaemonProcess, eve: str, mind
 
 
 def test_a_feeder_that_always_dies_is_given_up(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """After three deaths at one conversation the feed is 500 with words; the same file goes on once it is mended."""
+    """After three deaths at one conversation the answer is 500 with a reason; later the same file is continued."""
 
     def strike(text: str) -> None:
         if about(text, "fact-2"):
@@ -76,7 +76,7 @@ def test_a_feeder_that_always_dies_is_given_up(kitchen: DaemonProcess, eve: str,
 
 
 def test_a_feeder_that_hangs_is_replaced(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """Stopped in its tracks it sends no heartbeat, is killed, and the next one goes on."""
+    """A stopped feeder sends no heartbeat and is killed, and the next one continues."""
     stopped: list[psutil.Process] = []
 
     def strike(text: str) -> None:
@@ -94,7 +94,7 @@ def test_a_feeder_that_hangs_is_replaced(kitchen: DaemonProcess, eve: str, mind:
 
 @pytest.mark.parametrize("verb", ["stop", "delete"])
 def test_she_is_stopped_or_deleted_meanwhile(kitchen: DaemonProcess, mind: LearningMind, verb: str) -> None:
-    """The feed ends with 409 at once, though her mind still ponders; a stopped one goes on later."""
+    """The feed ends with 409 at once, even while her mind is busy; a stopped persona's feed is continued later."""
     persona_id = create(kitchen, mind)
     mind.hold("fact-1")
     feeding = Feeding(kitchen, persona_id, export(facts(3)))
@@ -115,7 +115,7 @@ def test_she_is_stopped_or_deleted_meanwhile(kitchen: DaemonProcess, mind: Learn
 
 
 def test_whoever_hangs_up_ends_the_feed(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """The conversation in hand is finished and no other is begun; the next feed goes on from there."""
+    """The conversation in hand is finished and no other is started; the next feed continues from there."""
     mind.hold("fact-1")
     data = export(facts(4))
     boundary = "x7f"
@@ -139,7 +139,7 @@ def test_whoever_hangs_up_ends_the_feed(kitchen: DaemonProcess, eve: str, mind: 
 
 
 def test_a_full_disk(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """It is 507 before and in the middle of a feed; once there is room again the same file goes on, nothing doubled."""
+    """A full disk is 507 before and during a feed; with room again the same file is continued, and nothing doubled."""
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
     def strike(text: str) -> None:
@@ -159,7 +159,7 @@ def test_a_full_disk(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> No
 
 
 def test_kill_9_of_the_daemon(own: Own, mind: LearningMind) -> None:
-    """Killed in the middle, it comes back without leftovers, and the same file goes on where it ended."""
+    """A daemon that is killed during a feed leaves nothing behind, and the same file is continued where it ended."""
     daemon = own()
     eve = create(daemon, mind)
     mind.hold("fact-2")
@@ -178,7 +178,7 @@ def test_kill_9_of_the_daemon(own: Own, mind: LearningMind) -> None:
 
 
 def test_a_daemon_that_is_asked_to_stop(own: Own, mind: LearningMind) -> None:
-    """It waits for no mind, tells whoever feeds to come again, and leaves neither process nor export."""
+    """It does not wait for a mind, tells the client to try again, and leaves neither a process nor the export."""
     daemon = own()
     eve = create(daemon, mind)
     mind.hold("fact-1")
@@ -195,7 +195,7 @@ def test_a_daemon_that_is_asked_to_stop(own: Own, mind: LearningMind) -> None:
 
 
 def test_a_digest_that_was_not_written(own: Own, mind: LearningMind) -> None:
-    """What a crash kept between ledger and file is written at the next start, unless the file changed meanwhile."""
+    """A digest that is only in the ledger after a crash is written at the next start, unless the file has changed."""
     daemon = own()
     eve, ada = create(daemon, mind), create(daemon, mind, "Ada")
     memory = {one: daemon.state_dir / "personas" / one / "memory" / "person.md" for one in (eve, ada)}
@@ -220,7 +220,7 @@ def test_a_digest_that_was_not_written(own: Own, mind: LearningMind) -> None:
 
 
 def _undo(state_dir: Path, persona_id: str, after: str) -> None:
-    """Bring the ledger back to the moment before the files were written."""
+    """Reset the ledger to the moment before the files were written."""
     with sqlite3.connect(state_dir / "ledger.db") as ledger:
         ledger.execute(
             "UPDATE feed SET state = 'digested', before = '{}', after = ? WHERE persona = ?",

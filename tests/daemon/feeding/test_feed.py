@@ -1,4 +1,4 @@
-"""``feed`` as the perception seed says: an export becomes what she knows, once."""
+"""``feed`` as the perception page says: an export becomes part of her memory, once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def signals(socket: ClientConnection, last: str) -> list[dict[str, Any]]:
 
 
 def test_an_export_becomes_what_she_knows(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """Each conversation is folded in, the answer is the raw record, and her sockets see how far it is."""
+    """Each conversation is consolidated, the answer is the raw record, and her sockets get the progress."""
     with kitchen.socket(f"/ws/{eve}") as socket:
         answer = feed(kitchen, eve, export(facts(4)))
         told = signals(socket, "Fed")
@@ -58,7 +58,7 @@ def test_an_export_becomes_what_she_knows(kitchen: DaemonProcess, eve: str, mind
 
 
 def test_what_was_fed_is_not_fed_again(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """The same file costs no call of her mind, a longer one a call for what is new; nothing is doubled."""
+    """The same file needs no call of her mind, a longer one only calls for what is new; nothing is doubled."""
     feed(kitchen, eve, export(facts(3)))
     calls = len(mind.heard)
     before = kitchen.http.get(f"/api/persona/{eve}/knowledge").content
@@ -74,7 +74,7 @@ def test_what_was_fed_is_not_fed_again(kitchen: DaemonProcess, eve: str, mind: L
 
 
 def test_what_was_fed_is_known_elsewhere(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """Who comes back from her archive is not fed again what she was fed before."""
+    """A persona that is restored from her archive does not learn the same conversations again."""
     feed(kitchen, eve, export(facts(3)))
     archive = exported(kitchen, eve)
     twin = restored(kitchen, archive, new_id="true").json()["persona"]["id"]
@@ -86,7 +86,7 @@ def test_what_was_fed_is_known_elsewhere(kitchen: DaemonProcess, eve: str, mind:
 
 
 def test_every_source(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """Exports of each kind are read to their end, each conversation asked of her mind; the second time, of nobody."""
+    """Exports of each kind are read to the end; her mind is called for each conversation, but not the second time."""
     files = [file for file in sorted(EXPORTS.iterdir()) if file.suffix in (".json", ".jsonl")]
     with kitchen.socket("/ws/system") as socket:
         for is_new in (True, False):
@@ -102,7 +102,7 @@ def test_every_source(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> N
 
 
 def test_order_of_refusals(kitchen: DaemonProcess, eve: str) -> None:
-    """A faulty form is 422 even for nobody, then not running is 409, then an unknown source 400, then the file."""
+    """A faulty form is 422 even without a persona; then come 409 (not running), 400 (unknown source), then the file."""
 
     def post(persona_id: str, history: bytes | None, source: str | None) -> httpx.Response:
         files = {"history": ("a.json", history)} if history is not None else {"other": ("a", b"")}
@@ -129,7 +129,7 @@ def test_order_of_refusals(kitchen: DaemonProcess, eve: str) -> None:
 
 
 def test_an_export_over_the_limit_is_413(kitchen: DaemonProcess, eve: str) -> None:
-    """Counted while it comes or declared beforehand; it names the setting, and nothing stays."""
+    """The size is declared or counted on arrival; the answer names the setting, and nothing is left."""
     for size in (200_001, 2_000_000):
         answer = feed(kitchen, eve, b"x" * size)
         assert answer.status_code == 413
@@ -139,7 +139,8 @@ def test_an_export_over_the_limit_is_413(kitchen: DaemonProcess, eve: str) -> No
 
 
 def test_a_mind_that_is_away(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """It is the seed's 400; what was finished is kept, and the same file goes on from there."""
+    """An unreachable mind is the documented 400; what was finished is kept, and the same file continues from there."""
+
     learn = mind.answer
     mind.answer = lambda text: Step(status=503) if "fact-2" in text.partition("# The talk")[2] else learn(text)
     answer = feed(kitchen, eve, export(facts(4)))
@@ -154,7 +155,7 @@ def test_a_mind_that_is_away(kitchen: DaemonProcess, eve: str, mind: LearningMin
 
 
 def test_a_feed_delays_nobody(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """While her mind ponders a conversation she and others chat, and another is fed; her own second feed is refused."""
+    """During a feed she and others chat and another persona is fed; a second feed of hers is refused."""
     mind.hold("fact-0")
     adam = create(kitchen, mind, "Adam")
     first = Feeding(kitchen, eve, export(facts(2)))
@@ -195,7 +196,8 @@ def test_no_more_than_two_at_once(kitchen: DaemonProcess, eve: str, mind: Learni
 
 
 def test_sleep_and_feed_do_not_overwrite_each_other(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """Her sleep waits for the conversation in hand, and goes before the next: both leave what they learned."""
+    """Her sleep waits for the conversation in hand and comes before the next one; what both learned is kept."""
+
     with kitchen.socket(f"/ws/{eve}") as socket:
         assert kitchen.read(eve, "remember fact-chat1").status_code == 200
         signals(socket, "Said")

@@ -1,4 +1,4 @@
-"""The daemon's end of the link, with a peer that speaks to it as a process does."""
+"""The daemon's end of the link, with a peer that behaves like a process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def link(tmp_path: Path) -> AsyncIterator[Link]:
 
 @pytest.fixture
 def connect(link: Link) -> Iterator[Callable[[bytes], zmq.Socket[bytes]]]:
-    """Connect to the link as the process that was told this routing id."""
+    """Connect to the link as the process that has this routing id."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     made: list[zmq.Socket[bytes]] = []
 
@@ -48,7 +48,7 @@ def connect(link: Link) -> Iterator[Callable[[bytes], zmq.Socket[bytes]]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until this holds."""
+    """Let the loop run until ``condition`` holds."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110  the link tells nobody
             await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_peer_that_is_forgotten_is_heard_no_more(
     link: Link, connect: Callable[[bytes], zmq.Socket[bytes]]
 ) -> None:
-    """What a generation that is over still sends is dropped and counted, and does not reach its successor."""
+    """Frames of a generation that is over are dropped and counted, and do not reach its successor."""
     heard: list[object] = []
     peer = link.expect(CODEC, heard.append)
     socket = connect(peer.routing_id)
@@ -70,7 +70,7 @@ async def test_a_peer_that_is_forgotten_is_heard_no_more(
 
 
 async def test_a_stranger_is_dropped(link: Link, connect: Callable[[bytes], zmq.Socket[bytes]]) -> None:
-    """Who was told no routing id is not heard, whatever it sends."""
+    """A peer without a known routing id is ignored, whatever it sends."""
     heard: list[object] = []
     peer = link.expect(CODEC, heard.append)
     connect(b"p" + bytes(16)).send(CODEC.encode(Fault("let me in")))

@@ -1,4 +1,4 @@
-"""Child processes by pidfd, with real processes; where a user's way cannot reach the moment that counts."""
+"""Child processes by pidfd, with real processes, for moments that no request of a user can reach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.patience import PATIENCE
 
 @pytest.fixture
 def born() -> Iterator[list[int]]:
-    """Pids that the test made; what is left of them is ended."""
+    """The pids that the test made; those that are left are killed."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -38,7 +38,7 @@ def spawn(born: list[int], code: str, *, group: bool = True) -> int:
 
 
 async def test_exit_code_and_signal(born: list[int]) -> None:
-    """An end is told as it was: by a code or by a signal."""
+    """An end is reported with its exit code or its signal."""
     for code, expected, text in (
         ("raise SystemExit(64)", Exit(64, None), "exit code 64"),
         ("import os; os.kill(os.getpid(), 15)", Exit(None, 15), "killed by SIGTERM"),
@@ -50,7 +50,7 @@ async def test_exit_code_and_signal(born: list[int]) -> None:
 
 
 async def test_kill_reaches_a_newborn(born: list[int]) -> None:
-    """A process that does not lead its group yet is killed all the same, and nobody else is."""
+    """A process that does not lead its group yet is killed nevertheless, and no other process is."""
     bystander = spawn(born, "import time; time.sleep(60)", group=False)
     pid = spawn(born, "import time; time.sleep(60)", group=False)
     process = Process(pid, os.pidfd_open(pid))
@@ -61,7 +61,7 @@ async def test_kill_reaches_a_newborn(born: list[int]) -> None:
 
 
 async def test_the_group_goes_along(born: list[int]) -> None:
-    """What a process left in its group is ended when it is reaped, though it left by itself."""
+    """What a process left in its group is killed when it is reaped, also after it exited by itself."""
     read_end, write_end = os.pipe2(0)
     code = f"import os, subprocess as s; os.write({write_end}, str(s.Popen(['sleep', '60']).pid).encode())"
     pid = spawn(born, code)
@@ -76,8 +76,8 @@ async def test_the_group_goes_along(born: list[int]) -> None:
 
 @pytest.mark.frugal
 async def test_no_descriptor_stays(born: list[int]) -> None:
-    """Twenty lives leave as many descriptors as there were."""
-    # What other tests left to the collector may go meanwhile: only more would be ours.
+    """After twenty processes there are as many descriptors as before."""
+    # Descriptors of other tests may be garbage-collected meanwhile, so only an increase counts.
     gc.collect()
     before = psutil.Process().num_fds()
     for _ in range(20):
@@ -87,7 +87,7 @@ async def test_no_descriptor_stays(born: list[int]) -> None:
 
 
 def test_strays_are_ended_and_reaped(born: list[int]) -> None:
-    """Children that nobody asked for are found and leave no zombie; one that is gone already does no harm."""
+    """Stray children are found and leave no zombie; one that is gone already does no harm."""
     stray, zombie = spawn(born, "import time; time.sleep(60)"), spawn(born, "")
     deadline = time.monotonic() + PATIENCE
     while psutil.Process(zombie).status() != psutil.STATUS_ZOMBIE:

@@ -1,4 +1,4 @@
-"""Daemons to be maltreated, and minds that follow the words."""
+"""Daemons that tests may stop and kill, and minds that follow the message."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FAST = {
     "PERSONAD_MIND_BURST_WINDOW": "0",
     "PERSONAD_LOGS_LEVEL": "debug",
 }
-"""Settings under which a test need not wait, and a persona may die as often as it likes."""
+"""Settings with short waits, and with room for any number of deaths."""
 
 
 @pytest.fixture(scope="module")
 def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """One daemon for the tests of a file that neither end it nor ask for settings of their own."""
+    """One daemon for the tests of a file that neither end it nor need their own settings."""
     with closing(DaemonProcess(tmp_path_factory.mktemp("survival") / "state", FAST)) as process:
         yield process.start_warm()
 
 
 @pytest.fixture
 def daemon(shared_daemon: DaemonProcess) -> Iterator[DaemonProcess]:
-    """The shared daemon; whoever lives on it is deleted after the test."""
+    """The shared daemon; its personas are deleted after the test."""
     yield shared_daemon
     for persona in shared_daemon.http.get("/api/personas").json()["personas"]:
         shared_daemon.http.post(f"/api/persona/{persona['id']}/delete")
@@ -62,14 +62,14 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
 
 @pytest.fixture
 def brain() -> Iterator[ScriptedMind]:
-    """A mind of this test alone."""
+    """A mind for this test only."""
     mind = ScriptedMind()
     with mind:
         yield mind
 
 
 def create(daemon: DaemonProcess, brain: ScriptedMind, name: str = "Eve") -> str:
-    """Create a persona who thinks with ``brain``."""
+    """Create a persona whose mind is ``brain``."""
     persona_id = daemon.create(
         name, thinking_model="m", thinking_provider="openai", thinking_api_key="k", thinking_url=brain.url
     )

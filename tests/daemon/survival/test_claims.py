@@ -1,4 +1,4 @@
-"""What a daemon claims, and what it says when it cannot have it."""
+"""The resources that a daemon needs for itself, and what it says when it cannot have them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Launch = Callable[..., DaemonProcess]
 
 
 def refused(daemon: DaemonProcess) -> tuple[int, str]:
-    """Its exit code and its one line."""
+    """The daemon's exit code and its one line of output."""
     daemon.spawn()
     code = daemon.wait()
     text = daemon.log.read_text()
@@ -25,7 +25,7 @@ def refused(daemon: DaemonProcess) -> tuple[int, str]:
 
 
 def test_a_second_daemon(launch: Launch, tmp_path: Path) -> None:
-    """On the same state it exits 3 and names the first one's process, which goes on undisturbed."""
+    """A second daemon on the same state exits with 3 and names the first one's process, which continues undisturbed."""
     first = launch(tmp_path / "state")
     second = launch(tmp_path / "state", start=False, log=tmp_path / "second.log")
     code, text = refused(second)
@@ -38,7 +38,7 @@ def test_a_second_daemon(launch: Launch, tmp_path: Path) -> None:
 
 
 def test_a_port_in_use(launch: Launch) -> None:
-    """Exit 69, and the port is named; no other port is taken instead."""
+    """The daemon exits with 69 and names the port; it does not take another port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         daemon = launch(start=False)
         daemon.port = taken.getsockname()[1]
@@ -57,7 +57,7 @@ def test_a_port_in_use(launch: Launch) -> None:
     ],
 )
 def test_a_bad_setting(launch: Launch, setting: str, value: str) -> None:
-    """Exit 64 and the setting's name, before anything is touched."""
+    """The daemon exits with 64 and names the setting, before anything is touched."""
     daemon = launch(start=False)
     daemon.settings[setting] = value
     code, text = refused(daemon)
@@ -68,7 +68,7 @@ def test_a_bad_setting(launch: Launch, setting: str, value: str) -> None:
 
 @pytest.mark.parametrize("place", ["/proc/personad", "/dev/null/personad"])
 def test_a_state_dir_that_cannot_be(launch: Launch, tmp_path: Path, place: str) -> None:
-    """A directory that cannot be made is a line that names it."""
+    """If the directory cannot be made, the daemon says so in one line that names it."""
     daemon = launch(Path(place), start=False, log=tmp_path / "daemon.log")
     code, text = refused(daemon)
     assert code == 64
@@ -76,7 +76,7 @@ def test_a_state_dir_that_cannot_be(launch: Launch, tmp_path: Path, place: str) 
 
 
 def test_a_state_dir_of_another_user(launch: Launch, tmp_path: Path) -> None:
-    """It is not taken over."""
+    """A state directory of another user is refused."""
     state = tmp_path / "state"
     state.mkdir()
     if os.geteuid() != 0:

@@ -1,4 +1,4 @@
-"""Commands that come all at once, or meet a process that does not answer, end in a state that is what it says."""
+"""Commands that come all at once, or meet a process that hangs, end in the state that status shows."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def forked():
 
 os.register_at_fork(after_in_child=forked)
 """
-"""While a file is there, whoever is born stops at once."""
+"""While a file exists, every new process stops itself at once."""
 
 NEVER = "3600"
-"""A deadline that no test sees: what ends before it did not wait for it."""
+"""A deadline that no test reaches: what ends before it did not wait for it."""
 
 STORM = 40
 """Messages that are accepted while the storm lasts."""
@@ -92,7 +92,7 @@ def test_storm(daemon: DaemonProcess, brain: ScriptedMind, seed: int) -> None:
 
 
 def test_the_last_command_counts(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """Commands take effect in the order in which they came: what the last one said holds when all have answered."""
+    """Commands take effect in the order in which they came: the last one holds when all have answered."""
     persona_id = create(daemon, brain, "Ordered")
     for verbs in (
         ["restart", "restart", "stop"],
@@ -110,7 +110,7 @@ def test_the_last_command_counts(daemon: DaemonProcess, brain: ScriptedMind) -> 
 
 
 def command(daemon: DaemonProcess, persona_id: str, verb: str) -> closing[HTTPConnection]:
-    """Give a command, and return its connection when the daemon has taken it, which is before it has an answer.
+    """Send a command, and return its connection when the daemon has read it, which is before its answer.
 
     Once sent, its bytes are in the daemon's socket; a later request that is answered shows that they were read.
     """
@@ -121,7 +121,7 @@ def command(daemon: DaemonProcess, persona_id: str, verb: str) -> closing[HTTPCo
 
 
 def test_an_edit_does_not_wake_whom_somebody_stops(launch: Launch, brain: ScriptedMind) -> None:
-    """A record that changes while she is being stopped restarts nobody: she stays stopped."""
+    """A record that changes while she is being stopped does not restart her."""
     daemon = launch(supervisor_stop_timeout="1")
     persona_id = create(daemon, brain, "Sleepy")
     named(daemon, "Sleepy")[0].send_signal(signal.SIGSTOP)
@@ -139,7 +139,7 @@ def test_an_edit_does_not_wake_whom_somebody_stops(launch: Launch, brain: Script
 
 
 def test_two_processes_never_serve_her_at_once(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """A restart opens the next process only after the old one is reaped, under any storm and with deaths between."""
+    """A restart opens the next process only after the old one is reaped, also under many commands and deaths."""
     persona_id = create(daemon, brain, "Single")
     over = threading.Event()
 
@@ -175,7 +175,7 @@ def test_two_processes_never_serve_her_at_once(daemon: DaemonProcess, brain: Scr
 
 @contextmanager
 def frozen(daemon: DaemonProcess, persona_id: str, flag: Path) -> Iterator[Future[httpx.Response]]:
-    """Ask for a start of a persona whose newborn stops at once; nobody else's does."""
+    """Request a start of a persona whose new process stops itself at once; no other persona's does."""
     with ThreadPoolExecutor(1) as pool:
         flag.touch()
         hanging = pool.submit(post, daemon, persona_id, "start")
@@ -195,7 +195,7 @@ def stopped(daemon: DaemonProcess) -> list[psutil.Process]:
 
 
 def test_a_start_that_hangs_ends_at_the_deadline(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """A process that does not come up is killed after ``ready_timeout``, with the reason; the next start works."""
+    """A process that does not become ready is killed after ``ready_timeout``, with the reason; the next start works."""
     flag = tmp_path / "frozen"
     daemon = launch(supervisor_ready_timeout="2", PYTHONPATH=at_start(tmp_path / "site", FROZEN.format(flag=str(flag))))
     slow = create(daemon, brain, "Slow")
@@ -210,7 +210,7 @@ def test_a_start_that_hangs_ends_at_the_deadline(launch: Launch, brain: Scripted
 
 
 def test_a_start_that_hangs_delays_nobody(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """While one persona's start hangs another one starts; and a stop ends it, long before its deadline."""
+    """While one persona's start hangs, another starts; a stop ends the hanging start long before its deadline."""
     flag = tmp_path / "frozen"
     daemon = launch(
         supervisor_ready_timeout=NEVER,

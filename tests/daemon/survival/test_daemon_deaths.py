@@ -1,4 +1,4 @@
-"""SIGKILL of the daemon: no process of it is left, and after the restart nothing accepted is lost."""
+"""After SIGKILL of the daemon none of its processes is left, and nothing accepted is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Launch = Callable[..., DaemonProcess]
 
 
 def test_no_process_outlives_the_daemon(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """Neither a busy nor a stopped nor a computing worker, nor the zygote, nor the organ host."""
+    """No worker outlives it, busy, stopped or computing, nor the zygote, nor the organ host."""
     daemon = launch(PYTHONPATH=on_signal(tmp_path / "site", BUSY_LOOP))
     idle, stopped, busy = (create(daemon, brain, name) for name in ("Idle", "Stopped", "Busy"))
     embedded = daemon.create("Embedded")
@@ -45,7 +45,7 @@ def test_no_process_outlives_the_daemon(launch: Launch, brain: ScriptedMind, tmp
 
 @pytest.mark.parametrize("victim", ["zygote", "organ_host"])
 def test_a_stopped_helper_goes_with_the_daemon(launch: Launch, brain: ScriptedMind, victim: str) -> None:
-    """A zygote or organ host that is stopped cannot see its pipe close; the kernel ends it all the same."""
+    """A stopped zygote or organ host cannot see its pipe close; the kernel kills it nevertheless."""
     daemon = launch()
     create(daemon, brain)
     if victim == "zygote":
@@ -63,7 +63,7 @@ def test_a_stopped_helper_goes_with_the_daemon(launch: Launch, brain: ScriptedMi
 
 
 def test_nothing_accepted_is_lost(launch: Launch, brain: ScriptedMind) -> None:
-    """Words that were accepted before the daemon died are answered once after its restart, and replay is complete."""
+    """Messages that were accepted before the daemon died are answered once after its restart; replay is complete."""
     daemon = launch()
     personas, seen = [create(daemon, brain, name) for name in ("Adam", "Eve")], 0
     for persona_id in personas:
@@ -94,7 +94,7 @@ def test_nothing_accepted_is_lost(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_killed_while_it_comes_up(launch: Launch, brain: ScriptedMind) -> None:
-    """A daemon that dies while its zygote warms and its personas are born leaves nothing, and the next one works."""
+    """A daemon that dies while its zygote warms and its personas start leaves nothing behind; the next one works."""
     daemon = launch()
     persona_id = create(daemon, brain)
     daemon.stop()
@@ -110,7 +110,7 @@ def test_killed_while_it_comes_up(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def _watch(daemon: DaemonProcess, seconds: float) -> set[psutil.Process]:
-    """Everything that was born below the daemon for a while, and all that lives at its end."""
+    """All processes that the daemon started within a while, and those that are alive at its end."""
     seen = set(family(daemon))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -119,7 +119,7 @@ def _watch(daemon: DaemonProcess, seconds: float) -> set[psutil.Process]:
 
 
 def test_sockets_and_load_at_a_graceful_stop(launch: Launch, brain: ScriptedMind) -> None:
-    """SIGTERM under load: exit 0 within seconds, sockets closed with 1012, every accepted word answered later."""
+    """SIGTERM under load: it exits with 0, sockets close with 1012, and every accepted message is answered later."""
     daemon = launch()
     persona_id = create(daemon, brain)
     accepted: list[str] = []
@@ -154,7 +154,7 @@ def test_sockets_and_load_at_a_graceful_stop(launch: Launch, brain: ScriptedMind
 
 
 def test_a_graceful_stop_waits_for_nobody(launch: Launch, brain: ScriptedMind) -> None:
-    """SIGTERM while a worker is stopped and another one's mind is held: exit 0 all the same."""
+    """SIGTERM while a worker is stopped and another one's mind is held: the daemon exits with 0 nevertheless."""
     daemon = launch(supervisor_stop_timeout="0.5")
     stuck, thinking = create(daemon, brain, "Stuck"), create(daemon, brain, "Thinking")
     brain.hold("apple")
@@ -176,7 +176,7 @@ if "worker.process.zygote" in sys.orig_argv:
 
 
 def test_a_stop_waits_for_no_zygote(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """SIGTERM while the zygote hangs and births wait for it: exit 0 before the zygote is given up."""
+    """SIGTERM while the zygote hangs and starts wait for it: the daemon exits with 0 before it gives the zygote up."""
     daemon = launch()
     create(daemon, brain)
     daemon.stop()
@@ -191,7 +191,7 @@ def test_a_stop_waits_for_no_zygote(launch: Launch, brain: ScriptedMind, tmp_pat
 
 
 def test_a_stop_while_it_comes_up(launch: Launch, brain: ScriptedMind) -> None:
-    """SIGTERM while the zygote warms and births wait for it: exit 0, and no process is left."""
+    """SIGTERM while the zygote warms and starts wait for it: the daemon exits with 0, and no process is left."""
     daemon = launch(supervisor_stop_timeout="0.5")
     for name in ("One", "Two", "Three"):
         create(daemon, brain, name)

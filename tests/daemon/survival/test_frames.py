@@ -1,4 +1,4 @@
-"""An answer that is larger than a frame: it cannot be sent, and is not lost in silence."""
+"""An answer that is larger than a frame cannot be sent, but it is not lost silently."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if "worker.process.zygote" in sys.orig_argv:
 
     framing.MAX_FRAME = 20_000
 """
-"""A worker's frames are smaller than any limit that keeps its replies within one."""
+"""Makes a worker's frames smaller than the limits that keep replies within one frame."""
 
 
 def test_an_answer_larger_than_a_frame_is_set_aside(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """The process ends and says why; after as many deaths as poison takes, the words are set aside and she goes on."""
+    """The process ends and says why; after ``poison_deaths`` deaths the message is set aside and she continues."""
     hook = at_start(tmp_path / "site", SMALL_FRAMES.format(root=str(ROOT)))
     daemon = launch(supervisor_poison_deaths="2", PYTHONPATH=hook)
     persona_id = create(daemon, brain)

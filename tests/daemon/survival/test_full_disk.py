@@ -1,4 +1,4 @@
-"""A disk that is full, then has room again: what was accepted stays, what was not is refused in words."""
+"""A disk that is full, then has room again: what was accepted stays; the rest is refused with a reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Write until nothing more fits; the returned file is what to delete."""
+    """Fill the disk; deleting the returned file makes room again."""
     ballast = disk / "ballast"
     with ballast.open("ab", buffering=0) as file:
         try:
@@ -51,7 +51,7 @@ def fill(disk: Path) -> Path:
 
 
 def until_refused(daemon: DaemonProcess, persona_id: str) -> list[str]:
-    """Send words until one is refused for the full disk; returns those that were received."""
+    """Send messages until one is refused because the disk is full; returns those that were received."""
     received: list[str] = []
     for number in range(2000):
         word = f"word{number}." + "x" * 2000
@@ -65,7 +65,7 @@ def until_refused(daemon: DaemonProcess, persona_id: str) -> list[str]:
 
 
 def test_words_are_refused_and_none_is_lost(launch: Launch, brain: ScriptedMind, disk: Path) -> None:
-    """read answers 507 with what to do; everything received before is answered once there is room."""
+    """``read`` answers 507 and says what to do; everything received before is answered once there is room."""
     daemon = launch(disk / "state", log=disk.parent / "daemon.log")
     persona_id = create(daemon, brain)
     brain.hold("word0")
@@ -89,7 +89,7 @@ def test_words_are_refused_and_none_is_lost(launch: Launch, brain: ScriptedMind,
 
 
 def test_a_reply_waits_for_the_disk(launch: Launch, brain: ScriptedMind, disk: Path) -> None:
-    """A reply that cannot be committed comes once when there is room, though her process was replaced meanwhile."""
+    """A reply that cannot be committed comes once when there is room, even if her process was replaced meanwhile."""
     daemon = launch(disk / "state", log=disk.parent / "daemon.log", mind_burst_window="60")
     persona_id = create(daemon, brain)
     brain.hold("apple")
@@ -117,7 +117,7 @@ def test_a_reply_waits_for_the_disk(launch: Launch, brain: ScriptedMind, disk: P
 
 
 def test_a_start_on_a_full_disk(launch: Launch, disk: Path) -> None:
-    """A daemon that finds no room for its state says so in a line and ends; with room it starts."""
+    """A daemon without room for its state says so in one line and ends; with room it starts."""
     (disk / "state").mkdir()
     ballast = fill(disk)
     daemon = launch(disk / "state", log=disk.parent / "daemon.log", start=False)
@@ -132,7 +132,7 @@ def test_a_start_on_a_full_disk(launch: Launch, disk: Path) -> None:
 
 @pytest.mark.slow
 def test_many_sizes_of_room(launch: Launch, brain: ScriptedMind, disk: Path) -> None:
-    """Wherever the disk becomes full, a daemon killed then comes back with everything that was received."""
+    """Wherever the disk becomes full, a daemon that is killed then restarts with everything that was received."""
     daemon = launch(disk / "state", log=disk.parent / "daemon.log")
     persona_id = create(daemon, brain)
     kept: list[str] = []

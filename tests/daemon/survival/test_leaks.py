@@ -19,7 +19,7 @@ from tests.saboteur import BUSY_LOOP, STRAY, on_signal
 Launch = Callable[..., DaemonProcess]
 
 POOL = 6
-"""Far below one thread for each of the test's 120 actions."""
+"""A limit of threads far below one for each of the test's 120 actions."""
 
 
 @pytest.mark.frugal
@@ -44,7 +44,7 @@ def test_nothing_grows(launch: Launch, brain: ScriptedMind) -> None:
 
     for action in (restart, connect, die) * 5:
         action()
-    # Threads of asyncio's pool come when several are busy at once, up to a limit of Python's own.
+    # asyncio's pool gets more threads when several are busy at once, up to Python's own limit.
     before = (front.num_fds(), front.num_threads() + POOL, len(family(daemon)))
     for action, times in ((restart, 50), (connect, 50), (die, 20)):
         for _ in range(times):
@@ -58,7 +58,7 @@ def test_nothing_grows(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_a_stray_is_ended(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """What a worker left running in a session of its own ends with it, also when it holds the worker's log open."""
+    """A process that a worker left in another session ends with the worker, even if it holds the worker's log open."""
     daemon = launch(PYTHONPATH=on_signal(tmp_path / "site", STRAY.format(seconds=300)))
     persona_id = create(daemon, brain)
     fds = psutil.Process(daemon.pid).num_fds()
@@ -74,7 +74,7 @@ def test_a_stray_is_ended(launch: Launch, brain: ScriptedMind, tmp_path: Path) -
 
 
 def test_a_blocked_loop_shows_its_stacks(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """A worker whose loop computes for ever is asked for its stacks, then killed, and her next process answers."""
+    """A worker whose loop is blocked writes its stacks and is killed; her next process answers."""
     daemon = launch(supervisor_hang_after="2", PYTHONPATH=on_signal(tmp_path / "site", BUSY_LOOP))
     persona_id = create(daemon, brain)
     victim = worker(daemon, persona_id)

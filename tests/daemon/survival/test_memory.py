@@ -1,4 +1,4 @@
-"""What she knows: consolidated after a quiet time or at ``sleep``, edited by hand, and never lost by a failure."""
+"""Her memory: consolidated after a quiet time or at ``sleep``, edited by hand, and never lost by a failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TALK = "# The talk"
 
 
 def consolidate_with(brain: ScriptedMind, step: Step) -> None:
-    """Answer consolidations, and nothing else, by this step."""
+    """Answer consolidations, and only these, with this step."""
     brain.answer = lambda text: step if TALK in text else None
 
 
@@ -37,14 +37,14 @@ def edit(daemon: DaemonProcess, persona_id: str, **changes: object) -> None:
 
 
 def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
-    """Say something and have it answered."""
+    """Send a message and wait for the answer."""
     with Listener(daemon, persona_id) as listener:
         daemon.read(persona_id, word)
         listener.hears(word)
 
 
 def test_a_quiet_time_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """After ``idle_timeout`` without words the talk is in memory/*.md, once, and the next prompt knows it."""
+    """After ``idle_timeout`` without a message the conversation is in memory/*.md once, and in the next prompt."""
     persona_id = create(daemon, brain)
     edit(daemon, persona_id, idle_timeout=1)
     wait_for(lambda: status(daemon, persona_id)["generation"] == 2, "her restart with it")
@@ -63,7 +63,7 @@ def test_a_quiet_time_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -
 
 
 def test_sleep_consolidates_at_once(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """``sleep`` answers null when memory is written; with nothing new it asks no mind."""
+    """``sleep`` answers null when memory is written; with nothing new it does not call the mind."""
     persona_id = create(daemon, brain)
     consolidate_with(brain, Step(text=LEARNED))
     talk(daemon, persona_id, "I am Ada.")
@@ -75,7 +75,7 @@ def test_sleep_consolidates_at_once(daemon: DaemonProcess, brain: ScriptedMind) 
 
 
 def test_a_sleep_that_fails_keeps_the_talk(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """A mind that is down, that answers nonsense, or that dies: 400, and the lines are consolidated later."""
+    """If the mind is down, answers nonsense, or dies, the answer is 400 and the lines are consolidated later."""
     persona_id = create(daemon, brain)
     talk(daemon, persona_id, "I am Ada.")
     failed = (400, {"detail": "Sleep failed unexpectedly."})
@@ -96,7 +96,7 @@ def test_a_sleep_that_fails_keeps_the_talk(daemon: DaemonProcess, brain: Scripte
 
 
 def test_words_are_answered_while_she_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """A long consolidation holds no talk up."""
+    """A long consolidation does not delay the conversation."""
     persona_id = create(daemon, brain)
     talk(daemon, persona_id, "I am Ada.")
     brain.hold("talk")
@@ -111,7 +111,7 @@ def test_words_are_answered_while_she_consolidates(daemon: DaemonProcess, brain:
 
 
 def test_a_memory_edited_while_she_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """What a hand wrote meanwhile is not written over: her mind is asked again, with it."""
+    """An edit by hand is not overwritten: her mind is asked again, with the edited text."""
     persona_id = create(daemon, brain)
     talk(daemon, persona_id, "I am Ada.")
     brain.hold(TALK)
@@ -128,7 +128,7 @@ def test_a_memory_edited_while_she_consolidates(daemon: DaemonProcess, brain: Sc
 
 
 def test_a_valid_edit_takes_effect(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """A record edited by hand restarts her with it; views and prompts show it."""
+    """An edit of her record by hand restarts her; views and prompts show it."""
     persona_id = create(daemon, brain, "Before")
     first = worker(daemon, persona_id)
     edit(daemon, persona_id, name="After")
@@ -141,7 +141,7 @@ def test_a_valid_edit_takes_effect(daemon: DaemonProcess, brain: ScriptedMind) -
 
 
 def test_a_broken_edit_changes_nothing(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """A record that cannot be read keeps the last good one in force and names the fault until it is mended."""
+    """With a record that cannot be read, the last good one stays in force and the fault is named until it is fixed."""
     persona_id = create(daemon, brain, "Before")
     first, good = worker(daemon, persona_id), config_file(daemon, persona_id).read_text()
     for broken, named in (
@@ -162,7 +162,7 @@ def test_a_broken_edit_changes_nothing(daemon: DaemonProcess, brain: ScriptedMin
 
 
 def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
-    """A record broken while the daemon was down is told and left alone; others start, and mended she can be started."""
+    """A record that broke while the daemon was down is reported and kept; others start, and she can once it is fixed."""
     daemon = launch()
     broken, well = create(daemon, brain, "Broken"), create(daemon, brain, "Well")
     good = config_file(daemon, broken).read_text()
@@ -179,7 +179,7 @@ def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_an_edited_memory_is_in_the_next_prompt(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """What somebody writes into memory/person.md she knows at the next turn, without a restart."""
+    """An edit of memory/person.md is in her next turn, without a restart."""
     persona_id = create(daemon, brain)
     first = worker(daemon, persona_id)
     (daemon.state_dir / "personas" / persona_id / "memory" / "person.md").write_text("- Plays the oboe\n")
@@ -193,7 +193,7 @@ def test_an_edited_memory_is_in_the_next_prompt(daemon: DaemonProcess, brain: Sc
 
 
 def test_a_folder_that_is_put_back(daemon: DaemonProcess, brain: ScriptedMind, tmp_path: Path) -> None:
-    """A persona's folder copied into place while the daemon runs is she, with what she knows."""
+    """A persona's folder that is copied into place while the daemon runs becomes a persona with her memory."""
     persona_id = create(daemon, brain, "Back")
     folder, copy = daemon.state_dir / "personas" / persona_id, tmp_path / "copy"
     (folder / "memory" / "person.md").write_text("- Plays the oboe\n")
@@ -211,7 +211,7 @@ def test_a_folder_that_is_put_back(daemon: DaemonProcess, brain: ScriptedMind, t
 
 
 def test_an_edit_in_the_first_moment(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """An edit that comes before the kernel watches her new folder is seen all the same."""
+    """An edit before the kernel watches her new folder is seen nevertheless."""
     for number in range(4):
         persona_id = create(daemon, brain, "Before")
         edit(daemon, persona_id, name=f"After{number}")

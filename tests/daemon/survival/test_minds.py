@@ -21,7 +21,7 @@ NOTICE = "I cannot reach my mind right now"
 
 
 def test_an_outage_is_told_once(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """Her person hears of it once, also after a respawn and a restart; the words stay, and are answered once."""
+    """Her owner is notified once, also after a respawn and a restart; the message stays and is answered once."""
     persona_id = create(daemon, brain)
     brain.default = Step(status=503)
     with Listener(daemon, persona_id) as listener:
@@ -52,7 +52,7 @@ def test_an_outage_is_told_once(daemon: DaemonProcess, brain: ScriptedMind) -> N
 
 
 def test_an_outage_over_a_death_of_the_daemon(launch: Launch, brain: ScriptedMind) -> None:
-    """The notice is not repeated by the next daemon, and what waited is answered by it."""
+    """The next daemon does not repeat the notice, and it answers what waited."""
     daemon = launch()
     persona_id = create(daemon, brain)
     brain.default = Step(status=503)
@@ -69,7 +69,7 @@ def test_an_outage_over_a_death_of_the_daemon(launch: Launch, brain: ScriptedMin
 
 
 def test_a_wrong_key_gives_a_hint(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """401 is told with what to check, and never with the key; the right key answers what waited, at once."""
+    """A 401 is reported with what to check and without the key; with the right key what waited is answered at once."""
     persona_id = create(daemon, brain)
     brain.key = "sk-the-right-one-0123456789"
     with Listener(daemon, persona_id) as listener:
@@ -86,7 +86,7 @@ def test_a_wrong_key_gives_a_hint(daemon: DaemonProcess, brain: ScriptedMind) ->
 
 @contextmanager
 def burst(launch: Launch, brain: ScriptedMind) -> Iterator[tuple[DaemonProcess, str, Listener]]:
-    """Three messages within the window, and the question with all of them held open until ``one`` is let go."""
+    """Send three messages within the window; the call with all of them is held until ``one`` is released."""
     daemon = launch(mind_burst_window="20")
     persona_id = create(daemon, brain)
     brain.hold("one")
@@ -98,7 +98,7 @@ def burst(launch: Launch, brain: ScriptedMind) -> Iterator[tuple[DaemonProcess, 
 
 
 def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
-    """Three messages within the window are answered together: the call under way is broken off for them."""
+    """Three messages within the window are answered together: the call in progress is cancelled for them."""
     with burst(launch, brain) as (daemon, persona_id, listener):
         brain.let_go("one")
         listener.hears("one", "two", "three")
@@ -108,7 +108,7 @@ def test_a_burst_is_one_question(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_words_outside_the_window_wait(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """Words that come later during a long call are answered after it, together."""
+    """Messages that come later during a long call are answered together after it."""
     persona_id = create(daemon, brain)
     brain.hold("one")
     with Listener(daemon, persona_id) as listener:
@@ -123,7 +123,7 @@ def test_words_outside_the_window_wait(daemon: DaemonProcess, brain: ScriptedMin
 
 
 def test_a_killed_worker_in_a_joined_burst(launch: Launch, brain: ScriptedMind) -> None:
-    """A death in the middle of a burst repeats the question, one by one, and every word is answered once."""
+    """After a death in a burst the messages are tried one by one, and each is answered once."""
     with burst(launch, brain) as (daemon, persona_id, listener):
         worker(daemon, persona_id).send_signal(signal.SIGKILL)
         brain.let_go("one")
@@ -133,7 +133,7 @@ def test_a_killed_worker_in_a_joined_burst(launch: Launch, brain: ScriptedMind) 
 
 @pytest.mark.slow
 def test_a_talk_of_very_long_words(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """Forty lines as long as a message may be are more than one frame holds: she goes on to hear and to answer."""
+    """Forty messages of the maximum length are more than one frame holds: she still gets and answers messages."""
     persona_id = create(daemon, brain)
     with Listener(daemon, persona_id) as listener:
         for number in range(26):

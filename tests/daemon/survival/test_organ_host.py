@@ -1,4 +1,4 @@
-"""The organ host dies under its callers: they are answered all the same, once, by the next one."""
+"""The organ host dies during calls: the next one answers them, once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Launch = Callable[..., DaemonProcess]
 
 
 def host(daemon: DaemonProcess) -> psutil.Process:
-    """The organ host, as soon as there is one."""
+    """Wait for the organ host."""
     pid = wait_for(lambda: daemon.http.get("/api/status").json()["organ_host"]["pid"], "the organ host")
     return psutil.Process(pid)
 
 
 @pytest.mark.slow
 def test_killed_while_it_thinks(launch: Launch) -> None:
-    """Two personas wait for the embedded model when it dies; each gets one answer, and their processes are the same."""
+    """Two personas wait for the embedded model when it dies; each gets one answer and keeps her process."""
     daemon = launch()
     personas = [daemon.create(name) for name in ("Adam", "Eve")]
     workers = [worker(daemon, persona_id).pid for persona_id in personas]
@@ -47,7 +47,7 @@ def test_killed_while_it_thinks(launch: Launch) -> None:
 
 @pytest.mark.slow
 def test_an_idle_host_leaves(launch: Launch) -> None:
-    """Nobody asks it for a while: it ends, and the next question makes another."""
+    """After a while without calls it ends, and the next call starts another."""
     daemon = launch(organs_idle_timeout="0.3")
     persona_id = daemon.create("Adam")
     with Listener(daemon, persona_id) as listener:
@@ -60,7 +60,7 @@ def test_an_idle_host_leaves(launch: Launch) -> None:
 
 
 def test_what_the_library_lost(launch: Launch) -> None:
-    """Killed, and her index of documents deleted: she quotes it all the same, by its own title."""
+    """The host is killed and her index of documents deleted: she still quotes the document by its own title."""
     daemon = launch()
     reader = {"researcher_model": "library", "researcher_provider": "embedded"}
     persona_id = daemon.create("Adam", thinking_model="smollm2-135m-instruct", thinking_provider="embedded", **reader)

@@ -1,4 +1,4 @@
-"""A worker dies at the worst moment, and nobody who talks with her notices more than a pause."""
+"""A worker dies at the worst moment, and people notice no more than a pause."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_killed_again_and_again(daemon: DaemonProcess, brain: ScriptedMind) -> N
 
 
 def test_poison_is_set_aside(launch: Launch, brain: ScriptedMind) -> None:
-    """Words that kill her three times are set aside with an event; innocents of the same burst are answered."""
+    """A message that kills her three times is set aside with an event; the others of the burst are answered."""
     daemon = launch(mind_burst_window="5")
     persona_id = create(daemon, brain)
 
@@ -91,7 +91,8 @@ def test_poison_is_set_aside(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_sick_after_repeated_failure(launch: Launch, brain: ScriptedMind) -> None:
-    """Too many deaths make her sick, visibly and for good; others are untouched, and a start forgives."""
+    """Too many deaths make her visibly sick until somebody acts; others are unaffected, and a start resets that."""
+
     daemon = launch(supervisor_failures="3")
     sick, well = create(daemon, brain, "Sick"), create(daemon, brain, "Well")
     well_pid = worker(daemon, well).pid
@@ -139,7 +140,7 @@ def test_hung_worker_is_killed(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_a_daemon_that_was_paused_blames_nobody(launch: Launch, brain: ScriptedMind) -> None:
-    """After the daemon itself stood still, heartbeats lie in its queue: healthy processes are not killed for it."""
+    """After the daemon itself was stopped, heartbeats are still in its queue: healthy processes are not killed."""
     daemon = launch(supervisor_hang_after="2")
     persona_id = create(daemon, brain)
     victim = worker(daemon, persona_id)
@@ -152,7 +153,7 @@ def test_a_daemon_that_was_paused_blames_nobody(launch: Launch, brain: ScriptedM
 
 
 def paused(daemon: DaemonProcess, seconds: float) -> None:
-    """SIGSTOP the daemon for a while."""
+    """Stop the daemon with SIGSTOP for a while."""
     os.kill(daemon.pid, signal.SIGSTOP)
     threading.Event().wait(seconds)
     os.kill(daemon.pid, signal.SIGCONT)

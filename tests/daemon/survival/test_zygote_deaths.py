@@ -1,4 +1,4 @@
-"""Without a zygote, or with one that dies, hangs or cannot warm, personas are born and behave the same."""
+"""Without a zygote, or with one that dies, hangs or cannot warm, personas start and behave the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if "worker.process.zygote" in sys.orig_argv:
 
 
 def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
-    """She answers."""
+    """Send a message and wait for her answer."""
     with Listener(daemon, persona_id) as listener:
         assert daemon.read(persona_id, word).status_code == 200
         listener.hears(word)
@@ -35,7 +35,7 @@ def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
 
 @pytest.mark.slow
 def test_the_running_live_on(launch: Launch, brain: ScriptedMind) -> None:
-    """SIGKILL of the zygote: who runs keeps her process, starts work meanwhile, and a new zygote warms."""
+    """After SIGKILL of the zygote running personas keep their processes, starts work, and a new zygote warms."""
     daemon = launch()
     one, other = create(daemon, brain, "One"), create(daemon, brain, "Other")
     for round_ in range(3):
@@ -52,7 +52,7 @@ def test_the_running_live_on(launch: Launch, brain: ScriptedMind) -> None:
 
 
 def test_a_zygote_that_hangs_is_replaced(launch: Launch, brain: ScriptedMind) -> None:
-    """A stopped zygote takes no requests: it is killed for it, and the start goes by exec."""
+    """A stopped zygote takes no requests: it is killed, and the process is started by exec."""
     daemon = launch()
     persona_id = create(daemon, brain)
     hung = zygote(daemon)
@@ -66,7 +66,7 @@ def test_a_zygote_that_hangs_is_replaced(launch: Launch, brain: ScriptedMind) ->
 
 
 def test_births_by_exec_behave_the_same(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """Where no zygote can warm, the log says so, and a worker has its group, its log and its end all the same."""
+    """If no zygote can warm, the log says so; a worker still has its group and its log, and ends as usual."""
     daemon = launch(PYTHONPATH=at_start(tmp_path / "site", NO_ZYGOTE))
     persona_id = create(daemon, brain)
     assert spawner_mode(daemon) == "exec"
@@ -94,7 +94,8 @@ def test_births_by_exec_behave_the_same(launch: Launch, brain: ScriptedMind, tmp
 
 
 def test_descriptors_run_out(launch: Launch, brain: ScriptedMind) -> None:
-    """A daemon without descriptors can make no process: she waits, the log says why, and she returns by herself."""
+    """A daemon without descriptors can start no process: she waits, the log says why, and she returns by herself."""
+
     daemon = launch()
     persona_id = create(daemon, brain)
     victim = worker(daemon, persona_id)

@@ -1,4 +1,4 @@
-"""Daemons whose Telegram is on loopback, and personas with channels that are open to everybody."""
+"""Daemons whose Telegram is on loopback, and personas with channels that are open to anybody."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def telegram() -> Iterator[Telegram]:
 
 @pytest.fixture(scope="package")
 def brain() -> Iterator[ScriptedMind]:
-    """The mind of all personas here; it echoes."""
+    """The mind of all personas here, an echo."""
     mind = ScriptedMind()
     with mind:
         yield mind
@@ -48,7 +48,7 @@ def clerk() -> Iterator[ScriptedMind]:
 
 
 def launch(folder: Path, telegram: Telegram, **settings: str) -> DaemonProcess:
-    """Start a daemon with a token and these settings; a name in capitals is a variable of its own."""
+    """Start a daemon with a token and these settings; a name in capitals is an environment variable."""
     given = {f"PERSONAD_{name.upper()}" if name.islower() else name: value for name, value in settings.items()}
     daemon = DaemonProcess(folder / "state", {**SETTINGS, telegram.setting: telegram.url, **given})
     daemon.state_dir.mkdir(mode=0o700)
@@ -61,7 +61,7 @@ def launch(folder: Path, telegram: Telegram, **settings: str) -> DaemonProcess:
 
 @pytest.fixture(scope="package")
 def shared_daemon(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram) -> Iterator[DaemonProcess]:
-    """The daemon that most tests share; people may write to it as much as they like."""
+    """The daemon that most tests share, without limits for senders."""
     daemon = launch(tmp_path_factory.mktemp("open"), telegram, channels_sender_per_minute="1000")
     try:
         yield daemon
@@ -73,7 +73,7 @@ def shared_daemon(tmp_path_factory: pytest.TempPathFactory, telegram: Telegram) 
 def strict(
     tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, clerk: ScriptedMind
 ) -> Iterator[DaemonProcess]:
-    """A daemon that tells people soon that they must wait, and takes three messages a minute; it has a model."""
+    """A daemon with a short ``fallback_after``, a limit of three messages a minute, and a model."""
     folder = tmp_path_factory.mktemp("strict")
     (settings := folder / ".config" / "personad").mkdir(parents=True)
     (settings / "personad.toml").write_text(MODEL.format(url=clerk.url))
@@ -86,13 +86,13 @@ def strict(
 
 @pytest.fixture
 def counter(shared_daemon: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> Iterator[Counter]:
-    """A persona of this test alone, without a channel yet."""
+    """A persona for this test only, without a channel yet."""
     with Counter(shared_daemon, brain, telegram) as counter:
         yield counter
 
 
 @pytest.fixture
 def strict_counter(strict: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> Iterator[Counter]:
-    """A persona of this test alone on the strict daemon."""
+    """A persona for this test only on the strict daemon."""
     with Counter(strict, brain, telegram) as counter:
         yield counter

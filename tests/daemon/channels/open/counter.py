@@ -1,4 +1,4 @@
-"""An open counter: one persona, her Telegram channel that is open to everybody, and the people who come."""
+"""A counter that is open to anybody: one persona, her open Telegram channel, and its visitors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _numbers: Final = itertools.count(1)
 
 
 class Counter:
-    """A persona who thinks with ``brain`` and answers everybody. Any in this class: JSON of the API."""
+    """A persona whose mind is ``brain`` and who answers anybody. Any in this class: JSON of the API."""
 
     def __init__(self, daemon: DaemonProcess, brain: ScriptedMind, telegram: Telegram) -> None:
         self.daemon = daemon
@@ -48,7 +48,7 @@ class Counter:
         return self.channel
 
     def post(self, verb: str) -> dict[str, Any]:
-        """Call a route of the channel's."""
+        """Call a route of the channel."""
         answer = self.daemon.http.post(f"/v1/channels/{self.channel}/{verb}")
         assert answer.status_code == 200, answer.text
         return cast("dict[str, Any]", answer.json())
@@ -60,11 +60,11 @@ class Counter:
         return cast("dict[str, Any]", answer.json())
 
     def visitor(self, name: str) -> TelegramChat:
-        """Somebody new, in a private chat with the bot."""
+        """A new person in a private chat with the bot."""
         return self.telegram.chat(self.token, name)
 
     def visitors(self, count: int) -> list[TelegramChat]:
-        """So many new people."""
+        """``count`` new people."""
         return [self.visitor(f"guest{next(_numbers)}") for _ in range(count)]
 
     def view(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Counter:
         return first
 
     def connected(self) -> None:
-        """Wait until all her channels are."""
+        """Wait until all her channels are connected."""
         wait_for(lambda: {one["state"] for one in self.view()["channels"]} == {"connected"}, "her channels")
 
     def conversations(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What an open channel does for its visitors, what it keeps from them, and how it shows that it is in trouble."""
+"""Open channels: what visitors get, what is kept from them, and how a failing channel is shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_nobody_learns_what_she_knows(counter: Counter) -> None:
 
 
 def _asked(counter: Counter, listener: Listener, secret: str) -> bool:
-    """Whether what her owner asks goes with this."""
+    """Whether the secret goes to her mind with the owner's question."""
     before = len(listener.words)
     counter.daemon.read(counter.id, "hello")
     wait_for(lambda: len(listener.words) > before, "her answer")
@@ -41,7 +41,7 @@ def _asked(counter: Counter, listener: Listener, secret: str) -> bool:
 
 
 def test_the_first_words_are_welcomed(counter: Counter) -> None:
-    """/start alone brings the welcome and asks no mind; a command that only her person may give is plain words."""
+    """/start alone gets the welcome and asks no mind; a command that only her owner may give is an ordinary message."""
     counter.open(welcomeMessage="Good day!")
     person = counter.visitor("newcomer")
     asked = len(counter.brain.heard)
@@ -61,7 +61,7 @@ def test_the_first_words_are_welcomed(counter: Counter) -> None:
 
 
 def test_a_paused_channel_keeps_what_comes(counter: Counter) -> None:
-    """While it is paused nothing is answered and nothing is lost, also over her restart; resume answers all of it."""
+    """While a channel is paused nothing is answered and nothing lost, even by a restart; resume answers all of it."""
     counter.open()
     person = counter.visitor("patient")
     assert counter.post("pause")["status"] == "paused"
@@ -80,7 +80,7 @@ def test_a_paused_channel_keeps_what_comes(counter: Counter) -> None:
 
 
 def test_files_of_everybody_are_fetched(counter: Counter) -> None:
-    """A visitor's photo comes into her media folder, like her owner's."""
+    """A visitor's photo is stored in her media folder, like her owner's."""
     counter.open()
     person = counter.visitor("photographer")
     person.send("photo", PHOTO, caption="look")
@@ -90,7 +90,7 @@ def test_files_of_everybody_are_fetched(counter: Counter) -> None:
 
 
 def test_trouble_shows_and_passes(counter: Counter) -> None:
-    """A person who blocks the bot is marked alone; a refused token is the channel's error until it is resumed."""
+    """Only the person who blocks the bot is marked; a refused token is the channel's error until it is resumed."""
     counter.open()
     friend, foe = counter.visitors(2)
     for person in (friend, foe):
@@ -133,7 +133,7 @@ def test_a_channel_of_a_stopped_persona_is_not_active(counter: Counter) -> None:
 
 
 def test_a_removed_channel_leaves_nothing_waiting(counter: Counter) -> None:
-    """What waits on a channel that is removed is done with; her owner notices nothing."""
+    """What waits on a removed channel is dropped; her owner notices nothing."""
     counter.open()
     person = counter.visitor("late")
     counter.brain.hold("forever")
@@ -152,7 +152,7 @@ def test_a_removed_channel_leaves_nothing_waiting(counter: Counter) -> None:
 
 
 def test_who_writes_too_much_is_told_once(strict_counter: Counter) -> None:
-    """Of one sender's messages three a minute are kept; the rest is counted, and said so once."""
+    """Three messages a minute are kept for each sender; the others are counted, and the sender is notified once."""
     strict_counter.open()
     flood, calm = strict_counter.visitors(2)
     for number in range(8):
@@ -168,7 +168,7 @@ def test_who_writes_too_much_is_told_once(strict_counter: Counter) -> None:
 
 
 def test_a_late_answer_is_announced_once(strict_counter: Counter) -> None:
-    """After ``fallback_after`` the fallback is said, once; the answer follows, and the next outage is a new one."""
+    """The fallback is sent once after ``fallback_after``; the answer follows. The next outage is announced again."""
     strict_counter.open(fallbackMessage="One moment.")
     person = strict_counter.visitor("waiting")
     for word in ("melon", "cherry"):
@@ -182,7 +182,7 @@ def test_a_late_answer_is_announced_once(strict_counter: Counter) -> None:
 
 
 def test_a_mind_that_is_away_is_announced_at_once(counter: Counter) -> None:
-    """Everybody who waits for a mind that cannot be reached hears so in the channel's words, and is answered later."""
+    """Everyone who waits for an unreachable mind gets the channel's fallback, and an answer later."""
     counter.open(fallbackMessage="Away.")
     people = counter.visitors(2)
     counter.brain.answer = lambda _: Step(status=503)

@@ -1,4 +1,4 @@
-"""What a worker is told of a stranger's turn, frame by frame: it is untrusted, so what it must not know is not sent."""
+"""The frames of a visitor's turn: a worker is untrusted, so it is not sent what it must not know."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if "worker.process.zygote" in sys.orig_argv:
 
     Codec.decode = recorded
 """
-"""A worker writes down each turn that it is given, as it came."""
+"""Makes a worker record each turn that it gets, as received."""
 
 
 def test_a_strangers_turn_carries_no_memory(tmp_path: Path, telegram: Telegram, brain: ScriptedMind) -> None:
-    """What she knows of her owner goes with her owner's turn, and is in no frame of a visitor's."""
+    """What she knows about her owner is sent with her owner's turn, and is in no frame of a visitor's turn."""
     file = tmp_path / "turns"
     hook = at_start(tmp_path / "hook", RECORDER.format(root=str(ROOT), file=str(file)))
     daemon = launch(tmp_path, telegram, PYTHONPATH=hook)
@@ -60,7 +60,7 @@ def test_a_strangers_turn_carries_no_memory(tmp_path: Path, telegram: Telegram, 
 
 
 def remembers(daemon: DaemonProcess, counter: Counter, listener: Listener, file: Path) -> bool:
-    """Whether her owner's turn brings what stands in her memory."""
+    """Whether her owner's turn contains her memory."""
     heard = len(listener.words)
     daemon.read(counter.id, "hello")
     wait_for(lambda: len(listener.words) > heard, "her answer")
@@ -68,5 +68,5 @@ def remembers(daemon: DaemonProcess, counter: Counter, listener: Listener, file:
 
 
 def turns(file: Path) -> list[dict[str, Any]]:
-    """The turns so far. Any: frames as they came."""
+    """The turns so far. Any: frames as received."""
     return [json.loads(line) for line in file.read_text().splitlines()]

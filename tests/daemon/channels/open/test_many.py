@@ -1,4 +1,4 @@
-"""Many people at once: each has a conversation of their own, and nobody's words are lost or answered twice."""
+"""Many people at once: each has their own conversation, and no message is lost or answered twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEOPLE = 50
 
 
 def test_fifty_people_and_a_death(counter: Counter) -> None:
-    """Fifty write at once and her process is killed midway: all are answered once, from their own history alone."""
+    """Fifty people write and her process is killed meanwhile: all are answered once, from their own history only."""
     counter.open(welcomeMessage="Welcome!")
     people = counter.visitors(PEOPLE)
     counter.brain.answer = lambda text: Step(text=f"<{text.split()[-1]}>", pause=0.02)
@@ -41,9 +41,9 @@ def test_fifty_people_and_a_death(counter: Counter) -> None:
 
 
 def assert_answered_once(person: TelegramChat, number: int) -> None:
-    """One welcome first, one answer to the last words, and nothing that is somebody else's.
+    """The chat has one welcome, then one answer to the last message, and nothing of another chat.
 
-    What was being sent when the process died may come twice, and is marked then.
+    A message that was being sent when the process died may come twice; then it is marked.
     """
     texts = person.texts()
     assert texts[0] == "Welcome!"
@@ -56,7 +56,7 @@ def assert_answered_once(person: TelegramChat, number: int) -> None:
 
 
 def test_her_own_person_does_not_wait(counter: Counter) -> None:
-    """While four visitors' answers are held, no fifth is thought of, and her owner is answered before any of them."""
+    """While four visitors' answers are held, no fifth turn starts, and her owner is answered before any of them."""
     counter.open()
     people = counter.visitors(8)
     counter.brain.hold("slowly")
@@ -75,7 +75,7 @@ def test_her_own_person_does_not_wait(counter: Counter) -> None:
 
 
 def test_the_one_whose_words_kill_her_is_found(counter: Counter) -> None:
-    """Words that kill her process are set aside; the others who were in hand each time are answered, once."""
+    """A message that kills her process is set aside; the others that were in hand are answered once."""
     counter.open()
     innocents, culprit = counter.visitors(5), counter.visitor("culprit")
 

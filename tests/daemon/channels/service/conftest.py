@@ -1,4 +1,4 @@
-"""A life of the daemon for each test, as far as channels go."""
+"""The daemon's channels, started for each test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.daemon.channels.service.rig import Rig, open_rig
 
 @pytest.fixture(autouse=True)
 def _quick_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Codes are hashed in no time: what a guess costs is not asked here."""
+    """Make hashing codes fast: the cost of a guess does not matter here."""
     monkeypatch.setattr(pairing_codes, "ROUNDS", 1)
 
 
@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 @pytest.fixture
 async def rig(tmp_path: Path, log: Log) -> AsyncIterator[Rig]:
-    """A daemon with Ada, who runs and has no channel."""
+    """A daemon with Ada, who is running and has no channel."""
     opened = await open_rig(tmp_path, log)
     await opened.persona()
     yield opened

@@ -1,4 +1,4 @@
-"""The channel service in this process: a real ledger and real folders, with providers and processes played."""
+"""The channel service in the test's process: real ledger and folders, fake providers and processes."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ HOUR = 3600 * 1_000_000_000
 
 
 class Killed(BaseException):
-    """The daemon was killed: nothing of it does anything any more."""
+    """The daemon was killed; nothing of it may run any more."""
 
 
 class Death:
-    """Lets so many writes to the disk pass; from then on each is the daemon's end. ``writes`` counts them."""
+    """Allows a number of writes to the disk; every later one kills the daemon. ``writes`` counts them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.after: int | None = None
@@ -69,7 +69,7 @@ class Death:
         monkeypatch.setattr(atomic_files, "write", write_file)
 
     def watch(self, ledger: Ledger) -> None:
-        """Count this ledger's writes, too."""
+        """Count this ledger's writes as well."""
         submit = ledger._writer.submit
 
         def submitted(*arguments: Any) -> Any:
@@ -79,19 +79,19 @@ class Death:
         self._monkeypatch.setattr(ledger._writer, "submit", submitted)
 
     def strike(self) -> None:
-        """One more write is about to happen."""
+        """Count a write that is about to happen. Raises Killed."""
         if self.after is not None and self.writes >= self.after:
             self.struck = True
             raise Killed
         self.writes += 1
 
     def forget(self) -> None:
-        """Another daemon is to die."""
+        """Let the next daemon write."""
         self.after, self.struck = None, False
 
 
 class PlayedProcesses:
-    """The supervisor, played: who runs has gateways of her record as it was when she was restarted last."""
+    """A fake supervisor: a running persona has the gateways of her record at her last restart."""
 
     def __init__(self, gateways: ChannelGateways) -> None:
         self._gateways = gateways
@@ -102,21 +102,21 @@ class PlayedProcesses:
         self.asked: list[str] = []
         self.followed: list[str] = []
         self.clashes: list[str] = []
-        """Channels that had two gateways at one time."""
+        """Channels that had two gateways at the same time."""
         self.fault = ""
-        """Why nobody can be restarted."""
+        """Why restarts fail, or ""."""
         self.meanwhile: Callable[[], None] | None = None
-        """What happens while a provider is being asked."""
+        """Called while a provider is being asked."""
         self.retiring: asyncio.Event | None = None
-        """Until it is set, a replacement waits for the old process's end."""
+        """If there is one, a replacement waits for it before the old process ends."""
         self.held: asyncio.Queue[str] = asyncio.Queue()
-        """Whose replacement waits so."""
+        """The personas whose replacement is waiting."""
 
     def running(self, persona_id: str) -> bool:
         return persona_id in self.open
 
     async def start(self, persona_id: str) -> None:
-        """Bring her up."""
+        """Start her."""
         self._connect(persona_id, await self._gateways.of(persona_id))
 
     async def follow(self, persona_id: str) -> None:
@@ -147,7 +147,7 @@ class PlayedProcesses:
         return self.states.get(persona_id, [])
 
     def tokens(self, persona_id: str) -> list[str]:
-        """What her process has gateways for."""
+        """The tokens for which her process has gateways."""
         return [gateway.token.reveal() for gateway in self.open[persona_id]]
 
     def _connect(self, persona_id: str, gateways: list[Gateway]) -> None:
@@ -159,7 +159,7 @@ class PlayedProcesses:
 
 @dataclass
 class Rig:
-    """One life of the daemon, as far as channels go."""
+    """The channels of one daemon."""
 
     folder: Path
     ledger: Ledger
@@ -181,12 +181,12 @@ class Rig:
         self.watcher = self.hubs.connect(None)
 
     def bot(self, token: str, bot_id: str = "", name: str = "") -> str:
-        """A bot that its provider knows."""
+        """A bot that the provider knows."""
         self.processes.bots[token] = Identified(bot_id or token, name or f"{token}_bot")
         return token
 
     async def persona(self, persona_id: str = ADA, name: str = "Ada") -> Persona:
-        """A persona who runs."""
+        """A running persona."""
         await self.personas.create(Persona(persona_id, name, Organ("echo")))
         await self.processes.start(persona_id)
         return self.record(persona_id)
@@ -207,22 +207,22 @@ class Rig:
         return self.personas.folder(persona_id) / "config.json"
 
     def listed(self, persona_id: str = ADA) -> list[dict[str, Any]]:
-        """Her channels as they stand in config.json."""
+        """Her channels in config.json."""
         channels = json.loads(self.file(persona_id).read_text())["channels"]
         return channels or []
 
     def paste(self, channels: list[dict[str, Any]] | None, persona_id: str = ADA) -> None:
-        """Write the list by hand; nobody has seen it yet."""
+        """Write the list by hand; the daemon has not read it yet."""
         record = json.loads(self.file(persona_id).read_text())
         self.file(persona_id).write_text(json.dumps({**record, "channels": channels}))
 
     async def edit(self, channels: list[dict[str, Any]] | None, persona_id: str = ADA) -> None:
-        """Write the list by hand, and let the daemon see it and follow."""
+        """Write the list by hand, and have the daemon read it and follow."""
         self.paste(channels, persona_id)
         await self.see(persona_id)
 
     async def see(self, persona_id: str = ADA) -> None:
-        """What the watch of config.json does, until everything has followed."""
+        """Do what the watch of config.json does, until everything has followed."""
         if persona := await self.personas._reload(persona_id):
             await self.service.edited(persona)
         while following := [task for owner in self.tasks._owners.values() for task in owner._commands]:
@@ -233,7 +233,7 @@ class Rig:
         return await self.ledger.channels_of(persona_id, 0)
 
     async def write_to_bot(self, token: str, words: str = "hello", code: str = "ABCDEF") -> str:
-        """Somebody writes to a bot that is to be paired and is shown a code."""
+        """Have a person write to an unpaired bot; returns the code that is shown."""
         channel = channel_id("telegram", token)
         now = SystemClock().time_ns()
         item = Inbound("1", "77", "ann", "77", private=True, kind="text", content=words, at=now)
@@ -243,7 +243,7 @@ class Rig:
         return code
 
     def events(self) -> list[str]:
-        """The titles of what those who watch everybody were told since the last call."""
+        """The titles of the system's signals since the last call."""
         titles = [json.loads(frame)["title"] for frame in self.watcher._frames]
         self.watcher._frames.clear()
         return titles
@@ -253,7 +253,7 @@ class Rig:
         return [json.loads(line)["event"] for line in self.log.tail.last(1000)]
 
     async def state(self) -> object:
-        """All that counts of channels: what config.json lists, the rows, what waits, and the codes that are good."""
+        """The whole state of channels: config.json's lists, the rows, what waits, and the valid codes."""
         people = {}
         for persona in self.personas.all():
             rows = {
@@ -269,13 +269,14 @@ class Rig:
         return people, sorted(await self.ledger.channel_owners())
 
     async def close(self) -> None:
-        """The daemon stops."""
+        """Stop the daemon."""
         await self.tasks.close()
         await self.ledger.close()
 
 
 async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
-    """Start on this folder, as the daemon does."""
+    """Start a daemon's channels on this folder."""
+
     settings = Settings(state_dir=folder, runtime_dir=folder)
     clock = SystemClock()
     ledger = await Ledger.open(folder / "ledger.db")

@@ -17,13 +17,13 @@ from tests.daemon.channels.service.rig import ADA, BOB, Rig, open_rig
 
 
 class PlayedWorker:
-    """A process that takes everything."""
+    """A process that accepts every message."""
 
     def __init__(self) -> None:
         self.gateways: list[GatewayState] = []
 
     def send(self, message: object) -> None:
-        """Nobody asks for it."""
+        """Accept the message; no test looks at it."""
 
 
 def line(token: str, name: str = "mine", kind: str = "telegram", verified_at: str | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ async def pair(rig: Rig) -> str:
 
 
 async def test_a_channel_is_pasted(rig: Rig) -> None:
-    """It is hers at once; whose bot it is, its provider says when it connects."""
+    """It is hers at once; the bot's identity is stored when the gateway connects."""
     await rig.edit([line("t1")])
     channel = channel_id("telegram", "t1")
     (row,) = await rig.rows()
@@ -60,7 +60,7 @@ async def test_a_channel_is_pasted(rig: Rig) -> None:
 
 
 async def test_a_pasted_channel_can_be_paired(rig: Rig) -> None:
-    """Its name is its account's then."""
+    """Pairing gives it the account's name."""
     await rig.edit([line("t1")])
     await rig.service.pair(ADA, await rig.write_to_bot("t1"))
     assert await channels(rig) == {channel_id("telegram", "t1"): "ann"}
@@ -68,7 +68,7 @@ async def test_a_pasted_channel_can_be_paired(rig: Rig) -> None:
 
 @pytest.mark.parametrize("running", [True, False])
 async def test_a_channel_is_taken_out(rig: Rig, running: bool) -> None:
-    """Its row goes, its gateway and its bot's claim, also while she is stopped."""
+    """Its row, its gateway and the claim on its bot go, also while she is stopped."""
     channel = await pair(rig)
     if not running:
         del rig.processes.open[ADA]
@@ -83,7 +83,7 @@ async def test_a_channel_is_taken_out(rig: Rig, running: bool) -> None:
 
 
 async def test_a_bot_that_nobody_saw_taken_out_is_free(rig: Rig) -> None:
-    """Whoever asks for it first finds its owner's process without it, before it is anybody else's."""
+    """The first persona that asks for the bot gets it, after the old persona's process has closed its gateway."""
     await rig.persona(BOB, "Bob")
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     rig.paste(None)
@@ -95,7 +95,7 @@ async def test_a_bot_that_nobody_saw_taken_out_is_free(rig: Rig) -> None:
 
 @pytest.mark.parametrize("is_open", [True, False])
 async def test_a_channel_is_renamed(rig: Rig, is_open: bool) -> None:
-    """Both APIs call it as the hand does."""
+    """Both APIs show the name that was written by hand."""
     rig.bot("open")
     channel = (await rig.service.open(rig.request("open"))).channel if is_open else await pair(rig)
     await rig.edit([{**rig.listed()[0], "name": "By hand"}])
@@ -105,7 +105,7 @@ async def test_a_channel_is_renamed(rig: Rig, is_open: bool) -> None:
 
 
 async def test_a_token_is_changed(rig: Rig) -> None:
-    """That is another channel: the old one is gone with its pairing, the new one waits to be paired."""
+    """A new token is another channel: the old one is gone with its pairing, the new one is unpaired."""
     await pair(rig)
     await rig.edit([{**rig.listed()[0], "credentials": {"token": "t2"}}])
     (row,) = await rig.ledger.channels(ADA)
@@ -117,7 +117,7 @@ async def test_a_token_is_changed(rig: Rig) -> None:
 
 
 async def test_a_channel_is_unpaired(rig: Rig) -> None:
-    """She listens to nobody there until it is paired again."""
+    """She takes no messages there until it is paired again."""
     channel = await pair(rig)
     await rig.edit([{**rig.listed()[0], "verified_at": None}])
     assert [row.account for row in await rig.ledger.channels(ADA)] == [None]
@@ -127,7 +127,7 @@ async def test_a_channel_is_unpaired(rig: Rig) -> None:
 
 
 async def test_a_hand_cannot_pair(rig: Rig) -> None:
-    """A date in the file names no account: the channel goes on waiting for its code."""
+    """``verified_at`` in the file names no account: the channel still needs a code."""
     await rig.edit([line("t1", verified_at="2026-01-01T00:00:00.000+00:00")])
     assert [one.account for one in rig.processes.open[ADA]] == [None]
     (health,) = await channel_health(rig.ledger, rig.record(), [])
@@ -144,7 +144,7 @@ async def test_a_channel_that_is_pasted_twice_has_one_gateway(rig: Rig) -> None:
 
 
 async def test_a_channel_that_is_another_personas_is_not_opened(rig: Rig) -> None:
-    """The log says whose it is; it opens as soon as the other one lets go."""
+    """The log names the other persona; the channel opens as soon as she gives it up."""
     await rig.persona(BOB, "Bob")
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     await rig.edit([line("t1", "stolen")], BOB)
@@ -159,7 +159,7 @@ async def test_a_channel_that_is_another_personas_is_not_opened(rig: Rig) -> Non
 
 
 async def test_a_new_token_in_two_lists_has_one_gateway(rig: Rig) -> None:
-    """The list that was seen first has it, also after the next start."""
+    """The list that was read first has it, also after the next start."""
     await rig.persona(BOB, "Bob")
     rig.paste([line("t1")], ADA)
     rig.paste([line("t1")], BOB)
@@ -174,7 +174,7 @@ async def test_a_new_token_in_two_lists_has_one_gateway(rig: Rig) -> None:
 
 @pytest.mark.parametrize("order", [(ADA, BOB), (BOB, ADA)])
 async def test_a_channel_is_moved(rig: Rig, order: tuple[str, str]) -> None:
-    """Cut out of one list and pasted into another, whichever is seen first."""
+    """A channel is cut out of one list and pasted into another, in either order."""
     await rig.persona(BOB, "Bob")
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     rig.paste(rig.listed(ADA), BOB)
@@ -187,14 +187,14 @@ async def test_a_channel_is_moved(rig: Rig, order: tuple[str, str]) -> None:
 
 
 async def test_a_kind_that_is_made_elsewhere_is_not_opened(rig: Rig) -> None:
-    """Nor one that there is not; the log names the first."""
+    """Kinds that are made by /v1 only and unknown kinds are not opened; the log names the former."""
     await rig.edit([line("x", kind="slack"), line("y", kind="carrier pigeon")])
     assert (await channels(rig), rig.processes.tokens(ADA)) == ({}, [])
     assert rig.logged().count("channel.not_made_here") == 1
 
 
 async def test_an_edit_that_cannot_be_followed_is_told(rig: Rig) -> None:
-    """What it took out is free all the same."""
+    """A channel that the edit took out is free nevertheless."""
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     rig.processes.fault = "no memory"
     await rig.edit(None)
@@ -203,7 +203,7 @@ async def test_an_edit_that_cannot_be_followed_is_told(rig: Rig) -> None:
 
 
 async def test_edits_while_the_daemon_is_stopped(rig: Rig, log: Log, tmp_path: Path) -> None:
-    """The next start follows them: one is renamed, one taken out, one pasted."""
+    """The next start applies them: one channel is renamed, one taken out, one pasted."""
     for token in ("t1", "t2"):
         await rig.service.add(ADA, "telegram", rig.bot(token))
     kept = next(one for one in rig.listed() if one["credentials"]["token"] == "t1")
@@ -216,7 +216,7 @@ async def test_edits_while_the_daemon_is_stopped(rig: Rig, log: Log, tmp_path: P
 
 
 async def test_a_list_that_cannot_be_read_keeps_its_channels(rig: Rig, log: Log, tmp_path: Path) -> None:
-    """A broken file at the start says nothing about its channels: they stay hers, with their pairing."""
+    """With a broken file at the start her channels stay, with their pairing."""
     await rig.persona(BOB, "Bob")
     channel, whole = await pair(rig), rig.file().read_text()
     await rig.close()

@@ -1,4 +1,4 @@
-"""Every change of a channel: what is kept, what is opened, what is told, and each reason to refuse it."""
+"""Every change of a channel: what is stored, opened and signalled, and each reason for a refusal."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NOBODY = "c0000000-0000-4000-8000-000000000003"
 
 
 async def refusal(change: Awaitable[object]) -> tuple[int, str]:
-    """With which status and in which words a change is refused."""
+    """The status and the text with which a change is refused."""
     with pytest.raises(ChannelRefused) as raised:
         await change
     return raised.value.status, str(raised.value)
 
 
 def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let no config.json be written, until what is returned is called."""
+    """Make every write of a config.json fail until the returned function is called."""
 
     async def refuse(_personas: Personas, _persona: Persona) -> None:
         raise PersonasError("Her record could not be written: the disk is full")
@@ -48,7 +48,7 @@ async def paired(rig: Rig) -> str:
 
 
 async def test_a_channel_is_added(rig: Rig) -> None:
-    """A row, a line in config.json, a gateway, and word of it; the token is taken without its white space."""
+    """It has a row, a line in config.json and a gateway, and is signalled; white space around the token is stripped."""
     await rig.service.add(ADA, "telegram", f" {rig.bot('t1', '11', 'eve_bot')}\n")
     assert rig.listed() == [
         {"type": "telegram", "name": "eve_bot", "credentials": {"token": "t1"}, "verified_at": None}
@@ -61,14 +61,14 @@ async def test_a_channel_is_added(rig: Rig) -> None:
 
 
 async def test_nobody_is_started_by_a_channel(rig: Rig) -> None:
-    """A persona who is stopped stays stopped."""
+    """A stopped persona stays stopped."""
     del rig.processes.open[ADA]
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     assert (len(rig.listed()), rig.processes.open) == (1, {})
 
 
 async def test_a_token_of_no_use_is_refused(rig: Rig) -> None:
-    """In the provider's words, and nothing is kept."""
+    """The refusal has the provider's text, and nothing is stored."""
     assert await refusal(rig.service.add(ADA, "telegram", "x")) == (422, "The provider does not know it: get another.")
     assert (rig.listed(), await rig.rows(), rig.processes.followed) == ([], [], [])
 
@@ -81,14 +81,14 @@ async def test_a_kind_that_there_is_not_is_refused(rig: Rig) -> None:
 
 
 async def test_a_persona_who_goes_while_the_provider_is_asked(rig: Rig) -> None:
-    """There is nobody whom the channel could belong to."""
+    """A channel of a persona that is deleted meanwhile is refused."""
     rig.processes.meanwhile = rig.personas._personas.clear
     assert await refusal(rig.service.add(ADA, "telegram", rig.bot("t1"))) == (404, "There is no persona with this id.")
     assert await rig.ledger.channel_owners() == []
 
 
 async def test_what_is_added_stays_when_she_cannot_be_restarted(rig: Rig) -> None:
-    """The restart's failure is told, the channel is there."""
+    """The restart's failure is raised, and the channel stays."""
     rig.processes.fault = "no memory"
     with pytest.raises(StartFailed, match="no memory"):
         await rig.service.add(ADA, "telegram", rig.bot("t1"))
@@ -96,7 +96,7 @@ async def test_what_is_added_stays_when_she_cannot_be_restarted(rig: Rig) -> Non
 
 
 async def test_a_list_that_cannot_be_written_leaves_no_row(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """507, and the bot is free."""
+    """The answer is 507, and the bot is free."""
     free = full(monkeypatch)
     status, words = await refusal(rig.service.add(ADA, "telegram", rig.bot("t1")))
     assert (status, "the disk is full" in words) == (507, True)
@@ -106,11 +106,11 @@ async def test_a_list_that_cannot_be_written_leaves_no_row(rig: Rig, monkeypatch
     assert len(rig.listed()) == 1
 
 
-# Whose a bot is.
+# Which persona has a bot.
 
 
 async def test_a_token_has_one_channel(rig: Rig) -> None:
-    """It is refused before its provider is asked, by either API, whoever asks."""
+    """A taken token is refused by both APIs before its provider is asked."""
     await rig.persona(BOB, "Bob")
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     asked = list(rig.processes.asked)
@@ -126,7 +126,7 @@ async def test_a_token_has_one_channel(rig: Rig) -> None:
 
 
 async def test_a_bot_has_one_channel(rig: Rig) -> None:
-    """Another token of the same bot is as good as the same."""
+    """Another token of the same bot is refused like the same token."""
     await rig.persona(BOB, "Bob")
     await rig.service.open(rig.request(rig.bot("t1", "11")))
     words = "This bot or number already belongs to a channel of Ada. Remove that one first."
@@ -147,7 +147,7 @@ async def test_two_who_want_one_bot_at_once(rig: Rig) -> None:
 
 
 async def test_a_bot_is_not_free_before_its_gateway_is_closed(rig: Rig) -> None:
-    """While a removal waits for the old process, another persona waits, too: never two gateways on one token."""
+    """While a removal waits for the old process, another persona waits too: two gateways never share a token."""
     await rig.persona(BOB, "Bob")
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     rig.processes.retiring = asyncio.Event()
@@ -174,7 +174,7 @@ async def test_a_persona_is_made_with_her_channels(rig: Rig) -> None:
 
 
 async def test_a_persona_whose_bot_is_taken_is_not_made(rig: Rig) -> None:
-    """Nothing of her stays, of the channels that were free neither."""
+    """Nothing of her stays, nor of the channels that were free."""
     new = [await rig.service.identify(kind, rig.bot(f"{kind}-t")) for kind in ("telegram", "discord")]
     await rig.service.add(ADA, "discord", "discord-t")
     with pytest.raises(ChannelRefused) as raised:
@@ -184,7 +184,7 @@ async def test_a_persona_whose_bot_is_taken_is_not_made(rig: Rig) -> None:
 
 
 async def test_a_persona_who_cannot_be_written_is_not_made(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Her bots are free then."""
+    """Her bots are free afterwards."""
 
     async def refuse(_personas: Personas, _persona: Persona) -> None:
         raise PersonasError("no room")
@@ -197,7 +197,7 @@ async def test_a_persona_who_cannot_be_written_is_not_made(rig: Rig, monkeypatch
 
 
 async def test_a_persona_comes_back_with_the_bots_that_are_free(rig: Rig) -> None:
-    """The others are told with their owners."""
+    """The others are returned with the personas that have them."""
     new = [await rig.service.identify("telegram", rig.bot(token)) for token in ("t1", "t2")]
     await rig.service.add(ADA, "telegram", "t1")
     refused = await rig.service.bring_back(Persona(BOB, "Bob", Organ("echo")), new, rig.personas.create)
@@ -210,7 +210,7 @@ async def test_a_persona_comes_back_with_the_bots_that_are_free(rig: Rig) -> Non
 
 
 async def test_a_channel_is_opened(rig: Rig) -> None:
-    """It is everybody's, and named as its operator says."""
+    """Anybody may write on it, and it has the operator's name."""
     rig.bot("open", "12")
     row = await rig.service.open(rig.request("open"))
     assert (row.open, row.fields.name, row.bot_id, row.status) == (True, "Front desk", "12", "active")
@@ -226,7 +226,7 @@ async def test_a_channel_is_opened(rig: Rig) -> None:
 
 
 async def test_an_open_channel_stays_when_she_cannot_be_restarted(rig: Rig) -> None:
-    """What is wrong is its last error."""
+    """The failure is its last error."""
     rig.bot("open")
     rig.processes.fault = "no memory"
     row = await rig.service.open(rig.request("open"))
@@ -235,7 +235,7 @@ async def test_an_open_channel_stays_when_she_cannot_be_restarted(rig: Rig) -> N
 
 
 async def test_a_number_and_an_account_name_their_channels(rig: Rig) -> None:
-    """A phone number is the token of its channel; a Slack account's token may change, its bot does not."""
+    """A phone number is the token of its channel; a Slack account's token may change, but not its bot."""
     rig.bot(LINE, "AC1", "office line")
     rig.bot("xoxb-1", "U7", "clerk")
     sms = rig.request("open")
@@ -261,7 +261,7 @@ async def test_a_number_and_an_account_name_their_channels(rig: Rig) -> None:
 async def test_an_open_channel_of_no_use_is_refused(
     rig: Rig, fields: ChannelFields, token: bool, status: int, words: str
 ) -> None:
-    """With what is missing, and nothing is kept."""
+    """The refusal says what is missing, and nothing is stored."""
     asked = msgspec.structs.replace(rig.request("open"), fields=fields)
     found = await refusal(rig.service.open(asked if token else msgspec.structs.replace(asked, token=None)))
     assert (found[0], found[1].startswith(words)) == (status, True)
@@ -269,13 +269,13 @@ async def test_an_open_channel_of_no_use_is_refused(
 
 
 async def test_nobody_has_no_open_channel(rig: Rig) -> None:
-    """404 before any provider is asked."""
+    """An unknown persona is 404 before any provider is asked."""
     assert (await refusal(rig.service.open(rig.request("open", persona_id=NOBODY))))[0] == 404
     assert rig.processes.asked == []
 
 
 async def test_an_open_channel_is_changed(rig: Rig) -> None:
-    """Its name in config.json, too; nobody is restarted for it, but for another account."""
+    """Its name changes in config.json too. Only another account restarts her process."""
     rig.bot(LINE, "AC1")
     asked = msgspec.structs.replace(
         rig.request("open"), type="sms", token=None, fields=ChannelFields(name="Desk", phone=LINE, account="office")
@@ -292,7 +292,7 @@ async def test_an_open_channel_is_changed(rig: Rig) -> None:
 
 
 async def test_a_name_that_cannot_be_written_changes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """507: the row has all its old fields, also when the daemon looks again."""
+    """The answer is 507, and the row keeps its old fields, also after the next read of the list."""
     rig.bot("open")
     row = await rig.service.open(rig.request("open"))
     free = full(monkeypatch)
@@ -305,7 +305,7 @@ async def test_a_name_that_cannot_be_written_changes_nothing(rig: Rig, monkeypat
 
 
 async def test_what_is_no_open_channel_is_not_changed(rig: Rig) -> None:
-    """A paired one has its settings elsewhere, a number makes another channel, an unknown one is not there."""
+    """A paired channel, another phone number and an unknown channel are refused."""
     channel = await paired(rig)
     rig.bot("open")
     row = await rig.service.open(rig.request("open"))
@@ -317,7 +317,7 @@ async def test_what_is_no_open_channel_is_not_changed(rig: Rig) -> None:
 
 
 async def test_a_channel_is_paused_and_resumed(rig: Rig) -> None:
-    """Its terms say so at once."""
+    """Its terms follow at once."""
     rig.bot("open")
     row = await rig.service.open(rig.request("open"))
     assert (await rig.service.pause(row.channel)).status == "paused"
@@ -333,7 +333,7 @@ async def test_a_channel_is_paused_and_resumed(rig: Rig) -> None:
 
 
 async def test_a_provider_is_asked_now(rig: Rig) -> None:
-    """With the credentials that the channel has."""
+    """The provider is asked with the channel's credentials."""
     rig.bot("open", "12", "desk_bot")
     row = await rig.service.open(rig.request("open"))
     assert await rig.service.ask(row) == Identified("12", "desk_bot")
@@ -348,7 +348,7 @@ async def test_a_provider_is_asked_now(rig: Rig) -> None:
 
 
 async def test_a_channel_is_paired(rig: Rig) -> None:
-    """The account is in the row, its name in config.json; her worker is told, and the kept words wait for her."""
+    """The row has the account and config.json its name; the worker is notified, and held messages wait for her."""
     channel = await paired(rig)
     (row,) = await rig.ledger.channels(ADA)
     assert (row.account, row.chat) == ("77", "77")
@@ -359,7 +359,7 @@ async def test_a_channel_is_paired(rig: Rig) -> None:
 
 
 async def test_codes_that_pair_nothing(rig: Rig) -> None:
-    """Each has its documented words; five wrong ones close the door to the right one, too."""
+    """Each refusal has its documented text; after five wrong codes the right one is refused too."""
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     code = await rig.write_to_bot("t1")
     del rig.processes.open[ADA]
@@ -375,7 +375,7 @@ async def test_codes_that_pair_nothing(rig: Rig) -> None:
 
 
 async def test_a_code_whose_channel_was_taken_out(rig: Rig) -> None:
-    """There is no channel for it, and the code is spent."""
+    """The code finds no channel and is used up."""
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     code = await rig.write_to_bot("t1")
     rig.paste(None)
@@ -386,14 +386,14 @@ async def test_a_code_whose_channel_was_taken_out(rig: Rig) -> None:
 
 
 async def test_a_code_for_a_channel_that_is_paired(rig: Rig) -> None:
-    """It is verified already."""
+    """A code for a paired channel is refused."""
     await paired(rig)
     code = await rig.write_to_bot("t1", code="ZZZZZZ")
     assert await refusal(rig.service.pair(ADA, code)) == (400, "This channel is already verified.")
 
 
 async def test_a_pairing_that_cannot_be_saved(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """507; she is bound to nobody, and the same code pairs her when there is room."""
+    """The answer is 507 and she stays unpaired; the same code pairs her once there is room."""
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     code = await rig.write_to_bot("t1")
     free = full(monkeypatch)
@@ -409,7 +409,7 @@ async def test_a_pairing_that_cannot_be_saved(rig: Rig, monkeypatch: pytest.Monk
 
 
 async def test_channels_are_removed_by_name(rig: Rig) -> None:
-    """All of this name; row, terms and gateway go, and the next channel of the bot begins with nothing."""
+    """All channels with the name go, with row, terms and gateway; the bot's next channel starts fresh."""
     for token in ("t1", "t2"):
         await rig.service.add(ADA, "telegram", rig.bot(token, name="twin"))
     await rig.service.add(ADA, "telegram", rig.bot("t3"))
@@ -423,14 +423,14 @@ async def test_channels_are_removed_by_name(rig: Rig) -> None:
 
 
 async def test_a_name_that_is_not_there_is_no_error(rig: Rig) -> None:
-    """Nobody is restarted for it."""
+    """No process is restarted."""
     await rig.service.remove(ADA, "nobody")
     assert (rig.processes.followed, rig.events()) == ([], [])
     assert (await refusal(rig.service.remove(NOBODY, "x")))[0] == 404
 
 
 async def test_what_is_removed_stays_so_when_she_cannot_be_restarted(rig: Rig) -> None:
-    """The failure is told, and the bot is free."""
+    """The failure is raised, and the bot is free."""
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     rig.processes.fault = "no memory"
     with pytest.raises(StartFailed):
@@ -439,7 +439,7 @@ async def test_what_is_removed_stays_so_when_she_cannot_be_restarted(rig: Rig) -
 
 
 async def test_a_removal_that_cannot_be_written(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """507, and all is as before."""
+    """The answer is 507, and nothing has changed."""
     channel = await paired(rig)
     full(monkeypatch)
     assert (await refusal(rig.service.remove(ADA, "ann")))[0] == 507
@@ -449,7 +449,7 @@ async def test_a_removal_that_cannot_be_written(rig: Rig, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("is_open", [False, True])
 async def test_a_channel_is_deleted_by_its_id(rig: Rig, is_open: bool) -> None:
-    """Open or paired; a restart that fails does not keep it."""
+    """It may be open or paired; a failed restart does not prevent it."""
     rig.bot("open")
     channel = (await rig.service.open(rig.request("open"))).channel if is_open else await paired(rig)
     rig.processes.fault = "no memory"
@@ -459,7 +459,7 @@ async def test_a_channel_is_deleted_by_its_id(rig: Rig, is_open: bool) -> None:
 
 
 async def test_what_waits_on_a_channel_goes_with_it(rig: Rig) -> None:
-    """Its words are answered by nobody any more, not by the process either that comes up without the channel."""
+    """Its messages are dropped, also for a process that starts without the channel."""
     await paired(rig)
     rig.processes.retiring = asyncio.Event()
     removing = asyncio.create_task(rig.service.remove(ADA, "ann"))
@@ -470,11 +470,11 @@ async def test_what_waits_on_a_channel_goes_with_it(rig: Rig) -> None:
     assert await rig.ledger.waiting(ADA) == []
 
 
-# Beside the channels.
+# Other rules.
 
 
 async def test_a_record_is_changed_and_its_channels_stay(rig: Rig) -> None:
-    """Whatever the change makes of them."""
+    """Her channels stay even if the change replaces them."""
     before = rig.record()
     await rig.service.add(ADA, "telegram", rig.bot("t1"))
     saved = await rig.register.change_record(ADA, lambda _: msgspec.structs.replace(before, status="sick"))
@@ -484,7 +484,7 @@ async def test_a_record_is_changed_and_its_channels_stay(rig: Rig) -> None:
 
 
 async def test_words_on_a_channel_that_is_gone_are_not_taken(rig: Rig) -> None:
-    """A worker that has not heard of it yet is told so."""
+    """A worker that still sends messages from a removed channel gets a refusal."""
 
     class PlayedWorker:
         gateways: list[GatewayState] = []  # noqa: RUF012 - a Worker's attribute

@@ -1,4 +1,4 @@
-"""The daemon is killed before each single write of each change: the next start finds it whole or not begun."""
+"""The daemon is killed before each write of each change: the next start finds the change complete or not begun."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPEN = channel_id("telegram", "open")
 
 
 class Change(NamedTuple):
-    """What is there before, what is done, and whether a hand did the first half, so that it cannot be undone."""
+    """The state before, the change itself, and whether it is an edit by hand, which cannot be undone."""
 
     before: tuple[Act, ...]
     act: Act
@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 
 def eve() -> Persona:
-    """A persona who is not there yet."""
+    """A persona who does not exist yet."""
     return Persona("e0000000-0000-4000-8000-000000000005", "Eve", Organ("echo"))
 
 
@@ -133,13 +133,13 @@ async def begin_again(folder: Path, log: Log) -> Rig:
 
 
 def know_bots(rig: Rig) -> None:
-    """The providers know these tokens."""
+    """Make these tokens known to the providers."""
     for token in ("t1", "open"):
         rig.bot(token)
 
 
 async def agree(rig: Rig) -> None:
-    """Rows and lists say the same."""
+    """Assert that rows and lists agree."""
     owners = []
     for persona in rig.personas.all():
         listed = rig.listed(persona.id)
@@ -159,7 +159,7 @@ async def agree(rig: Rig) -> None:
 async def test_a_change_is_whole_or_not_begun(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """At whichever write the daemon dies; and what was not begun can be done then."""
+    """It is so at whichever write the daemon dies; a change that was not begun can be made afterwards."""
     change, death = CHANGES[name], Death(monkeypatch)
     (folder := tmp_path / "whole").mkdir()
     rig = await begin(folder, log, change, death)
@@ -191,7 +191,7 @@ async def test_a_change_is_whole_or_not_begun(
         await rig.close()
         if not killed:
             break
-    # It was not begun up to some write, and whole from then on.
+    # Up to some write the change was not begun, and after that it was complete.
     assert outcomes == sorted(outcomes)
     assert outcomes[-1]
     assert len(outcomes) > 1
