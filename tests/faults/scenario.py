@@ -15,42 +15,27 @@ from daemon.channels.errors import ChannelRefused
 from daemon.channels.new_channel import NewChannel, OpenChannelRequest
 from daemon.conversations.consolidation import SleepFailed
 from daemon.conversations.inbox import InboxFull
-from daemon.conversations.publisher import WEB
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import ChannelFields, LedgerError
 from daemon.ledger.pairing import CODES
 from daemon.personas.channel_records import channel_named
 from daemon.personas.personas import PersonasError
 from proto.gateways import GatewayState, Identified, Inbound, Receipt, Undelivered, channel_id
-from proto.messages import Conversation
 from proto.records import Organ, Persona
 from proto.secrets import Secret
 from tests.daemon.fakes.clock import LoopClock
 from tests.daemon.fakes.processes import Outside
 from tests.faults.awaits import Sabotage
 from tests.faults.house import SENDER_PER_MINUTE, House
+from tests.faults.people import ADA, BOB, DEAD, DESK, EVE, NOBODY, OWNER, PHONE, WEB_CHAT, ZOE
 
 T = TypeVar("T")
-
-ADA: Final = "a0000000-0000-4000-8000-000000000001"
-BOB: Final = "b0000000-0000-4000-8000-000000000002"
-EVE: Final = "e0000000-0000-4000-8000-000000000003"
-ZOE: Final = "f0000000-0000-4000-8000-000000000004"
-NOBODY: Final = "00000000-0000-4000-8000-000000000000"
-PHONE: Final = channel_id("telegram", "phone")
-"""Ada's channel that is paired with her owner."""
-DESK: Final = channel_id("telegram", "desk")
-"""Ada's channel that is open to everybody."""
-OWNER: Final = "77"
-WEB_CHAT: Final = Conversation(WEB, "web")
 
 QUIET: Final = 400.0
 """Seconds after which everything is answered, whatever happened: more than one webhook request's patience."""
 PATIENCE: Final = 900.0
 """Seconds of the jumping clock: more than every backoff and retry of the daemon that the day can meet."""
 REFUSALS: Final = (StartFailed, ChannelRefused, InboxFull, LedgerError, SleepFailed, PersonasError)
-DEAD: Final = {"v-dead", "v-blocked"}
-"""Their answers never arrive, and those who watch are told so."""
 
 
 class Day:
@@ -149,7 +134,7 @@ class Day:
         wrong += [f"waits: {item.perception.content}" for item in await house.ledger.waiting(ADA)]
         for words in self.answers_sent:
             sent = [one for one in self.outside.arrived if one.content == f"re: {words}"]
-            if not sent and words not in DEAD and f"re: {words}" in answers:
+            if not sent and words not in DEAD and words in self.accepted:
                 wrong.append(f"answer to {words} never arrived")
             wrong += [f"answer to {words} arrived again, unmarked" for one in sent[1:] if not one.ambiguous]
         if open_ := [row.content for row in await house.ledger.outgoing(ADA)]:
