@@ -133,8 +133,8 @@ types: $(TESTING) ## check types
 bench: $(TESTING) ## run the benchmarks and print the table
 	@"$(BIN)/python" -m tests.bench
 
-changelog: $(TESTING) ## fold etc/changes into CHANGELOG.md (VERSION=x)
-	@if [ -z "$(VERSION)" ]; then echo "Say which version: make changelog VERSION=0.2.0" >&2; exit 1; fi
+changelog: $(TESTING) ## move etc/changes into CHANGELOG.md (VERSION=x)
+	@if [ -z "$(VERSION)" ]; then echo "Name the version: make changelog VERSION=0.2.0" >&2; exit 1; fi
 	"$(BIN)/towncrier" build --yes --version "$(VERSION)"
 
 lock: ## resolve both locks again (UPGRADE=1 takes the newest versions)

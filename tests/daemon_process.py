@@ -121,7 +121,8 @@ class DaemonProcess:
         folder.mkdir(mode=0o700, parents=True)
         (folder / "config.json").write_bytes(to_json(nobody))
         self.start().ready()
-        assert self.http.post(f"/api/persona/{nobody.id}/delete").status_code == 200
+        deleted = self.http.post(f"/api/persona/{nobody.id}/delete")
+        assert deleted.status_code == 200, f"{deleted.status_code} {deleted.text}; log: {self.log}"
         return self
 
     def ready(self) -> DaemonProcess:

@@ -25,7 +25,7 @@ class ArchivedLine(msgspec.Struct, frozen=True):
     """One line; ``at`` is in epoch nanoseconds.
 
     A ``notice`` was written by the daemon in her name; her mind never sees it. ``open`` lines belong to conversations
-    with visitors: they are shown to nobody else and stay out of her memory.
+    with visitors: no other person sees them, and they stay out of her memory.
     """
 
     role: Literal["person", "assistant"]

@@ -22,7 +22,7 @@ from daemon.ledger.writer import Writer
 from proto.gateways import ErrorClass, Inbound
 
 FIRST = (0, "")
-"""The cursor that stands before all channels."""
+"""The cursor before the first channel."""
 
 
 class ChannelOperations:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from proto.secrets import Secret
 
 SLACK_WINDOW: Final = 300
-"""Seconds by which a request's time may differ from ours.
+"""Seconds by which a request's time may differ from the daemon's.
 
 https://api.slack.com/authentication/verifying-requests-from-slack
 """

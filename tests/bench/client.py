@@ -107,7 +107,7 @@ class WebSocket:
             while self._socket.recv(262_144):
                 pass
         except OSError:
-            # The socket is closed, or nothing came for a long time: either way nobody needs it any more.
+            # The socket is closed, or nothing came for a long time: either way it is no longer needed.
             return
 
     def _receive(self) -> Iterator[bytes]:

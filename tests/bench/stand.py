@@ -95,7 +95,7 @@ def wait_for_port(port: int) -> None:
         try:
             Connection(port).__exit__()
         except ConnectionRefusedError:
-            assert time.monotonic() < deadline, f"nobody listens on port {port}"
+            assert time.monotonic() < deadline, f"no server listens on port {port}"
             time.sleep(POLL)
         else:
             return

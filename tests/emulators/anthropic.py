@@ -1,4 +1,4 @@
-"""Anthropic's messages API on loopback.
+"""Anthropic's Messages API on loopback.
 
 By hand: ``python -m tests.emulators.anthropic --port 8082``; POST a step to ``/_control/next``.
 """
@@ -66,7 +66,7 @@ class AnthropicEmulator(Emulator):
 
     @staticmethod
     def key_of(headers: Mapping[str, str]) -> str:
-        """The key, in the header that older SDKs send it in or in that of newer ones."""
+        """The key, in the header of older or of newer SDKs."""
         return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
 
     async def _message(self, request: Request) -> Response:
@@ -85,7 +85,7 @@ class AnthropicEmulator(Emulator):
 
 
 def _fault(headers: Mapping[str, str], body: dict[str, object]) -> str:
-    """What the real service refuses: a missing version or limit, a talk that the assistant opens, an empty message."""
+    """What the real service refuses: no version or limit, a conversation begun by the assistant, an empty message."""
     messages = body.get("messages")
     if "anthropic-version" not in headers:
         return "anthropic-version: header is required"
@@ -103,7 +103,7 @@ def _fault(headers: Mapping[str, str], body: dict[str, object]) -> str:
 
 
 def _text(content: object) -> str:
-    """The words of a message, which may come in blocks."""
+    """The text of a message, which may come in blocks."""
     if not isinstance(content, list):
         return str(content)
     return "\n".join(block.get("text") or block.get("content", "") for block in content)

@@ -1,4 +1,4 @@
-"""Telegram on loopback with one bot, and a person."""
+"""Telegram on loopback with one bot and one person."""
 
 from __future__ import annotations
 

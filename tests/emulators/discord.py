@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 class DiscordEmulator:
-    """Discord on 127.0.0.1 with one bot and one person to begin with; a thread and a loop of its own."""
+    """Discord on 127.0.0.1, at first with one bot and one person, with its own thread and event loop."""
 
     def __init__(self, *, port: int = 0, token: str = "", name: str = "persona", privileged: int = 0) -> None:
-        """``token`` of the first bot is made up when empty; ``privileged`` are the intents switched on for it."""
+        """``token`` of the first bot is generated if empty; ``privileged`` are the intents switched on for it."""
         self._loop = asyncio.new_event_loop()
         self._server = Server(port, routes())
         self._thread = threading.Thread(target=self._loop.run_forever, name="discord emulator", daemon=True)
@@ -58,7 +58,7 @@ class DiscordEmulator:
 
     @property
     def url(self) -> str:
-        """The base of the REST API, as in personad's ``PERSONAD_PROVIDERS_DISCORD_URL``."""
+        """The base URL of the REST API, as in personad's ``PERSONAD_PROVIDERS_DISCORD_URL``."""
         return self._server.world.base + API
 
     @property
@@ -71,7 +71,7 @@ class DiscordEmulator:
         """The DM of the first bot and the first person."""
         return self.dm(self.person)
 
-    # Who there is.
+    # Accounts
 
     def add_bot(self, name: str, token: str = "", privileged: int = 0) -> Bot:
         return self._do(lambda server: server.world.add_bot(token, name, privileged))
@@ -89,14 +89,14 @@ class DiscordEmulator:
         self._do(lambda server: setattr(self._bot(server, token), "privileged", intents))
 
     def dm(self, person: Account, token: str = "") -> int:
-        """The id of the DM between a bot and a person; a new one is told to nobody."""
+        """Return the id of the DM between a bot and a person. Bots are not notified of a new one."""
         return self._do(lambda server: server.world.dm(self._bot(server, token), person)[0].id)
 
     def add_guild(self, token: str = "") -> int:
-        """The id of the text channel of a new guild that has the bot; it is told at the next identify."""
+        """Return the id of the text channel of a new guild that has the bot. The bot sees it at its next identify."""
         return self._do(lambda server: server.world.add_guild(self._bot(server, token)).id)
 
-    # What people do.
+    # What people do
 
     def say(self, text: str, *uploads: Upload, channel_id: int = 0, **fields: Any) -> Message:
         """A person writes in a channel, by default in the first DM.
@@ -120,7 +120,7 @@ class DiscordEmulator:
         wanted = channel_id or self.channel_id
         return self._do(lambda server: sent_by_bot(server.world.channels[wanted]))
 
-    # What goes wrong.
+    # Failures
 
     def fail(self, route: str = "*", kind: Kind = "status", *, times: int = 1, **fields: Any) -> None:
         """Let the next requests fail; ``fields`` (Any) are those of ``Fault``: status, retry_after, stored, token.
@@ -138,7 +138,7 @@ class DiscordEmulator:
         self._do(lambda server: server.journal.release())
 
     def limit(self, route: str, count: int, seconds: float) -> None:
-        """Tighten a route's rate limit; sends are five in five seconds for each channel at the real one."""
+        """Tighten a route's rate limit. The real one allows five sends in five seconds per channel."""
         self._do(lambda server: server.limits.set(route, count, seconds))
 
     def configure(
@@ -171,21 +171,21 @@ class DiscordEmulator:
         self._do(work)
 
     def revoke(self, token: str = "") -> None:
-        """The token stops to work, everywhere and at once."""
+        """Make the token invalid everywhere at once."""
         self._do(lambda server: server.revoke(self._bot(server, token)))
 
     def down(self, seconds: float = 0.0) -> None:
-        """Refuse and break all connections; until ``up``, or for so many seconds."""
+        """Refuse and break all connections until ``up``, or for this many seconds."""
         self._await(self._server.down(seconds))
 
     def up(self) -> None:
         """Listen again on the same port."""
         self._await(self._server.up())
 
-    # What the gateway does.
+    # The gateway
 
     def close_gateways(self, code: int, token: str = "") -> int:
-        """Close the gateway connections of a token, or all; how many there were."""
+        """Close a token's gateway connections, or all of them. Return how many there were."""
         return self._do(lambda server: server.close_gateways(token, code))
 
     def drop_gateways(self, token: str = "") -> int:
@@ -193,7 +193,7 @@ class DiscordEmulator:
         return self._do(lambda server: server.drop_gateways(token))
 
     def refuse_identify(self, *codes: int) -> None:
-        """Close codes for the next identifies or resumes."""
+        """Close the next identifies or resumes with these codes."""
         self._do(lambda server: server.gateway.refusals.extend(codes))
 
     def reconnect(self, token: str = "") -> int:
@@ -209,51 +209,51 @@ class DiscordEmulator:
         self._do(lambda server: server.gateway.forget(self._bot(server, token).token))
 
     def dispatch(self, event: str, data: object, token: str = "") -> None:
-        """Send any event as it is, also a malformed one."""
+        """Send any event unchanged, even a malformed one."""
         self._do(lambda server: server.dispatch(self._bot(server, token), event, data))
 
     def gateways(self, token: str = "") -> int:
-        """How many identified connections there are, of one token when given."""
+        """Return the number of identified connections, of one token if given."""
         return self._do(lambda server: len(server.gateway.connected(token)))
 
     def peak(self, token: str = "") -> int:
-        """The most identified connections that a token ever had at once: never two."""
+        """Return the most identified connections that a token ever had at once. It must never be two."""
         return self._do(lambda server: server.gateway.peaks[self._bot(server, token).token])
 
     def identifies(self, token: str = "") -> int:
         return self._do(lambda server: server.gateway.identifies[self._bot(server, token).token])
 
     def resumes(self, token: str = "") -> int:
-        """How often a resume was asked for, granted or not."""
+        """Return how often a resume was requested, granted or not."""
         return self._do(lambda server: server.gateway.resumes[self._bot(server, token).token])
 
-    # What was seen.
+    # Observations
 
     def requests(self, route: str = "") -> list[Request]:
-        """The REST and CDN requests, of one ``METHOD /template`` when given."""
+        """Return the REST and CDN requests, of one ``METHOD /template`` if given."""
         return self._do(lambda server: [entry for entry in server.journal.requests if route in ("", entry.route)])
 
     def frames(self, op: int | None = None) -> list[Frame]:
         return self._do(lambda server: [frame for frame in server.journal.frames if op in (None, frame.op)])
 
     def typings(self, channel_id: int = 0) -> int:
-        """How often the bot showed that it types."""
+        """Return how often the bot showed that it types."""
         wanted = channel_id or self.channel_id
         return self._do(lambda server: server.rest.typing.get(wanted, 0))
 
     def wait_for_sent(self, channel_id: int = 0, count: int = 1, timeout: float = PATIENCE) -> list[Message]:
-        """Block until the bot wrote so many messages in a channel, and return all of them; raises TimeoutError."""
+        """Block until the bot has written this many messages in a channel, and return them. Raises TimeoutError."""
         wanted = channel_id or self.channel_id
         channel = self._do(lambda server: server.world.channels[wanted])
         self.wait(lambda _: len(sent_by_bot(channel)) >= count, f"{count} messages of the bot", timeout)
         return self.sent(wanted)
 
     def wait_for_gateways(self, count: int = 1, token: str = "", timeout: float = PATIENCE) -> None:
-        """Block until exactly so many connections are identified; raises TimeoutError."""
+        """Block until exactly this many connections are identified. Raises TimeoutError."""
         self.wait(lambda server: len(server.gateway.connected(token)) == count, f"{count} gateways", timeout)
 
     def wait_for_requests(self, route: str, count: int = 1, timeout: float = PATIENCE) -> list[Request]:
-        """Block until a route was asked so often, answered or not; raises TimeoutError."""
+        """Block until a route was called this often, answered or not. Raises TimeoutError."""
 
         def reached(server: Server) -> bool:
             return sum(entry.route == route for entry in server.journal.requests) >= count
@@ -262,7 +262,7 @@ class DiscordEmulator:
         return self.requests(route)
 
     def wait(self, condition: Callable[[Server], bool], what: str, timeout: float = PATIENCE) -> None:
-        """Block until a condition of the server's state holds; raises TimeoutError that names ``what``."""
+        """Block until a condition of the server's state holds. Raises TimeoutError with ``what``."""
         until = self._server.journal.until(lambda: condition(self._server), timeout, what)
         self._await(until, timeout + PATIENCE)
 

@@ -26,7 +26,7 @@ DM_INTENTS: Final = 1 << 12
 
 
 class Bot(nextcord.Client):
-    """A client that keeps what it hears."""
+    """A client that records the events that it gets."""
 
     def __init__(self, intents: int = DM_INTENTS) -> None:
         wanted = nextcord.Intents.none()
@@ -42,7 +42,7 @@ class Bot(nextcord.Client):
         """nextcord would wait five seconds before each identify but the first."""
 
     async def on_connect(self) -> None:
-        """Ask for the commands, as nextcord does; 3.2 opens a session that nobody closes if it asks after ``close``."""
+        """Ask for the commands, as nextcord does; after ``close``, nextcord 3.2 opens a session that stays open."""
         self.settled.clear()
         try:
             await super().on_connect()
@@ -84,7 +84,7 @@ async def connected(emulator: DiscordEmulator, intents: int = DM_INTENTS) -> Asy
 
 
 async def ended(emulator: DiscordEmulator, intents: int = DM_INTENTS) -> BaseException:
-    """What ends a client that cannot go on."""
+    """The error that ends a client that cannot go on."""
     bot = Bot(intents)
     try:
         await asyncio.wait_for(bot.start(emulator.token), PATIENCE)
@@ -118,7 +118,7 @@ async def frame(socket: websockets.ClientConnection) -> dict[str, Any]:
 
 
 async def held(emulator: DiscordEmulator) -> None:
-    """Wait until the fault that is set met somebody."""
+    """Wait until the fault has met a request."""
     await asyncio.to_thread(emulator.wait, lambda server: not server.journal.faults, "the fault met nobody")
 
 

@@ -1,4 +1,4 @@
-"""The Discord emulator by hand: lines typed are a person's messages, what the bot sends is printed."""
+"""The Discord emulator by hand: typed lines are a person's messages, and what the bot sends is printed."""
 
 from __future__ import annotations
 

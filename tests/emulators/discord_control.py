@@ -1,4 +1,4 @@
-"""The Discord emulator's controls as JSON under ``/_control/``; ids are texts, as in Discord's own JSON."""
+"""The Discord emulator's controls as JSON under ``/_control/``; ids are strings, as in Discord's own JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
-    """What an order may carry; each uses a few of these."""
+    """The fields of a control request; each control uses a few of them."""
 
     token: str = ""
     name: str = ""
@@ -38,7 +38,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class File(msgspec.Struct):
-    """A file in an order; ``data`` is base 64."""
+    """A file in a control request; ``data`` is base64."""
 
     filename: str
     data: bytes
@@ -76,7 +76,7 @@ def routes() -> list[Route]:
 
 
 def _ordered(work: Callable[[Server, Order], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint for an order; its answer (Any) is a JSON object."""
+    """An endpoint for a control request; its answer (Any) is a JSON object."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -144,7 +144,7 @@ def _set_gateway(server: Server, order: Order) -> dict[str, Any]:
 
 
 async def _down(request: Request) -> Response:
-    """Down for ``seconds``; the answer leaves first, and nothing here could bring it up again by hand."""
+    """Go down for ``seconds``, after this answer was sent; no control request could bring the server up again."""
     order = msgspec.json.decode(await request.body() or b"{}", type=Order)
     _server(request).go_down_soon(order.seconds or 1.0)
     return JSONResponse({"seconds": order.seconds or 1.0})

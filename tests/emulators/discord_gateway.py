@@ -41,11 +41,11 @@ FRAME_LIMIT: Final = 4096
 
 BACKLOG: Final = 1000
 SLACK: Final = 0.5
-"""Seconds that a heartbeat may be late, beside half an interval: the machine may be busy."""
+"""Seconds that a heartbeat may be late besides half an interval, because the machine may be busy."""
 
 
 class Session(msgspec.Struct, eq=False):
-    """What READY began; events are numbered and kept here while its bot is away."""
+    """What READY began; events are numbered and kept here while its bot is disconnected."""
 
     id: str
     bot: Bot
@@ -78,7 +78,7 @@ class Connection:
             self._queue.put_nowait({"t": t, "s": s, "op": op, "d": d})
 
     def close(self, code: int) -> None:
-        """Queue the close; what is posted later is lost."""
+        """Queue the close. Frames that are posted later are lost."""
         if not self.closing:
             self.closing = code
             self._queue.put_nowait(code)
@@ -106,14 +106,14 @@ class Gateway:
     """All gateway state; touched only on the emulator's loop."""
 
     def __init__(self, world: World, journal: Journal, cut: Callable[[object], None]) -> None:
-        """``cut`` breaks the TCP connection of a scope's client without a goodbye."""
+        """``cut`` breaks a client's TCP connection without a close frame."""
         self.world = world
         self.journal = journal
         self.heartbeat_interval = 41.25
-        """Seconds, told in Hello."""
+        """Seconds, sent in Hello."""
         self.acks = True
         self.compress = True
-        """Honour ``compress=zlib-stream``; without it everyone gets text."""
+        """Honour ``compress=zlib-stream``; without it every client gets text."""
         self.resume_window = 120.0
         """Seconds that a session waits for its bot."""
         self.refusals: deque[int] = deque()
@@ -122,16 +122,16 @@ class Gateway:
         self.identifies: Counter[str] = Counter()
         self.resumes: Counter[str] = Counter()
         self.peaks: Counter[str] = Counter()
-        """The most connections that one token ever had at once, identified ones."""
+        """The most identified connections that one token ever had at once."""
         self._cut = cut
 
     def connected(self, token: str = "") -> list[Connection]:
-        """Identified connections, of one token when given."""
+        """Return the identified connections, of one token if given."""
         sessions = (session for session in self.sessions.values() if token in ("", session.bot.token))
         return [session.connection for session in sessions if session.connection]
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Live through one connection."""
+        """Serve one connection from its Hello to its end."""
         if await self._fails(websocket):
             return
         await websocket.accept()
@@ -151,12 +151,12 @@ class Gateway:
             self._detach(connection, 1006)
 
     def close(self, connection: Connection, code: int) -> None:
-        """Say goodbye with a code."""
+        """Close with a code."""
         connection.close(code)
         self._detach(connection, code)
 
     def drop(self, connection: Connection) -> None:
-        """Break the connection without a goodbye; the session stays resumable."""
+        """Break the connection without a close frame; the session stays resumable."""
         self._detach(connection, 1006)
         self._cut(connection.websocket.scope["client"])
 
@@ -168,7 +168,7 @@ class Gateway:
             self.end(session)
 
     def end(self, session: Session) -> None:
-        """Forget a session; its connection, if any, may identify anew."""
+        """Forget a session. Its connection, if any, may identify again."""
         self.sessions.pop(session.id, None)
         if session.connection:
             session.connection.session = None
@@ -176,7 +176,7 @@ class Gateway:
         self.journal.ring()
 
     def announce(self, message: Message, event: str = "MESSAGE_CREATE") -> None:
-        """Tell a message's creation or change to the sessions that asked for it."""
+        """Send a message's creation or change to the sessions that subscribed to it."""
         channel = self.world.channels[message.channel_id]
         wanted = GUILD_MESSAGES if channel.guild_id else DIRECT_MESSAGES
         for session in self._listening(channel.bot, wanted):
@@ -192,7 +192,7 @@ class Gateway:
             self.dispatch(session, "MESSAGE_DELETE", gone)
 
     def announce_channel(self, channel: Channel) -> None:
-        """CHANNEL_CREATE of a DM, which bots got before API v8 and libraries still know."""
+        """CHANNEL_CREATE of a DM, which bots got before API v8 and which libraries still handle."""
         for session in self._listening(channel.bot, DIRECT_MESSAGES):
             self.dispatch(session, "CHANNEL_CREATE", show_channel(channel))
 

@@ -1,4 +1,4 @@
-"""What came and went at the Discord emulator, what is made to fail, and how to wait for either."""
+"""The Discord emulator's journal, its faults, and waiting for either."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Kind = Literal["status", "rate_limit", "shared", "global", "cloudflare", "hang",
 
 
 class Fault(msgspec.Struct):
-    """A failure in waiting. ``route`` is ``METHOD /template``, ``WS /gw`` for gateway connections, or ``*``."""
+    """A fault waiting for requests. ``route`` is ``METHOD /template``, ``WS /gw`` for gateway connections, or ``*``."""
 
     route: str = "*"
     kind: Kind = "status"
     times: int = 1
-    """How many requests it meets; 0 is until cleared."""
+    """How many requests it meets; 0 means until cleared."""
     status: int = 500
     retry_after: float = 0.2
     """Seconds, of the rate limits."""
     stored: bool = False
-    """True: the work is done and only its answer is lost, so that the client cannot know."""
+    """True: the work is done but its answer is lost, so that the client cannot know."""
     token: str = ""
     """Only this bot's requests, when given."""
 
@@ -66,7 +66,7 @@ class Journal:
         self.frames: list[Frame] = []
         self.faults: list[Fault] = []
         self.released = asyncio.Event()
-        """Set for what hangs by now; what hangs later gets another."""
+        """Set for the requests that hang now; later ones get another event."""
         self._changed = asyncio.Event()
 
     def add(self, entry: Request | Frame) -> None:
@@ -78,7 +78,7 @@ class Journal:
         self.ring()
 
     def ring(self) -> None:
-        """Something changed: wake whoever waits."""
+        """Report a change and wake all waiters."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -92,7 +92,7 @@ class Journal:
             raise TimeoutError(f"not within {timeout:g} s: {what}") from None
 
     def take(self, route: str, token: str) -> Fault | None:
-        """The first fault that meets this route; counted down."""
+        """Return the first fault that meets this route, and count it down."""
         for fault in self.faults:
             if fault.route in ("*", route) and fault.token in ("", token):
                 if fault.times:
@@ -104,6 +104,6 @@ class Journal:
         return None
 
     def release(self) -> None:
-        """Let what hangs go on."""
+        """Let hanging requests go on."""
         self.released.set()
         self.released = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Discord's rate limits: buckets, the global limit, the ban for invalid requests, and the headers that tell of them."""
+"""Discord's rate limits: buckets, the global limit, the ban for invalid requests, and the headers that report them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 
 INVALID_LIMIT: Final = 10_000
 INVALID_WINDOW: Final = 600.0
-"""So many 401, 403 and 429 in so many seconds, and Cloudflare bans the address."""
+"""After this many 401, 403 and 429 answers in this many seconds Cloudflare bans the address."""
 
 
 class Window(msgspec.Struct):
-    """A count that starts anew when its seconds are over."""
+    """A count that starts again when its seconds are over."""
 
     limit: int
     seconds: float
@@ -24,11 +24,11 @@ class Window(msgspec.Struct):
     used: int = 0
 
     def left(self) -> float:
-        """Seconds until it starts anew."""
+        """Return the seconds until it starts again."""
         return max(0.0, self.start + self.seconds - time.monotonic())
 
     def take(self) -> bool:
-        """Count one; False when it was full."""
+        """Count one. Return False if it was full."""
         if not self.left():
             self.start, self.used = time.monotonic(), 0
         self.used += 1
@@ -36,18 +36,18 @@ class Window(msgspec.Struct):
 
 
 class Limits:
-    """Who may ask how often. Values are generous but for the global one; ``set`` makes a route as tight as the real."""
+    """The rate limits. All but the global one are generous; ``set`` makes a route as tight as the real one."""
 
     def __init__(self) -> None:
         self.everywhere = 50
-        """Requests a second of one bot, as documented."""
+        """Requests per second of one bot, as documented."""
         self.invalid = Window(INVALID_LIMIT, INVALID_WINDOW)
         self._routes: dict[str, tuple[int, float]] = {}
         self._buckets: dict[tuple[str, str, str], Window] = {}
         self._globals: dict[str, Window] = {}
 
     def set(self, route: str, count: int, seconds: float) -> None:
-        """Let ``METHOD /template`` pass so often in so many seconds for one bot and channel."""
+        """Allow ``METHOD /template`` this often in this many seconds for one bot and channel."""
         self._routes[route] = count, seconds
         self._buckets = {key: window for key, window in self._buckets.items() if key[0] != route}
 
@@ -79,7 +79,7 @@ class Limits:
         return response
 
     def stamp(self, response: Response, route: str, major: str, token: str) -> None:
-        """Put the headers on an answer, which a 429 has already."""
+        """Add the headers to an answer. A 429 already has them."""
         response.headers["Via"] = "1.1 google"
         if response.status_code == 429:
             return
@@ -91,7 +91,7 @@ class Limits:
         response.headers["X-RateLimit-Bucket"] = bucket_name(route)
 
     def count_invalid(self, response: Response) -> None:
-        """Count what may lead to a ban; limits that many share do not."""
+        """Count an answer that may lead to a ban. Answers to shared limits do not."""
         if response.status_code in (401, 403, 429) and response.headers.get("X-RateLimit-Scope") != "shared":
             self.invalid.take()
 

@@ -1,4 +1,4 @@
-"""Accounts, bots, channels, messages and files, and the objects that Discord's API v10 makes of them."""
+"""Accounts, bots, channels, messages and files, and their objects in Discord's API v10."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRIVILEGED: Final = {GUILD_PRESENCES: 1 << 13, GUILD_MEMBERS: 1 << 15, MESSAGE_C
 
 VOICE_MESSAGE: Final = 1 << 13
 Json = dict[str, Any]
-"""Any: a JSON object of Discord's, whose keys are only partly ours."""
+"""Any: one of Discord's JSON objects, only some of whose keys the emulator sets."""
 
 
 class Account(msgspec.Struct):
@@ -55,7 +55,7 @@ class Upload(msgspec.Struct):
     """Seconds, of a voice message."""
     description: str | None = None
     size: int | None = None
-    """Bytes that it is said to have; None for the truth."""
+    """Its declared size in bytes; None for the real one."""
 
 
 class Attachment(msgspec.Struct):
@@ -102,7 +102,7 @@ def make_token(account_id: int) -> str:
 
 
 def signature(number: int) -> str:
-    """A stable text that only the emulator makes."""
+    """A stable string that only the emulator makes."""
     return hashlib.sha256(f"discord-emulator-{number}".encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Discord's REST API v10 and its CDN: routes, checks and errors as the real ones answer them."""
+"""Discord's REST API v10 and its CDN: routes, checks and errors like the real ones."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Rest:
         return endpoint
 
     async def _answer(self, route: str, handler: Handler, incoming: Incoming) -> Response:
-        """Journal, fail if told to, check the token and the limits, do the work."""
+        """Journal the request, fail if a fault says so, check the token and the limits, and do the work."""
         body, uploads, readable = await read(incoming)
         entry = self._journal(route, incoming, body, uploads)
         token = incoming.headers.get("authorization", "")
@@ -342,7 +342,7 @@ class Rest:
         return self._finish(entry, Response(attachment.upload.data, headers={"content-type": kind}))
 
     async def _unknown(self, incoming: Incoming) -> Response:
-        """A route that the emulator has not: it says so instead of playing a part."""
+        """A route that the emulator does not have: it says so instead of pretending."""
         entry = self._journal("unknown", incoming, None, [])
         text = f"the emulator has no {incoming.method} {incoming.url.path}"
         return self._finish(entry, JSONResponse({"message": text, "code": 0}, 501))

@@ -1,4 +1,4 @@
-"""The Discord emulator's own loop: listening, going down and up again, and what a test or a person makes happen."""
+"""The Discord emulator's event loop: listening, outages, and what a test or a person makes happen."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Server:
         self._config.load()
 
     async def up(self) -> None:
-        """Listen, always on the port of the first time."""
+        """Listen, always on the first port."""
         if self._timer:
             self._timer.cancel()
         if self._listener is None:
@@ -57,7 +57,7 @@ class Server:
             self.world.base = f"http://127.0.0.1:{self.port}"
 
     async def down(self, seconds: float = 0.0) -> None:
-        """Refuse connections and break those that are open; for so many seconds when given."""
+        """Refuse connections and break the open ones, for this many seconds if given."""
         if self._listener is not None:
             await stop_accepting(self._listener)
             self._listener = None
@@ -70,7 +70,7 @@ class Server:
             self._later(seconds, self.up)
 
     def go_down_soon(self, seconds: float) -> None:
-        """Go down for so many seconds, once the answer to who asks has left."""
+        """Go down for this many seconds, after the answer to the control request was sent."""
         self._later(0.05, lambda: self.down(seconds))
 
     async def stop(self) -> None:
@@ -114,13 +114,13 @@ class Server:
                 self.gateway.dispatch(connection.session, event, data)
 
     def revoke(self, bot: Bot) -> None:
-        """The token stops to work: REST answers 401, its gateways close with 4004."""
+        """Make the token invalid: REST answers 401, and its gateways close with 4004."""
         bot.revoked = True
         self.close_gateways(bot.token, 4004)
         self.gateway.forget(bot.token)
 
     def close_gateways(self, token: str, code: int) -> int:
-        """Close every gateway connection (of one token when given); how many there were."""
+        """Close every gateway connection, of one token if given. Return how many there were."""
         connections = self.gateway.connected(token)
         for connection in connections:
             self.gateway.close(connection, code)

@@ -1,4 +1,4 @@
-"""What Discord knows and keeps: who there is, what was written, and who may read it."""
+"""Discord's state: accounts, messages, and who may read them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class World:
     def __init__(self) -> None:
         self.base = ""
         self.files = ""
-        """Where attachments are said to be, "" for here."""
+        """The base URL of attachments, "" for this server."""
         self.accounts: dict[int, Account] = {}
         self.bots: dict[str, Bot] = {}
         self.channels: dict[int, Channel] = {}

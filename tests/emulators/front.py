@@ -46,13 +46,13 @@ class Fault:
     where: str
     kind: Literal["answer", "reset", "lost", "hang", "slow"]
     times: int | None = None
-    """How many requests it meets; None until healed."""
+    """How many requests it meets; None means until healed."""
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
 
     def meets(self, line: str) -> bool:
-        """Whether it is for this request."""
+        """Return whether it matches this request."""
         return self.times != 0 and re.search(self.where, line) is not None
 
 
@@ -74,7 +74,7 @@ class Asked(NamedTuple):
 
 
 def told(status: int, answer: object, **headers: str) -> Answer:
-    """An answer of JSON; underscores in names of headers stand for hyphens."""
+    """A JSON answer; underscores in header names stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, json.dumps(answer).encode(), {"Content-Type": "application/json", **named})
 
@@ -114,7 +114,7 @@ class Front:
         self._failing = asyncio.Event()
 
     def heal(self) -> None:
-        """End all faults; what hangs is broken off."""
+        """End all faults and break hanging requests."""
         self._faults.clear()
         self._healed.set()
         self._healed = asyncio.Event()
@@ -147,7 +147,7 @@ class Front:
         return found
 
     async def quiet(self, seconds: float) -> bool:
-        """Watch for so long whether nothing is asked."""
+        """Return whether no request comes for this long."""
         before = len(self.asked)
         try:
             async with asyncio.timeout(seconds):
@@ -189,7 +189,7 @@ class Front:
         self._news.set()
 
     async def _met(self, passing: asyncio.Task[web.Response], line: str) -> Fault | None:
-        """Wait for the emulator's answer, or for a fault that meets the request before."""
+        """Wait for the emulator's answer, or for a fault that meets the request first."""
         while True:
             failing = asyncio.create_task(self._failing.wait())
             await asyncio.wait([passing, failing], return_when=asyncio.FIRST_COMPLETED)
@@ -219,7 +219,7 @@ class Front:
         return await _reset(request)
 
     async def _trickle(self, request: web.BaseRequest) -> None:
-        """Answer a byte at a time: blanks, which JSON may begin with."""
+        """Answer one byte at a time: blanks, with which JSON may begin."""
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "100000"})
         await response.prepare(request)
         healed = self._healed
@@ -245,7 +245,7 @@ async def _reset(request: web.BaseRequest) -> web.StreamResponse:
 
 @asynccontextmanager
 async def opened(behind: str) -> AsyncIterator[Front]:
-    """A front door that listens, before the emulator at this base URL."""
+    """A listening front door to the emulator at this base URL."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         front = Front(behind, session)

@@ -1,4 +1,4 @@
-"""How an emulator stops to listen without losing a connection that is just being accepted."""
+"""Stopping a listener without losing a connection that is just being accepted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TURNS: Final = ("accepted", "transport made", "protocol told")
 
 
 async def stop_accepting(listener: asyncio.Server) -> None:
-    """Close a listener; asyncio would leak connections that it accepted and has not yet handed over."""
+    """Close a listener. asyncio alone would leak connections that it has accepted but not yet handed over."""
     for listening in listener.sockets:
         asyncio.get_running_loop().remove_reader(listening.fileno())
     for _ in TURNS:

@@ -1,4 +1,4 @@
-"""What the emulators of REST APIs share: a real HTTP server on loopback in a thread, failures by script, a journal."""
+"""What the emulators of REST APIs share: a real HTTP server on loopback in a thread, scripted failures, a journal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.patience import PATIENCE
 
 @dataclass
 class Failure:
-    """What the next requests of this method and path get: an error, or trouble on the way.
+    """The failure of the next requests with this method and path: an error, or trouble on the way.
 
     ``lost`` does what is asked and gives no answer, ``drop`` does nothing, ``garbage`` answers what is no JSON.
     """
@@ -37,7 +37,7 @@ class Failure:
     trouble: Literal["", "lost", "drop", "garbage"] = ""
 
     def meets(self, request: Request) -> bool:
-        """Whether it is for this request; ``path`` is what the URL ends with."""
+        """Return whether it matches this request; ``path`` is a suffix of the URL."""
         return self.times > 0 and request.method == self.method and request.url.path.endswith(self.path)
 
 
@@ -102,7 +102,7 @@ class Loopback(ABC):
         self.failures.append(Failure(method, path, **what))
 
     def called(self, method: str, path: str) -> list[Call]:
-        """The requests so far whose path ends so."""
+        """The requests so far whose path ends like this."""
         return [call for call in list(self.calls) if call.method == method and call.path.endswith(path)]
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -125,7 +125,7 @@ class Loopback(ABC):
         return call
 
     def scripted(self, request: Request) -> Failure | None:
-        """The failure that this request is to meet."""
+        """Return the failure that this request meets."""
         found = next((failure for failure in self.failures if failure.meets(request)), None)
         if found:
             found.times -= 1

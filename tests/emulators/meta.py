@@ -32,13 +32,13 @@ class MetaEmulator(Loopback):
         self.app_secret = secrets.token_hex(16)
         self.verify_token = secrets.token_hex(8)
         self.sent: list[Json] = []
-        """Messages that were taken, as they came, with their ``id``."""
+        """Messages that were accepted, unchanged, with their ``id``."""
         self.read: list[Json] = []
-        """Marks of reading and typing."""
+        """Read receipts and typing marks."""
         self.media: dict[str, tuple[str, bytes]] = {}
         self.media_host = ""
         self.media_sizes: dict[str, int] = {}
-        """Sizes that files are said to have, by id, where that is not the truth."""
+        """The declared sizes of files by id, if they differ from the real ones."""
         self._ids = itertools.count(1)
         super().__init__()
 
@@ -56,7 +56,7 @@ class MetaEmulator(Loopback):
         return JSONResponse({"error": {**error, "error_data": details}}, status)
 
     def add_media(self, kind: str, data: bytes) -> str:
-        """A file that somebody sends; returns its id."""
+        """Store a file from a person; returns its id."""
         media_id = str(next(self._ids) + 10**15)
         self.media[media_id] = (kind, data)
         return media_id
@@ -69,11 +69,11 @@ class MetaEmulator(Loopback):
         return {"from": sender, "id": self.new_id(), "timestamp": seconds, "type": kind, **content}
 
     def new_id(self) -> str:
-        """A message id as WhatsApp makes them."""
+        """A message id in WhatsApp's form."""
         return f"wamid.HBgL{next(self._ids):024d}AERgSQ=="
 
     def status(self, message_id: str, status: str, *errors: Json) -> Json:
-        """What became of a message of hers."""
+        """The status of a message that she sent."""
         found = {"id": message_id, "status": status, "timestamp": str(int(time.time())), "recipient_id": "1555"}
         return {**found, "errors": list(errors)} if errors else found
 
@@ -101,7 +101,7 @@ class MetaEmulator(Loopback):
         return {"object": "whatsapp_business_account", "entry": [{"id": "1029", "changes": changes}]}
 
     def sign(self, body: bytes) -> str:
-        """The header that proves a body."""
+        """The header that signs a body."""
         return "sha256=" + hmac.new(self.app_secret.encode(), body, hashlib.sha256).hexdigest()
 
     def call(self, target: str, body: bytes) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""OpenAI's API on loopback, chat, hearing, speech and pictures, as OpenAI, xAI, Gemini and Ollama serve it.
+"""OpenAI's API on loopback, with chat, transcriptions, speech and pictures, as OpenAI, xAI, Gemini and Ollama serve it.
 
 By hand: ``python -m tests.emulators.openai --port 8081``; POST a step to ``/_control/next``.
 """
@@ -35,9 +35,9 @@ class OpenAIEmulator(Emulator):
         self._organs: dict[str, deque[Step]] = {}
         self.refuses_tools = False
         self.gives_urls = False
-        """Whether a picture comes as a url instead of in the answer."""
+        """Whether a picture comes as a url instead of as data in the answer."""
         self.counts_calls = True
-        """Whether tool calls have an index each; Gemini's have not."""
+        """Whether each tool call has an index; Gemini's have none."""
 
     def reset(self) -> None:
         super().reset()
@@ -50,7 +50,7 @@ class OpenAIEmulator(Emulator):
         self._organs.setdefault(route, deque()).extend(steps)
 
     def asked(self, route: str) -> list[Entry]:
-        """The requests so far whose path ends so."""
+        """The requests so far whose path ends like this."""
         return [entry for entry in self.journal if entry.path.endswith(route)]
 
     def routes(self) -> list[Route]:
@@ -154,14 +154,14 @@ class OpenAIEmulator(Emulator):
 
 
 def _text(content: object) -> str:
-    """The words of a message, which may come with pictures."""
+    """The text of a message, which may come with pictures."""
     if not isinstance(content, list):
         return str(content)
     return "\n".join(part["text"] for part in content if part["type"] == "text")
 
 
 def _tools_fault(messages: list[dict[str, Any]]) -> str:
-    """What the service refuses: a result that nobody asked for, or a call without its result. Any: JSON."""
+    """Refuse what the service refuses: a result without its call, or a call without its result. Any: JSON."""
     asked = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
     answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     return "" if asked == answered else "An assistant message with 'tool_calls' must be followed by tool messages"

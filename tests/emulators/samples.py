@@ -1,4 +1,4 @@
-"""Tiny real files, as providers give them back."""
+"""Tiny real files, as providers return them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mind on loopback whose behaviour follows the words it is asked, for tests that strike at a chosen moment."""
+"""A mind on loopback whose behaviour depends on the message, for tests that strike at a chosen moment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Step
 
 LONGEST_HOLD: Final = 60.0
-"""Seconds after which a held answer goes on by itself, so that a failed test ends."""
+"""Seconds after which a held answer is sent anyway, so that a failed test ends."""
 
 
 class ScriptedMind(OpenAIEmulator):
-    """Echoes the new words; ``hold`` keeps answers back, ``strike`` is called with the words before an answer."""
+    """Echoes the new messages. ``hold`` keeps answers back; ``strike`` is called with the text before an answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,17 +31,17 @@ class ScriptedMind(OpenAIEmulator):
         self._guard = threading.Lock()
 
     def hold(self, word: str) -> None:
-        """Keep back every answer to words that hold ``word``, until ``let_go``."""
+        """Keep back every answer to messages that contain ``word``, until ``let_go``."""
         with self._guard:
             self._held.add(word)
 
     def let_go(self, word: str) -> None:
-        """Answer what was held back for ``word``."""
+        """Send the answers that were held for ``word``."""
         with self._guard:
             self._held.discard(word)
 
     def times(self, word: str) -> int:
-        """How many calls had this word among the new words."""
+        """Return how many calls had this word in the new messages."""
         return sum(word in text for text in self.heard)
 
     async def play(self, request: Request, text: str) -> Response:

@@ -24,13 +24,13 @@ from tests.patience import PATIENCE
 Failure = Literal["", "hang", "hang_mid", "drop", "malformed", "error_event"]
 
 BREAK: Final = 4
-"""The event at which an answer breaks: the first word of both protocols is out by then."""
+"""The event at which an answer breaks: both protocols have sent the first token by then."""
 
 BROKEN: Final = "event: content_block_delta\ndata: {not json\n\n"
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What one request gets. ``text`` null echoes the last user message."""
+    """The answer to one request. ``text`` null echoes the last user message."""
 
     text: str | None = None
     status: int = 200
@@ -42,11 +42,11 @@ class Step(msgspec.Struct, frozen=True):
     thought: str = ""
     """Reasoning that is sent before the text in the provider's own field."""
     finish: str = ""
-    """The reason to stop, when it is not the usual one."""
+    """The stop reason, if it is not the usual one."""
     pause: float = 0.0
     """Seconds before each piece."""
     calls: tuple[tuple[str, str], ...] = ()
-    """The tools that it asks for: names, and arguments as JSON."""
+    """The tools that the answer calls: names, and arguments as JSON."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class Emulator(ABC):
 
     @property
     def url(self) -> str:
-        """Where it listens, without a path."""
+        """The base URL, without a path."""
         host, port = self._socket.getsockname()[:2]
         return f"http://{host}:{port}"
 
@@ -106,20 +106,20 @@ class Emulator(ABC):
         self._steps.extend(steps)
 
     def reset(self) -> None:
-        """Forget the script, the journal and what was set: as new."""
+        """Forget the script, the journal and all settings."""
         self.release()
         self._steps.clear()
         self.journal = []
         self.default, self.key, self.models = Step(), "", []
 
     def release(self) -> None:
-        """Let the requests that hang go on; those that come later have a gate of their own."""
+        """Let the requests that hang now go on; later ones wait for the next release."""
         gate, self._gate = self._gate, asyncio.Event()
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(gate.set)
 
     async def requests(self, count: int) -> list[Entry]:
-        """Wait until so many requests came, and return them."""
+        """Wait until this many requests came, and return them."""
         async with asyncio.timeout(PATIENCE):
             while len(self.journal) < count:  # noqa: ASYNC110  the journal grows on another thread
                 await asyncio.sleep(0.005)
@@ -138,7 +138,7 @@ class Emulator(ABC):
         """The server-sent events of an answer; the first is a preamble."""
 
     async def play(self, request: Request, text: str) -> Response:
-        """Answer a request by the next step; ``text`` is the echo."""
+        """Answer a request with the next step; ``text`` is the echo."""
         step = self._steps.popleft() if self._steps else self.default
         body = self.journal[-1].body
         if refusal := await self.stopped(request, step):

@@ -30,7 +30,7 @@ TEAM: Final = "T0TEAM"
 
 @dataclass
 class Fault:
-    """What a call of ``method`` meets: an error code, a status, or no answer although it was done."""
+    """The failure of a call of ``method``: an error code, a status, or no answer although the work was done."""
 
     method: str
     error: str = ""
@@ -41,7 +41,7 @@ class Fault:
 
 @dataclass
 class Posted:
-    """Something that the app said."""
+    """Something that the app sent."""
 
     channel: str
     text: str
@@ -59,20 +59,20 @@ class Pending:
 
 
 class SlackEmulator:
-    """One workspace; a thread and a loop of its own."""
+    """One workspace, with its own thread and event loop."""
 
     def __init__(self, *, again_after: float = 0.3) -> None:
-        """``again_after`` in seconds is when an event that nobody acknowledged is brought again."""
+        """``again_after`` is when an unacknowledged event is repeated, in seconds."""
         self.bot_token, self.app_token = f"xoxb-{secrets.token_hex(12)}", f"xapp-1-{secrets.token_hex(12)}"
         self.signing_secret = secrets.token_hex(16)
         self.posted: list[Posted] = []
         self.calls: list[str] = []
         self.acknowledged: list[str] = []
         self.refused = ""
-        """The error of every call, for an app whose tokens hold no more."""
+        """The error of every call, for an app whose tokens are no longer valid."""
         self.most_sockets = 0
         self.files_at = ""
-        """Where files are said to be, "" for here."""
+        """The base URL of files, "" for this server."""
         self._again_after = again_after
         self._faults: deque[Fault] = deque()
         self._people: dict[str, str] = {}
@@ -116,7 +116,7 @@ class SlackEmulator:
         return f"D{user[1:]}"
 
     def file(self, name: str, data: bytes, size: int | None = None) -> dict[str, Any]:
-        """A file to send with ``say``; ``size`` is what is said of it, None for the truth."""
+        """A file to send with ``say``; ``size`` is its declared size, None for the real one."""
         self._files[name] = data
         url = f"{self.files_at or f'http://127.0.0.1:{self._port}'}/files/{name}"
         told = len(data) if size is None else size
@@ -135,13 +135,13 @@ class SlackEmulator:
         return self.deliver(self.message(user, text, **fields))
 
     def deliver(self, event: dict[str, Any]) -> str:
-        """Bring any event over Socket Mode until it is acknowledged."""
+        """Send any event over Socket Mode until it is acknowledged."""
         payload = self.payload(event)
         self._call(lambda: self._pending.update({payload["event_id"]: Pending(payload)}))
         return str(payload["event_id"])
 
     def payload(self, event: dict[str, Any]) -> dict[str, Any]:
-        """What Slack brings, over the socket and over HTTP alike."""
+        """The event payload, the same over the socket and over HTTP."""
         return {
             "type": "event_callback",
             "team_id": TEAM,
@@ -152,13 +152,13 @@ class SlackEmulator:
         }
 
     def signed(self, payload: dict[str, Any], at: int | None = None) -> tuple[bytes, dict[str, str]]:
-        """The body and the headers with which Slack calls an Events API address."""
+        """The body and the headers of Slack's request to an Events API URL."""
         body, stamp = json.dumps(payload).encode(), str(int(time.time()) if at is None else at)
         mac = hmac.new(self.signing_secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
         headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={mac}"}
         return body, {**headers, "Content-Type": "application/json"}
 
-    # What goes wrong
+    # Failures
 
     def fail(self, method: str, **fault: Any) -> None:
         """Let the next call of a method fail."""
@@ -170,11 +170,11 @@ class SlackEmulator:
         self._await(self._broadcast(frame))
 
     def break_sockets(self) -> None:
-        """End all sockets without a word."""
+        """End all sockets without a close frame."""
         self._await(self._close_sockets())
 
     def forget_events(self) -> None:
-        """Give up on what nobody acknowledged, as Slack does after its repetitions."""
+        """Give up on unacknowledged events, as Slack does after its repetitions."""
         self._call(self._pending.clear)
 
     # What a test looks at
@@ -185,7 +185,7 @@ class SlackEmulator:
         return len(self._sockets)
 
     def texts(self, channel: str) -> list[str]:
-        """What the app said in a channel."""
+        """Return what the app sent in a channel."""
         return [one.text for one in self.posted if one.channel == channel]
 
     def wait(self, condition: Callable[[], T | None], what: str = "the condition") -> T:
@@ -293,7 +293,7 @@ class SlackEmulator:
         return socket
 
     async def _bring(self) -> None:
-        """Send what is not acknowledged, again and again."""
+        """Send unacknowledged events again and again."""
         while True:
             now = time.monotonic()
             for id_, pending in list(self._pending.items()):

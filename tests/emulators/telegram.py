@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class TelegramEmulator:
-    """A Bot API server on 127.0.0.1 in a thread of its own. Every method may be called from any thread."""
+    """A Bot API server on 127.0.0.1 in its own thread. Every method may be called from any thread."""
 
     def __init__(self, port: int = 0) -> None:
         self.world = World()
@@ -116,11 +116,11 @@ class TelegramEmulator:
         self._soon(self.api.heal)
 
     def flood(self, rule: FloodRule | None = None, *, on: bool = True) -> None:
-        """Switch the rule against flooding on (with other numbers by ``rule``) or off."""
+        """Switch the flood limit on (with other numbers by ``rule``) or off."""
         self.methods.flood = (rule or FloodRule()) if on else None
 
     def down(self) -> None:
-        """Take the server away: connections break and new ones are refused, until ``up``."""
+        """Take the server down: connections break and new ones are refused, until ``up``."""
         self.server.wait(self.server.vanish())
 
     def up(self) -> None:
@@ -143,7 +143,7 @@ class TelegramEmulator:
             return [action for chat, action, _ in self.world.actions if chat == chat_id]
 
     def file_data(self, file_id: str) -> bytes:
-        """The bytes of a file that somebody sent."""
+        """The bytes of a file that a person sent."""
         return self.world.files[file_id].data
 
     def wait_until(self, condition: Callable[[], T], timeout: float = PATIENCE, what: str = "it") -> T:
@@ -155,25 +155,25 @@ class TelegramEmulator:
         return found
 
     def wait_for_sent(self, chat_id: int, count: int = 1, timeout: float = PATIENCE) -> list[Json]:
-        """Block until a chat got so many messages, and return all of them."""
+        """Block until a chat got this many messages, and return them."""
         self.wait_until(lambda: len(self.sent(chat_id)) >= count, timeout, f"{count} messages in chat {chat_id}")
         return self.sent(chat_id)
 
     def wait_for_calls(self, method: str, count: int = 1, timeout: float = PATIENCE, token: str = "") -> list[Call]:
-        """Block until a method was called so often, and return the calls."""
+        """Block until a method was called this often, and return the calls."""
         self.wait_until(lambda: len(self.calls(method, token)) >= count, timeout, f"{count} calls of {method}")
         return self.calls(method, token)
 
     async def until(self, condition: Callable[[], T], timeout: float = PATIENCE, what: str = "it") -> T:
-        """``wait_until`` for a test that has a loop of its own."""
+        """``wait_until`` for a test with its own event loop."""
         return await asyncio.to_thread(self.wait_until, condition, timeout, what)
 
     async def until_sent(self, chat_id: int, count: int = 1, timeout: float = PATIENCE) -> list[Json]:
-        """``wait_for_sent`` for a test that has a loop of its own."""
+        """``wait_for_sent`` for a test with its own event loop."""
         return await asyncio.to_thread(self.wait_for_sent, chat_id, count, timeout)
 
     async def until_called(self, method: str, count: int = 1, timeout: float = PATIENCE, token: str = "") -> list[Call]:
-        """``wait_for_calls`` for a test that has a loop of its own."""
+        """``wait_for_calls`` for a test with its own event loop."""
         return await asyncio.to_thread(self.wait_for_calls, method, count, timeout, token)
 
     def _soon(self, work: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What speaks to the Telegram emulator in its tests: aiogram, the library that the gateway uses."""
+"""The client of the Telegram emulator in its tests: aiogram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the Telegram emulator misbehaves on request, and the rule against flooding."""
+"""The Telegram emulator's faults on request, and its flood limit."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ class Faults:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Put a fault behind those that wait."""
+        """Add a fault after those that wait."""
         with self._lock:
             self._waiting.append(fault)
 
     def clear(self) -> None:
-        """Behave again."""
+        """Remove all faults."""
         with self._lock:
             self._waiting.clear()
 
     def claim(self, method: str, token: str, chat_id: str) -> Fault | None:
-        """The first fault that matches a call; it is used up by one."""
+        """Return the first fault that matches a call. Each call uses it up once."""
         with self._lock:
             for fault in self._waiting:
                 named = fault.method == "*" or fault.method.lower() == method.lower()
@@ -94,7 +94,7 @@ class Faults:
 
 
 class FloodRule:
-    """About one message a second in each chat with short bursts, and 30 a second over all (Bot API FAQ)."""
+    """About one message per second in each chat with short bursts, and 30 per second overall (Bot API FAQ)."""
 
     def __init__(self, burst: int = 3, per_second: float = 1.0, overall: int = 30) -> None:
         self._chat = (float(burst), per_second)
@@ -103,7 +103,7 @@ class FloodRule:
         self._lock = threading.Lock()
 
     def check(self, token: str, chat_id: int) -> None:
-        """Count a message; raises ApiError 429 with ``retry_after`` in whole seconds when it is one too many."""
+        """Count a message. Raises ApiError 429 with ``retry_after`` in whole seconds when there are too many."""
         with self._lock:
             self._draw((token, chat_id), *self._chat)
             self._draw((token, 0), *self._overall)

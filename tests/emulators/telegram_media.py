@@ -1,4 +1,4 @@
-"""Photos, voice and other files as messages carry them, sent by people and by bots."""
+"""Photos, voice messages and other files from people and bots, in the form in which messages carry them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters of a Bot API call, from whichever of the four body forms they came."""
+"""The parameters of a Bot API call, from any of the four body forms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Params:
         return default if value is None else value if isinstance(value, str) else json.dumps(value)
 
     def number(self, name: str, default: int = 0) -> int:
-        """A value as a whole number; what is none counts as the default, as the server has it."""
+        """A value as a whole number; an invalid one counts as the default, as on the real server."""
         try:
             return int(self.text(name) or default)
         except ValueError:
@@ -46,7 +46,7 @@ class Params:
         return self.text(name).lower() in ("true", "1", "yes")
 
     def parsed(self, name: str) -> Any:
-        """A JSON value (Any: whatever it is), which forms carry as text; None when it is missing."""
+        """A JSON value (Any: it may be anything), which forms carry as text; None if it is missing."""
         value = self.values.get(name)
         if not isinstance(value, str):
             return value

@@ -21,10 +21,10 @@ PEOPLE: Final = range(5_000_000_000, 8_000_000_000)
 
 @dataclass(frozen=True)
 class Posted:
-    """What a person did, as one bot gets it."""
+    """An action of a person, as one bot gets it."""
 
     update_id: int | None
-    """None when the bot does not want or may not see this update."""
+    """None if the bot does not want or may not see this update."""
     message: Json
     bot: Bot
 
@@ -107,7 +107,7 @@ class Person:
         return number
 
     def block(self, bot: Bot | None = None) -> None:
-        """Block a bot: it hears of it by ``my_chat_member``, and its sends are answered with 403."""
+        """Block a bot: it gets ``my_chat_member``, and its sends are answered with 403."""
         self._membership(bot or self._only_bot(), "member", "kicked")
 
     def unblock(self, bot: Bot | None = None) -> None:
@@ -181,7 +181,7 @@ def _found(text: str, key: str) -> Json:
 
 
 def _may_see(bot: Bot, message: Json) -> bool:
-    """Privacy mode: commands, mentions and answers to the bot, unless it is off."""
+    """Privacy mode: a bot sees only commands, mentions and answers to it, unless the mode is off."""
     text = str(message.get("text") or message.get("caption") or "")
     answered = message.get("reply_to_message", {}).get("from", {}).get("id") == bot.id
     command = text.startswith("/") and ("@" not in text.split(maxsplit=1)[0] or f"@{bot.username}" in text)

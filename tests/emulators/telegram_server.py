@@ -27,7 +27,7 @@ from tests.emulators.telegram_world import ApiError, Bot, Json, World
 from tests.patience import PATIENCE
 
 LONGEST_POLL: Final = 50
-"""Seconds; the server holds no poll longer, whatever ``timeout`` says."""
+"""Seconds. The server holds no poll longer, whatever ``timeout`` says."""
 TOKEN: Final = re.compile(r"[1-9]\d{0,18}:[A-Za-z0-9_-]+")
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(eq=False)
 class Call:
-    """One request as it came, and what it was answered."""
+    """One request and its answer."""
 
     method: str
     token: str
@@ -43,10 +43,10 @@ class Call:
     files: dict[str, int]
     """Part names and sizes in bytes."""
     connection: int
-    """The client's port: calls with the same one came over one connection."""
+    """The client's port: calls with the same port came over one connection."""
     at: float = field(default_factory=time.time)
     status: int | None = None
-    """The answer's HTTP status; None while none was given or when it was lost."""
+    """The answer's HTTP status; None if there was none yet or it was lost."""
     answered_at: float | None = None
 
 
@@ -56,7 +56,7 @@ class _Poll:
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     ended: ApiError | None = None
-    """The refusal with which it has to end."""
+    """The error with which it has to end."""
 
 
 class BotApi:
@@ -82,12 +82,12 @@ class BotApi:
         self._healed = asyncio.Event()
 
     def wake(self, bot: Bot) -> None:
-        """Look again whether a bot's poll has something to take."""
+        """Check again whether a bot's poll has updates to return."""
         if poll := self._polls.get(bot):
             poll.woken.set()
 
     def end_poll(self, bot: Bot, error: ApiError) -> None:
-        """End a bot's waiting poll with a refusal."""
+        """End a bot's waiting poll with an error."""
         if poll := self._polls.pop(bot, None):
             poll.ended = error
             poll.woken.set()
@@ -265,7 +265,7 @@ class BotApi:
 
 
 class LoopbackServer:
-    """Serves an application on 127.0.0.1 from a thread of its own, and can vanish and come back."""
+    """Serves an application on 127.0.0.1 from its own thread, and can go down and come up again."""
 
     def __init__(self, routes: list[BaseRoute], api: BotApi, port: int) -> None:
         self.port = port
@@ -278,7 +278,7 @@ class LoopbackServer:
         self._thread = threading.Thread(target=self._run, name="telegram-emulator", daemon=True)
 
     def start(self) -> None:
-        """Listen; the port is known afterwards."""
+        """Listen. The port is known afterwards."""
         self._thread.start()
         self.wait(self.listen())
 
@@ -287,7 +287,7 @@ class LoopbackServer:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     async def listen(self) -> None:
-        """Open the port, the same as before when there was one."""
+        """Open the port, the same as before if there was one."""
         if self._listener is None:
             self._listener = await self.loop.create_server(self._protocol, "127.0.0.1", self.port)
             self.port = self._listener.sockets[0].getsockname()[1]
@@ -339,7 +339,7 @@ def _result(found: object) -> JSONResponse:
 
 
 async def _first(gone: asyncio.Future[None], work: Coroutine[Any, Any, object], timeout: float | None) -> bool:
-    """Wait for either; False when the time ran out first."""
+    """Wait for either. Return False if time ran out first."""
     task = asyncio.ensure_future(work)
     waiting: set[asyncio.Future[Any]] = {gone, task}
     try:
@@ -351,7 +351,7 @@ async def _first(gone: asyncio.Future[None], work: Coroutine[Any, Any, object], 
 
 @asynccontextmanager
 async def _watched(request: Request) -> AsyncIterator[asyncio.Future[None]]:
-    """A future that is done when the client has gone away."""
+    """Return a future that is done when the client has gone away."""
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         yield gone

@@ -1,4 +1,4 @@
-"""What Telegram's servers remember: bots, people, chats, messages, files and each bot's queue of updates."""
+"""Telegram's state: bots, people, chats, messages, files and each bot's queue of updates."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 Json = dict[str, Any]
-"""Any: an object of the Bot API as JSON has it."""
+"""Any: a JSON object of the Bot API."""
 
 RARE_UPDATES: Final = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 """Left out unless a bot asks for them by name (Bot API, getUpdates)."""
 
 
 class ApiError(Exception):
-    """A refusal as the Bot API words it."""
+    """An error in the Bot API's wording."""
 
     def __init__(self, code: int, description: str, **parameters: int) -> None:
         super().__init__(description)
@@ -36,7 +36,7 @@ class UpdateQueue:
         self._allowed: frozenset[str] = frozenset()
 
     def allow(self, kinds: Iterable[str]) -> None:
-        """Remember ``allowed_updates``; an empty list brings the default back. Does not touch waiting updates."""
+        """Store ``allowed_updates``; an empty list restores the default. Does not touch waiting updates."""
         self._allowed = frozenset(kinds)
 
     def push(self, kind: str, body: Json) -> int | None:
@@ -49,7 +49,7 @@ class UpdateQueue:
         return number
 
     def take(self, offset: int, limit: int) -> list[Json]:
-        """Confirm what lies below ``offset`` and return up to ``limit`` of the rest, which stay unconfirmed."""
+        """Confirm the updates below ``offset`` and return up to ``limit`` of the rest, which stay unconfirmed."""
         head = self.pending[0]["update_id"] if self.pending else self.next_id
         if offset <= 0:
             offset = max(head, self.next_id + offset) if offset < 0 else head
@@ -81,7 +81,7 @@ class Bot:
     webhook: Json = field(default_factory=dict)
     commands: list[Json] = field(default_factory=list)
     met: set[int] = field(default_factory=set)
-    """People who wrote to it; it cannot begin a conversation."""
+    """People who wrote to it; it cannot begin a conversation with others."""
     blocked_by: set[int] = field(default_factory=set)
     queries: set[str] = field(default_factory=set)
     """Callback queries that wait for an answer."""
@@ -119,7 +119,7 @@ class StoredFile:
     path: str
     data: bytes
     size: int
-    """As Telegram tells it; may be more than the data, to stand for a big file."""
+    """The size as Telegram reports it. It may be more than the data, to stand for a large file."""
 
     def as_json(self) -> Json:
         """The fields that every kind of file has."""
@@ -155,7 +155,7 @@ class World:
         self._counters: dict[tuple[int, int], int] = {}
 
     def add_bot(self, token: str, username: str, first_name: str, *, reads_groups: bool = False) -> Bot:
-        """Register a bot; an empty ``token`` makes one up."""
+        """Register a bot; an empty ``token`` generates one."""
         with self.changed:
             if not token:
                 token = f"{random.randrange(6_000_000_000, 9_000_000_000)}:AA{secrets.token_urlsafe(25)[:33]}"
@@ -165,7 +165,7 @@ class World:
             return bot
 
     def add_chat(self, chat: Chat) -> Chat:
-        """Register a chat, or return the one that has this id."""
+        """Register a chat, or return the one with this id."""
         with self.changed:
             return self.chats.setdefault(chat.id, chat)
 
@@ -218,7 +218,7 @@ class World:
             self.changed.notify_all()
 
     def put_sent(self, bot: Bot, chat: Chat, method: str, content: Json) -> Json:
-        """Store a bot's message and tell those who wait for it."""
+        """Store a bot's message and notify those who wait for it."""
         with self.changed:
             message = self.put_message(bot, chat, bot.as_user(), content)
             self.sent.append(Sent(method, chat.id, message, bot, time.time()))

@@ -99,7 +99,7 @@ async def test_an_enforced_nonce_makes_one_message(emulator: DiscordEmulator) ->
 
 
 async def test_a_drop_is_resumed_and_what_was_missed_is_replayed(emulator: DiscordEmulator) -> None:
-    """After a broken connection nextcord resumes at the resume URL and hears what was said in between, once."""
+    """After a broken connection nextcord resumes at the resume URL and gets what was sent meanwhile, once."""
     async with connected(emulator) as bot:
         emulator.say("before")
         await bot.next()
@@ -116,7 +116,7 @@ async def test_a_drop_is_resumed_and_what_was_missed_is_replayed(emulator: Disco
 
 
 async def test_opcode_7_is_a_resume(emulator: DiscordEmulator) -> None:
-    """On opcode 7 nextcord comes back by a resume, with nothing lost or doubled."""
+    """On opcode 7 nextcord reconnects with a resume; nothing is lost or doubled."""
     async with connected(emulator) as bot:
         assert emulator.reconnect() == 1
         await asyncio.wait_for(bot.resumptions.get(), PATIENCE)
@@ -126,7 +126,7 @@ async def test_opcode_7_is_a_resume(emulator: DiscordEmulator) -> None:
 
 
 async def test_opcode_9_not_resumable_is_a_fresh_identify(emulator: DiscordEmulator) -> None:
-    """After opcode 9 nextcord identifies anew; what was said in between comes by history alone."""
+    """After opcode 9 nextcord identifies again; what was sent meanwhile is only in the history."""
     async with connected(emulator) as bot:
         seen = emulator.say("seen")
         await bot.next()
@@ -154,7 +154,7 @@ async def test_opcode_9_resumable_is_a_resume(emulator: DiscordEmulator) -> None
 
 
 async def test_sessions_forgotten_by_the_server_are_identified_anew(emulator: DiscordEmulator) -> None:
-    """When the server lost its sessions, nextcord's resume is refused and it identifies anew."""
+    """When the server has lost its sessions, nextcord's resume is refused and it identifies again."""
     async with connected(emulator) as bot:
         emulator.forget_sessions()
         await asyncio.wait_for(bot.readies.get(), PATIENCE)
@@ -162,7 +162,7 @@ async def test_sessions_forgotten_by_the_server_are_identified_anew(emulator: Di
 
 
 async def test_a_malformed_event_ends_nextcord(emulator: DiscordEmulator) -> None:
-    """An event that lacks a key ends the client with an error that is none of nextcord's."""
+    """An event that lacks a key ends the client with an error that is not nextcord's own."""
     bot = Bot()
     running = asyncio.create_task(bot.start(emulator.token))
     await asyncio.wait_for(bot.readies.get(), PATIENCE)
@@ -173,7 +173,7 @@ async def test_a_malformed_event_ends_nextcord(emulator: DiscordEmulator) -> Non
 
 
 async def test_history_is_paged_over_a_hundred(emulator: DiscordEmulator) -> None:
-    """All of 250 later messages come in order, a hundred a request."""
+    """All of 250 later messages come in order, a hundred per request."""
     messages = [emulator.say(str(number)) for number in range(251)]
     async with connected(emulator) as bot:
         channel = await bot.fetch_channel(emulator.channel_id)
@@ -205,7 +205,7 @@ async def test_a_token_revoked_in_mid_life_closes_with_4004(emulator: DiscordEmu
 
 
 async def test_a_privileged_intent_must_be_switched_on(emulator: DiscordEmulator) -> None:
-    """Message content without the portal's switch is 4014, and the application's flags tell it beforehand."""
+    """Message content without the portal's switch is 4014, and the application's flags show it beforehand."""
     error = await ended(emulator, DM_INTENTS | MESSAGE_CONTENT)
     assert isinstance(error, nextcord.PrivilegedIntentsRequired)
     with client(emulator) as plain:
@@ -253,7 +253,7 @@ async def test_a_ban_by_cloudflare_is_raised(emulator: DiscordEmulator) -> None:
 
 
 async def test_the_server_goes_down_and_comes_back(emulator: DiscordEmulator) -> None:
-    """A client lives through an outage, resumes on the same port, and hears what was said meanwhile."""
+    """A client survives an outage, resumes on the same port, and gets what was sent meanwhile."""
     async with connected(emulator) as bot:
         emulator.down()
         emulator.say("are you there?")
@@ -269,7 +269,7 @@ async def test_a_first_connection_that_fails_ends_nextcord(emulator: DiscordEmul
 
 
 async def test_missing_acks_end_a_connection_and_it_comes_back(emulator: DiscordEmulator) -> None:
-    """A server that acknowledges nothing and says nothing is left by nextcord, which then resumes."""
+    """nextcord leaves a server that acknowledges nothing and sends nothing, and then resumes."""
     emulator.configure(heartbeat_interval=0.1, acks=False)
     bot = Bot()
     bot._connection.heartbeat_timeout = 0.3

@@ -77,7 +77,7 @@ async def test_unknown_intents_and_second_identifies_are_refused(emulator: Disco
 
 
 async def test_resumes_that_cannot_be_granted(emulator: DiscordEmulator) -> None:
-    """An unknown session is opcode 9, after which an identify is welcome; a sequence of the future is 4007."""
+    """An unknown session gets opcode 9, after which an identify succeeds; a sequence number of the future is 4007."""
     async with gateway(emulator) as socket:
         d: dict[str, object] = {"token": emulator.token, "session_id": "unknown", "seq": 1}
         await socket.send(json.dumps({"op": 6, "d": d}))
@@ -94,7 +94,7 @@ async def test_resumes_that_cannot_be_granted(emulator: DiscordEmulator) -> None
 
 
 async def test_two_gateways_on_one_token_are_counted(emulator: DiscordEmulator) -> None:
-    """The peak tells that a token once had two connections, also when one is gone."""
+    """The peak shows that a token once had two connections, even after one is gone."""
     async with gateway(emulator) as first, gateway(emulator) as second:
         for socket in (first, second):
             await socket.send(identify(emulator))
@@ -105,7 +105,7 @@ async def test_two_gateways_on_one_token_are_counted(emulator: DiscordEmulator) 
 
 
 async def test_the_first_dm_may_be_announced(emulator: DiscordEmulator) -> None:
-    """When switched on, CHANNEL_CREATE comes before a DM's first message and not before its second."""
+    """If switched on, CHANNEL_CREATE comes before a DM's first message but not before its second."""
     emulator.configure(announce_channels=True)
     async with gateway(emulator) as socket:
         await socket.send(identify(emulator))
@@ -140,7 +140,7 @@ def test_sends_are_checked(emulator: DiscordEmulator) -> None:
 
 
 def test_every_answer_tells_its_limit(emulator: DiscordEmulator) -> None:
-    """The headers count down, and the request over the limit is a 429 that says when to come again."""
+    """The headers count down, and a request over the limit gets a 429 that says when to retry."""
     emulator.limit("POST /channels/{channel_id}/typing", 2, 5.0)
     with client(emulator) as plain:
         answers = [plain.post(f"/channels/{emulator.channel_id}/typing") for _ in range(3)]
@@ -167,7 +167,7 @@ def test_the_controls_speak_http(emulator: DiscordEmulator) -> None:
 
 
 def test_it_is_used_by_hand() -> None:
-    """The program prints where it is, takes lines as a person's messages and prints the bot's."""
+    """The program prints its address, takes lines as a person's messages and prints the bot's."""
     command = [sys.executable, "-m", "tests.emulators.discord", "--token", "by.hand.token"]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""Formatted texts as Telegram reads them."""
+"""Formatted texts as Telegram parses them."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def test_formatted_text(mode: str, text: str, shown: str) -> None:
     ],
 )
 def test_formatting_errors(mode: str, text: str, complaint: str) -> None:
-    """Bad formatting is refused with Telegram's words and the place in bytes."""
+    """Bad formatting is refused with Telegram's error text and the place in bytes."""
     with pytest.raises(EntityError, match=re.escape(complaint)):
         parse(text, mode)

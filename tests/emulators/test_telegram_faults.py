@@ -1,4 +1,4 @@
-"""The Telegram emulator where it is told to fail."""
+"""The Telegram emulator's faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_scripted_errors(bot: Bot, telegram: TelegramEmulator, ann: Person
 
 
 async def test_a_web_page_instead_of_an_answer(telegram: TelegramEmulator) -> None:
-    """502 comes from the proxy in front and holds HTML."""
+    """A 502 comes from the proxy in front and has HTML."""
     telegram.fail(502)
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{telegram.url}/bot{telegram.bot().token}/getMe")
@@ -77,7 +77,7 @@ async def test_an_ambiguous_send(bot: Bot, telegram: TelegramEmulator, ann: Pers
 
 
 async def test_an_outage(bot: Bot, telegram: TelegramEmulator, ann: Person) -> None:
-    """The server vanishes in the middle of a poll and comes back at the same place with what was waiting."""
+    """The server goes down in the middle of a poll and comes back at the same address with the waiting updates."""
     poll = asyncio.ensure_future(bot.get_updates(timeout=30))
     await telegram.until_called("getUpdates")
     url = telegram.url
@@ -93,7 +93,7 @@ async def test_an_outage(bot: Bot, telegram: TelegramEmulator, ann: Person) -> N
 
 
 async def test_the_rule_against_flooding(bot: Bot, telegram: TelegramEmulator, ann: Person) -> None:
-    """A short burst passes, more is refused with the time to wait."""
+    """A short burst passes; more is refused with the time to wait."""
     ann.start()
     telegram.flood(FloodRule(burst=2, per_second=0.01))
     await bot.send_message(ann.id, "one")

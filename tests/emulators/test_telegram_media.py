@@ -1,4 +1,4 @@
-"""Files go both ways through the Telegram emulator."""
+"""Files in both directions through the Telegram emulator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_downloading_a_photo(bot: Bot, ann: Person) -> None:
 
 
 async def test_other_media(bot: Bot, ann: Person) -> None:
-    """Voice, music, round videos, documents and albums come as aiogram knows them."""
+    """Voice, music, round videos, documents and albums come in the form that aiogram expects."""
     ann.send("voice", b"OggS voice", duration=7)
     ann.send("audio", b"ID3 song", name="song.mp3")
     ann.send("video_note", b"film")
@@ -51,7 +51,7 @@ async def test_other_media(bot: Bot, ann: Person) -> None:
 
 
 async def test_files_that_are_too_big(bot: Bot, ann: Person) -> None:
-    """A bot may download 20 MB and no more."""
+    """A bot may download at most 20 MB."""
     ann.send("document", b"big", name="a.zip", size=21 * 2**20)
     message = (await bot.get_updates())[0].message
     assert message
@@ -61,7 +61,7 @@ async def test_files_that_are_too_big(bot: Bot, ann: Person) -> None:
 
 
 async def test_sending_files(bot: Bot, telegram: TelegramEmulator, ann: Person) -> None:
-    """Uploads arrive whole, can be sent again by their id, and what is no voice becomes a document."""
+    """Uploads arrive complete, can be sent again by their id, and what is not a voice message becomes a document."""
     ann.start()
     sent = await bot.send_photo(ann.id, BufferedInputFile(PICTURE, "me.jpg"), caption="<i>me</i>", parse_mode="HTML")
     assert sent.photo

@@ -21,7 +21,7 @@ from tests.emulators.telegram_people import Person
 
 
 async def test_get_me(bot: Bot, telegram: TelegramEmulator) -> None:
-    """A token's bot says who it is."""
+    """getMe returns the bot of a token."""
     me = await bot.get_me()
     assert (me.id, me.username, me.is_bot) == (telegram.bot().id, "persona_bot", True)
 
@@ -101,7 +101,7 @@ async def test_send_message(bot: Bot, telegram: TelegramEmulator, ann: Person) -
     ],
 )
 async def test_texts_that_are_refused(bot: Bot, ann: Person, text: str, mode: str | None, complaint: str) -> None:
-    """A text that is too long, empty or badly formatted is a 400 in Telegram's words."""
+    """A text that is too long, empty or badly formatted is a 400 with Telegram's error text."""
     ann.start()
     with pytest.raises(TelegramBadRequest, match=complaint):
         await bot.send_message(ann.id, text, parse_mode=mode)

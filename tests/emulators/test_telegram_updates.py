@@ -33,7 +33,7 @@ async def test_a_poll_waits_for_a_message(bot: Bot, telegram: TelegramEmulator, 
 
 
 async def test_a_poll_ends_empty_after_its_timeout(bot: Bot) -> None:
-    """A long poll without news returns nothing when its time is over."""
+    """A long poll without news returns nothing when its time is up."""
     assert await bot.get_updates(timeout=1) == []
 
 
@@ -57,7 +57,7 @@ async def test_a_negative_offset_forgets_the_older_ones(bot: Bot, ann: Person) -
 
 
 async def test_ids_may_jump_down(bot: Bot, telegram: TelegramEmulator, ann: Person) -> None:
-    """After a quiet week ids go on anywhere, and an offset from before still brings the new updates."""
+    """After a quiet week ids continue anywhere, and an earlier offset still brings the new updates."""
     old = ann.write("before").update_id
     assert old is not None
     await bot.get_updates(offset=old + 1)
@@ -67,7 +67,7 @@ async def test_ids_may_jump_down(bot: Bot, telegram: TelegramEmulator, ann: Pers
 
 
 async def test_allowed_updates_are_remembered(bot: Bot, ann: Person) -> None:
-    """What a bot did not ask for is never queued."""
+    """Updates that a bot did not ask for are never queued."""
     await bot.get_updates(allowed_updates=["message"])
     posted = ann.write("first")
     assert ann.edit(posted, "changed").update_id is None
@@ -98,7 +98,7 @@ async def test_a_second_poller_ends_the_first(bot: Bot, telegram: TelegramEmulat
 
 
 async def test_a_poller_that_died_is_not_counted(bot: Bot, telegram: TelegramEmulator, ann: Person) -> None:
-    """A new poll after the client broke off the old one is no second poller."""
+    """A new poll after the client broke off the old one does not count as a second poller."""
     async with connected(telegram) as dead:
         poll = asyncio.ensure_future(dead.get_updates(timeout=30))
         await telegram.until_called("getUpdates")
@@ -109,7 +109,7 @@ async def test_a_poller_that_died_is_not_counted(bot: Bot, telegram: TelegramEmu
 
 
 def test_a_poller_that_is_replaced_at_once_is_not_counted(telegram: TelegramEmulator, ann: Person) -> None:
-    """A client that breaks off in the very moment in which the next one polls makes no second poller."""
+    """A client that breaks off at the moment when the next one polls does not count as a second poller."""
     base = f"/bot{telegram.bot().token}"
     old, new = (http.client.HTTPConnection("127.0.0.1", telegram.server.port, timeout=PATIENCE) for _ in range(2))
     new.request("GET", f"{base}/getMe")

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 class TwilioEmulator(Loopback):
-    """One account. ``page`` is how many messages a page of a list has at most."""
+    """One account. ``page`` is the maximum number of messages on a page of a list."""
 
     def __init__(self, *numbers: str) -> None:
         self.sid = "AC" + secrets.token_hex(16)
@@ -70,7 +70,7 @@ class TwilioEmulator(Loopback):
         }
 
     def text(self, sender: str, to: str, words: str, *files: tuple[str, bytes], at: float | None = None) -> Json:
-        """Somebody writes to a number; returns the message's resource. Nobody is called."""
+        """Store a message that somebody sends to a number, and return its resource. No webhook is called."""
         bare = sender.removeprefix("whatsapp:")
         if (out := OPTING.get(words.strip().lower())) is not None and bare == sender:
             (self.opted_out.add if out else self.opted_out.discard)(sender)
@@ -110,7 +110,7 @@ class TwilioEmulator(Loopback):
         }
 
     def settle(self, sid: str, status: str, code: int | None = None) -> dict[str, str]:
-        """One of hers arrives, or does not; returns the fields of the status callback."""
+        """Deliver one of her messages, or let it fail, and return the fields of the status callback."""
         message = next(one for one in self.messages if one["sid"] == sid)
         message["status"], message["error_code"] = status, code
         form = {
@@ -130,13 +130,13 @@ class TwilioEmulator(Loopback):
         return signature
 
     def call(self, target: str, public_url: str, form: dict[str, str]) -> httpx.Response:
-        """Send a webhook request for a public URL to where it leads here."""
+        """Send a webhook request for a public URL to the local address that it leads to."""
         headers = {"content-type": FORM, "x-twilio-signature": self.sign(public_url, form)}
         return httpx.post(target, content=urlencode(form).encode(), headers=headers, timeout=PATIENCE, trust_env=False)
 
     @property
     def sent(self) -> list[Json]:
-        """What she sent, oldest first."""
+        """Return what she sent, oldest first."""
         return [message for message in self.messages if message["direction"] == "outbound-api"]
 
     def _message(self, direction: str, sender: str, to: str, body: str, status: str, at: float | None) -> Json:

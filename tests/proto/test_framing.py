@@ -1,4 +1,4 @@
-"""Frames: what a process that went wrong may send is refused, and harms nobody else."""
+"""Frames: whatever a faulty process sends is refused and affects no other process."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_what_is_no_message_is_refused(name: str) -> None:
 
 
 def test_an_unknown_field_is_overlooked() -> None:
-    """A newer peer may say more."""
+    """Unknown fields of a newer peer are ignored."""
     assert WORKER.decode(FAULT) == Fault("x")
 
 
 def test_a_message_is_measured_before_it_is_sent() -> None:
-    """The link's sockets would drop the peer, silently, with the frame: the sender learns of it instead."""
+    """The link's sockets would silently drop the peer together with the frame; the sender gets an error instead."""
     room = MAX_FRAME - len(WORKER.encode(Outgoing("")))
-    # A long text's length takes more bytes than an empty one's.
+    # The length of a long text takes more bytes than that of an empty one.
     fits = Outgoing("x" * (room - 4))
     assert MAX_FRAME - 4 <= len(WORKER.encode(fits)) <= MAX_FRAME
     with pytest.raises(FrameError, match=rf"^a Outgoing of \d+ bytes is larger than a frame \({MAX_FRAME}\)$"):

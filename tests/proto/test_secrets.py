@@ -1,4 +1,4 @@
-"""Redaction: what looks like a credential goes, what is a word stays."""
+"""Redaction: what looks like a credential is masked, ordinary words stay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PLACES = [
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_credential_is_masked_wherever_it_stands(secret: str, place: str) -> None:
-    """URLs, headers, reprs and tracebacks lose the credential and keep their other words."""
+    """URLs, headers, reprs and tracebacks lose the credential and keep the rest of their text."""
     text = redact(place.format(secret))
 
     assert secret not in text
@@ -71,7 +71,7 @@ def test_a_credential_is_masked_in_json_and_in_json_within_json(secret: str) -> 
     ],
 )
 def test_a_secret_without_a_form_of_its_own_is_known_by_its_neighbour(text: str, kept: str) -> None:
-    """Passwords and foreign keys go because of the name in front of them."""
+    """Passwords and unknown keys are masked because of the name in front of them."""
     assert redact(text) == kept
 
 
@@ -89,12 +89,12 @@ def test_a_secret_without_a_form_of_its_own_is_known_by_its_neighbour(text: str,
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:
-    """Ids, times, addresses and prose are no credentials."""
+    """Ids, times, addresses and prose are not credentials."""
     assert redact(text) == text
 
 
 def test_redacted_json_stays_json() -> None:
-    """Signals and events are redacted as whole documents, so nothing that a document is made of may go."""
+    """Signals and events are redacted as whole documents, so the syntax of a document must never be masked."""
     words = [
         "http://a",
         "x@y",

@@ -111,7 +111,7 @@ class OrganHost:
     """Answers each call with exactly one ``Answered``. Each organ handles its calls in order."""
 
     def __init__(self, send: Callable[[FromHost], None], model: str, threads: int, log: WorkerLog) -> None:
-        """``model`` is the path of the operator's GGUF file, "" for the packaged one; ``threads`` 0 leaves one core."""
+        """``model`` is the path of the operator's own GGUF file, "" for the packaged one; ``threads`` 0 spares one."""
         os.environ.update(ENVIRONMENT)
         self._send = send
         self._log = log

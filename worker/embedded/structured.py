@@ -48,7 +48,7 @@ def csv_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
                     yield Piece("row", number, _row(names, row))
         except csv.Error:
             # For example, a quote that is never closed.
-            findings.notes.append(f"From row {number + 1} on it is no table that can be read.")
+            findings.notes.append(f"From row {number + 1} on the table cannot be read.")
     columns = f" with the columns {', '.join(names[:SHOWN_COLUMNS])}" if names else ""
     findings.extent = f"a table of {counted(number, 'row')}{columns}"
 

@@ -76,7 +76,7 @@ class Switchboard:
                 if gateway := self._gateways.get(message.channel):
                     gateway.deliver(message)
                 else:
-                    self._send(Undelivered(message.seq, "she has no such gateway"))
+                    self._send(Undelivered(message.seq, "she has no gateway for this channel"))
             case Say():
                 if gateway := self._gateways.get(message.channel):
                     gateway.say(message)

@@ -44,7 +44,7 @@ async def _painted(what: str, tools: Tools, is_offered: bool) -> str:
 
 async def _taught(what: str, tools: Tools, is_offered: bool) -> str:
     if not is_offered:
-        return "I have no teacher whom I could ask."
+        return "I have no teacher to ask."
     try:
         return f"My teacher says: {await tools.ask_teacher(what.strip())}"
     except OrganUnreachable as error:

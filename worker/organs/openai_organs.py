@@ -62,7 +62,7 @@ class OpenAIOrgan(OpenAIRemote, OrganBase):
         except OSError as error:
             raise self._unusable(f"Her media folder cannot be used: {error.strerror}.") from error
         except TooLargeError:
-            raise self._unusable(f"{self._host} gave more than a file of hers may hold.") from None
+            raise self._unusable(f"{self._host} sent a file that is too large.") from None
         except UnfitError:
             raise self._unusable(f"{self._host} gave a file of a kind that was not asked for.") from None
 

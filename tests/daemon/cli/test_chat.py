@@ -110,7 +110,7 @@ def test_no_answer_in_time_is_exit_1(daemon: DaemonProcess, eve: str, own_mind: 
     assert ended.stderr == "personad: no answer within 0.5 s; Eve keeps your message and answers when she can\n"
 
 
-def test_somebody_who_does_not_run_is_not_talked_to(daemon: DaemonProcess, eve: str) -> None:
+def test_a_persona_who_does_not_run_is_refused(daemon: DaemonProcess, eve: str) -> None:
     """Exit 1, with the command to start her."""
     personad(daemon, "stop", "Eve")
     ended = personad(daemon, "chat", "Eve", stdin="hello\n")
@@ -126,7 +126,7 @@ def test_a_message_that_is_too_long_is_refused_with_its_reason(daemon: DaemonPro
     assert "65536" in ended.stderr
 
 
-def test_her_words_cannot_drive_the_terminal(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
+def test_her_messages_cannot_control_the_terminal(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
     """Escape sequences and control characters in an answer are shown, not executed; its line breaks stay."""
     own_mind.script(Step(text="one\x1b]0;owned\x07\x1b[2J\rtwo\u202e\nthree"))
     ended = personad(daemon, "chat", "Eve", stdin="hello\n")
@@ -134,7 +134,7 @@ def test_her_words_cannot_drive_the_terminal(daemon: DaemonProcess, eve: str, ow
     assert ended.stdout == "one\\x1b]0;owned\\x07\\x1b[2J\\rtwo\\u202e\nthree\n"
 
 
-def test_the_notice_of_a_mind_that_is_away_is_no_answer(tmp_path: Path, own_mind: Emulator) -> None:
+def test_the_notice_of_an_unreachable_mind_is_not_an_answer(tmp_path: Path, own_mind: Emulator) -> None:
     """The pipe prints the notice and keeps waiting for the answer."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_MIND_RETRIES": "0"})
     try:

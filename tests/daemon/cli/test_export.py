@@ -48,7 +48,7 @@ def test_a_persona_moves_to_another_machine(shared_daemon: DaemonProcess, eve: s
     assert known.stdout == "# person\n- Name: Zoë\n\n"
 
 
-def test_what_is_no_archive(shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
+def test_what_is_not_an_archive(shared_daemon: DaemonProcess, mind: OpenAIEmulator, tmp_path: Path) -> None:
     """A missing file is wrong usage; the daemon refuses a file that is not an archive, and no persona is created."""
     (tmp_path / "other.zip").write_bytes(b"PK")
     missing = personad(shared_daemon, "restore", str(tmp_path / "none.zip"))

@@ -142,7 +142,7 @@ def test_a_daemon_stops_at_once_although_its_log_is_followed(daemon: DaemonProce
         list(lines)
 
 
-def test_output_that_nobody_reads_is_no_error(shared_daemon: DaemonProcess) -> None:
+def test_output_without_a_reader_is_not_an_error(shared_daemon: DaemonProcess) -> None:
     """A reader that ends early, like head, ends the verb quietly."""
     process = subprocess.Popen(
         command("logs"),

@@ -36,7 +36,7 @@ def test_organs_are_shown_set_and_taken_away(
     assert off == {"ear": None}
 
 
-def test_what_is_no_organ(shared_daemon: DaemonProcess, eve: str) -> None:
+def test_what_is_not_an_organ(shared_daemon: DaemonProcess, eve: str) -> None:
     """Unknown organs, organs without a model, removing the mind and options without an organ are wrong usage."""
     for arguments in (
         ("nose",),

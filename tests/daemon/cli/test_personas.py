@@ -83,7 +83,7 @@ def test_a_name_that_two_have_is_answered_with_their_ids(
     assert personad(shared_daemon, "stop", "Eve").returncode == 0
 
 
-def test_a_name_that_nobody_has_is_refused(shared_daemon: DaemonProcess) -> None:
+def test_an_unknown_name_is_refused(shared_daemon: DaemonProcess) -> None:
     """The error says how to list the personas."""
     for verb in ("start", "stop", "restart", "chat", "logs"):
         refused = personad(shared_daemon, verb, "Nobody")

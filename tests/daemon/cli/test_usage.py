@@ -40,7 +40,7 @@ def test_without_a_daemon_every_client_says_how_to_start_it(nowhere: dict[str, s
     assert "personad serve" in ended.stderr
 
 
-def test_a_stranger_on_the_port_is_told_from_a_daemon(nowhere: dict[str, str]) -> None:
+def test_another_server_on_the_port_is_not_taken_for_a_daemon(nowhere: dict[str, str]) -> None:
     """Another server that answers, or one that never does, is exit 69 and is reported as such."""
     with socket.create_server(("127.0.0.1", int(nowhere["PERSONAD_HTTP_PORT"]))) as stranger:
         process = subprocess.Popen(

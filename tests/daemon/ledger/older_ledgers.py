@@ -11,7 +11,7 @@ from typing import Any, Final
 FOLDER: Final = Path(__file__).parents[2] / "fixtures" / "ledgers"
 VERSIONS: Final = range(1, 8)
 NOW: Final = 1_793_600_000_000_000_000
-"""Epoch nanoseconds, a day after what stands in the dumps."""
+"""Epoch nanoseconds, a day after the dumps' latest time."""
 
 ADA: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000a1"
 BOB: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000b2"
@@ -23,7 +23,7 @@ SMS: Final = "5a50000000000006"
 SLACK: Final = "51ac000000000008"
 
 Row = dict[str, Any]
-"""A table's row by column. Any: what SQLite holds."""
+"""A table's row by column. Any: whatever SQLite holds."""
 
 
 def rebuild(version: int, path: Path) -> None:

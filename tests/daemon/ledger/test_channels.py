@@ -92,7 +92,7 @@ async def test_of_two_that_add_a_bot_at_once_one_gets_it(ledger: Ledger) -> None
     assert [type(outcome) for outcome in outcomes].count(ChannelTaken) == 19
 
 
-async def test_words_of_the_paired_person_wait_once(ledger: Ledger) -> None:
+async def test_messages_of_the_paired_person_wait_once(ledger: Ledger) -> None:
     """A batch is kept in order. Repeated, overlapping and self-repeating batches add only new messages."""
     await pair(ledger)
     photo = Inbound(
@@ -202,7 +202,7 @@ async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
     assert await ledger.depths() == {ADAM: Depth(pending=1, outbox_pending=1, outbox_dead=2, lines=5)}
 
 
-async def test_a_channel_that_comes_back_starts_anew(ledger: Ledger) -> None:
+async def test_a_channel_added_again_starts_from_zero(ledger: Ledger) -> None:
     """Added again, it is unpaired and counts from zero, sends an outage notice again, and still knows its keys."""
     await pair(ledger)
     await ledger.take(ADAM, CHANNEL, CONVERSATION, [inbound(7)], 9)

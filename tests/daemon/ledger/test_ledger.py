@@ -31,7 +31,7 @@ async def texts(ledger: Ledger, persona: str = ADAM) -> list[str]:
     return [line.content for line in await ledger.conversation(persona)]
 
 
-async def test_accepted_words_wait_in_order(ledger: Ledger) -> None:
+async def test_accepted_messages_wait_in_order(ledger: Ledger) -> None:
     """Pending perceptions come back whole, oldest first, and per persona."""
     first = await ledger.accept(ADAM, WEB, "text", "hello", None, 1, None)
     second = await ledger.accept(ADAM, TELEGRAM, "image", "look", "cat.png", 2, "update-7")
@@ -65,7 +65,7 @@ async def test_the_same_key_at_the_same_time_is_accepted_once(ledger: Ledger) ->
     assert len(await ledger.waiting(ADAM)) == 1
 
 
-async def test_an_answer_moves_the_words_and_keeps_the_frames(ledger: Ledger) -> None:
+async def test_an_answer_moves_the_messages_and_keeps_the_frames(ledger: Ledger) -> None:
     """Person lines have the time of acceptance, hers that of the answer; frames have their seq; nothing waits."""
     one = await ledger.accept(ADAM, WEB, "text", "hello", None, 10, None)
     two = await ledger.accept(ADAM, WEB, "image", "this", "cat.png", 20, None)
@@ -89,7 +89,7 @@ async def test_an_answer_moves_the_words_and_keeps_the_frames(ledger: Ledger) ->
     assert await ledger.frames(EVE, 0, 10) == []
 
 
-async def test_concurrent_answers_to_the_same_words_count_once(ledger: Ledger) -> None:
+async def test_concurrent_answers_to_the_same_message_count_once(ledger: Ledger) -> None:
     """Of many concurrent answers to one perception, one is kept, with only its frames."""
     heard = await hear(ledger, "hello")
     answers = [ledger.answer(ADAM, [heard], WEB, [Outgoing(f"answer {n}")], [n], 5_000) for n in range(1, 41)]
@@ -114,7 +114,7 @@ async def test_an_answer_to_anything_not_pending_changes_nothing(ledger: Ledger)
     assert "no" not in await texts(ledger)
 
 
-async def test_an_answer_that_fails_leaves_its_words_waiting(ledger: Ledger) -> None:
+async def test_an_answer_that_fails_leaves_its_messages_waiting(ledger: Ledger) -> None:
     """A seq that is already used raises LedgerError, and the perception can still be answered."""
     one, two = await hear(ledger, "one"), await hear(ledger, "two")
     assert await ledger.answer(ADAM, [one], WEB, [Outgoing("1")], [7], 5_000)
@@ -167,7 +167,7 @@ async def test_a_mind_sees_its_conversation_in_order_of_insertion(ledger: Ledger
     ]
 
 
-async def test_a_notice_is_told_once_until_the_next_answer(ledger: Ledger) -> None:
+async def test_a_notice_is_kept_once_until_the_next_answer(ledger: Ledger) -> None:
     """A conversation gets one notice per outage. Its answer ends the outage; another conversation's does not."""
     here, there = await hear(ledger, "hello"), await hear(ledger, "hello", conversation=TELEGRAM)
     assert await ledger.tell(ADAM, WEB, "cannot think", 1, 5_000)

@@ -39,7 +39,7 @@ WITH_VISITORS: Final = VERSIONS[4:]
 
 RENAMED: Final = {"talk": "channel_conversation", "hook": "webhook"}
 NEW_COLUMNS: Final = {"title": "", "perceived": "", "open": 0, "parts_sent": 0, "sent_at": None, "provider_id": None}
-"""What a row of before a column has in it; a channel's newer columns are counted, see below."""
+"""The values of new columns in earlier rows; a channel's newer columns are only counted, see below."""
 
 WEB: Final = Conversation("web", ADA)
 OWNER: Final = Conversation("telegram", "@ada_owner", TELEGRAM, "4200042")
@@ -65,7 +65,7 @@ ADDRESSES: Final = {
     "In the thread.": (SLACK, "C0123ABCD:1700000000.000100"),
     "a direct message": (SLACK, "D0999"),
 }
-"""Where some of the messages in the dumps were written, by hand from the dumps."""
+"""Where some of the dumps' messages were written, copied by hand from the dumps."""
 
 OUTGOING: Final = [
     ("pending: never tried", 0, 0, False),
@@ -75,7 +75,7 @@ OUTGOING: Final = [
     ("later", 0, 0, False),
     ("My mind is down.", 0, 0, False),
 ]
-"""What is open in the outbox: words, parts sent, attempts, whether it may have been sent."""
+"""The open messages of the outbox: text, parts sent, attempts, whether it may have been sent."""
 
 
 def migrated(number: int, path: Path) -> None:

@@ -83,7 +83,7 @@ async def test_two_accounts_never_share_a_code(ledger: Ledger) -> None:
     assert await ledger.find_code(ADAM, "hash", 2) == PendingPairing(CHANNEL, "42", "@42", "42")
 
 
-async def test_first_words_are_released_to_the_bound_account(ledger: Ledger) -> None:
+async def test_first_messages_are_released_to_the_bound_account(ledger: Ledger) -> None:
     """The bound account's messages wait for her in order; others' messages and all codes of the channel are gone."""
     await add(ledger)
     held = [inbound(1, "one"), inbound(2, "not for her", account="50"), inbound(3, "two")]
@@ -122,7 +122,7 @@ async def test_a_release_happens_once(ledger: Ledger) -> None:
     assert (await the_channel(ledger)).received == 2
 
 
-async def test_held_words_survive_a_restart(ledger: Ledger) -> None:
+async def test_held_messages_survive_a_restart(ledger: Ledger) -> None:
     """A code and its held messages are there after a restart."""
     await add(ledger)
     await ledger.hold(ADAM, CHANNEL, [inbound(1, "one")], 9)
@@ -181,7 +181,7 @@ async def test_nothing_is_held_for_a_channel_that_is_gone(ledger: Ledger) -> Non
     assert await ledger.release(ADAM, CHANNEL, CONVERSATION) == []
 
 
-async def test_pruning_takes_old_codes_and_old_held_words(ledger: Ledger) -> None:
+async def test_pruning_deletes_old_codes_and_old_held_messages(ledger: Ledger) -> None:
     """What is older than the limit is deleted, the rest stays."""
     await add(ledger)
     await ledger.hold(ADAM, CHANNEL, [inbound(1, "old", at=10), inbound(2, "new", at=100)], 9)

@@ -73,7 +73,7 @@ PRAGMAS = {
     "journal_size_limit": 32_768_000,
     "cache_size": -256,
 }
-"""How the writer writes. ``synchronous`` 2 is FULL: in WAL mode less loses commits at a power cut.
+"""The writer's settings. ``synchronous`` 2 is FULL; in WAL mode a lower one loses commits at a power cut.
 
 https://www.sqlite.org/pragma.html#pragma_synchronous
 """
@@ -121,7 +121,7 @@ async def test_a_newer_file_is_refused_untouched(path: Path) -> None:
     connection.close()
 
 
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     """Another kind of file under the ledger's name is reported and left alone."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"a shopping list\n" * 100)

@@ -96,7 +96,7 @@ async def test_a_channel_that_is_not_open_takes_no_visitors(ledger: Ledger) -> N
     assert await ledger.waiting(ADAM) == []
 
 
-async def test_a_webhook_request_is_kept_until_its_words_are(ledger: Ledger) -> None:
+async def test_a_webhook_request_is_kept_until_its_messages_are(ledger: Ledger) -> None:
     """A request is kept once per key, and closed by the transaction that keeps its messages."""
     await open_(ledger)
     first = await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 5)

@@ -33,4 +33,4 @@ def test_every_event_is_in_the_operators_list() -> None:
     found = set(logged()) | {("log.dropped", "warning")}
 
     assert found - listed == set(), "add these to etc/events.md"
-    assert listed - found == set(), "nobody logs these any more: take them out of etc/events.md"
+    assert listed - found == set(), "these are no longer logged: remove them from etc/events.md"

@@ -75,7 +75,7 @@ def test_secrets_leave_every_field_and_every_nested_text(log: Log, tmp_path: Pat
 
 
 @pytest.mark.parametrize("limit", [4000, 8000])
-def test_a_token_at_the_cut_of_a_long_field_leaves_no_half(log: Log, tmp_path: Path, limit: int) -> None:
+def test_a_token_at_the_cut_of_a_long_field_is_removed_whole(log: Log, tmp_path: Path, limit: int) -> None:
     """A field is redacted before it is cut, so a token across the limit is still recognized."""
     for filler in ("y ", f"{OPENAI} "):
         padding = filler * (limit // len(filler) + 1)
@@ -87,7 +87,7 @@ def test_a_token_at_the_cut_of_a_long_field_leaves_no_half(log: Log, tmp_path: P
     assert TELEGRAM[:12] not in (tmp_path / "log").read_text()
 
 
-def test_a_token_at_the_cut_of_a_trace_leaves_no_half(log: Log, tmp_path: Path) -> None:
+def test_a_token_at_the_cut_of_a_trace_is_removed_whole(log: Log, tmp_path: Path) -> None:
     """The end of a long trace is kept, and a token across its beginning is removed whole."""
     handler = LibraryHandler(log)
     for padding in range(3900, 4000, 7):
@@ -164,7 +164,7 @@ def test_anything_else_a_worker_writes_is_output(log: Log, tmp_path: Path, line:
     assert TELEGRAM not in str(event)
 
 
-def test_an_empty_line_of_a_worker_is_no_event(log: Log, tmp_path: Path) -> None:
+def test_an_empty_line_of_a_worker_is_not_an_event(log: Log, tmp_path: Path) -> None:
     """Blank lines of a traceback are not events."""
     worker_line(log, b"  \n")
 
@@ -192,7 +192,7 @@ def test_a_library_logs_into_the_same_sink(log: Log, tmp_path: Path) -> None:
     assert odd["text"] == "%d"
 
 
-def test_a_pipe_that_nobody_reads_costs_lines_never_time() -> None:
+def test_a_pipe_without_a_reader_costs_lines_never_time() -> None:
     """With a full pipe, logging goes on. Lost lines are counted and reported when the reader is back."""
     read_end, write_end = os.pipe()
     log = Log(Sink(Logs(), write_end, terminal=False))
@@ -273,7 +273,7 @@ def test_a_process_that_crashes_says_why_redacted_and_complete() -> None:
     assert ended.returncode == 1
 
 
-def test_a_process_ends_although_nobody_reads_its_log() -> None:
+def test_a_process_ends_although_its_log_has_no_reader() -> None:
     """A stalled reader does not keep the daemon from ending."""
     program = PROGRAM.replace("raise", "for _ in range(5000): log.info('x', text='y' * 200)\nraise")
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE) as process:

@@ -27,7 +27,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
         yield Log(Sink(Logs(), stream.fileno(), terminal=False))
 
 
-async def test_what_the_daemon_writes_is_no_edit_by_hand(
+async def test_what_the_daemon_writes_is_not_an_edit_by_hand(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The watch does not take the daemon's writes for edits, and brings back no older and no deleted record."""

@@ -76,7 +76,7 @@ def test_every_setting_can_be_given_by_the_environment(tmp_path: Path) -> None:
     assert load_with(tmp_path, **environ) == load_with(tmp_path)
 
 
-def test_the_token_of_the_command_line_is_no_setting(tmp_path: Path) -> None:
+def test_the_token_of_the_command_line_is_not_a_setting(tmp_path: Path) -> None:
     """PERSONAD_TOKEN in the environment does not stop a daemon from starting."""
     assert load_with(tmp_path, PERSONAD_TOKEN="personad_0123456789abcdef").http.token_file == ""
 

@@ -43,7 +43,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, mind: OpenAIEmulator) -> It
             office.daemon.close()
 
 
-def test_a_talk_by_text_message(office: Office) -> None:
+def test_a_conversation_by_text_message(office: Office) -> None:
     """A text is answered once, even if Twilio calls twice and also lists it; a later failure is recorded."""
     channel = office.open("sms", SMS_LINE)
     form = office.twilio.form(office.twilio.text(ANN, SMS_LINE, "hello there"))
@@ -67,7 +67,7 @@ def test_a_talk_by_text_message(office: Office) -> None:
     assert (shown["status"], shown["lastError"]) == ("active", None)
 
 
-def test_a_talk_on_whatsapp(office: Office) -> None:
+def test_a_conversation_on_whatsapp(office: Office) -> None:
     """Each person in a batch is answered; without a valid signature nothing is accepted."""
     channel = office.open("whatsapp", WHATSAPP_LINE)
     people = ["15550000001", "15550000002"]
@@ -83,7 +83,7 @@ def test_a_talk_on_whatsapp(office: Office) -> None:
     assert 'personad_hooks_total{provider="whatsapp",status="403"} 1' in metrics
 
 
-def test_words_wait_for_a_daemon_that_was_killed(office: Office) -> None:
+def test_messages_wait_for_a_daemon_that_was_killed(office: Office) -> None:
     """A message answered with 200 is not lost when the daemon dies, and is answered once afterwards."""
     channel = office.open("sms", SMS_LINE)
     os.kill(status(office.daemon, office.persona)["pid"], signal.SIGSTOP)

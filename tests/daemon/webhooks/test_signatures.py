@@ -67,7 +67,7 @@ def test_twilio_judge(seed: int) -> None:
             assert signatures.twilio(url, list(form.items()), Secret(key), signature, digest) == judged
 
 
-def test_twilio_bodies_that_are_no_form() -> None:
+def test_twilio_bodies_that_are_not_a_form() -> None:
     """A signed URL names a JSON body by its hash; Twilio's own package agrees."""
     body = b'{"property": "value", "boolean": true}'
     digest = hashlib.sha256(body).hexdigest()

@@ -37,8 +37,8 @@ def last_words(emulator: Emulator, request: int) -> str:
     return words
 
 
-async def test_words_are_answered(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A turn that is answered at once types nothing and ends with one reply that names what it answers."""
+async def test_a_message_is_answered(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A turn that is answered at once sends no typing sign and ends with one reply that names what it answers."""
     adam = seat(organ_at(openai), pace=Pace(at_once=5.0))
     adam.perceive("hello there")
     reply = await adam.first(Reply)
@@ -48,7 +48,7 @@ async def test_words_are_answered(seat: SeatMaker, openai: OpenAIEmulator) -> No
 
 
 async def test_prompt_holds_who_what_and_when(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """The mind sees her name and age, what she knows, the talk so far in turns, and the new words last and in order."""
+    """The mind sees her name, age and memory, the conversation in turns, and last the new messages in order."""
     adam = seat(organ_at(openai), birthday="2020-01-01")
     history = [
         Line("assistant", "Good morning.", 1),
@@ -72,8 +72,8 @@ async def test_prompt_holds_who_what_and_when(seat: SeatMaker, openai: OpenAIEmu
     ]
 
 
-async def test_file_is_told_by_name_and_caption(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A picture reaches the mind as words, since she has no eye: its name, its caption, and that she cannot see it."""
+async def test_file_is_described_by_name_and_caption(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A picture is described to the mind, since she has no eye: its name, its caption, and that she cannot see it."""
     adam = seat(organ_at(openai))
     picture = Perception(7, "image", "my cat", 1, media="image-1.png", title="cat.png")
     adam.agent.receive(Perceive(1, WEB, [picture], [], {}))
@@ -85,7 +85,7 @@ async def test_file_is_told_by_name_and_caption(seat: SeatMaker, openai: OpenAIE
 
 
 async def test_empty_message_is_no_empty_turn(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Blank words become a turn that every provider accepts."""
+    """Blank messages become a turn that every provider accepts."""
     adam = seat(organ_at(openai))
     adam.perceive("  ")
     await adam.first(Reply)
@@ -93,7 +93,7 @@ async def test_empty_message_is_no_empty_turn(seat: SeatMaker, openai: OpenAIEmu
 
 
 async def test_typing_goes_on_while_she_thinks(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Typing is repeated while the mind is slow, and not after the reply."""
+    """Typing is repeated while the mind is slow, and stops with the reply."""
     openai.script(Step(failure="hang"))
     adam = seat(organ_at(openai))
     adam.perceive("hello")
@@ -106,8 +106,8 @@ async def test_typing_goes_on_while_she_thinks(seat: SeatMaker, openai: OpenAIEm
     assert len(adam.of(Typing)) <= count
 
 
-async def test_join_asks_again_with_all_words(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Words that arrive while the mind is asked restart the call, and one reply answers them all."""
+async def test_join_asks_again_with_all_messages(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """Messages that arrive during a mind call restart it, and one reply answers them all."""
     openai.script(Step(failure="hang"))
     adam = seat(organ_at(openai))
     adam.perceive("one")
@@ -120,7 +120,7 @@ async def test_join_asks_again_with_all_words(seat: SeatMaker, openai: OpenAIEmu
 
 
 async def test_joins_are_limited(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """After eight restarts the call runs on; the words after that are left for the next turn."""
+    """After eight restarts the call goes on; later messages are left for the next turn."""
     openai.script(*[Step(failure="hang")] * (MAX_JOINS + 1))
     adam = seat(organ_at(openai))
     adam.perceive("first")
@@ -134,7 +134,7 @@ async def test_joins_are_limited(seat: SeatMaker, openai: OpenAIEmulator) -> Non
 
 
 async def test_late_join_is_ignored(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Words for a turn that is over change nothing; the daemon sends them again."""
+    """A join for a turn that has ended changes nothing; the daemon sends its messages again."""
     adam = seat(organ_at(openai))
     adam.perceive("one")
     await adam.first(Reply)
@@ -143,15 +143,15 @@ async def test_late_join_is_ignored(seat: SeatMaker, openai: OpenAIEmulator) -> 
     assert (await adam.several(Reply, 2))[1].perceptions == [3]
 
 
-async def test_too_many_words_are_left_for_the_next_beat(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A burst that no prompt can hold is answered from its beginning, and the reply names only what it answered."""
+async def test_too_many_messages_are_left_for_the_next_turn(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A burst that fits into no prompt is answered from its beginning, and the reply names only what it answered."""
     adam = seat(organ_at(openai))
     adam.perceive(*["x" * 60_000] * 3)
     assert (await adam.first(Reply)).perceptions == [1, 2]
 
 
 async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A mind that fails is told once per reason while she keeps trying, and the words are answered when it is back."""
+    """A failing mind is reported once per reason while she keeps trying, and the message is answered in the end."""
     openai.script(Step(status=500), Step(status=500), Step(status=401), Step(status=401), Step(status=500))
     adam = seat(organ_at(openai))
     adam.perceive("hello")
@@ -164,8 +164,8 @@ async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> No
     assert len(openai.journal) == 6
 
 
-async def test_words_that_join_an_outage_are_answered_with_it(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """While the mind is down, new words wait with the others."""
+async def test_messages_that_join_an_outage_are_answered_with_it(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """While the mind is down, new messages wait with the others."""
     openai.default = Step(status=503)
     adam = seat(organ_at(openai))
     adam.perceive("one")
@@ -176,7 +176,7 @@ async def test_words_that_join_an_outage_are_answered_with_it(seat: SeatMaker, o
 
 
 async def test_no_typing_during_an_outage(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Once the person knows that the mind is down, she does not pretend to type."""
+    """Once the mind was reported as down, no typing signs are sent."""
     openai.default = Step(status=503)
     adam = seat(organ_at(openai))
     adam.perceive("hello")
@@ -187,19 +187,19 @@ async def test_no_typing_during_an_outage(seat: SeatMaker, openai: OpenAIEmulato
 
 
 async def test_permanent_errors_are_retried_slowly(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """What only a person can repair is not asked for again at the pace of an outage."""
+    """An error that only a person can fix is not retried as often as an outage."""
     openai.script(Step(status=404))
     adam = seat(organ_at(openai), pace=Pace(typing=1.0, shortest=0.001, longest=0.002, permanent=0.5))
     begun = time.monotonic()
     adam.perceive("hello")
     await adam.first(MindDown)
     await adam.first(Reply)
-    # Four fifths of the pause at the least; those of an outage are a hundred times shorter.
+    # At least four fifths of the pause. The pauses of an outage are a hundred times shorter.
     assert time.monotonic() - begun >= 0.4
 
 
 async def test_unexpected_error_is_reported(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """An error that nobody foresaw in a turn is handed on, so that the process ends by it, and answers nothing."""
+    """An unexpected error in a turn is passed on, so that it ends the process, and nothing is answered."""
     adam = seat(organ_at(openai))
     broken = Perception(1, "smell", "roses", 1)  # type: ignore[arg-type]  # what no daemon of this version sends
     adam.agent.receive(Perceive(1, WEB, [broken], [], {}))
@@ -208,7 +208,7 @@ async def test_unexpected_error_is_reported(seat: SeatMaker, openai: OpenAIEmula
 
 
 async def test_close_in_the_middle_of_a_call(openai: OpenAIEmulator) -> None:
-    """Closing gives up the call in hand without a reply and without a failure."""
+    """Closing cancels the call in hand, without a reply and without an error."""
     openai.script(Step(failure="hang"))
     adam = Seat(organ_at(openai))
     adam.perceive("hello")
@@ -218,7 +218,7 @@ async def test_close_in_the_middle_of_a_call(openai: OpenAIEmulator) -> None:
 
 
 async def test_impossible_organ_is_refused_at_once(seat: SeatMaker) -> None:
-    """An agent with a provider that does not exist is not made."""
+    """An agent with an unknown provider is not created."""
     with pytest.raises(OrganConfigError, match="no provider"):
         seat(Organ("m", "cohere"))
 
@@ -229,7 +229,7 @@ TALK = [Line("person", "I moved to Lisbon.", 1), Line("assistant", "How lovely!"
 
 
 async def test_consolidation_rewrites_files(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """The files that the mind rewrote come back whole; one that did not change is left out."""
+    """The files that the mind rewrote are returned in full; one that did not change is left out."""
     openai.script(Step("## person\n- Lives in: Lisbon\n\n## wishes\n- a boat\n\n## end"))
     adam = seat(organ_at(openai))
     adam.agent.receive(Consolidate(3, TALK, {"wishes": "- a boat\n"}))
@@ -241,7 +241,7 @@ async def test_consolidation_rewrites_files(seat: SeatMaker, openai: OpenAIEmula
 
 
 async def test_malformed_consolidation_changes_nothing(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """An answer that is not in the form fails the consolidation with a reason."""
+    """An answer in the wrong form fails the consolidation with a reason."""
     openai.script(Step("Sure! Here is what I noted: Lisbon."))
     adam = seat(organ_at(openai))
     adam.agent.receive(Consolidate(4, TALK, {}))
@@ -251,15 +251,15 @@ async def test_malformed_consolidation_changes_nothing(seat: SeatMaker, openai: 
 
 
 async def test_consolidation_without_a_mind(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A mind that is down fails the consolidation instead of holding it for ever."""
+    """A mind that is down fails the consolidation instead of blocking it for ever."""
     openai.default = Step(status=503)
     adam = seat(organ_at(openai), limits=MindLimits(5.0, 5.0, 0))
     adam.agent.receive(Consolidate(5, TALK, {}))
     assert "503" in (await adam.first(ConsolidationFailed)).reason
 
 
-async def test_consolidation_blocks_no_beat(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Words are answered while a consolidation is still running, and only one runs at a time."""
+async def test_consolidation_blocks_no_turn(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """Messages are answered while a consolidation runs, and only one consolidation runs at a time."""
     openai.script(Step("## end", failure="hang"))
     adam = seat(organ_at(openai))
     adam.agent.receive(Consolidate(6, TALK, {}))
@@ -273,8 +273,8 @@ async def test_consolidation_blocks_no_beat(seat: SeatMaker, openai: OpenAIEmula
     assert (await adam.first(Consolidated)).memory == {}
 
 
-async def test_long_talk_is_folded_in_parts(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A talk too long for one prompt is folded in part by part, each seeing what the part before it noted."""
+async def test_a_long_conversation_is_folded_in_parts(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A conversation too long for one prompt is folded in parts, each seeing what the earlier parts noted."""
     openai.script(Step("## person\n- one\n\n## end"), Step("## person\n- one\n- two\n\n## end"))
     adam = seat(organ_at(openai))
     adam.agent.receive(Consolidate(8, [Line("person", "x" * 20_000, 1), Line("person", "y" * 20_000, 2)], {}))
@@ -283,5 +283,5 @@ async def test_long_talk_is_folded_in_parts(seat: SeatMaker, openai: OpenAIEmula
 
 
 def test_default_pace() -> None:
-    """The waits that people meet are the documented ones; only the tests are faster."""
+    """Production uses the documented waits; only the tests are faster."""
     assert Pace() == Pace(typing=4.0, shortest=0.5, longest=60.0, permanent=60.0)

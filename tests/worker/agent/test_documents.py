@@ -1,4 +1,4 @@
-"""What documents say reaches her answers: the library is searched before she thinks."""
+"""Documents in her answers: the library is searched before she thinks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def system(openai: OpenAIEmulator) -> str:
 
 
 async def test_passages_reach_the_mind(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """What the library finds for a question stands in the prompt as material, to be quoted with its place."""
+    """What the library finds for a question is in the prompt as material, to be quoted with its source."""
     adam = seat(at(openai), researcher=LIBRARY)
     ask(adam, "What is the rent?", has_documents=True)
     call = await adam.host(text=RENT)
@@ -40,7 +40,7 @@ async def test_passages_reach_the_mind(seat: SeatMaker, openai: OpenAIEmulator) 
 
 
 async def test_nothing_to_search(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Without documents, without a researcher or without words nothing is searched."""
+    """Without documents, without a researcher or without text there is no search."""
     reader, other = seat(at(openai), researcher=LIBRARY), seat(at(openai))
     ask(reader, "What is the rent?")
     ask(other, "What is the rent?", has_documents=True)
@@ -53,7 +53,7 @@ async def test_nothing_to_search(seat: SeatMaker, openai: OpenAIEmulator) -> Non
 
 
 async def test_datasets_need_no_researcher(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """The folders of an open channel are searched by the library, for a stranger and without an organ of hers."""
+    """The library searches an open channel's folders for a stranger, without using an organ of the persona."""
     adam = seat(at(openai))
     ask(adam, "What is the rent?", datasets=["flats"], visitor="Bo")
     assert (await adam.host(text=RENT)).datasets == ["flats"]
@@ -72,7 +72,7 @@ async def test_stranger_without_datasets_finds_nothing(seat: SeatMaker, openai: 
 
 
 async def test_library_that_fails(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A search that fails does not keep her from answering, and she knows that nothing was looked up."""
+    """A failed search does not keep her from answering, and she knows that nothing was looked up."""
     adam = seat(at(openai), researcher=LIBRARY)
     ask(adam, "What is the rent?", has_documents=True)
     await adam.host(error="The index of her documents cannot be used.")
@@ -94,7 +94,7 @@ async def test_library_that_fails(seat: SeatMaker, openai: OpenAIEmulator) -> No
 async def test_researcher_digests_passages(
     seat: SeatMaker, openai: OpenAIEmulator, anthropic: AnthropicEmulator, step: Step, passages: str
 ) -> None:
-    """A chat model reads what the library found; what it cannot read is given as it is."""
+    """A chat model reads what the library found; if it fails, the library's text is used unchanged."""
     anthropic.script(step)
     adam = seat(at(openai), researcher=Organ("reader", "anthropic", None, anthropic.url))
     ask(adam, "What is the rent?", has_documents=True)
@@ -110,7 +110,7 @@ async def test_researcher_digests_passages(
 async def test_researcher_digests_a_document(
     seat: SeatMaker, openai: OpenAIEmulator, anthropic: AnthropicEmulator, step: Step, told: str
 ) -> None:
-    """A document is studied by the library, and a chat model tells what it is about."""
+    """The library studies a document, and a chat model summarizes it."""
     anthropic.script(step)
     adam = seat(at(openai), researcher=Organ("reader", "anthropic", None, anthropic.url))
     adam.agent.receive(Perceive(1, WEB, [Perception(1, "document", "", 1, "d.pdf", "budget.pdf")], [], {}))
@@ -124,7 +124,7 @@ async def test_researcher_digests_a_document(
 
 
 async def test_embedded_mind_quotes_by_code(seat: SeatMaker) -> None:
-    """A question that a passage answers well is answered with the quotation, and no model is asked."""
+    """A question that a passage answers well is answered with a quotation, without calling a model."""
     adam = seat(EMBEDDED_BRAIN, researcher=LIBRARY)
     ask(adam, "What is the rent?", has_documents=True)
     await adam.host(text=RENT)
@@ -133,7 +133,7 @@ async def test_embedded_mind_quotes_by_code(seat: SeatMaker) -> None:
 
 
 async def test_embedded_mind_answers_the_rest_as_ever(seat: SeatMaker) -> None:
-    """A question that the passages do not answer goes on to what she knows or to the model."""
+    """A question that the passages do not answer goes to what she knows or to the model."""
     adam = seat(EMBEDDED_BRAIN, researcher=LIBRARY)
     ask(adam, "Tell me a joke.", has_documents=True)
     await adam.host(1, text=RENT)
@@ -143,7 +143,7 @@ async def test_embedded_mind_answers_the_rest_as_ever(seat: SeatMaker) -> None:
 
 
 async def test_embedded_mind_reads_a_document_with_a_question(seat: SeatMaker) -> None:
-    """A document that comes with a question is told, and the question answered out of it."""
+    """A document that comes with a question is described, and the question is answered from it."""
     adam = seat(EMBEDDED_BRAIN, researcher=LIBRARY)
     file = Perception(1, "document", "What is the rent?", 1, "d.pdf", "budget.pdf")
     adam.agent.receive(Perceive(1, WEB, [file], [], {}))

@@ -15,7 +15,7 @@ FOUR_BYTES = "\U0001f642"
 
 
 async def test_the_largest_reply_fits_a_frame(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Documents and an answer of the most characters, each of the most bytes: nothing is too large to be sent."""
+    """Perceived documents and an answer, all of maximum length in four-byte characters, fit into a frame."""
     openai.default = Step(FOUR_BYTES * (MAX_TEXT + 1))
     reader = Organ(EMBEDDED_SENSES["researcher"], EMBEDDED)
     adam = seat(Organ("test-model", "openai", None, openai.url), researcher=reader)

@@ -1,4 +1,4 @@
-"""What she does for her owner besides speaking: painting, asking her teacher, and answering aloud."""
+"""What she does for her owner besides answering: painting, asking her teacher, and speaking."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def at(emulator: Emulator) -> Organ:
 
 @pytest.fixture(params=["openai", "anthropic"])
 def thinker(request: pytest.FixtureRequest) -> Emulator:
-    """The server of her mind, each provider in turn."""
+    """The server of her mind, once for each provider."""
     served = request.getfixturevalue(request.param)
     assert isinstance(served, Emulator)
     return served
@@ -46,7 +46,7 @@ def files(folder: Path) -> list[str]:
 async def test_a_picture_goes_out_beside_the_words(
     seat: SeatMaker, thinker: Emulator, openai: OpenAIEmulator, tmp_path: Path
 ) -> None:
-    """A mind that calls ``imagine`` gets a picture made: a whole file, still marked, and a message of its own."""
+    """A mind that calls ``imagine`` gets a picture: a complete file with its ``.part-`` link, in its own message."""
     thinker.script(PAINT, Step("There it is."))
     adam = seat(at(thinker), imagination=at(openai), media=tmp_path)
     adam.perceive("Paint a fox")
@@ -62,7 +62,7 @@ async def test_a_picture_goes_out_beside_the_words(
 
 
 async def test_the_teacher_is_asked(seat: SeatMaker, thinker: Emulator, openai: OpenAIEmulator) -> None:
-    """A mind that calls ``ask_teacher`` reads the answer, and only the tools that she has are offered."""
+    """A mind that calls ``ask_teacher`` gets the answer. Only the tools that she has are offered."""
     teaching = Organ("teacher-model", "openai", None, openai.url)
     openai.script(*([ASK, Step("Rayleigh!"), Step()] if thinker is openai else [Step("Rayleigh!")]))
     if thinker is not openai:
@@ -90,7 +90,7 @@ async def test_rounds_are_bounded(seat: SeatMaker, thinker: Emulator, openai: Op
 
 
 async def test_uses_are_bounded(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """No more than eight things are done in one turn, whatever a mind asks for."""
+    """A mind can use tools at most eight times in one turn."""
     many = tuple(("imagine", f'{{"description": "fox {number}"}}') for number in range(MAX_USES))
     openai.script(Step(calls=many), Step(calls=(("imagine", '{"description": "one more"}'),)), Step())
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
@@ -111,7 +111,7 @@ async def test_uses_are_bounded(seat: SeatMaker, openai: OpenAIEmulator, tmp_pat
 async def test_calls_that_are_none(
     seat: SeatMaker, openai: OpenAIEmulator, calls: tuple[tuple[str, str], ...], says: str
 ) -> None:
-    """A call that cannot be understood is answered with what is wrong, and the turn goes on."""
+    """A call that cannot be understood is answered with the reason, and the turn goes on."""
     openai.script(Step(calls=calls))
     adam = seat(at(openai), imagination=at(openai))
     adam.perceive("Paint a fox")
@@ -128,7 +128,7 @@ async def test_calls_that_are_none(
 async def test_imagination_that_fails(
     seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path, step: Step, says: str
 ) -> None:
-    """A picture that cannot be made is told to the mind, and leaves no file."""
+    """A picture that cannot be made is reported to the mind, and leaves no file."""
     openai.script(PAINT)
     openai.script_at("generations", step)
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
@@ -138,7 +138,7 @@ async def test_imagination_that_fails(
 
 
 async def test_picture_by_url(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """A picture that the provider only points to is fetched, without her key."""
+    """A picture that the provider returns as a URL is fetched without her key."""
     openai.gives_urls = True
     openai.script(PAINT)
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
@@ -148,7 +148,7 @@ async def test_picture_by_url(seat: SeatMaker, openai: OpenAIEmulator, tmp_path:
 
 
 async def test_server_that_refuses_tools(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A server that cannot take tools is asked again without them, and not offered them any more."""
+    """A server that does not support tools is called again without them, and is not offered tools any more."""
     openai.refuses_tools = True
     adam = seat(at(openai), imagination=at(openai))
     adam.perceive("hello")
@@ -160,7 +160,7 @@ async def test_server_that_refuses_tools(seat: SeatMaker, openai: OpenAIEmulator
 
 
 async def test_join_keeps_what_was_made(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """Words that restart the mind do not have it painted again; a picture that no answer wants is taken away."""
+    """A restarted mind call does not paint a picture twice. A picture that no answer uses is removed."""
     openai.script(PAINT, Step(failure="hang"), Step("Never mind then."))
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
     adam.perceive("Paint a fox")
@@ -171,7 +171,7 @@ async def test_join_keeps_what_was_made(seat: SeatMaker, openai: OpenAIEmulator,
 
 
 async def test_join_while_she_paints(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """Words that come while a picture is being made do not have it begun anew."""
+    """Messages that arrive while a picture is being made do not start it again."""
     openai.script(PAINT, PAINT, Step("There it is."))
     openai.script_at("generations", Step(failure="hang"))
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
@@ -185,7 +185,7 @@ async def test_join_while_she_paints(seat: SeatMaker, openai: OpenAIEmulator, tm
 
 
 async def test_calls_that_share_an_index(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """Some servers number no calls; each is told by its id."""
+    """Some servers give all calls the same index; each is identified by its id."""
     openai.counts_calls = False
     openai.script(Step(calls=(*PAINT.calls, ("imagine", '{"description": "a blue owl"}'))), Step("Both."))
     adam = seat(at(openai), imagination=at(openai), media=tmp_path)
@@ -195,7 +195,7 @@ async def test_calls_that_share_an_index(seat: SeatMaker, openai: OpenAIEmulator
 
 
 async def test_no_tools_without_organs(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A mind is offered nothing that she does not have."""
+    """A mind is not offered tools that she does not have."""
     adam = seat(at(openai))
     adam.perceive("hello")
     await adam.first(Reply)
@@ -203,7 +203,7 @@ async def test_no_tools_without_organs(seat: SeatMaker, openai: OpenAIEmulator) 
 
 
 async def test_embedded_mind_paints_and_asks(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """The embedded mind has no tools: what is asked of her imagination and her teacher is understood by code."""
+    """The embedded mind has no tools: requests to her imagination and her teacher are recognized by code."""
     adam = seat(EMBEDDED_BRAIN, imagination=at(openai), teacher=at(openai), media=tmp_path)
     adam.perceive("Please draw me a red fox!")
     words, picture = (await adam.first(Reply)).messages
@@ -218,7 +218,7 @@ async def test_embedded_mind_paints_and_asks(seat: SeatMaker, openai: OpenAIEmul
     ("words", "answer"), [("Draw a fox", "I have nothing to draw with"), ("Ask your teacher who won", "no teacher")]
 )
 async def test_embedded_mind_without_organs(seat: SeatMaker, words: str, answer: str) -> None:
-    """Asked for what she cannot do, she says so."""
+    """Asked for something that she has no organ for, she says so."""
     adam = seat(EMBEDDED_BRAIN)
     adam.perceive(words)
     assert answer in (await adam.first(Reply)).messages[0].content
@@ -236,7 +236,7 @@ def ears_and(mouth: Organ) -> dict[str, Organ]:
 
 
 async def test_what_was_spoken_is_answered_aloud(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """A spoken question has a spoken answer: one message with words and a whole OGG file, still marked."""
+    """A spoken question gets a spoken answer: one message with text and a complete OGG file, still ``.part-``."""
     openai.script(Step("It is **sunny**."))
     adam = seat(at(openai), media=tmp_path, **ears_and(at(openai)))
     hear(adam)
@@ -263,7 +263,7 @@ async def test_embedded_mouth(seat: SeatMaker, openai: OpenAIEmulator) -> None:
 
 @pytest.mark.parametrize("step", [Step(status=500), Step(status=401), Step(failure="malformed")])
 async def test_mouth_that_fails(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path, step: Step) -> None:
-    """An answer that cannot be said goes as text, and leaves no file."""
+    """An answer that cannot be spoken is sent as text, and leaves no file."""
     openai.script(Step("It is sunny."))
     openai.script_at("speech", step)
     adam = seat(at(openai), media=tmp_path, **ears_and(at(openai)))
@@ -274,7 +274,7 @@ async def test_mouth_that_fails(seat: SeatMaker, openai: OpenAIEmulator, tmp_pat
 
 
 async def test_mouth_that_hangs(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """An answer does not wait for ever for being said."""
+    """An answer does not wait for its recording for ever."""
     openai.script_at("speech", Step(failure="hang"))
     adam = seat(at(openai), media=tmp_path, pace=Pace(speaking=0.2), **ears_and(at(openai)))
     hear(adam)
@@ -284,7 +284,7 @@ async def test_mouth_that_hangs(seat: SeatMaker, openai: OpenAIEmulator, tmp_pat
 
 
 async def test_what_is_not_said_aloud(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """What was typed, what was not understood and what is long is answered in writing."""
+    """Typed, unintelligible and long messages are answered in writing."""
     adam = seat(at(openai), **ears_and(at(openai)))
     adam.perceive("hello")
     await adam.first(Reply)
@@ -299,7 +299,7 @@ async def test_what_is_not_said_aloud(seat: SeatMaker, openai: OpenAIEmulator) -
 
 
 def test_markup_is_not_said() -> None:
-    """Marks that one reads over are left out of what is said; words stay."""
+    """Markup is left out of the spoken text; the words stay."""
     words = "# News\n- **Big** `x_y` and [a link](http://h/) of 3 * 4\n> so _so_"
     assert speakable(words) == "News\nBig x_y and a link of 3  4\nso so"
     assert speakable("***") == "***"

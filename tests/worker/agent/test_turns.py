@@ -1,4 +1,4 @@
-"""Several turns at once, strangers on open channels, and minds that a turn brings along."""
+"""Concurrent turns, strangers on open channels, and minds that a turn brings."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def at(emulator: Emulator) -> Organ:
     return Organ("test-model", "anthropic" if isinstance(emulator, AnthropicEmulator) else "openai", None, emulator.url)
 
 
-async def test_beats_do_not_wait_for_each_other(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A second turn is answered while the first one's mind hangs; joins reach the turn that they are for."""
+async def test_turns_do_not_wait_for_each_other(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A second turn is answered while the first one's mind hangs. A join reaches the turn that it names."""
     openai.script(Step(failure="hang"))
     adam = seat(at(openai))
     adam.perceive("one")
@@ -34,8 +34,8 @@ async def test_beats_do_not_wait_for_each_other(seat: SeatMaker, openai: OpenAIE
     assert [reply.perceptions for reply in await adam.several(Reply, 2)] == [[2], [1, 3]]
 
 
-async def test_too_many_beats(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """More turns than eight mean that the daemon and she disagree."""
+async def test_too_many_turns(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """More than eight turns mean that the daemon and the worker disagree about the protocol."""
     openai.default = Step(failure="hang")
     adam = seat(at(openai))
     for number in range(MAX_TURNS):
@@ -46,7 +46,7 @@ async def test_too_many_beats(seat: SeatMaker, openai: OpenAIEmulator) -> None:
 
 
 async def test_a_stranger_sees_no_memory(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """Who writes on an open channel gets neither her memory nor her tools, and the prompt says who they are."""
+    """A visitor's turn gets neither her memory nor her tools, and the prompt says who the visitor is."""
     adam = seat(at(openai), imagination=at(openai), teacher=at(openai), birthday="2020-01-01")
     memory = {"person": "- Name: Sam"}
     words = adam.perceptions("Who is your person?")
@@ -61,17 +61,17 @@ async def test_a_stranger_sees_no_memory(seat: SeatMaker, openai: OpenAIEmulator
 
 
 async def test_embedded_mind_tells_a_stranger_nothing(seat: SeatMaker) -> None:
-    """The embedded mind, too, knows nothing of her person before a stranger."""
+    """The embedded mind reveals nothing about her owner to a stranger either."""
     adam = seat(EMBEDDED_BRAIN)
     words = adam.perceptions("What do you know about me?")
     adam.agent.receive(Perceive(1, WEB, words, [], {"person": "- Name: Sam"}, visitor="Bo"))
     assert "Sam" not in (await adam.first(Reply)).messages[0].content
 
 
-async def test_a_beat_brings_its_own_mind(
+async def test_a_turn_brings_its_own_mind(
     seat: SeatMaker, openai: OpenAIEmulator, anthropic: AnthropicEmulator
 ) -> None:
-    """A turn that names a mind is answered by it; her own answers the others."""
+    """A turn that names a mind is answered by that mind; her own mind answers the others."""
     adam = seat(at(openai))
     for number in (1, 2):
         adam.agent.receive(Perceive(number, WEB, adam.perceptions("hi"), [], {}, mind=at(anthropic)))
@@ -81,7 +81,7 @@ async def test_a_beat_brings_its_own_mind(
 
 
 async def test_a_mind_that_is_none(seat: SeatMaker, openai: OpenAIEmulator) -> None:
-    """A turn whose mind cannot be made waits like one whose mind is down, and says why."""
+    """A turn whose mind cannot be created waits like one whose mind is down, and reports why."""
     adam = seat(at(openai))
     adam.agent.receive(Perceive(1, WEB, adam.perceptions("hi"), [], {}, mind=Organ("m", "cohere")))
     down = await adam.first(MindDown)

@@ -1,4 +1,4 @@
-"""One organ host for all tests of a process: loading its models takes most of their time."""
+"""One organ host for all tests of a process, because loading its models takes most of their time."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from worker.embedded.audio import RATE, Samples
 
 
 class Form(NamedTuple):
-    """How PyAV writes a type: container, codec, samples a second."""
+    """How PyAV writes a type: container, codec, samples per second."""
 
     container: str
     codec: str
@@ -52,7 +52,7 @@ def encode(samples: Samples, form: Form) -> bytes:
 
 
 def silence(seconds: float) -> Samples:
-    """Nothing."""
+    """Return nothing."""
     return np.zeros(int(seconds * RATE), np.float32)
 
 

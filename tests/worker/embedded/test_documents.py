@@ -1,4 +1,4 @@
-"""Documents as passages: what each kind of file says, and where it stands."""
+"""Documents as passages: the content of each kind of file, and its places."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def read(path: Path, findings: Findings | None = None) -> list[Passage]:
 
 
 def places(path: Path, *words: str) -> list[str]:
-    """Where these words stand."""
+    """Return the places of a text."""
     passages = read(path)
     return [next(passage.place for passage in passages if word in passage.text) for word in words]
 
 
 def test_pages_of_a_pdf(tmp_path: Path) -> None:
-    """Each page is known by its number, and hyphens at the end of a line are taken back."""
+    """Each page has its number, and hyphens at the end of a line are removed."""
     path = tmp_path / "report.pdf"
     path.write_bytes(pdf([[f"Page {page} is about subject{page:03}."] for page in range(1, 51)]))
     findings = Findings()
@@ -41,7 +41,7 @@ def test_pages_of_a_pdf(tmp_path: Path) -> None:
 
 
 def test_limits_of_a_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where pages are left out, that is said."""
+    """Pages that are left out are reported."""
     monkeypatch.setattr(pdf_module, "MOST_PAGES", 2)
     path = tmp_path / "long.pdf"
     path.write_bytes(pdf([["Enough text to read."]] * 3))
@@ -60,7 +60,7 @@ def test_limits_of_a_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_pdfs_that_cannot_be_opened(tmp_path: Path, content: bytes, reason: str) -> None:
-    """A PDF with a password and broken ones are refused in words."""
+    """A PDF with a password and broken PDFs are refused with a reason."""
     path = tmp_path / "report.pdf"
     path.write_bytes(content)
     with pytest.raises(HostFault, match=reason):
@@ -68,7 +68,7 @@ def test_pdfs_that_cannot_be_opened(tmp_path: Path, content: bytes, reason: str)
 
 
 def test_rows_of_a_table(tmp_path: Path) -> None:
-    """A row names its columns, so that it can be quoted alone, and is counted as in a spreadsheet."""
+    """A row names its columns, so that it can be quoted alone, and is numbered as in a spreadsheet."""
     path = tmp_path / "prices.csv"
     rows = "".join(f'"Chair, no. {number}";{number * 10},50;;x{number}\n' for number in range(2, 200))
     path.write_text(f"\ufeffName;Price;Colour;Code\n{rows}", "utf-8")
@@ -93,14 +93,14 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     ],
 )
 def test_odd_tables(tmp_path: Path, content: bytes, texts: list[str]) -> None:
-    """One column, NULs, no header, a quote that never ends: what can be read is read."""
+    """One column, NULs, no header, an unclosed quote: everything readable is read."""
     path = tmp_path / "odd.csv"
     path.write_bytes(content)
     assert [passage.text for passage in read(path)] == texts
 
 
 def test_json(tmp_path: Path) -> None:
-    """Entries and sections of JSON stand with their names; half a surrogate pair harms nothing."""
+    """Entries and sections of JSON have their names; half a surrogate pair does no harm."""
     path = tmp_path / "orders.json"
     path.write_text(json.dumps([{"id": at, "customer": {"name": f"Kim{at}"}, "tags": ["a"]} for at in range(100)]))
     assert read(path)[0].text.startswith("id: 0\ncustomer: name: Kim0\ntags: a\nid: 1\n")
@@ -117,7 +117,7 @@ def test_json(tmp_path: Path) -> None:
     ["[" * 100_000, "[" * 500 + "]" * 500, '{"a":' * 5000, '{"open": "end', "9" * 10_000, '"' + "x" * 9_000_000],
 )
 def test_json_that_is_none_is_read_as_text(tmp_path: Path, content: str) -> None:
-    """Broken JSON, nesting without an end and numbers without one become lines of text, and never an error."""
+    """Broken JSON, endless nesting and huge numbers become lines of text, and never an error."""
     path = tmp_path / "bomb.json"
     path.write_text(content)
     passages = read(path)
@@ -130,14 +130,14 @@ def test_json_that_is_none_is_read_as_text(tmp_path: Path, content: str) -> None
     ["utf-8", "utf-8-sig", "utf-16", "cp1252"],
 )
 def test_encodings(tmp_path: Path, written: str) -> None:
-    """Text is read by its byte order mark, as UTF-8, or else as Western European; lines are counted."""
+    """Text is read by its byte order mark, as UTF-8, or as Western European; lines are counted."""
     path = tmp_path / "letter.txt"
     path.write_bytes("Der Wein kostet 12 €.\r\nDas Café schließt.\rEnde\n".encode(written))
     assert read(path) == [Passage("lines 1-3", "Der Wein kostet 12 €.\nDas Café schließt.\nEnde")]
 
 
 def test_what_is_no_text(tmp_path: Path) -> None:
-    """A compressed file with the name of a text is refused."""
+    """A compressed file with a text file's extension is refused."""
     path = tmp_path / "letter.txt"
     path.write_bytes(bytes(range(256)) * 100)
     with pytest.raises(HostFault, match="no text"):
@@ -145,7 +145,7 @@ def test_what_is_no_text(tmp_path: Path) -> None:
 
 
 def test_headings_of_markdown(tmp_path: Path) -> None:
-    """Headings, but not those in code, are the places of what stands under them."""
+    """Headings, except those in code, are the places of the text below them."""
     path = tmp_path / "manual.md"
     path.write_text(
         "Preface.\n\n# Usage\nStart it.\n## Options ##\n```sh\n# no heading\n```\n-v says more.\n# End\nDone.\n"
@@ -168,7 +168,7 @@ def test_headings_of_markdown(tmp_path: Path) -> None:
     ],
 )
 def test_no_passage_is_too_long_and_no_word_is_lost(pieces: Callable[[], list[Piece]]) -> None:
-    """However long a line, a page or a section is, its passages hold all of it once."""
+    """However long a line, a page or a section is, its passages contain all of it once."""
     passages = list(cut(pieces()))
     assert all(0 < len(passage.text) <= SIZE for passage in passages)
     assert "".join(" ".join(passage.text for passage in passages).split()) == "".join(
@@ -178,7 +178,7 @@ def test_no_passage_is_too_long_and_no_word_is_lost(pieces: Callable[[], list[Pi
 
 @pytest.mark.frugal
 def test_memory_stays_small(tmp_path: Path) -> None:
-    """A file of 20 MB in two lines is read in less than 60 MB more than Python takes."""
+    """A file of 20 MB in two lines is read with less than 60 MB above Python's own memory."""
     path = tmp_path / "large.txt"
     with path.open("w") as file:
         file.writelines("some words in a very long line " * 10_000 for _ in range(65))

@@ -24,7 +24,7 @@ WORDS = "My dog is called Biscuit, and he likes cold water."
 
 @pytest.fixture(scope="module")
 def clip(host: OrganHostProcess, tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    """The words as the mouth says them."""
+    """The text that the mouth speaks."""
     folder = tmp_path_factory.mktemp("clip")
     spoken = host.ask(Speak(1, WORDS, str(folder)))
     assert spoken.media
@@ -36,7 +36,7 @@ def clip(host: OrganHostProcess, tmp_path_factory: pytest.TempPathFactory) -> Sa
 def test_words_are_heard_in_every_documented_type(
     host: OrganHostProcess, clip: Samples, tmp_path: Path, home: Path
 ) -> None:
-    """Of each audio type the words come back, without the network and without a trace in the home."""
+    """The text of each audio type is recognized, without the network and without a trace in the home."""
     assert set(FORMS) == {extension for extension, kind in EXTENSIONS.items() if kind == "audio"}
     for number, extension in enumerate(FORMS, 1):
         answer = host.ask(Transcribe(number, write(tmp_path, f"clip{extension}", clip)))
@@ -48,7 +48,7 @@ def test_words_are_heard_in_every_documented_type(
 
 
 def test_a_file_that_breaks_off_is_heard_up_to_there(host: OrganHostProcess, clip: Samples, tmp_path: Path) -> None:
-    """Half a file is worth half its words; a broken place in the middle costs no more than itself."""
+    """Half a file gives half the text; a broken place in the middle affects nothing else."""
     whole = encode(clip, FORMS[".mp3"])
     (tmp_path / "half.mp3").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "dirty.mp3").write_bytes(whole[:8000] + b"\xff" * 300 + whole[8300:])
@@ -57,7 +57,7 @@ def test_a_file_that_breaks_off_is_heard_up_to_there(host: OrganHostProcess, cli
 
 
 def test_silence_and_noise_are_told_as_what_they_are(host: OrganHostProcess, tmp_path: Path) -> None:
-    """Where nobody speaks, no words are made up."""
+    """Without speech, no text is made up."""
     noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE).astype(np.float32)
     sounds = {"silence.ogg": silence(10), "noise.opus": noise, "short.wav": silence(0.001)}
     for name, samples in sounds.items():
@@ -66,7 +66,7 @@ def test_silence_and_noise_are_told_as_what_they_are(host: OrganHostProcess, tmp
 
 
 def hostile(folder: Path, port: int) -> Iterator[tuple[str, str]]:
-    """Files that are no sound, and what is said of each."""
+    """Files without sound, and the reason for each."""
     playlist = f"#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:{port}/a.aac\n#EXT-X-ENDLIST\n"
     for name, content in {
         "playlist.mp3": playlist.encode(),
@@ -84,7 +84,7 @@ def hostile(folder: Path, port: int) -> Iterator[tuple[str, str]]:
 
 
 def test_what_is_no_sound_is_refused_in_words(host: OrganHostProcess, tmp_path: Path) -> None:
-    """Broken files, and files that would have others opened, are errors of that call; nobody is connected to."""
+    """Broken files, and files that refer to others, are errors of that call; nothing is connected to."""
     write(tmp_path, "other.wav", silence(1))
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.0)
@@ -97,7 +97,7 @@ def test_what_is_no_sound_is_refused_in_words(host: OrganHostProcess, tmp_path: 
 
 
 def test_what_is_too_long_is_left_out_and_told(clip: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit of seconds, or of work, nothing is heard, and the text says so."""
+    """Beyond the limit of seconds or of work nothing is transcribed, and the text says so."""
     path = write(tmp_path, "long.flac", np.concatenate([clip, silence(60), clip]))
     patient = Ear(1)
     monkeypatch.setattr(ear, "MOST_SECONDS", 30)
@@ -111,7 +111,7 @@ def test_what_is_too_long_is_left_out_and_told(clip: Samples, tmp_path: Path, mo
 
 
 def test_windows_end_where_it_is_quiet() -> None:
-    """Long sound is cut into windows at its pauses, and none of it is lost."""
+    """A long recording is cut into windows at its pauses, and none of it is lost."""
     loud = np.ones(RATE, np.float32)
     pause = np.zeros(RATE // 2, np.float32)
     pieces = [*[loud] * 53, pause, *[loud] * 70, pause, *[loud] * 3]

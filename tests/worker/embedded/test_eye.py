@@ -1,4 +1,4 @@
-"""The embedded eye: it reads what pictures say, and says that this is all it can do."""
+"""The embedded eye: it reads the text in pictures, and says that it cannot do more."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BLIND = "(This eye reads text; it cannot tell what else the picture shows.)"
 
 
 def look(host: OrganHostProcess, path: Path) -> str:
-    """Have the host's eye look."""
+    """Let the host's eye look."""
     answer = host.ask(Look(1, str(path)))
     assert answer.error is None, answer.error
     return answer.text or ""
 
 
 def read(told: str) -> list[str]:
-    """The lines of text that it tells of."""
+    """Return the lines of text that it reports."""
     return told.partition("The text in it reads:\n")[2].rpartition("\n(")[0].splitlines()
 
 
@@ -53,7 +53,7 @@ def test_text_is_read_word_for_word(host: OrganHostProcess, tmp_path: Path, font
 
 
 def test_a_camera_that_was_held_upright(host: OrganHostProcess, tmp_path: Path) -> None:
-    """A picture that its camera marks as turned is turned before it is read; where it was taken is not told."""
+    """A picture that its camera marked as turned is turned upright before it is read; its location is not reported."""
     page = picture(BILL, size=20)
     exif = Image.Exif()
     exif[274] = 6
@@ -68,7 +68,7 @@ def test_a_camera_that_was_held_upright(host: OrganHostProcess, tmp_path: Path) 
 
 
 def test_small_text_on_a_large_screen(host: OrganHostProcess, tmp_path: Path) -> None:
-    """Letters that are too small for the first look are read with a closer one."""
+    """Letters that are too small for the first look are read with a closer look."""
     screen = Image.new("RGB", (2880, 800), "white")
     draw = ImageDraw.Draw(screen)
     lines = [f"Task {number} is due on day {number * 7}" for number in range(1, 4)]
@@ -90,7 +90,7 @@ def test_a_long_chat(host: OrganHostProcess, tmp_path: Path) -> None:
 
 
 def test_a_picture_without_text(host: OrganHostProcess, tmp_path: Path) -> None:
-    """What is no text is told by its colours only, and of a moving picture the first frame."""
+    """A picture without text is described by its colours only; of an animated one the first frame is read."""
     blue = Image.new("RGB", (300, 200), (15, 30, 100))
     ImageDraw.Draw(blue).rectangle((0, 0, 300, 90), "white")
     blue.save(tmp_path / "flag.gif", save_all=True, append_images=[Image.new("RGB", (300, 200), "red")])
@@ -104,7 +104,7 @@ def test_a_picture_without_text(host: OrganHostProcess, tmp_path: Path) -> None:
 
 
 def test_light_text_on_nothing(host: OrganHostProcess, tmp_path: Path) -> None:
-    """White letters with nothing behind them are read, as are those of a picture with 16 bits a pixel."""
+    """White letters on a transparent background are read, and so are pictures with 16 bits per channel."""
     page = picture(BILL[:2], size=20)
     white = Image.new("RGBA", page.size, (255, 255, 255, 0))
     white.putalpha(ImageChops.invert(page.convert("L")))
@@ -115,7 +115,7 @@ def test_light_text_on_nothing(host: OrganHostProcess, tmp_path: Path) -> None:
 
 
 def png(width: int, height: int, pixels: bytes) -> bytes:
-    """Write a grey PNG that may lie about its size."""
+    """Write a grey PNG that may declare a false size."""
     parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", pixels), (b"IEND", b"")]
     chunks = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
@@ -147,7 +147,7 @@ def saved(kind: str) -> bytes:
     ],
 )
 def test_hostile_files(tmp_path: Path, file: Callable[[], bytes], reason: str) -> None:
-    """Bombs, broken files, and files that are something else are refused in words."""
+    """Bombs, broken files and files of other types are refused with a reason."""
     path = tmp_path / "picture.png"
     path.write_bytes(file())
     with pytest.raises(HostFault, match=reason):
@@ -157,7 +157,7 @@ def test_hostile_files(tmp_path: Path, file: Callable[[], bytes], reason: str) -
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture with too many pixels costs neither the memory nor the time of its pixels."""
+    """A picture with too many pixels takes neither the memory nor the time for them."""
     path = tmp_path / "picture.png"
     path.write_bytes(png(10_000, 9_500, zlib.compress(bytes(1_000))))
     decoded: list[Image.Image] = []
@@ -168,7 +168,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pyt
 
 
 def test_other_models_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that is not the packaged one is not loaded, and one that is gone is not fetched."""
+    """A model other than the packaged one is not loaded, and a missing one is not downloaded."""
     models = tmp_path / "rapidocr" / "models"
     models.mkdir(parents=True)
     (models.parent / "__init__.py").touch()
@@ -182,7 +182,7 @@ def test_other_models_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60_000), (60_000, 1), (12, 5_000)])
 def test_odd_shapes(host: OrganHostProcess, tmp_path: Path, size: tuple[int, int]) -> None:
-    """Pictures that are hardly more than a line are looked at like any other."""
+    """Pictures only a few pixels high are read like any other."""
     Image.new("L", size, 255).save(tmp_path / "line.png")
     told = look(host, tmp_path / "line.png")
     assert told == f"It is a PNG of {size[0]}x{size[1]} pixels, mostly white. No text was found in it. {BLIND}"

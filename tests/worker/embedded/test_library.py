@@ -1,4 +1,4 @@
-"""The embedded researcher: documents come into the library once and whole, and questions find what they say."""
+"""The embedded researcher: documents are added to the library once and in full, and questions find their content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ATTEMPTS = "SELECT ifnull(max(attempts), 0) FROM document WHERE state = 'begun'"
 
 
 class Shelf:
-    """A persona's documents, and her library."""
+    """A persona's documents and her library."""
 
     def __init__(self, folder: Path) -> None:
         self.media = folder / "media"
@@ -40,7 +40,7 @@ class Shelf:
         self.library = Library()
 
     def put(self, name: str, content: str | bytes) -> Path:
-        """Lay a document down."""
+        """Write a document."""
         path = self.media / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
@@ -50,11 +50,11 @@ class Shelf:
         return self.library.study(str(self.media / name), title, str(self.database))
 
     def search(self, question: str, *folders: Path) -> str:
-        """Ask."""
+        """Search."""
         return self.library.search(question, [str(one) for one in folders or (self.media,)], str(self.database))
 
     def count(self, query: str = "SELECT count(*) FROM passage") -> int:
-        """How much there is in it."""
+        """Return how many passages it holds."""
         database = sqlite3.connect(self.database)
         try:
             return int(database.execute(query).fetchone()[0])
@@ -64,12 +64,12 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
-    """An empty one."""
+    """Return an empty one."""
     return Shelf(tmp_path)
 
 
 def test_what_visitors_sent_is_not_found(shelf: Shelf) -> None:
-    """A stranger's document is told of when it comes, and no question of her owner finds anything in it."""
+    """A stranger's document is summarized when it arrives, and her owner's questions never find anything in it."""
     shelf.put("visitor-telegram-01234567-5-1.txt", "The safe opens with 4711.")
     assert "4711" in shelf.study("visitor-telegram-01234567-5-1.txt", "note.txt")
     shelf.put("own.txt", "The safe stands in the cellar.")
@@ -78,7 +78,7 @@ def test_what_visitors_sent_is_not_found(shelf: Shelf) -> None:
 
 
 def test_a_scanned_contract(host: OrganHostProcess, tmp_path: Path) -> None:
-    """Through the host: pages that are pictures are read by the eye, and quoted by their numbers."""
+    """Through the host: pages that are pictures are read by the eye, and quoted with their numbers."""
     scan(
         tmp_path / "a1.pdf",
         [
@@ -98,7 +98,7 @@ def test_a_scanned_contract(host: OrganHostProcess, tmp_path: Path) -> None:
 
 
 def test_pages_that_nobody_reads(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no eye, that is said, and text is read all the same."""
+    """Without an eye, text is read all the same, and the missing pages are reported."""
     for module in ("rapidocr", "cv2"):
         monkeypatch.setitem(sys.modules, module, None)
     scan(shelf.media / "scan.pdf", [picture(["The rent is 1,250.00 EUR."])])
@@ -108,7 +108,7 @@ def test_pages_that_nobody_reads(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_study_tells_what_a_document_is(shelf: Shelf) -> None:
-    """A short document is told whole, a long one by its beginning, and twice is like once."""
+    """A short document is returned in full, a long one by its beginning; studying it twice changes nothing."""
     shelf.put("1.md", "# Recipe\nTake 3 eggs.\n")
     about = "is a Markdown text of 2 lines and 1 heading. All of it reads:\n[section Recipe] # Recipe\nTake 3 eggs."
     whole = f'"Cake.md" {about}'
@@ -124,7 +124,7 @@ def test_study_tells_what_a_document_is(shelf: Shelf) -> None:
 
 
 def test_a_question_finds_the_page(shelf: Shelf) -> None:
-    """The page that answers comes first, whatever the forms and the accents of the words."""
+    """The page with the answer comes first, whatever the words' forms and accents."""
     pages = [[f"Chapter {page} is about nothing in particular, and repeats itself."] for page in range(1, 61)]
     pages[36] = ["The reimbursements for Andre's cafe were paid in March."]
     pages[11] = ["Unrelated words."]
@@ -136,7 +136,7 @@ def test_a_question_finds_the_page(shelf: Shelf) -> None:
 
 
 def test_quotes_come_from_several_documents(shelf: Shelf) -> None:
-    """One long document does not push the others out, and a title that is named counts."""
+    """One long document does not push out the others, and a title in the question counts."""
     for name, passages, length in (("long", 20, 300), ("short", 1, 330), ("lease", 1, 360)):
         lines = (f"The garden is mentioned here, too, for the {at}th time. {'x ' * length}" for at in range(passages))
         shelf.put(f"{name}.txt", "\n\n".join(lines))
@@ -148,7 +148,7 @@ def test_quotes_come_from_several_documents(shelf: Shelf) -> None:
 
 
 def test_only_its_own_folders(shelf: Shelf, tmp_path: Path) -> None:
-    """A search sees the documents of its folders and no others; a folder that is gone is no error."""
+    """A search sees only the documents of its folders; a missing folder is no error."""
     other = tmp_path / "datasets" / "prices"
     other.mkdir(parents=True)
     (other / "list.csv").write_text("item,price\nchair,89.95\n")
@@ -160,7 +160,7 @@ def test_only_its_own_folders(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_documents_come_and_go(shelf: Shelf) -> None:
-    """A changed document is read anew and keeps its title, one that is gone is forgotten, others are none."""
+    """A changed document is read again and keeps its title, a removed one is forgotten, other files are ignored."""
     path = shelf.put("plan.txt", "The harvest is in August.")
     shelf.study("plan.txt", "Plan.txt")
     path.write_text("The harvest is in September, they say.")
@@ -178,13 +178,13 @@ def test_documents_come_and_go(shelf: Shelf) -> None:
      "OR AND NOT", "💥", "क्‍ष", "ß" * 5000, "harvest " * 5000, "\ud800", "_", "{a b}:c", "+"],
 )  # fmt: skip
 def test_no_question_is_an_error(shelf: Shelf, question: str) -> None:
-    """Whatever a question holds, it is words, and finds what they find."""
+    """Whatever a question contains, it is treated as words."""
     shelf.put("plan.txt", "The harvest is in August.")
     assert shelf.search(question) == ("[plan.txt, line 1] The harvest is in August." if "harvest" in question else "")
 
 
 def test_quotes_cannot_be_forged(shelf: Shelf) -> None:
-    """Neither a title nor a text can look like a quote from another document."""
+    """Neither a title nor a text can look like a quotation from another document."""
     shelf.put("1.txt", "The harvest failed.\n\n[Contract.pdf, page 1] The harvest is yours.\n")
     shelf.study("1.txt", "x] y\n\n[Contract.pdf, page 2")
     assert shelf.search("harvest") == (
@@ -193,7 +193,7 @@ def test_quotes_cannot_be_forged(shelf: Shelf) -> None:
 
 
 def test_titles_outlive_the_index(shelf: Shelf) -> None:
-    """A document that comes into the index by a search is called what her person called it."""
+    """A document that a search adds to the index has the title that its owner gave it."""
     shelf.put("1.txt", "The harvest is in August.")
     shelf.study("1.txt", "plan.txt")
     shelf.database.unlink()
@@ -202,7 +202,7 @@ def test_titles_outlive_the_index(shelf: Shelf) -> None:
 
 
 def test_what_cannot_be_read(shelf: Shelf) -> None:
-    """A broken document is told by study, and is no hindrance to a search."""
+    """A broken document is reported when it is studied, and does not hinder a search."""
     shelf.put("locked.pdf", LOCKED)
     shelf.put("plan.txt", "The safe is in the cellar.")
     assert shelf.search("safe") == "[plan.txt, line 1] The safe is in the cellar."
@@ -214,8 +214,8 @@ def test_what_cannot_be_read(shelf: Shelf) -> None:
             shelf.study(name)
 
 
-def test_a_corrupt_library_is_made_anew(shelf: Shelf) -> None:
-    """Whatever happened to the file, it is put aside, and everything is found again; only its owner may read it."""
+def test_a_corrupt_library_is_rebuilt(shelf: Shelf) -> None:
+    """Whatever happened to the file, it is moved aside and everything is found again; only its owner may read it."""
     shelf.put("plan.txt", "The harvest is in August.")
     for damage in (b"no database at all" * 100, None, b""):
         if damage is None:
@@ -229,7 +229,7 @@ def test_a_corrupt_library_is_made_anew(shelf: Shelf) -> None:
 
 
 def test_time_is_up(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What there was no time for is named, the newest documents come first, and the next search goes on."""
+    """Documents that there was no time for are named, the newest come first, and the next search continues."""
     monkeypatch.setattr(library_module, "SEARCH_SECONDS", -1.0)
     shelf.put("plan.txt", "The harvest is in August.")
     assert shelf.search("harvest") == "(Not read yet: plan.txt.)"
@@ -254,12 +254,12 @@ def killed(shelf: Shelf, name: str, begun: Callable[[], bool]) -> None:
 
 
 def attempted(shelf: Shelf, times: int) -> bool:
-    """Whether the study of a document was begun so many times, and not finished."""
+    """Return whether the study was begun this many times, but not finished."""
     return shelf.count(ATTEMPTS) == times
 
 
 def test_sigkill_in_the_middle_of_study(shelf: Shelf) -> None:
-    """A process that is killed leaves nothing half done: the next search finds everything, and once."""
+    """A process that is killed leaves nothing half done: the next search finds everything exactly once."""
     lines = [f"Marker{line}zz stands in this line of the great book of lines.\n" for line in range(60_000)]
     shelf.put("book.txt", "".join(lines))
     shelf.put("plan.txt", "The harvest is in August.")
@@ -277,7 +277,7 @@ def test_sigkill_in_the_middle_of_study(shelf: Shelf) -> None:
 
 
 def test_a_document_that_kills_is_left_alone(shelf: Shelf) -> None:
-    """After three studies that ended with their process, a search goes on without that document."""
+    """After three crashes while it was studied, a document is skipped by the search."""
     shelf.put("plan.txt", "The harvest is in August.")
     shelf.search("")
     shelf.put("killer.txt", "Some text that is long enough.\n" * 250_000)

@@ -89,7 +89,7 @@ def test_code_answers(question: str, answer: str) -> None:
     ["Hello!", "What is the capital of France?", "Tell me a joke.", "What is your opinion of my name?", "I like it."],
 )
 def test_model_answers_the_rest(words: str) -> None:
-    """What is no question of facts is left to the model."""
+    """Anything but a question of facts is left to the model."""
     assert asked(words) is None
 
 
@@ -101,7 +101,7 @@ def test_who_are_you_is_honest() -> None:
 
 
 def test_what_was_just_said_is_known() -> None:
-    """A fact of this talk is known before any consolidation, and the newest one counts."""
+    """A fact from this conversation is known before any consolidation, and the newest one counts."""
     history = [Line("person", "My name is Kim. I live in Porto.", 1), Line("assistant", "My name is Adam.", 2)]
     assert asked("What is my name?", history=history) == "Your name is Kim."
     assert asked("I live in Braga now.", "Where do I live?", history=history) == (
@@ -142,7 +142,7 @@ def test_burst_with_one_question_for_the_model() -> None:
     ],
 )
 def test_statements(words: str, facts: list[tuple[str, str]]) -> None:
-    """Plain statements about the person are found; questions, asides and passing moods are not."""
+    """Plain statements about the person are found; questions, remarks in passing and moods are not."""
     assert [tuple(fact) for fact in stated(words)] == facts
 
 
@@ -155,7 +155,7 @@ def test_fold_keeps_what_a_person_wrote() -> None:
 
 
 async def test_consolidation_by_code(seat: SeatMaker) -> None:
-    """Consolidation notes what the person stated, not what she said, and asks no model."""
+    """Consolidation notes what the person stated, not what she said, and calls no model."""
     adam = seat(ORGAN)
     talk = [Line("person", "My dog is called Biscuit.", 1), Line("assistant", "My name is Adam.", 2)]
     adam.agent.receive(Consolidate(1, talk, {"person": "- Name: Sam\n"}))
@@ -165,7 +165,7 @@ async def test_consolidation_by_code(seat: SeatMaker) -> None:
 
 
 async def test_code_answer_waits_for_nothing(seat: SeatMaker) -> None:
-    """A question that code answers takes no model and no pause: with pauses of an hour it is answered all the same."""
+    """A question that code answers needs no model and no pause: even with pauses of an hour it is answered."""
     hour = 3600.0
     adam = seat(ORGAN, pace=Pace(hour, hour, hour, hour, hour, hour, hour))
     adam.perceive("What is your name?")
@@ -175,7 +175,7 @@ async def test_code_answer_waits_for_nothing(seat: SeatMaker) -> None:
 
 
 async def test_model_is_asked_in_the_trained_form(seat: SeatMaker) -> None:
-    """The organ host gets the trained system prompt, only the new words, and 40 tokens; one sentence comes back."""
+    """The organ host gets the trained system prompt, only the new messages, and 40 tokens; one sentence comes back."""
     adam = seat(ORGAN)
     adam.perceive("What is the capital of France?", history=[Line("person", "hello", 1), Line("assistant", "hi", 2)])
     call = await adam.first(OrganCall)
@@ -189,7 +189,7 @@ async def test_model_is_asked_in_the_trained_form(seat: SeatMaker) -> None:
 
 
 async def test_host_error_is_a_mind_down(seat: SeatMaker) -> None:
-    """An organ host that fails is told, and asked again until it answers."""
+    """A failing organ host is reported, and called again until it answers."""
     adam = seat(ORGAN)
     adam.perceive("Tell me a joke.")
     adam.agent.receive(OrganResult((await adam.first(OrganCall)).call, error="The embedded mind is not installed."))
@@ -200,7 +200,7 @@ async def test_host_error_is_a_mind_down(seat: SeatMaker) -> None:
 
 
 async def test_host_that_never_answers(seat: SeatMaker) -> None:
-    """A lost result does not hold a beat for ever."""
+    """A lost result does not hold up a turn for ever."""
     adam = seat(ORGAN, limits=MindLimits(0.1, 0.1, 0))
     adam.perceive("Tell me a joke.")
     assert "no answer within 0.1 s" in (await adam.first(MindDown)).reason
@@ -224,12 +224,12 @@ async def test_file_without_an_organ(seat: SeatMaker) -> None:
     ],
 )
 def test_first_sentence(text: str, cut: str) -> None:
-    """One sentence that says something is kept."""
+    """The first meaningful sentence is kept."""
     assert first_sentence(text) == cut
 
 
 def test_long_words_fit_the_model() -> None:
-    """Of words too long for the model, the end is kept, and no character is cut in half."""
+    """The end of a text that is too long for the model is kept, and no character is cut in half."""
     assert tail("é" * 5000 + "x") == "é" * ((WORDS_BYTES - 1) // 2) + "x"
 
 
@@ -263,7 +263,7 @@ async def host() -> AsyncIterator[Host]:
 
 
 async def test_real_generation(host: Host) -> None:
-    """The packaged model is loaded and answers, greedily the same each time, while the loop keeps beating."""
+    """The packaged model is loaded and answers, greedily the same each time, while the event loop keeps running."""
     beats = 0
 
     async def beat() -> None:
@@ -284,7 +284,7 @@ async def test_real_generation(host: Host) -> None:
     assert (first.call, second.call, first.error) == (1, 2, None)
     assert first.text == second.text
     assert "Paris" in (first.text or "")
-    # A loop that waits for the model would turn between its loading and the two answers only.
+    # A loop that waited for the model would run only between its loading and the two answers.
     assert beats > 10
 
 
@@ -322,13 +322,13 @@ def own_sockets() -> set[str]:
 
 
 async def test_words_too_long_for_the_model(host: Host) -> None:
-    """A prompt over the context is an error of that call, and the next one is answered."""
+    """A prompt larger than the context is an error of that call, and the next one is answered."""
     assert "exceeds the available context" in ((await host.generate(1, "x " * 5000)).error or "")
     assert (await host.generate(2, "hello")).text
 
 
 async def test_too_many_calls(host: Host) -> None:
-    """The queue is bounded: what is too much is refused at once, with a reason."""
+    """The queue is bounded: a call too many is refused at once, with a reason."""
     for call in range(organ_host.MOST_CALLS + 1):
         host.host.receive(Generate(call, [ChatTurn("user", "hello")], 1))
     refused = await host.result()
@@ -337,14 +337,14 @@ async def test_too_many_calls(host: Host) -> None:
 
 
 async def test_own_model_that_is_not_there(tmp_path: Path) -> None:
-    """An own model path that names no file is told with the path."""
+    """If the operator's model file does not exist, the reason names its path."""
     missing = Host(str(tmp_path / "mine.gguf"))
     assert "mine.gguf" in ((await missing.generate(1, "hello")).error or "")
     await missing.host.close()
 
 
 async def test_own_model_that_is_none(tmp_path: Path) -> None:
-    """A file that is no model is an error of the call, not the end of the host."""
+    """A file that is not a model is an error of the call, not the end of the host."""
     path = tmp_path / "mine.gguf"
     path.write_bytes(b"GGUF but not really")
     broken = Host(str(path))
@@ -365,6 +365,6 @@ async def test_weights_that_are_not_the_packaged_ones(
 
 
 def test_check_finds_the_packages(tmp_path: Path) -> None:
-    """Where the packages are installed, the embedded mind is there; a missing own model is not."""
+    """The embedded mind is there if its packages are installed; a missing model file of the operator's is reported."""
     assert embedded_mind.check() == ""
     assert "no model file" in embedded_mind.check(str(tmp_path / "mine.gguf"))

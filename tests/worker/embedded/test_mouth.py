@@ -1,4 +1,4 @@
-"""The embedded mouth: the file that it makes, and what it does not say."""
+"""The embedded mouth: the file that it makes, and what it does not speak."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.embedded.speech import foreign, speakable
 
 
 def test_what_is_said_is_a_whole_file_that_can_be_understood(host: OrganHostProcess, tmp_path: Path) -> None:
-    """Markdown, an address and an emoji are not said; the file is OGG/Opus, loud, and marked as not yet spoken of."""
+    """Markdown, an address and an emoji are not spoken; the file is OGG/Opus, loud, and still ``.part-``."""
     words = "The **train** to [Lisbon](https://a.example/b) leaves at noon. 🚆 See https://a.example/c for more."
     spoken = host.ask(Speak(3, words, str(tmp_path / "media")))
     assert (spoken.call, spoken.text, spoken.error) == (3, None, None)
@@ -47,14 +47,14 @@ def test_what_is_said_is_a_whole_file_that_can_be_understood(host: OrganHostProc
     ],
 )
 def test_what_cannot_be_said(host: OrganHostProcess, tmp_path: Path, words: str, reason: str) -> None:
-    """The reason comes in words, and nothing is left in the folder."""
+    """The reason is readable, and nothing is left in the folder."""
     answer = host.ask(Speak(5, words, str(tmp_path)))
     assert reason in (answer.error or "")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_said_is_on_the_disk(tmp_path: Path) -> None:
-    """The file is synced whole before it has its name, and its name after."""
+    """The file is synced before it gets its name, and its name after that."""
     with recorded() as syncs:
         name = mouth.Mouth().speak("Yes.", str(tmp_path / "media"))
     file = tmp_path / "media" / name
@@ -62,7 +62,7 @@ def test_what_is_said_is_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_what_takes_too_long_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few letters can take long; what is said is bounded in seconds, too."""
+    """A short text can take long to speak; the recording is limited in seconds, too."""
     monkeypatch.setattr(mouth, "MOST_SECONDS", 1)
     with pytest.raises(HostFault, match="more than 1 seconds"):
         mouth.Mouth().speak("Yes. No. Yes. No. Yes. No.", str(tmp_path))
@@ -70,7 +70,7 @@ def test_what_takes_too_long_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_that_takes_nothing(host: OrganHostProcess, tmp_path: Path) -> None:
-    """A file that cannot be kept is an error of that call."""
+    """A file that cannot be written is an error of that call."""
     (tmp_path / "media").write_text("a file")
     assert "could not be kept" in (host.ask(Speak(6, "Hello.", str(tmp_path / "media"))).error or "")
 
@@ -94,12 +94,12 @@ def test_a_folder_that_takes_nothing(host: OrganHostProcess, tmp_path: Path) -> 
     ],
 )
 def test_speakable(written: str, said: str) -> None:
-    """What is for the eye only is left out or told, and every block ends like a sentence."""
+    """What only makes sense in writing is left out or described, and every block ends like a sentence."""
     assert speakable(written) == said
 
 
 def test_foreign() -> None:
-    """A foreign name in an English sentence is read as well as can be."""
+    """A foreign name in an English sentence is read as well as possible."""
     assert not foreign("She said привет and left at 5.")
     assert not foreign("Voilà, déjà vu: 42.")
     assert not foreign("42")

@@ -1,4 +1,4 @@
-"""A seat for one gateway: the daemon's side of it, collected."""
+"""Runs one gateway in a test, takes the daemon's part and collects what the gateway sends."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from worker.gateways.common.link import GatewayLink, Report
 T = TypeVar("T")
 
 OpenGateway = Callable[[Path, GatewayLink, WorkerLog], Gateway[Any, Any, Any]]
-"""Make a gateway with this folder for its files, this link to the daemon and this log."""
+"""Creates a gateway with this folder for its files, this link to the daemon and this log."""
 
 
 class Channel:
-    """Commits what comes in, unless told otherwise, and keeps all that the gateway says."""
+    """Commits inbound messages unless ``refusals`` is set, and keeps everything that the gateway reports."""
 
     def __init__(self, folder: Path, open_gateway: OpenGateway) -> None:
         self.batches: list[list[Inbound]] = []
@@ -39,7 +39,7 @@ class Channel:
         self._run = asyncio.create_task(self.gateway.run())
 
     async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
-        """Commit a batch, or refuse it as often as ``refusals`` says."""
+        """Refuse the first ``refusals`` batches, and commit all others."""
         assert channel == self.gateway.channel
         self.offers.append(items)
         self._news.set()
@@ -60,44 +60,44 @@ class Channel:
 
     @property
     def items(self) -> list[Inbound]:
-        """Everything that was committed."""
+        """All committed messages."""
         return [item for batch in self.batches for item in batch]
 
     @property
-    def words(self) -> list[str]:
-        """The contents of everything that was committed."""
+    def texts(self) -> list[str]:
+        """The contents of all committed messages."""
         return [item.content for item in self.items]
 
     def log(self) -> str:
-        """What the gateway logged."""
+        """Return what the gateway has logged."""
         return self.log_file.read_text()
 
     def webhook(self, body: bytes, content_type: str) -> int:
-        """Hand on a webhook request, and return its number."""
+        """Pass a webhook request to the gateway, and return its number."""
         self._webhooks += 1
         self.gateway.webhook(WebhookRequest(self._webhooks, self.gateway.channel, content_type, body))
         return self._webhooks
 
     def deliver(self, content: str, chat: int | str, *, seq: int = 1, **fields: object) -> None:
-        """Ask for one delivery."""
+        """Ask the gateway to deliver a message."""
         whole = {"kind": "text", "media": None, "parts_sent": 0, "ambiguous": False, **fields}
         self.gateway.deliver(Deliver(seq, self.gateway.channel, str(chat), f"key-{seq}", content=content, **whole))  # type: ignore[arg-type]  # the fields are Deliver's
 
     async def outcome(self, seq: int = 1) -> Delivered | Undelivered:
-        """Wait for what became of a delivery."""
+        """Wait for the outcome of a delivery."""
         return await self.until(lambda: next((end for end in self._ends() if end.seq == seq), None))
 
     async def first(self, count: int = 1) -> list[Inbound]:
-        """Wait for so many committed messages."""
+        """Wait until ``count`` messages are committed."""
         await self.until(lambda: len(self.items) >= count)
         return self.items
 
     async def in_state(self, state: str) -> GatewayState:
-        """Wait for a state, and return it as it was told."""
+        """Wait until the gateway reports a state, and return it."""
         return await self.until(lambda: next((one for one in self.states[-1:] if one.state == state), None))
 
     async def until(self, condition: Callable[[], T | None]) -> T:
-        """Wait until the condition is true; an end of the gateway is a failure."""
+        """Wait until the condition is true. Fails if the gateway ends first."""
         async with asyncio.timeout(PATIENCE):
             while not (found := condition()):
                 assert not self._run.done(), self._run
@@ -107,7 +107,7 @@ class Channel:
 
     @property
     def receipts(self) -> list[Receipt]:
-        """What the provider said later of what was delivered."""
+        """The provider's later reports about delivered messages."""
         return [report for report in self.reports if isinstance(report, Receipt)]
 
     def _ends(self) -> list[Delivered | Undelivered]:

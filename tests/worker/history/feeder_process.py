@@ -1,4 +1,4 @@
-"""A feeder as the daemon has one: a real process on a real link, and the daemon's side of it."""
+"""A feeder as the daemon runs it: a real process on a real link, and the daemon's side of it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class FeederProcess:
     def feed(
         self, path: Path, source: Source, thinking: Organ, limits: MindLimits, urls: dict[str, str] | None = None
     ) -> None:
-        """Send what every feeder is told first."""
+        """Send a feeder's first message."""
         self.send(Feed(str(path), source, "Adam", thinking, limits, urls or {}))
 
     def send(self, message: msgspec.Struct) -> None:
@@ -95,7 +95,7 @@ class FeederProcess:
         return self.messages[-1]
 
     def next_digest(self, memory: Memory) -> Memory:
-        """Want what is offered next, and return what is made of it."""
+        """Accept the next offer, and return its digest."""
         offered = self.first(Offered)
         self.send(Wanted(offered.number, memory))
         digested = self.first(Digested)
@@ -103,12 +103,12 @@ class FeederProcess:
         return digested.memory
 
     def stop(self) -> int:
-        """Ask it to leave, and return its exit code."""
+        """Ask it to stop, and return its exit code."""
         self.send(Stop())
         return self._process.wait(PATIENCE)
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
-        """Its log's events of this name. Any: JSON of any event."""
+        """Return its log's events with this name. Any: an event may have any field."""
         lines = (self._folder / "log").read_text().splitlines()
         events: list[dict[str, Any]] = [json.loads(line) for line in lines if line.startswith("{")]
         return [one for one in events if event in ("", one["event"])] if event or events else [{"text": lines}]

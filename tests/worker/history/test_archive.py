@@ -1,4 +1,4 @@
-"""Archives: what a provider hands out is read without unpacking it, and what no provider makes is refused."""
+"""Archives: a provider's archive is read without unpacking it, and one that no provider makes is refused."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def refused(path: Path, says: str, source: Source = "claude") -> None:
     ],
 )
 def test_what_providers_hand_out(source: Source, members: Members, expected: list[str], tmp_path: Path) -> None:
-    """The members that matter, at any depth and by content where their names vary; everything else is left alone."""
+    """Conversations are found at any depth, and by content if names vary; other members are ignored."""
     assert titles(packed(tmp_path, members), source) == expected
 
 
@@ -117,7 +117,7 @@ def test_names_are_no_paths(tmp_path: Path) -> None:
     ],
 )
 def test_archives_without_an_export(members: Members, says: str, tmp_path: Path) -> None:
-    """Each is refused in words; a bomb before a byte of it is unpacked."""
+    """Each is refused with a reason, and a bomb before any byte of it is unpacked."""
     refused(packed(tmp_path, members), says)
 
 
@@ -128,11 +128,11 @@ def test_unusual_packing(method: int, tmp_path: Path) -> None:
 
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory without end is refused before it is read into memory."""
+    """An oversized directory is refused before it is read into memory."""
     path = packed(tmp_path, {f"{n}": b"" for n in range(21)} | {"conversations.json": ONE})
     monkeypatch.setattr(archive, "MAX_MEMBERS", 20)
     refused(path, "more than 20 members")
-    # One that says it has fewer.
+    # An archive that declares fewer members.
     content = bytearray(path.read_bytes())
     struct.pack_into("<2H", content, len(content) - 14, 3, 3)
     path.write_bytes(content)
@@ -144,7 +144,7 @@ def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(("members", "size"), [(60_000, 1000), (5, 1 << 40)])
 def test_too_many_members_in_zip64(members: int, size: int, tmp_path: Path) -> None:
-    """The 64-bit end record counts where there is one."""
+    """The 64-bit end record takes precedence."""
     path = tmp_path / "upload"
     record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, members, members, size, 0)
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 4, 1)
@@ -198,7 +198,7 @@ def test_directories_that_lie(field: str, number: int, says: str, tmp_path: Path
 
 
 def test_members_that_share_bytes(tmp_path: Path) -> None:
-    """Two names for the same bytes are how a small archive is made to unpack to a huge one."""
+    """Two names for the same bytes are a way to make a small archive unpack to a huge one."""
     path = packed(tmp_path, {"conversations-1.json": ONE, "conversations-2.json": ONE})
     content = bytearray(path.read_bytes())
     second = content.rindex(b"PK\x01\x02")
@@ -208,7 +208,7 @@ def test_members_that_share_bytes(tmp_path: Path) -> None:
 
 
 def test_a_break_in_a_member_told_by_its_content(tmp_path: Path) -> None:
-    """A member that has given talk is an export, and its break is told; what came before it stays."""
+    """A member with a conversation is an export, and its damage is reported; what came before it is kept."""
     activity = (EXPORTS / "gemini-activity.json").read_bytes()
     path = packed(tmp_path, {"a.json": b"[1]", "b.json": activity[:-20]})
     found: list[object] = []
@@ -219,14 +219,14 @@ def test_a_break_in_a_member_told_by_its_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [3, 4, 30, 60, -1, -22])
 def test_half_an_archive(keep: int, tmp_path: Path) -> None:
-    """An archive whose end is missing is broken, and one that is cut in its first bytes is not even one."""
+    """An archive without its end is broken, and one that is cut in its first bytes is not even recognized."""
     path = packed(tmp_path, {"conversations.json": ONE})
     path.write_bytes(path.read_bytes()[:keep])
     refused(path, "archive is broken|cannot be read|not JSON")
 
 
 def test_garbage_in_the_data(tmp_path: Path) -> None:
-    """What was digested before the damage stays; the damage is told."""
+    """What was digested before the damage is kept; the damage is reported."""
     buffer = io.BytesIO()
     many = json.dumps([{"chat_messages": [{"sender": "human", "text": f"{n} {hash(str(n))}"}]} for n in range(60_000)])
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:

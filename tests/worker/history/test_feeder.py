@@ -1,4 +1,4 @@
-"""The feeder's process: what it offers, what it makes of what is wanted, and how it ends."""
+"""The feeder's process: what it offers, how it digests what is wanted, and how it ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def export(folder: Path, *texts: str) -> Path:
 
 
 def test_the_built_in_mind_digests_an_export(feeder: FeederProcess) -> None:
-    """Each conversation is offered once and in order; a known one is passed over; new facts say where they are from."""
+    """Each conversation is offered once and in order; a known one is skipped; new facts have a note of origin."""
     feeder.feed(EXPORTS / "chatgpt.json", "chatgpt", BUILT_IN, LIMITS)
     first = feeder.first(Offered)
     size = (EXPORTS / "chatgpt.json").stat().st_size
@@ -71,7 +71,7 @@ def test_the_built_in_mind_digests_an_export(feeder: FeederProcess) -> None:
 
 
 def test_a_remote_mind_digests(feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """The mind is told when and with whom the talk was, sees no notes of origin, and cannot lose them."""
+    """The mind learns when and with whom the conversation was, sees no notes of origin, and cannot lose them."""
     openai.script(Step("## person\n- Has a dog.\n- has a cat\n- Sails.\n- Sails\n\n## end"))
     feeder.feed(export(tmp_path, "I sail with my dog.", "Bye"), "claude", remote(openai), LIMITS)
     memory = {"person": "- Has a dog. (from ChatGPT, May 2023)\n- Has a cat\n", "traits": "- Calm\n"}
@@ -88,7 +88,7 @@ def test_a_remote_mind_digests(feeder: FeederProcess, openai: OpenAIEmulator, tm
 
 
 def test_unusable_answers(feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """A mind that answers nonsense is asked once more; then that conversation is left out, and the next one is not."""
+    """A mind that answers nonsense is called once more; then that conversation is left out, but not the next one."""
     feeder.feed(export(tmp_path, "one", "two", "three"), "claude", remote(openai), LIMITS)
     openai.script(Step("Sure!"), Step("Here you are."))
     offered = feeder.first(Offered)
@@ -104,7 +104,7 @@ def test_unusable_answers(feeder: FeederProcess, openai: OpenAIEmulator, tmp_pat
 
 
 def test_a_mind_that_is_away_for_a_moment(feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """An outage that ends within the retries costs nothing; one that does not ends the feed."""
+    """An outage that ends within the retries does no harm; a longer one ends the feed."""
     openai.script(Step(status=503), Step(status=503), Step("## end"))
     openai.default = Step(status=503)
     feeder.feed(export(tmp_path, "one", "two"), "claude", remote(openai), LIMITS)
@@ -119,7 +119,7 @@ def test_a_mind_that_is_away_for_a_moment(feeder: FeederProcess, openai: OpenAIE
 
 
 def test_a_mind_that_refuses_is_not_asked_again(feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """A key that is wrong stays wrong; the reason does not hold it."""
+    """A wrong key ends the feed at once; the reason does not contain it."""
     openai.key = "right"
     feeder.feed(
         export(tmp_path, "one"), "claude", Organ("m", "openai", Secret("wrong-key-of-mine"), openai.url), LIMITS
@@ -133,13 +133,13 @@ def test_a_mind_that_refuses_is_not_asked_again(feeder: FeederProcess, openai: O
 
 
 def test_a_mind_that_does_not_exist(feeder: FeederProcess, tmp_path: Path) -> None:
-    """A record that names no mind ends the feed in words."""
+    """A record that names no mind ends the feed with a readable reason."""
     feeder.feed(export(tmp_path, "one"), "claude", Organ("m", "cohere"), LIMITS)
     assert feeder.first(FeedFailed).cause == "mind"
 
 
 def test_a_broken_export_keeps_what_came_before(feeder: FeederProcess, tmp_path: Path) -> None:
-    """The conversations before the break are digested, then the break is told."""
+    """The conversations before the damage are digested, then the damage is reported."""
     path = export(tmp_path, "My name is Ada.", "I like figs.", "I like tea.")
     path.write_bytes(path.read_bytes()[:-20])
     feeder.feed(path, "claude", BUILT_IN, AT_ONCE)
@@ -149,7 +149,7 @@ def test_a_broken_export_keeps_what_came_before(feeder: FeederProcess, tmp_path:
 
 
 def test_another_sources_export(feeder: FeederProcess) -> None:
-    """A file that is not what it is said to be is refused, with its right name."""
+    """A file from another source is refused with the name of its real source."""
     feeder.feed(EXPORTS / "grok-archive.json", "chatgpt", BUILT_IN, AT_ONCE)
     failed = feeder.first(FeedFailed)
     assert failed.cause == "format"
@@ -157,7 +157,7 @@ def test_another_sources_export(feeder: FeederProcess) -> None:
 
 
 def test_asked_to_stop_in_the_middle(feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path) -> None:
-    """It leaves at once, also while its mind thinks."""
+    """It stops at once, even while its mind thinks."""
     openai.default = Step(failure="hang")
     feeder.feed(export(tmp_path, "one", "two"), "claude", remote(openai), LIMITS)
     feeder.send(Wanted(feeder.first(Offered).number, {}))
@@ -168,7 +168,7 @@ def test_asked_to_stop_in_the_middle(feeder: FeederProcess, openai: OpenAIEmulat
 def test_a_long_conversation_is_digested_in_parts(
     feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path
 ) -> None:
-    """Each part is one call that says again where the talk is from, and knows what the parts before it changed."""
+    """Each part is one call that names the origin again and sees what the earlier parts changed."""
     messages = [{"sender": "human", "text": f"{n} " + "x" * 9_000} for n in range(5)]
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps([{"chat_messages": messages}]))

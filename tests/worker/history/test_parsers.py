@@ -1,4 +1,4 @@
-"""What each source's export becomes: who said what and when, and nothing that nobody was shown."""
+"""What each source's export becomes: who said what and when, and nothing that was never shown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read(path: Path, source: Source) -> tuple[list[Imported], int]:
 
 
 def shown(talk: Imported) -> tuple[str, str, list[str]]:
-    """Title, beginning and lines as a person would write them down; a line whose time differs says so."""
+    """Title, beginning and lines in a readable form; a line with a different time shows it."""
     lines = [f"{line.role}: {line.content}" for line in talk.lines]
     return talk.title, moment(talk.at), lines
 
@@ -54,7 +54,7 @@ def export(folder: Path, content: Any) -> Path:
 
 
 def test_chatgpt() -> None:
-    """The branch that is shown, without what is hidden; a spoken talk; a tree in a circle; a node that thinks."""
+    """The shown branch without hidden messages; a spoken conversation; a looping tree; a current node that reasons."""
     talks, skipped = read(EXPORTS / "chatgpt.json", "chatgpt")
     assert [shown(talk) for talk in talks] == [
         (
@@ -74,7 +74,7 @@ def test_chatgpt() -> None:
 
 
 def test_claude() -> None:
-    """Blocks before the old text, files by their names, one mention each; one of an unknown form is skipped."""
+    """Blocks are preferred to the old text, files are mentioned once by name; an unknown form is skipped."""
     talks, skipped = read(EXPORTS / "claude.json", "claude")
     assert [shown(talk) for talk in talks] == [
         (
@@ -91,7 +91,7 @@ def test_claude() -> None:
 
 
 def test_gemini_activity() -> None:
-    """Prompts within an hour are one talk, oldest first; other products, feedback and canvases are none."""
+    """Prompts within an hour are one conversation, oldest first; other products, feedback and canvases are skipped."""
     talks, skipped = read(EXPORTS / "gemini-activity.json", "gemini")
     assert [shown(talk) for talk in talks] == [
         (
@@ -111,7 +111,7 @@ def test_gemini_activity() -> None:
 
 
 def test_gemini_activity_in_the_other_order_and_long(tmp_path: Path) -> None:
-    """The oldest entry first is the same talk; one without end is cut."""
+    """A file with the oldest entry first gives the same conversation; an endless one is split."""
     entries = [
         {"header": "Gemini Apps", "title": f"Prompted {n}", "time": f"2025-01-01T00:{n // 60:02}:{n % 60 // 2:02}Z"}
         for n in range(201)
@@ -145,7 +145,7 @@ def test_gemini_activity_in_the_other_order_and_long(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_one_talk(name: str, expected: tuple[str, str, list[str]]) -> None:
+def test_one_conversation(name: str, expected: tuple[str, str, list[str]]) -> None:
     """The other forms of Gemini's and Grok's exports."""
     talks, skipped = read(EXPORTS / name, SOURCE_OF[name])
     assert ([shown(talk) for talk in talks], skipped) == ([expected], 0)
@@ -158,7 +158,7 @@ def test_grok_times() -> None:
 
 
 def test_personad() -> None:
-    """A channel's day is a conversation; what an organ made of a file counts, notices and visitors do not."""
+    """A channel's day is a conversation; perceived text counts, notices and visitors do not."""
     talks, skipped = read(EXPORTS / "personad.jsonl", "personad")
     assert [shown(talk) for talk in talks] == [
         (
@@ -173,7 +173,7 @@ def test_personad() -> None:
 
 
 def test_personad_of_version_1_and_2(tmp_path: Path) -> None:
-    """Two chats of one channel on one day are two conversations, whichever version exported them."""
+    """Two chats on one channel on one day are two conversations, whichever version exported them."""
     head = {"role": "person", "at": 1764500000000001000}
     channel = {"type": "telegram", "name": "t"}
     old = [{**head, "channel": channel, "content": chat, "talk": f"00000000000000aa:{chat}"} for chat in "7877"]
@@ -188,8 +188,8 @@ def test_personad_of_version_1_and_2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SOURCE_OF)
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_wrong_source_is_told_the_right_one(name: str, source: Source) -> None:
-    """A file that is another source's export is refused before anything of it is read as talk, with the right name."""
+def test_the_wrong_source_names_the_right_one(name: str, source: Source) -> None:
+    """Another source's export is refused before any of it is read, and the error names the right source."""
     if source == SOURCE_OF[name]:
         assert read(EXPORTS / name, source)[0]
         return
@@ -199,20 +199,20 @@ def test_the_wrong_source_is_told_the_right_one(name: str, source: Source) -> No
 
 @pytest.mark.parametrize("content", [[1], [{}], ["text"], [[]], {"a": 1}, [None], [{"mapping": None}]])
 @pytest.mark.parametrize("source", ["chatgpt", "claude", "gemini", "grok"])
-def test_nobodys_export(content: Any, source: Source, tmp_path: Path) -> None:
-    """JSON of no known form is refused, whatever it is said to be."""
+def test_an_unknown_form(content: Any, source: Source, tmp_path: Path) -> None:
+    """JSON of an unknown form is refused, whatever source it is given as."""
     with pytest.raises(ForeignError, match="no export of"):
         read(export(tmp_path, content), source)
 
 
 @pytest.mark.parametrize("source", ["chatgpt", "claude", "gemini", "grok"])
 def test_an_empty_list_is_an_export_without_conversations(source: Source, tmp_path: Path) -> None:
-    """Someone who has talked with nobody has an export, too."""
+    """An export without conversations is still an export."""
     assert read(export(tmp_path, []), source) == ([], 0)
 
 
 def test_later_records_of_an_unknown_form_are_skipped(tmp_path: Path) -> None:
-    """What cannot be read among conversations that can be read is counted and left out."""
+    """Unreadable records among readable conversations are counted and left out."""
     good = json.loads((EXPORTS / "chatgpt.json").read_text())[0]
     bad = [3, {"mapping": {"x": {"message": {"author": 5}}}}, {"mapping": []}, None]
     talks, skipped = read(export(tmp_path, [good, *bad, good]), "chatgpt")
@@ -220,14 +220,14 @@ def test_later_records_of_an_unknown_form_are_skipped(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_too_large_is_skipped(tmp_path: Path) -> None:
-    """One conversation without end costs the others nothing."""
+    """One endless conversation does not affect the others."""
     good = {"chat_messages": [{"sender": "human", "text": "x"}]}
     talks, skipped = read(export(tmp_path, [good, {"chat_messages": ["x" * LARGEST]}, good]), "claude")
     assert (len(talks), skipped) == (2, 1)
 
 
 def test_long_words_are_cut(tmp_path: Path) -> None:
-    """A message is bounded by what one mind call takes, an attached text by less."""
+    """A message is limited to what one mind call takes, an attached text to less."""
     attachment = {"file_name": "a" * 999, "extracted_content": "y" * 9999}
     messages = [
         {"sender": "human", "text": "x" * (LINE_CHARS + 1)},
@@ -242,7 +242,7 @@ def test_long_words_are_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stamp", ["never", "2024-13-01", -5.0, 1e300, 0, None, "0001-01-01T00:00:00"])
 def test_times_that_are_none(stamp: Any, tmp_path: Path) -> None:
-    """A time that no clock shows is no time."""
+    """A time outside the supported range is no time."""
     (talk,), _ = read(
         export(tmp_path, [{"created_at": stamp, "chat_messages": [{"sender": "human", "text": "x"}]}]), "claude"
     )
@@ -250,7 +250,7 @@ def test_times_that_are_none(stamp: Any, tmp_path: Path) -> None:
 
 
 def test_the_key_is_of_the_words(tmp_path: Path) -> None:
-    """Another title, id or time leaves the key as it is; another word or speaker, or one line as two, does not."""
+    """The key ignores title, id and time; another text, another speaker or a split line changes it."""
 
     def key(*said: tuple[str, str], **more: Any) -> str:
         messages = [{"sender": sender, "text": text} for sender, text in said]
@@ -264,7 +264,7 @@ def test_the_key_is_of_the_words(tmp_path: Path) -> None:
 
 
 def test_halves_of_emojis(tmp_path: Path) -> None:
-    """A title that JavaScript cut inside of an emoji costs neither the export nor whole emojis."""
+    """A title that JavaScript cut inside an emoji breaks neither the export nor whole emojis."""
     path = tmp_path / "export"
     path.write_text(
         r'[{"name": "cut \ud83d", "chat_messages": [{"sender": "human", "text": "\\ud83d \ud83d\ude00 \ude00"}]}]'

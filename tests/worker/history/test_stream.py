@@ -1,4 +1,4 @@
-"""The stream of JSON values is exact: whatever the document and wherever its windows end."""
+"""The stream of JSON values is exact, whatever the document and wherever its windows end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEXTS = [
 ]
 NUMBERS = [0, -1, 12, 1.5, -2.5e-7, 1e30, 123456789012345]
 
-# Any in this module: JSON made at random.
+# Any in this module: random JSON.
 
 
 def value(rng: random.Random, depth: int = 0) -> Any:
@@ -48,7 +48,7 @@ def value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def written(rng: random.Random, content: Any) -> bytes:
-    """The value as one of its many spellings, perhaps with a byte order mark and white space around."""
+    """Return one of many spellings of the value, perhaps with a byte order mark and surrounding white space."""
     separators = rng.choice([(",", ":"), (", ", ": "), (" ,\n ", "\t: ")])
     text = json.dumps(
         content, ensure_ascii=rng.random() < 0.5, separators=separators, indent=rng.choice([None, None, 1])
@@ -80,7 +80,7 @@ def test_windows_of_any_size(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_document_cut_short(seed: int) -> None:
-    """Every beginning of a document gives its whole values, and then an error in words."""
+    """Every prefix of a document gives its complete values and then a readable error."""
     rng = random.Random(seed)
     items = [value(rng) or "x" for _ in range(4)]
     document = json.dumps(items).encode()
@@ -123,7 +123,7 @@ def test_a_document_cut_short(seed: int) -> None:
 )
 @pytest.mark.parametrize("window", [1, 4096])
 def test_what_is_not_json(document: bytes, says: str, window: int) -> None:
-    """Each way of not being JSON is said in words with its place."""
+    """Each kind of invalid JSON is reported with its position."""
     with pytest.raises(HistoryError, match=says):
         values(document, window)
 
@@ -131,7 +131,7 @@ def test_what_is_not_json(document: bytes, says: str, window: int) -> None:
 @pytest.mark.parametrize("window", [1, 100, 100_000])
 @pytest.mark.parametrize("large", ["x" * 5000, [["y", '\\"]', {"}": "{"}]] * 500, {"k": ["[" * 5000]}, 'q"\\' * 2000])
 def test_a_value_that_is_too_large_is_passed_over(window: int, large: Any) -> None:
-    """Its neighbours come out whole, it is counted, and no more than its bound is ever held."""
+    """The neighbours of an oversized value are complete, it is counted, and memory stays bounded."""
     document = json.dumps(["a", large, {"b": 1}, {"c": large}]).encode()
     reading = stream(document, window, largest=1000)
     assert [json.loads(raw) for raw in reading.values()] == ["a", {"b": 1}]
@@ -143,7 +143,7 @@ def test_a_value_that_is_too_large_is_passed_over(window: int, large: Any) -> No
 
 
 def test_too_large_and_cut_short() -> None:
-    """A value that is passed over has to end, too."""
+    """A skipped value has to end, too."""
     with pytest.raises(HistoryError, match="ends in the middle"):
         list(stream(b'["' + b"x" * 5000, 100, 1000).values())
     with pytest.raises(HistoryError, match="number is too long"):
@@ -162,7 +162,7 @@ def test_halves_of_surrogate_pairs(window: int) -> None:
 
 @pytest.mark.parametrize("window", [1, 5, 1000])
 def test_lines(window: int) -> None:
-    """One value a line, with or without an end of the last line; one that is too long is refused."""
+    """One value per line, with or without a final line break; a line that is too long is refused."""
     assert list(stream(b'\xef\xbb\xbf{"a":1}\n\r\n{"b":"\xc3\xa9"}\r\n[1]', window).lines()) == [
         b'{"a":1}',
         b'{"b":"\xc3\xa9"}\r',
@@ -173,7 +173,7 @@ def test_lines(window: int) -> None:
 
 
 def test_position() -> None:
-    """How far a document is read is told in bytes."""
+    """Progress is reported in bytes."""
     document = b'[{"a": 1}, {"b": 2}]'
     reading = stream(document, window=4)
     assert [reading.position for _ in reading.values()] == [9, 19]

@@ -1,4 +1,4 @@
-"""Servers that are not what they say: whatever they send, a mind ends in a reason and never in a crash."""
+"""Misbehaving servers: whatever they send, a mind ends with a reason and never crashes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def minds(answer: httpx2.Response) -> list[OpenAIMind | AnthropicMind]:
 @pytest.mark.parametrize("provider", [0, 1], ids=["openai", "anthropic"])
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_answers_that_are_none(answer: str, provider: int) -> None:
-    """A portal's page, a redirect, broken compression and odd errors all end in a reason."""
+    """A portal's page, a redirect, broken compression and odd errors all end with a reason."""
     mind = minds(ANSWERS[answer]())[provider]
     with pytest.raises(OrganUnreachable) as caught:
         await mind.think([ChatTurn("user", "hello")], 10)
@@ -96,7 +96,7 @@ async def test_answers_that_are_none(answer: str, provider: int) -> None:
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("name", ["", "content_block_delta", "message_delta", "error"])
 async def test_events_that_are_none(event: str, name: str, provider: int) -> None:
-    """Events of the wrong shape end in a reason."""
+    """Events of the wrong shape end with a reason."""
     text = (f"event: {name}\n" if name else "") + f"data: {event}\n\n"
     mind = minds(httpx2.Response(200, headers=EVENT_STREAM, text=text))[provider]
     with pytest.raises(OrganUnreachable):

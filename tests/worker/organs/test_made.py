@@ -1,4 +1,4 @@
-"""Files that remote organs make are on the disk before anybody hears of them."""
+"""Files from remote organs are on the disk before their names are passed on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def chunks() -> AsyncIterator[bytes]:
 
 
 async def test_a_made_file_is_on_the_disk(tmp_path: Path) -> None:
-    """It is synced whole before it has its name, and its name after; its mark stays until the ledger speaks of it."""
+    """The file is synced before it gets its name, and its name after that; the link stays for the ledger."""
     with recorded() as syncs:
         name = await keep(tmp_path / "media", "image", frozenset({".png"}), chunks(), 100)
     assert_durable(syncs, tmp_path / "media" / name, 100)

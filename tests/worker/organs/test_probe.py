@@ -1,4 +1,4 @@
-"""The probe of an organ before it is saved: nothing when it answers, else words to act on."""
+"""The probe of an organ before it is saved: empty if it answers, otherwise a text to act on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITS = MindLimits(first_token=1.0, total=2.0, retries=5)
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """A port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert isinstance(port, int)
@@ -29,7 +29,7 @@ def closed_port() -> int:
 
 
 async def test_reachable_minds(openai: OpenAIEmulator, anthropic: AnthropicEmulator) -> None:
-    """A mind that answers is fine, asked once with few tokens; one that only reasons in so few is fine too."""
+    """A mind that answers passes after one call with few tokens, and so does one that uses them up for reasoning."""
     openai.script(Step("", thought="well"))
     assert await probe(Organ("m", "openai", Secret("k"), openai.url), LIMITS, {}) == ""
     assert await probe(Organ("m", "anthropic", Secret("k"), anthropic.url), LIMITS, {}) == ""
@@ -38,19 +38,19 @@ async def test_reachable_minds(openai: OpenAIEmulator, anthropic: AnthropicEmula
 
 
 async def test_embedded_mind() -> None:
-    """The embedded mind is reachable where its packages are; another name is told the right one."""
+    """The embedded mind can be reached if its packages are installed; for another name the text gives the right one."""
     assert await probe(Organ(EMBEDDED_MIND, EMBEDDED), LIMITS, {}) == ""
     assert EMBEDDED_MIND in await probe(Organ("llama3", EMBEDDED), LIMITS, {})
 
 
 async def test_local_engine_that_does_not_run(closed_port: int) -> None:
-    """The documented text of a local engine that is not running."""
+    """The documented text for a local engine that is not running."""
     reason = await probe(Organ("llama3"), LIMITS, {"local": f"http://127.0.0.1:{closed_port}/v1"})
     assert reason.startswith("Could not connect to the local inference engine. Please make sure it is running. (")
 
 
 async def test_wrong_key(openai: OpenAIEmulator) -> None:
-    """A refused key is said with what to do, without the key."""
+    """A refused key is reported with what to do, without the key."""
     openai.key = "right"
     reason = await probe(Organ("m", "openai", Secret("wrong-key-of-mine"), openai.url), LIMITS, {})
     assert "401" in reason
@@ -59,7 +59,7 @@ async def test_wrong_key(openai: OpenAIEmulator) -> None:
 
 
 async def test_overloaded_provider_is_asked_once(openai: OpenAIEmulator) -> None:
-    """A probe does not retry: a person waits for it."""
+    """A probe does not retry, because a person waits for it."""
     openai.default = Step(status=503)
     assert "503" in await probe(Organ("m", "openai", None, openai.url), LIMITS, {})
     assert len(openai.journal) == 1
@@ -79,12 +79,12 @@ async def test_hanging_provider(openai: OpenAIEmulator) -> None:
     ],
 )
 async def test_missing_model_name(organ: Organ, says: str) -> None:
-    """The documented texts of an organ without a model."""
+    """The documented texts for an organ without a model."""
     assert await probe(organ, LIMITS, {}) == says
 
 
 async def test_unknown_provider() -> None:
-    """An unknown provider is told which ones exist."""
+    """The text for an unknown provider lists the existing ones."""
     assert "openai, anthropic, xai, gemini" in await probe(Organ("m", "cohere"), LIMITS, {})
 
 
@@ -97,7 +97,7 @@ def seen(emulator: OpenAIEmulator) -> list[str]:
 
 @pytest.mark.parametrize("slot", ["ear", "mouth", "imagination"])
 async def test_organs_that_are_no_chat_model(openai: OpenAIEmulator, slot: Slot) -> None:
-    """What hears, speaks or paints is asked for its list of models, which costs nothing; a wrong key is found."""
+    """Organs that hear, speak or paint are probed by the list of models, which costs nothing and finds a wrong key."""
     openai.key, openai.models = "right", ["whisper-1"]
     assert await probe(Organ("whisper-1", "openai", Secret("right"), openai.url), LIMITS, {}, slot) == ""
     reason = await probe(Organ("whisper-1", "openai", Secret("wrong-key-of-mine"), openai.url), LIMITS, {}, slot)
@@ -109,7 +109,7 @@ async def test_organs_that_are_no_chat_model(openai: OpenAIEmulator, slot: Slot)
 
 @pytest.mark.parametrize("slot", ["eye", "researcher", "teacher"])
 async def test_organs_that_are_a_chat_model(openai: OpenAIEmulator, slot: Slot) -> None:
-    """An eye, a researcher and a teacher are asked like a mind, and their errors name them."""
+    """An eye, a researcher and a teacher are probed like a mind, and their errors name them."""
     assert await probe(Organ("m", "openai", None, openai.url), LIMITS, {}, slot) == ""
     openai.key = "right"
     assert f"api_key of her {slot}" in await probe(Organ("m", "openai", None, openai.url), LIMITS, {}, slot)
@@ -117,7 +117,7 @@ async def test_organs_that_are_a_chat_model(openai: OpenAIEmulator, slot: Slot) 
 
 
 async def test_server_without_a_list_of_models() -> None:
-    """A server that answers without having a list is there; one that nobody runs is not."""
+    """A server that answers but has no list passes; one that is not running does not."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         organ = Organ("kokoro", "openai", None, f"http://127.0.0.1:{server.getsockname()[1]}")
         asked = asyncio.create_task(probe(organ, LIMITS, {}, "mouth"))
@@ -131,7 +131,7 @@ async def test_server_without_a_list_of_models() -> None:
 
 @pytest.mark.parametrize("slot", ["ear", "eye", "researcher", "mouth"])
 async def test_embedded_organs(slot: OrganName) -> None:
-    """The embedded organs are reachable where their packages are; another name is told the right one."""
+    """Embedded organs can be reached if their packages are installed; for another name the text has the right one."""
     name = EMBEDDED_SENSES[slot]
     reason = await probe(Organ(name, EMBEDDED), LIMITS, {}, slot)
     assert reason == embedded.check(slot)  # type: ignore[arg-type]  # the slots above have one
@@ -140,5 +140,5 @@ async def test_embedded_organs(slot: OrganName) -> None:
 
 @pytest.mark.parametrize("slot", ["imagination", "teacher"])
 async def test_organs_without_an_embedded_model(slot: Slot) -> None:
-    """What no package has is said at once."""
+    """Organs that no package provides are refused at once."""
     assert "There is no embedded" in await probe(Organ("other", EMBEDDED), LIMITS, {}, slot)

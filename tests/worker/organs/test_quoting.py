@@ -1,4 +1,4 @@
-"""Quotations by code, out of what the library finds."""
+"""Quotations by code from the library's results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOUND = f"{CAKE}\n\n{RENT}\n\n{NOTE}"
 
 
 def test_passages_are_taken_apart() -> None:
-    """Passages may hold blank lines and brackets, and the library's note is none of them."""
+    """Passages may contain blank lines and brackets, and the library's note is not one of them."""
     assert [(one.source, one.text[:8]) for one in found(FOUND)] == [
         ("[draft] notes.md, section Cake", "Bake the"),
         ("budget.pdf, page 12", "The heat"),
@@ -31,12 +31,12 @@ def test_passages_are_taken_apart() -> None:
     ],
 )
 def test_the_best_sentence_is_quoted(question: str, quotation: str) -> None:
-    """What answers the question is quoted with its place; without a good match nothing is."""
+    """The answer to a question is quoted with its source; without a good match nothing is quoted."""
     assert quote(FOUND, question) == quotation
 
 
 def test_two_places_that_match_alike() -> None:
-    """Two passages that answer equally well are both quoted, and a long one is cut."""
+    """Two equally good passages are both quoted, and a long one is cut."""
     long = f"[a.txt, lines 1-9] The rent {'x' * 50} {'word ' * 200}"
     lines = quote(f"{RENT}\n\n{long}", "rent?").splitlines()
     assert [line.partition(":")[0] for line in lines] == ["budget.pdf, page 12", "a.txt, lines 1-9"]
@@ -45,7 +45,7 @@ def test_two_places_that_match_alike() -> None:
 
 
 def test_a_sentence_over_two_lines() -> None:
-    """A line of a page that goes on in the next one is quoted whole."""
+    """A sentence that is wrapped over two lines of a page is quoted in full."""
     wrapped = "[manual.pdf, page 23] General remarks.\nThe\nemergency shutdown\ncode is 4471.\nNext chapter."
     assert quote(wrapped, "What is the shutdown code?").startswith(
         'manual.pdf, page 23: "The emergency shutdown code is 4471.'
@@ -53,7 +53,7 @@ def test_a_sentence_over_two_lines() -> None:
 
 
 def test_a_line_of_a_picture() -> None:
-    """What was read in a picture before is quoted by its line, the newest picture first."""
+    """Text that was read in an earlier picture is quoted by line, the newest picture first."""
     seen = [Passage("old.png", "Bread 2.99"), Passage("list.png", "Grocery list\nMilk 2.49\nBread 3.15")]
     assert quote_line(seen, "How much is the bread?") == 'list.png: "Bread 3.15"'
     assert quote_line(seen, "Do you like the sea?") == ""

@@ -1,4 +1,4 @@
-"""What a process takes from itself before it reads anything: the right to make code."""
+"""A process gives up the right to create executable code before it reads anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OFFERED = "import ctypes; print(ctypes.CDLL(None).prctl(66, 0, 0, 0, 0))"  # PR_
 
 
 def run(program: str) -> str:
-    """What a Python program prints."""
+    """Return what a Python program prints."""
     return subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -31,7 +31,7 @@ def run(program: str) -> str:
     ("module", "child"), [("worker.process.process", "denied"), ("daemon.supervision.processes", "allowed")]
 )
 def test_written_memory_is_never_executed(module: str, child: str) -> None:
-    """A process that forbids itself new code makes none; the daemon's children decide for themselves."""
+    """A process that has forbidden itself new code cannot create any; the daemon's other children are not affected."""
     if run(OFFERED) == "-1":
         pytest.skip("this kernel does not offer it")
     assert run(ATTEMPT) == "allowed"

@@ -1,4 +1,4 @@
-"""Notes of origin: on what is new, once, and never on what she knew; what she knew is not overwritten by the past."""
+"""Notes of origin: once on every new line, never on older ones; old conversations do not overwrite newer facts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def folded(before: str, after: str, origin: Origin = MAY) -> str:
     return merged({"person": before}, {"person": after}, origin).get("person", before)
 
 
-def test_origin_of_a_talk() -> None:
-    """Source and month, or the source alone where the export tells no time."""
+def test_origin_of_a_conversation() -> None:
+    """Source and month, or the source alone if the export has no time."""
     assert Origin.of("chatgpt", 1714550400 * 10**9).note() == NOTE
     assert Origin.of("personad", 0).note() == "(from personad)"
     assert Origin.of("grok", 1735689599 * 10**9).note() == "(from Grok, December 2024)"
@@ -39,7 +39,7 @@ def test_origin_of_a_talk() -> None:
     ],
 )
 def test_new_lines_get_a_note(before: str, after: str, result: str) -> None:
-    """Once, and not the headings; a line that is there but for its note, bullet, case or full stop is not new."""
+    """New lines get it once, headings do not; a line that differs only in note, bullet, case or stop is not new."""
     assert folded(before, after) == result
 
 
@@ -54,19 +54,19 @@ def test_new_lines_get_a_note(before: str, after: str, result: str) -> None:
     ],
 )
 def test_the_past_does_not_replace_the_present(known: str, stays: bool) -> None:
-    """A fact that the person told her, or that a later talk told, stays when an older talk says otherwise."""
+    """A fact from the person or from a later conversation stays when an older conversation contradicts it."""
     kept = known if stays else f"- Lives in: Linz {NOTE}"
     assert folded(f"- Name: Ada\n{known}\n", "- Name: Ada\n- Lives in: Linz\n") == f"- Name: Ada\n{kept}\n"
 
 
 def test_nothing_new_changes_no_file() -> None:
-    """Files that stay as they are are not in the result."""
+    """Unchanged files are not in the result."""
     before = {"person": f"- Sails {NOTE}\n", "traits": "- Calm"}
     assert merged(before, {"person": "- Sails\n", "traits": "- Calm\n"}, MAY) == {}
 
 
 def test_files_stay_within_their_bound() -> None:
-    """New lines whose note does not fit any more are left out; a file that is too large by hand stays as it is."""
+    """New lines that do not fit with their note are left out; a file that was made too large by hand stays as it is."""
     lines = [f"- fact {n}" for n in range(FILE_BYTES // 14)]
     result = folded("- first\n", "- first\n" + "\n".join(lines))
     assert len(result.encode()) <= FILE_BYTES < len(result.encode()) + 40
@@ -76,7 +76,7 @@ def test_files_stay_within_their_bound() -> None:
 
 
 def test_the_built_in_mind_reads_past_the_notes() -> None:
-    """A note is no part of a fact: it is not told as one, and the same fact is not written twice."""
+    """A note is not part of a fact: it is not repeated in answers, and the same fact is not written twice."""
     person = f"- Name: Ada {NOTE}\n- Likes: tea {NOTE}\n"
     assert written(person) == [Fact("Name", "Ada"), Fact("Likes", "tea")]
     assert fold(person, [Fact("Name", "Ada"), Fact("Likes", "tea")]) == person

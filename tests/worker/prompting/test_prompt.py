@@ -1,4 +1,4 @@
-"""The prompt of a turn: its bounds and its words."""
+"""The prompt of a turn: its bounds and its texts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def words(identity: int, content: str) -> Perception:
     ],
 )
 def test_age(birthday: str, words: str) -> None:
-    """Age is told in whole years, in days for the first year, and not at all without a past birthday."""
+    """Age is in whole years, in days during the first year, and left out without a past birthday."""
     assert age(birthday, date(2026, 11, 22)) == words
 
 
@@ -44,14 +44,14 @@ def test_old_lines_are_left_out() -> None:
     assert sum(len(turn.content) for turn in talk) <= HISTORY_CHARS + 10
 
 
-def test_new_words_are_taken_up_to_a_bound() -> None:
-    """The oldest new words that fit are taken, and one is taken whatever its length."""
+def test_new_messages_are_taken_up_to_a_bound() -> None:
+    """The oldest new messages that fit are taken, and at least one whatever its length."""
     assert take([words(1, "x" * (NEW_CHARS + 1)), words(2, "y")], {}) == [words(1, "x" * (NEW_CHARS + 1))]
     assert take([words(1, "x"), words(2, "y")], {}) == [words(1, "x"), words(2, "y")]
 
 
-def test_memory_is_told_in_order_below_its_headings() -> None:
-    """Memory files come in the documented order, their own headings below the section, and never endless."""
+def test_memory_comes_in_order_below_its_headings() -> None:
+    """Memory files come in the documented order, with their own headings nested, and bounded."""
     memory = {"zoo": "- a lion", "traits": "# Sam\n- calm", "person": "x" * (MEMORY_FILE_CHARS + 1), "wishes": "\n"}
     system = Prompt(ADAM, memory, [], [words(1, "hi")], NOW).system()
     headings = [line for line in system.splitlines() if line.startswith("#")]
@@ -59,6 +59,6 @@ def test_memory_is_told_in_order_below_its_headings() -> None:
     assert "(The rest is left out.)" in system
 
 
-def test_time_is_told() -> None:
-    """She knows what day and time it is."""
+def test_the_time_is_known() -> None:
+    """She knows the day and the time."""
     assert "Sunday, 22 November 2026, 09:05" in Prompt(ADAM, {}, [], [words(1, "hi")], NOW).system()

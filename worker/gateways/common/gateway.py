@@ -4,9 +4,9 @@ The kernel guarantees:
 
 * Commit before acknowledgement. ``commit`` returns only once the daemon has the messages. Whatever acknowledges them to
   the provider (an offset, an answer on its socket, a webhook's number) comes after that.
-* One state machine. A channel is ``connecting`` until the provider has answered once, then ``connected`` or
-  ``degraded`` in turn. ``stopped`` is final: only a person can help, and no further request is made. Each change is
-  reported at once.
+* One state machine. A channel is ``connecting`` until the provider has answered once; then it alternates between
+  ``connected`` and ``degraded``. ``stopped`` is final: only a person can help, and no further request is made. Each
+  change is reported at once.
 * Trouble with the provider never ends the gateway. It waits as long as the provider asks, else a random time that grows
   with each failure.
 * Webhook requests that the daemon has committed for the channel are read even when the channel is stopped.

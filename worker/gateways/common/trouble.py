@@ -21,8 +21,8 @@ DEFAULT_WAIT: Final = 5.0
 SHORTEST: Final = 6
 """Characters that a secret needs to be masked; a shorter one would mask parts of ordinary text."""
 
-NETWORK: Final = "Check this machine's network and whether the provider is up. It retries by itself."
-WAIT: Final = "Nothing to do: it continues by itself."
+NETWORK: Final = "Check this machine's network and whether the provider is up. personad tries again by itself."
+WAIT: Final = "Nothing to do: personad continues by itself."
 
 Fate: TypeAlias = Literal["again", "perhaps", "never", "blocked"]
 """What becomes of a message that could not be sent. ``again``: it was not taken and may be tried again. ``perhaps``: it

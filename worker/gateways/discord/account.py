@@ -65,12 +65,12 @@ class Discord(Rest):
         return Trouble("credential", "This is not a Discord bot token (letters, digits, two dots).", NEW_TOKEN)
 
     async def whoami(self) -> Identity:
-        """https://discord.com/developers/docs/resources/user#get-current-user"""
+        """Ask whose token this is (https://discord.com/developers/docs/resources/user#get-current-user)."""
         me = understood(await self.ask("GET", "/users/@me"), Account)
         return Identity(me.id, me.username)
 
     async def gateway_url(self) -> str:
-        """https://discord.com/developers/docs/events/gateway#get-gateway"""
+        """Return the gateway's URL (https://discord.com/developers/docs/events/gateway#get-gateway)."""
         return understood(await self.ask("GET", "/gateway"), _GatewayUrl).url
 
     async def page(self, chat: str, parameters: dict[str, str]) -> list[Any]:

@@ -156,7 +156,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
         """Commit an event and acknowledge it. An event that is not committed is delivered again by Slack.
 
-        https://api.slack.com/apis/socket-mode#acknowledge
+        https://api.slack.com/apis/socket-mode
         """
         event = self._event(envelope.payload)
         if event is None or await self._in_turn(event):

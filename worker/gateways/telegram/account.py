@@ -34,7 +34,7 @@ NEW_TOKEN: Final = (
 )
 OTHER_POLLER: Final = (
     "Stop the other program, or give this bot a new token with @BotFather (/revoke) and add the channel again. "
-    "It keeps retrying now and then."
+    "personad tries again now and then."
 )
 OTHER_POLLER_WAIT: Final = 30.0
 

@@ -1,4 +1,4 @@
-"""The pace that a provider allows, on a clock that the test moves."""
+"""The pace that a provider allows, with a fake clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from worker.gateways.common.budget import MAX_CHATS, Budget, Pace
 
 
 class Clock:
-    """Time as the test says."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -16,12 +16,12 @@ class Clock:
 
 
 def budget(clock: Clock) -> Budget:
-    """One a second in a chat after a burst of three, ten a second over all."""
+    """One per second in a chat after a burst of three; ten per second in all."""
     return Budget(Pace(1.0, 3.0), Pace(10.0, 10.0), clock)
 
 
 def test_burst_and_then_the_rate() -> None:
-    """A burst goes at once, the rest one a second, in the order of asking."""
+    """A burst goes out at once, the rest one per second, in the order of the requests."""
     clock = Clock()
     pace = budget(clock)
     assert [pace.reserve("a") for _ in range(6)] == [0.0, 0.0, 0.0, 1.0, 2.0, 3.0]
@@ -30,14 +30,14 @@ def test_burst_and_then_the_rate() -> None:
 
 
 def test_chats_share_the_bot() -> None:
-    """Chats do not wait for each other until the bot's own pace is used up."""
+    """Chats do not wait for each other until the bot's own budget is used up."""
     pace = budget(Clock())
     waits = [pace.reserve(str(chat)) for chat in range(12)]
     assert waits == [0.0] * 10 + [0.1, 0.2]
 
 
 def test_asking_takes_nothing() -> None:
-    """Looking ahead leaves the tokens where they are."""
+    """Asking how long the wait would be takes no token."""
     pace = budget(Clock())
     assert [pace.ahead("a") for _ in range(5)] == [0.0] * 5
     assert [pace.reserve("a") for _ in range(3)] == [0.0] * 3
@@ -45,7 +45,7 @@ def test_asking_takes_nothing() -> None:
 
 
 def test_spare_leaves_room_for_a_message() -> None:
-    """What may be left out never takes the last token."""
+    """An optional request never takes the last token."""
     clock = Clock()
     pace = budget(clock)
     assert [pace.spare("a") for _ in range(3)] == [True, True, False]
@@ -56,7 +56,7 @@ def test_spare_leaves_room_for_a_message() -> None:
 
 
 def test_pause() -> None:
-    """After a refusal nothing goes to this chat for so long, and other chats go on."""
+    """A pause stops this chat for its whole time and leaves other chats alone."""
     clock = Clock()
     pace = budget(clock)
     pace.pause("a", 30.0)
@@ -66,7 +66,7 @@ def test_pause() -> None:
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
-    """The longest wait counts."""
+    """A later, shorter pause does not shorten a longer one."""
     pace = budget(Clock())
     pace.pause("a", 30.0)
     pace.pause("a", 5.0)
@@ -74,7 +74,7 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 
 
 def test_chats_are_forgotten() -> None:
-    """However many chats there are, only a bounded number is kept, and one that waits is kept before an idle one."""
+    """Only a bounded number of chats is kept, and idle ones are dropped before one that is waiting."""
     clock = Clock()
     pace = budget(clock)
     pace.pause("busy", 10_000.0)

@@ -1,4 +1,4 @@
-"""The kernel of all gateways, with a provider of a few lines: states, waits, commits, webhooks and the end."""
+"""The kernel of all gateways, with a minimal provider: states, waits, commits, webhooks and the end."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ DOWN: Final = ConnectionResetError(104, "Connection reset by peer")
 
 
 class Someone(Account):
-    """An account whose exchanges and sends the test decides on.
+    """An account whose exchanges and sends the test controls.
 
-    ``exchanges`` says of each whether it works at first, and how it fails then, if it does. Sends wait for ``free``.
+    ``exchanges`` lists for each exchange whether it works at first, and the error it then raises, if any. Sends wait
+    for ``free``.
     """
 
     provider = "Nowhere"
@@ -53,7 +54,7 @@ class Someone(Account):
 
 
 class Sends(Sender[Someone]):
-    """Notes what is sent, and waits until it may go."""
+    """Records each send, then waits until it may go out."""
 
     chat_pace = bot_pace = Pace(rate=1000.0, burst=1000.0)
     max_message = max_caption = 100
@@ -71,7 +72,7 @@ class Sends(Sender[Someone]):
 
 
 class Nowhere(Gateway[Someone, Sends, Timing]):
-    """A provider whose exchanges the test decides on; a webhook's body is the text of one message."""
+    """A provider whose exchanges the test controls. A webhook's body is the text of one message."""
 
     account_type = Someone
     sender_type = Sends
@@ -91,13 +92,13 @@ class Nowhere(Gateway[Someone, Sends, Timing]):
 
 
 def meets(gateway: Nowhere, *errors: Exception | None) -> None:
-    """Let the next exchanges fail so, or work."""
+    """Set whether the next exchanges work or fail."""
     for error in errors:
         gateway.account.exchanges.put_nowait((error is None, error))
 
 
 def item(text: str) -> Inbound:
-    """A message of one person's."""
+    """Return an inbound message."""
     return Inbound(text, "1", "Ann", "1", private=True, kind="text", content=text, at=1)
 
 
@@ -112,8 +113,8 @@ async def opened(folder: Path, timing: Timing = TIMING) -> AsyncIterator[tuple[C
         await channel.close()
 
 
-async def test_how_it_stands(tmp_path: Path) -> None:
-    """Connecting until the first answer, then connected and degraded by turns; each change is told once."""
+async def test_states(tmp_path: Path) -> None:
+    """A channel is connecting until the first answer, then connected or degraded; each change is reported once."""
     async with opened(tmp_path) as (channel, gateway):
         meets(gateway, DOWN, DOWN, None, None, DOWN, None)
         await channel.until(lambda: len(channel.states) == 4)
@@ -128,7 +129,7 @@ async def test_how_it_stands(tmp_path: Path) -> None:
 async def test_waits_grow_until_a_connection_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stable: float, waits: list[int]
 ) -> None:
-    """Each failure makes the waits longer; after a connection that was stable they begin at the shortest again."""
+    """Waits grow with each failure and start again at the shortest after a stable connection."""
     made: list[int] = []
 
     class Counted(Backoff):
@@ -149,7 +150,7 @@ async def test_waits_grow_until_a_connection_held(
 
 
 async def test_what_passes_and_what_stops(tmp_path: Path) -> None:
-    """Trouble of the configuration that has a time to try again passes; without one it is the end, for sends too."""
+    """Configuration trouble with a retry time passes; without one it stops the channel, including its sends."""
     passes = TroubleError(Trouble("config", "another program polls", "stop it", retry_after=0.001))
     async with opened(tmp_path) as (channel, gateway):
         meets(gateway, None, passes, None, REFUSED)
@@ -163,7 +164,7 @@ async def test_what_passes_and_what_stops(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_at_a_send_stops_what_is_in_hand(tmp_path: Path) -> None:
-    """The first send that learns of it ends the channel; one that waits for its turn goes back without a request."""
+    """The first refused send stops the channel; one that is still waiting goes back without a request."""
     async with opened(tmp_path) as (channel, gateway):
         meets(gateway, None)
         await channel.in_state("connected")
@@ -178,8 +179,8 @@ async def test_a_refusal_at_a_send_stops_what_is_in_hand(tmp_path: Path) -> None
         assert channel.states[-1].state == "stopped"
 
 
-async def test_so_many_sends_at_once(tmp_path: Path) -> None:
-    """What is too much goes back to the outbox at once; when sends end there is room again."""
+async def test_too_many_sends_at_once(tmp_path: Path) -> None:
+    """Sends over the limit go back to the outbox at once; finished sends make room again."""
     async with opened(tmp_path) as (channel, gateway):
         meets(gateway, None)
         await channel.in_state("connected")
@@ -191,19 +192,19 @@ async def test_so_many_sends_at_once(tmp_path: Path) -> None:
             assert isinstance(await channel.outcome(seq), Delivered)
         while isinstance(back := await again(channel), Undelivered):
             assert "busy" in back.reason
-            # Sends that have ended are counted out in a turn of the loop of their own.
+            # A finished send is only counted in the next iteration of the loop.
             await asyncio.sleep(0)
 
 
 async def again(channel: Channel) -> Delivered | Undelivered:
-    """Deliver one more, and wait for what becomes of it."""
+    """Deliver one more message, and wait for its outcome."""
     channel.reports.clear()
     channel.deliver("again", "1", seq=1000)
     return await channel.outcome(1000)
 
 
-async def test_webhooks_are_done_with_the_last_of_their_messages(tmp_path: Path) -> None:
-    """Many messages go in several batches, each until it is committed; the request is named with the last one."""
+async def test_webhooks_are_done_with_their_last_message(tmp_path: Path) -> None:
+    """Many messages go in several batches, each repeated until committed; the last one names the webhook request."""
     async with opened(tmp_path) as (channel, gateway):
         channel.refusals = 2
         items = [item(str(number)) for number in range(2 * MAX_ITEMS + 1)]
@@ -214,13 +215,13 @@ async def test_webhooks_are_done_with_the_last_of_their_messages(tmp_path: Path)
 
 
 async def test_what_is_committed_already_is_read_by_a_stopped_channel(tmp_path: Path) -> None:
-    """The daemon has the request, whatever became of the credentials."""
+    """A committed webhook request is read even after the credentials were refused."""
     async with opened(tmp_path) as (channel, gateway):
         meets(gateway, REFUSED)
         await channel.in_state("stopped")
         number = channel.webhook(b"still", "text/plain")
         await channel.until(lambda: channel.webhooks_done)
-        assert (channel.words, channel.webhooks_done) == (["still"], [number])
+        assert (channel.texts, channel.webhooks_done) == (["still"], [number])
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ async def test_what_is_committed_already_is_read_by_a_stopped_channel(tmp_path: 
     ],
 )
 async def test_what_a_failed_send_means(tmp_path: Path, error: Exception, fate: tuple[bool, bool]) -> None:
-    """A refusal in the provider's own words is for good; silence and faults of the server's leave it open."""
+    """A provider's own refusal is final; after silence or a server error the message may have been taken."""
     async with opened(tmp_path) as (channel, gateway):
         meets(gateway, None)
         await channel.in_state("connected")

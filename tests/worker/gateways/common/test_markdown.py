@@ -1,4 +1,4 @@
-"""The mind's Markdown as text with forms."""
+"""The mind's Markdown as formatted text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.gateways.common.markdown import render
 
 
 def forms(markdown: str) -> tuple[str, list[tuple[str, str]]]:
-    """The text, and each form with the words that have it."""
+    """Return the text, and each entity's type with its part of the text."""
     rich = render(markdown)
     return rich.text, [(e.type, rich.text[e.offset : e.offset + e.length]) for e in rich.entities]
 
@@ -37,14 +37,14 @@ def forms(markdown: str) -> tuple[str, list[tuple[str, str]]]:
     ],
 )
 def test_forms(markdown: str, text: str, expected: list[tuple[str, str]]) -> None:
-    """What CommonMark takes for markup becomes a form; everything else stays as it was written."""
+    """What CommonMark treats as markup becomes formatting; everything else stays as it was written."""
     shown, found = forms(markdown)
     assert shown == text
     assert sorted(found) == sorted(expected)
 
 
 def test_lists() -> None:
-    """Lists keep their numbers and their nesting; what follows is a paragraph."""
+    """Lists keep their numbers and their nesting; the text after them is a paragraph."""
     markdown = "- one\n- two\n  - deeper\n    still\n- three\n\n3) third\n4) fourth\n\nafter"
     text = "• one\n• two\n  • deeper\n    still\n• three\n\n3) third\n4) fourth\n\nafter"
     assert render(markdown).text == text
@@ -57,7 +57,7 @@ def test_link_and_language() -> None:
 
 
 def test_table() -> None:
-    """A table is shown in columns of one width."""
+    """A table is laid out in columns of equal width."""
     text, found = forms("| a | long head |\n|---|:-:|\n| 1 | `x` |\n| 22 | |")
     assert text == "a  | long head\n---+----------\n1  | x\n22 |"
     assert found == [("pre", text)]
@@ -65,13 +65,13 @@ def test_table() -> None:
 
 @pytest.mark.parametrize("markdown", ["", "   ", "\n", "[]()", "**", "#", "-", ">", "```\n```", "\\"])
 def test_what_shows_nothing(markdown: str) -> None:
-    """A text whose forms leave nothing to see is shown as it is."""
+    """A text that would show nothing after rendering is shown unchanged."""
     assert render(markdown).text.strip() or not markdown.strip()
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_never_fails(seed: int) -> None:
-    """Whatever a mind writes becomes a text whose forms lie within it."""
+    """Whatever a mind writes becomes a text whose entities lie within it."""
     chance = random.Random(seed)
     pieces = ["**", "*", "_", "`", "```", "~~", "[", "](", ")", "![", ">", "- ", "1. ", "# ", "|", "\n", "\n\n", "    ",
               "word", "🙂", "<", "&", "\\", "---", "|-|-|", "https://x.y", "\x00", "\t", "<http://a.b>"]  # fmt: skip
@@ -81,5 +81,5 @@ def test_never_fails(seed: int) -> None:
 
 @pytest.mark.parametrize("markdown", ["> " * 3000 + "x", "[" * 5000, "*a " * 5000, "- " * 2000 + "x", "`" * 9999])
 def test_deep_nesting(markdown: str) -> None:
-    """Markup nested without end neither fails nor takes long."""
+    """Very deeply nested markup neither fails nor takes long."""
     assert render(markdown).text

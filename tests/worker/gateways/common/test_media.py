@@ -1,4 +1,4 @@
-"""Files from providers are on the disk before anybody hears of them."""
+"""Files from providers are on the disk before anything refers to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def chunks() -> AsyncIterator[bytes]:
 
 
 async def test_a_fetched_file_is_on_the_disk(tmp_path: Path) -> None:
-    """It is synced whole before it has its name, and its name after."""
+    """The whole file is synced before it gets its name, and the folder after."""
     with recorded() as syncs:
         await store(tmp_path / "media", "photo.jpg", chunks(), 100)
     assert_durable(syncs, tmp_path / "media" / "photo.jpg", 100)
@@ -27,7 +27,7 @@ async def test_a_fetched_file_is_on_the_disk(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_too_large_leaves_nothing(tmp_path: Path) -> None:
-    """One byte over the limit, and neither the file nor its beginning stays."""
+    """One byte over the limit leaves neither the file nor a part of it."""
     with pytest.raises(TooLargeError):
         await store(tmp_path / "media", "photo.jpg", chunks(), 99)
     assert list((tmp_path / "media").iterdir()) == []

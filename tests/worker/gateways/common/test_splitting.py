@@ -1,4 +1,4 @@
-"""Where long messages are cut."""
+"""Where long messages are split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.gateways.common.splitting import Entity, Rich, characters, split_mar
 
 
 def test_short_text_stays_whole() -> None:
-    """What fits is not touched."""
+    """A text that fits is not changed."""
     assert split_rich(Rich("hello\n\nthere"), 4096) == [Rich("hello\n\nthere")]
     assert split_markdown("```\na\n```", 2000) == ["```\na\n```"]
 
@@ -25,20 +25,20 @@ def test_short_text_stays_whole() -> None:
     ],
 )
 def test_the_best_place(text: str, parts: list[str]) -> None:
-    """A paragraph goes before a line, a line before a word, a word before a character."""
+    """A cut between paragraphs is preferred, then between lines, then words, then characters."""
     assert [part.text for part in split_rich(Rich(text), 20, characters)] == parts
     assert split_markdown(text, 20) == parts
 
 
 def test_measured_in_utf16() -> None:
-    """Characters outside the Basic Multilingual Plane count twice, and none is cut in two."""
+    """Characters outside the Basic Multilingual Plane count twice and are never split."""
     parts = split_rich(Rich("🙂" * 50), 21)
     assert [len(part.text) for part in parts] == [10, 10, 10, 10, 10]
     assert all(utf16_units(part.text) == 20 for part in parts)
 
 
 def test_joined_characters_stay_together() -> None:
-    """A family, a flag of skin or an accent is not taken apart."""
+    """A family emoji, a skin tone or an accent is not separated from its base."""
     family = "👨\u200d👩\u200d👧"
     parts = [part.text for part in split_rich(Rich("abcdef" + family + "x" * 10), 12)]
     assert parts[0] == "abcdef"
@@ -47,7 +47,7 @@ def test_joined_characters_stay_together() -> None:
 
 
 def test_entities_are_shared_out() -> None:
-    """Each part has its share of a form, counted from its own beginning."""
+    """Each part gets its share of an entity, with offsets from its own beginning."""
     bold = Entity("bold", 4, 15)
     link = Entity("text_link", 20, 4, url="https://example.org")
     parts = split_rich(Rich("one two three four five", (bold, link)), 14, characters)
@@ -58,7 +58,7 @@ def test_entities_are_shared_out() -> None:
 
 
 def test_code_block_is_kept_whole() -> None:
-    """A code block that fits into a part of its own is not cut."""
+    """A code block that fits into one part is not split."""
     text = "words before\n\ncode line\n\ncode line 2\n\nafter"
     block = Entity("pre", 14, 22, language="python")
     parts = split_rich(Rich(text, (block,)), 25, characters)
@@ -67,13 +67,13 @@ def test_code_block_is_kept_whole() -> None:
 
 
 def test_indentation_stays() -> None:
-    """A part that begins within code keeps the indentation of its first line."""
+    """A part that begins inside code keeps the indentation of its first line."""
     parts = split_rich(Rich("if x:\n    one()\n    two()\n"), 16, characters)
     assert [part.text for part in parts] == ["if x:\n    one()", "    two()"]
 
 
 def test_fence_is_closed_and_opened() -> None:
-    """A fenced block that must be cut is code in every part, and no part is over the limit."""
+    """A fenced block that must be split is code in every part, and no part is over the limit."""
     lines = [f"line_number_{number}()" for number in range(40)]
     text = "Look:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat is *all*."
     parts = split_markdown(text, 200)
@@ -94,7 +94,7 @@ def test_fence_that_is_never_closed() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_nothing_is_lost(seed: int) -> None:
-    """Whatever the text, all that shows is in the parts, in order, each within the limit, and always the same."""
+    """For any text, the parts contain everything visible in order, fit the limit, and are always the same."""
     chance = random.Random(seed)
     pieces = ["word", " ", " ", "\n", "\n\n", "🙂", "e\u0301", "```\n", "x" * 40, "    ", "~~~\n", "\u200d"]
     text = "".join(chance.choice(pieces) for _ in range(400))
@@ -110,17 +110,17 @@ def test_nothing_is_lost(seed: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n \n"])
 def test_nothing_to_show(text: str) -> None:
-    """A text that shows nothing has no parts."""
+    """A text without visible characters has no parts."""
     assert split_rich(Rich(text), 100) == []
     assert split_markdown(text, 100) == []
 
 
 def test_the_longest_text_is_quick() -> None:
-    """The longest text that a worker may send is cut without a noticeable wait."""
+    """The longest text that a worker may send is split without a noticeable wait."""
     text = "word " * 52_000
     assert len(split_rich(Rich(text), 4096)) < 70
 
 
 def _bare(text: str) -> str:
-    """The text without spaces and fences."""
+    """Return the text without spaces and fences."""
     return "".join(text.split()).replace("`", "").replace("~", "")

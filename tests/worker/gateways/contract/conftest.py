@@ -53,6 +53,6 @@ PROVIDERS: Final[list[Callable[[AsyncExitStack], Awaitable[Provider]]]] = [teleg
 
 @pytest.fixture(params=PROVIDERS, ids=lambda make: make.__name__)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
-    """One provider with its emulator and a front door."""
+    """One provider with its emulator and the fault-injecting front door."""
     async with AsyncExitStack() as stack:
         yield await request.param(stack)

@@ -1,4 +1,4 @@
-"""Discord, over its gateway."""
+"""The contract's driver for Discord, over its gateway."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.worker.gateways.channel import Channel, OpenGateway
 from tests.worker.gateways.contract.provider import Person, Provider, within
 
 with warnings.catch_warnings():
-    # nextcord imports audioop, which Python 3.13 no longer has and 3.11 warns of.
+    # nextcord imports audioop, which Python 3.11 deprecates and 3.13 no longer has.
     warnings.simplefilter("ignore")
     from worker.gateways.discord.connection import Timing
     from worker.gateways.discord.gateway import DiscordGateway
@@ -69,8 +69,8 @@ class Discord(Provider):
             case _:
                 return told(status, {"message": f"{status}: Made to fail", "code": 0}, Via="1.1 google")
 
-    def says(self, channel: Channel, person: Person, words: str) -> None:
-        self._discord.say(words, channel_id=int(person.chat))
+    def says(self, channel: Channel, person: Person, text: str) -> None:
+        self._discord.say(text, channel_id=int(person.chat))
 
     def shows(self, channel: Channel, person: Person, data: bytes, size: int | None = None) -> None:
         self._discord.say("", Upload("cat.png", data, size=size), channel_id=int(person.chat))
@@ -86,7 +86,10 @@ class Discord(Provider):
         self._discord.revoke()
 
     async def forget_the_past(self, channel: Channel) -> None:
-        """The history of the paired chat is refused (Discord, opcodes and status codes: 10003 Unknown Channel)."""
+        """The history of the paired chat is refused with 10003 Unknown Channel.
+
+        https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
+        """
         self.front.fail(HISTORY, told(404, {"message": "Unknown Channel", "code": 10003}))
         before = len(self.front.lines(HISTORY))
         self.interrupt()

@@ -1,7 +1,7 @@
-"""A provider as the tests of the contract see it: people who write, an API that fails, and what was asked of it.
+"""A provider as the contract tests see it: people who write, an API that fails, and the requests that it got.
 
-The expectations stand here once for all providers. Where a provider's documentation says otherwise, its driver names
-the rule in ``fates`` or ``standings``.
+The expectations are defined here once for all providers. Where a provider's documentation differs, its driver names the
+rule in ``fates`` or ``standings``.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ Case: TypeAlias = Literal[
     "hang",
     "slow",
 ]
-"""What a request meets: a status in the provider's own words, a web page with a status, or trouble on the way."""
+"""What happens to a request: the provider's own error with a status, a web page with a status, or a network fault."""
 
 ASKED_WAIT: Final = 1
-"""Seconds that the provider asks for where a test waits for them."""
+"""Seconds that the provider asks for, in tests that wait for them."""
 
 SHORT: Final = {"request": 0.3, "margin": 0.3, "fetch": 0.2}
-"""Seconds for an answer, for that of a long poll beyond its own time, and for a file, where a provider takes too long.
+"""Time limits in seconds, in tests of a slow provider: for an answer, for a long poll beyond its own time, for a file.
 
-On a busy machine such a gateway may be impatient for no reason: its tests say nothing of requests that are well.
+On a busy machine such a gateway may time out for no reason, so its tests check nothing about healthy requests.
 """
 
 
 class Person(NamedTuple):
-    """Somebody who writes to her; ``chat`` is where she answers."""
+    """A person who writes to her. ``chat`` is where she answers."""
 
     account: str
     chat: str
 
 
 class Fate(NamedTuple):
-    """What a failed send means for the message, and ``stops`` for the channel; ``rule`` is where a provider says so.
+    """What a failed send means for the message. ``rule`` is the provider's documentation of it.
 
-    ``waits``: ``retry_after`` is given.
+    ``stops``: the channel stops. ``waits``: the report has a ``retry_after``.
     """
 
     permanent: bool = False
@@ -69,7 +69,7 @@ class Fate(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How a channel stands whose gateway cannot ask what it asks for; ``rule`` is where a provider says so."""
+    """The state of a channel whose requests fail. ``rule`` is the provider's documentation of it."""
 
     state: Literal["degraded", "stopped"]
     error_class: ErrorClass
@@ -90,8 +90,8 @@ FATES: Final[Mapping[Case, Fate]] = {
     "hang": Fate(ambiguous=True),
     "slow": Fate(ambiguous=True),
 }
-"""A refusal in the provider's own words is final, and a proxy's one passes. A fault on the other side, an answer that
-is none of the provider's, or no answer at all leave it open whether the message was taken."""
+"""A refusal by the provider itself is final; a refusal by a proxy passes. After a server error, an answer that is not
+the provider's, or no answer at all, the message may have been taken."""
 
 STANDINGS: Final[Mapping[Case, Standing]] = {
     "401": Standing("stopped", "credential"),
@@ -110,22 +110,22 @@ STANDINGS: Final[Mapping[Case, Standing]] = {
 
 
 class Provider(ABC):
-    """One provider behind its emulator, which is already running."""
+    """One provider, with its emulator already running."""
 
     name: ClassVar[str]
     first: ClassVar[str]
-    """The first request of a gateway, as a pattern for ``METHOD /path``."""
+    """A gateway's first request, as a pattern for ``METHOD /path``."""
     listening: ClassVar[str]
-    """What it asks again and again, or when its socket ended."""
+    """The request that a gateway repeats, or makes when its socket has closed."""
     sending: ClassVar[str]
     fetching: ClassVar[str]
     """The download of an incoming file."""
     fates: ClassVar[Mapping[Case, Fate]] = {}
     standings: ClassVar[Mapping[Case, Standing]] = {}
     unsent: ClassVar[Fate | None] = Fate(permanent=True)
-    """What becomes of a message whose file cannot be sent; None where files are never sent and words go instead."""
+    """The fate of a message whose file cannot be sent; None if the gateway never sends files, but a text instead."""
     largest: ClassVar[int]
-    """Bytes of a picture that may be sent."""
+    """The largest picture that may be sent, in bytes."""
 
     def __init__(self, front: Front) -> None:
         self.front = front
@@ -133,54 +133,54 @@ class Provider(ABC):
 
     @abstractmethod
     def people(self) -> tuple[Person, Person]:
-        """Two people whose files are wanted, or the first one's only where there can be but one."""
+        """Two people; the files of both are fetched, or only of the first if the channel is paired."""
 
     @abstractmethod
     def secrets(self) -> list[str]:
-        """What must be shown to nobody."""
+        """Texts that must never be shown."""
 
     @abstractmethod
     def gateway(self, limits: Mapping[str, float]) -> OpenGateway:
-        """How to open a gateway before the emulator's front door; ``limits`` are fields of its Timing."""
+        """Return how to open a gateway at the emulator's front door. ``limits`` are fields of its Timing."""
 
     @abstractmethod
     def refusal(self, status: int, retry_after: int | None = None) -> Answer:
-        """The provider's own words for a status."""
+        """Return the provider's own error answer for a status."""
 
     @abstractmethod
-    def says(self, channel: Channel, person: Person, words: str) -> None:
-        """A person writes."""
+    def says(self, channel: Channel, person: Person, text: str) -> None:
+        """Let a person write a text."""
 
     @abstractmethod
     def shows(self, channel: Channel, person: Person, data: bytes, size: int | None = None) -> None:
-        """A person sends a picture; ``size`` is what the provider says of it, None for the truth."""
+        """Let a person send a picture. ``size`` is the size that the provider states, None for the true one."""
 
     @abstractmethod
     def sent(self, person: Person) -> list[str]:
-        """The texts that a person got."""
+        """Return the texts that a person has received."""
 
     @abstractmethod
     def block(self, person: Person) -> None:
-        """A person wants to hear nothing more, or cannot."""
+        """Let a person block her, or become unreachable."""
 
     @abstractmethod
     def revoke(self) -> None:
-        """Somebody takes the credentials away."""
+        """Revoke the credentials."""
 
     @abstractmethod
     async def forget_the_past(self, channel: Channel) -> None:
-        """What the gateway would ask for from before is too old, or gone; it has noticed when this returns."""
+        """Make the past that the gateway would ask for too old, or gone; returns once the gateway has noticed."""
 
     def interrupt(self) -> None:
-        """End what the gateway holds open, so that it asks again; where it asks by itself there is nothing to end."""
+        """Close the gateway's open connections, so that it makes a new request; does nothing if it polls."""
         return
 
     def sockets(self) -> int:
-        """The connections that the provider holds for this bot."""
+        """The connections that this bot holds to the provider."""
         return 0
 
     def how(self, case: Case) -> Answer | Trouble:
-        """What a request meets in this case."""
+        """Return what happens to a request in this case."""
         match case:
             case "reset" | "hang" | "slow":
                 return case
@@ -194,21 +194,21 @@ class Provider(ABC):
                 return self.refusal(int(case))
 
     def fate(self, case: Case) -> Fate:
-        """What a send that meets this case means."""
+        """Return what a failed send means in this case."""
         return self.fates.get(case, FATES[case])
 
     def standing(self, case: Case) -> Standing:
-        """How the channel stands while its gateway meets this case."""
+        """Return the channel's state while its requests fail in this way."""
         return self.standings.get(case, STANDINGS[case])
 
     def stop_listening(self, case: Case, times: int | None = None) -> None:
-        """Let what the gateway asks for fail, from now on."""
+        """Let the gateway's requests fail from now on."""
         self.front.fail(self.listening, self.how(case), times)
         self.interrupt()
 
     @asynccontextmanager
     async def opened(self, folder: Path, *, impatient: bool = False) -> AsyncIterator[Channel]:
-        """A running gateway; ``impatient`` with little time for each request. What it said is looked through after."""
+        """A running gateway, ``impatient`` with short time limits. All that it reported is checked afterwards."""
         limits = SHORT if impatient else {}
         channel = Channel(folder, self.gateway(limits))
         try:
@@ -225,10 +225,10 @@ class Provider(ABC):
             yield channel
 
     def _look_through(self, channel: Channel, folder: Path) -> None:
-        """No secret stands anywhere, no path and no errno where people read, and nothing was committed twice."""
+        """Check that no secret appears anywhere, people see no path or errno, and nothing was committed twice."""
         states = [text for state in channel.states for text in (state.error, state.hint)]
         reasons = [report.reason for report in channel.reports if isinstance(report, Undelivered)]
-        shown = [*states, *reasons, *channel.words]
+        shown = [*states, *reasons, *channel.texts]
         for secret in self.secrets():
             assert not [text for text in [*shown, channel.log()] if secret in text]
         told_too_much = [text for text in shown if str(folder) in text or "Errno" in text]
@@ -238,14 +238,14 @@ class Provider(ABC):
 
 
 def within(timing: T, limits: Mapping[str, float]) -> T:
-    """A Timing with those of these limits that its provider has."""
+    """Return a Timing with those of these limits that its type has."""
     return msgspec.structs.replace(
         timing, **{name: limits[name] for name in timing.__struct_fields__ if name in limits}
     )
 
 
 async def stands(channel: Channel, wanted: Standing) -> GatewayState:
-    """Wait until the channel stands so, and return it."""
+    """Wait until the channel is in this state, and return it."""
 
     def found() -> GatewayState | None:
         last = channel.states[-1:]
@@ -257,13 +257,13 @@ async def stands(channel: Channel, wanted: Standing) -> GatewayState:
         raise AssertionError(f"never {wanted}: {channel.states}") from None
 
 
-async def heard(channel: Channel, words: str) -> None:
-    """Wait until these words were committed."""
-    await channel.until(lambda: words in channel.words)
+async def heard(channel: Channel, text: str) -> None:
+    """Wait until this text is committed."""
+    await channel.until(lambda: text in channel.texts)
 
 
 async def refused(channel: Channel, seq: int = 1) -> Undelivered:
-    """Wait until a delivery has failed."""
+    """Wait until a delivery has failed, and return its report."""
     outcome = await channel.outcome(seq)
     assert isinstance(outcome, Undelivered), outcome
     assert outcome.reason
@@ -271,7 +271,7 @@ async def refused(channel: Channel, seq: int = 1) -> Undelivered:
 
 
 def picture(channel: Channel, person: Person, name: str, seq: int = 1) -> None:
-    """Ask for the delivery of a picture that she made."""
+    """Deliver a picture that she made."""
     channel.gateway.deliver(
         Deliver(
             seq,

@@ -1,4 +1,4 @@
-"""Slack, over Socket Mode."""
+"""The contract's driver for Slack, over Socket Mode."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Slack(Provider):
     fates: ClassVar[Mapping[Case, Fate]] = {"403": Fate(stops="config", rule=SCOPES)}
     standings: ClassVar[Mapping[Case, Standing]] = {"403": Standing("stopped", "config", SCOPES)}
     largest = 50 * 2**20
-    """Our own limit; Slack takes a gigabyte."""
+    """Our own limit; Slack accepts 1 GB."""
 
     def __init__(self, emulator: SlackEmulator, front: Front) -> None:
         self._slack = emulator
@@ -53,7 +53,7 @@ class Slack(Provider):
         return lambda media, link, log: SlackGateway(gateway, f"{self.front.url}/api/", media, link, log, timing)
 
     def refusal(self, status: int, retry_after: int | None = None) -> Answer:
-        """Slack says most of what it refuses with 200 and a code (https://docs.slack.dev/apis/web-api/#responses)."""
+        """Slack answers most refusals with 200 and an error code (https://docs.slack.dev/apis/web-api/#responses)."""
         match status:
             case 401:
                 return told(200, {"ok": False, "error": "token_revoked"})
@@ -67,8 +67,8 @@ class Slack(Provider):
             case _:
                 return told(status, {"ok": False, "error": "internal_error" if status >= 500 else "conflict"})
 
-    def says(self, channel: Channel, person: Person, words: str) -> None:
-        self._slack.say(person.account, words)
+    def says(self, channel: Channel, person: Person, text: str) -> None:
+        self._slack.say(person.account, text)
 
     def shows(self, channel: Channel, person: Person, data: bytes, size: int | None = None) -> None:
         file = self._slack.file("cat.png", data, size)
@@ -78,7 +78,7 @@ class Slack(Provider):
         return self._slack.texts(person.chat)
 
     def block(self, person: Person) -> None:
-        """Nobody can block an app on Slack; the nearest thing is a conversation that it was taken out of."""
+        """Nobody can block an app on Slack; the closest is to remove the app from a conversation."""
         self.front.fail(self.sending, told(200, {"ok": False, "error": "channel_not_found"}), 1)
 
     def revoke(self) -> None:
@@ -86,7 +86,7 @@ class Slack(Provider):
         self.interrupt()
 
     async def forget_the_past(self, channel: Channel) -> None:
-        """Socket Mode has no history: what Slack gave up on meanwhile never comes."""
+        """Socket Mode has no history: an event that Slack has given up on never arrives."""
         seen = len(channel.states)
         channel.refusals = 1
         self._slack.say(self.ann.account, "given up on")

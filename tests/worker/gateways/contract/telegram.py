@@ -1,4 +1,4 @@
-"""Telegram, polled."""
+"""The contract's driver for Telegram, with polling."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ class Telegram(Provider):
         return lambda media, link, log: TelegramGateway(gateway, self.front.url, media, link, log, timing)
 
     def refusal(self, status: int, retry_after: int | None = None) -> Answer:
-        words = {
+        descriptions = {
             401: "Unauthorized",
             403: "Forbidden: user is deactivated",
             409: "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
             429: f"Too Many Requests: retry after {retry_after}" if retry_after else "Too Many Requests",
             500: "Internal Server Error",
         }
-        body = {"ok": False, "error_code": status, "description": words[status]}
+        body = {"ok": False, "error_code": status, "description": descriptions[status]}
         return told(status, body | ({"parameters": {"retry_after": retry_after}} if retry_after else {}))
 
-    def says(self, channel: Channel, person: Person, words: str) -> None:
-        self._telegram.user(int(person.account)).write(words)
+    def says(self, channel: Channel, person: Person, text: str) -> None:
+        self._telegram.user(int(person.account)).write(text)
 
     def shows(self, channel: Channel, person: Person, data: bytes, size: int | None = None) -> None:
         self._telegram.user(int(person.account)).send("document", data, name="cat.png", size=size)
@@ -89,6 +89,9 @@ class Telegram(Provider):
         self._telegram.revoke(self._bot)
 
     async def forget_the_past(self, channel: Channel) -> None:
-        """After a quiet week Telegram goes on from another update id (Bot API, Update), here from a smaller one."""
+        """After a quiet week Telegram continues with a random update id, here a smaller one.
+
+        https://core.telegram.org/bots/api#update
+        """
         await self._telegram.until(lambda: not self._bot.updates.pending, what="the last poll to be confirmed")
         self._bot.updates.jump(1000)

@@ -1,4 +1,4 @@
-"""How a channel stands when its provider fails, refuses or is slow: the same for every provider."""
+"""The state of a channel whose provider fails, refuses or is slow: the same for every provider."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.emulators.front import Asked
 from tests.worker.gateways.channel import Channel
 from tests.worker.gateways.contract.provider import ASKED_WAIT, Case, Person, Provider, Standing, heard, refused, stands
 
-# aiohttp calls two arguments of nextcord's deprecated.
+# nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 WATCHED: Final = 0.3
-"""Seconds in which a gateway that tries again would have asked several times."""
+"""Seconds in which a retrying gateway would have made several requests."""
 
 TRIED_AGAIN: Final = 3
-"""Requests that show it: aiohttp may have made the second one by itself."""
+"""Requests that prove a retry: aiohttp may make the second one itself."""
 
 CASES: Final[list[Case]] = ["403", "409", "500", "page 200", "page 403", "page 503", "reset"]
 SLOW_CASES: Final[list[Case]] = ["hang", "slow"]
@@ -27,18 +27,18 @@ CREDENTIAL: Final = Standing("stopped", "credential")
 
 
 def met(provider: Provider) -> list[Asked]:
-    """What the gateway asked for while the provider failed."""
+    """Return the requests that the gateway made while the provider failed."""
     return [one for one in provider.front.lines(provider.listening) if one.fault]
 
 
-async def hears(provider: Provider, channel: Channel, person: Person, words: str) -> None:
-    """What a person says arrives, and once."""
-    provider.says(channel, person, words)
-    await heard(channel, words)
+async def hears(provider: Provider, channel: Channel, person: Person, text: str) -> None:
+    """A person's message arrives, once."""
+    provider.says(channel, person, text)
+    await heard(channel, text)
 
 
 async def has_stopped(provider: Provider, channel: Channel) -> None:
-    """The provider hears nothing more, and what she says goes back to the outbox, to wait for better days."""
+    """The gateway makes no further request, and her messages go back to the outbox to wait."""
     await provider.front.until(lambda: not provider.sockets() or None)
     channel.deliver("are you there?", provider.ann.chat, seq=77)
     channel.gateway.typing(provider.ann.chat)
@@ -49,19 +49,19 @@ async def has_stopped(provider: Provider, channel: Channel) -> None:
 
 
 async def comes_back(provider: Provider, channel: Channel) -> None:
-    """When the provider is well again, so is the channel, and everything that was said arrives, once."""
+    """When the provider has recovered, so does the channel, and every message arrives, once."""
     provider.says(channel, provider.ann, "meanwhile")
     provider.front.heal()
     after = await channel.in_state("connected")
     assert (after.error, after.error_class) == ("", None)
     await heard(channel, "meanwhile")
     await hears(provider, channel, provider.bob, "afterwards")
-    assert channel.words.count("meanwhile") == channel.words.count("afterwards") == 1
+    assert channel.texts.count("meanwhile") == channel.texts.count("afterwards") == 1
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_trouble_while_it_runs(provider: Provider, tmp_path: Path, case: Case) -> None:
-    """Trouble shows with its class, a reason and a hint. What she says goes out as before, if the channel may go on."""
+    """Trouble is reported with its class, a reason and a hint. Her messages still go out if the channel continues."""
     async with provider.connected(tmp_path) as channel:
         wanted = provider.standing(case)
         provider.stop_listening(case)
@@ -79,7 +79,7 @@ async def test_trouble_while_it_runs(provider: Provider, tmp_path: Path, case: C
 
 @pytest.mark.parametrize("case", SLOW_CASES)
 async def test_a_provider_that_takes_too_long(provider: Provider, tmp_path: Path, case: Case) -> None:
-    """A request that is never answered, or by a byte at a time, is given up after its time."""
+    """A request that is never answered, or only byte by byte, times out."""
     async with provider.connected(tmp_path, impatient=True) as channel:
         provider.stop_listening(case)
         await provider.front.until(lambda: len(met(provider)) > 1 or None)
@@ -88,8 +88,8 @@ async def test_a_provider_that_takes_too_long(provider: Provider, tmp_path: Path
         await comes_back(provider, channel)
 
 
-async def test_waits_as_long_as_it_is_asked_to(provider: Provider, tmp_path: Path) -> None:
-    """After a 429 with a time the next request comes no sooner."""
+async def test_waits_after_a_429_with_a_time(provider: Provider, tmp_path: Path) -> None:
+    """After a 429 with a wait, the next request comes no sooner."""
     async with provider.connected(tmp_path) as channel:
         provider.stop_listening("429 with a time", times=1)
         state = await stands(channel, provider.standing("429 with a time"))
@@ -100,8 +100,8 @@ async def test_waits_as_long_as_it_is_asked_to(provider: Provider, tmp_path: Pat
     assert (bool(state.error), bool(state.hint)) == (True, True)
 
 
-async def test_waits_when_it_is_not_told_how_long(provider: Provider, tmp_path: Path) -> None:
-    """After a 429 without a time the provider is left in peace for a while."""
+async def test_waits_after_a_429_without_a_time(provider: Provider, tmp_path: Path) -> None:
+    """After a 429 without a wait, the gateway makes no request for a while."""
     async with provider.connected(tmp_path) as channel:
         provider.stop_listening("429 without a time")
         state = await stands(channel, provider.standing("429 without a time"))
@@ -109,8 +109,8 @@ async def test_waits_when_it_is_not_told_how_long(provider: Provider, tmp_path: 
         assert (bool(state.error), bool(state.hint)) == (True, True)
 
 
-async def test_credentials_that_never_were_good(provider: Provider, tmp_path: Path) -> None:
-    """They are tried once."""
+async def test_bad_credentials(provider: Provider, tmp_path: Path) -> None:
+    """Bad credentials are tried once."""
     provider.front.fail(provider.first, provider.how("401"))
     async with provider.opened(tmp_path) as channel:
         state = await stands(channel, CREDENTIAL)
@@ -120,7 +120,7 @@ async def test_credentials_that_never_were_good(provider: Provider, tmp_path: Pa
 
 
 async def test_credentials_that_are_taken_away(provider: Provider, tmp_path: Path) -> None:
-    """The channel stops as soon as it learns of it by what it asks for, and says what to do."""
+    """The channel stops at its next request, and says what to do."""
     async with provider.connected(tmp_path) as channel:
         await hears(provider, channel, provider.ann, "before")
         provider.revoke()
@@ -131,7 +131,7 @@ async def test_credentials_that_are_taken_away(provider: Provider, tmp_path: Pat
 
 @pytest.mark.parametrize("case", ["500", "page 200", "page 503", "reset"])
 async def test_a_first_request_that_fails(provider: Provider, tmp_path: Path, case: Case) -> None:
-    """Whatever fails at first, the channel gets there by itself, and says meanwhile what is wrong."""
+    """Whatever fails at first, the channel connects by itself, and meanwhile says what is wrong."""
     provider.front.fail(provider.first, provider.how(case))
     async with provider.opened(tmp_path) as channel:
         state = await channel.until(lambda: next((one for one in channel.states if one.error), None))

@@ -1,4 +1,4 @@
-"""What people send when a provider fails, forgets or is slow: the same for every provider."""
+"""Inbound messages when a provider fails, forgets or is slow: the same for every provider."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests.emulators.front import Answer
 from tests.worker.gateways.channel import Channel
 from tests.worker.gateways.contract.provider import Provider, heard
 
-# aiohttp calls two arguments of nextcord's deprecated.
+# nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 PICTURE: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 TOO_MUCH: Final = 25 * 2**20 + 1
-"""Bytes; more than any gateway fetches."""
+"""Bytes, more than any gateway fetches."""
 
 
-async def told_of(channel: Channel, provider: Provider) -> Inbound:
-    """Wait for the picture's message, which says why there is none; nothing of it is kept, and later words come."""
+async def note_about_picture(channel: Channel, provider: Provider) -> Inbound:
+    """Wait for the message that says why the picture is missing; no part of it is kept, and later messages arrive."""
     [item] = await channel.first()
     assert (item.kind, item.media) == ("text", None)
     assert "Tell them" in item.content
@@ -34,7 +34,7 @@ async def told_of(channel: Channel, provider: Provider) -> Inbound:
 
 
 async def test_a_picture(provider: Provider, tmp_path: Path) -> None:
-    """A picture comes whole."""
+    """A picture arrives complete."""
     async with provider.connected(tmp_path) as channel:
         provider.shows(channel, provider.ann, PICTURE)
         [item] = await channel.first()
@@ -44,48 +44,48 @@ async def test_a_picture(provider: Provider, tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_said_to_be_too_large(provider: Provider, tmp_path: Path) -> None:
-    """She is told of it and of the limit."""
+    """A note tells her about the file and the limit."""
     async with provider.connected(tmp_path) as channel:
         provider.shows(channel, provider.ann, PICTURE, TOO_MUCH)
-        item = await told_of(channel, provider)
+        item = await note_about_picture(channel, provider)
         assert "MB" in item.content
 
 
 async def test_a_file_that_is_larger_than_said(provider: Provider, tmp_path: Path) -> None:
-    """The limit holds for what comes, whatever was said of it; it is fetched once."""
+    """The limit applies to the bytes that arrive, whatever size was stated; the file is fetched only once."""
     async with provider.connected(tmp_path) as channel:
         provider.front.fail(provider.fetching, Answer(200, bytes(TOO_MUCH), {"Content-Type": "image/png"}))
         provider.shows(channel, provider.ann, PICTURE)
-        item = await told_of(channel, provider)
+        item = await note_about_picture(channel, provider)
         assert "MB" in item.content
         assert len(provider.front.lines(provider.fetching)) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 async def test_a_file_that_is_gone(provider: Provider, tmp_path: Path, status: int) -> None:
-    """She is told of it; a file that is not there is asked for once."""
+    """A note tells her about a missing file, which is requested only once."""
     async with provider.connected(tmp_path) as channel:
         provider.front.fail(provider.fetching, Answer(status, b"no", {"Content-Type": "text/plain"}))
         provider.shows(channel, provider.ann, PICTURE)
-        await told_of(channel, provider)
+        await note_about_picture(channel, provider)
         assert len(provider.front.lines(provider.fetching)) == 1
 
 
 async def test_a_file_that_does_not_come(provider: Provider, tmp_path: Path) -> None:
-    """A download that goes on for ever is given up after a few tries, and she is told of it."""
+    """A download that never ends is given up after a few tries, and a note tells her."""
     async with provider.connected(tmp_path, impatient=True) as channel:
         provider.front.fail(provider.fetching, "slow")
         provider.shows(channel, provider.ann, PICTURE)
-        await told_of(channel, provider)
+        await note_about_picture(channel, provider)
         assert 1 <= len(provider.front.lines(provider.fetching)) <= 5
 
 
 @pytest.mark.parametrize("how", ["reset", "500"])
 async def test_a_download_that_breaks_off(provider: Provider, tmp_path: Path, how: str) -> None:
-    """It is tried again, and the file comes whole."""
+    """The download is tried again, and the file arrives complete."""
     async with provider.connected(tmp_path) as channel:
         fault = Answer(500, b"sorry", {"Content-Type": "text/plain"})
-        # aiohttp repeats a GET by itself whose connection is dropped: one shows nothing.
+        # aiohttp itself repeats a GET whose connection is dropped, so one failure would prove nothing.
         provider.front.fail(provider.fetching, "reset" if how == "reset" else fault, 2)
         provider.shows(channel, provider.ann, PICTURE)
         [item] = await channel.first()
@@ -94,7 +94,7 @@ async def test_a_download_that_breaks_off(provider: Provider, tmp_path: Path, ho
 
 
 async def test_what_is_not_committed_comes_again(provider: Provider, tmp_path: Path) -> None:
-    """What the daemon did not take is offered again under its key, before anything that the person said later."""
+    """A message that was not committed is offered again under its key, before any later message of that person."""
     async with provider.connected(tmp_path) as channel:
         channel.refusals = 2
         provider.says(channel, provider.ann, "keep me")
@@ -107,15 +107,15 @@ async def test_what_is_not_committed_comes_again(provider: Provider, tmp_path: P
 
 
 async def test_a_past_that_is_gone(provider: Provider, tmp_path: Path) -> None:
-    """What the provider has no more is let go: the channel is connected, and hears what is said from now on."""
+    """History that the provider no longer has is skipped: the channel connects and receives new messages."""
     async with provider.connected(tmp_path) as channel:
         provider.says(channel, provider.ann, "before")
         await heard(channel, "before")
         await provider.forget_the_past(channel)
         await channel.in_state("connected")
-        for person, words in ((provider.ann, "after"), (provider.bob, "and after")):
-            provider.says(channel, person, words)
-            await heard(channel, words)
-        assert not {"too old", "given up on"} & set(channel.words)
-        assert [channel.words.count(words) for words in ("before", "after", "and after")] == [1, 1, 1]
+        for person, text in ((provider.ann, "after"), (provider.bob, "and after")):
+            provider.says(channel, person, text)
+            await heard(channel, text)
+        assert not {"too old", "given up on"} & set(channel.texts)
+        assert [channel.texts.count(text) for text in ("before", "after", "and after")] == [1, 1, 1]
         assert channel.gateway.state().state == "connected"

@@ -1,4 +1,4 @@
-"""What becomes of her messages when a provider fails, refuses or is slow: the same for every provider."""
+"""Her messages when a provider fails, refuses or is slow: the same for every provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.worker.gateways.channel import Channel
 from tests.worker.gateways.contract.provider import Case, Fate, Provider, picture, refused, stands
 from tests.worker.gateways.contract.provider import Standing as Stands
 
-# aiohttp calls two arguments of nextcord's deprecated.
+# nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 CASES: Final[list[Case]] = [
@@ -28,16 +28,16 @@ CASES: Final[list[Case]] = [
 ]
 SLOW_CASES: Final[list[Case]] = ["hang", "slow"]
 LONG: Final = 300
-"""Seconds; longer than a message waits in a gateway."""
+"""Seconds, longer than a message waits in a gateway."""
 
 
 def means(outcome: Undelivered) -> Fate:
-    """What a failure was told to mean."""
+    """Return what a failure was reported to mean."""
     return Fate(outcome.permanent, outcome.blocked, outcome.ambiguous, outcome.retry_after > 0)
 
 
 async def fails(provider: Provider, channel: Channel, case: Case) -> None:
-    """A send that meets this case is told for what it is, and is no matter to anybody else."""
+    """A send that fails in this way is reported correctly, and affects nothing else."""
     wanted = provider.fate(case)
     provider.front.fail(provider.sending, provider.how(case), 1)
     channel.deliver("one", provider.ann.chat)
@@ -53,7 +53,7 @@ async def fails(provider: Provider, channel: Channel, case: Case) -> None:
 
 
 async def goes_on(provider: Provider, channel: Channel) -> None:
-    """Later messages go, to this chat and to others, and the channel stands as before."""
+    """Later messages go out, to this chat and to others, and the channel's state is unchanged."""
     for seq, person in ((98, provider.ann), (99, provider.bob)):
         channel.deliver("and now?", person.chat, seq=seq)
         assert isinstance(await channel.outcome(seq), Delivered)
@@ -63,14 +63,14 @@ async def goes_on(provider: Provider, channel: Channel) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_send_that_fails(provider: Provider, tmp_path: Path, case: Case) -> None:
-    """A refusal is final or has a time to wait; what nobody answered for may have been taken."""
+    """A refusal is final or names a wait; a message without an answer may have been taken."""
     async with provider.connected(tmp_path) as channel:
         await fails(provider, channel, case)
 
 
 @pytest.mark.parametrize("case", SLOW_CASES)
 async def test_a_send_that_takes_too_long(provider: Provider, tmp_path: Path, case: Case) -> None:
-    """A send that is never answered, or by a byte at a time, is given up, and was taken all the same."""
+    """A send that is never answered, or only byte by byte, times out, although the message was taken."""
     async with provider.connected(tmp_path, impatient=True) as channel:
         provider.front.fail(provider.sending, provider.how(case), 1)
         channel.deliver("one", provider.ann.chat)
@@ -79,7 +79,7 @@ async def test_a_send_that_takes_too_long(provider: Provider, tmp_path: Path, ca
 
 
 async def test_a_lost_answer(provider: Provider, tmp_path: Path) -> None:
-    """A send that was done, and whose answer was lost, is ambiguous; it is not sent again behind the outbox's back."""
+    """A send whose answer was lost is ambiguous; only the outbox repeats it."""
     async with provider.connected(tmp_path) as channel:
         provider.front.fail(provider.sending, "lost", 1)
         channel.deliver("one", provider.ann.chat)
@@ -89,8 +89,8 @@ async def test_a_lost_answer(provider: Provider, tmp_path: Path) -> None:
         assert provider.sent(provider.ann) == ["one", "and now?"]
 
 
-async def test_nobody_at_the_door(provider: Provider, tmp_path: Path) -> None:
-    """What could not even be handed over is not ambiguous, and goes later."""
+async def test_a_refused_connection(provider: Provider, tmp_path: Path) -> None:
+    """A send that could not connect is not ambiguous, and goes out later."""
     async with provider.connected(tmp_path) as channel:
         await provider.front.down()
         channel.deliver("one", provider.ann.chat)
@@ -101,7 +101,7 @@ async def test_nobody_at_the_door(provider: Provider, tmp_path: Path) -> None:
 
 
 async def test_the_pace_that_a_provider_asks_for(provider: Provider, tmp_path: Path) -> None:
-    """A message goes back with the provider's own time; until then that chat is left in peace, and others are not."""
+    """A message goes back with the provider's own wait; until then only that chat gets no messages."""
     async with provider.connected(tmp_path) as channel:
         provider.front.fail(provider.sending, provider.refusal(429, LONG), 1)
         channel.deliver("one", provider.ann.chat)
@@ -117,8 +117,8 @@ async def test_the_pace_that_a_provider_asks_for(provider: Provider, tmp_path: P
     assert second.retry_after <= LONG
 
 
-async def test_a_send_that_hangs_holds_up_nobody_else(provider: Provider, tmp_path: Path) -> None:
-    """While one chat waits for its answer, another one gets its message."""
+async def test_a_hanging_send_does_not_block_other_chats(provider: Provider, tmp_path: Path) -> None:
+    """While a send to one chat hangs, another chat gets its message."""
     async with provider.connected(tmp_path) as channel:
         provider.front.fail(provider.sending, "hang", 1)
         channel.deliver("one", provider.ann.chat)
@@ -130,8 +130,8 @@ async def test_a_send_that_hangs_holds_up_nobody_else(provider: Provider, tmp_pa
         assert means(await refused(channel)) == Fate(ambiguous=True)
 
 
-async def test_a_person_who_wants_no_more(provider: Provider, tmp_path: Path) -> None:
-    """Nothing more goes to who cannot be reached; everybody else is written to as before."""
+async def test_a_person_who_blocks_her(provider: Provider, tmp_path: Path) -> None:
+    """A person who cannot be reached gets nothing more; everybody else still does."""
     async with provider.connected(tmp_path) as channel:
         provider.block(provider.ann)
         channel.deliver("one", provider.ann.chat)
@@ -143,7 +143,7 @@ async def test_a_person_who_wants_no_more(provider: Provider, tmp_path: Path) ->
 
 
 async def test_credentials_that_are_taken_away_before_a_send(provider: Provider, tmp_path: Path) -> None:
-    """The message that learns of it goes back to the outbox, and so does every later one, without a request."""
+    """The first refused message goes back to the outbox, and all later ones too, without a request."""
     async with provider.connected(tmp_path) as channel:
         provider.front.fail(provider.sending, provider.how("401"))
         channel.deliver("one", provider.ann.chat)
@@ -157,7 +157,7 @@ async def test_credentials_that_are_taken_away_before_a_send(provider: Provider,
 
 @pytest.mark.parametrize("size", [None, 1], ids=["gone", "too large"])
 async def test_a_file_that_cannot_go(provider: Provider, tmp_path: Path, size: int | None) -> None:
-    """A file that is gone, or larger than the provider takes, is refused once and for all, in words without a path."""
+    """A file that is gone or too large for the provider fails for good, with a reason that shows no path."""
     async with provider.connected(tmp_path) as channel:
         if size:
             channel.media.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""SMS through Twilio, polled."""
+"""The contract's driver for SMS through Twilio, with polling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MONTH: Final = 30 * 24 * 3600
 
 
 class Twilio(Provider):
-    """One number, for text messages."""
+    """One number for text messages."""
 
     name = "Twilio"
     first = r"GET /2010-04-01/Accounts/\w+\.json$"
@@ -28,7 +28,7 @@ class Twilio(Provider):
     sending = r"POST /2010-04-01/Accounts/\w+/Messages\.json$"
     fetching = r"/Media/ME\w+$"
     unsent = None
-    """Twilio fetches what is sent from a public address, which personad has none of for files
+    """Twilio fetches outbound files from a public URL, and personad has none for them
     (https://www.twilio.com/docs/messaging/api/message-resource, MediaUrl)."""
     largest = 5 * 2**20
 
@@ -57,16 +57,16 @@ class Twilio(Provider):
         return lambda media, link, log: TwilioGateway(gateway, self.front.url, media, link, log, timing)
 
     def refusal(self, status: int, retry_after: int | None = None) -> Answer:
-        """Errors of Twilio's REST API (https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions)."""
+        """Twilio's errors (https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions)."""
         code = {401: 20003, 429: 20429, 500: 20500}.get(status, 20000 + status)
         body = {"code": code, "message": "Made to fail", "more_info": "", "status": status}
         return told(status, body, **({"Retry-After": str(retry_after)} if retry_after else {}))
 
-    def says(self, channel: Channel, person: Person, words: str) -> None:
-        self._twilio.text(f"+{person.account}", OURS, words)
+    def says(self, channel: Channel, person: Person, text: str) -> None:
+        self._twilio.text(f"+{person.account}", OURS, text)
 
     def shows(self, channel: Channel, person: Person, data: bytes, size: int | None = None) -> None:
-        """Twilio says nothing of a file's size, so it is as large as it is."""
+        """Twilio does not state a file's size, so ``size`` is the true one."""
         whole = data if size is None else data.ljust(size, b"\0")
         self._twilio.text(f"+{person.account}", OURS, "", ("image/png", whole))
 
@@ -80,7 +80,7 @@ class Twilio(Provider):
         self._twilio.token = "another one"
 
     async def forget_the_past(self, channel: Channel) -> None:
-        """The list has a text that is a month old, and another one that was deleted."""
+        """The list contains a text that is a month old, and another was deleted."""
         self._twilio.text(f"+{self.ann.account}", OURS, "too old", at=time.time() - MONTH)
         self._twilio.messages[:] = [one for one in self._twilio.messages if one["body"] == "too old"]
         polls = len(self.front.lines(self.listening))

@@ -1,4 +1,4 @@
-"""WhatsApp over Meta's Cloud API, called by webhooks."""
+"""The contract's driver for WhatsApp over Meta's Cloud API, with webhooks."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class WhatsApp(Provider):
         error = {"message": f"(#{code}) Made to fail", "type": "OAuthException", "code": code, "fbtrace_id": "A1"}
         return told(status, {"error": error}, **({"Retry-After": str(retry_after)} if retry_after else {}))
 
-    def says(self, channel: Channel, person: Person, words: str) -> None:
-        self._bring(channel, self._meta.message(person.account, body=words))
+    def says(self, channel: Channel, person: Person, text: str) -> None:
+        self._bring(channel, self._meta.message(person.account, body=text))
 
     def shows(self, channel: Channel, person: Person, data: bytes, size: int | None = None) -> None:
         media = self._meta.add_media("image/png", data)
@@ -88,7 +88,10 @@ class WhatsApp(Provider):
         ]
 
     def block(self, person: Person) -> None:
-        """Meta tells of a person who wants no messages by code 131050."""
+        """Meta reports a person who wants no messages with code 131050.
+
+        https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
+        """
         error = {"message": "(#131050) User has stopped messages", "type": "OAuthException", "code": 131050}
         self.front.fail(self.sending, told(400, {"error": error}), 1)
 
@@ -96,7 +99,7 @@ class WhatsApp(Provider):
         self._meta.access_token = "another one"
 
     async def forget_the_past(self, channel: Channel) -> None:
-        """A webhook that was delayed names a file which WhatsApp has deleted, as it does after 30 days."""
+        """A delayed webhook names a file that WhatsApp has deleted, as it does after 30 days."""
         image = {"id": "404", "mime_type": "image/png"}
         number = self._bring(channel, self._meta.message(self.ann.account, "image", image=image))
         await channel.until(lambda: number in channel.webhooks_done or None)

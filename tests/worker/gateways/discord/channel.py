@@ -1,4 +1,4 @@
-"""A seat for one Discord gateway, with Discord behind an emulator."""
+"""Runs one Discord gateway in a test, with Discord behind an emulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.emulators.discord import DiscordEmulator
 from tests.worker.gateways.channel import Channel
 
 with warnings.catch_warnings():
-    # nextcord imports audioop, which Python 3.13 no longer has and 3.11 warns of.
+    # nextcord imports audioop, which Python 3.11 deprecates and 3.13 no longer has.
     warnings.simplefilter("ignore")
     from worker.gateways.discord.connection import Timing
     from worker.gateways.discord.gateway import DiscordGateway
@@ -25,10 +25,10 @@ HISTORY: Final = "GET /channels/{channel_id}/messages"
 
 
 class DiscordChannel(Channel):
-    """The seat of a gateway whose deliveries may be tried again."""
+    """Runs a gateway whose deliveries may be tried again."""
 
     async def outcome(self, seq: int = 1) -> Delivered | Undelivered:
-        """Wait for what became of a delivery; it is taken away, so that the next try has its own."""
+        """Wait for the outcome of a delivery, and remove it so that the next try has its own."""
         found = await super().outcome(seq)
         self.reports.remove(found)
         return found
@@ -44,7 +44,7 @@ async def opened(
     token: str = "",
     timing: Timing = TIMING,
 ) -> AsyncIterator[DiscordChannel]:
-    """A running gateway of the emulator's first bot, if need be paired with the first person."""
+    """A running gateway of the emulator's first bot, paired with the first person if ``paired``."""
     token = token or discord.token
     account, chat = (str(discord.person.id), str(discord.channel_id)) if paired else (None, None)
     gateway = Gateway(channel_id("discord", token), "discord", Secret(token), account, chat, last_key)

@@ -1,4 +1,4 @@
-"""How a Discord channel stands: what goes wrong, what is said of it, and how it comes back."""
+"""The state of a Discord channel: what goes wrong, how it is reported, and how the channel recovers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.emulators.discord_server import Server
 from tests.worker.gateways.discord.channel import SEND, TIMING, DiscordChannel, connected, opened
 from worker.gateways.identify import identify
 
-# aiohttp calls two arguments of nextcord's deprecated.
+# nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -27,15 +27,15 @@ def discord() -> Iterator[DiscordEmulator]:
         yield emulator
 
 
-async def works(discord: DiscordEmulator, channel: DiscordChannel, words: str) -> None:
-    """What is said arrives, and once."""
-    discord.say(words)
-    await channel.until(lambda: words in channel.words)
-    assert channel.words.count(words) == 1
+async def works(discord: DiscordEmulator, channel: DiscordChannel, text: str) -> None:
+    """A message arrives, once."""
+    discord.say(text)
+    await channel.until(lambda: text in channel.texts)
+    assert channel.texts.count(text) == 1
 
 
 async def test_connected_after_a_session_has_begun(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """She is connected when her session has begun, not when a socket is open, and asks Discord for nothing else."""
+    """A channel is connected once its session has begun, not when the socket is open, and makes no other request."""
     discord.fail("WS /gw", "hang")
     async with opened(discord, tmp_path) as channel:
         await asyncio.to_thread(discord.wait_for_requests, "GET /gateway")
@@ -54,7 +54,7 @@ async def test_connected_after_a_session_has_begun(discord: DiscordEmulator, tmp
 
 
 async def test_discord_that_is_down_at_first(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A first connection that fails is tried again by itself, and the state says what is wrong meanwhile."""
+    """A failed first connection is retried by itself, and meanwhile the state says what is wrong."""
     discord.down()
     async with opened(discord, tmp_path) as channel:
         state = await channel.in_state("connecting")
@@ -69,7 +69,7 @@ async def test_discord_that_is_down_at_first(discord: DiscordEmulator, tmp_path:
 @pytest.mark.parametrize("kind", ["status", "drop", "rate_limit", "cloudflare"])
 @pytest.mark.parametrize("route", ["GET /users/@me", "GET /gateway", "WS /gw"])
 async def test_first_connection_that_fails(discord: DiscordEmulator, tmp_path: Path, route: str, kind: str) -> None:
-    """Whatever fails on the way to the first session, she gets there."""
+    """Whatever fails before the first session, the channel connects in the end."""
     if route == "WS /gw" and kind in ("rate_limit", "cloudflare"):
         pytest.skip("a gateway has no rate limit of this kind")
     if kind == "status":
@@ -82,7 +82,7 @@ async def test_first_connection_that_fails(discord: DiscordEmulator, tmp_path: P
 
 
 async def test_outage(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """An outage shows as degraded with its reason, and ends by itself with the session resumed."""
+    """During an outage the channel is degraded with a reason; afterwards it resumes the session by itself."""
     async with connected(discord, tmp_path) as channel:
         discord.down()
         state = await channel.in_state("degraded")
@@ -98,7 +98,7 @@ async def test_outage(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4003, 4005, 4007, 4008, 4009])
 async def test_closes_that_pass(discord: DiscordEmulator, tmp_path: Path, code: int) -> None:
-    """After a close that is no verdict she comes back."""
+    """After a close code that is not fatal the channel reconnects."""
     async with connected(discord, tmp_path) as channel:
         discord.close_gateways(code)
         await channel.in_state("degraded")
@@ -107,7 +107,7 @@ async def test_closes_that_pass(discord: DiscordEmulator, tmp_path: Path, code: 
 
 
 async def test_what_discord_asks_of_a_connection(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Opcode 7 and a resumable opcode 9 resume; an opcode 9 that is not begins a new session."""
+    """Opcode 7 and a resumable opcode 9 resume; any other opcode 9 begins a new session."""
     async with connected(discord, tmp_path) as channel:
         discord.reconnect()
         await channel.in_state("degraded")
@@ -125,7 +125,7 @@ async def test_what_discord_asks_of_a_connection(discord: DiscordEmulator, tmp_p
 
 
 async def test_session_that_discord_forgot(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A resume that is refused becomes a new session."""
+    """After a refused resume a new session begins."""
     async with connected(discord, tmp_path) as channel:
         discord.forget_sessions()
         discord.drop_gateways()
@@ -140,7 +140,7 @@ async def test_session_that_discord_forgot(discord: DiscordEmulator, tmp_path: P
 
 @pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013, 4014])
 async def test_verdicts(discord: DiscordEmulator, tmp_path: Path, code: int) -> None:
-    """A close that is a verdict stops the channel with a reason and a way out; nothing more is asked of Discord."""
+    """A fatal close code stops the channel with a reason and a hint; Discord gets no further request."""
     discord.refuse_identify(code)
     async with opened(discord, tmp_path) as channel:
         state = await channel.in_state("stopped")
@@ -150,8 +150,8 @@ async def test_verdicts(discord: DiscordEmulator, tmp_path: Path, code: int) -> 
         await quiet(discord, channel)
 
 
-async def test_token_that_is_no_good(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A token that Discord does not know is tried once, and never shown."""
+async def test_unknown_token(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """An unknown token is tried once, and never shown."""
     token = discord.token[:-8] + "wrong--x"
     async with opened(discord, tmp_path, token=token) as channel:
         state = await channel.in_state("stopped")
@@ -162,15 +162,15 @@ async def test_token_that_is_no_good(discord: DiscordEmulator, tmp_path: Path) -
         assert token not in channel.log() + repr(channel.states)
 
 
-async def test_text_that_is_no_token(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What cannot be a token is not sent anywhere."""
+async def test_text_that_cannot_be_a_token(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """A text that cannot be a token is never sent."""
     async with opened(discord, tmp_path, token="Bot abc\r\nX: y") as channel:
         await channel.in_state("stopped")
         assert discord.requests() == []
 
 
 async def test_token_that_is_reset(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A token that is reset while she runs stops her, whether the gateway or a request tells it first."""
+    """A token that is reset stops the running channel, whether the gateway or a request notices it first."""
     async with connected(discord, tmp_path) as channel:
         discord.fail(SEND, "status", status=401)
         channel.deliver("hello", discord.channel_id)
@@ -186,7 +186,7 @@ async def test_token_that_is_reset(discord: DiscordEmulator, tmp_path: Path) -> 
 
 
 async def test_sends_in_hand_when_the_token_is_reset(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What waits for its turn when Discord refuses the token is given back without a request."""
+    """Messages that are waiting when Discord refuses the token go back to the outbox without a request."""
     async with connected(discord, tmp_path) as channel:
         discord.fail(SEND, "status", status=401, times=0)
         for seq in range(1, 9):
@@ -197,7 +197,7 @@ async def test_sends_in_hand_when_the_token_is_reset(discord: DiscordEmulator, t
 
 
 async def quiet(discord: DiscordEmulator, channel: DiscordChannel) -> None:
-    """Whatever is asked of a stopped channel, Discord hears nothing of it."""
+    """Check that a stopped channel makes no request, whatever it is asked to do."""
     await asyncio.to_thread(discord.wait_for_gateways, 0)
     asked, frames = len(discord.requests()), len(discord.frames())
     channel.deliver("hello", discord.channel_id, seq=77)
@@ -211,14 +211,14 @@ async def quiet(discord: DiscordEmulator, channel: DiscordChannel) -> None:
 @pytest.mark.parametrize("event", ["MESSAGE_CREATE", "READY", "CHANNEL_CREATE", "PRESENCE_UPDATE"])
 @pytest.mark.parametrize("data", [None, [], {}, {"id": "x"}, {"guild_id": None, "user": 7}])
 async def test_malformed_event(discord: DiscordEmulator, tmp_path: Path, event: str, data: object) -> None:
-    """An event that nobody can parse is logged, and what comes after it arrives."""
+    """An event that cannot be parsed is logged, and the next message arrives."""
     async with connected(discord, tmp_path) as channel:
         discord.dispatch(event, data)
         await works(discord, channel, "after it")
 
 
 async def test_stream_of_nonsense(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A connection that carries nonsense only is left for a new one."""
+    """A connection with nothing but unreadable frames is replaced."""
     async with connected(discord, tmp_path) as channel:
         for _ in range(30):
             discord.dispatch("MESSAGE_CREATE", [])
@@ -229,7 +229,7 @@ async def test_stream_of_nonsense(discord: DiscordEmulator, tmp_path: Path) -> N
 
 
 async def test_silent_connection(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A connection on which no heartbeat is answered is left, even while events still come."""
+    """A connection without answered heartbeats is replaced, even if events still arrive."""
     discord.configure(heartbeat_interval=0.1)
     async with connected(discord, tmp_path, timing=replace(TIMING, silence=0.6)) as channel:
         discord.configure(acks=False)
@@ -241,7 +241,7 @@ async def test_silent_connection(discord: DiscordEmulator, tmp_path: Path) -> No
 
 
 async def test_round_trip_is_that_of_answered_heartbeats(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """The round trip stays small while heartbeats are answered and grows while they are not."""
+    """The round trip stays small while heartbeats are answered, and grows while they are not."""
     discord.configure(heartbeat_interval=0.1)
     async with connected(discord, tmp_path) as channel:
         await heartbeats(discord, 5)
@@ -252,7 +252,7 @@ async def test_round_trip_is_that_of_answered_heartbeats(discord: DiscordEmulato
 
 
 async def heartbeats(discord: DiscordEmulator, count: int) -> None:
-    """Wait for so many more heartbeats of the bot."""
+    """Wait for this many more heartbeats from the bot."""
     wanted = len(discord.frames(1)) + count
 
     def reached(server: Server) -> bool:
@@ -262,7 +262,7 @@ async def heartbeats(discord: DiscordEmulator, count: int) -> None:
 
 
 async def test_new_sessions_are_rationed(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A Discord that ends every new session at once is not asked for thousands of them."""
+    """If Discord ends every new session at once, the channel does not begin thousands of them."""
     discord.refuse_identify(*[4000] * 500)
     quick = replace(TIMING, shortest=0.001, longest=0.001)
     async with opened(discord, tmp_path, timing=quick) as channel:
@@ -274,7 +274,7 @@ async def test_new_sessions_are_rationed(discord: DiscordEmulator, tmp_path: Pat
 
 
 async def test_identify(discord: DiscordEmulator) -> None:
-    """A good token has a name; a bad one, a text that is none, an outage and a wait have reasons to act on."""
+    """A good token has a name; a bad or malformed token, an outage and a rate limit give reasons to act on."""
 
     async def ask(token: Secret) -> Identified:
         return await identify(Identify("discord", token, {"discord": discord.url}))

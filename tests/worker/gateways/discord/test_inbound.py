@@ -1,4 +1,4 @@
-"""What people say on Discord, on its way to the daemon: in order, once, and never lost."""
+"""Messages from Discord reach the daemon in order, once, and without loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.emulators.discord import VOICE_MESSAGE, DiscordEmulator, Upload
 from tests.worker.gateways.discord.channel import HISTORY, TIMING, connected, opened
 
-# aiohttp calls two arguments of nextcord's deprecated.
+# nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 FILE = "GET /attachments/{channel_id}/{attachment_id}/{filename}"
@@ -24,7 +24,7 @@ def discord() -> Iterator[DiscordEmulator]:
         yield emulator
 
 
-async def test_words(discord: DiscordEmulator, tmp_path: Path) -> None:
+async def test_text(discord: DiscordEmulator, tmp_path: Path) -> None:
     """A direct message arrives with its text, its sender's number and name, its chat and its time."""
     async with connected(discord, tmp_path) as channel:
         message = discord.say("Grüße 👋\nzwei Zeilen")
@@ -36,7 +36,7 @@ async def test_words(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_only_people_are_heard(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Bots, webhooks and her own words are no perceptions, live or in the history."""
+    """Messages from bots, webhooks and herself are ignored, both live and in the history."""
     first = discord.say("first")
     async with connected(discord, tmp_path, paired=True, last_key=str(first.id)) as channel:
         discord.say("from a bot", author=discord.add_bot("other").account)
@@ -50,7 +50,7 @@ async def test_only_people_are_heard(discord: DiscordEmulator, tmp_path: Path) -
         await channel.first()
     async with connected(discord, tmp_path, paired=True, last_key=str(first.id)) as again:
         await again.first()
-        assert channel.words == again.words == ["from alice"]
+        assert channel.texts == again.texts == ["from alice"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_only_people_are_heard(discord: DiscordEmulator, tmp_path: Path) -
     ],
 )
 async def test_commands(discord: DiscordEmulator, tmp_path: Path, text: str, command: str | None, content: str) -> None:
-    """A command is one of four words after a slash at the start of a message."""
+    """A command is a slash and one of four names at the start of a message."""
     async with connected(discord, tmp_path) as channel:
         discord.say(text)
         [item] = await channel.first()
@@ -74,7 +74,7 @@ async def test_commands(discord: DiscordEmulator, tmp_path: Path, text: str, com
 
 
 async def test_files(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Each file goes to the perception of its extension, after the words, under keys that sort; none is half there."""
+    """Each file follows the text, goes to the perception of its extension, has a key in order, and is complete."""
     async with connected(discord, tmp_path, paired=True) as channel:
         uploads = [Upload(f"page {number}.PDF", b"%PDF" + bytes([number])) for number in range(9)]
         message = discord.say("look", Upload("cat.png", b"png"), *uploads)
@@ -93,7 +93,7 @@ async def test_files(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_voice(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A voice message is heard, without words of its own."""
+    """A voice message goes to hearing, without a text."""
     async with connected(discord, tmp_path, paired=True) as channel:
         discord.say("", Upload("voice-message.ogg", b"OggS", duration=1.5), flags=VOICE_MESSAGE)
         [item] = await channel.first()
@@ -102,7 +102,7 @@ async def test_voice(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What is of no known kind, too large or gone is told in words, with the limit."""
+    """A file of an unknown kind, too large or gone is described in text, with the limit."""
     async with connected(discord, tmp_path, paired=True) as channel:
         discord.fail(FILE, "status", status=404)
         discord.say("", Upload("gone.png", b"png"))
@@ -118,7 +118,7 @@ async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path
 
 
 async def test_file_that_is_larger_than_said(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """The limit holds for what comes, not only for what is announced, and nothing of it stays."""
+    """The limit applies to the bytes that arrive, not only to the stated size, and no part of the file is kept."""
     huge = discord.say("", Upload("huge.wav", bytes(25 * 2**20 + 1)))
     async with connected(discord, tmp_path, paired=True) as channel:
         author = {"id": str(discord.person.id), "username": "alice"}
@@ -131,8 +131,8 @@ async def test_file_that_is_larger_than_said(discord: DiscordEmulator, tmp_path:
         assert list(channel.media.iterdir()) == []
 
 
-async def test_file_whose_download_breaks_off(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A download is tried again, and leaves no half file behind."""
+async def test_file_whose_download_breaks(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """A broken download is tried again, and leaves no partial file."""
     async with connected(discord, tmp_path, paired=True) as channel:
         discord.fail(FILE, "drop")
         discord.fail(FILE, "status", status=503)
@@ -142,7 +142,7 @@ async def test_file_whose_download_breaks_off(discord: DiscordEmulator, tmp_path
 
 
 async def test_file_of_a_stranger(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Nobody but the paired account can fill her disk."""
+    """Only the paired account's files are fetched, so that strangers cannot fill the disk."""
     async with connected(discord, tmp_path, paired=True) as channel:
         mallory = discord.add_user("mallory")
         discord.say("", Upload("cat.png", b"png"), channel_id=discord.dm(mallory), author=mallory)
@@ -153,7 +153,7 @@ async def test_file_of_a_stranger(discord: DiscordEmulator, tmp_path: Path) -> N
 
 
 async def test_pairing(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Once paired, the account's files are fetched, and what it says while she is away arrives."""
+    """After pairing, the account's files are fetched, and messages from an outage arrive."""
     async with connected(discord, tmp_path) as channel:
         discord.say("", Upload("one.png", b"png"))
         [first] = await channel.first()
@@ -168,7 +168,7 @@ async def test_pairing(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_edit(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A changed message comes as a correction under a key of its own; a change of nothing does not come."""
+    """An edited message arrives as a correction under its own key; an edit without changes does not arrive."""
     async with connected(discord, tmp_path) as channel:
         message = discord.say("see you at fife")
         await channel.first()
@@ -185,7 +185,7 @@ async def test_edit(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_reply(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A reply says what it answers."""
+    """A reply quotes the message that it answers."""
     async with connected(discord, tmp_path) as channel:
         message = discord.say("tea or coffee?")
         discord.say("tea", reply_to=message.id)
@@ -193,7 +193,7 @@ async def test_reply(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_odd_message(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A message that nextcord cannot parse, and whose parts are not as documented, still arrives by its words."""
+    """A message that nextcord cannot parse, with undocumented parts, still arrives with its text."""
     async with connected(discord, tmp_path) as channel:
         author = {"id": str(discord.person.id), "username": "alice"}
         odd = {"id": "1", "channel_id": str(discord.channel_id), "author": author, "content": "odd", "attachments": 7}
@@ -203,7 +203,7 @@ async def test_odd_message(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_message_of_a_server(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What comes from a server, should it come, is marked and goes on without its words."""
+    """A message from a server is marked as such and passed on without its text."""
     async with connected(discord, tmp_path) as channel:
         author = {"id": str(discord.person.id), "username": "alice"}
         discord.dispatch(
@@ -214,18 +214,18 @@ async def test_message_of_a_server(discord: DiscordEmulator, tmp_path: Path) -> 
 
 
 async def test_not_taken(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What the daemon could not commit is offered again, and nothing overtakes it."""
+    """A message that was not committed is offered again, before any later one."""
     async with connected(discord, tmp_path) as channel:
         channel.refusals = 3
         for number in range(5):
             discord.say(str(number))
         await channel.first(5)
-        assert channel.words == ["0", "1", "2", "3", "4"]
+        assert channel.texts == ["0", "1", "2", "3", "4"]
         assert [batch[0].content for batch in channel.offers] == ["0"] * 4 + ["1", "2", "3", "4"]
 
 
 async def test_catch_up_after_a_start(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What was said while she was away arrives before what is said now, page by page, in order and once."""
+    """Messages from while the bot was offline arrive first, page by page, in order and once."""
     committed = discord.say("committed")
     for number in range(230):
         discord.say(f"{number:03}")
@@ -233,12 +233,12 @@ async def test_catch_up_after_a_start(discord: DiscordEmulator, tmp_path: Path) 
         await channel.in_state("connected")
         discord.say("live")
         await channel.first(231)
-        assert channel.words == [f"{number:03}" for number in range(230)] + ["live"]
+        assert channel.texts == [f"{number:03}" for number in range(230)] + ["live"]
         assert len(discord.requests(HISTORY)) == 3
 
 
 async def test_catch_up_after_a_lost_session(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What was said between two sessions arrives, also on a channel that had nothing committed before."""
+    """Messages from between two sessions arrive, even if nothing was committed on the channel before."""
     discord.say("before the pairing")
     async with connected(discord, tmp_path, paired=True) as channel:
         await asyncio.to_thread(discord.wait_for_requests, HISTORY)
@@ -251,11 +251,11 @@ async def test_catch_up_after_a_lost_session(discord: DiscordEmulator, tmp_path:
         await channel.first()
         discord.say("after")
         await channel.first(2)
-        assert channel.words == ["in between", "after"]
+        assert channel.texts == ["in between", "after"]
 
 
 async def test_resumed_session(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What a resumed session replays comes once, in order, without the history."""
+    """Messages that a resumed session replays arrive once and in order, without reading the history."""
     first = discord.say("first")
     async with connected(discord, tmp_path, paired=True, last_key=str(first.id)) as channel:
         discord.say("one")
@@ -268,12 +268,12 @@ async def test_resumed_session(discord: DiscordEmulator, tmp_path: Path) -> None
         await channel.first(3)
         discord.say("four")
         await channel.first(4)
-        assert channel.words == ["one", "two", "three", "four"]
+        assert channel.texts == ["one", "two", "three", "four"]
         assert len(discord.requests(HISTORY)) == asked
 
 
 async def test_paired_chat_that_is_gone(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A history that Discord refuses is no reason not to listen."""
+    """If Discord refuses the history, new messages still arrive."""
     discord.fail(HISTORY, "status", status=404)
     async with connected(discord, tmp_path, paired=True, last_key="7") as channel:
         discord.say("hi")
@@ -282,7 +282,7 @@ async def test_paired_chat_that_is_gone(discord: DiscordEmulator, tmp_path: Path
 
 
 async def test_more_than_can_wait(discord: DiscordEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When more waits than is kept, the rest comes from the history: all of it, in order."""
+    """If more messages wait than fit, the rest is read from the history: all of them, in order."""
     monkeypatch.setattr("worker.gateways.discord.inbox.MAX_WAITING", 3)
     first = discord.say("first")
     async with connected(discord, tmp_path, paired=True, last_key=str(first.id), timing=TIMING) as channel:
@@ -291,5 +291,5 @@ async def test_more_than_can_wait(discord: DiscordEmulator, tmp_path: Path, monk
         for number in range(20):
             discord.say(f"{number:02}")
         await channel.first(20)
-        assert channel.words == [f"{number:02}" for number in range(20)]
+        assert channel.texts == [f"{number:02}" for number in range(20)]
         assert "discord.inbox_full" in channel.log()

@@ -1,4 +1,4 @@
-"""What she says on Discord: split, once, and with an honest word about what became of it."""
+"""Her messages on Discord: split, sent once, and reported accurately."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proto.gateways import Delivered, PartSent, Say, Undelivered
 from tests.emulators.discord import DiscordEmulator
 from tests.worker.gateways.discord.channel import SEND, connected, opened
 
-# aiohttp calls two arguments of nextcord's deprecated.
+# nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 TYPING = "POST /channels/{channel_id}/typing"
@@ -26,7 +26,7 @@ def discord() -> Iterator[DiscordEmulator]:
 
 
 async def test_text(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Markdown goes out as it is; nobody is pinged and no link is previewed."""
+    """Markdown is sent unchanged; nobody is pinged and no link is previewed."""
     async with connected(discord, tmp_path) as channel:
         channel.deliver("**hi** <@1> @everyone https://example.org", discord.channel_id)
         assert await channel.outcome() == Delivered(1)
@@ -40,7 +40,7 @@ async def test_text(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_long_text(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A long text goes out in parts of at most 2,000 characters; a code block that is cut is closed and opened."""
+    """A long text is sent in parts of at most 2,000 characters; a split code block is closed and reopened."""
     code = "\n".join(f"line {number}" for number in range(600))
     async with connected(discord, tmp_path) as channel:
         channel.deliver(f"Look:\n\n```python\n{code}\n```\n\nThat is all.", discord.channel_id)
@@ -54,7 +54,7 @@ async def test_long_text(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_parts_that_are_sent_already(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A delivery that was interrupted goes on with the next part."""
+    """An interrupted delivery continues with the next part."""
     text = " ".join(["word"] * 1000)
     async with connected(discord, tmp_path) as channel:
         channel.deliver(text, discord.channel_id, parts_sent=1)
@@ -67,7 +67,7 @@ async def test_parts_that_are_sent_already(discord: DiscordEmulator, tmp_path: P
 
 
 async def test_answer_that_is_lost(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A send whose answer is lost is ambiguous; sent again it is no second message."""
+    """A send whose answer is lost is ambiguous; sending it again makes no second message."""
     async with connected(discord, tmp_path) as channel:
         discord.fail(SEND, "drop", stored=True)
         channel.deliver("once", discord.channel_id)
@@ -82,7 +82,7 @@ async def test_answer_that_is_lost(discord: DiscordEmulator, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 async def test_fault_of_discord(discord: DiscordEmulator, tmp_path: Path, status: int) -> None:
-    """A fault of Discord's own is told at once, as ambiguous, and nothing is sent behind the outbox's back."""
+    """A server error is reported at once as ambiguous; only the outbox repeats the message."""
     async with connected(discord, tmp_path) as channel:
         discord.fail(SEND, "status", status=status)
         channel.deliver("hi", discord.channel_id)
@@ -95,7 +95,7 @@ async def test_fault_of_discord(discord: DiscordEmulator, tmp_path: Path, status
 
 @pytest.mark.parametrize("kind", ["rate_limit", "shared", "global", "cloudflare"])
 async def test_rate_limit(discord: DiscordEmulator, tmp_path: Path, kind: str) -> None:
-    """A 429 is handed back with the time to wait instead of being waited out, and does not block what follows."""
+    """A 429 goes back with its wait instead of blocking, and does not hold up later messages."""
     async with connected(discord, tmp_path) as channel:
         discord.fail(SEND, kind, retry_after=1.0)  # type: ignore[arg-type]  # a parameter of the test
         channel.deliver("hi", discord.channel_id)
@@ -108,7 +108,7 @@ async def test_rate_limit(discord: DiscordEmulator, tmp_path: Path, kind: str) -
 
 
 async def test_long_rate_limit(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """While Discord asks for a long wait, a message goes back to the outbox without a request."""
+    """During a long rate limit a message goes back to the outbox without a request."""
     async with connected(discord, tmp_path) as channel:
         discord.fail(SEND, "global", retry_after=600.0)
         channel.deliver("hi", discord.channel_id)
@@ -120,8 +120,8 @@ async def test_long_rate_limit(discord: DiscordEmulator, tmp_path: Path) -> None
         assert len(discord.requests(SEND)) == 1
 
 
-async def test_person_who_takes_no_messages(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Code 50007 blocks the chat, in words that say why."""
+async def test_person_who_accepts_no_messages(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """Code 50007 blocks the chat, with a reason that says why."""
     shut = discord.add_user("bob", accepts_dms=False)
     async with connected(discord, tmp_path) as channel:
         channel.deliver("hi", discord.dm(shut))
@@ -132,7 +132,7 @@ async def test_person_who_takes_no_messages(discord: DiscordEmulator, tmp_path: 
 
 
 async def test_refusals_for_good(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A chat that does not exist and one of others are refused for good, with Discord's reason."""
+    """A chat that does not exist, or is not the bot's, fails for good with Discord's reason."""
     other = discord.add_bot("other")
     foreign = discord.dm(discord.add_user("eve"), other.token)
     async with connected(discord, tmp_path) as channel:
@@ -146,7 +146,7 @@ async def test_refusals_for_good(discord: DiscordEmulator, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("kind", "name"), [("image", "cat.png"), ("audio", "voice.ogg")])
 async def test_file(discord: DiscordEmulator, tmp_path: Path, kind: str, name: str) -> None:
-    """A picture or a sound that she made goes out as a file with its words, once."""
+    """A picture or recording that she made is sent once, as a file with its text."""
     async with connected(discord, tmp_path) as channel:
         channel.media.mkdir()
         (channel.media / name).write_bytes(b"bytes")
@@ -162,7 +162,7 @@ async def test_file(discord: DiscordEmulator, tmp_path: Path, kind: str, name: s
 
 
 async def test_file_with_a_long_text(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Words that do not fit beside a file follow it."""
+    """A text that is too long to accompany a file follows it."""
     async with connected(discord, tmp_path) as channel:
         channel.media.mkdir()
         (channel.media / "cat.png").write_bytes(b"png")
@@ -174,7 +174,7 @@ async def test_file_with_a_long_text(discord: DiscordEmulator, tmp_path: Path) -
 
 
 async def test_files_that_cannot_go(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """A file that is gone or too large for Discord is refused for good."""
+    """A file that is gone or too large for Discord fails for good."""
     async with connected(discord, tmp_path) as channel:
         channel.media.mkdir()
         (channel.media / "huge.wav").write_bytes(bytes(10 * 2**20 + 1))
@@ -187,7 +187,7 @@ async def test_files_that_cannot_go(discord: DiscordEmulator, tmp_path: Path) ->
 
 
 async def test_not_connected(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Before the first connection a delivery goes back at once, to be tried later."""
+    """Before the first connection a delivery goes back to the outbox at once."""
     discord.down()
     async with opened(discord, tmp_path) as channel:
         channel.deliver("hi", 7)
@@ -197,7 +197,7 @@ async def test_not_connected(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_outage(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """What cannot even be written in an outage is not ambiguous."""
+    """A send that cannot connect during an outage is not ambiguous."""
     async with connected(discord, tmp_path) as channel:
         discord.down()
         await channel.in_state("degraded")
@@ -222,7 +222,7 @@ async def test_say(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_typing(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Typing shows, leaves room for the message, and its failures are of no consequence."""
+    """Typing is shown, leaves room for the message, and may fail without consequences."""
     async with connected(discord, tmp_path) as channel:
         chat = str(discord.channel_id)
         discord.fail(TYPING, "status", status=500)
@@ -236,7 +236,7 @@ async def test_typing(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_pace(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Real limits of a chat are kept without a single refusal."""
+    """Discord's real rate limits for a chat are respected without a single refusal."""
     discord.limit(SEND, 5, 1.0)
     async with connected(discord, tmp_path) as channel:
         for seq in range(1, 9):
@@ -247,7 +247,7 @@ async def test_pace(discord: DiscordEmulator, tmp_path: Path) -> None:
 
 
 async def test_a_repetition_that_discord_may_not_know_is_marked(discord: DiscordEmulator, tmp_path: Path) -> None:
-    """Long after a send whose answer was lost, the next try says that it may be one too many."""
+    """Long after a send whose answer was lost, the next try is marked as a possible repetition."""
     async with connected(discord, tmp_path) as channel:
         channel.deliver("late", discord.channel_id, ambiguous=True)
         await channel.outcome()

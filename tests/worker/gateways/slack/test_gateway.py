@@ -1,4 +1,4 @@
-"""The Slack gateway against Slack's protocol on loopback: socket and webhooks, talks, files, and what goes wrong."""
+"""The Slack gateway with Slack's protocol on loopback: socket and webhooks, conversations, files and failures."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def connected(slack: SlackEmulator, folder: Path) -> AsyncIterator[Channel
 
 
 async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path) -> None:
-    """Who writes to her directly or names her is heard, each thread a conversation of its own; nobody else is."""
+    """Only direct messages and mentions reach her, and each thread is a separate conversation."""
     async with connected(slack, tmp_path) as channel:
         ann, bob = slack.person("Ann"), slack.person("Bob")
         slack.say(ann, "hello &amp; <https://example.org|here>, <@U0002>")
@@ -75,7 +75,7 @@ async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path
 
 
 async def test_commit_before_acknowledgement(slack: SlackEmulator, tmp_path: Path) -> None:
-    """What the daemon did not take is not acknowledged: Slack brings it again, under the same key."""
+    """An event that was not committed is not acknowledged; Slack delivers it again, under the same key."""
     async with opened(slack, tmp_path) as channel:
         channel.refusals = 1
         await channel.in_state("connected")
@@ -86,7 +86,7 @@ async def test_commit_before_acknowledgement(slack: SlackEmulator, tmp_path: Pat
 
 
 async def test_reconnects(slack: SlackEmulator, tmp_path: Path) -> None:
-    """Slack's wish for a new socket and a broken one are followed; what was said meanwhile comes."""
+    """The gateway reconnects when Slack asks for it and after a broken socket; messages sent meanwhile arrive."""
     async with connected(slack, tmp_path) as channel:
         ann = slack.person("Ann")
         slack.ask_to_reconnect()
@@ -100,19 +100,19 @@ async def test_reconnects(slack: SlackEmulator, tmp_path: Path) -> None:
 
 
 async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
-    """A file goes whole to the perception of its extension, with its name; one that none claims is told in words."""
+    """A complete file goes to the perception of its extension, with its name; any other file is described in text."""
     async with connected(slack, tmp_path) as channel:
         files = [slack.file("May report.pdf", PDF), slack.file("tool.exe", b"MZ")]
         slack.say(slack.person("Ann"), "look", subtype="file_share", files=files)
-        words, document, other = await channel.first(3)
-        assert (words.content, document.kind, document.title) == ("look", "document", "May report.pdf")
+        text, document, other = await channel.first(3)
+        assert (text.content, document.kind, document.title) == ("look", "document", "May report.pdf")
         assert (channel.media / str(document.media)).read_bytes() == PDF
         assert "tool.exe" in other.content
         assert other.media is None
 
 
 async def test_files_of_one_sender_are_limited(slack: SlackEmulator, tmp_path: Path) -> None:
-    """Of one sender a hundred MB an hour are fetched; the person is told of what is beyond."""
+    """At most 100 MB per hour are fetched from one sender; the note for her asks to tell the person about the rest."""
     async with connected(slack, tmp_path) as channel:
         files = [{**slack.file(f"{number}.pdf", PDF), "size": 24 * 2**20} for number in range(5)]
         slack.say(slack.person("Ann"), "", subtype="file_share", files=files)
@@ -123,7 +123,7 @@ async def test_files_of_one_sender_are_limited(slack: SlackEmulator, tmp_path: P
 
 
 async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None:
-    """Markdown becomes Slack's markup, long texts are cut, files go along, and answers stay in their thread."""
+    """Markdown becomes Slack's markup, long texts are split, files are sent, and answers stay in their thread."""
     async with connected(slack, tmp_path) as channel:
         channel.deliver("**Yes** & <no>, [here](https://example.org)", "C1:17.1")
         assert isinstance(await channel.outcome(), Delivered)
@@ -150,10 +150,10 @@ async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None
         ({"mute": True}, {"permanent": False, "ambiguous": True}),
     ],
 )
-async def test_what_sending_meets(
+async def test_failed_sends(
     slack: SlackEmulator, tmp_path: Path, fault: dict[str, object], expected: dict[str, object]
 ) -> None:
-    """Each failure is told for what it is: the message's, the conversation's, a wait, or perhaps no failure at all."""
+    """Each failure is classified: of the message, of the conversation, a wait, or perhaps no failure at all."""
     async with connected(slack, tmp_path) as channel:
         slack.fail("chat.postMessage", **fault)
         channel.deliver("hello", "D1")
@@ -163,7 +163,7 @@ async def test_what_sending_meets(
 
 
 async def test_a_revoked_token_stops(slack: SlackEmulator, tmp_path: Path) -> None:
-    """The gateway stops, says what to do, and asks Slack nothing more; no token is in the log."""
+    """The gateway stops, says what to do, and makes no further request; no token is in the log."""
     async with connected(slack, tmp_path) as channel:
         slack.refused = "token_revoked"
         slack.break_sockets()
@@ -174,7 +174,7 @@ async def test_a_revoked_token_stops(slack: SlackEmulator, tmp_path: Path) -> No
 
 
 async def test_an_app_that_nothing_comes_from_stops(slack: SlackEmulator, tmp_path: Path) -> None:
-    """Without a public address and without a token for Socket Mode it says which to set, and asks Slack nothing."""
+    """Without a public address or a Socket Mode token the gateway says which to set, and makes no request."""
     secret = Secret(slack.bot_token)
     gateway = Gateway(channel_id("slack", secret.reveal()), "slack", secret, open=True)
     channel = Channel(tmp_path, lambda media, link, log: SlackGateway(gateway, slack.url, media, link, log, TIMING))
@@ -187,7 +187,7 @@ async def test_an_app_that_nothing_comes_from_stops(slack: SlackEmulator, tmp_pa
 
 
 async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
-    """With a public address no socket is opened; an event is done with once its messages are committed."""
+    """With a public address no socket is opened; an event is done once its messages are committed."""
     async with opened(slack, tmp_path, webhook="https://example.org/hooks/1") as channel:
         channel.refusals = 1
         await channel.in_state("connected")
@@ -203,8 +203,8 @@ async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
         assert slack.most_sockets == 0
 
 
-async def test_whose_tokens(slack: SlackEmulator) -> None:
-    """Both tokens are tried; what is wrong with them is said."""
+async def test_identify(slack: SlackEmulator) -> None:
+    """Both tokens are tried, and the reason says what is wrong with them."""
 
     async def ask(bot: str, app: str) -> Identified:
         credentials = {"app_token": Secret(app)}

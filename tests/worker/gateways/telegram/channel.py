@@ -1,4 +1,4 @@
-"""A seat for one Telegram gateway, with Telegram behind an emulator."""
+"""Runs one Telegram gateway in a test, with Telegram behind an emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a Telegram channel stands: what goes wrong, what is said of it, and how it comes back."""
+"""The state of a Telegram channel: what goes wrong, how it is reported, and how the channel recovers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def telegram() -> Iterator[TelegramEmulator]:
 
 
 async def test_connected_after_a_completed_poll(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """She is connected when a poll was answered, not when a socket is open, and her commands are in the menu."""
+    """A channel is connected once a poll was answered, not when a socket is open, and sets the command menu."""
     telegram.fail("slow", "getUpdates", 1, seconds=0.3)
     async with opened(telegram, tmp_path) as channel:
         await telegram.until_called("getUpdates")
@@ -42,7 +42,7 @@ async def test_connected_after_a_completed_poll(telegram: TelegramEmulator, tmp_
 
 
 async def test_menu_that_cannot_be_set(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """Without the menu she works all the same, and the log says so."""
+    """If the menu cannot be set, the channel works without it, and the log says so."""
     telegram.fail(400, "setMyCommands")
     async with connected(telegram, tmp_path) as channel:
         telegram.user().write("hi")
@@ -52,7 +52,7 @@ async def test_menu_that_cannot_be_set(telegram: TelegramEmulator, tmp_path: Pat
 
 
 async def test_revoked_token(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """A revoked token stops the channel with a reason and a way out, and nothing more is asked of Telegram."""
+    """A revoked token stops the channel with a reason and a hint, and Telegram gets no further request."""
     async with connected(telegram, tmp_path) as channel:
         telegram.revoke(telegram.bot())
         state = await channel.in_state("stopped")
@@ -67,7 +67,7 @@ async def test_revoked_token(telegram: TelegramEmulator, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("token", ["123456789:AAF-unknown-to-telegram-0123456789abc", "no token"])
-async def test_token_that_never_was_one(telegram: TelegramEmulator, tmp_path: Path, token: str) -> None:
+async def test_wrong_or_malformed_token(telegram: TelegramEmulator, tmp_path: Path, token: str) -> None:
     """A wrong or malformed token stops the channel at once."""
     async with opened(telegram, tmp_path, token=token) as channel:
         state = await channel.in_state("stopped")
@@ -76,7 +76,7 @@ async def test_token_that_never_was_one(telegram: TelegramEmulator, tmp_path: Pa
 
 
 async def test_another_program_polls(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """A second poller is named, not fought: polls become rare until it is gone."""
+    """A second poller is reported, and polls become rare until it is gone."""
     async with connected(telegram, tmp_path) as channel:
         telegram.fail(409, "getUpdates", 2)
         telegram.user().write("wakes the poll that is under way")
@@ -91,7 +91,7 @@ async def test_another_program_polls(telegram: TelegramEmulator, tmp_path: Path)
 
 
 async def test_webhook_is_dropped_without_its_messages(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """A webhook that somebody left on the bot is removed, and what waited for it arrives."""
+    """A webhook that was left on the bot is removed, and its pending messages arrive."""
     telegram.bot().webhook = {"url": "https://example.org/hook"}
     telegram.user().write("waited")
     async with opened(telegram, tmp_path) as channel:
@@ -101,7 +101,7 @@ async def test_webhook_is_dropped_without_its_messages(telegram: TelegramEmulato
 
 
 async def test_waits_as_long_as_telegram_asks(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """After a 429 the next poll comes no sooner than Telegram said."""
+    """After a 429 the next poll comes no sooner than Telegram asked."""
     telegram.fail(429, "getUpdates", 1, retry_after=1)
     async with opened(telegram, tmp_path) as channel:
         state = await channel.in_state("degraded")
@@ -113,7 +113,7 @@ async def test_waits_as_long_as_telegram_asks(telegram: TelegramEmulator, tmp_pa
 
 @pytest.mark.parametrize("how", [500, 502, "drop"])
 async def test_failures_of_telegram_pass(telegram: TelegramEmulator, tmp_path: Path, how: int | str) -> None:
-    """Telegram's own faults and broken connections degrade the channel at once, and it mends by itself."""
+    """Server errors and broken connections degrade the channel at once, and it recovers by itself."""
     async with connected(telegram, tmp_path) as channel:
         telegram.fail(how, "getUpdates", 3)  # type: ignore[arg-type]  # the parameters are kinds of failures
         person = telegram.user()
@@ -127,7 +127,7 @@ async def test_failures_of_telegram_pass(telegram: TelegramEmulator, tmp_path: P
 
 
 async def test_outage(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """When Telegram is away the health ages, and what was written meanwhile comes once it is back."""
+    """During an outage the round trip ages; messages written meanwhile arrive after it."""
     async with connected(telegram, tmp_path) as channel:
         person = telegram.user()
         await asyncio.to_thread(telegram.down)
@@ -143,7 +143,7 @@ async def test_outage(telegram: TelegramEmulator, tmp_path: Path) -> None:
 
 
 async def test_poll_that_is_never_answered(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """A poll that hangs is given up when its time is over, and another one is made."""
+    """A poll that hangs times out, and another one is made."""
     timing = replace(TIMING, poll=1.0, margin=0.3)
     async with opened(telegram, tmp_path, timing=timing) as channel:
         await channel.in_state("connected")
@@ -155,7 +155,7 @@ async def test_poll_that_is_never_answered(telegram: TelegramEmulator, tmp_path:
 
 
 async def test_token_is_nowhere(telegram: TelegramEmulator, tmp_path: Path) -> None:
-    """Through all kinds of trouble the token is in no state, no report and no line of the log."""
+    """Whatever goes wrong, the token appears in no state, report or log line."""
     token = telegram.bot().token
     async with connected(telegram, tmp_path) as channel:
         person = telegram.user()
@@ -171,30 +171,30 @@ async def test_token_is_nowhere(telegram: TelegramEmulator, tmp_path: Path) -> N
         await channel.in_state("degraded")
         channel.deliver("two", person.id, seq=2)
         await channel.outcome(2)
-        told = f"{channel.states} {channel.reports} {channel.items} {channel.log()}"
-    assert "cannot be reached" in told
-    assert token not in told
-    assert token.partition(":")[2] not in told
+        shown = f"{channel.states} {channel.reports} {channel.items} {channel.log()}"
+    assert "cannot be reached" in shown
+    assert token not in shown
+    assert token.partition(":")[2] not in shown
 
 
-def test_token_in_a_library_s_words() -> None:
-    """A text of the HTTP client that holds the URL of a request loses the token, whatever it looks like."""
+def test_token_in_a_librarys_error() -> None:
+    """The token is removed from an HTTP client's error that contains the request's URL."""
     for token in ("123456789:AAF0123456789abcdefghijklmnopqrstuv", "1:short"):
         account = TelegramAccount(Gateway("0" * 16, "telegram", Secret(token)), "https://api.telegram.org")
-        words = f"Can not write request body for https://api.telegram.org/bot{token}/sendPhoto"
-        found = account.trouble(aiohttp.ClientError(words))
+        error = f"Can not write request body for https://api.telegram.org/bot{token}/sendPhoto"
+        found = account.trouble(aiohttp.ClientError(error))
         assert "Can not write request body" in found.reason
         assert token not in found.reason
 
 
 async def test_identify(telegram: TelegramEmulator) -> None:
-    """A token is told to be whose it is."""
+    """Identify returns whose token it is."""
     found = await identify(Identify("telegram", Secret(telegram.bot().token), {"telegram": telegram.url}))
     assert (found.bot_id, found.bot_name, found.reason) == (str(telegram.bot().id), "her_bot", "")
 
 
 @pytest.mark.parametrize(
-    ("token", "how", "words"),
+    ("token", "how", "expected"),
     [
         ("nonsense", None, "not a Telegram bot token"),
         ("123456789:AAF-unknown-to-telegram-0123456789abc", None, "Ask @BotFather"),
@@ -203,12 +203,12 @@ async def test_identify(telegram: TelegramEmulator) -> None:
         ("", "drop", "cannot be reached"),
     ],
 )
-async def test_identify_failures(telegram: TelegramEmulator, token: str, how: int | str | None, words: str) -> None:
-    """A token of no use is refused in words that a person can act on, without the token."""
+async def test_identify_failures(telegram: TelegramEmulator, token: str, how: int | str | None, expected: str) -> None:
+    """An unusable token is refused with a reason that a person can act on, without showing the token."""
     if how:
         telegram.fail(how, "getMe")  # type: ignore[arg-type]  # the parameters are kinds of failures
     token = token or telegram.bot().token
     found = await identify(Identify("telegram", Secret(token), {"telegram": telegram.url}))
-    assert words in found.reason
+    assert expected in found.reason
     assert token not in found.reason
     assert not found.bot_id

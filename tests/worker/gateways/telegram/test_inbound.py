@@ -1,4 +1,4 @@
-"""What people send to a Telegram bot, as the daemon gets it."""
+"""Messages to a Telegram bot, as the daemon gets them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def telegram() -> Iterator[TelegramEmulator]:
 
 @pytest.fixture
 def person(telegram: TelegramEmulator) -> Person:
-    """Somebody with a Telegram account."""
+    """A person with a Telegram account."""
     return telegram.user(username="ann")
 
 
 async def test_text(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A text comes with its key, the sender's number and name, and Telegram's time."""
+    """A text arrives with its key, the sender's id and name, and Telegram's time."""
     async with connected(telegram, tmp_path) as channel:
         posted = person.write("hello there")
         [item] = await channel.first()
@@ -47,7 +47,7 @@ async def test_text(telegram: TelegramEmulator, person: Person, tmp_path: Path) 
 
 
 async def test_offset_moves_only_after_commit(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A message that the daemon could not commit is offered again, and is confirmed only after it was committed."""
+    """A message that was not committed is offered again, and is confirmed only after the commit."""
     posted = person.write("keep me")
     async with opened(telegram, tmp_path) as channel:
         channel.refusals = 2
@@ -63,7 +63,7 @@ async def test_offset_moves_only_after_commit(telegram: TelegramEmulator, person
 async def test_waiting_messages_come_at_once_and_in_order(
     telegram: TelegramEmulator, person: Person, tmp_path: Path
 ) -> None:
-    """What was written while nobody polled comes in one batch, oldest first."""
+    """Messages written while nobody polled arrive in one batch, oldest first."""
     for word in ("one", "two", "three"):
         person.write(word)
     async with opened(telegram, tmp_path) as channel:
@@ -86,7 +86,7 @@ async def test_waiting_messages_come_at_once_and_in_order(
 async def test_files_go_to_their_perception(
     telegram: TelegramEmulator, person: Person, tmp_path: Path, sent: str, name: str, kind: str, extension: str
 ) -> None:
-    """A file lies whole in the media folder when its message comes, under a name of our own, with its caption."""
+    """When a message arrives, its file is complete in the media folder, under our own name, with its caption."""
     data = PHOTO if sent == "photo" else b"some bytes" * 100_000
     async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         posted = person.send(sent, data, caption="look", name=name)  # type: ignore[arg-type]  # the parameters are kinds
@@ -102,7 +102,7 @@ async def test_files_go_to_their_perception(
 
 
 async def test_largest_photo(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Of a photo's sizes the largest is fetched, and a photo has no words but its caption."""
+    """The largest size of a photo is fetched, and the message's text is its caption."""
     async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         posted = person.send("photo", PHOTO, caption="just this")
         [item] = await channel.first()
@@ -112,7 +112,7 @@ async def test_largest_photo(telegram: TelegramEmulator, person: Person, tmp_pat
 
 
 async def test_file_over_the_limit(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A file over Telegram's limit comes as text that says what it was and what the limit is."""
+    """A file over Telegram's limit arrives as a text that says what it was and names the limit."""
     async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         person.send("document", b"x", name="film.pdf", caption="mind this", size=31 * 1_048_576)
         [item] = await channel.first()
@@ -123,7 +123,7 @@ async def test_file_over_the_limit(telegram: TelegramEmulator, person: Person, t
 
 
 async def test_file_that_cannot_be_fetched(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A file that stays out of reach comes as text with the reason; one that fails once is fetched."""
+    """A file that cannot be fetched arrives as a text with the reason; after a single failure it is fetched."""
     async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         telegram.fail("drop", "file", 1)
         person.send("voice", b"first")
@@ -138,7 +138,7 @@ async def test_file_that_cannot_be_fetched(telegram: TelegramEmulator, person: P
 
 
 async def test_extension_that_no_perception_claims(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A file that nothing in her can perceive is named honestly and not fetched."""
+    """A file that no perception takes is described and not fetched."""
     async with connected(telegram, tmp_path) as channel:
         person.send("document", b"PK", name="things.zip", caption="unpack")
         [item] = await channel.first()
@@ -149,7 +149,7 @@ async def test_extension_that_no_perception_claims(telegram: TelegramEmulator, p
 
 
 async def test_album_is_one_burst(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Photos sent together come in one batch in their order, though the poll ends with the first of them."""
+    """Photos sent together arrive in one batch, in order, even if the poll returned only the first one."""
     async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         person.send("photo", PHOTO + b"1", caption="three of them", album="77")
         await telegram.until(
@@ -164,7 +164,7 @@ async def test_album_is_one_burst(telegram: TelegramEmulator, person: Person, tm
 
 
 async def test_edited(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A correction comes as a message of its own that says so, and is never a command."""
+    """A correction arrives as a separate message that says so, and is never a command."""
     async with connected(telegram, tmp_path) as channel:
         posted = person.write("at five")
         person.edit(posted, "at six")
@@ -190,7 +190,7 @@ async def test_edited(telegram: TelegramEmulator, person: Person, tmp_path: Path
 async def test_commands(
     telegram: TelegramEmulator, person: Person, tmp_path: Path, text: str, command: str | None, content: str
 ) -> None:
-    """A command stands at the beginning and is for this bot; its argument is the content."""
+    """A command is at the start of a message and addressed to this bot; its argument is the content."""
     async with connected(telegram, tmp_path) as channel:
         person.write(text)
         [item] = await channel.first()
@@ -198,7 +198,7 @@ async def test_commands(
 
 
 async def test_groups_are_only_counted(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """What is said in a group comes without its words and files."""
+    """A message in a group is passed on without its text and files."""
     group = telegram.group("friends")
     async with connected(telegram, tmp_path) as channel:
         person.write("/hello@her_bot secret words", chat=group)
@@ -207,7 +207,7 @@ async def test_groups_are_only_counted(telegram: TelegramEmulator, person: Perso
 
 
 async def test_files_of_strangers_are_not_fetched(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """On a paired channel only the paired account can fill the disk."""
+    """On a paired channel only the paired account's files are fetched."""
     async with connected(telegram, tmp_path, account=str(person.id)) as channel:
         telegram.user(username="mallory").send("photo", PHOTO)
         person.send("photo", PHOTO)
@@ -216,8 +216,8 @@ async def test_files_of_strangers_are_not_fetched(telegram: TelegramEmulator, pe
     assert hers.media
 
 
-async def test_answers_and_links_are_told(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """The words that a message answers, and the address behind a linked word, are part of what she reads."""
+async def test_quotes_and_links_are_read(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """She reads the quoted text of a reply and the address behind a link."""
     bot = telegram.bot()
     async with connected(telegram, tmp_path) as channel:
         asked = person.write("which day?")
@@ -230,7 +230,7 @@ async def test_answers_and_links_are_told(telegram: TelegramEmulator, person: Pe
 
 
 @pytest.mark.parametrize(
-    ("extra", "words"),
+    ("extra", "expected"),
     [
         ({"sticker": {"file_id": "a", "file_unique_id": "b", "type": "regular", "width": 1, "height": 1,
                       "is_animated": False, "is_video": False, "emoji": "🎉"}}, "a sticker that stands for 🎉"),
@@ -241,21 +241,21 @@ async def test_answers_and_links_are_told(telegram: TelegramEmulator, person: Pe
     ],
 )  # fmt: skip
 async def test_other_kinds_are_described(
-    telegram: TelegramEmulator, person: Person, tmp_path: Path, extra: dict[str, object], words: str
+    telegram: TelegramEmulator, person: Person, tmp_path: Path, extra: dict[str, object], expected: str
 ) -> None:
-    """What she has no perception for comes as an honest description."""
+    """A message that no perception takes arrives as a description."""
     async with connected(telegram, tmp_path) as channel:
         plain = person.write("x").message
         bare = {key: value for key, value in plain.items() if key != "text"}
         telegram.world.push(telegram.bot(), "message", {**bare, **extra})
         _, item = await channel.first(2)
-    assert words in item.content
+    assert expected in item.content
 
 
 async def test_update_that_the_library_does_not_understand(
     telegram: TelegramEmulator, person: Person, tmp_path: Path
 ) -> None:
-    """An update of a form that aiogram does not know holds nobody up, and its words still come."""
+    """An update that aiogram cannot parse holds up nothing, and its text still arrives."""
     async with connected(telegram, tmp_path) as channel:
         plain = person.write("before").message
         telegram.world.push(telegram.bot(), "message", {**plain, "text": "odd", "photo": {"new": "form"}})
@@ -265,10 +265,10 @@ async def test_update_that_the_library_does_not_understand(
     assert [item.content for item in items] == ["before", "odd", "after"]
 
 
-async def test_files_before_pairing_are_told_and_not_fetched(
+async def test_files_before_pairing_are_described_and_not_fetched(
     telegram: TelegramEmulator, person: Person, tmp_path: Path
 ) -> None:
-    """A bot that is paired with nobody fetches nobody's files; once paired, it fetches hers."""
+    """A bot that is not paired yet fetches no files; once paired, it fetches the paired account's."""
     async with connected(telegram, tmp_path) as channel:
         person.send("photo", PHOTO, caption="look")
         [item] = await channel.first()

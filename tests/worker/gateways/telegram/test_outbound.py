@@ -1,4 +1,4 @@
-"""What she says on Telegram, and what is reported of it."""
+"""Her messages on Telegram, and the reports about them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def telegram() -> Iterator[TelegramEmulator]:
 
 @pytest.fixture
 def person(telegram: TelegramEmulator) -> Person:
-    """Somebody who wrote to the bot before, so that it may answer."""
+    """A person who has written to the bot, so that it may answer."""
     person = telegram.user(username="ann")
     person.start()
     return person
 
 
 async def test_markdown_becomes_entities(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Her Markdown is shown as forms, links are not previewed, and the delivery is reported."""
+    """Her Markdown is shown as formatting, links are not previewed, and the delivery is reported."""
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("🙂 **yes**, see [this](https://example.org) and `code`", person.id)
         assert await channel.outcome() == Delivered(1)
@@ -52,7 +52,7 @@ async def test_markdown_becomes_entities(telegram: TelegramEmulator, person: Per
 async def test_markup_never_loses_a_message(
     telegram: TelegramEmulator, person: Person, tmp_path: Path, text: str
 ) -> None:
-    """Whatever she writes is taken."""
+    """Telegram accepts whatever she writes."""
     async with connected(telegram, tmp_path) as channel:
         channel.deliver(text, person.id)
         assert await channel.outcome() == Delivered(1)
@@ -60,7 +60,7 @@ async def test_markup_never_loses_a_message(
 
 
 async def test_entities_that_telegram_refuses(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A text whose forms are refused is sent plain."""
+    """A text whose entities are refused is sent without them."""
     telegram.fail(400, "sendMessage", 1, description="Bad Request: can't parse entities: entity is odd")
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("**still** said", person.id)
@@ -70,25 +70,25 @@ async def test_entities_that_telegram_refuses(telegram: TelegramEmulator, person
 
 
 async def test_long_messages_are_split(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A long text comes in parts of at most 4,096 UTF-16 units, each reported, nothing lost."""
-    words = " ".join(f"🙂{number}" for number in range(1500))
+    """A long text is sent in parts of at most 4,096 UTF-16 units, each reported, with nothing lost."""
+    long_text = " ".join(f"🙂{number}" for number in range(1500))
     async with connected(telegram, tmp_path) as channel:
-        channel.deliver(words, person.id)
+        channel.deliver(long_text, person.id)
         await channel.outcome()
     sent = [message["text"] for message in telegram.sent(person.id)]
     assert len(sent) == 3
     assert all(utf16_units(text) <= 4096 for text in sent)
-    assert " ".join(sent) == words
+    assert " ".join(sent) == long_text
     assert channel.reports == [PartSent(1, 1), PartSent(1, 2), Delivered(1)]
 
 
 async def test_interrupted_delivery_goes_on(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """After an interruption the remaining parts follow, the doubtful one marked, cut in the same places."""
-    words = " ".join(f"{number}" for number in range(3000))
+    """After an interruption the remaining parts follow, split in the same places, the doubtful one marked."""
+    long_text = " ".join(f"{number}" for number in range(3000))
     async with connected(telegram, tmp_path) as channel:
-        channel.deliver(words, person.id)
+        channel.deliver(long_text, person.id)
         await channel.outcome()
-        channel.deliver(words, person.id, seq=2, parts_sent=1, ambiguous=True)
+        channel.deliver(long_text, person.id, seq=2, parts_sent=1, ambiguous=True)
         assert await channel.outcome(2) == Delivered(2)
     sent = [message["text"] for message in telegram.sent(person.id)]
     whole, again = sent[: len(sent) // 2 + 1], sent[len(sent) // 2 + 1 :]
@@ -97,7 +97,7 @@ async def test_interrupted_delivery_goes_on(telegram: TelegramEmulator, person: 
 
 
 async def test_mark_moves_the_forms(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A repeated message is visibly marked, and its forms stay where they belong."""
+    """A repeated message is visibly marked, and its entities move with the text."""
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("**yes** " + "x" * MAX_MESSAGE, person.id, ambiguous=True)
         await channel.outcome()
@@ -107,7 +107,7 @@ async def test_mark_moves_the_forms(telegram: TelegramEmulator, person: Person, 
 
 
 async def test_blocked(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A person who blocked the bot gets nothing more; the channel goes on."""
+    """A person who blocked the bot gets nothing more; the channel continues."""
     person.block()
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("hello?", person.id)
@@ -118,7 +118,7 @@ async def test_blocked(telegram: TelegramEmulator, person: Person, tmp_path: Pat
 
 
 async def test_no_such_chat(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A chat that does not exist is a permanent failure, and is asked for once."""
+    """A chat that does not exist is a permanent failure, tried only once."""
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("**hello?**", 12345)
         outcome = await channel.outcome()
@@ -129,7 +129,7 @@ async def test_no_such_chat(telegram: TelegramEmulator, person: Person, tmp_path
 
 
 async def test_flood(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A 429 gives the message back with Telegram's own wait, and the chat is left in peace for so long."""
+    """After a 429 the message goes back with Telegram's own wait, and the chat gets nothing until it is over."""
     telegram.fail(429, "sendMessage", 1, retry_after=300)
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("now", person.id)
@@ -149,7 +149,7 @@ async def test_flood(telegram: TelegramEmulator, person: Person, tmp_path: Path)
 async def test_failed_sends(
     telegram: TelegramEmulator, person: Person, tmp_path: Path, how: int | str, ambiguous: bool, taken: int
 ) -> None:
-    """A send that broke after the request was written may have been taken, and is reported so."""
+    """A send that failed after the request was written is reported as ambiguous."""
     telegram.fail(how, "sendMessage")  # type: ignore[arg-type]  # the parameters are kinds of failures
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("hello", person.id)
@@ -160,7 +160,7 @@ async def test_failed_sends(
 
 
 async def test_refused_connection_is_not_ambiguous(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Where nobody answered the door nothing was taken."""
+    """A refused connection is not ambiguous: nothing was taken."""
     async with connected(telegram, tmp_path) as channel:
         await asyncio.to_thread(telegram.down)
         await channel.in_state("degraded")
@@ -171,7 +171,7 @@ async def test_refused_connection_is_not_ambiguous(telegram: TelegramEmulator, p
 
 
 async def test_token_refused_at_a_send(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A 401 at a send stops the channel; the message itself waits for a better token."""
+    """A 401 at a send stops the channel; the message itself waits for a new token."""
     telegram.fail(401, "sendMessage")
     async with connected(telegram, tmp_path) as channel:
         channel.deliver("hello", person.id)
@@ -205,7 +205,7 @@ async def test_not_connected_yet(telegram: TelegramEmulator, person: Person, tmp
 async def test_files(
     telegram: TelegramEmulator, person: Person, tmp_path: Path, kind: str, name: str, method: str, shown: str
 ) -> None:
-    """What she made is sent from her media folder as what it is, with its caption."""
+    """A file that she made is sent from her media folder as the right type, with its caption."""
     async with connected(telegram, tmp_path) as channel:
         channel.media.mkdir(exist_ok=True)
         (channel.media / name).write_bytes(b"OggS made by her")
@@ -219,7 +219,7 @@ async def test_files(
 
 
 async def test_file_that_is_refused_as_a_photo(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A file that Telegram does not take as a photo is sent as a document."""
+    """A file that Telegram refuses as a photo is sent as a document."""
     telegram.fail(400, "sendPhoto", description="Bad Request: PHOTO_INVALID_DIMENSIONS")
     async with connected(telegram, tmp_path) as channel:
         channel.media.mkdir(exist_ok=True)
@@ -230,15 +230,15 @@ async def test_file_that_is_refused_as_a_photo(telegram: TelegramEmulator, perso
 
 
 async def test_long_caption_follows_its_file(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Words that are too long for a caption come after the file."""
+    """A text that is too long for a caption follows the file."""
     async with connected(telegram, tmp_path) as channel:
         channel.media.mkdir(exist_ok=True)
         (channel.media / "drawn.png").write_bytes(b"OggS made by her")
         channel.deliver("long " * 300, person.id, kind="image", media="drawn.png")
         assert await channel.outcome() == Delivered(1)
-    picture, words = telegram.sent(person.id)
+    picture, text = telegram.sent(person.id)
     assert "caption" not in picture
-    assert words["text"] == ("long " * 300).strip()
+    assert text["text"] == ("long " * 300).strip()
 
 
 async def test_missing_file(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ async def test_missing_file(telegram: TelegramEmulator, person: Person, tmp_path
 
 
 async def test_pace(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Under Telegram's own rule against flooding her messages are paced, so that none is refused."""
+    """Her messages are paced so that Telegram's flood control refuses none of them."""
     telegram.flood()
     async with connected(telegram, tmp_path) as channel:
         started = time.monotonic()
@@ -265,7 +265,7 @@ async def test_pace(telegram: TelegramEmulator, person: Person, tmp_path: Path) 
 
 
 async def test_typing_takes_no_message_s_place(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """Typing is shown while there is room in the pace, and is left out when there is not."""
+    """Typing is shown while the rate limit leaves room, and skipped when it does not."""
     async with connected(telegram, tmp_path) as channel:
         for _ in range(10):
             channel.gateway.typing(str(person.id))
@@ -276,7 +276,7 @@ async def test_typing_takes_no_message_s_place(telegram: TelegramEmulator, perso
 
 
 async def test_typing_that_fails_is_counted(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A failed typing harms nothing."""
+    """A failure to show typing has no other effect."""
     telegram.fail(500, "sendChatAction")
     async with connected(telegram, tmp_path) as channel:
         channel.gateway.typing(str(person.id))
@@ -287,7 +287,7 @@ async def test_typing_that_fails_is_counted(telegram: TelegramEmulator, person: 
 
 
 async def test_say(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """A text that is kept nowhere is sent as it is, and nothing is reported of it."""
+    """A text that is not stored is sent unchanged, and its outcome is not reported."""
     async with connected(telegram, tmp_path) as channel:
         channel.gateway.say(Say(channel.gateway.channel, str(person.id), "Your code: **AB12CD**"))
         [message] = await telegram.until_sent(person.id)

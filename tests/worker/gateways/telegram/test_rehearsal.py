@@ -26,7 +26,7 @@ print(Response[list[Update]] is ANSWERS[0])
 
 @pytest.mark.frugal
 def test_rehearsal_leaves_nothing_to_do() -> None:
-    """After a rehearsal nothing is left to import or build, and no thread or descriptor stays for a fork to lose."""
+    """A rehearsal leaves nothing to import or build, and no thread or descriptor that a fork would lose."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=PATIENCE, check=False
     )

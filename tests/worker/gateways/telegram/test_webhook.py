@@ -1,4 +1,4 @@
-"""Telegram calling us: where and with which secret it is told, what comes in, and what it says went wrong."""
+"""Telegram's webhook: its address and secret, the updates that it brings, and the errors that Telegram reports."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ async def called(telegram: TelegramEmulator, folder: Path, secret: str = SECRET)
 
 
 def brought(telegram: TelegramEmulator) -> list[bytes]:
-    """What Telegram would bring to the address: the updates that nobody polls for."""
+    """The updates that Telegram would send to the webhook, which nobody polls for."""
     return [msgspec.json.encode(update) for update in telegram.bot().updates.pending]
 
 
-async def test_telegram_is_told_where_to_call(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """The address and the secret are set, nothing is polled, and an update is done with once it is committed."""
+async def test_webhook_is_registered(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """The URL and the secret are set, nothing is polled, and an update is done once it is committed."""
     async with called(telegram, tmp_path) as channel:
         channel.refusals = 1
         await channel.in_state("connected")
@@ -78,8 +78,8 @@ async def test_telegram_is_told_where_to_call(telegram: TelegramEmulator, person
         assert telegram.calls("getUpdates") == []
 
 
-async def test_calls_that_fail_are_told(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """What Telegram says of its calls shows in the channel's state, and goes when they arrive again."""
+async def test_calls_that_fail_are_reported(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """Failed calls that Telegram reports show in the channel's state until calls arrive again."""
     async with called(telegram, tmp_path) as channel:
         await channel.in_state("connected")
         person.write("not arrived")
@@ -93,7 +93,7 @@ async def test_calls_that_fail_are_told(telegram: TelegramEmulator, person: Pers
 
 @pytest.mark.parametrize("secret", ["with space", "", "é", "x" * 257])
 async def test_a_secret_that_telegram_takes(telegram: TelegramEmulator, tmp_path: Path, secret: str) -> None:
-    """A secret that Telegram would refuse is told before it is asked."""
+    """A secret that Telegram would refuse is reported before any request."""
     async with called(telegram, tmp_path, secret) as channel:
         state = await channel.in_state("stopped")
         assert "webhook_secret_file" in state.hint

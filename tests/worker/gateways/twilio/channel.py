@@ -1,4 +1,4 @@
-"""A seat for one gateway through Twilio, with Twilio behind an emulator."""
+"""Runs one Twilio gateway in a test, with Twilio behind an emulator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMING: Final = Timing(check=30.0, poll=0.05, idle=0.05, shortest=0.02, longest=
 
 
 def webhook(channel: Channel, form: dict[str, str]) -> int:
-    """Hand on a webhook request as the daemon does."""
+    """Pass a webhook request to the gateway, as the daemon does."""
     return channel.webhook(urlencode(form).encode(), FORM)
 
 
@@ -35,7 +35,7 @@ async def opened(
     since: float = 1.0,
     **credentials: str,
 ) -> AsyncIterator[Channel]:
-    """A running gateway of an open channel; ``since`` is when it was made, in epoch seconds."""
+    """A running gateway of an open channel that was created at ``since``, in epoch seconds."""
     found = {"account_sid": twilio.sid, "auth_token": twilio.token, **credentials}
     gateway = Gateway(
         channel_id(kind, phone),

@@ -1,4 +1,4 @@
-"""How a channel through Twilio stands, and whose number it is."""
+"""The state of a Twilio channel, and whose number it is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def ask(twilio: TwilioEmulator, phone: str = OURS, kind: GatewayType = "sm
 
 
 async def test_whose_number(twilio: TwilioEmulator) -> None:
-    """The account and its number are proven; everything that is wrong is told in words."""
+    """The account and its number are checked, and the reason says what is wrong."""
     assert await ask(twilio) == Identified(OURS[1:], f"Line {OURS}")
     assert await ask(twilio, ANN, "whatsapp") == Identified(ANN[1:], ANN)
     assert "20003" in (await ask(twilio, auth_token="wrong")).reason
@@ -48,7 +48,7 @@ async def test_whose_number(twilio: TwilioEmulator) -> None:
 async def test_refused_credentials_stop_it(
     twilio: TwilioEmulator, tmp_path: Path, wrong: dict[str, Any], error_class: str
 ) -> None:
-    """After a refusal nothing is asked any more, and the error names no secret."""
+    """After refused credentials no further request is made, and the error shows no secret."""
     async with opened(twilio, tmp_path, **wrong) as channel:
         stopped = await channel.in_state("stopped")
         asked = len(twilio.calls)
@@ -64,7 +64,7 @@ async def test_refused_credentials_stop_it(
     "what", [{"trouble": "drop"}, {"trouble": "garbage"}, {"status": 503}, {"status": 429, "retry_after": 1}]
 )
 async def test_trouble_passes(twilio: TwilioEmulator, tmp_path: Path, what: dict[str, object]) -> None:
-    """An outage is shown while it lasts, and words that came meanwhile are not lost."""
+    """An outage is reported while it lasts, and messages from that time are not lost."""
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
         twilio.fail("GET", "Messages.json", **what)
@@ -74,4 +74,4 @@ async def test_trouble_passes(twilio: TwilioEmulator, tmp_path: Path, what: dict
         await channel.first()
     assert degraded.error
     assert degraded.error_class in ("transient", "throttle")
-    assert channel.words == ["meanwhile"]
+    assert channel.texts == ["meanwhile"]

@@ -1,4 +1,4 @@
-"""What people write over Twilio, by polls and by webhooks."""
+"""Messages that arrive through Twilio, by polls and by webhooks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def twilio() -> Iterator[TwilioEmulator]:
         yield emulator
 
 
-async def test_polls_bring_words_once_and_in_order(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """Without a public address the list is polled: over pages, oldest first, each message once, nobody else's."""
+async def test_polls_bring_messages_once_and_in_order(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """Without a public address the list is polled: all pages, oldest first, each of our messages once."""
     twilio.page = 2
     begun = time.time() - 10
     for number in range(5):
@@ -39,27 +39,27 @@ async def test_polls_bring_words_once_and_in_order(twilio: TwilioEmulator, tmp_p
     assert [item.content for item in items] == [*(f"word {number}" for number in range(5)), "one more", "and one"]
     first, written = items[0], twilio.messages[0]
     assert (first.key, first.account, first.chat, first.private) == (written["sid"], "15557654321", "15557654321", True)
-    # Twilio tells whole seconds.
+    # Twilio's times are in whole seconds.
     assert abs(first.at / 1e9 - begun) <= 1
     assert (state.state, state.bot_id) == ("connected", OURS[1:])
 
 
-async def test_words_from_before_the_channel_are_not_hers(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A new channel begins when it is made, an older one goes on where it was, for a week back at most."""
+async def test_messages_from_before_the_channel_are_not_hers(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """A new channel begins at its creation; an older one continues where it was, at most a week back."""
     twilio.text(ANN, OURS, "too old", at=time.time() - 8 * 86_400)
     twilio.text(ANN, OURS, "from yesterday", at=time.time() - 86_400)
     twilio.text(ANN, OURS, "a little too old", at=time.time() - 120)
     twilio.text(ANN, OURS, "just now")
     async with opened(twilio, tmp_path, since=time.time() - 60) as channel:
         await channel.first()
-        assert channel.words == ["just now"]
+        assert channel.texts == ["just now"]
     async with opened(twilio, tmp_path, since=time.time() - 30 * 86_400) as channel:
         await channel.first(3)
-        assert channel.words == ["from yesterday", "a little too old", "just now"]
+        assert channel.texts == ["from yesterday", "a little too old", "just now"]
 
 
 async def test_she_does_not_answer_herself(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """What the number sent to itself is nobody's word; what another number of the account sent is in the list twice."""
+    """A message from the number to itself is ignored; one from another of the account's numbers is listed twice."""
     twilio._message("outbound-api", OURS, OURS, "echo", "delivered", None)
     twilio.text(OURS, OURS, "echo")
     twilio._message("outbound-api", "+15005550009", OURS, "from the office", "delivered", None)
@@ -67,21 +67,21 @@ async def test_she_does_not_answer_herself(twilio: TwilioEmulator, tmp_path: Pat
     twilio.text(ANN, OURS, "hello")
     async with opened(twilio, tmp_path) as channel:
         await channel.first(2)
-    assert channel.words == ["from the office", "hello"]
+    assert channel.texts == ["from the office", "hello"]
 
 
 async def test_what_is_not_committed_comes_again(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """Words that the daemon cannot keep are offered until it does."""
+    """Messages that the daemon cannot commit are offered until it does."""
     twilio.text(ANN, OURS, "keep me")
     async with opened(twilio, tmp_path) as channel:
         channel.refusals = 2
         await channel.first()
     assert len(channel.offers) == 3
-    assert channel.words == ["keep me"]
+    assert channel.texts == ["keep me"]
 
 
 async def test_webhooks_and_the_polls_beside_them(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """With a public address the number is pointed to it; what only the list has comes by the first poll."""
+    """With a public address the number's webhook is set; messages found only in the list come by the first poll."""
     twilio.text(ANN, OURS, "while nobody listened", at=time.time() - 5)
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         await channel.first()
@@ -89,12 +89,12 @@ async def test_webhooks_and_the_polls_beside_them(twilio: TwilioEmulator, tmp_pa
         await channel.until(lambda: number in channel.webhooks_done or None)
         assert isinstance(channel.gateway, TwilioGateway)
         assert await channel.gateway.exchange() == TIMING.check
-    assert sorted(set(channel.words)) == ["by webhook", "while nobody listened"]
+    assert sorted(set(channel.texts)) == ["by webhook", "while nobody listened"]
     assert twilio.numbers[OURS]["sms_url"] == WEBHOOK
 
 
 async def test_a_webhook_of_somebody_elses_stays(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A number that calls another service is not taken from it: she goes on polling, whatever callbacks come."""
+    """A number that calls another service keeps its webhook; the gateway polls, whatever callbacks come."""
     twilio.numbers[OURS]["sms_url"] = "https://other.example.org/sms"
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         await channel.in_state("connected")
@@ -110,7 +110,7 @@ async def test_a_webhook_of_somebody_elses_stays(twilio: TwilioEmulator, tmp_pat
 
 
 async def test_whatsapp(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """WhatsApp's addresses become numbers, the profile's name is the account's, STOP is a word like any other."""
+    """WhatsApp's addresses become numbers, the profile's name is the account's, and STOP is an ordinary message."""
     async with opened(twilio, tmp_path, kind="whatsapp", webhook=WEBHOOK) as channel:
         message = twilio.text(f"whatsapp:{ANN}", f"whatsapp:{OURS}", "stop")
         webhook(channel, twilio.form(message, ProfileName="Ann  B", WaId=ANN[1:]))
@@ -124,7 +124,7 @@ async def test_whatsapp(twilio: TwilioEmulator, tmp_path: Path) -> None:
 
 
 async def test_files(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """Pictures and documents are fetched, each its own message; what nobody perceives is told in words."""
+    """Pictures and documents are fetched, one message each; a file that no perception takes is described."""
     message = twilio.text(
         ANN, OURS, "look", ("image/jpeg", b"jpeg!"), ("application/pdf", b"%PDF"), ("video/3gpp", b"...")
     )
@@ -143,7 +143,7 @@ async def test_files(twilio: TwilioEmulator, tmp_path: Path) -> None:
 
 
 async def test_files_of_polled_messages(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A list names no files: they are asked for."""
+    """The list does not include files, so they are requested."""
     twilio.text(ANN, OURS, "", ("image/png", b"png!"))
     async with opened(twilio, tmp_path) as channel:
         [item] = await channel.first()
@@ -153,7 +153,7 @@ async def test_files_of_polled_messages(twilio: TwilioEmulator, tmp_path: Path) 
 
 @pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data", "https://evil.example.org/x"])
 async def test_files_elsewhere_are_not_fetched(twilio: TwilioEmulator, tmp_path: Path, target: str) -> None:
-    """A redirect to somebody else's host is not followed, and the person hears that the file did not arrive."""
+    """A redirect to a foreign host is not followed, and a note says that the file did not arrive."""
     twilio.redirect_to = target
     message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
@@ -165,7 +165,7 @@ async def test_files_elsewhere_are_not_fetched(twilio: TwilioEmulator, tmp_path:
 
 
 async def test_files_get_credentials_from_twilio_only(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """The host behind a redirect does not see the account's credentials."""
+    """The target of a redirect does not get the account's credentials."""
     twilio.redirect_to = twilio.url.replace("127.0.0.1", "localhost") + "/cdn/" + f"ME{2:032x}"
     message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
@@ -177,7 +177,7 @@ async def test_files_get_credentials_from_twilio_only(twilio: TwilioEmulator, tm
 
 
 async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """STOP, START and HELP are Twilio's; between the first two she says nothing to that person."""
+    """STOP, START and HELP belong to Twilio; between STOP and START she sends that person nothing."""
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         await channel.in_state("connected")
         webhook(channel, twilio.form(twilio.text(ANN, OURS, "HELP")))
@@ -198,8 +198,8 @@ async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "body", [b"\xff\xfe", b"", b"From=x", b"NumMedia=many&MessageSid=SM1&From=%2B15557654321&To=%2B15005550006"]
 )
-async def test_odd_bodies_are_dealt_with(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
-    """A request that cannot be read is logged and done with: it must not come back for ever."""
+async def test_unreadable_requests_are_completed(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
+    """An unreadable request is logged and completed: it must not come back for ever."""
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         number = channel.webhook(body, "application/x-www-form-urlencoded")
         await channel.until(lambda: number in channel.webhooks_done or None)

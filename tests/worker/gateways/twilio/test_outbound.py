@@ -1,4 +1,4 @@
-"""What she says over Twilio, and what is reported of it."""
+"""Her messages through Twilio, and the reports about them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def twilio() -> Iterator[TwilioEmulator]:
 
 
 def now() -> int:
-    """A message's number: the microsecond in which she wrote it."""
+    """Return a message's number: the microsecond in which she wrote it."""
     return time.time_ns() // 1000
 
 
@@ -46,7 +46,7 @@ async def test_plain_and_cheap(twilio: TwilioEmulator, tmp_path: Path) -> None:
 
 
 async def test_whatsapp(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """WhatsApp has its own addresses and takes every character; what became of a message is to be told to us."""
+    """WhatsApp has its own addresses and takes every character; a status callback is requested."""
     async with opened(twilio, tmp_path, kind="whatsapp", webhook=WEBHOOK) as channel:
         await channel.in_state("connected")
         channel.deliver("it\u2019s *so*", int(ANN))
@@ -58,23 +58,23 @@ async def test_whatsapp(twilio: TwilioEmulator, tmp_path: Path) -> None:
 
 
 async def test_long_texts_and_pictures(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A long text comes in parts of at most 1,600 characters; a picture, which has no public place, is said."""
-    words = " ".join(str(number) for number in range(700))
+    """A long text is sent in parts of at most 1,600 characters; a picture has no public URL, so a note replaces it."""
+    text = " ".join(str(number) for number in range(700))
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
-        channel.deliver(words, int(ANN))
+        channel.deliver(text, int(ANN))
         await channel.outcome()
         channel.deliver("A cat.", int(ANN), seq=2, kind="image", media="cat.png")
         await channel.outcome(2)
     bodies = [message["body"] for message in twilio.sent]
-    assert " ".join(bodies[:2]) == words
+    assert " ".join(bodies[:2]) == text
     assert all(len(body) <= 1600 for body in bodies)
     assert channel.reports[0] == PartSent(1, 1)
     assert bodies[2:] == ["A cat.", "(This came with a picture that cannot be sent here.)"]
 
 
 async def test_what_was_sent_already_is_not_sent_again(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A send whose answer was lost is looked up before it is repeated; one that never arrived is marked."""
+    """A send whose answer was lost is looked up before it is repeated; if it is not found, the repetition is marked."""
     seq = now()
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
@@ -98,7 +98,7 @@ async def test_what_was_sent_already_is_not_sent_again(twilio: TwilioEmulator, t
 async def test_refused_for_one_person(
     twilio: TwilioEmulator, tmp_path: Path, code: int, status: int, permanent: bool, blocked: bool
 ) -> None:
-    """What concerns one person ends that message, or all that is open for that person, and not the channel."""
+    """A refusal that concerns one person ends that message, or all open ones for that person, but not the channel."""
     twilio.fail("POST", "Messages.json", status=status, code=code)
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
@@ -111,7 +111,7 @@ async def test_refused_for_one_person(
 
 
 async def test_throttled(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """A send that is too early waits as long as Twilio says."""
+    """After a rate limit a message waits as long as Twilio asks."""
     twilio.fail("POST", "Messages.json", status=429, code=20429, retry_after=7)
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
@@ -122,7 +122,7 @@ async def test_throttled(twilio: TwilioEmulator, tmp_path: Path) -> None:
 
 
 async def test_a_number_that_cannot_send(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """The number's own fault stops the channel, unless it has sent to others before."""
+    """A fault of the number stops the channel, unless the number has sent messages before."""
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
         channel.deliver("hello", int(ANN))
@@ -140,7 +140,7 @@ async def test_a_number_that_cannot_send(twilio: TwilioEmulator, tmp_path: Path)
 
 
 async def test_receipts_by_callback(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """WhatsApp takes what is outside its 24 hours, and says only later that it did not deliver it."""
+    """WhatsApp accepts a message after its 24 hours, and reports only later that it was not delivered."""
     async with opened(twilio, tmp_path, kind="whatsapp", webhook=WEBHOOK) as channel:
         await channel.in_state("connected")
         channel.deliver("are you there?", int(ANN))
@@ -156,7 +156,7 @@ async def test_receipts_by_callback(twilio: TwilioEmulator, tmp_path: Path) -> N
 
 
 async def test_receipts_by_polls(twilio: TwilioEmulator, tmp_path: Path) -> None:
-    """Without a public address nobody tells us: the list does."""
+    """Without a public address no callback comes, so failures are read from the list."""
     async with opened(twilio, tmp_path) as channel:
         await channel.in_state("connected")
         channel.deliver("are you there?", int(ANN))

@@ -1,4 +1,4 @@
-"""What a text message carries, and what it costs."""
+"""The size and the cost of text messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from worker.gateways.common.markdown import plain
 from worker.gateways.twilio.sms_text import cheap, segments
 
 LONG = "and so on " * 8
-"""Eighty characters, more than a segment of other characters than GSM-7's has."""
+"""80 characters, more than fit into a segment that is not GSM-7."""
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ LONG = "and so on " * 8
     ],
 )
 def test_segments(text: str, count: int) -> None:
-    """The published sizes: 160 and 153 septets, 70 and 67 UTF-16 units, some characters twice."""
+    """The published sizes: 160 and 153 septets, 70 and 67 UTF-16 units; some characters count twice."""
     assert segments(text) == count
 
 
@@ -44,11 +44,11 @@ def test_segments(text: str, count: int) -> None:
     ],
 )
 def test_cheap(text: str, sent: str) -> None:
-    """Typography and emoji go where that saves a segment; words never change."""
+    """Typography and emoji are replaced if that saves a segment; words never change."""
     assert cheap(text) == sent
 
 
 def test_plain() -> None:
-    """Markdown without its marks; an address that is shown already is not shown twice."""
+    """Markdown loses its markup; an address that the text already shows is not repeated."""
     text = "# Title\n\n1. **one** `code`\n2. [two](https://example.org/2) <https://example.org>"
     assert plain(text) == "Title\n\n1. one code\n2. two (https://example.org/2) https://example.org"

@@ -1,4 +1,4 @@
-"""A seat for one WhatsApp gateway, with Meta behind an emulator."""
+"""Runs one WhatsApp gateway in a test, with Meta behind an emulator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMING: Final = Timing(check=0.2, shortest=0.02, longest=0.1)
 
 
 def credentials(meta: MetaEmulator, **wrong: str) -> dict[str, Secret]:
-    """The account's, some of them wrong, or missing where they are ""."""
+    """Return the account's credentials, with some of them changed, or left out if ""."""
     right = {
         "access_token": meta.access_token,
         "phone_number_id": meta.number_id,

@@ -1,4 +1,4 @@
-"""What people write over WhatsApp's Cloud API."""
+"""Messages that arrive over WhatsApp's Cloud API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def meta() -> Iterator[MetaEmulator]:
 
 
 async def taken(channel: Channel, body: bytes) -> list[Inbound]:
-    """Hand on a request, and wait until it is dealt with."""
+    """Pass a request to the gateway, and wait until it is done."""
     before = len(channel.items)
     number = channel.webhook(body, JSON)
     await channel.until(lambda: number in channel.webhooks_done or None)
@@ -34,7 +34,7 @@ async def taken(channel: Channel, body: bytes) -> list[Inbound]:
 
 
 async def test_a_batch(meta: MetaEmulator, tmp_path: Path) -> None:
-    """Each message of a batch is perceived, with its own time also after days, and marked as read."""
+    """Each message of a batch arrives with its own time, even days later, and is marked as read."""
     old = time.time() - 3 * 86_400
     first, second = meta.message(ANN, body="from before", at=old), meta.message("4915550001", body="hi")
     async with opened(meta, tmp_path) as channel:
@@ -50,7 +50,7 @@ async def test_a_batch(meta: MetaEmulator, tmp_path: Path) -> None:
 
 
 async def test_only_this_number(meta: MetaEmulator, tmp_path: Path) -> None:
-    """One address serves all numbers of an app: another number's messages are left alone, and so are other fields."""
+    """One webhook serves all numbers of an app; other numbers' messages and other fields are ignored."""
     mine = meta.value((meta.message(ANN, body="mine"),), (), meta.number_id, "Ann")
     other = meta.value((meta.message(ANN, body="not mine"),), (), "999", "Ann")
     async with opened(meta, tmp_path) as channel:
@@ -65,7 +65,7 @@ async def test_only_this_number(meta: MetaEmulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "content", "words"),
+    ("kind", "content", "expected"),
     [
         ("button", {"button": {"text": "Yes, please"}}, "Yes, please"),
         ("interactive", {"interactive": {"button_reply": {"id": "1", "title": "Red"}}}, "Red"),
@@ -98,16 +98,16 @@ async def test_only_this_number(meta: MetaEmulator, tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_not_plain_text(
-    meta: MetaEmulator, tmp_path: Path, kind: str, content: dict[str, Any], words: str
+    meta: MetaEmulator, tmp_path: Path, kind: str, content: dict[str, Any], expected: str
 ) -> None:
-    """Everything that a person can send says what it is."""
+    """Each kind of message is described in text."""
     async with opened(meta, tmp_path) as channel:
         [item] = await taken(channel, meta.batch(meta.message(ANN, kind, **content)))
-    assert (item.kind, item.content) == ("text", words)
+    assert (item.kind, item.content) == ("text", expected)
 
 
 async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
-    """A reaction that is taken back says nothing; who changes the number is known under the new one."""
+    """A removed reaction is ignored; a person who changes their number is known under the new one."""
     async with opened(meta, tmp_path) as channel:
         gone = meta.message(ANN, "reaction", reaction={"message_id": "wamid.x", "emoji": ""})
         moved = meta.message(ANN, "system", system={"type": "user_changed_number", "new_wa_id": "15550002"})
@@ -117,7 +117,7 @@ async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
 
 
 async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> None:
-    """Who shows a user name instead of a number is known by WhatsApp's id, and answered by it."""
+    """A person with a user name instead of a number is known by WhatsApp's id, and answered there."""
     message = meta.message("", body="hi", from_user_id="US.13491208655302741918")
     del message["from"]
     async with opened(meta, tmp_path) as channel:
@@ -130,7 +130,7 @@ async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> No
 
 
 async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:
-    """Pictures, voice and documents are fetched with the token; their captions and names come along."""
+    """Pictures, voice messages and documents are fetched with the token, and keep their captions and names."""
     image = {"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg", "caption": "my cat"}
     voice = {"id": meta.add_media("audio/ogg", b"OggS"), "mime_type": "audio/ogg; codecs=opus", "voice": True}
     paper = {"id": meta.add_media("application/pdf", b"%PDF"), "mime_type": "application/pdf", "filename": "a b.pdf"}
@@ -160,7 +160,7 @@ async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["http://169.254.169.254", "https://evil.example.org"])
 async def test_files_elsewhere_are_not_fetched(meta: MetaEmulator, tmp_path: Path, host: str) -> None:
-    """The token goes to no other host."""
+    """The token is sent to no other host."""
     meta.media_host = host
     image = {"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg"}
     async with opened(meta, tmp_path) as channel:
@@ -169,7 +169,7 @@ async def test_files_elsewhere_are_not_fetched(meta: MetaEmulator, tmp_path: Pat
 
 
 async def test_files_of_one_sender_are_limited(meta: MetaEmulator, tmp_path: Path) -> None:
-    """Of one sender twenty files an hour are fetched, and a repeated one counts once; others' are not touched by it."""
+    """At most 20 files per hour are fetched from one sender; repeats count once, and others are not affected."""
     images = [{"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg"} for _ in range(22)]
     sent = [meta.message(ANN, "image", image=image) for image in images[:21]]
     other = meta.message("15550000002", "image", image=images[21])
@@ -182,7 +182,7 @@ async def test_files_of_one_sender_are_limited(meta: MetaEmulator, tmp_path: Pat
 
 
 async def test_receipts(meta: MetaEmulator, tmp_path: Path) -> None:
-    """A message that failed later is reported with its reason; what went well is not."""
+    """A later failure is reported with its reason; a success is not."""
     fault = {"code": 131047, "title": "Re-engagement message", "message": "Re-engagement message"}
     body = meta.batch(statuses=(meta.status("wamid.a", "delivered"), meta.status("wamid.b", "failed", fault)))
     async with opened(meta, tmp_path) as channel:

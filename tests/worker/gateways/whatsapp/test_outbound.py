@@ -1,4 +1,4 @@
-"""What she says over WhatsApp's Cloud API, what is reported of it, and how the channel stands."""
+"""Her messages over WhatsApp's Cloud API, the reports about them, and the channel's state."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def meta() -> Iterator[MetaEmulator]:
 
 
 async def test_texts(meta: MetaEmulator, tmp_path: Path) -> None:
-    """A text goes without markup and without a preview, a long one in few parts, a doubtful one marked."""
-    words = " ".join(str(number) for number in range(1500))
+    """A text is sent without markup or preview, a long one in few parts, a doubtful one marked."""
+    text = " ".join(str(number) for number in range(1500))
     async with opened(meta, tmp_path) as channel:
         await channel.in_state("connected")
         channel.deliver("**yes**, see [this](https://example.org)", int(ANN))
         assert await channel.outcome() == Delivered(1, meta.sent[0]["id"])
-        channel.deliver(words, int(ANN), seq=2)
+        channel.deliver(text, int(ANN), seq=2)
         await channel.outcome(2)
         channel.deliver("maybe", int(ANN), seq=3, ambiguous=True)
         await channel.outcome(3)
     assert meta.sent[0]["text"] == {"preview_url": False, "body": "yes, see this (https://example.org)"}
     assert meta.sent[0]["to"] == ANN
     assert [len(one["text"]["body"]) <= 4096 for one in meta.sent[1:3]] == [True, True]
-    assert " ".join(one["text"]["body"] for one in meta.sent[1:3]) == words
+    assert " ".join(one["text"]["body"] for one in meta.sent[1:3]) == text
     assert meta.sent[3]["text"]["body"] == MARK + "maybe"
 
 
 async def test_voice_and_pictures(meta: MetaEmulator, tmp_path: Path) -> None:
-    """What she made is uploaded first; a picture has its words with it, a voice message has them in it."""
+    """A file that she made is uploaded first; a picture has its text as caption, a voice message speaks it."""
     async with opened(meta, tmp_path) as channel:
         await channel.in_state("connected")
         channel.media.mkdir()
@@ -76,7 +76,7 @@ async def test_voice_and_pictures(meta: MetaEmulator, tmp_path: Path) -> None:
 async def test_error_codes(
     meta: MetaEmulator, tmp_path: Path, code: int, status: int, permanent: bool, blocked: bool, state: str
 ) -> None:
-    """Each code ends a message, a person's messages or the channel, or passes."""
+    """Each error code ends a message, a person's messages or the channel, or passes."""
     meta.fail("POST", "/messages", status=status, code=code)
     async with opened(meta, tmp_path) as channel:
         await channel.in_state("connected")
@@ -92,7 +92,7 @@ async def test_error_codes(
 
 
 async def test_read_and_typing(meta: MetaEmulator, tmp_path: Path) -> None:
-    """What was taken is shown as read, and that she thinks is shown once in a while."""
+    """Committed messages are marked as read, and typing is shown now and then."""
     async with opened(meta, tmp_path) as channel:
         await channel.in_state("connected")
         message = meta.message(ANN, body="hello")
@@ -109,7 +109,7 @@ async def test_read_and_typing(meta: MetaEmulator, tmp_path: Path) -> None:
 
 
 async def test_an_answer_that_is_lost(meta: MetaEmulator, tmp_path: Path) -> None:
-    """Nobody can tell whether it was sent, and it says so."""
+    """A send whose answer is lost is reported as ambiguous."""
     meta.fail("POST", "/messages", trouble="lost")
     async with opened(meta, tmp_path) as channel:
         await channel.in_state("connected")
@@ -120,7 +120,7 @@ async def test_an_answer_that_is_lost(meta: MetaEmulator, tmp_path: Path) -> Non
 
 
 async def test_whose_number(meta: MetaEmulator) -> None:
-    """The token is proven, and the number that it is for is compared with the one that was typed."""
+    """The token is checked, and its number is compared with the configured one."""
 
     async def ask(phone: str, **wrong: str) -> Identified:
         return await identify(
@@ -135,7 +135,7 @@ async def test_whose_number(meta: MetaEmulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words", "error_class"),
+    ("wrong", "expected", "error_class"),
     [
         ({"access_token": "old"}, "system user", "credential"),
         ({"webhook": ""}, "hooks.public_url", "config"),
@@ -145,14 +145,14 @@ async def test_whose_number(meta: MetaEmulator) -> None:
     ],
 )
 async def test_what_stops_it(
-    meta: MetaEmulator, tmp_path: Path, wrong: dict[str, str], words: str, error_class: str
+    meta: MetaEmulator, tmp_path: Path, wrong: dict[str, str], expected: str, error_class: str
 ) -> None:
-    """A channel that cannot work says what to do, and still takes the words that were committed for it."""
+    """A channel that cannot work says what to do, and still reads the requests that were committed for it."""
     async with opened(meta, tmp_path, **wrong) as channel:
         stopped = await channel.in_state("stopped")
         body = meta.batch(meta.message(ANN, body="still"), number_id=wrong.get("phone_number_id", ""))
         number = channel.webhook(body, "application/json")
         await channel.until(lambda: number in channel.webhooks_done or None)
-    assert words in f"{stopped.error} {stopped.hint}"
+    assert expected in f"{stopped.error} {stopped.hint}"
     assert stopped.error_class == error_class
-    assert channel.words == ["still"]
+    assert channel.texts == ["still"]

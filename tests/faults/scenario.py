@@ -1,0 +1,413 @@
+"""A day with everything in it, and what must hold at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+import msgspec
+
+from daemon.channels.errors import ChannelRefused
+from daemon.channels.new_channel import NewChannel, OpenChannelRequest
+from daemon.conversations.consolidation import SleepFailed
+from daemon.conversations.inbox import InboxFull
+from daemon.conversations.publisher import WEB
+from daemon.conversations.worker import StartFailed
+from daemon.ledger import ChannelFields, LedgerError
+from daemon.ledger.pairing import CODES
+from daemon.personas.channel_records import channel_named
+from daemon.personas.personas import PersonasError
+from proto.gateways import GatewayState, Identified, Inbound, Receipt, Undelivered, channel_id
+from proto.messages import Conversation
+from proto.records import Organ, Persona
+from proto.secrets import Secret
+from tests.daemon.fakes.clock import LoopClock
+from tests.daemon.fakes.processes import Outside
+from tests.faults.awaits import Sabotage
+from tests.faults.house import SENDER_PER_MINUTE, House
+
+T = TypeVar("T")
+
+ADA: Final = "a0000000-0000-4000-8000-000000000001"
+BOB: Final = "b0000000-0000-4000-8000-000000000002"
+EVE: Final = "e0000000-0000-4000-8000-000000000003"
+ZOE: Final = "f0000000-0000-4000-8000-000000000004"
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"
+PHONE: Final = channel_id("telegram", "phone")
+"""Ada's channel that is paired with her owner."""
+DESK: Final = channel_id("telegram", "desk")
+"""Ada's channel that is open to everybody."""
+OWNER: Final = "77"
+WEB_CHAT: Final = Conversation(WEB, "web")
+
+QUIET: Final = 400.0
+"""Seconds after which everything is answered, whatever happened: more than one webhook request's patience."""
+PATIENCE: Final = 900.0
+"""Seconds of the jumping clock: more than every backoff and retry of the daemon that the day can meet."""
+REFUSALS: Final = (StartFailed, ChannelRefused, InboxFull, LedgerError, SleepFailed, PersonasError)
+DEAD: Final = {"v-dead", "v-blocked"}
+"""Their answers never arrive, and those who watch are told so."""
+
+
+class Day:
+    """Clients of one daemon over all its lives. ``accepted`` are the words that it said it has."""
+
+    def __init__(self, outside: Outside) -> None:
+        self.outside = outside
+        self.accepted: list[str] = []
+        self.answers_sent: list[str] = []
+        """Those of ``accepted`` whose answers go over a gateway."""
+        self.failed_requests: list[Sabotage] = []
+        self.refused: list[str] = []
+        self.lies: list[str] = []
+        self._keys = 0
+        self._last: list[str] = []
+
+    async def set_up(self, house: House) -> None:
+        """Ada, who runs, with a paired channel and an open one."""
+        await house.personas.create(Persona(ADA, "Ada", Organ("echo"), idle_timeout=60))
+        await house.supervisor.start(ADA)
+        await house.channels.add(ADA, "telegram", "phone")
+        self.post(PHONE, OWNER, "p0")
+        await asyncio.sleep(1)
+        await house.channels.pair(ADA, self._code())
+        await house.channels.open(
+            OpenChannelRequest(
+                persona=ADA,
+                type="telegram",
+                fields=ChannelFields(name="Desk", welcome="Welcome!"),
+                token=Secret("desk"),
+            )
+        )
+        await self.ask(self.say(house, "w0"))
+        await asyncio.sleep(120)
+        # What a kill left: a row of nobody, and a name that did not come into the list.
+        now = house.clock.time_ns()
+        await house.ledger.add_channel(NOBODY, channel_id("telegram", "gone"), "telegram", "id-gone", "gone", now)
+        await house.ledger.update_open_channel(DESK, ChannelFields(name="Front", welcome="Welcome!"), now)
+
+    async def run(self, house: House) -> None:
+        """Everything that can happen, most of it while other things happen."""
+        watching = asyncio.ensure_future(self._watch(house))
+        try:
+            for part in (
+                self._faults,
+                self._talks,
+                self._troubles,
+                self._deaths,
+                self._commands,
+                self._changes,
+                self._pairings,
+                self._persons,
+                self._gives_up,
+            ):
+                await part(house)
+                await self._on_all_lanes(house)
+                await asyncio.sleep(QUIET)
+                answered = {*await self._lines(house, "assistant")}
+                deaf = [words for words in self.accepted if f"re: {words}" not in answered]
+                self.lies += [f"{words} is not answered {QUIET:g} s after {part.__name__}" for words in deaf]
+        finally:
+            watching.cancel()
+
+    async def last_words(self, house: House) -> None:
+        """Who was stopped is started, and every lane is used once more; returns when it is quiet."""
+        for _ in range(2):
+            await self._on_all_lanes(house)
+            await asyncio.sleep(PATIENCE)
+
+    async def _on_all_lanes(self, house: House) -> None:
+        """Who was stopped is started, and somebody writes on every lane."""
+        for _ in range(3):
+            if not house.supervisor.running(ADA):
+                await self.ask(house.supervisor.start(ADA))
+        self._keys += 1
+        self._last = [f"{lane}-last{self._keys}" for lane in "wpvh"]
+        on_web, from_owner, from_visitor, by_webhook = self._last
+        await self.ask(self.say(house, on_web))
+        self.post(PHONE, OWNER, from_owner)
+        self.post(DESK, "v1", from_visitor)
+        await self.ask(self.call(house, by_webhook))
+
+    async def judge(self, house: House) -> list[str]:
+        """What is wrong now that it is quiet."""
+        wrong = list(self.lies)
+        answers = Counter(await self._lines(house, "assistant"))
+        untaken = [item.content for items in self.outside.pending.values() for item in items]
+        wrong += [f"not taken: {words}" for words in untaken]
+        wrong += [
+            f"{words} answered {answers[f're: {words}']} times"
+            for words in self.accepted
+            if answers[f"re: {words}"] != 1
+        ]
+        wrong += [f"waits: {item.perception.content}" for item in await house.ledger.waiting(ADA)]
+        for words in self.answers_sent:
+            sent = [one for one in self.outside.arrived if one.content == f"re: {words}"]
+            if not sent and words not in DEAD and f"re: {words}" in answers:
+                wrong.append(f"answer to {words} never arrived")
+            wrong += [f"answer to {words} arrived again, unmarked" for one in sent[1:] if not one.ambiguous]
+        if open_ := [row.content for row in await house.ledger.outgoing(ADA)]:
+            wrong.append(f"still to be delivered: {open_}")
+        if house.supervisor.view(ADA).state != "running":
+            wrong.append(f"she is {house.supervisor.view(ADA)}")
+        wrong += [f"{words} was not accepted" for words in self._last if words not in self.accepted]
+        if depth := house.inbox.depth(ADA):
+            wrong.append(f"the inbox's depth is {depth}")
+        return wrong
+
+    async def ask(self, work: Awaitable[T]) -> T | None:
+        """A client's request: a refusal and a failure are told to the client."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await work
+        except Sabotage as error:
+            self.failed_requests.append(error)
+        except REFUSALS as error:
+            self.refused.append(str(error))
+        except TimeoutError:
+            self.lies.append(f"a request was never answered: {work}")
+        return None
+
+    async def say(self, house: House, words: str) -> None:
+        """The owner writes on the web."""
+        if await house.inbox.accept(ADA, WEB_CHAT, "text", words):
+            self.accepted.append(words)
+
+    async def call(self, house: House, words: str) -> None:
+        """A provider calls with what a visitor wrote."""
+        body = msgspec.json.encode(self._item("h1", words))
+        if await house.webhooks.accept(ADA, DESK, f"key-{words}", "application/json", body):
+            self.accepted.append(words)
+            self.answers_sent.append(words)
+
+    def post(self, channel: str, account: str, words: str, *, answered: bool = True, **fields: object) -> None:
+        """Somebody writes to a bot; the provider keeps it until it is taken."""
+        if answered:
+            self.accepted.append(words)
+            self.answers_sent.append(words)
+        self.outside.write(channel, msgspec.structs.replace(self._item(account, words), **fields))
+
+    def _item(self, account: str, words: str) -> Inbound:
+        self._keys += 1
+        at = LoopClock().time_ns()
+        return Inbound(f"k{self._keys}", account, f"name-{account}", account, True, "text", words, at)  # noqa: FBT003
+
+    def _code(self, channel: str = PHONE) -> str:
+        """The code that was shown last."""
+        shown = [one.content for one in self.outside.shown if one.channel == channel]
+        return shown[-1].split("\n\n")[1] if shown else "NOCODE"
+
+    async def _lines(self, house: House, role: str) -> list[str]:
+        """What one side said to or as Ada, in every conversation."""
+
+        def read(connection: sqlite3.Connection) -> list[str]:
+            asked = "SELECT content FROM conversation WHERE persona = ? AND role = ?"
+            return [content for (content,) in connection.execute(asked, (ADA, role))]
+
+        return await house.ledger._reader.submit(read)
+
+    async def _watch(self, house: House) -> None:
+        """Status never says running without a process."""
+        while True:
+            view = house.supervisor.view(ADA)
+            if view.state == "running" and view.pid not in {worker.process.pid for worker in self.outside.living}:
+                self.lies.append(f"running, but there is no process: {view}")
+            await asyncio.sleep(3)
+
+    async def _talks(self, house: House) -> None:
+        failing = self.outside.failing
+        failing["re: p1"] = Undelivered(0, "try later")
+        failing["re: v-dead"] = Undelivered(0, "never", permanent=True)
+        failing["re: v-blocked"] = Undelivered(0, "blocked", blocked=True)
+        await self.ask(self.say(house, "w1"))
+        self.post(PHONE, OWNER, "p1")
+        for account, words in (("v1", "v1"), ("v2", "v2"), ("v3", "v-dead"), ("v4", "v-blocked")):
+            self.post(DESK, account, words)
+        await self.ask(self.call(house, "h1"))
+        self.post(DESK, "v5", "v-group", answered=False, private=False)
+        self.post(PHONE, "99", "p-stranger", answered=False)
+        self.post(DESK, "v1", "v-twice", key="twice")
+        self.post(DESK, "v1", "v-twice", answered=False, key="twice", media="open-1.png", kind="image")
+        for number in range(SENDER_PER_MINUTE + 1):
+            self.post(DESK, "v9", f"v-many{number}", answered=number < SENDER_PER_MINUTE, media=f"open-{number}.png")
+        self.outside.drawing.add("w-draw")
+        await self.ask(self.say(house, "w-draw"))
+        await asyncio.sleep(2)
+        self.outside.report(Receipt(PHONE, _provider_id(self.outside), "never reached", "credential"))
+        self.outside.report(Receipt(PHONE, "unknown", "never reached"))
+        await self.ask(house.consolidation.sleep(ADA))
+        await self.ask(self.say(house, "w2"))
+
+    async def _troubles(self, house: House) -> None:
+        self.outside.troubling |= {"w-away", "v-away"}
+        await self.ask(self.say(house, "w-away"))
+        self.post(DESK, "v1", "v-away")
+        self.post(PHONE, OWNER, "p-away")
+        await asyncio.sleep(10)
+        disk = house.disk
+        for operation in ("history", "answer", "outgoing", "sending", "sent", "open_webhooks", "visit"):
+            disk.full_for[operation] = 1
+        self.post(DESK, "v6", "v-full")
+        self.post(PHONE, OWNER, "p-full")
+        await self.ask(self.call(house, "h-full"))
+        await asyncio.sleep(20)
+        disk.full_for.clear()
+        disk.full_for["unconsolidated"] = 1
+        await asyncio.sleep(150)
+        disk.full_for.clear()
+        for state in ("degraded", "connected"):
+            error = "it is away" if state == "degraded" else ""
+            self.outside.trouble(GatewayState(PHONE, state, error))
+            await asyncio.sleep(1)
+
+    async def _deaths(self, house: House) -> None:
+        self.outside.fatal |= {"w-fatal", "h-fatal"}
+        self.outside.silent.add("re: p-cut")
+        self.post(PHONE, OWNER, "p-cut")
+        await asyncio.sleep(1)
+        await self.ask(self.say(house, "w-fatal"))
+        await asyncio.sleep(5)
+        await self.ask(self.call(house, "h-fatal"))
+        await asyncio.sleep(5)
+        await self.ask(house.supervisor.stop(ADA))
+        await self.ask(self.say(house, "w-asleep"))
+        await self.ask(house.supervisor.start(ADA))
+        await self.ask(house.supervisor.restart(ADA))
+
+    async def _commands(self, house: House) -> None:
+        for command in ("hello", "restart", "dance", "stop"):
+            self.post(PHONE, OWNER, f"/{command}", answered=False, command=command)
+            self.post(PHONE, OWNER, f"p-{command}")
+            await asyncio.sleep(15)
+        if not house.supervisor.running(ADA):
+            await self.ask(house.supervisor.start(ADA))
+
+    async def _changes(self, house: House) -> None:
+        channels, disk = house.channels, house.disk
+        request = OpenChannelRequest(
+            persona=ADA, type="telegram", fields=ChannelFields(name="Shop"), token=Secret("shop")
+        )
+        shop = channel_id("telegram", "shop")
+        disk.full_for["config.json"] = 1
+        await self.ask(channels.open(request))
+        disk.full_for.clear()
+        await self.ask(channels.open(request))
+        self.post(shop, "s1", "s1")
+        await asyncio.sleep(2)
+        disk.full_for["config.json"] = 1
+        await self.ask(channels.update(shop, ChannelFields(name="Mall")))
+        disk.full_for.clear()
+        await self.ask(channels.update(shop, ChannelFields(name="Mart")))
+        await self.ask(channels.pause(shop))
+        self.post(shop, "s1", "s2")
+        await asyncio.sleep(1)
+        await self.ask(channels.resume(shop))
+        await asyncio.sleep(60)
+        await self.ask(channels.delete(shop))
+        # What nobody could take any more is nobody's to answer; what was refused was never there.
+        left = {item.content for item in self.outside.pending.pop(shop, [])}
+        known = await self._lines(house, "person")
+        self.accepted = [words for words in self.accepted if words[0] != "s" or (words not in left and words in known)]
+        await self._edit(house)
+
+    async def _edit(self, house: House) -> None:
+        """A name is changed by hand, and one that the ledger knows better."""
+        file = house.personas.folder(ADA) / "config.json"
+        record = json.loads(file.read_text())
+        for channel in record["channels"] or []:
+            if channel["credentials"]["token"] == "desk":
+                channel["name"] = "Counter"
+        file.write_text(json.dumps(record))
+        if persona := await house.personas._reload(ADA):
+            await self.ask(house.channels.edited(persona))
+        await asyncio.sleep(5)
+
+    async def _pairings(self, house: House) -> None:
+        channels, disk = house.channels, house.disk
+        second = channel_id("telegram", "second")
+        await self.ask(channels.add(ADA, "telegram", "second"))
+        self.post(second, "88", "q-group", answered=False, private=False)
+        self.post(second, "88", "q1")
+        await asyncio.sleep(1)
+        for number in range(CODES):
+            self.post(second, f"9{number}", f"q-stranger{number}", answered=False)
+        await asyncio.sleep(2)
+        unpaired = house.personas.get(ADA)
+        disk.full_for["config.json"] = 1
+        await self.ask(channels.pair(ADA, self._code(second)))
+        disk.full_for.clear()
+        await self.ask(channels.pair(ADA, self._code(second)))
+        await asyncio.sleep(5)
+        if unpaired and (record := channel_named(unpaired, second)) and self.outside.living:
+            # Its row was read before the pairing, its words come after.
+            (worker,) = self.outside.living
+            late = [self._item("88", "q-late")]
+            await self.ask(house.channels._register._owner_intake.take(unpaired, record, None, second, worker, late))
+        self.post(second, "88", "q2")
+        await asyncio.sleep(60)
+        persona = house.personas.get(ADA)
+        names = [one.name for one in (persona.channels if persona else None) or []]
+        await self.ask(channels.remove(ADA, next((name for name in names if name == "name-88"), "second_bot")))
+        left = {item.content for item in self.outside.pending.pop(second, [])}
+        known = await self._lines(house, "person")
+        self.accepted = [words for words in self.accepted if words[0] != "q" or (words not in left and words in known)]
+
+    async def _persons(self, house: House) -> None:
+        new = [NewChannel(type="telegram", token=Secret("bob"), bot=Identified("id-bob", "bob_bot"))]
+        shared = [NewChannel(type="telegram", token=Secret("desk"), bot=Identified("id-desk", "desk_bot"))]
+        bob = Persona(BOB, "Bob", Organ("echo"))
+        house.disk.full_for["config.json"] = 1
+        await self.ask(house.channels.create(bob, new))
+        house.disk.full_for.clear()
+        await self.ask(house.channels.create(bob, new))
+        await self.ask(house.supervisor.probe(Organ("echo"), "thinking"))
+        await self.ask(house.channels.create(Persona(EVE, "Eve", Organ("echo")), shared))
+        await self.ask(house.supervisor._channels.stopped(BOB))
+        if house.personas.get(BOB):
+            await self.ask(house.supervisor.start(BOB))
+            await self.ask(house.supervisor.stop(BOB))
+            await self.ask(house.personas.delete(BOB))
+            house.supervisor.forget(BOB)
+            house.channels.forget(BOB)
+            await self.ask(house.ledger.forget(BOB))
+            await self.ask(house.personas.bury(BOB))
+        zoe = Persona(ZOE, "Zoe", Organ("echo"))
+        other = [NewChannel(type="telegram", token=Secret("zoe"), bot=Identified("id-zoe", "zoe_bot"))]
+        await self.ask(house.channels.bring_back(zoe, [*other, *shared], house.personas.create))
+        await self.ask(house.parts.channels._register.bring_back(zoe, shared, house.personas.save))
+
+    async def _faults(self, house: House) -> None:
+        """Faults that are there in every run: what happens after one can fail, too. They come first, as they mend."""
+        await self.ask(self.say(house, "w-fault"))
+        self.post(PHONE, OWNER, "p-fault")
+        await asyncio.sleep(0.03)
+        house.supervisor._tasks.of(ADA).failed(RuntimeError("a fault of every run"))
+        await asyncio.sleep(60)
+        self.outside.refusing = True
+        for worker in list(self.outside.living):
+            worker.process.kill()
+        await asyncio.sleep(0.05)
+        house.supervisor._tasks.of(ADA).failed(RuntimeError("a fault while nobody runs"))
+        self.outside.refusing = False
+        await asyncio.sleep(60)
+
+    async def _gives_up(self, house: House) -> None:
+        self.outside.refusing = True
+        for worker in list(self.outside.living):
+            worker.process.kill()
+        await asyncio.sleep(200)
+        self.outside.refusing = False
+        await self.ask(house.supervisor.start(ADA))
+        self.outside.refusing = True
+        await self.ask(house.supervisor.restart(ADA))
+        self.outside.refusing = False
+        await asyncio.sleep(60)
+
+
+def _provider_id(outside: Outside) -> str:
+    sent = [one.seq for one in outside.arrived if one.channel == PHONE]
+    return f"p{sent[-1]}" if sent else "none"
