@@ -170,7 +170,7 @@ class OrganHost:
             except ProcessFailed as error:
                 raise HostFailed(f"the organ host did not come up: {error}") from error
             except asyncio.CancelledError:
-                host.kill("nobody waits for it any more")
+                host.kill("it is no longer needed")
                 raise
             self._host, self._fault = host, ""
             # It may send no heartbeat while it loads a large model.
