@@ -50,9 +50,12 @@ class WebhookQueue:
 
         ``key`` identifies a request that the provider sends again.
         """
-        number = await self._ledger.webhook(channel, key, content_type, body, self._clock.time_ns())
+        tasks = self._tasks.of(persona_id)
+        # After a fault here it may be committed: her next process gets it.
+        with tasks.reported(LedgerError):
+            number = await self._ledger.webhook(channel, key, content_type, body, self._clock.time_ns())
         if number is not None:
-            self._tasks.of(persona_id).call(partial(self._pump, persona_id))
+            tasks.call(partial(self._pump, persona_id))
         return number is not None
 
     def attach(self, persona_id: str, worker: Worker) -> None:

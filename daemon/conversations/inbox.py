@@ -119,8 +119,10 @@ class Inbox:
         lane = self._all(persona_id).own
         lane.accepting += 1
         try:
-            at = self._clock.time_ns()
-            number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key, title)
+            # After a fault here it may be committed and not queued: it is read back.
+            with self._tasks.of(persona_id).reported(LedgerError):
+                at = self._clock.time_ns()
+                number = await self._ledger.accept(persona_id, conversation, kind, content, media, at, key, title)
         finally:
             lane.accepting -= 1
         if number is None:

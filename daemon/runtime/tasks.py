@@ -70,10 +70,12 @@ class Tasks:
             self.failed(error)
 
     @contextmanager
-    def reported(self) -> Iterator[None]:
-        """An exception inside is a fault, and is raised again for a caller that has another owner."""
+    def reported(self, *expected: type[Exception]) -> Iterator[None]:
+        """What is not ``expected`` is a fault, and is raised again for a caller that has another owner."""
         try:
             yield
+        except expected:
+            raise
         except Exception as error:
             self.failed(error)
             raise

@@ -39,24 +39,30 @@ class Site(NamedTuple):
 
 
 class Switch:
-    """Fires once at the armed site, the ``turn``-th time that it is reached. ``reached`` counts all sites."""
+    """Fires once, when the armed site is reached. ``reached`` are the sites since the first faults were mended."""
 
     def __init__(self) -> None:
-        self.reached: dict[int, int] = {}
+        self.reached: set[int] = set()
         self.struck = False
         self._armed: tuple[int, Mode] | None = None
+        self._waits = False
 
-    def arm(self, site: int, mode: Mode) -> None:
-        """The next time that this site is reached is its last."""
-        self.reached, self.struck, self._armed = {}, False, (site, mode)
+    def arm(self, site: int, mode: Mode, *, late: bool) -> None:
+        """The next time that this site is reached is its last; ``late`` when that is to be after ``mended``."""
+        self.struck, self._armed, self._waits = False, (site, mode), late
 
     def disarm(self) -> None:
         """Nothing is raised any more."""
-        self.reached, self.struck, self._armed = {}, False, None
+        self._armed = None
+
+    def mended(self) -> None:
+        """From now on nothing that mends is to come."""
+        self._waits = False
+        self.reached.clear()
 
     def before(self, site: int) -> None:
         """The site is about to be reached."""
-        self.reached[site] = self.reached.get(site, 0) + 1
+        self.reached.add(site)
         self._strike(site, "before")
 
     def after(self, site: int, value: object = None) -> object:
@@ -65,7 +71,7 @@ class Switch:
         return value
 
     def _strike(self, site: int, mode: Mode) -> None:
-        if self._armed == (site, mode):
+        if self._armed == (site, mode) and not self._waits:
             self._armed, self.struck = None, True
             raise Sabotage(f"{mode} site {site}")
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -90,8 +90,8 @@ class Day:
         await house.ledger.add_channel(NOBODY, channel_id("telegram", "gone"), "telegram", "id-gone", "gone", now)
         await house.ledger.update_open_channel(DESK, ChannelFields(name="Front", welcome="Welcome!"), now)
 
-    async def run(self, house: House) -> None:
-        """Everything that can happen, most of it while other things happen."""
+    async def run(self, house: House, mended: Callable[[], None]) -> None:
+        """Everything that can happen; ``mended`` is called when no fault is to come any more that mends others."""
         watching = asyncio.ensure_future(self._watch(house))
         try:
             for part in (
@@ -108,6 +108,8 @@ class Day:
                 await part(house)
                 await self._on_all_lanes(house)
                 await asyncio.sleep(QUIET)
+                if part == self._faults:
+                    mended()
                 answered = {*await self._lines(house, "assistant")}
                 deaf = [words for words in self.accepted if f"re: {words}" not in answered]
                 self.lies += [f"{words} is not answered {QUIET:g} s after {part.__name__}" for words in deaf]
