@@ -17,7 +17,8 @@ import zmq
 
 from proto.birth import Birth
 from proto.framing import Codec
-from proto.messages import Answered, Equip, FromHost, Heartbeat, Hello, Stop, ToHost
+from proto.host import Answered, Equip, FromHost, ToHost
+from proto.messages import Heartbeat, Hello, Stop
 from tests.daemon_process import ROOT
 from tests.measured import python_path
 from tests.patience import PATIENCE

@@ -75,11 +75,13 @@ class BotCommands:
         await self._say(persona_id, conversation, f"Hello! I am {name}, and I am listening.")
 
     async def _stop(self, persona_id: str, conversation: Conversation) -> None:
-        await self._say(persona_id, conversation, "I stop now. What you write waits until my next start.", wait=True)
+        await self._say(
+            persona_id, conversation, "I am stopping now. I will answer what you write after my next start.", wait=True
+        )
         await self._processes.stop(persona_id)
 
     async def _restart(self, persona_id: str, conversation: Conversation) -> None:
-        await self._say(persona_id, conversation, "I restart now.", wait=True)
+        await self._say(persona_id, conversation, "I am restarting now.", wait=True)
         try:
             await self._processes.restart(persona_id)
         except StartFailed as failure:

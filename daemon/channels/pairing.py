@@ -111,7 +111,7 @@ class Pairing:
     async def _connected(self, persona: Persona, channel: Channel, id_: str, chat: str) -> None:
         """Confirm the pairing on the channel, and give her the messages that were held for it."""
         conversation = conversation_of(channel, id_, chat)
-        words = f"We are connected: from now on I listen to you here, and to nobody else. I am {persona.name}."
+        words = f"We are connected. From now on I listen only to you here. I am {persona.name}."
         await self._publisher.say(persona.id, conversation, words)
         held = await self._ledger.release(persona.id, id_, conversation)
         self._inbox.admit(persona.id, held)

@@ -19,7 +19,7 @@ from proto.gateways import ErrorClass, GatewayState
 CLASSES: Final[Mapping[str, ErrorClass]] = {"stopped": "credential"}
 """The class of an error by the gateway's state, if the gateway names none; in every other state it is transient."""
 
-NOT_RUNNING: Final = "She is not running, so nobody is answered: start her (personad start)."
+NOT_RUNNING: Final = "She is not running, so messages are not answered; start her with `personad start`."
 
 
 class GatewayStates:

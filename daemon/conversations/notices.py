@@ -51,7 +51,7 @@ class Notices:
                     self._fall_back(persona_id, other.unanswered[0].conversation)
             return
         reason = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
-        lane.mind_down = f"{reason} I keep what you say, and answer when it is back."
+        lane.mind_down = f"{reason} I will keep your messages and answer when it is back."
         for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
             self._tell(persona_id, conversation, lane.mind_down)
 

@@ -13,7 +13,7 @@ from daemon.runtime.clock import Clock
 from proto.messages import Conversation
 from proto.records import Organ
 
-DEFAULT_FALLBACK: Final = "I cannot answer right now. I keep your message, and answer as soon as I can."
+DEFAULT_FALLBACK: Final = "I cannot answer right now. I have kept your message and will answer as soon as I can."
 """The text that people get while no answer is possible, unless the operator has set another one for the channel."""
 
 

@@ -18,20 +18,8 @@ from daemon.settings.settings import Organs
 from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
 from daemon.supervision.zygote import BirthFailed
 from proto.framing import Codec
-from proto.messages import (
-    Answered,
-    EmbeddedOrgan,
-    Equip,
-    FromHost,
-    Generate,
-    Look,
-    OrganCall,
-    OrganResult,
-    Search,
-    Speak,
-    Study,
-    Transcribe,
-)
+from proto.host import Answered, Equip, FromHost, Generate, Look, Search, Speak, Study, Transcribe
+from proto.messages import EmbeddedOrgan, OrganCall, OrganResult
 from proto.perception import EXTENSIONS
 from proto.wire import WireError
 
@@ -170,7 +158,7 @@ class OrganHost:
             except ProcessFailed as error:
                 raise HostFailed(f"the organ host did not come up: {error}") from error
             except asyncio.CancelledError:
-                host.kill("nobody waits for it any more")
+                host.kill("it is no longer needed")
                 raise
             self._host, self._fault = host, ""
             # It may send no heartbeat while it loads a large model.

@@ -104,7 +104,12 @@ class Spawner:
     async def _seek_strays(self) -> None:
         await asyncio.sleep(STRAYS_AFTER)
         asked, known = self._asked, set(self._living)
-        found = await asyncio.to_thread(children)
+        try:
+            found = await asyncio.to_thread(children)
+        except OSError as error:
+            # Without a descriptor /proc cannot be read. The search is repeated when the next process ends.
+            self._log.warning("spawner.strays_unknown", reason=str(error))
+            return
         if self._births or self._asked != asked:
             # A process started meanwhile may not be known yet. The search is repeated when the next process ends.
             return

@@ -106,10 +106,17 @@ class Zygote:
             return
         except ConnectionError:
             data, descriptors = b"", []
-        if data:
-            self._take(_decoder.decode(data), descriptors)
-        else:
+        if not data:
             self.retire()
+            return
+        try:
+            message = _decoder.decode(data)
+        except msgspec.MsgspecError as error:
+            # Its state is unknown. It is replaced like one that died.
+            self._log.error("zygote.failed", reason=f"it sent a message that cannot be read: {error}")
+            self.process.kill()
+            return
+        self._take(message, descriptors)
 
     def _take(self, message: FromZygote, descriptors: list[int]) -> None:
         match message:

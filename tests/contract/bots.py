@@ -13,7 +13,7 @@ _numbers = itertools.count(1)
 
 
 class Bot(NamedTuple):
-    """A bot that somebody made at a provider."""
+    """A bot at a provider."""
 
     provider: Provider
     name: str
@@ -25,11 +25,11 @@ class Bot(NamedTuple):
         return self.provider.kind
 
     def chat(self, handle: str) -> Chat:
-        """Somebody's private chat with it."""
+        """A person's private chat with the bot."""
         return self.provider.chat(self.token, handle)
 
     def gateways(self) -> int:
-        """How often a gateway of it was opened or asked for more: polls on Telegram, sessions on Discord."""
+        """How often a gateway of the bot called the provider: polls on Telegram, sessions on Discord."""
         if isinstance(self.provider, Telegram):
             return len(self.provider.emulator.calls("getUpdates", self.token))
         assert isinstance(self.provider, Discord)
@@ -41,7 +41,7 @@ class Bot(NamedTuple):
 
 
 def new_bot(provider: Provider) -> Bot:
-    """Make a bot with a name of its own."""
+    """Make a bot with a new name."""
     name = f"contract{next(_numbers)}_bot"
     return Bot(provider, name, provider.add_bot(name))
 

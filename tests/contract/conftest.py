@@ -1,4 +1,4 @@
-"""The server under test, its providers where it can be given emulators, and personas with a mind that answers."""
+"""The server under test, emulators for its providers where possible, and personas with a mind that answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def base_url(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture(scope="package")
 def providers(request: pytest.FixtureRequest, base_url: str | None) -> Iterator[dict[str, Provider]]:
-    """The emulators that the server knows: all for our own, those that were named for a foreign one."""
+    """The emulators that the server uses: all for this checkout's daemon, the named ones for a foreign server."""
     makers: dict[str, Callable[[int], Provider]] = {"telegram": Telegram, "discord": Discord}
     with ExitStack() as stack:
         known = {}
@@ -47,7 +47,7 @@ def server(
     providers: Mapping[str, Provider],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
-    """Who is held to the contract."""
+    """The server under test."""
     if base_url:
         with Server(base_url, secret(request.config, "token")) as foreign:
             yield foreign
@@ -84,7 +84,7 @@ def _daemon(home: Path, providers: Mapping[str, Provider], twilio: TwilioEmulato
 
 @pytest.fixture
 def telegram(providers: Mapping[str, Provider]) -> Telegram:
-    """Telegram, where the server under test can be given an emulator."""
+    """Telegram's emulator, if the server under test can use it."""
     found = _provider(providers, "telegram")
     assert isinstance(found, Telegram)
     return found
@@ -105,7 +105,7 @@ def _provider(providers: Mapping[str, Provider], kind: str) -> Provider:
 
 @pytest.fixture(scope="package")
 def echo() -> Iterator[OpenAIEmulator]:
-    """A mind on loopback that repeats the last words."""
+    """A mind on loopback that repeats the last message."""
     emulator = OpenAIEmulator()
     with emulator:
         yield emulator

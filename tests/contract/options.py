@@ -1,6 +1,6 @@
-"""The contract's command line: which server is held to it, and what that server was given.
+"""The contract suite's command line: the server under test and what that server was configured with.
 
-Without ``--base-url`` it is a daemon of this checkout, and nothing else need be said.
+Without ``--base-url`` the server is a daemon of this checkout, and no other option is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def add(parser: pytest.Parser) -> None:
 
 
 def secret(config: pytest.Config, name: str) -> str:
-    """Return what a ``--NAME-file`` option names, and "" without one. Raises UsageError for one that cannot be read."""
+    """Return the content of the file in ``--NAME-file``, "" without one. Raises UsageError if it is unreadable."""
     file: Path | None = config.getoption(f"{name}_file")
     if file is None:
         return ""

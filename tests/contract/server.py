@@ -1,4 +1,4 @@
-"""The server under test, known by its base URL alone, and what its clients ask of it."""
+"""The server under test, known only by its base URL, and its clients' requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 # Any in this module: JSON of the API.
 
 TIMEOUT: Final = 120.0
-"""Seconds that one request may take: a feed answers when it is done, and the mind may be a real one."""
+"""Seconds that one request may take: a feed answers only when it is done, and the mind may be a real one."""
 
 RAW_FIELDS: Final = (
     *("id", "name", "thinking", "version", "base_model", "birthday", "status", "idle_timeout"),
@@ -31,7 +31,7 @@ Make = Callable[..., str]
 
 
 def nobody() -> str:
-    """Return the id of no persona."""
+    """Return an id that no persona has."""
     return str(uuid.uuid4())
 
 
@@ -88,18 +88,18 @@ class Server:
 
 
 def refused(answer: httpx.Response, status: int, detail: str) -> None:
-    """It is this documented error."""
+    """Assert that the answer is this documented error."""
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
 
 
 def names_field(answer: httpx.Response, *fields: str) -> None:
-    """It is FastAPI's 422 about these fields: ``{"detail": [{"loc": ["body", FIELD], ...}, ...]}``."""
+    """Assert FastAPI's 422 about these fields: ``{"detail": [{"loc": ["body", FIELD], ...}, ...]}``."""
     assert answer.status_code == 422, answer.text
     assert [fault["loc"][-1] for fault in answer.json()["detail"]] == list(fields)
 
 
 def reply(socket: ClientConnection) -> str:
-    """Wait for her next words on the socket; signals are passed over."""
+    """Wait for her next message on the socket; signals are skipped."""
     while True:
         frame = json.loads(socket.recv(timeout=TIMEOUT))
         if frame["type"] == "chat_message":

@@ -52,7 +52,7 @@ def create(reception: Server) -> Iterator[Create]:
 
 
 def is_documented(channel: Mapping[str, Any]) -> None:
-    """Every required field is there and of its type. Any: JSON."""
+    """Assert that every required field is present with its type. Any: JSON."""
     assert set(REQUIRED) <= set(channel)
     for field in ("id", "organizationId", "name", "channelType", "webhookUrl", "fallbackMessage", "status"):
         assert isinstance(channel[field], str), field

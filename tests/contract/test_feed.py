@@ -30,7 +30,7 @@ def export(*words: str) -> bytes:
 
 
 def feed(server: Server, persona_id: str, history: bytes, source: str = "chatgpt") -> Any:
-    """Feed her."""
+    """Feed her an export."""
     return server.post(persona_id, "feed", files={"history": ("conversations.json", history)}, data={"source": source})
 
 

@@ -47,7 +47,7 @@ def test_she_listens_to_that_account_only(server: Server, eve: str, bot: Bot) ->
     told = len(ann.texts())
     mallory.write("a stranger's words")
     ann.write("the owner's words")
-    # What came first is dealt with first: once the owner is answered, the stranger would have been.
+    # Messages are handled in order: when the owner is answered, the stranger would have been answered too.
     wait_for(lambda: len(ann.texts()) > told, "an answer to the owner")
     assert mallory.texts() == []
 

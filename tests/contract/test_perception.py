@@ -1,4 +1,4 @@
-"""Perception: what its routes have in common, and the files of "Hear" and "Attach"."""
+"""Perception: what its routes share, and the files of "Hear" and "Attach"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DELIVERIES: Final[dict[str, dict[str, Any]]] = {
     "hear": {"files": {"audio": CLIP}},
     "attach": {"files": {"file": ("report.pdf", b"%PDF")}},
 }
-"""A good request for each delivery route (Any: what httpx takes)."""
+"""A valid request for each delivery route (Any: httpx's arguments)."""
 
 FEED: Final[dict[str, Any]] = {"files": {"history": ("a.json", b"[]")}, "data": {"source": "chatgpt"}}
 

@@ -25,12 +25,12 @@ def test_a_message_that_is_missing_or_not_a_string_is_422(server: Server, eve: s
 
 
 def test_the_body_is_json(server: Server, eve: str) -> None:
-    """What is no JSON at all is 422, too."""
+    """A body that is not JSON is 422 too."""
     headers = {"content-type": "application/json"}
     answer = server.http.post(f"/api/persona/{eve}/read", content=b'{"message"', headers=headers)
     assert answer.status_code == 422
 
 
 def test_nobody_reads(server: Server) -> None:
-    """409: an id of nobody does not run either."""
+    """409: an unknown persona counts as not running."""
     assert server.post(nobody(), "read", json={"message": "hello"}).status_code == 409

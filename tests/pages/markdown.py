@@ -1,4 +1,4 @@
-"""What stands in the Markdown pages of the tree: commands, links, paths."""
+"""The content of the Markdown pages of the tree: commands, links, paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FENCE: Final = re.compile(r"^ *```(\w*)$\n(.*?)^ *```$", re.MULTILINE | re.DOTA
 
 
 def pages() -> list[Path]:
-    """Return every Markdown page of the checkout, its own environments and caches left out."""
+    """Return every Markdown page of the checkout except those in environments and caches."""
     found = []
     for page in sorted(ROOT.rglob("*.md")):
         parts = page.relative_to(ROOT).parts
@@ -30,7 +30,7 @@ def prose(text: str) -> str:
 
 
 def commands(text: str) -> list[str]:
-    """Return every command of a page's ``sh`` blocks, in order, each whole over its lines."""
+    """Return every command of a page's ``sh`` blocks in order, with continuation lines joined."""
     return [command for language, block in _FENCE.findall(text) if language == "sh" for command in _split(block)]
 
 

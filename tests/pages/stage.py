@@ -30,17 +30,17 @@ VENV: Final = Path(sys.prefix)
 
 
 class MadeDaemon(DaemonProcess):
-    """``make run``, which takes what is installed as it is."""
+    """``make run`` without installing anything."""
 
     def spawn(self) -> None:
-        """Start it; make hands a signal on, and waits for the daemon's end."""
+        """Start it; make passes a signal on and waits for the daemon's end."""
         make = ["make", "--no-print-directory", f"--old-file={VENV}/.runtime-installed", f"VENV={VENV}", "run"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(make, cwd=ROOT, env=self.environ(), stdout=log, stderr=log)
 
 
 class Stage:
-    """Use it in a ``with``. A command's output is what it printed on both streams."""
+    """Use it in a ``with``. A command's output is that of both streams."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -51,9 +51,9 @@ class Stage:
         self._listener: subprocess.Popen[str] | None = None
         self._variables: dict[str, str] = {}
         self._console = ""
-        """The address of the provider that the page started itself."""
+        """The address of a provider that the page itself started."""
         self._token = ""
-        """The token that a person would type next; empty: a new bot's."""
+        """The token that a person would type next; if empty, a new bot's."""
 
     def __enter__(self) -> Self:
         self._stack.enter_context(closing(self._daemon))
@@ -78,10 +78,10 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    # What a command becomes.
+    # How commands are carried out.
 
     def filled_in(self, command: str) -> str:
-        """Put in what the page leaves to its reader, and where things are in a test."""
+        """Fill in what the page leaves to its reader, and the places of a test."""
         if "$ID" in command:
             (adam, *_) = self._personas()
             self._variables["ID"] = adam["id"]
@@ -95,7 +95,7 @@ class Stage:
         return command.replace("MODEL", "echo").replace("KEY", "k")
 
     def run(self, command: str) -> str:
-        """Run it as it stands, in the home folder; it must succeed."""
+        """Run the command as written in the home folder; it must succeed."""
         self._ready()
         ended = subprocess.run(
             ["/bin/sh", "-c", self.filled_in(command)],
@@ -111,14 +111,14 @@ class Stage:
         assert ended.returncode == 0, f"{command}\n{ended.stdout}"
         return ended.stdout
 
-    # Instead of running it.
+    # Replacements for running a command.
 
     def serve(self, command: str) -> str:
-        """Run ``make run`` in place of the daemon that runs, with the settings before it; Adam is there afterwards."""
+        """Replace the running daemon with ``make run``, with the settings before it; Adam exists afterwards."""
         if self._serves:
             self._daemon.stop()
         given = dict(word.split("=", 1) for word in shlex.split(command) if "=" in word)
-        # The page's provider is on its usual port; the test's is on any.
+        # The page's provider has its usual port; the test's has a free one.
         self._daemon.settings.update(dict.fromkeys(given, self._console))
         self._daemon.start().ready()
         self._serves = True
@@ -127,7 +127,7 @@ class Stage:
         return self._daemon.log.read_text()
 
     def would_make(self, command: str) -> str:
-        """Let make say what it would do; a folder or file in its variables exists."""
+        """Have make print what it would do; a folder or file in its variables must exist."""
         words = shlex.split(command, comments=True)
         words = words[words.index("make") + 1 :]
         for word in words:
@@ -140,27 +140,27 @@ class Stage:
         return ended.stdout
 
     def exists(self, command: str) -> str:
-        """The script is there and can be run."""
+        """Assert that the script exists and is executable."""
         assert os.access(ROOT / shlex.split(command, comments=True)[0], os.X_OK)
         return ""
 
     def known(self, command: str) -> str:
-        """Nothing can be tried."""
+        """Do nothing: the command cannot be tried."""
         return command
 
     def collected(self, command: str) -> str:
-        """The tests that it names are found."""
+        """Assert that the tests that it names are found."""
         return self._python(f"{command} --collect-only -q -p no:cacheprovider")
 
     def has_options(self, command: str) -> str:
-        """The module knows its options."""
+        """Assert that the module knows the options."""
         words = shlex.split(command, comments=True)
         helped = self._python(" ".join(words[: words.index("-m") + 2]) + " --help")
         assert all(word in helped for word in words if word.startswith("--")), helped
         return helped
 
     def begin_provider(self, command: str) -> str:
-        """Start an emulator on a free port; the token that it prints is what is typed next."""
+        """Start an emulator on a free port; the token that it prints is typed next."""
         command = re.sub(r"--port \d+", "--port 0", self.filled_in(command))
         process = self._begin(f"exec {command}", ROOT)
         assert process.stdout is not None
@@ -170,7 +170,7 @@ class Stage:
         return self._token
 
     def begin_listening(self, command: str) -> str:
-        """Start the client of a socket; what it hears is looked at by ``heard``."""
+        """Start a client of a socket; ``heard`` checks what it receives."""
         self._ready()
         self._listener = self._begin(f"exec {self.filled_in(command)}", self._home)
         assert self._listener.stdout is not None
@@ -179,7 +179,7 @@ class Stage:
         return first
 
     def heard(self) -> None:
-        """A chat frame comes over the socket that the page opened, if it opened one."""
+        """Wait for a chat frame on the socket that the page opened, if it opened one."""
         if self._listener is None:
             return
         assert self._listener.stdout is not None
@@ -187,17 +187,17 @@ class Stage:
         self._listener = None
 
     def deliver(self, command: str) -> str:
-        """Run it with a socket of hers open, if the page opened none itself."""
+        """Run the command while a socket of hers is open, if the page itself opened none."""
         if self._listener is None:
             self.begin_listening(".venv/bin/websockets ws://127.0.0.1:5000/ws/$ID")
         return self.run(command)
 
     def chat(self, command: str) -> str:
-        """Ask her name from a pipe."""
+        """Ask for her name through a pipe."""
         return self.run(f"echo 'What is your name?' | {command}")
 
     def type_token(self, command: str) -> str:
-        """Type a bot's token on a terminal, when it is asked for."""
+        """Type a bot's token on a terminal when it is asked for."""
         self._ready()
         token = self._token or self._new_bot().token
         controller, terminal = pty.openpty()
@@ -224,7 +224,7 @@ class Stage:
         return self.run(command.replace("CODE", self._code(ann, self._telegram.bot())))
 
     def remove(self, command: str) -> str:
-        """Remove what the list shows."""
+        """Remove the channel that the list shows."""
         (channel,) = self._personas()[0]["channels"]
         return self.run(command.replace("NAME", shlex.quote(channel["name"])))
 
@@ -238,7 +238,7 @@ class Stage:
             assert [one["name"] for one in other.http.get("/api/personas").json()["personas"]] == ["Adam"]
         return said
 
-    # Underneath.
+    # Helpers.
 
     def _ready(self) -> None:
         if not self._serves:
@@ -279,7 +279,7 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # Without a terminal of its own it would ask on the one of whoever runs the tests.
+            # Without its own terminal it would ask on the terminal that runs the tests.
             start_new_session=True,
         )
         self._stack.enter_context(process)

@@ -1,6 +1,6 @@
-"""What a test cannot run as it is written, and what is done instead. Everything else is run as it stands.
+"""The commands that a test cannot run as written, and what is done instead. All others are run as written.
 
-The first row whose pattern is found in a command holds. A command that no row knows is run by the shell, and must
+The first row whose pattern is found in a command applies. A command without a row is run by the shell, and must
 succeed.
 """
 
@@ -14,11 +14,11 @@ from tests.pages.stage import Stage
 
 
 class Row(NamedTuple):
-    """How a command is carried out; ``reason`` says why it is not simply run."""
+    """How a command is carried out; ``reason`` says why it is not run as written."""
 
     pattern: re.Pattern[str]
     carry_out: Callable[[Stage, str], str]
-    """Do it, and return what it printed."""
+    """Carries the command out, and returns what it printed."""
     reason: str
 
 
@@ -62,4 +62,4 @@ PRINTS: Final = (
     (r"personad organ Adam$", r"smollm2"),
     (r"personad --version$", r"^personad \d+\.\d+"),
 )
-"""What a command prints, as the pages say it or a reader expects it."""
+"""What a command prints, as the pages say or as a reader expects."""

@@ -1,4 +1,4 @@
-"""Every command in the ``sh`` blocks of the Markdown pages works, page by page, on a machine of its own."""
+"""Every command in the ``sh`` blocks of the Markdown pages works; each page has its own machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES = {str(page.relative_to(ROOT)): commands(page.read_text()) for page in pag
 
 @pytest.mark.parametrize("page", [page for page, found in PAGES.items() if found])
 def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
-    """From top to bottom; a command that the table does not know is run as it stands and must succeed."""
+    """Commands run from top to bottom; one that is not in the table is run as written and must succeed."""
     with Stage(tmp_path) as stage:
         for command in PAGES[page]:
             row = next((row for row in INSTEAD if row.pattern.search(command)), None)
@@ -32,14 +32,14 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
 
 
 def test_no_row_of_the_table_is_left_over() -> None:
-    """A row whose command is gone goes, too."""
+    """A row without a command must be removed."""
     written = [command for found in PAGES.values() for command in found]
     for row in INSTEAD:
         assert any(row.pattern.search(command) for command in written), row.pattern.pattern
 
 
 def test_commands_in_prose_are_there() -> None:
-    """Every ``personad VERB`` within a sentence is a verb, with the options that stand there."""
+    """Every ``personad VERB`` in a sentence is a verb, and has the options that are written there."""
     words = {found for page in pages() for found in re.findall(r"`personad ([a-z][^`]*)`", prose(page.read_text()))}
     options: dict[str, set[str]] = {}
     for written in words:

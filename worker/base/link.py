@@ -9,7 +9,8 @@ import msgspec
 import zmq
 
 from proto.framing import Codec
-from proto.messages import MAX_FRAME, ToHost, ToWorker
+from proto.host import ToHost
+from proto.messages import MAX_FRAME, ToWorker
 from proto.wire import HIGH_WATER_MARK, Wire
 
 T = TypeVar("T")

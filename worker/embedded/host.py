@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from proto.messages import Answered, EmbeddedOrgan, FromHost, Generate, Look, Search, Speak, Study, Transcribe
+from proto.host import Answered, FromHost, Generate, Look, Search, Speak, Study, Transcribe
+from proto.messages import EmbeddedOrgan
 from proto.texts import MAX_TEXT
 from worker.base.log import WorkerLog
 from worker.embedded.fault import HostFault

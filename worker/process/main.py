@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from proto.birth import Birth
 from proto.feeds import ToFeeder
 from proto.gateways import Identify
-from proto.messages import Equip, FromHost, Probe, Probed, Stop, ToHost, ToWorker
+from proto.host import Equip, FromHost, ToHost
+from proto.messages import Probe, Probed, Stop, ToWorker
 from worker.base.life import Life
 from worker.base.link import HOST_CODEC, WORKER_CODEC
 from worker.gateways.identify import identify

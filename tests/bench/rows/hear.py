@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from proto.messages import Speak
+from proto.host import Speak
 from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES
 from tests.bench.client import WebSocket
 from tests.bench.figures import median

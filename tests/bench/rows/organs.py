@@ -9,7 +9,7 @@ from typing import Final
 
 import av
 
-from proto.messages import Answered, Speak, Transcribe
+from proto.host import Answered, Speak, Transcribe
 from tests.bench import processes
 from tests.bench.figures import median, megabytes
 from tests.bench.table import Line

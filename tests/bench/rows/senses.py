@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from proto.messages import Look, Search, Study
+from proto.host import Look, Search, Study
 from tests.bench import processes
 from tests.bench.figures import median, megabytes, milliseconds
 from tests.bench.table import Line

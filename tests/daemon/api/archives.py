@@ -1,4 +1,4 @@
-"""Archives of personas as tests bend them."""
+"""Archives of personas, also damaged and changed ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 
 
 def exported(daemon: DaemonProcess, persona_id: str, query: str = "") -> bytes:
-    """Her archive."""
+    """Export her archive."""
     answer = daemon.http.get(f"/api/persona/{persona_id}/export{query}")
     assert answer.status_code == 200, answer.text
     return answer.content
@@ -33,13 +33,13 @@ def restored(daemon: DaemonProcess, archive: bytes, **fields: str) -> httpx.Resp
 
 
 def members(archive: bytes) -> dict[str, bytes]:
-    """What is in it, by name."""
+    """The archive's members, by name."""
     with zipfile.ZipFile(io.BytesIO(archive)) as packed:
         return {name: packed.read(name) for name in packed.namelist()}
 
 
 def manifest_of(archive: bytes) -> dict[str, Any]:
-    """Its manifest (Any: JSON)."""
+    """The archive's manifest (Any: JSON)."""
     manifest: dict[str, Any] = json.loads(members(archive)[MANIFEST])
     return manifest
 
@@ -74,7 +74,7 @@ def zipped(contents: Mapping[str, bytes]) -> bytes:
 
 
 def converse(daemon: DaemonProcess, persona_id: str) -> None:
-    """A little of everything: words answered, a file with a caption, something to know."""
+    """Give her a little of everything: an answered message, a file with a caption, a memory file."""
     with daemon.socket(f"/ws/{persona_id}"):
         assert daemon.read(persona_id, "hello, é ✓\nsecond line").status_code == 200
         wait_for(lambda: len(shown(daemon, persona_id)) == 2, "an answer")
@@ -97,7 +97,7 @@ def shown(daemon: DaemonProcess, persona_id: str) -> list[dict[str, Any]]:
 
 
 def bodies(daemon: DaemonProcess, persona_id: str) -> list[bytes]:
-    """Everything of hers that the API shows, byte for byte."""
+    """Everything that the API shows of her, byte for byte."""
     names = [one["media"] for one in shown(daemon, persona_id) if one.get("media")]
     paths = ["conversation", "knowledge", *(f"media/{name}" for name in names)]
     return [daemon.http.get(f"/api/persona/{persona_id}/{path}").content for path in paths]

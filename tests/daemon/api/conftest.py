@@ -1,4 +1,4 @@
-"""One daemon for all tests of the routes: each makes personas of its own."""
+"""One daemon for all tests of the routes; each test makes its own personas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make(front: DaemonProcess, mind: OpenAIEmulator) -> Iterator[Callable[..., s
 
 @pytest.fixture(scope="package")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """Another daemon, with a state of its own."""
+    """Another daemon with its own state."""
     process = DaemonProcess(tmp_path_factory.mktemp("other") / "state")
     try:
         yield process.start_warm()
@@ -47,7 +47,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]
 
 @pytest.fixture
 def other(machine: DaemonProcess) -> Iterator[DaemonProcess]:
-    """Another machine, on which nobody is; whoever comes there is deleted after the test."""
+    """Another machine without personas; those that are restored there are deleted after the test."""
     yield machine
     for persona in machine.http.get("/api/personas").json()["personas"]:
         machine.http.post(f"/api/persona/{persona['id']}/delete")

@@ -1,4 +1,4 @@
-"""A persona as an archive: everything of hers, and nothing of others."""
+"""A persona as an archive: everything that is hers, and nothing of others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 
 def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
-    """Record, conversation, memory and media, each with its size and sum in the manifest; running or stopped alike."""
+    """It has record, conversation, memory and media, with sizes and sums in the manifest; she may run or be stopped."""
     persona_id = make("Zoë")
     converse(front, persona_id)
     media = front.state_dir / "personas" / persona_id / "media"
@@ -58,7 +58,7 @@ def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
 
 
 def test_secrets_stay_when_asked(front: DaemonProcess, make: Make) -> None:
-    """The record has her keys, which secrets=false leaves out; anything but true or false is 422, nobody 404."""
+    """The record has her keys unless secrets=false; anything but true or false is 422, an unknown persona 404."""
     persona_id = make(thinking_api_key="sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z")
     with_keys = exported(front, persona_id)
     without = exported(front, persona_id, "?secrets=false")
@@ -72,7 +72,7 @@ def test_secrets_stay_when_asked(front: DaemonProcess, make: Make) -> None:
 
 @pytest.mark.frugal
 def test_a_large_persona_takes_no_memory(front: DaemonProcess, make: Make) -> None:
-    """150 MiB of media pass through a daemon that does not grow by a fifth of it."""
+    """An archive with 150 MiB of media makes the daemon grow by less than a fifth of that."""
     persona_id = make()
     file = front.state_dir / "personas" / persona_id / "media" / "document-big.pdf"
     with file.open("wb") as stream:
@@ -87,7 +87,7 @@ def test_a_large_persona_takes_no_memory(front: DaemonProcess, make: Make) -> No
 
 
 def test_another_machine_has_the_same_persona(front: DaemonProcess, make: Make, other: DaemonProcess) -> None:
-    """Conversation, knowledge and media are the same byte for byte, she runs, and goes on from what was said."""
+    """Conversation, knowledge and media are the same byte for byte; she runs, and continues the conversation."""
     persona_id = make("Zoë")
     converse(front, persona_id)
     before = bodies(front, persona_id)

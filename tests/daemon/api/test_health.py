@@ -20,12 +20,12 @@ Make = Callable[..., str]
 
 
 def made_of_anything(make: Callable[..., list[RouteGroup]]) -> list[RouteGroup]:
-    """The groups of routes, with something in place of every service: a table asks nothing of them."""
+    """The groups of routes with a stand-in for every service: the table of routes calls none of them."""
     return make(**{name: MagicMock() for name in inspect.signature(make).parameters})
 
 
 def test_livez_and_readyz(front: DaemonProcess) -> None:
-    """The daemon lives and, with everybody up, is ready; each check says so."""
+    """The daemon is live and, with all personas running, ready; each check says so."""
     assert front.http.get("/livez").json() == {"status": "alive"}
     answer = front.http.get("/readyz")
     assert answer.status_code == 200
@@ -35,7 +35,7 @@ def test_livez_and_readyz(front: DaemonProcess) -> None:
 
 
 def test_status(front: DaemonProcess, make: Make) -> None:
-    """What `personad status` shows is all there, and true."""
+    """Everything that `personad status` shows is there and correct."""
     persona_id = make()
     body = front.http.get("/api/status").json()
     assert body["pid"] == front.pid
@@ -83,12 +83,12 @@ def test_resident_memory_is_measured() -> None:
 
 
 def test_openapi_describes_every_route(front: DaemonProcess) -> None:
-    """Each route of the table is described, nothing else is, and every reference resolves."""
+    """Exactly the routes of the table are described, and every reference resolves."""
     document = front.http.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert document["info"]["title"] == "personad"
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    # Nothing is asked of the services here, so anything can stand for them.
+    # The services are not called here, so anything can stand in for them.
     groups = [*made_of_anything(api_routes), *made_of_anything(v1_routes)]
     assert described == routed(table(groups))
     for method, path in described:
@@ -106,7 +106,7 @@ def test_openapi_describes_every_route(front: DaemonProcess) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 def test_wrong_methods_are_405(front: DaemonProcess, method: str) -> None:
-    """A known path with another method is 405 in our form, and says which are allowed."""
+    """A known path with another method is 405 in the documented form, and says which are allowed."""
     answer = front.http.request(method, "/api/persona/create")
     assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
     assert answer.headers["allow"] == "POST"
@@ -114,6 +114,6 @@ def test_wrong_methods_are_405(front: DaemonProcess, method: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/personas/", "/docs", "/redoc", "/api/persona//read", "/%00"])
 def test_unknown_paths_are_404(front: DaemonProcess, path: str) -> None:
-    """An unknown path is 404 in our form; there are no pages and no redirects."""
+    """An unknown path is 404 in the documented form; there are no pages and no redirects."""
     answer = front.http.get(path)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})

@@ -1,4 +1,4 @@
-"""What was said and its files are there, whether she runs or not, and nothing else is."""
+"""The conversation and its files are served, whether she runs or not, and nothing else is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def messages(front: DaemonProcess, persona_id: str, query: str = "") -> list[dic
 
 
 def test_conversation(front: DaemonProcess, make: Make) -> None:
-    """Her lines and the person's stand in order with channel and time, also after she is stopped."""
+    """Her lines and the owner's come in order with channel and time, also after she is stopped."""
     persona_id = make()
     assert messages(front, persona_id) == []
     with front.socket(f"/ws/{persona_id}"):
@@ -46,7 +46,7 @@ def test_conversation(front: DaemonProcess, make: Make) -> None:
 
 @pytest.mark.parametrize("limit", ["-1", "x", "", "1.5", "9" * 30])
 def test_conversation_limit_is_a_number(front: DaemonProcess, make: Make, limit: str) -> None:
-    """A limit that is no number is 422 and names the parameter."""
+    """A limit that is not a number is 422 and names the parameter."""
     answer = front.http.get(f"/api/persona/{make()}/conversation?limit={limit}")
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["query", "limit"]
@@ -80,7 +80,7 @@ def media(front: DaemonProcess, make: Make) -> tuple[str, Path]:
     ],
 )
 def test_media_types(front: DaemonProcess, media: tuple[str, Path], name: str, shown: str, disposition: str) -> None:
-    """Pictures and sounds are shown; whatever a browser could run is a download, and is never sniffed."""
+    """Pictures and sounds are shown inline; what a browser could execute is a download, and is never sniffed."""
     path, folder = media
     (folder / name).write_bytes(b"0123456789")
     answer = front.http.get(f"{path}/{name}")
@@ -104,7 +104,7 @@ def test_media_types(front: DaemonProcess, media: tuple[str, Path], name: str, s
     ],
 )
 def test_media_ranges(front: DaemonProcess, media: tuple[str, Path], header: str, status: int, content: bytes) -> None:
-    """A browser's player gets the part that it asks for; a range that is none is ignored."""
+    """A browser's player gets the range that it requests; an invalid range is ignored."""
     path, folder = media
     (folder / "voice.mp3").write_bytes(b"0123456789")
     answer = front.http.get(f"{path}/voice.mp3", headers={"range": header})
@@ -112,7 +112,7 @@ def test_media_ranges(front: DaemonProcess, media: tuple[str, Path], header: str
 
 
 def test_media_range_beyond_the_end(front: DaemonProcess, media: tuple[str, Path]) -> None:
-    """A range after the end is 416 with the size, in our form."""
+    """A range after the end is 416 with the size, in the documented form."""
     path, folder = media
     (folder / "voice.mp3").write_bytes(b"0123456789")
     answer = front.http.get(f"{path}/voice.mp3", headers={"range": "bytes=10-"})
@@ -141,7 +141,7 @@ def test_media_leads_nowhere_else(front: DaemonProcess, media: tuple[str, Path])
 
 
 def test_media_folder_that_is_a_link(front: DaemonProcess, media: tuple[str, Path], tmp_path: Path) -> None:
-    """A media folder that was replaced by a link to elsewhere shows nothing of there."""
+    """A media folder that was replaced by a link to another folder shows nothing of that."""
     path, folder = media
     (tmp_path / "private.txt").write_text("private")
     folder.rmdir()
@@ -150,7 +150,7 @@ def test_media_folder_that_is_a_link(front: DaemonProcess, media: tuple[str, Pat
 
 
 def test_media_leaves_no_file_open(front: DaemonProcess, media: tuple[str, Path]) -> None:
-    """Files that were sent, and those that were refused, are closed again."""
+    """Files are closed after they were sent or refused."""
     path, folder = media
     (folder / "a.png").write_bytes(b"x" * 100_000)
 

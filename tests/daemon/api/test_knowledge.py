@@ -1,4 +1,4 @@
-"""What she knows, as the documents' knowledge page shows it."""
+"""Her memory, as the documented knowledge page shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Make = Callable[..., str]
 
 
 def test_files_are_shown_verbatim(front: DaemonProcess, make: Make) -> None:
-    """Each file under its name, to the byte, also while she is stopped; empty ones and other files are left out."""
+    """Each file comes under its name, byte for byte, also while she is stopped; empty and other files are left out."""
     persona_id = make()
     empty = front.http.get(f"/api/persona/{persona_id}/knowledge")
     memory = front.state_dir / "personas" / persona_id / "memory"
@@ -29,7 +29,7 @@ def test_files_are_shown_verbatim(front: DaemonProcess, make: Make) -> None:
 
 
 def test_nobody_and_nothing_readable(front: DaemonProcess, make: Make) -> None:
-    """No such persona is 404; a file that is no text is 400 with the documented words, until it is mended."""
+    """An unknown persona is 404; a file that is not text is 400 with the documented text, until it is fixed."""
     persona_id = make()
     nobody = front.http.get(f"/api/persona/{uuid.uuid4()}/knowledge")
     file = front.state_dir / "personas" / persona_id / "memory" / "person.md"

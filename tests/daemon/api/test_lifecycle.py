@@ -11,7 +11,7 @@ Make = Callable[..., str]
 
 
 def test_start_stop_restart(front: DaemonProcess, make: Make) -> None:
-    """Every verb answers with its documented word, from either state, and leaves her status alone."""
+    """Every verb gives its documented answer in either state, and does not change her status."""
     persona_id = make()
 
     def post(verb: str) -> tuple[int, object]:
@@ -30,13 +30,13 @@ def test_start_stop_restart(front: DaemonProcess, make: Make) -> None:
 
 
 def test_stop_of_nobody(front: DaemonProcess) -> None:
-    """Who is not there does not run either."""
+    """An unknown persona counts as not running."""
     answer = front.http.post(f"/api/persona/{uuid.uuid4()}/stop")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Persona is not running."})
 
 
 def test_sleep_needs_her_running(front: DaemonProcess, make: Make) -> None:
-    """sleep is a live route: 409 for a stopped persona and for nobody; null when there was nothing to fold."""
+    """sleep is 409 for a stopped and for an unknown persona, and null when there was nothing to consolidate."""
     persona_id = make()
     answer = front.http.post(f"/api/persona/{persona_id}/sleep")
     assert (answer.status_code, answer.json()) == (200, None)

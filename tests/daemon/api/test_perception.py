@@ -1,4 +1,4 @@
-"""``read`` as the perception seed says: what is accepted is answered, once, over the WebSocket."""
+"""``read`` as the perception page says: what is accepted is answered once, over the WebSocket."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_read_is_received_and_answered(front: DaemonProcess, make: Make) -> None
     ],
 )
 def test_faulty_bodies(front: DaemonProcess, make: Make, body: bytes, fault: object) -> None:
-    """What is no message is 422 with Pydantic's words, even before her id is looked at."""
+    """A body without a message is 422 with Pydantic's text, even before her id is checked."""
     headers = {"content-type": "application/json"}
     for persona_id in (make(), str(uuid.uuid4())):
         answer = front.http.post(f"/api/persona/{persona_id}/read", content=body, headers=headers)
@@ -81,7 +81,7 @@ def test_faulty_bodies(front: DaemonProcess, make: Make, body: bytes, fault: obj
     ],
 )
 def test_hostile_bodies_are_422(front: DaemonProcess, body: bytes) -> None:
-    """Nesting, half characters, raw NULs and endless numbers are the client's fault, never ours."""
+    """Nesting, lone surrogates, raw NULs and endless numbers are the client's fault, never the daemon's."""
     answer = front.http.post(
         f"/api/persona/{uuid.uuid4()}/read", content=body, headers={"content-type": "application/json"}
     )
@@ -90,7 +90,7 @@ def test_hostile_bodies_are_422(front: DaemonProcess, body: bytes) -> None:
 
 
 def test_only_json_is_a_body(front: DaemonProcess, make: Make) -> None:
-    """A form that a foreign page could post is no message; a body without a type is taken as JSON."""
+    """A form that a foreign page could post is refused; a body without a type is read as JSON."""
     path = f"/api/persona/{make()}/read"
     form = front.http.post(path, content=b'{"message": "hi"}', headers={"content-type": "text/plain"})
     assert form.status_code == 422
@@ -134,7 +134,7 @@ def test_body_over_the_limit(front: DaemonProcess) -> None:
 
 
 def test_idempotency_key_makes_one_message(front: DaemonProcess, make: Make) -> None:
-    """A repeated request under its key is received again and kept once; another key is another message."""
+    """A request repeated with its key is acknowledged again and stored once; another key is another message."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}") as socket:
         for key in ("key-1", "key-1", "key-2"):
@@ -150,7 +150,7 @@ def test_idempotency_key_makes_one_message(front: DaemonProcess, make: Make) -> 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "é".encode().decode("latin-1")])
 def test_idempotency_key_is_bounded(front: DaemonProcess, make: Make, key: str) -> None:
-    """A key that cannot be kept is 400, before anything is."""
+    """An invalid key is 400 before anything is stored."""
     headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = front.http.post(f"/api/persona/{make()}/read", json={"message": "hi"}, headers=headers)
     assert answer.status_code == 400
@@ -158,7 +158,7 @@ def test_idempotency_key_is_bounded(front: DaemonProcess, make: Make, key: str) 
 
 
 def test_full_inbox_is_429(tmp_path: Path, mind: OpenAIEmulator) -> None:
-    """When too much is unanswered the next message is 429 with Retry-After, and what was received stays."""
+    """When too much is unanswered, the next message is 429 with Retry-After, and what was received stays."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_LIMITS_INBOX": "2"})
     try:
         daemon.start()
@@ -179,7 +179,7 @@ def test_full_inbox_is_429(tmp_path: Path, mind: OpenAIEmulator) -> None:
 
 
 def test_full_disk_is_507(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """A disk that takes nothing means 507 and nothing kept; once it takes something again all goes on by itself."""
+    """A full disk is 507 and nothing is kept; once there is room everything continues by itself."""
     organs = {"thinking_model": "m", "thinking_provider": "openai", "thinking_url": mind.url, "thinking_api_key": "k"}
     eve = daemon.create("Eve", **organs)
     with daemon.socket(f"/ws/{eve}") as socket:

@@ -65,7 +65,7 @@ def config(front: DaemonProcess, persona_id: str) -> dict[str, Any]:
 
 
 def test_create_answers_the_raw_record(front: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """The record comes back whole, in the documents' order, keys in the clear, and stands on disk the same."""
+    """The answer is the whole record in the documented order, with unmasked keys; the file has the same."""
     asked = {"name": "Eve", "thinking_model": "m", "thinking_provider": "openai", "thinking_api_key": "key-1"}
     asked |= {"thinking_url": mind.url, "eye_model": "see", "eye_provider": "openai", "eye_url": mind.url}
     answer = front.http.post("/api/persona/create", json=asked)
@@ -94,7 +94,7 @@ def test_list_shows_the_reduced_view(front: DaemonProcess, make: Make) -> None:
 
 
 def test_names_may_be_shared(front: DaemonProcess, make: Make) -> None:
-    """Two personas of one name are two personas."""
+    """Two personas may have the same name."""
     assert make("Twin") != make("Twin")
 
 
@@ -113,7 +113,7 @@ def test_names_may_be_shared(front: DaemonProcess, make: Make) -> None:
     ],
 )
 def test_create_lists_every_faulty_field(front: DaemonProcess, body: object, faults: set[tuple[str, str]]) -> None:
-    """422 names each field that is missing, of the wrong type or not to be shown, and nothing is made."""
+    """422 names each field that is missing, of the wrong type or unprintable, and nothing is made."""
     before = front.http.get("/api/personas").json()
     answer = front.http.post("/api/persona/create", json=body)
     assert answer.status_code == 422
@@ -145,7 +145,7 @@ def test_create_refuses_a_mind_that_cannot_be_reached(front: DaemonProcess) -> N
     ],
 )
 def test_create_needs_a_model_name(front: DaemonProcess, fields: dict[str, str], detail: str) -> None:
-    """An empty model name gets the documented words for a remote and for a local mind."""
+    """An empty model name gets the documented text for a remote and for a local mind."""
     answer = front.http.post("/api/persona/create", json={"name": "Eve", **fields})
     assert (answer.status_code, answer.json()) == (400, {"detail": detail})
 
@@ -161,7 +161,7 @@ def test_update_changes_status_and_makes_running_match(front: DaemonProcess, mak
 
 
 def test_update_changes_organs_and_keeps_the_key(front: DaemonProcess, make: Make, mind: OpenAIEmulator) -> None:
-    """An absent api_key stays; another provider's does not go along; clear_<organ> removes one."""
+    """An absent api_key stays, but not for another provider; clear_<organ> removes an organ."""
     persona_id = make(thinking_api_key="key-1")
     path = f"/api/persona/{persona_id}/update"
     eye = {"model": "see", "provider": "openai", "url": mind.url, "api_key": "key-2"}
@@ -207,7 +207,7 @@ def test_update_refuses_what_it_does_not_know(front: DaemonProcess, make: Make, 
 
 
 def test_delete_leaves_nothing(front: DaemonProcess, make: Make) -> None:
-    """Her process, her folder and what was said are gone; a second delete is 404."""
+    """Her process, folder and conversation are gone; a second delete is 404."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         assert front.read(persona_id, "remember me").status_code == 200
@@ -220,7 +220,7 @@ def test_delete_leaves_nothing(front: DaemonProcess, make: Make) -> None:
 
 
 def test_broken_config_shows_her_last_good_record(front: DaemonProcess, make: Make) -> None:
-    """A hand edit that is no record changes nothing in the list, and the status names the exact fault."""
+    """An edit by hand that is not a valid record changes nothing in the list; the status names the exact fault."""
     persona_id = make("Steady")
     file = front.state_dir / "personas" / persona_id / "config.json"
     good = file.read_text()
@@ -241,7 +241,7 @@ def test_broken_config_shows_her_last_good_record(front: DaemonProcess, make: Ma
 )
 @pytest.mark.parametrize("verb", ["update", "delete", "start", "restart"])
 def test_unknown_persona_is_404(front: DaemonProcess, verb: str, persona_id: str) -> None:
-    """Whatever is no persona's id is the same 404 as an id that nobody has."""
+    """A text that is not an id is the same 404 as an unknown id."""
     answer = front.http.post(f"/api/persona/{persona_id}/{verb}", json={})
     assert answer.status_code == 404
     assert answer.json()["detail"] in ("Persona not found.", "Not Found")

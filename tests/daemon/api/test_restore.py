@@ -32,12 +32,12 @@ from tests.emulators.scripted import ScriptedMind
 Make = Callable[..., str]
 
 VERSION_1: Final = Path(__file__).parents[2] / "fixtures" / "archives" / "version-1"
-"""The members of an archive that the personad of version 6 of the ledger wrote."""
+"""The members of an archive that personad wrote with version 6 of the ledger."""
 
 
 @pytest.fixture
 def archive(front: DaemonProcess, make: Make) -> bytes:
-    """Eve's."""
+    """Eve's archive."""
     persona_id = make()
     converse(front, persona_id)
     data = exported(front, persona_id)
@@ -55,7 +55,7 @@ def names(daemon: DaemonProcess) -> list[str]:
 
 
 def left(daemon: DaemonProcess) -> list[str]:
-    """What stands in the state directory beside what belongs there, and in the ledger of nobody."""
+    """Leftovers: unexpected files in the state directory, and rows of unknown personas in the ledger."""
     found = [path.name for path in daemon.state_dir.iterdir() if path.name.startswith("restore-")]
     found += [path.name for path in (daemon.state_dir / "personas").iterdir()]
     with sqlite3.connect(daemon.state_dir / "ledger.db") as ledger:
@@ -65,7 +65,7 @@ def left(daemon: DaemonProcess) -> list[str]:
 
 
 def test_an_archive_of_version_1_comes_back(front: DaemonProcess) -> None:
-    """What an earlier personad exported is restored whole, each line on its channel and in its chat."""
+    """An archive of an earlier personad is restored completely, each line on its channel and in its chat."""
     files = (path for path in VERSION_1.rglob("*") if path.is_file())
     old = zipped({str(path.relative_to(VERSION_1)): path.read_bytes() for path in files})
     answer = restored(front, old)
@@ -90,7 +90,7 @@ def test_an_archive_of_version_1_comes_back(front: DaemonProcess) -> None:
 
 
 def test_her_id_is_hers(front: DaemonProcess, make: Make) -> None:
-    """While she is here the archive is 409; new_id makes a second one, whose web lines go on under her own id."""
+    """While she exists her archive is 409; new_id makes a second persona, whose web lines get her own id."""
     persona_id = make()
     converse(front, persona_id)
     data = exported(front, persona_id)
@@ -126,7 +126,7 @@ BENT: Final[tuple[tuple[dict[str, bytes | None], dict[str, object], str], ...]] 
 
 
 def test_bent_archives_are_400(other: DaemonProcess, archive: bytes) -> None:
-    """Names, sizes, records and lines are checked, and nothing is left of what is refused."""
+    """Names, sizes, records and lines are checked; a refused archive leaves nothing behind."""
     for changes, manifest, words in BENT:
         answer = restored(other, repacked(archive, changes, manifest))
         assert answer.status_code == 400, words
@@ -135,7 +135,7 @@ def test_bent_archives_are_400(other: DaemonProcess, archive: bytes) -> None:
 
 
 def test_damaged_archives_are_400(other: DaemonProcess, archive: bytes) -> None:
-    """Cut off, changed behind the manifest's back, more or less than it names, no ZIP file at all: nothing is made."""
+    """An archive that is cut off, does not match its manifest, or is not a ZIP file makes nothing."""
     extra = zipped({**members(archive), "media/a.txt": b"x"})
     lying = {"memory/person.md": b"- Name: Zoe\n- Likes: cake\n"}
     flipped = bytearray(archive)
@@ -151,7 +151,7 @@ def test_damaged_archives_are_400(other: DaemonProcess, archive: bytes) -> None:
 
 
 def test_what_was_asked_is_checked(other: DaemonProcess, archive: bytes) -> None:
-    """A name of control characters, a new_id that is none, and a form without an archive are 422."""
+    """A name of control characters, an invalid new_id, and a form without an archive are 422."""
     assert restored(other, archive, name="a\nb").status_code == 422
     assert restored(other, archive, new_id="maybe").status_code == 422
     missing = other.http.post("/api/persona/restore", data={"name": "x"}, files={"other": b""})
@@ -160,7 +160,7 @@ def test_what_was_asked_is_checked(other: DaemonProcess, archive: bytes) -> None
 
 
 def test_what_waited_is_not_answered_again(other: DaemonProcess, front: DaemonProcess) -> None:
-    """Words without an answer come along as said; the restored one goes on with what is new, and knows the old."""
+    """Unanswered messages are restored as history; the restored persona answers only new ones, and knows the old."""
     mind = ScriptedMind()
     with mind:
         persona_id = front.create(
@@ -186,7 +186,7 @@ def test_what_waited_is_not_answered_again(other: DaemonProcess, front: DaemonPr
 
 
 def test_a_full_disk_is_507(other: DaemonProcess, archive: bytes) -> None:
-    """Wherever the disk fills up nothing of her is there, and once there is room again she comes."""
+    """Wherever the disk fills up, nothing of her is left, and once there is room she is restored."""
     line = members(archive)["conversation.jsonl"].splitlines(keepends=True)[0]
     large = repacked(archive, {"conversation.jsonl": line * 3000})
     for room in (0, 8_000, 900_000):
@@ -201,13 +201,13 @@ def test_a_full_disk_is_507(other: DaemonProcess, archive: bytes) -> None:
 
 
 def cut_off(daemon: DaemonProcess, archive: bytes) -> None:
-    """Send an archive to a daemon that dies meanwhile."""
+    """Send an archive to a daemon that is killed meanwhile."""
     with suppress(httpx.TransportError):
         restored(daemon, archive)
 
 
 def test_kill_9_leaves_all_of_her_or_nothing(tmp_path: Path, archive: bytes, mind: OpenAIEmulator) -> None:
-    """A daemon killed while 30,000 lines go into its ledger comes back without a trace of her, and takes her then."""
+    """A daemon that is killed while it writes 30,000 lines restarts without a trace of her, and then restores her."""
     line = members(archive)["conversation.jsonl"].splitlines(keepends=True)[0]
     large = repacked(archive, {"conversation.jsonl": line * 30_000}, {"consolidated": 29_999})
     daemon = DaemonProcess(tmp_path / "state")

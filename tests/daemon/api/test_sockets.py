@@ -21,7 +21,7 @@ Make = Callable[..., str]
 
 
 def frames(socket: ClientConnection) -> Iterator[dict[str, Any]]:
-    """Every frame as it comes."""
+    """Yield every frame."""
     while True:
         frame = json.loads(socket.recv(timeout=PATIENCE))
         assert isinstance(frame, dict)
@@ -89,7 +89,7 @@ def test_replay_after_the_daemon_was_killed(daemon: DaemonProcess, mind: OpenAIE
 
 
 def test_signals_go_to_her_sockets_and_system_only(front: DaemonProcess, make: Make) -> None:
-    """Both sockets hear of her; nobody else's does, and no chat goes to /ws/system."""
+    """Her socket and /ws/system get her signals; other personas' sockets do not, and /ws/system gets no chat."""
     eve, adam = make("Eve"), make("Adam")
     with front.socket(f"/ws/{eve}") as hers, front.socket(f"/ws/{adam}") as his, front.socket("/ws/system") as system:
         front.read(eve, "private words")
@@ -110,7 +110,7 @@ def test_signals_go_to_her_sockets_and_system_only(front: DaemonProcess, make: M
 
 
 def test_socket_of_a_stopped_persona_wakes_with_her(front: DaemonProcess, make: Make) -> None:
-    """A socket opened while she is stopped gets chat as soon as she runs, without being opened anew."""
+    """A socket opened while she is stopped gets chat as soon as she runs, without a reconnect."""
     persona_id = make()
     front.http.post(f"/api/persona/{persona_id}/stop")
     with front.socket(f"/ws/{persona_id}") as socket:
@@ -165,14 +165,14 @@ def test_deleting_her_closes_her_sockets(front: DaemonProcess, make: Make) -> No
 
 
 def test_stopping_the_daemon_closes_sockets(daemon: DaemonProcess) -> None:
-    """Clients are told with 1012 that it is worth coming back."""
+    """Clients get 1012, which asks them to reconnect."""
     with daemon.socket("/ws/system") as socket:
         assert daemon.stop() == 0
         assert close_code(socket) == 1012
 
 
 def test_sockets_are_limited(tmp_path: Path) -> None:
-    """The socket over the limit is 503 with Retry-After; when one leaves there is room again."""
+    """The socket over the limit is 503 with Retry-After; when one closes there is room again."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_LIMITS_SOCKETS": "3"})
     try:
         daemon.start()
@@ -196,7 +196,7 @@ def test_sockets_are_limited(tmp_path: Path) -> None:
 
 
 def test_slow_reader_delays_nobody(front: DaemonProcess, make: Make) -> None:
-    """A client that does not read costs the others nothing, is dropped, and gets everything when it comes back."""
+    """A client that does not read delays no other, is dropped, and gets everything after it reconnects."""
     persona_id = make()
     count, words = 120, "x" * 60_000
     with front.socket(f"/ws/{persona_id}", max_queue=1) as slow, front.socket(f"/ws/{persona_id}") as quick:

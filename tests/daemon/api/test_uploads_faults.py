@@ -1,4 +1,4 @@
-"""Uploads when things go wrong: kills, full disks, daemons that stop, files larger than memory should be."""
+"""Uploads when things go wrong: kills, full disks, daemons that stop, and large files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.patience import PATIENCE
 
 @pytest.mark.frugal
 def test_a_large_file_is_never_whole_in_memory(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """40 MB come in while the daemon grows by less than 10, and go out again as they came."""
+    """40 MB are received while the daemon grows by less than 10 MB, and are served unchanged."""
     eve = make_eve(daemon, mind)
     piece = bytes(range(256)) * 4096
     with daemon.socket(f"/ws/{eve}"):
@@ -55,7 +55,7 @@ def test_a_large_file_is_never_whole_in_memory(daemon: DaemonProcess, mind: Open
 
 
 def test_a_kill_in_the_middle_leaves_nothing(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """What was under way when the daemon was killed, or left by a gateway, is gone after the next start."""
+    """Unfinished files, of an upload or of a gateway, are gone after the next start."""
     eve = make_eve(daemon, mind)
     with daemon.socket(f"/ws/{eve}"):
         connection = begin(daemon, eve, "hear", "Content-Length: 10000000")
@@ -72,7 +72,7 @@ def test_a_kill_in_the_middle_leaves_nothing(daemon: DaemonProcess, mind: OpenAI
 
 
 def test_a_kill_between_file_and_ledger_is_settled(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """A file in doubt stays only where the ledger speaks of it; one without a mark is never touched."""
+    """A marked file stays only if the ledger names it; a file without a mark is never touched."""
     eve = make_eve(daemon, mind)
     with daemon.socket(f"/ws/{eve}"):
         assert send(daemon, eve, "hear", "a.wav", b"spoken of").status_code == 200
@@ -89,7 +89,7 @@ def test_a_kill_between_file_and_ledger_is_settled(daemon: DaemonProcess, mind: 
 
 
 def test_a_kill_after_received_loses_nothing(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """Whatever was received before a SIGKILL is there after it: the line, the file, every byte."""
+    """Everything that was received before a SIGKILL is there after it: the line and the whole file."""
     eve = make_eve(daemon, mind)
     for round_ in range(3):
         received: list[str] = []
@@ -123,7 +123,7 @@ def test_a_kill_after_received_loses_nothing(daemon: DaemonProcess, mind: OpenAI
 
 
 def test_a_disk_without_room_is_507(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """A file that does not fit leaves nothing, in the middle or at the ledger; with room again all goes on."""
+    """A file that does not fit leaves nothing, whether the file or the ledger finds no room; later all continues."""
     eve = make_eve(daemon, mind)
     with daemon.socket(f"/ws/{eve}"):
         for most in (200_000, 0):
@@ -144,7 +144,7 @@ def test_a_disk_without_room_is_507(daemon: DaemonProcess, mind: OpenAIEmulator)
 
 
 def test_she_goes_during_an_upload(front: DaemonProcess, make: Make) -> None:
-    """Stopped or deleted while a file comes in: 409, and nothing is left."""
+    """If she is stopped or deleted during an upload, the answer is 409 and nothing is left."""
     for verb in ("stop", "delete"):
         persona_id = make()
         with front.socket(f"/ws/{persona_id}"):
@@ -161,7 +161,7 @@ def test_she_goes_during_an_upload(front: DaemonProcess, make: Make) -> None:
 
 
 def test_a_stop_ends_an_upload(daemon: DaemonProcess, mind: OpenAIEmulator) -> None:
-    """A daemon that is asked to stop does not wait for an upload for ever, and leaves nothing of it."""
+    """A daemon that is asked to stop does not wait forever for an upload, and leaves nothing of it."""
     eve = make_eve(daemon, mind)
     with daemon.socket(f"/ws/{eve}"), begin(daemon, eve, "hear", "Content-Length: 10000000") as connection:
         connection.sendall(first_part("hear") + b"x" * 100_000)

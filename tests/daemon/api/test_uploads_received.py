@@ -1,4 +1,4 @@
-"""What ``hear`` and ``attach`` take, as the perception seed says: it is whole, kept and answered."""
+"""What ``hear`` and ``attach`` accept, as the perception page says: it is stored whole and answered."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def test_attach_routes_by_extension(front: DaemonProcess, make: Make, extension:
     ],
 )
 def test_hear_keeps_the_extension(front: DaemonProcess, make: Make, filename: str, stored: str) -> None:
-    """hear refuses no extension, takes .webm for none, and leaves out what is odd in one; all stays in her folder.
+    """hear refuses no extension, assumes .webm for none, and drops odd characters; every file stays in her folder.
 
-    A clip has no title: it is speech, and no file.
+    A clip has no title, because it is speech and not a document.
     """
     persona_id = make()
     disposition = f'form-data; name="audio"; filename="{filename}"'
@@ -60,7 +60,7 @@ def test_hear_keeps_the_extension(front: DaemonProcess, make: Make, filename: st
 
 
 def test_an_empty_file_and_a_long_caption(front: DaemonProcess, make: Make) -> None:
-    """A file of no bytes is a file; a caption has up to limits.message_chars characters, wherever it stands."""
+    """An empty file is accepted. A caption may have limits.message_chars characters, and be anywhere in the form."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         audio = ('form-data; name="audio"; filename="a.wav"', b"")
@@ -77,7 +77,7 @@ def test_an_empty_file_and_a_long_caption(front: DaemonProcess, make: Make) -> N
 
 
 def test_of_two_files_the_last_counts(front: DaemonProcess, make: Make) -> None:
-    """As in the documented system; the first leaves nothing, and unknown fields are ignored."""
+    """The last file counts, as in the documented system; the first leaves nothing, and unknown fields are ignored."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         answer = post_form(
@@ -94,7 +94,7 @@ def test_of_two_files_the_last_counts(front: DaemonProcess, make: Make) -> None:
 
 
 def test_signals_as_for_read(front: DaemonProcess, make: Make) -> None:
-    """Her sockets see that she heard, with the caption, and her answer comes as a chat frame."""
+    """Her sockets get a signal with the caption, and her answer comes as a chat frame."""
     persona_id = make()
     with Listener(front, persona_id) as listener:
         assert send(front, persona_id, "hear", "q.webm", b"x", "quick question for you").status_code == 200
@@ -104,7 +104,7 @@ def test_signals_as_for_read(front: DaemonProcess, make: Make) -> None:
 
 
 def test_the_embedded_mind_says_what_it_lacks(front: DaemonProcess) -> None:
-    """Without organs the file is kept, and she says that she has nothing to perceive it with."""
+    """Without organs the file is kept, and she says that she cannot perceive it."""
     persona_id = front.create("Adam")
     try:
         with Listener(front, persona_id) as listener:
@@ -117,7 +117,7 @@ def test_the_embedded_mind_says_what_it_lacks(front: DaemonProcess) -> None:
 
 
 def test_idempotency_key_makes_one_upload(front: DaemonProcess, make: Make) -> None:
-    """A repeated upload is received again and its file dropped; a key that cannot be kept is 400."""
+    """A repeated upload is acknowledged again and its file dropped; an invalid key is 400."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         for key in ("k1", "k1", "k2"):

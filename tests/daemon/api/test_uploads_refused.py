@@ -1,4 +1,4 @@
-"""What ``hear`` and ``attach`` refuse, in the seed's order and words, leaving nothing behind."""
+"""What ``hear`` and ``attach`` refuse, in the documented order and with the documented texts, leaving nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.emulators.openai import OpenAIEmulator
 
 @pytest.mark.parametrize("route", ["hear", "attach"])
 def test_missing_parts_are_422_before_anything(front: DaemonProcess, make: Make, route: str) -> None:
-    """What holds no such file is 422 with FastAPI's words, even before her id is looked at."""
+    """A form without the file is 422 with FastAPI's text, even before her id is checked."""
     field = FIELD[route]
     missing = {"type": "missing", "loc": ["body", field], "msg": "Field required"}
     text = {
@@ -70,7 +70,7 @@ def test_missing_parts_are_422_before_anything(front: DaemonProcess, make: Make,
     ],
 )
 def test_malformed_forms_are_400(front: DaemonProcess, make: Make, body: bytes) -> None:
-    """A form that breaks its own rules or ends too early is the client's fault, says what to do, and leaves nothing."""
+    """A form that is malformed or ends too early is 400 with what to do, and leaves nothing."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         answer = post_raw(front, persona_id, "attach", body)
@@ -127,7 +127,7 @@ def test_attach_of_an_unclaimed_extension_is_415(front: DaemonProcess, make: Mak
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(front: DaemonProcess, make: Make) -> None:
-    """A declared length is refused by itself; an undeclared one while it is sent. Both name the limit."""
+    """A declared length is refused at once, an undeclared one while it is sent. Both answers name the limit."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         with begin(front, persona_id, "hear", "Content-Length: 60000000") as connection:
@@ -147,7 +147,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(front: DaemonProcess
 
 
 def test_a_file_at_the_limit(tmp_path: Path, mind: OpenAIEmulator) -> None:
-    """limits.upload counts the file alone; http.max_body goes on to hold for everything else."""
+    """limits.upload counts only the file; http.max_body still holds for everything else."""
     daemon = DaemonProcess(
         tmp_path / "state", {"PERSONAD_LIMITS_UPLOAD": "2000000", "PERSONAD_HTTP_MAX_BODY": "100000"}
     )
@@ -168,7 +168,7 @@ def test_a_file_at_the_limit(tmp_path: Path, mind: OpenAIEmulator) -> None:
 
 
 def test_too_many_uploads_at_once_are_503(front: DaemonProcess, make: Make) -> None:
-    """A few uploads may be under way; one more is told to come again, and gets its turn when one has gone."""
+    """A few uploads may be in progress; one more is asked to retry, and succeeds when another has ended."""
     persona_id = make()
     with front.socket(f"/ws/{persona_id}"):
         held = [begin(front, persona_id, "attach", "Content-Length: 1000") for _ in range(4)]
@@ -186,7 +186,7 @@ def test_too_many_uploads_at_once_are_503(front: DaemonProcess, make: Make) -> N
 
 
 def test_full_inbox_is_429(tmp_path: Path, mind: OpenAIEmulator) -> None:
-    """A file that the inbox does not take is not kept."""
+    """A file that the inbox has no room for is not kept."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_LIMITS_INBOX": "2"})
     try:
         eve = make_eve(daemon.start(), mind)

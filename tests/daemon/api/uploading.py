@@ -1,4 +1,4 @@
-"""Uploads as clients send them, whole, broken and half, for the tests of ``hear`` and ``attach``."""
+"""Uploads as clients send them, complete, malformed or cut off, for the tests of ``hear`` and ``attach``."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tests.providers import Provider, TelegramChat
 
 Open = Callable[[Provider], Stage]
 
-RESTARTING = "I restart now."
+RESTARTING = "I am restarting now."
 BACK = "I am back."
 
 
@@ -67,12 +67,12 @@ def test_stop(stage: Stage) -> None:
     """She says goodbye and stops; her next start answers what was written meanwhile."""
     chat = stage.paired()
     chat.write("/stop")
-    chat.hears("I stop now")
+    chat.hears("I am stopping now")
     wait_for(lambda: stage.view()["state"] == "stopped", "her end")
     chat.write("while you sleep")
     assert stage.post("start").json() == {"status": "started"}
     chat.hears("while you sleep")
-    assert [chat.count(words) for words in ("I stop now", "while you sleep")] == [1, 1]
+    assert [chat.count(words) for words in ("I am stopping now", "while you sleep")] == [1, 1]
     assert status(stage.daemon, stage.id)["running"] is True
 
 

@@ -25,7 +25,7 @@ def finish(lanes: Lanes, chat: str) -> None:
     lanes.rotate(lane)
 
 
-def test_visitors_take_turns_and_her_own_person_never_waits() -> None:
+def test_visitors_take_turns_and_her_owner_never_waits() -> None:
     """At most two visitors are in hand, the one who has waited longest is next, and her owner never waits."""
     lanes = Lanes(10, 2, lambda _: False, lambda _: "")
     lanes.admit([waiting(n, chat) for n, chat in enumerate(["a", "a", "b", "c", "d"], 1)], visitors=True)
@@ -43,7 +43,7 @@ def test_visitors_take_turns_and_her_own_person_never_waits() -> None:
     assert len(lanes.visitors) == 2
 
 
-def test_beats_of_all_lanes_have_numbers_of_their_own() -> None:
+def test_turns_of_all_lanes_have_different_numbers() -> None:
     """A reply's number leads to one lane."""
     lanes = Lanes(10, 4, lambda _: False, lambda _: "")
     lanes.admit([waiting(1, "a"), waiting(2, "b")], visitors=True)

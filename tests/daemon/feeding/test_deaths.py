@@ -37,7 +37,7 @@ def about(text: str, fact: str) -> bool:
     return fact in text.partition("# The talk")[2]
 
 
-def test_a_feeder_that_dies_is_born_again(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+def test_a_feeder_that_dies_is_replaced(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
     """A feeder that is killed during two conversations is replaced, and the client does not notice."""
     killed: set[str] = set()
 
@@ -114,7 +114,7 @@ def test_she_is_stopped_or_deleted_meanwhile(kitchen: DaemonProcess, mind: Learn
     assert not (kitchen.state_dir / "personas" / persona_id).exists()
 
 
-def test_whoever_hangs_up_ends_the_feed(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
+def test_a_client_that_hangs_up_ends_the_feed(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
     """The conversation in hand is finished and no other is started; the next feed continues from there."""
     mind.hold("fact-1")
     data = export(facts(4))

@@ -1,4 +1,4 @@
-"""A clock that is moved by hand, and a persona's life and processes that are played, for the keeper's tests."""
+"""A clock that is set by hand, and a fake life and fake processes of a persona, for the keeper's tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TURNS: Final = 50
 
 
 async def settled() -> None:
-    """Let everything happen that waits for nothing but its turn."""
+    """Run the loop until only timers of the clock are left to wait for."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
@@ -40,7 +40,7 @@ class _Timer:
 
 
 class ManualClock:
-    """Stands still until it is moved."""
+    """A clock that stands still until ``advance``."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -67,7 +67,7 @@ class ManualClock:
         return timer
 
     async def advance(self, seconds: float) -> None:
-        """Move on, and let happen what is due on the way, in its order."""
+        """Advance the time, and run what becomes due on the way, in order."""
         await settled()
         end = self.now + seconds
         while self._due and self._due[0][0] <= end:
@@ -89,7 +89,7 @@ def log_to(path: Path) -> Iterator[Log]:
 
 
 def logged(log: Log, name: str) -> list[dict[str, object]]:
-    """Its events of this name."""
+    """The log's events of this name."""
     events = (msgspec.json.decode(line, type=dict[str, object]) for line in log.tail.last(1000))
     return [event for event in events if event["event"] == name]
 
@@ -112,7 +112,7 @@ class PlayedGeneration:
 
     @property
     def lives(self) -> bool:
-        """Whether there is a process."""
+        """Whether the process is alive."""
         return self.pid is not None
 
     def send(self, message: msgspec.Struct) -> None:
@@ -137,7 +137,7 @@ class PlayedGeneration:
             self.die("it was killed")
 
     def die(self, reason: str = "it died", *, permanent: bool = False) -> None:
-        """It is gone, and reaped."""
+        """End the process, as if it were dead and reaped."""
         self.end.set_result(GenerationFailed(reason, permanent))
 
     def _step(self, name: str) -> None:
@@ -156,12 +156,12 @@ class PlayedLife:
 
     @property
     def last(self) -> PlayedGeneration:
-        """The process that was made last."""
+        """The process that was started last."""
         return self.generations[-1]
 
     @property
     def alive(self) -> list[PlayedGeneration]:
-        """Every process that there is."""
+        """Every process that is alive."""
         return [one for one in self.generations if one.lives]
 
     def generation(self, number: int) -> PlayedGeneration:

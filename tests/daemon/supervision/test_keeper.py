@@ -1,4 +1,4 @@
-"""The keeper, with processes that are played and a clock that is moved by hand: it never loses its persona."""
+"""The keeper with fake processes and a clock that is set by hand: it never loses its persona."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OURS = ValueError("a mistake of ours")
 
 @dataclass
 class Stage:
-    """A keeper and everything that is played around it."""
+    """A keeper with fakes around it."""
 
     keeper: Keeper
     life: PlayedLife
@@ -41,14 +41,14 @@ class Stage:
 
     @property
     def running(self) -> PlayedGeneration:
-        """Her one process, which is open."""
+        """Her only process, whose gateways are open."""
         assert self.state == "running"
         (alive,) = self.life.alive
         assert alive.opened
         return alive
 
     async def through(self, seconds: float = 10.0) -> None:
-        """Let as much time pass as any backoff takes."""
+        """Advance the clock by more than any backoff."""
         await self.clock.advance(seconds)
         await settled()
         assert not self.daemons.fault.done()
@@ -56,7 +56,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """A keeper whose persona is stopped."""
+    """A keeper with a stopped persona."""
     clock, life = ManualClock(), PlayedLife()
     with log_to(tmp_path / "log") as log:
         hers, daemons = PersonaTasks(clock, log).of("her"), daemon_tasks(clock, log)
@@ -66,7 +66,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def test_a_start_and_a_stop(stage: Stage) -> None:
-    """She runs when start returns, and is gone when stop returns."""
+    """She runs when start returns, and has no process when stop returns."""
     assert await stage.keeper.start()
     assert not await stage.keeper.start()
     assert stage.running.number == 1
@@ -75,7 +75,7 @@ async def test_a_start_and_a_stop(stage: Stage) -> None:
 
 
 async def test_a_death_is_answered(stage: Stage) -> None:
-    """Status says so at once; after the backoff another process follows, and what waits is handed to it."""
+    """Status shows the death at once; after the backoff another process follows, and gets what waits."""
     await stage.keeper.start()
     stage.running.die("killed by SIGKILL")
     assert stage.state == "restarting"
@@ -87,7 +87,7 @@ async def test_a_death_is_answered(stage: Stage) -> None:
 
 
 async def test_a_fault_behind_a_death(stage: Stage) -> None:
-    """What is done for her after a death fails: she is not left without a process, and her lanes are read back."""
+    """If the work after a death fails, she still gets another process, and her lanes are read back."""
     await stage.keeper.start()
     stage.life.fails["fallen by itself"] = OURS
     stage.running.die()
@@ -99,7 +99,7 @@ async def test_a_fault_behind_a_death(stage: Stage) -> None:
 
 
 async def test_a_fault_in_one_of_her_tasks(stage: Stage) -> None:
-    """Her process is killed visibly, and nothing that is held of her in memory is used again."""
+    """Her process is killed visibly, and her state in memory is not used again."""
     await stage.keeper.start()
     first = stage.running
 
@@ -118,7 +118,7 @@ async def test_a_fault_in_one_of_her_tasks(stage: Stage) -> None:
 
 
 async def test_a_timer_that_fails_is_a_fault(stage: Stage) -> None:
-    """What is called by the clock for her belongs to her as well."""
+    """Timers of hers count as her tasks."""
     await stage.keeper.start()
     stage.hers.call_later(5.0, lambda: 1 / 0)
     await stage.through(20.0)
@@ -126,7 +126,7 @@ async def test_a_timer_that_fails_is_a_fault(stage: Stage) -> None:
 
 
 async def test_a_fault_that_stays_makes_her_sick(stage: Stage) -> None:
-    """After too many she is given up with the reason, and nothing of her runs."""
+    """After too many faults she is given up with the reason, and nothing of her runs."""
     await stage.keeper.start()
     for _ in range(LIMITS.failures):
         if stage.state == "running":
@@ -141,7 +141,7 @@ async def test_a_fault_that_stays_makes_her_sick(stage: Stage) -> None:
 
 @pytest.mark.parametrize("step", ["brief", "prepare", "open", "risen"])
 async def test_a_fault_on_her_way_up(stage: Stage, step: str) -> None:
-    """Wherever it comes from, no process is left behind, and she is tried until it is gone."""
+    """Wherever the fault is, no process is left behind, and starts are tried until it is gone."""
     stage.life.fails[step] = OURS
     stage.keeper.boot()
     await settled()
@@ -154,7 +154,7 @@ async def test_a_fault_on_her_way_up(stage: Stage, step: str) -> None:
 
 @pytest.mark.parametrize("step", ["brief", "prepare", "open", "risen"])
 async def test_a_fault_in_a_start_is_told(stage: Stage, step: str) -> None:
-    """Whoever starts her hears the reason, and she can be started again."""
+    """The caller of start gets the reason, and she can be started again."""
     stage.life.fails[step] = OURS
     with pytest.raises(StartFailed, match="a fault in personad: ValueError"):
         await stage.keeper.start()
@@ -167,7 +167,7 @@ async def test_a_fault_in_a_start_is_told(stage: Stage, step: str) -> None:
 @pytest.mark.parametrize("step", ["dropped", "read back"])
 @pytest.mark.parametrize("error", [OURS, GenerationFailed("the disk is full")])
 async def test_what_cannot_be_read_back_is_tried_again(stage: Stage, step: str, error: Exception) -> None:
-    """No process is made beside what a fault left behind."""
+    """No process is started until the state after a fault is repaired."""
     await stage.keeper.start()
     stage.life.fails[step] = error
     stage.hers.failed(OURS)
@@ -182,7 +182,7 @@ async def test_what_cannot_be_read_back_is_tried_again(stage: Stage, step: str, 
 
 
 async def test_a_fault_while_she_is_stopped(stage: Stage) -> None:
-    """It is logged, and her next start begins with what the ledger holds."""
+    """The fault is logged, and her next start reads the ledger first."""
     stage.hers.failed(OURS)
     await stage.keeper.start()
     assert stage.life.told[:3] == ["dropped", "read back", "brief"]
@@ -191,7 +191,7 @@ async def test_a_fault_while_she_is_stopped(stage: Stage) -> None:
 
 @pytest.mark.parametrize("step", ["fallen", "sick"])
 async def test_a_fault_at_the_end(stage: Stage, step: str) -> None:
-    """Neither a stop nor her being given up stands still over it."""
+    """A fault then blocks neither a stop nor giving her up."""
     await stage.keeper.start()
     stage.life.fails[step] = OURS
     if step == "fallen":
@@ -206,7 +206,7 @@ async def test_a_fault_at_the_end(stage: Stage, step: str) -> None:
 
 
 async def test_a_restart_opens_only_behind_the_old_process(stage: Stage) -> None:
-    """The next process is prepared beside the old one, and opens when that is gone."""
+    """The next process is prepared while the old one runs, and opens when that is gone."""
     await stage.keeper.start()
     await stage.keeper.restart()
     assert stage.running.number == 2
@@ -214,7 +214,7 @@ async def test_a_restart_opens_only_behind_the_old_process(stage: Stage) -> None
 
 
 async def test_no_process_opens_beside_one_that_does_not_die(stage: Stage) -> None:
-    """While the kernel holds the old one, no other gets her tokens, however often it is tried."""
+    """While the kernel holds the old process, no other gets her tokens, however often a start is tried."""
     await stage.keeper.start()
     stage.life.fails["1 stop"] = GenerationFailed("process 4001 does not die")
     with pytest.raises(StartFailed, match="does not die"):
@@ -228,7 +228,7 @@ async def test_no_process_opens_beside_one_that_does_not_die(stage: Stage) -> No
 
 
 async def test_a_start_that_is_cancelled(stage: Stage) -> None:
-    """It leaves nothing behind, and she is stopped."""
+    """A cancelled start leaves nothing behind, and she is stopped."""
     starting = asyncio.create_task(stage.keeper.start())
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -238,7 +238,7 @@ async def test_a_start_that_is_cancelled(stage: Stage) -> None:
 
 
 async def test_a_closed_keeper_starts_nobody(stage: Stage) -> None:
-    """A command that comes late finds the daemon leaving."""
+    """A late command is refused because the daemon is stopping."""
     await stage.keeper.start()
     await stage.keeper.close()
     for command in (stage.keeper.start, stage.keeper.restart):
@@ -248,7 +248,7 @@ async def test_a_closed_keeper_starts_nobody(stage: Stage) -> None:
 
 
 async def test_a_fault_of_the_keeper_itself(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be mended here is the daemon's fault, and is logged as that."""
+    """A fault that the keeper cannot repair is the daemon's, and is logged as that."""
     await stage.keeper.start()
 
     def broken() -> float:

@@ -1,4 +1,4 @@
-"""How every process of the daemon lives on the link: one test for each rule, and each role held to it."""
+"""The life cycle of every process on the link: one test for each rule, for every role."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from worker.base.link import Link as WorkerLink
 CODEC: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # a union is no type to mypy
 ANY: Codec[Any] = Codec(Any)  # Any: what the daemon sends is of no interest here
 SLEEP = ["/bin/sh", "-c", "trap '' USR2; exec sleep 600"]
-"""It outlives the signal for its stacks, as ours do."""
+"""A process that survives the signal for its stacks, as the daemon's processes do."""
 NEXT = f"it speaks version {VERSION + 1} of the protocol, the daemon {VERSION}"
 
 
@@ -59,7 +59,7 @@ def _sleeper() -> Process:
 
 @dataclass
 class Births:
-    """Makes processes that only sleep; the test says on the link what they say, their greeting first."""
+    """Starts processes that only sleep; the test sends their messages on the link, the greeting first."""
 
     link: Link
     greeting: msgspec.Struct | None = field(default_factory=lambda: Hello(VERSION, 1))
@@ -79,13 +79,13 @@ class Births:
         self.reaped_.append(process.pid)
 
     def all_reaped(self) -> bool:
-        """Whether every process is gone, and was told to be."""
+        """Whether every process is gone, and was reported as reaped."""
         return self.reaped_ == [one.pid for one in self.made] and not any(one.alive for one in self.made)
 
 
 @dataclass
 class Stage:
-    """A real link, played births, and owners of tasks."""
+    """A real link, a fake spawner, and owners of tasks."""
 
     births: Births
     workshop: Workshop
@@ -95,7 +95,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """By the machine's clock."""
+    """A stage with the machine's clock."""
     async for made in _stage(tmp_path, SystemClock()):
         yield made
 
@@ -116,7 +116,7 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until this holds."""
+    """Let the loop run until this holds."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110  the link tells nobody
             await asyncio.sleep(0)
@@ -158,7 +158,7 @@ async def _probe(stage: Stage) -> str:
 async def test_one_that_speaks_another_version_is_killed(
     stage: Stage, begin: Callable[[Stage], Awaitable[str]]
 ) -> None:
-    """Whatever its role: at its greeting, with the reason, and not after a wait for another greeting."""
+    """A process of any role is killed at such a greeting, with the reason, without a wait for another greeting."""
     stage.births.greeting = Hello(VERSION + 1, 1)
     async with asyncio.timeout(PATIENCE):
         assert NEXT in await begin(stage)
@@ -166,7 +166,7 @@ async def test_one_that_speaks_another_version_is_killed(
 
 
 async def test_a_probe_is_reaped_before_its_answer(stage: Stage) -> None:
-    """A probe that does not leave when asked is signalled, and gone when the answer is there."""
+    """A probe that does not exit when asked is signalled, and is gone when the answer is returned."""
     prober = Prober(stage.workshop, MindLimits(1.0, 1.0, 0), {}, 15.0, stage.tasks, stage.workshop.clock, stage.log)
     asking = asyncio.create_task(prober.probe(Organ("m", "openai")))
     await until(lambda: bool(stage.births.lines))
@@ -177,7 +177,7 @@ async def test_a_probe_is_reaped_before_its_answer(stage: Stage) -> None:
 
 @pytest.fixture
 async def slow(tmp_path: Path) -> AsyncIterator[Stage]:
-    """By a clock that is moved by hand."""
+    """A stage with a clock that is set by hand."""
     async for made in _stage(tmp_path, ManualClock()):
         yield made
 
@@ -195,7 +195,7 @@ async def _greeted(stage: Stage, heard: Callable[[FromWorker], None] = lambda _:
 
 
 async def test_one_that_does_not_greet_is_killed(slow: Stage) -> None:
-    """After its time, with the reason."""
+    """It is killed at the deadline, with the reason."""
     slow.births.greeting = None
     process = LinkedProcess("persona", CODEC, lambda _: None, slow.workshop, slow.tasks, slow.log)
     greeting = asyncio.create_task(process.born("Eve", frozenset(), 20.0))
@@ -208,7 +208,7 @@ async def test_one_that_does_not_greet_is_killed(slow: Stage) -> None:
 
 
 async def test_silence_is_the_end(slow: Stage) -> None:
-    """One that is silent for too long is killed, its stacks first."""
+    """A process that is silent for too long writes its stacks and is killed."""
     process = await _greeted(slow)
     await _clock(slow).advance(15.0)
     assert process.pid
@@ -219,7 +219,7 @@ async def test_silence_is_the_end(slow: Stage) -> None:
 
 
 async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:
-    """A heartbeat that lay unread while the daemon stood still counts."""
+    """A heartbeat that was unread while the daemon stood still counts."""
     heard: list[FromWorker] = []
     process = await _greeted(slow, heard.append)
     await _clock(slow).advance(15.0)
@@ -231,7 +231,7 @@ async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:
 
 
 async def test_a_message_that_cannot_be_dealt_with_is_a_fault(slow: Stage) -> None:
-    """It is its owner's, and the messages behind it are read all the same."""
+    """An exception in ``receive`` is its owner's fault, and later messages are still read."""
     heard: list[FromWorker] = []
 
     def take(message: FromWorker) -> None:
@@ -247,7 +247,7 @@ async def test_a_message_that_cannot_be_dealt_with_is_a_fault(slow: Stage) -> No
 
 
 async def test_a_stop_goes_as_far_as_it_must(slow: Stage) -> None:
-    """A frame, and after its time a signal."""
+    """It sends a stop frame, and after the deadline a signal."""
     process = await _greeted(slow)
     stopping = asyncio.create_task(process.stop(3.0))
     await settled()

@@ -1,4 +1,4 @@
-"""A mistake in the daemon's own code: it is logged, it shows, and nobody stays deaf over it."""
+"""A mistake in the daemon's own code is logged and visible, and no conversation stays unanswered because of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ANSWERING = """
         publish(self, persona_id, conversation, messages, *others, **more)
     publisher.Publisher.publish = broken
 """
-"""Her answer is committed and never shown, and the code behind that does not run."""
+"""Her answer is committed but not published, and the code after that does not run."""
 
 COMMITTING = """
     from daemon.conversations import inbox
@@ -46,7 +46,7 @@ COMMITTING = """
         return await commit(self, persona_id, reply, *others)
     inbox.Inbox._commit = broken
 """
-"""Her answer is not committed, whenever it is thought."""
+"""Her answer cannot be committed, however often the mind gives it."""
 
 FALLING = """
     from daemon.supervision import persona_life
@@ -59,7 +59,7 @@ FALLING = """
         await fallen(self, crashed=crashed)
     persona_life.PersonaLife.fallen = broken
 """
-"""What is done for her when her process died fails, once."""
+"""The work after a death of her process fails once."""
 
 PRUNING = """
     from daemon.startup import serve
@@ -70,7 +70,7 @@ PRUNING = """
         raise ValueError("a mistake of ours")
     serve.prune = broken
 """
-"""A task of the daemon itself fails, as soon as the flag is there."""
+"""A task of the daemon itself fails as soon as the flag exists."""
 
 
 def broken(launch: Launch, folder: Path, code: str, **settings: str) -> DaemonProcess:
@@ -85,7 +85,7 @@ def traces(daemon: DaemonProcess, event: str) -> list[str]:
 
 
 def test_an_answer_that_cannot_be_committed(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """What leads to the mistake is set aside as what killed her would be; everything else is answered."""
+    """The message that leads to the mistake is set aside like one that kills her; everything else is answered."""
     daemon = broken(launch, tmp_path, COMMITTING)
     persona_id = create(daemon, brain)
     with Listener(daemon, persona_id) as listener:
@@ -103,7 +103,7 @@ def test_an_answer_that_cannot_be_committed(launch: Launch, brain: ScriptedMind,
 
 
 def test_an_answer_that_cannot_be_shown(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """It is committed, so who listens comes back for it; it is not thought twice, and what follows is answered."""
+    """The answer is committed, so listeners get it after a reconnect; the mind is not asked twice, and she goes on."""
     daemon = broken(launch, tmp_path, ANSWERING)
     persona_id = create(daemon, brain)
     with Listener(daemon, persona_id) as listener:
@@ -120,7 +120,7 @@ def test_an_answer_that_cannot_be_shown(launch: Launch, brain: ScriptedMind, tmp
 
 
 def test_a_death_that_cannot_be_dealt_with(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
-    """Status never says running without a process, and the words in hand are answered by the next one."""
+    """Status never shows running without a process, and the next process answers the message in hand."""
     daemon = broken(launch, tmp_path, FALLING)
     persona_id = create(daemon, brain)
     brain.hold("apple")
@@ -145,7 +145,8 @@ def test_a_death_that_cannot_be_dealt_with(launch: Launch, brain: ScriptedMind, 
 
 @pytest.mark.parametrize("held", [False, True])
 def test_a_task_of_the_daemon_fails(launch: Launch, brain: ScriptedMind, tmp_path: Path, held: bool) -> None:
-    """It leaves in order with 70, so that systemd starts it again; what was accepted is answered then."""
+    """The daemon stops in order with 70, so that systemd restarts it; then what was accepted is answered."""
+
     flag = tmp_path / "flag"
     daemon = broken(launch, tmp_path, PRUNING.format(flag=str(flag)))
     persona_id = create(daemon, brain)

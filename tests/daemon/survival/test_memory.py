@@ -162,7 +162,7 @@ def test_a_broken_edit_changes_nothing(daemon: DaemonProcess, brain: ScriptedMin
 
 
 def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
-    """A record that broke while the daemon was down is reported and kept; others start, and she can once it is fixed."""
+    """A record that broke while the daemon was down is reported and kept; others start, and so can she after a fix."""
     daemon = launch()
     broken, well = create(daemon, brain, "Broken"), create(daemon, brain, "Well")
     good = config_file(daemon, broken).read_text()

@@ -103,7 +103,9 @@ def test_descriptors_run_out(launch: Launch, brain: ScriptedMind) -> None:
     most = front.rlimit(psutil.RLIMIT_NOFILE)
     front.rlimit(psutil.RLIMIT_NOFILE, (5, most[1]))
     victim.send_signal(signal.SIGKILL)
-    wait_for(lambda: "Too many open files" in daemon.log.read_text(), "the reason in the log")
+    wait_for(lambda: events(daemon, "worker.failed", persona_id), "the reason in the log")
+    # Long enough for all that looks around after a death: none of it may end the daemon.
+    wait_for(lambda: events(daemon, "spawner.strays_unknown"), "the search for strays to fail")
     front.rlimit(psutil.RLIMIT_NOFILE, most)
     wait_for(lambda: worker(daemon, persona_id).pid != victim.pid, "her next process")
     talk(daemon, persona_id, "apple")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proto.messages import Speak, Transcribe
+from proto.host import Speak, Transcribe
 from proto.perception import EXTENSIONS
 from tests.organ_host_process import OrganHostProcess
 from tests.worker.embedded.sounds import FORMS, encode, silence, write

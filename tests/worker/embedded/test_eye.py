@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFile, ImageFont
 
-from proto.messages import Look
+from proto.host import Look
 from tests.organ_host_process import OrganHostProcess
 from tests.worker.embedded.papers import picture
 from worker.embedded.eye import Eye

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from daemon.cli.doctor import EMBEDDED_PACKAGES
-from proto.messages import Answered, ChatTurn, Generate, Look, Search, Speak, Study, Transcribe
+from proto.host import Answered, Generate, Look, Search, Speak, Study, Transcribe
+from proto.messages import ChatTurn
 from tests.organ_host_process import OrganHostProcess
 from tests.patience import PATIENCE
 from tests.worker.embedded.sounds import silence, write

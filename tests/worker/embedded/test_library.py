@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from proto.messages import Search, Study
+from proto.host import Search, Study
 from tests.daemon_process import ROOT
 from tests.organ_host_process import OrganHostProcess
 from tests.patience import PATIENCE

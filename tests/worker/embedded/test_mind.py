@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from proto.host import Answered, FromHost, Generate
 from proto.messages import (
-    Answered,
     ChatTurn,
     Consolidate,
     Consolidated,
-    FromHost,
-    Generate,
     Line,
     MindDown,
     MindLimits,

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from proto.messages import Speak, Transcribe
+from proto.host import Speak, Transcribe
 from tests.fsyncs import assert_durable, recorded
 from tests.organ_host_process import OrganHostProcess
 from worker.embedded import mouth

@@ -65,5 +65,5 @@ def make(shared_daemon: DaemonProcess, organs: dict[str, str]) -> Iterator[Make]
 
 @pytest.fixture(params=["telegram", "discord"])
 def provider(request: pytest.FixtureRequest) -> tuple[str, TelegramEmulator | DiscordEmulator]:
-    """Both kinds in turn, with their emulators."""
+    """Each kind in turn, with its emulator."""
     return request.param, request.getfixturevalue(request.param)

@@ -1,4 +1,4 @@
-"""The routes of channels as a user calls them, and what can be seen of a channel afterwards."""
+"""The routes of channels as a user calls them, and what is visible of a channel afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.emulators.telegram_world import Bot
 from tests.observed import status
 
 Make = Callable[..., str]
-"""Create a persona, by name, and return her id."""
+"""Create a persona with a name, and return her id."""
 
 INVALID = "Pairing code is invalid or has expired."
 NOT_ACTIVE = "Persona is not active."
@@ -32,7 +32,7 @@ def add(shared_daemon: DaemonProcess, persona_id: str, kind: str, token: str) ->
 
 
 def remove(shared_daemon: DaemonProcess, persona_id: str, name: str) -> httpx.Response:
-    """Remove the channels of this name, whatever characters are in it."""
+    """Remove the channels with this name, which may have any characters."""
     return shared_daemon.http.delete(f"/api/persona/{persona_id}/channels/{quote(name, safe='')}")
 
 
@@ -42,7 +42,7 @@ def pair(shared_daemon: DaemonProcess, persona_id: str, code: str) -> httpx.Resp
 
 
 def config_file(shared_daemon: DaemonProcess, persona_id: str) -> Path:
-    """Her record, as a hand may edit it."""
+    """Her record's file, which may be edited by hand."""
     return shared_daemon.state_dir / "personas" / persona_id / "config.json"
 
 
@@ -52,7 +52,7 @@ def channels_on_disk(shared_daemon: DaemonProcess, persona_id: str) -> list[dict
 
 
 def channel(shared_daemon: DaemonProcess, persona_id: str) -> dict[str, Any]:
-    """The health of her one channel."""
+    """The health of her only channel."""
     (found,) = status(shared_daemon, persona_id)["channels"]
     assert isinstance(found, dict)
     return found

@@ -1,4 +1,4 @@
-"""A bot's token becomes a channel: what is saved, what is refused, and whose the bot is."""
+"""A bot's token becomes a channel: what is saved, what is refused, and which persona has the bot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.observed import status
 def test_add_saves_an_unverified_channel_and_replaces_her_process(
     shared_daemon: DaemonProcess, make: Make, provider: tuple[str, TelegramEmulator | DiscordEmulator]
 ) -> None:
-    """200 with the kind; saved with the bot's handle; the old process is gone and the new one connects."""
+    """The answer is 200 with the kind; the channel has the bot's handle. The old process goes, a new one connects."""
     kind, emulator = provider
     persona_id, token = make(), new_token(emulator, "eve_bot")
     before = status(shared_daemon, persona_id)
@@ -41,7 +41,7 @@ def test_add_saves_an_unverified_channel_and_replaces_her_process(
 def test_two_kinds_added_at_once_are_both_saved(
     shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator, discord: DiscordEmulator
 ) -> None:
-    """Edits of one record take turns; none is lost."""
+    """Changes of one record take turns; none is lost."""
     persona_id = make()
     tokens = {"telegram": new_token(telegram, "both_bot"), "discord": new_token(discord, "both_bot")}
     threads = [threading.Thread(target=add, args=(shared_daemon, persona_id, *item)) for item in tokens.items()]
@@ -54,7 +54,7 @@ def test_two_kinds_added_at_once_are_both_saved(
 
 @pytest.mark.parametrize("body", [b"nonsense", b"{}", b'{"kind": "telegram", "credentials": {"token": "x"}}'])
 def test_add_to_nobody_is_404_before_all_else(shared_daemon: DaemonProcess, body: bytes) -> None:
-    """Whatever the body is, her absence is what is said."""
+    """An unknown persona is 404, whatever the body is."""
     answer = shared_daemon.http.post(f"/api/persona/{uuid.uuid4()}/channels", content=body)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Persona not found."})
 
@@ -102,7 +102,7 @@ def test_add_of_another_shape_is_422(
 def test_a_token_or_kind_of_no_use_is_400(
     shared_daemon: DaemonProcess, make: Make, kind: str, token: str, words: str
 ) -> None:
-    """The documented text, a reason to act on, the token repeated nowhere, nothing saved, nobody restarted."""
+    """The text is the documented one with a reason, without the token; nothing is saved and no process restarted."""
     persona_id = make()
     answer = add(shared_daemon, persona_id, kind, token)
     assert answer.status_code == 400
@@ -119,7 +119,7 @@ def test_a_token_or_kind_of_no_use_is_400(
 def test_a_provider_that_cannot_be_reached_is_400(
     shared_daemon: DaemonProcess, make: Make, provider: tuple[str, TelegramEmulator | DiscordEmulator]
 ) -> None:
-    """The reason is the network, not the token."""
+    """The reason names the network, not the token."""
     kind, emulator = provider
     persona_id, token = make(), new_token(emulator, "far_bot")
     emulator.down()
@@ -134,7 +134,7 @@ def test_a_provider_that_cannot_be_reached_is_400(
 
 
 def test_a_bot_has_one_owner(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
-    """A bot that has a channel is refused, also with another token of its own, until that channel is removed."""
+    """A bot with a channel is refused, also with another token of the same bot, until that channel is removed."""
     owner, other = make("Ada"), make("Bob")
     bot = telegram.add_bot(username="one_bot")
     second_token = telegram.add_bot(f"{bot.id}:{'B' * 35}", username="one_bot").token

@@ -35,7 +35,7 @@ def test_create_takes_tokens(
 def test_create_with_a_token_of_no_use_makes_nobody(
     shared_daemon: DaemonProcess, organs: dict[str, str], telegram: TelegramEmulator, kind: str
 ) -> None:
-    """400 with the documented text; nothing is made, and the good token beside the bad one stays free."""
+    """The answer is 400 with the documented text; nothing is made, and a good token beside the bad one stays free."""
     good = new_token(telegram, "unborn_bot")
     before = shared_daemon.http.get("/api/personas").json()
     body = {"name": "Eve", **organs, "telegram_token": good, f"{kind}_token": "secret-nonsense"}

@@ -1,4 +1,4 @@
-"""A code that a bot showed binds its channel to an account, once, for this persona alone."""
+"""A code that a bot showed binds its channel to an account, once, for this persona only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.observed import status
 def test_pairing_binds_the_channel_to_the_account(
     shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
 ) -> None:
-    """The seed's answer, unmasked; the words that asked are answered; a stranger is counted and hears nothing."""
+    """The documented answer comes unmasked; the first messages are answered; a stranger is counted and gets nothing."""
     persona_id, bot = make(), telegram.add_bot(username="pair_bot")
     ann, eve = telegram.user(username="ann"), telegram.user(username="mallory")
     assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
@@ -59,7 +59,7 @@ def test_pairing_binds_the_channel_to_the_account(
 
 
 def test_pairing_on_discord(shared_daemon: DaemonProcess, make: Make, discord: DiscordEmulator) -> None:
-    """A direct message gets a code; claimed, the words are answered."""
+    """A direct message gets a code, and is answered once the code is claimed."""
     persona_id, bot = make(), discord.add_bot("pair_bot")
     assert add(shared_daemon, persona_id, "discord", bot.token).status_code == 200
     wait_for(lambda: channel(shared_daemon, persona_id)["state"] == "connected", "the gateway to connect")
@@ -94,7 +94,7 @@ def test_two_channels_of_one_kind_are_each_paired(
 
 
 def test_pair_needs_her_running(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
-    """409 for a stopped persona and for nobody, whatever the code is."""
+    """A stopped and an unknown persona are 409, whatever the code is."""
     persona_id, bot = make(), telegram.add_bot(username="late_bot")
     assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     code = code_for(telegram, telegram.user(), bot)
@@ -115,7 +115,7 @@ def test_pair_needs_her_running(shared_daemon: DaemonProcess, make: Make, telegr
     ],
 )
 def test_pair_without_a_code_is_422(shared_daemon: DaemonProcess, make: Make, body: bytes, fault: object) -> None:
-    """The shape is looked at first."""
+    """The body's form is checked first."""
     for persona_id in (make(), str(uuid.uuid4())):
         answer = shared_daemon.http.post(f"/api/persona/{persona_id}/pair", content=body)
         assert (answer.status_code, answer.json()) == (422, {"detail": [fault]})
@@ -125,7 +125,7 @@ def test_pair_without_a_code_is_422(shared_daemon: DaemonProcess, make: Make, bo
 def test_a_code_goes_with_its_channel(
     shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator, by_hand: bool
 ) -> None:
-    """Once the channel is removed, by the route or out of the record by hand, its code is good for nothing."""
+    """Once the channel is removed, by the route or from the record by hand, its code is refused."""
     persona_id, bot = make(), telegram.add_bot(username="gone_bot")
     assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     code = code_for(telegram, telegram.user(), bot)
@@ -153,7 +153,7 @@ def test_a_code_is_worth_nothing_to_another_persona(
 
 
 def test_guesses_are_throttled(tmp_path: Path, telegram: TelegramEmulator, organs: dict[str, str]) -> None:
-    """After five wrong codes the right one is refused in the same words, so that guessing learns nothing."""
+    """After five wrong codes the right one is refused with the same text, so that guessing reveals nothing."""
     daemon = DaemonProcess(tmp_path / "state", {"PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url})
     try:
         persona_id, bot = daemon.start_warm("telegram").create("Eve", **organs), telegram.add_bot(username="guess_bot")

@@ -1,4 +1,4 @@
-"""A channel is removed by its name, whatever is in it."""
+"""A channel is removed by its name, which may have any characters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_remove_takes_any_name(shared_daemon: DaemonProcess, make: Make, telegra
 
 
 def test_a_slash_need_not_be_encoded(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
-    """A client that leaves slashes as they are means the same name."""
+    """A name with unencoded slashes is the same name."""
     persona_id = make()
     assert add(shared_daemon, persona_id, "telegram", new_token(telegram, "with/a/slash")).status_code == 200
     answer = shared_daemon.http.delete(f"/api/persona/{persona_id}/channels/with/a/slash")
@@ -43,6 +43,6 @@ def test_a_slash_need_not_be_encoded(shared_daemon: DaemonProcess, make: Make, t
 
 
 def test_remove_of_nobody_is_404(shared_daemon: DaemonProcess) -> None:
-    """No persona, no channel."""
+    """An unknown persona is 404."""
     answer = remove(shared_daemon, str(uuid.uuid4()), "name")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Persona not found."})

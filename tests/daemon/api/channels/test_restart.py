@@ -35,7 +35,7 @@ def test_a_stopped_persona_is_not_started(shared_daemon: DaemonProcess, make: Ma
 def test_the_replacement_opens_only_after_the_old_process_is_reaped(
     shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
 ) -> None:
-    """A process that does not stop is killed first: its poll is over before the next process asks anything."""
+    """A process that does not stop is killed first: its poll ends before the next process sends any request."""
     persona_id, bot = make(), telegram.add_bot(username="stuck_bot")
     assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
     telegram.wait_for_calls("getUpdates", token=bot.token)
@@ -76,7 +76,7 @@ os.register_at_fork(after_in_child=forked)
 def test_what_is_saved_stays_when_the_restart_fails(
     tmp_path: Path, telegram: TelegramEmulator, organs: dict[str, str]
 ) -> None:
-    """500 with the documented text; the record keeps the change, and she comes back with it by herself."""
+    """The answer is 500 with the documented text; the record keeps the change, and she restarts with it by herself."""
     flag, bot = tmp_path / "no process is born", telegram.add_bot(username="slow_bot")
     settings = {
         "PERSONAD_PROVIDERS_TELEGRAM_URL": telegram.url,

@@ -1,4 +1,4 @@
-"""Channels of a persona who comes back from her archive."""
+"""Channels of a persona who is restored from her archive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.emulators.telegram import TelegramEmulator
 
 
 def test_channels_come_back_unpaired(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
-    """A paired bot comes back as the bot that it is; one that is somebody's, or worthless, is left out and said."""
+    """A paired bot is restored unpaired; a bot that is taken, or whose token is refused, is left out and reported."""
     eve, adam = make("Eve"), make("Adam")
     bots = [telegram.add_bot(username=f"{name}_bot") for name in ("kept", "taken", "revoked")]
     ann, bea = telegram.user(username="ann"), telegram.user(username="bea")

@@ -1,4 +1,4 @@
-"""How a channel is, in the status and the metrics."""
+"""The health of a channel in the status and the metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.observed import status
 def test_status_and_metrics_show_how_a_channel_is(
     shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator
 ) -> None:
-    """Counters, a dead letter, a provider's outage that leaves the daemon ready, and a revoked token, all honest."""
+    """They show counters, a dead letter, an outage of a provider (the daemon stays ready) and a revoked token."""
     persona_id, bot = make(), telegram.add_bot(username='"q"_bot')
     ann = telegram.user(username="annie")
     assert add(shared_daemon, persona_id, "telegram", bot.token).status_code == 200
@@ -50,7 +50,7 @@ def test_status_and_metrics_show_how_a_channel_is(
 
 
 def test_a_channel_without_a_gateway_says_so(shared_daemon: DaemonProcess, make: Make) -> None:
-    """A record may hold a kind that this version cannot open; she runs, and the status says why it is closed."""
+    """A record may have a kind that this version cannot open; she runs, and the status says why it is closed."""
     persona_id = make()
     file = config_file(shared_daemon, persona_id)
     record = {"name": "s", "credentials": {"token": "t"}, "verified_at": None}

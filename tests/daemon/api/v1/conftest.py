@@ -1,4 +1,4 @@
-"""One daemon with a token for all tests of ``/v1`` that need nothing of their own."""
+"""One daemon with a token for all tests of ``/v1`` that can share it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.providers import Telegram
 
 @pytest.fixture(scope="package")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """The shared daemon, which has nobody yet."""
+    """The shared daemon, without personas yet."""
     process = with_token(DaemonProcess(tmp_path_factory.mktemp("v1") / "state"))
     try:
         yield process.start().ready()
@@ -42,7 +42,7 @@ def twilio() -> Iterator[TwilioEmulator]:
 def desk(
     tmp_path_factory: pytest.TempPathFactory, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator
 ) -> Iterator[Reception]:
-    """The reception that most tests share, with one persona who has one dataset, menu."""
+    """The reception that most tests share, with one persona who has the dataset ``menu``."""
     shared = Reception(tmp_path_factory.mktemp("desk") / "state", telegram, twilio, mind)
     try:
         shared.daemon.start_warm("telegram")
@@ -55,7 +55,7 @@ def desk(
 
 @pytest.fixture
 def lonely(tmp_path: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator) -> Iterator[Reception]:
-    """A reception of this test alone, which may be killed."""
+    """A reception for this test only, which may be killed."""
     own = Reception(tmp_path / "state", telegram, twilio, mind)
     try:
         own.daemon.start_warm()

@@ -34,7 +34,7 @@ class Issuer:
         self.keys: dict[str, tuple[str, PrivateKey]] = {}
         self.asked = 0
         self.answer: bytes | None = None
-        """Answered in place of the key set."""
+        """The answer in place of the key set, if set."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ class Issuer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def settings(self) -> dict[str, str]:
-        """The daemon's settings that trust it."""
+        """The settings with which the daemon trusts it."""
         return {
             "PERSONAD_OIDC_ISSUER": self.url,
             "PERSONAD_OIDC_AUDIENCE": AUDIENCE,
@@ -81,7 +81,7 @@ class Issuer:
         return self.keys[kid][1]
 
     def key_set(self) -> dict[str, Any]:
-        """What it publishes."""
+        """The key set that it publishes."""
         return {
             "keys": [
                 {
@@ -94,7 +94,7 @@ class Issuer:
         }
 
     def claims(self, **changed: object) -> dict[str, object]:
-        """What a good token says; None takes a claim away."""
+        """The claims of a valid token; None removes a claim."""
         claims = {"iss": self.url, "aud": AUDIENCE, "sub": "you", "org": ORGANIZATION, "exp": time.time() + 60}
         return {name: value for name, value in {**claims, **changed}.items() if value is not None}
 
@@ -103,6 +103,6 @@ class Issuer:
         return self.signed(kid, {}, self.claims(**changed))
 
     def signed(self, kid: str, header: dict[str, object], claims: dict[str, object]) -> str:
-        """A token with a header that says more, or something else."""
+        """A token with additional or different header fields."""
         algorithm, key = self.keys[kid]
         return jwt.encode(claims, key, algorithm, {"kid": kid, **header})

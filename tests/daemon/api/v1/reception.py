@@ -1,4 +1,4 @@
-"""A daemon with a token, accounts, models and providers on loopback, and what its clients ask of /v1."""
+"""A daemon with a token, accounts, models and providers on loopback, and its clients' requests to /v1."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHARED: Final = "+15005559999"
 
 
 def with_token(process: DaemonProcess) -> DaemonProcess:
-    """Put a token where ``personad token`` does; the client sends it from now on."""
+    """Put a token where ``personad token`` puts it; the client sends it from now on."""
     process.state_dir.mkdir(mode=0o700, exist_ok=True)
     file = process.state_dir / "token"
     file.write_text(TOKEN + "\n")
@@ -42,7 +42,7 @@ def with_token(process: DaemonProcess) -> DaemonProcess:
 
 
 def secret_file(folder: Path, text: str) -> Path:
-    """A new file that nobody else can read."""
+    """A new file that only its owner can read."""
     file = folder / f"secret{next(_numbers)}"
     file.write_text(text)
     file.chmod(0o600)
@@ -50,7 +50,7 @@ def secret_file(folder: Path, text: str) -> Path:
 
 
 class Reception:
-    """The daemon and its providers; ``settings`` are TOML tables beside its own. Any in this class: JSON of the API."""
+    """The daemon and its providers; ``settings`` are additional TOML tables. Any in this class: JSON of the API."""
 
     def __init__(
         self, state_dir: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator, settings: str = ""
@@ -90,11 +90,11 @@ class Reception:
         return next(self._phones)
 
     def post(self, body: Mapping[str, object], **headers: str) -> httpx.Response:
-        """Ask for a channel."""
+        """Send a request to create a channel."""
         return self.http.post("/v1/channels", json=body, headers=headers)
 
     def create(self, **body: object) -> dict[str, Any]:
-        """Make a channel; one for SMS on a new number unless ``body`` says it otherwise."""
+        """Make a channel; it is for SMS on a new number unless ``body`` says otherwise."""
         if "botToken" not in body:
             body = {"channelType": "sms", "phoneNumber": self.phone(), **body}
         answer = self.post({"name": "Shop", "channelType": "telegram", **body})

@@ -1,4 +1,4 @@
-"""Channels whose bot stands in the operator's settings: Slack, and Telegram without a token in the request."""
+"""Channels whose bot is in the operator's settings: Slack, and Telegram without a token in the request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tests.providers import Telegram
 def test_an_accounts_bot_is_a_channel(
     tmp_path: Path, telegram: Telegram, twilio: TwilioEmulator, mind: OpenAIEmulator
 ) -> None:
-    """The only Slack account needs no name, Telegram's does; people are answered, and each bot is on one channel."""
+    """The only Slack account need not be named, Telegram's must; people are answered, and each bot has one channel."""
+
     token = telegram.add_bot("by_account")
     with SlackEmulator() as slack:
         files = {name: secret_file(tmp_path, text) for name, text in bots(slack, token).items()}
@@ -45,12 +46,12 @@ def test_an_accounts_bot_is_a_channel(
 
 
 def bots(slack: SlackEmulator, telegram_token: str) -> dict[str, str]:
-    """The secrets."""
+    """The bots' secrets."""
     return {"slack": slack.bot_token, "app": slack.app_token, "telegram": telegram_token}
 
 
 def talk(desk: Reception, slack: SlackEmulator) -> None:
-    """Make the Slack channel, and have somebody write and be answered there."""
+    """Make the Slack channel, and have a person write and be answered there."""
     made = desk.post({"name": "Team", "channelType": "slack"})
     assert made.status_code == 201, made.text
     path = f"/{made.json()['id']}"

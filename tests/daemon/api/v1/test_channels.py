@@ -1,4 +1,4 @@
-"""Channels as resources: pages and filters, changes, pauses, tests, deletion, and who talks there."""
+"""Channels as resources: pages and filters, changes, pauses, tests, deletion and conversations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_lists_come_in_pages(lonely: Reception) -> None:
     ],
 )
 def test_a_faulty_query_names_its_parameter(desk: Reception, query: str, parameter: str) -> None:
-    """422, for every parameter of the list."""
+    """A faulty parameter of the list is 422, whichever it is."""
     answer = desk.http.get(f"/v1/channels?{query}")
 
     assert answer.status_code == 422, answer.text
@@ -68,7 +68,7 @@ def test_a_faulty_query_names_its_parameter(desk: Reception, query: str, paramet
 
 
 def test_a_change_leaves_what_is_absent_and_null_is_the_default(desk: Reception) -> None:
-    """Each field by itself; the answer is the channel as it is from then on."""
+    """Each field can be changed by itself; the answer is the changed channel."""
     made = desk.create(welcomeMessage="Hello!", fallbackMessage="Soon.", modelId="fast")
     path = f"/v1/channels/{made['id']}"
 
@@ -100,7 +100,7 @@ def test_a_change_leaves_what_is_absent_and_null_is_the_default(desk: Reception)
 def test_a_change_that_cannot_be_is_refused(
     desk: Reception, changed: dict[str, object], status: int, pointer: str
 ) -> None:
-    """What makes a channel this one stays; nothing is changed."""
+    """The channel's identity cannot be changed, and a refused change changes nothing."""
     made = desk.create()
     answer = desk.http.patch(f"/v1/channels/{made['id']}", json=changed)
 
@@ -172,7 +172,7 @@ def test_a_full_channel_keeps_nobody_on_another_from_writing(
 
 
 def test_a_test_asks_the_provider_now(desk: Reception) -> None:
-    """It tells whose credentials they are, and what is wrong with them when they are revoked."""
+    """It says whose credentials they are, and what is wrong when they are revoked."""
     token = desk.bot()
     made = desk.create(botToken=token)
     good = desk.http.post(f"/v1/channels/{made['id']}/test").json()
@@ -193,7 +193,7 @@ def test_a_test_asks_the_provider_now(desk: Reception) -> None:
 
 
 def test_a_deleted_channel_is_gone_and_its_number_is_free(desk: Reception) -> None:
-    """204 without a body, then 404 for everything; the same number makes a new channel."""
+    """The answer is 204 without a body; then every route is 404, and the same number can make a new channel."""
     made = desk.create()
     path = f"/v1/channels/{made['id']}"
     answer = desk.http.delete(path)
@@ -206,7 +206,7 @@ def test_a_deleted_channel_is_gone_and_its_number_is_free(desk: Reception) -> No
 
 
 def test_a_paired_channel_is_shown_and_keeps_its_own_settings(desk: Reception) -> None:
-    """What the persona API made can be seen, paused, tested and deleted here, and not changed."""
+    """A channel of the persona API can be shown, paused, tested and deleted here, but not changed."""
     persona = desk.persona("Ada")
     token = desk.bot()
     body = {"kind": "telegram", "credentials": {"token": token}}
@@ -231,7 +231,7 @@ def test_a_paired_channel_is_shown_and_keeps_its_own_settings(desk: Reception) -
 
 
 def test_an_open_bot_does_not_come_back_as_a_paired_one(lonely: Reception) -> None:
-    """A persona who is restored has her open channels left out: their visitors are told no pairing codes."""
+    """A restored persona does not get her open channels back: their visitors must not be shown pairing codes."""
     persona, token = lonely.persona(), lonely.bot()
     lonely.create(botToken=token)
     archive = exported(lonely.daemon, persona)

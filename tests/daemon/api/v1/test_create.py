@@ -31,7 +31,7 @@ FIELDS = [
     "updatedAt",
     "phoneNumber",
 ]
-"""As the page on creating a channel lists them."""
+"""The fields in the order of the page on creating a channel."""
 
 
 def test_the_least_that_is_needed_makes_a_channel(desk: Reception) -> None:
@@ -125,7 +125,7 @@ def test_everything_that_can_be_said_is_kept(desk: Reception) -> None:
     ],
 )
 def test_a_faulty_field_is_named(desk: Reception, changed: dict[str, object], pointer: str, words: str) -> None:
-    """422 points at the field and says what it must be; nothing is kept."""
+    """422 points at the field and says what it must be; nothing is stored."""
     before = desk.get("", limit=100)["items"]
     body = {"name": "Shop", "channelType": "telegram", "botToken": "123456789:" + "A" * 35, **changed}
     answer = desk.post(body)
@@ -138,7 +138,7 @@ def test_a_faulty_field_is_named(desk: Reception, changed: dict[str, object], po
 
 
 def test_all_faults_of_form_are_listed(desk: Reception) -> None:
-    """A client need not mend one after the other; what is no JSON object is said to be none."""
+    """All faults come at once; a body that is not a JSON object is reported as that."""
     answer = desk.post({"phoneNumber": 1, "datasetIds": [1, "a", None]})
 
     assert answer.status_code == 422
@@ -151,7 +151,7 @@ def test_all_faults_of_form_are_listed(desk: Reception) -> None:
 
 
 def test_a_body_that_says_that_it_is_no_json_is_refused(desk: Reception) -> None:
-    """415, whatever it holds."""
+    """It is 415, whatever the body is."""
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         body = json.dumps({"name": "Shop", "channelType": "telegram"}).encode()
         answer = desk.http.post("/v1/channels", content=body, headers={"content-type": content_type})
@@ -160,7 +160,7 @@ def test_a_body_that_says_that_it_is_no_json_is_refused(desk: Reception) -> None
 
 
 def test_a_bot_or_number_is_on_one_channel_only(desk: Reception) -> None:
-    """A second channel of the same bot is 409 here and at the persona API, and so is one of a paired bot."""
+    """A second channel of the same bot is 409 here and in the persona API, and so is a channel of a paired bot."""
     token = desk.bot()
     desk.create(botToken=token)
     phone = desk.create()["phoneNumber"]
@@ -182,7 +182,7 @@ def test_a_bot_or_number_is_on_one_channel_only(desk: Reception) -> None:
 
 
 def test_a_channel_needs_somebody_who_answers(lonely: Reception) -> None:
-    """Without a persona, and with several, the answer says what to do; an id or the setting decides."""
+    """Without a persona, and with several, the answer says what to do; an id or the setting chooses one."""
 
     def told(**body: str) -> Any:
         return lonely.post({"name": "Shop", "channelType": "sms", "phoneNumber": lonely.phone(), **body})

@@ -1,4 +1,4 @@
-"""Nobody comes into /v1 without a bearer token, and every refusal is a problem document."""
+"""/v1 needs a bearer token, and every refusal is a problem document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATHS = ("/v1/channels", "/v1/channels/0123456789abcdef", "/v1", "/v1/", "/v1/no
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
-    """The document of a refusal, which has the form that all have."""
+    """The problem document of a refusal; asserts its form."""
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
     found: dict[str, Any] = answer.json()
@@ -27,14 +27,14 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def ask(front: DaemonProcess, path: str = "/v1/channels", *headers: tuple[str, str], method: str = "GET") -> Any:
-    """What a request with exactly these headers gets."""
+    """The answer to a request with exactly these headers."""
     with httpx.Client(base_url=front.url, trust_env=False) as client:
         return client.request(method, path, headers=list(headers))
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_path_is_open_without_a_token(front: DaemonProcess, path: str) -> None:
-    """Also on the loopback, also what does not exist; without any token only the realm is told (RFC 6750, 3)."""
+    """That holds on the loopback and for unknown paths; without a token only the realm is given (RFC 6750, 3)."""
     answer = ask(front, path)
 
     assert answer.status_code == 401
@@ -58,7 +58,7 @@ def test_no_path_is_open_without_a_token(front: DaemonProcess, path: str) -> Non
 def test_a_wrong_token_is_told_what_is_wrong(
     front: DaemonProcess, headers: list[tuple[str, str]], status: int, error: str
 ) -> None:
-    """The challenge has the error and its words; the token is not repeated."""
+    """The challenge has the error and its description; the token is not repeated."""
     answer = ask(front, "/v1/channels", *headers)
 
     assert answer.status_code == status
@@ -77,7 +77,7 @@ def test_the_token_opens_v1_and_api_stays_as_it_was(front: DaemonProcess) -> Non
 
 
 def test_a_proxy_may_call_it_by_any_name(front: DaemonProcess) -> None:
-    """A token is needed in any case, so the name in Host proves nothing; /api goes on asking for it."""
+    """A token is always needed here, so Host is not checked; /api still checks it."""
     token, host = ("Authorization", f"Bearer {TOKEN}"), ("Host", "personad.example")
 
     assert ask(front, "/v1/channels", token, host).status_code == 200
@@ -86,7 +86,7 @@ def test_a_proxy_may_call_it_by_any_name(front: DaemonProcess) -> None:
 
 
 def test_a_foreign_page_is_refused_with_a_problem(front: DaemonProcess) -> None:
-    """A token does not open the door for a page of another origin."""
+    """A page of another origin is refused even with a token."""
     answer = ask(front, "/v1/channels", ("Authorization", f"Bearer {TOKEN}"), ("Origin", "http://evil.example"))
 
     assert answer.status_code == 403
@@ -94,7 +94,7 @@ def test_a_foreign_page_is_refused_with_a_problem(front: DaemonProcess) -> None:
 
 
 def test_a_token_made_later_opens_at_once_and_a_revoked_one_no_more(tmp_path: Path) -> None:
-    """Without any token the refusal says how to make one; `personad token` needs no restart."""
+    """Without any token the refusal says how to make one; `personad token` works without a restart."""
     daemon = DaemonProcess(tmp_path / "state")
     try:
         daemon.start()
@@ -142,7 +142,7 @@ def test_what_is_not_there_is_a_problem(front: DaemonProcess, method: str, path:
 
 
 def test_a_body_that_is_too_large_is_a_problem(front: DaemonProcess) -> None:
-    """Declared or counted, it is refused with 413."""
+    """It is refused with 413, whether its length is declared or counted."""
     declared = front.http.post("/v1/channels", content=b"x" * 1_048_577)
     counted = front.http.post("/v1/channels", content=iter([b"x" * 1_048_577]))
 

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is repeated makes nothing twice, whatever happens in between."""
+"""Idempotency-Key: a repeated request makes nothing twice, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.daemon_process import wait_for
 
 
 def body_of(desk: Reception, **more: object) -> dict[str, object]:
-    """What a channel on a new number is asked for with."""
+    """The body of a request for a channel on a new number."""
     return {"name": "Shop", "channelType": "sms", "phoneNumber": desk.phone(), **more}
 
 
 def test_a_repeated_request_gets_the_first_answer(desk: Reception) -> None:
-    """Also when the channel has changed meanwhile; another body under the key is refused."""
+    """It does so even if the channel has changed meanwhile; another body with the same key is refused."""
     body = body_of(desk)
     first = desk.post(body, **{"Idempotency-Key": "key-1"})
     assert first.status_code == 201
     assert "idempotency-replayed" not in first.headers
     desk.http.patch(f"/v1/channels/{first.json()['id']}", json={"name": "Bar"})
 
-    # Spelled otherwise, with a field that nobody knows and no parser of numbers takes.
+    # Written differently, with an unknown field that has a number too large for a parser.
     spelled = json.dumps(dict(reversed(body.items())), indent=2)[:-2] + f', "x": {"9" * 5000}}}'
     headers = {"Idempotency-Key": "key-1", "content-type": "application/json"}
     again = desk.http.post("/v1/channels", content=spelled, headers=headers)
@@ -42,7 +42,7 @@ def test_a_repeated_request_gets_the_first_answer(desk: Reception) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\u00e9".encode().decode("latin-1")])
 def test_a_key_that_is_none_is_refused(desk: Reception, key: str) -> None:
-    """1 to 255 printable characters."""
+    """A key has 1 to 255 printable characters."""
     headers = [(b"Idempotency-Key", key.encode("latin-1"))]
     answer = desk.http.post("/v1/channels", json=body_of(desk), headers=headers)
 
@@ -51,14 +51,14 @@ def test_a_key_that_is_none_is_refused(desk: Reception, key: str) -> None:
 
 
 def test_a_request_that_failed_may_be_mended_under_its_key(desk: Reception) -> None:
-    """Only what was made is kept: the same key is free for a mended request."""
+    """Only successful requests are kept: a corrected request may have the same key."""
     body = body_of(desk)
     assert desk.post({**body, "modelId": "none"}, **{"Idempotency-Key": "key-3"}).status_code == 422
     assert desk.post(body, **{"Idempotency-Key": "key-3"}).status_code == 201
 
 
 def test_of_requests_at_once_one_is_carried_out(desk: Reception) -> None:
-    """The others are told to ask again, and get its answer then."""
+    """The others are asked to retry, and then get the same answer."""
     body = body_of(desk)
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda _: desk.post(body, **{"Idempotency-Key": "key-4"}), range(6)))
@@ -72,7 +72,7 @@ def test_of_requests_at_once_one_is_carried_out(desk: Reception) -> None:
 
 @pytest.mark.slow
 def test_a_death_in_the_middle_neither_doubles_nor_blocks(lonely: Reception) -> None:
-    """Killed before the channel is made, after it, and after the answer: the request repeated gets the one channel."""
+    """After a kill before the channel is made, after that, or after the answer, a repeated request gets one channel."""
     persona = lonely.persona()
     emulator = lonely.telegram.emulator
     early = {"name": "Shop", "channelType": "telegram", "botToken": lonely.bot()}
@@ -95,12 +95,12 @@ def test_a_death_in_the_middle_neither_doubles_nor_blocks(lonely: Reception) -> 
 
 
 def keyed(lonely: Reception, body: Mapping[str, object]) -> httpx.Response:
-    """Ask for a channel; the key says which."""
+    """Request a channel with a key."""
     return lonely.post(body, **{"Idempotency-Key": str(body.get("botToken") or body["phoneNumber"])})
 
 
 def struck(lonely: Reception, body: Mapping[str, object], moment: Callable[[], bool]) -> None:
-    """Ask for a channel and kill the daemon at this moment."""
+    """Request a channel and kill the daemon at this moment."""
     with ThreadPoolExecutor(1) as threads:
         asking = threads.submit(keyed, lonely, body)
         wait_for(lambda: moment() or asking.done(), "the moment to strike")

@@ -1,4 +1,4 @@
-"""JSON web tokens of an identity provider: which are taken, which are not, and when its keys are asked for."""
+"""JSON web tokens of an identity provider: which are accepted, which refused, and when its keys are fetched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.daemon_process import DaemonProcess, wait_for
 
 
 class Trusting(NamedTuple):
-    """A daemon and the issuer that it trusts."""
+    """A daemon, and the issuer that it trusts."""
 
     daemon: DaemonProcess
     issuer: Issuer
@@ -33,7 +33,7 @@ class Trusting(NamedTuple):
 
 @pytest.fixture(scope="module")
 def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusting]:
-    """One for all."""
+    """A daemon and issuer that all tests share."""
     with Issuer() as issuer:
         for algorithm in ("RS256", "ES256", "EdDSA"):
             issuer.add_key(algorithm, algorithm)
@@ -46,7 +46,7 @@ def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusting]:
 
 @pytest.mark.parametrize("kid", ["RS256", "ES256", "EdDSA"])
 def test_a_good_token_opens_the_door(trusting: Trusting, kid: str) -> None:
-    """Of each algorithm, with one audience or several, and with clocks that differ a little."""
+    """Tokens of each algorithm, with one or several audiences, and with slightly different clocks are accepted."""
     now = time.time()
 
     assert trusting.get(trusting.issuer.token(kid)).status_code == 200
@@ -55,7 +55,7 @@ def test_a_good_token_opens_the_door(trusting: Trusting, kid: str) -> None:
 
 
 def test_the_daemons_own_token_is_good_beside_it(trusting: Trusting) -> None:
-    """A token of `personad token` needs no provider; /api takes no JSON web token."""
+    """A token of `personad token` needs no provider; /api accepts no JSON web token."""
     assert trusting.get(TOKEN).status_code == 200
 
 
@@ -81,7 +81,7 @@ def test_a_token_with_wrong_claims_is_refused(trusting: Trusting, changed: dict[
 
 
 def test_a_token_of_another_organization_is_forbidden(trusting: Trusting) -> None:
-    """It is valid, but not for here."""
+    """A valid token of another organization is 403."""
     for org in ("other", None, ["house"]):
         answer = trusting.get(trusting.issuer.token("ES256", org=org))
         assert answer.status_code == 403
@@ -94,14 +94,14 @@ def part(content: object) -> str:
 
 
 def signed_by_secret(header: dict[str, object], claims: dict[str, object], secret: bytes) -> str:
-    """An HS256 token, made by hand: libraries refuse to take a public key for a secret."""
+    """An HS256 token, made by hand because libraries refuse a public key as a secret."""
     signed = f"{part(header)}.{part(claims)}"
     signature = hmac.digest(secret, signed.encode(), "sha256")
     return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 def test_forgeries_are_refused(trusting: Trusting) -> None:
-    """Neither no signature, nor one by a public key as if it were a secret, nor another's key, is a signature."""
+    """Tokens without a signature, signed with the public key as a secret, or with another key are refused."""
     issuer = trusting.issuer
     claims = issuer.claims()
     public = issuer.keys["RS256"][1].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -131,7 +131,7 @@ def test_forgeries_are_refused(trusting: Trusting) -> None:
 
 
 def test_a_new_key_is_asked_for_but_invented_ones_do_not_hammer(tmp_path: Path) -> None:
-    """A key that the provider added counts at once; unknown key ids are asked for twice a minute at most."""
+    """A key that the provider added is accepted at once; unknown key ids cause at most two fetches a minute."""
     with Issuer() as issuer:
         issuer.add_key("old", "ES256")
         process = with_token(DaemonProcess(tmp_path / "state", issuer.settings()))
@@ -152,7 +152,7 @@ def test_a_new_key_is_asked_for_but_invented_ones_do_not_hammer(tmp_path: Path) 
 
 @pytest.mark.parametrize("answer", [b"", b'{"keys": []}', b"x" * 300_000, b'{"keys": [{"kty": "oct", "k": "AAAA"}]}'])
 def test_a_provider_without_usable_keys_is_no_fault_of_the_tokens(tmp_path: Path, answer: bytes) -> None:
-    """503 says to come again, the log says why, and the daemon's own token still opens the door."""
+    """The answer is 503 with Retry-After, the log says why, and the daemon's own token is still accepted."""
     with Issuer() as issuer:
         issuer.add_key("k", "ES256")
         issuer.answer = answer
@@ -169,7 +169,7 @@ def test_a_provider_without_usable_keys_is_no_fault_of_the_tokens(tmp_path: Path
 
 
 def test_keys_may_stand_in_a_file(tmp_path: Path) -> None:
-    """A provider without an address for them is trusted by a file; one that cannot be used is an error at the start."""
+    """Keys may come from a file instead of a URL; a file that cannot be used is an error at the start."""
     with Issuer() as issuer:
         issuer.add_key("k", "ES256")
         file = tmp_path / "jwks.json"

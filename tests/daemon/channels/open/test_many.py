@@ -55,7 +55,7 @@ def assert_answered_once(person: TelegramChat, number: int) -> None:
     assert all(any(word in text for word in words) for text in texts)
 
 
-def test_her_own_person_does_not_wait(counter: Counter) -> None:
+def test_her_owner_does_not_wait(counter: Counter) -> None:
     """While four visitors' answers are held, no fifth turn starts, and her owner is answered before any of them."""
     counter.open()
     people = counter.visitors(8)
@@ -74,7 +74,7 @@ def test_her_own_person_does_not_wait(counter: Counter) -> None:
     assert [line["content"] for line in counter.lines()] == ["mine", "mine"]
 
 
-def test_the_one_whose_words_kill_her_is_found(counter: Counter) -> None:
+def test_the_message_that_kills_her_is_found(counter: Counter) -> None:
     """A message that kills her process is set aside; the others that were in hand are answered once."""
     counter.open()
     innocents, culprit = counter.visitors(5), counter.visitor("culprit")

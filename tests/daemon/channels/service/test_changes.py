@@ -1,9 +1,8 @@
-"""Every change of a channel: what is stored, opened and signalled, and each reason for a refusal."""
+"""Channels are added, created, opened and changed: what is stored, opened and signalled, and each refusal."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
@@ -12,37 +11,10 @@ from daemon.channels.errors import ChannelRefused
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import ChannelFields
 from daemon.personas.personas import Personas, PersonasError
-from proto.gateways import Bound, GatewayState, Identified, Inbound, Received, Taken, channel_id
+from proto.gateways import GatewayState, Identified, channel_id
 from proto.records import Organ, Persona
+from tests.daemon.channels.service.changing import NOBODY, full, paired, refusal
 from tests.daemon.channels.service.rig import ADA, BOB, LINE, Rig
-
-NOBODY = "c0000000-0000-4000-8000-000000000003"
-
-
-async def refusal(change: Awaitable[object]) -> tuple[int, str]:
-    """The status and the text with which a change is refused."""
-    with pytest.raises(ChannelRefused) as raised:
-        await change
-    return raised.value.status, str(raised.value)
-
-
-def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Make every write of a config.json fail until the returned function is called."""
-
-    async def refuse(_personas: Personas, _persona: Persona) -> None:
-        raise PersonasError("Her record could not be written: the disk is full")
-
-    with_room = Personas.save
-    monkeypatch.setattr(Personas, "save", refuse)
-    return lambda: monkeypatch.setattr(Personas, "save", with_room)
-
-
-async def paired(rig: Rig) -> str:
-    """Add a bot and pair it; returns the channel."""
-    await rig.service.add(ADA, "telegram", rig.bot("t1"))
-    await rig.service.pair(ADA, await rig.write_to_bot("t1"))
-    return channel_id("telegram", "t1")
-
 
 # Adding.
 
@@ -342,161 +314,3 @@ async def test_a_provider_is_asked_now(rig: Rig) -> None:
     rig.paste(None)
     await rig.personas._reload(ADA)
     assert "does not have this channel" in (await rig.service.ask(row)).reason
-
-
-# Pairing.
-
-
-async def test_a_channel_is_paired(rig: Rig) -> None:
-    """The row has the account and config.json its name; the worker is notified, and held messages wait for her."""
-    channel = await paired(rig)
-    (row,) = await rig.ledger.channels(ADA)
-    assert (row.account, row.chat) == ("77", "77")
-    assert [(one["name"], bool(one["verified_at"])) for one in rig.listed()] == [("ann", True)]
-    assert rig.processes.sent == [Bound(channel, "77", "77")]
-    assert [item.perception.content for item in await rig.ledger.waiting(ADA)] == ["hello"]
-    assert "Channel paired" in rig.events()
-
-
-async def test_codes_that_pair_nothing(rig: Rig) -> None:
-    """Each refusal has its documented text; after five wrong codes the right one is refused too."""
-    await rig.service.add(ADA, "telegram", rig.bot("t1"))
-    code = await rig.write_to_bot("t1")
-    del rig.processes.open[ADA]
-    assert await refusal(rig.service.pair(ADA, code)) == (409, "Persona is not active.")
-    assert await refusal(rig.service.pair(NOBODY, code)) == (409, "Persona is not active.")
-    await rig.processes.start(ADA)
-    invalid = (400, "Pairing code is invalid or has expired.")
-    for _ in range(5):
-        assert await refusal(rig.service.pair(ADA, "WRONGS")) == invalid
-    assert await refusal(rig.service.pair(ADA, code)) == invalid
-    rig.service.forget(ADA)
-    await rig.service.pair(ADA, code.lower())
-
-
-async def test_a_code_whose_channel_was_taken_out(rig: Rig) -> None:
-    """The code finds no channel and is used up."""
-    await rig.service.add(ADA, "telegram", rig.bot("t1"))
-    code = await rig.write_to_bot("t1")
-    rig.paste(None)
-    await rig.personas._reload(ADA)
-    words = "The channel associated with this pairing code could not be found."
-    assert await refusal(rig.service.pair(ADA, code)) == (400, words)
-    assert (await refusal(rig.service.pair(ADA, code)))[1] != words
-
-
-async def test_a_code_for_a_channel_that_is_paired(rig: Rig) -> None:
-    """A code for a paired channel is refused."""
-    await paired(rig)
-    code = await rig.write_to_bot("t1", code="ZZZZZZ")
-    assert await refusal(rig.service.pair(ADA, code)) == (400, "This channel is already verified.")
-
-
-async def test_a_pairing_that_cannot_be_saved(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer is 507 and she stays unpaired; the same code pairs her once there is room."""
-    await rig.service.add(ADA, "telegram", rig.bot("t1"))
-    code = await rig.write_to_bot("t1")
-    free = full(monkeypatch)
-    status, words = await refusal(rig.service.pair(ADA, code))
-    assert (status, words.endswith("Try the same code again.")) == (507, True)
-    assert [row.account for row in await rig.ledger.channels(ADA)] == [None]
-    free()
-    await rig.service.pair(ADA, code)
-    assert [row.account for row in await rig.ledger.channels(ADA)] == ["77"]
-
-
-# Removing.
-
-
-async def test_channels_are_removed_by_name(rig: Rig) -> None:
-    """All channels with the name go, with row, terms and gateway; the bot's next channel starts fresh."""
-    for token in ("t1", "t2"):
-        await rig.service.add(ADA, "telegram", rig.bot(token, name="twin"))
-    await rig.service.add(ADA, "telegram", rig.bot("t3"))
-    rig.events()
-    await rig.service.remove(ADA, "twin")
-    assert [one["name"] for one in rig.listed()] == ["t3_bot"]
-    assert [row.channel for row in await rig.rows()] == [channel_id("telegram", "t3")]
-    assert rig.processes.tokens(ADA) == ["t3"]
-    assert rig.terms._terms.get(channel_id("telegram", "t1")) is None
-    assert rig.events() == ["Channel removed"]
-
-
-async def test_a_name_that_is_not_there_is_no_error(rig: Rig) -> None:
-    """No process is restarted."""
-    await rig.service.remove(ADA, "nobody")
-    assert (rig.processes.followed, rig.events()) == ([], [])
-    assert (await refusal(rig.service.remove(NOBODY, "x")))[0] == 404
-
-
-async def test_what_is_removed_stays_so_when_she_cannot_be_restarted(rig: Rig) -> None:
-    """The failure is raised, and the bot is free."""
-    await rig.service.add(ADA, "telegram", rig.bot("t1"))
-    rig.processes.fault = "no memory"
-    with pytest.raises(StartFailed):
-        await rig.service.remove(ADA, "t1_bot")
-    assert (rig.listed(), await rig.rows()) == ([], [])
-
-
-async def test_a_removal_that_cannot_be_written(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer is 507, and nothing has changed."""
-    channel = await paired(rig)
-    full(monkeypatch)
-    assert (await refusal(rig.service.remove(ADA, "ann")))[0] == 507
-    assert (await refusal(rig.service.delete(channel)))[0] == 507
-    assert (len(rig.listed()), len(await rig.rows()), rig.processes.tokens(ADA)) == (1, 1, ["t1"])
-
-
-@pytest.mark.parametrize("is_open", [False, True])
-async def test_a_channel_is_deleted_by_its_id(rig: Rig, is_open: bool) -> None:
-    """It may be open or paired; a failed restart does not prevent it."""
-    rig.bot("open")
-    channel = (await rig.service.open(rig.request("open"))).channel if is_open else await paired(rig)
-    rig.processes.fault = "no memory"
-    await rig.service.delete(channel)
-    assert (rig.listed(), await rig.rows(), rig.events()[-1]) == ([], [], "Channel removed")
-    assert "persona.restart_failed" in rig.logged()
-
-
-async def test_what_waits_on_a_channel_goes_with_it(rig: Rig) -> None:
-    """Its messages are dropped, also for a process that starts without the channel."""
-    await paired(rig)
-    rig.processes.retiring = asyncio.Event()
-    removing = asyncio.create_task(rig.service.remove(ADA, "ann"))
-    assert await rig.processes.held.get() == ADA
-    assert rig.inbox.depth(ADA) == 0
-    rig.processes.retiring.set()
-    await removing
-    assert await rig.ledger.waiting(ADA) == []
-
-
-# Other rules.
-
-
-async def test_a_record_is_changed_and_its_channels_stay(rig: Rig) -> None:
-    """Her channels stay even if the change replaces them."""
-    before = rig.record()
-    await rig.service.add(ADA, "telegram", rig.bot("t1"))
-    saved = await rig.register.change_record(ADA, lambda _: msgspec.structs.replace(before, status="sick"))
-    assert saved == rig.record()
-    assert (rig.record().status, len(rig.listed())) == ("sick", 1)
-    assert await rig.register.change_record(NOBODY, lambda persona: persona) is None
-
-
-async def test_words_on_a_channel_that_is_gone_are_not_taken(rig: Rig) -> None:
-    """A worker that still sends messages from a removed channel gets a refusal."""
-
-    class PlayedWorker:
-        gateways: list[GatewayState] = []  # noqa: RUF012 - a Worker's attribute
-        answers: asyncio.Queue[msgspec.Struct] = asyncio.Queue()
-
-        def send(self, message: msgspec.Struct) -> None:
-            self.answers.put_nowait(message)
-
-    worker, channel = PlayedWorker(), await paired(rig)
-    words = Inbound("2", "77", "ann", "77", private=True, kind="text", content="more", at=1)
-    rig.intake.received(ADA, worker, Received(1, channel, [words]))
-    assert await worker.answers.get() == Taken(1, ok=True)
-    await rig.service.delete(channel)
-    rig.intake.received(ADA, worker, Received(2, channel, [words]))
-    assert await worker.answers.get() == Taken(2, ok=False)
