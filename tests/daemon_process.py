@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,13 +30,25 @@ T = TypeVar("T")
 
 ROOT: Final = Path(__file__).parent.parent
 
+PORTS: Final = 1000
+"""Ports that one process of a test run chooses from."""
+PORT_PARTS: Final = 16
+
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback that nobody listens on, and that no connection or emulator is given meanwhile.
+
+    It lies below the kernel's range for those (https://man7.org/linux/man-pages/man7/ip.7.html, ip_local_port_range),
+    and each of the test run's processes has a part of its own.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_PARTS
+    first = lowest - (part + 1) * PORTS
+    while True:
+        port = first + secrets.randbelow(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:

@@ -46,6 +46,12 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def _returned(self, _: asyncio.Future[Any]) -> None:
         self._calls -= 1
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads themselves: since Python 3.12 asyncio waits for ``timeout`` of a time that jumps here."""
+        self._executor_shutdown_called = True
+        if self._default_executor is not None:
+            self._default_executor.shutdown(wait=True)
+
 
 class _Selector(selectors.SelectSelector):
     def __init__(self, loop: JumpingLoop) -> None:
