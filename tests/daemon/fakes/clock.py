@@ -47,10 +47,11 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         self._calls -= 1
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Wait for the threads themselves: since Python 3.12 asyncio waits for ``timeout`` of a time that jumps here."""
+        """Wait for the threads themselves: since Python 3.12 asyncio waits by the loop's time, which jumps here."""
         self._executor_shutdown_called = True
-        if self._default_executor is not None:
-            self._default_executor.shutdown(wait=True)
+        executor: Executor | None = getattr(self, "_default_executor", None)
+        if executor:
+            executor.shutdown(wait=True)
 
 
 class _Selector(selectors.SelectSelector):
