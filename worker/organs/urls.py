@@ -45,7 +45,15 @@ def bare_url(url: str) -> str:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_usable(url.strip()):
         raise OrganConfigError(f"The url of an organ must be http:// or https:// with a host, not {url!r}.")
     return url.strip().rstrip("/")
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # An open bracket, or a port over 65535.
+        return False

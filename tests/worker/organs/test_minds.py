@@ -287,6 +287,13 @@ def test_anthropic_url_is_bare(given: str) -> None:
     assert bare_url(given) == "http://h"
 
 
+@pytest.mark.parametrize("given", ["http://127.0.0.1:99999", "http://[::1", "file:///etc/passwd", "http://", "h:80/v1"])
+def test_a_url_that_leads_nowhere_is_refused(given: str) -> None:
+    """A port that does not exist and an open bracket are refused by name, instead of being tried until a timeout."""
+    with pytest.raises(OrganConfigError, match="must be http:// or https:// with a host"):
+        versioned_url(given)
+
+
 @pytest.mark.parametrize(
     ("organ", "says"),
     [
