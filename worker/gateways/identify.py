@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proto.gateways import Gateway, Identified, Identify, channel_id
 from worker.gateways import gateway_type, provider_of, url_of
-from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
+
+if TYPE_CHECKING:
+    from worker.gateways.common.trouble import Trouble
 
 TIMEOUT: Final = 10.0
 PASSES: Final = "Check this machine's network, or try again later."
@@ -16,6 +18,9 @@ PASSES: Final = "Check this machine's network, or try again later."
 
 async def identify(question: Identify) -> Identified:
     """Ask the provider, for at most 10 s. ``reason`` says why the token cannot be used and what to do about it."""
+    # Every process imports this module; only one that asks a provider needs its HTTP client.
+    from worker.gateways.common.trouble import PROVIDER_ERRORS
+
     provider = provider_of(question.kind, question.credentials)
     channel = Gateway(
         channel_id(question.kind, question.token.reveal()),

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.daemon_process import ROOT
+from tests.patience import PATIENCE
 
 ATTEMPT = """
 import ctypes, mmap
@@ -39,3 +40,13 @@ def test_written_memory_is_never_executed(module: str, child: str) -> None:
     assert run(f"{forbid}\n{ATTEMPT}") == "denied"
     born = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ATTEMPT!r}], check=True)"
     assert run(f"{forbid}\n{born}") == child
+
+
+def test_a_process_without_a_channel_imports_no_http_client() -> None:
+    """What every process imports stays light: each client is imported by the process that speaks to a provider."""
+    heavy = {"aiohttp", "aiogram", "nextcord", "openai", "anthropic", "httpx", "pydantic"}
+    program = f"import worker.process.main, sys; print(sorted({heavy} & sys.modules.keys()))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert ended.stdout == "[]\n"
