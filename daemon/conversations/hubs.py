@@ -51,7 +51,7 @@ class SocketClosed(Exception):
 
 
 def chat_frame(persona_id: str, seq: int, kind: str, content: str, media: str | None) -> str:
-    """Encode a message of hers as the chat frame for its kind: ``text``, ``audio`` or ``image``."""
+    """Encode her message as the chat frame for its kind: ``text``, ``audio`` or ``image``."""
     frame = {"type": _CHAT_TYPES[kind], "persona_id": persona_id, "content": content, "seq": seq}
     if media is not None:
         frame["url"] = f"/api/persona/{persona_id}/media/{media}"
@@ -206,7 +206,7 @@ class Hubs:
         return len(self._sockets)
 
     def reserve(self, persona_id: str) -> Slot:
-        """Reserve the next ``seq`` for a chat frame of hers; her later frames wait until the slot is filled."""
+        """Reserve the next ``seq`` for a chat frame; her later frames wait until the slot is filled."""
         hub = self._hub(persona_id)
         place = _Place(self._next_seq(), filled=False)
         hub.waiting.append(place)

@@ -173,7 +173,7 @@ class Keeper:
                         await self._failed(failure)
 
     async def _ended(self, generation: Serving) -> None:
-        """Wait until the process ends or a task of hers in the daemon fails."""
+        """Wait until the process ends or one of her tasks in the daemon fails."""
         either: list[asyncio.Future[GenerationFailed] | asyncio.Future[Exception]] = [generation.end, self._tasks.fault]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
