@@ -257,6 +257,32 @@ class MindDown(msgspec.Struct, tag="mind_down"):
     hint: Reason
 
 
+Refusal: TypeAlias = Literal["declined", "too_long", "empty", "faulty"]
+"""Why a mind that works gives no answer to a prompt.
+
+``declined``: a filter stopped it. ``too_long``: nothing more can be left out. ``empty``: it answers with nothing.
+``faulty``: it fails with this prompt and answers others.
+"""
+
+
+class Refused(msgspec.Struct, tag="refused"):
+    """A turn is done: her mind works, but gives no answer to these perceptions. They are to be set aside."""
+
+    turn: int
+    perceptions: list[int]
+    kind: Refusal
+    reason: Reason
+
+
+class Deferred(msgspec.Struct, tag="deferred"):
+    """A visitor's turn ends without an answer while the mind is down, so that the next probe is another conversation's.
+
+    Its perceptions wait again.
+    """
+
+    turn: int
+
+
 class Consolidated(msgspec.Struct, tag="consolidated"):
     """The memory files that changed, each in full."""
 
@@ -318,6 +344,8 @@ FromWorker: TypeAlias = (
     | Ready
     | Typing
     | Reply
+    | Refused
+    | Deferred
     | MindDown
     | Consolidated
     | ConsolidationFailed

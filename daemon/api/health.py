@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.metrics import resident_bytes
+from daemon.api.retry import SetAsideShown, set_aside
 from daemon.channels.health import ChannelHealth, channel_health, dead_letters
 from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
@@ -57,6 +58,8 @@ class PersonaStatus(msgspec.Struct):
     mind: str
     memory: int | None
     channels: list[ChannelHealth]
+    set_aside: list[SetAsideShown]
+    """The oldest of those that ``poison`` counts."""
 
 
 class HealthRoutes:
@@ -179,4 +182,5 @@ class HealthRoutes:
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id)),
+            set_aside=await set_aside(self._ledger, persona.id) if depth.poison else [],
         )

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from daemon.api.errors import Unprocessable
 from daemon.api.lookup import find_persona
 from daemon.http.answers import NO_STORE, Fault, json_response, problem
-from daemon.ledger import Ledger, StoredLine
+from daemon.ledger import DIED, Ledger, StoredLine
 from daemon.personas.personas import Personas
 
 LARGEST: Final = 2**63 - 1
@@ -57,10 +57,18 @@ class ChannelShown(msgspec.Struct):
     name: str
 
 
+class AsideShown(msgspec.Struct):
+    """A message that was set aside: ``POST .../retry`` takes this id."""
+
+    id: int
+    reason: str
+
+
 class Message(msgspec.Struct, omit_defaults=True):
     """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``.
 
-    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it.
+    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``set_aside`` marks
+    a message that she does not answer.
     """
 
     role: str
@@ -70,6 +78,7 @@ class Message(msgspec.Struct, omit_defaults=True):
     media: str | None = None
     title: str = ""
     perceived: str = ""
+    set_aside: AsideShown | None = None
 
 
 class HistoryRoutes:
@@ -121,7 +130,8 @@ def _message(line: StoredLine) -> Message:
     channel = ChannelShown(line.conversation.type, line.conversation.name)
     when = datetime.fromtimestamp(line.at / 1e9, UTC).astimezone()
     time = when.isoformat(timespec="milliseconds")
-    return Message(line.role, line.content, channel, time, line.media, line.title, line.perceived)
+    aside = AsideShown(line.set_aside, line.reason or DIED) if line.set_aside else None
+    return Message(line.role, line.content, channel, time, line.media, line.title, line.perceived, aside)
 
 
 def _open(folder: Path, name: str) -> int | None:

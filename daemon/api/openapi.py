@@ -18,6 +18,7 @@ from daemon.api.knowledge import Knowledge
 from daemon.api.openapi_parts import INTEGER, REF, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
+from daemon.api.retry import RetryRequest
 from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
@@ -142,6 +143,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/stop"): Operation("Stop her.", STATUS, (404,)),
     ("POST", f"{_PERSONA}/restart"): Operation("Restart her, or start her.", STATUS, (400, 404)),
     ("POST", f"{_PERSONA}/sleep"): Operation("Fold the talk into what she knows.", NOTHING, (400, 409)),
+    ("POST", f"{_PERSONA}/retry"): Operation(
+        "Take up again what was set aside, one message or all, or drop it.",
+        object_(status=TEXT, messages={"type": "array", "items": INTEGER}),
+        (404, 422, 503, 507),
+        ref("RetryRequest"),
+        body_required=False,
+    ),
     ("POST", f"{_PERSONA}/channels"): Operation(
         "Add a Telegram or Discord bot as a channel; the provider is asked whose token it is.",
         object_(kind=TEXT),
@@ -228,7 +236,7 @@ _ALWAYS_V1: Final = (400, 401, 403)
 def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Json:
     """Build the whole document."""
     kinds = (
-        *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
+        *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
         *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
         *V1_KINDS,
         *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Restored, Fault),
@@ -302,7 +310,10 @@ def _operation(path: str, operation: Operation) -> Json:
     if operation.problems:
         described["security"] = [{"token": []}]
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {operation.body_type: {"schema": operation.body}}}
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": {operation.body_type: {"schema": operation.body}},
+        }
     return described
 
 

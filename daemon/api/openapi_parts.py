@@ -29,6 +29,7 @@ class Operation(msgspec.Struct):
     status: int = 200
     answer_headers: tuple[str, ...] = ()
     problems: bool = False
+    body_required: bool = True
 
 
 def ref(name: str) -> Json:

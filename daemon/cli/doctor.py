@@ -251,6 +251,8 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
             findings.append(Finding(check, "warn", "her mind cannot be reached; `personad logs` says why"))
         elif persona.get("poison"):
             findings.append(
-                Finding(check, "warn", f"{persona['poison']} messages were set aside; `personad logs` says why")
+                Finding(
+                    check, "warn", f"{persona['poison']} messages were set aside; `personad status` says which and why"
+                )
             )
     return findings

@@ -121,6 +121,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "delete":
             made.add_argument("--yes", action="store_true", help="do not ask")
 
+    _add_persona(retry := verb("retry", "retry", "Take up again the messages that a persona has set aside."))
+    retry.add_argument(
+        "message", nargs="?", type=_number, metavar="MESSAGE", help="only this one: its number in `personad status`"
+    )
+    retry.add_argument("--drop", action="store_true", help="close them without an answer")
+
     _add_persona(chat := verb("chat", "chat", "Talk to a persona; Ctrl-D leaves."))
     chat.add_argument(
         "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="how long to wait for an answer (180)"
@@ -213,6 +219,13 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 def _add_persona(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("persona", metavar="PERSONA", help="an id or a unique name")
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 2**63:
+        raise argparse.ArgumentTypeError("must be the number that `personad status` shows")
+    return number
 
 
 def _seconds(text: str) -> float:

@@ -7,14 +7,11 @@ any moment: the ledger holds what was accepted, and the lanes are read back from
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import msgspec
-
-from daemon.conversations.hubs import Slot
+from daemon.conversations.endings import Endings
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.notices import Notices
@@ -24,18 +21,27 @@ from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
-from daemon.personas.media import holds_documents, unmark
+from daemon.personas.media import holds_documents
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
-from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
+from proto.messages import (
+    Conversation,
+    Deferred,
+    FromWorker,
+    Join,
+    Line,
+    MindDown,
+    Perceive,
+    Perception,
+    Refused,
+    Reply,
+    Typing,
+)
 from proto.perception import PerceptionKind
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
-
-COMMIT_RETRY_MAX: Final = 10.0
-"""Seconds at most between two tries to commit an answer while the disk refuses it."""
 
 RECALL_RETRY: Final = 1.0
 
@@ -60,10 +66,8 @@ class Inbox:
         log: Log,
     ) -> None:
         self.accepted = 0
-        self.answered = 0
         self._mind = settings.mind
         self._limit = settings.limits.inbox
-        self._poison_deaths = settings.supervisor.poison_deaths
         self._at_once = settings.channels.beats_at_once
         self._ledger = ledger
         self._personas = personas
@@ -78,9 +82,16 @@ class Inbox:
         """The personas whose lanes were read back after a fault: what is admitted may be among that already."""
         fallback_after = settings.channels.fallback_after
         self._notices = Notices(publisher, terms, self._running, fallback_after, tasks, log)
+        deaths = settings.supervisor.poison_deaths
+        self._endings = Endings(ledger, personas, terms, publisher, deaths, touched, self.pump, clock, log)
         self._readers: set[str] = set()
         """The personas that have documents to search."""
         self._tasks = tasks
+
+    @property
+    def answered(self) -> int:
+        """How many perceptions were answered."""
+        return self._endings.answered
 
     async def load(self, persona_id: str) -> None:
         """Replace her lanes with what the ledger has waiting. Her process must not be running. Raises LedgerError."""
@@ -129,6 +140,15 @@ class Inbox:
             return False
         self.admit(persona_id, [Waiting(Perception(number, kind, content, at, media, title), conversation, 0)])
         return True
+
+    async def take_up(self, persona_id: str, perception: int | None) -> list[int]:
+        """Let her messages that were set aside wait again, one or all; returns their ids. Raises LedgerError."""
+        # After a fault here they may wait in the ledger and not in a lane: they are read back.
+        with self._tasks.of(persona_id).reported(LedgerError):
+            items = await self._ledger.take_up(persona_id, perception)
+        for item in items:
+            self.admit(persona_id, [item], self._terms.is_open(item.conversation))
+        return [item.perception.id for item in items]
 
     def require_room(self, persona_id: str, count: int, channel: str = "") -> None:
         """Raise InboxFull unless there is room for ``count`` more perceptions from her owner, or from an open channel.
@@ -187,7 +207,7 @@ class Inbox:
             for lane in lanes:
                 lane.cancel_timer()
             turns = [lane.in_hand for lane in lanes if lane.in_hand]
-            await self._count_deaths(persona_id, [item for turn in turns for item in turn.items])
+            await self._endings.count_deaths(persona_id, [item for turn in turns for item in turn.items])
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:
         """Her process is gone. What it had in hand waits again; after too many crashes it is set aside.
@@ -200,7 +220,7 @@ class Inbox:
         items = [item for _, dropped in in_hand for item in dropped]
         counted = {item.perception.id: item for item in items}
         if crashed and items:
-            counted = {item.perception.id: item for item in await self._count_deaths(persona_id, items)}
+            counted = {item.perception.id: item for item in await self._endings.count_deaths(persona_id, items)}
         lanes.down.clear()
         for lane, dropped in in_hand:
             lane.mind_down = ""
@@ -227,7 +247,13 @@ class Inbox:
         match message:
             case Reply():
                 if lane := lanes.holding(message.turn):
-                    self._tasks.of(persona_id).start(self._answer(persona_id, lanes, lane, message))
+                    self._tasks.of(persona_id).start(self._endings.answer(persona_id, lanes, lane, message))
+            case Refused():
+                if lane := lanes.holding(message.turn):
+                    self._tasks.of(persona_id).start(self._endings.refuse(persona_id, lanes, lane, message))
+            case Deferred():
+                if lane := lanes.holding(message.turn):
+                    self._endings.defer(persona_id, lanes, lane)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
@@ -306,89 +332,6 @@ class Inbox:
             lane.recalling = False
         self.pump(persona_id)
 
-    async def _answer(self, persona_id: str, lanes: Lanes, lane: Lane, reply: Reply) -> None:
-        """Commit a reply, publish it, and go on to what waits."""
-        turn = lane.in_hand
-        if turn is None or turn.number != reply.turn or turn.replied:
-            return
-        answered = turn.answered(reply.perceptions)
-        if (
-            len(answered) != len(reply.perceptions)
-            or not answered
-            or not reply.perceived.keys() <= {*reply.perceptions}
-        ):
-            self._log.warning("inbox.reply_refused", persona=persona_id, reason="it answers what is not in hand")
-            return
-        turn.replied = True
-        lane.committing += 1
-        slots = self._publisher.reserve(persona_id, len(reply.messages))
-        at = self._clock.time_ns()
-        try:
-            committed = await self._commit(persona_id, reply, turn.conversation, slots, at)
-            if committed:
-                self._publisher.publish(persona_id, turn.conversation, reply.messages, slots)
-        finally:
-            lane.committing -= 1
-            for slot in slots:
-                slot.drop()
-        if lane.in_hand is turn:
-            lane.in_hand = None
-        lane.put_back([item for item in turn.items if item not in answered])
-        if committed:
-            self.answered += len(answered)
-            lane.mind_down = ""
-            if lane is not lanes.own:
-                lanes.down.discard(self._terms.model(turn.conversation))
-            lane.remember(turn.conversation, _lines(answered, reply, at))
-            if lane is lanes.own:
-                self._touched(persona_id)
-        lane.cancel_timer()
-        lanes.rotate(lane)
-        self.pump(persona_id)
-        if made := [message.media for message in reply.messages if message.media]:
-            # Files with a mark are deleted at the next start unless the ledger names them; now it does.
-
-            await asyncio.to_thread(unmark, self._personas.folder(persona_id) / MEDIA, made)
-
-    async def _commit(
-        self, persona_id: str, reply: Reply, conversation: Conversation, slots: list[Slot], at: int
-    ) -> bool:
-        """Commit the answer. A full disk is retried until it has room, because the mind has done its work already."""
-        delay = 0.1
-        while True:
-            try:
-                seqs = [slot.seq for slot in slots]
-                return await self._ledger.answer(
-                    persona_id, reply.perceptions, conversation, reply.messages, seqs, at, reply.perceived
-                )
-            except LedgerError as error:
-                self._log.error("inbox.answer_not_committed", persona=persona_id, reason=str(error))
-            await self._clock.sleep(random.uniform(delay / 2, delay))
-            delay = min(delay * 2, COMMIT_RETRY_MAX)
-
-    async def _count_deaths(self, persona_id: str, items: list[Waiting]) -> list[Waiting]:
-        """Count a crash for the perceptions in hand; returns those that may be tried again."""
-
-        poison: list[int] = []
-        try:
-            poison = await self._ledger.died([item.perception.id for item in items], self._poison_deaths)
-        except LedgerError as error:
-            self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
-        for item in items:
-            if item.perception.id in poison:
-                self._log.error("inbox.poison", persona=persona_id, perception=item.perception.id)
-                self._publisher.signal("Event", "Perception set aside", persona_id, item.conversation)
-        left = [item for item in items if item.perception.id not in poison]
-        return [msgspec.structs.replace(item, deaths=item.deaths + 1) for item in left]
-
 
 def _perceptions(turn: Turn) -> list[Perception]:
     return [item.perception for item in turn.items]
-
-
-def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
-    heard = [
-        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
-        for one in (item.perception for item in items)
-    ]
-    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

@@ -45,6 +45,9 @@ class Notices:
         self._log.warning("mind.unreachable", persona=persona_id, reason=message.reason, hint=message.hint)
         if lane is not lanes.own:
             model = lanes.model(lane)
+            if model in lanes.down:
+                # The conversations that probe a mind in turn tell nobody twice.
+                return
             lanes.down.add(model)
             for other in lanes.visitors:
                 if other.depth and lanes.model(other) == model:

@@ -21,10 +21,12 @@ from daemon.ledger.open_channels import (
 )
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "DIED",
     "ArchivedLine",
     "ChannelConversation",
     "ChannelFields",
@@ -44,6 +46,7 @@ __all__ = [
     "LedgerError",
     "LedgerFull",
     "Mirrored",
+    "Notice",
     "OpenChannel",
     "OpenWebhook",
     "OutgoingRow",
@@ -52,6 +55,7 @@ __all__ = [
     "ReadBack",
     "Said",
     "SenderLimits",
+    "SetAside",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",

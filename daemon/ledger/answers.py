@@ -27,11 +27,16 @@ def answer(
     inbox.finish(connection, perceptions)
     lines.said(connection, persona, conversation, messages, at)
     outbox.add(connection, persona, conversation, messages, seqs, at)
+    end_outage(connection, persona, conversation)
+    return True
+
+
+def end_outage(connection: sqlite3.Connection, persona: str, conversation: Conversation) -> None:
+    """Her mind works again for this conversation: the next outage is told again."""
     connection.execute(
         "DELETE FROM outage WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ?",
         (persona, conversation.type, conversation.name, conversation.channel, conversation.chat),
     )
-    return True
 
 
 def tell(

@@ -17,6 +17,11 @@ _HEARD: Final = (
     " SELECT persona, type, name, channel, chat, 'person', content, media, at, title FROM inbox"
     " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 )
+_HEARD_UNSEEN: Final = (
+    "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title, notice)"
+    " SELECT persona, type, name, channel, chat, 'person', content, media, at, title, 1 FROM inbox"
+    " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
 _HEARD_WITH_FILES: Final = (
     "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title, perceived)"
     " SELECT persona, type, name, channel, chat, 'person', content, media, at, title,"
@@ -35,17 +40,26 @@ class StoredLine(msgspec.Struct, frozen=True):
     conversation: Conversation
     title: str = ""
     perceived: str = ""
+    set_aside: int = 0
+    """The message's id while it is set aside, else 0."""
+    reason: str = ""
+    """Why it is."""
 
 
 def heard(
-    connection: sqlite3.Connection, perceptions: Iterable[int], perceived: Mapping[int, str] = MappingProxyType({})
+    connection: sqlite3.Connection,
+    perceptions: Iterable[int],
+    perceived: Mapping[int, str] = MappingProxyType({}),
+    notice: bool = False,
 ) -> None:
     """Add these perceptions as the person's lines, in the order in which they were accepted and with that time.
 
-    ``perceived`` maps a perception's id to what she made of its file.
+    ``perceived`` maps a perception's id to what she made of its file. Her mind never sees those with ``notice``.
     """
     ids = json.dumps(list(perceptions))
-    if perceived:
+    if notice:
+        connection.execute(_HEARD_UNSEEN, (ids,))
+    elif perceived:
         connection.execute(_HEARD_WITH_FILES, (ids, json.dumps(dict(perceived))))
     else:
         connection.execute(_HEARD, (ids,))
@@ -83,18 +97,20 @@ def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> li
     """Return the last lines by time, oldest first. Unanswered messages are person lines. Open channels are left out."""
     most = -1 if limit is None else limit
     rows = connection.execute(
-        "SELECT role, content, at, media, type, name, channel, chat, title, perceived FROM ("
-        " SELECT * FROM (SELECT role, content, at, media, type, name, channel, chat, title, perceived, 0 AS open, id"
+        "SELECT role, content, at, media, type, name, channel, chat, title, perceived, aside, reason FROM ("
+        " SELECT * FROM (SELECT role, content, at, media, type, name, channel, chat, title, perceived, 0 AS aside,"
+        "  '' AS reason, 0 AS open, id"
         "  FROM conversation WHERE persona = ?1 AND conversation.open = 0 ORDER BY at DESC, id DESC LIMIT ?2)"
-        " UNION ALL SELECT 'person', content, at, media, type, name, channel, chat, title, '', 1, id"
+        " UNION ALL SELECT 'person', content, at, media, type, name, channel, chat, title, '',"
+        "  iif(state = 'poison', id, 0), reason, 1, id"
         "  FROM inbox WHERE persona = ?1 AND state <> 'done' AND NOT EXISTS"
         "   (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND channel.open = 1)"
         ") ORDER BY at DESC, open DESC, id DESC LIMIT ?2",
         (persona, most),
     ).fetchall()
     return [
-        StoredLine(role, content, at, media, Conversation(type_, name, channel, chat), title, perceived)
-        for role, content, at, media, type_, name, channel, chat, title, perceived in reversed(rows)
+        StoredLine(role, content, at, media, Conversation(type_, name, channel, chat), title, perceived, aside, reason)
+        for role, content, at, media, type_, name, channel, chat, title, perceived, aside, reason in reversed(rows)
     ]
 
 

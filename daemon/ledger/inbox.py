@@ -76,20 +76,6 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     connection.execute("DELETE FROM inbox WHERE state = 'done' AND at < ?", (before,))
 
 
-def died(connection: sqlite3.Connection, perceptions: Iterable[int], limit: int) -> list[int]:
-    """Count a death for each pending row. Those that reach ``limit`` become poison and are returned."""
-    poisoned = []
-    for id_ in perceptions:
-        row: tuple[str] | None = connection.execute(
-            "UPDATE inbox SET deaths = deaths + 1, state = iif(deaths + 1 >= ?, 'poison', state)"
-            " WHERE id = ? AND state = 'pending' RETURNING state",
-            (limit, id_),
-        ).fetchone()
-        if row == ("poison",):
-            poisoned.append(id_)
-    return poisoned
-
-
 def counts(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
     """Count the pending and poison rows: (persona, state, count)."""
     return connection.execute(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from daemon.ledger import answers, archive, channels, delivery, feeds, inbox, outbox, pairing, schema
+from daemon.ledger import answers, archive, channels, delivery, feeds, inbox, outbox, pairing, schema, set_aside
 from daemon.ledger import conversation as lines
 from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channel_operations import ChannelOperations
@@ -22,6 +22,7 @@ from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
 from proto.gateways import Inbound
@@ -118,9 +119,28 @@ class Ledger(ChannelOperations):
         """Keep a message that the daemon writes in her name and that her mind never sees."""
         await self._writer.submit(answers.say, persona_id, conversation, content, seq, at)
 
-    async def died(self, perceptions: list[int], limit: int) -> list[int]:
-        """Count a death for each pending perception. Those that reach ``limit`` become poison and are returned."""
-        return await self._writer.submit(inbox.died, perceptions, limit)
+    async def refuse(self, persona_id: str, perceptions: list[int], reason: str, notice: Notice, at: int) -> bool:
+        """Set these perceptions aside and tell their sender so, in one transaction.
+
+        Change nothing and return False unless all perceptions are pending and belong to her.
+        """
+        return await self._writer.submit(set_aside.refuse, persona_id, perceptions, reason, notice, at)
+
+    async def died(self, persona_id: str, notices: list[Notice], limit: int, at: int) -> list[int]:
+        """Count a death for each pending perception. Those that reach ``limit`` are set aside, told and returned."""
+        return await self._writer.submit(set_aside.died, persona_id, notices, limit, at)
+
+    async def set_aside(self, persona_id: str, limit: int) -> list[SetAside]:
+        """Return her messages that are set aside, oldest first."""
+        return await self._reader.submit(set_aside.of, persona_id, limit)
+
+    async def take_up(self, persona_id: str, perception: int | None) -> list[Waiting]:
+        """Let her messages that are set aside wait again, one or all; return them, oldest first."""
+        return await self._writer.submit(set_aside.take_up, persona_id, perception)
+
+    async def drop_set_aside(self, persona_id: str, perception: int | None) -> list[int]:
+        """Close her messages that are set aside, one or all, without an answer; return their ids."""
+        return await self._writer.submit(set_aside.drop, persona_id, perception)
 
     async def history(self, persona_id: str, conversation: Conversation, limit: int) -> list[Line]:
         """Return what her mind sees: a conversation's last lines in the order of insertion, without notices."""

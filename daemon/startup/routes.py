@@ -20,6 +20,7 @@ from daemon.api.metrics import MetricsRoutes
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
+from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
@@ -116,6 +117,7 @@ def api_routes(
             log=log,
         ),
         LifecycleRoutes(personas=personas, supervisor=supervisor, consolidation=consolidation, hubs=hubs, log=log),
+        RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         KnowledgeRoutes(personas=personas, log=log),

@@ -34,6 +34,10 @@ class OpenAIEmulator(Emulator):
         super().__init__(*steps, key=key, models=models, port=port)
         self._organs: dict[str, deque[Step]] = {}
         self.refuses_tools = False
+        self.context = 0
+        """Tokens that the model takes, at four characters each; 0: any number."""
+        self.tells_sizes = True
+        """Whether the refusal of a long prompt says how long it was and may be."""
         self.gives_urls = False
         """Whether a picture comes as a url instead of as data in the answer."""
         self.counts_calls = True
@@ -44,6 +48,7 @@ class OpenAIEmulator(Emulator):
         self._organs.clear()
         self.refuses_tools = self.gives_urls = False
         self.counts_calls = True
+        self.context, self.tells_sizes = 0, True
 
     def script_at(self, route: str, *steps: Step) -> None:
         """Play these steps for the next requests to ``transcriptions``, ``speech`` or ``generations``."""
@@ -93,6 +98,10 @@ class OpenAIEmulator(Emulator):
             return self.refuse(400, "This emulator streams, and wants messages")
         if self.refuses_tools and "tools" in body:
             return self.refuse(400, f"{body['model']} does not support tools")
+        if self.context and (size := _size(body["messages"])) > self.context:
+            told = f"This model's maximum context length is {self.context} tokens. However, your messages resulted in"
+            told = f"{told} {size} tokens." if self.tells_sizes else "The prompt is too long."
+            return self.refuse(400, told, "context_length_exceeded")
         if fault := _tools_fault(body["messages"]):
             return self.refuse(400, fault)
         return await self.play(request, _text(body["messages"][-1]["content"]))
@@ -158,6 +167,11 @@ def _text(content: object) -> str:
     if not isinstance(content, list):
         return str(content)
     return "\n".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _size(messages: list[dict[str, Any]]) -> int:
+    """How many tokens these messages are. Any: JSON."""
+    return sum(len(_text(message.get("content") or "")) // 4 + 4 for message in messages)
 
 
 def _tools_fault(messages: list[dict[str, Any]]) -> str:

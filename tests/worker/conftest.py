@@ -25,7 +25,7 @@ from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.patience import PATIENCE
 from worker.agent.agent import Agent
-from worker.agent.turn import Pace
+from worker.agent.pace import Pace
 from worker.base.log import WorkerLog
 
 T = TypeVar("T")

@@ -19,7 +19,9 @@ from proto.messages import (
     Prepare,
 )
 from proto.records import Organ, to_json
-from worker.agent.turn import PACE, Means, Pace, Turn
+from worker.agent.outages import Outages
+from worker.agent.pace import PACE, Pace
+from worker.agent.turn import Means, Turn
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs import made
@@ -63,6 +65,7 @@ class Agent:
         self._means = Means(
             self._persona,
             self._mind_of,
+            Outages(pace, log),
             self._body,
             self._host_calls,
             send,

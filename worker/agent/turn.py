@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from proto.messages import ChatTurn, FromWorker, MindDown, Outgoing, Perceive, Perception, Reply, Typing
+from proto.messages import (
+    ChatTurn,
+    Deferred,
+    FromWorker,
+    MindDown,
+    Outgoing,
+    Perceive,
+    Perception,
+    Refused,
+    Reply,
+    Typing,
+)
 from proto.records import Organ, Persona
+from worker.agent.outages import Outages
+from worker.agent.pace import Pace
 from worker.agent.senses import Senses
-from worker.base.backoff import Backoff
+from worker.agent.tries import Tries
 from worker.base.log import WorkerLog
-from worker.base.organ_errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
@@ -42,30 +54,12 @@ At four bytes each, together with the longest answer (``MAX_TEXT``) and the rest
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Her waits, in seconds: before and between typing signs, and between attempts at an organ that is down."""
-
-    at_once: float = 0.05
-    typing: float = 4.0
-    shortest: float = 0.5
-    longest: float = 60.0
-    permanent: float = 60.0
-    """The wait after an error that lasts until somebody changes something."""
-    organ: float = 2.0
-    """The upper bound of the first pause before an organ other than the mind is retried."""
-    speaking: float = 30.0
-    """How long a finished text answer waits for its recording."""
-
-
-PACE: Final = Pace()
-
-
-@dataclass(frozen=True)
 class Means:
     """What all turns of a persona share. ``mind`` returns the mind that a turn asks for; None means her own."""
 
     persona: Persona
     mind: Callable[[Organ | None], Mind]
+    outages: Outages
     body: Body
     calls: HostCalls
     send: Callable[[FromWorker], None]
@@ -99,6 +93,7 @@ class Turn:
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
         self._found: dict[str, Found] = {}
+        self._tries = Tries()
         self._tools = self._own_tools()
 
     def join(self, perceptions: list[Perception]) -> None:
@@ -108,7 +103,7 @@ class Turn:
             self._joins += 1
             self._thinking.cancel()
 
-    async def run(self) -> Reply:
+    async def run(self) -> Reply | Refused | Deferred:
         """Perceive, then call her mind until it answers. Messages that join meanwhile are part of the next call."""
         typing = self._means.start(self._type(Typing(self._message.conversation)))
         try:
@@ -117,27 +112,34 @@ class Turn:
             typing.cancel()
             await self._end()
 
-    async def _answered(self, typing: asyncio.Task[None]) -> Reply:
-        backoff = Backoff(self._means.pace.shortest, self._means.pace.longest)
+    async def _answered(self, typing: asyncio.Task[None]) -> Reply | Refused | Deferred:
         reported = ("", "")
         while True:
             known = len(self._perceptions)
             understood = await self._perceive()
-            perceptions = take(self._perceptions, understood)
-            found = await self._search(perceptions, understood)
+            prompt = self._prompt(understood, await self._search(self._taken(understood), understood))
             if len(self._perceptions) > known:
                 continue
             try:
-                answer = await self._ask(perceptions, understood, found)
+                answer = await self._ask(prompt)
+            except PromptRefused as refusal:
+                self._means.outages.end(self._message.mind)
+                self._means.log.warning("mind.refused", kind=refusal.kind, reason=refusal.reason, hint=refusal.hint)
+                if len(self._perceptions) == known and not self._tries.again(refusal, prompt):
+                    return Refused(self.number, _ids(prompt), refusal.kind, refusal.reason)
+                await self._means.outages.pause()
             except OrganUnreachable as error:
                 typing.cancel()
                 if reported != (error.reason, error.hint):
                     reported = (error.reason, error.hint)
                     self._means.send(MindDown(self.number, error.reason, error.hint))
-                await self._wait_out(error, backoff)
-                continue
-            if answer is not None:
-                return await self._reply(perceptions, understood, answer)
+                await self._means.outages.wait_out(self._message.mind, error)
+                if self._message.visitor is not None:
+                    return Deferred(self.number)
+            else:
+                if answer is not None:
+                    self._means.outages.end(self._message.mind)
+                    return await self._reply(prompt, answer)
 
     # Perceiving
 
@@ -187,20 +189,35 @@ class Turn:
 
     # Thinking
 
-    async def _ask(self, perceptions: list[Perception], understood: dict[int, str], found: Found) -> str | None:
-        """Return her answer, or None when a Join cancelled the call."""
-        prompt = Prompt(
+    def _prompt(self, understood: dict[int, str], found: Found) -> Prompt:
+        perceptions = self._taken(understood)
+        return Prompt(
             self._means.persona,
             {} if self._message.visitor is not None else self._message.memory,
-            self._message.history,
+            [] if self._tries.is_bare else self._message.history,
             perceptions,
             datetime.now().astimezone(),
             understood,
-            found.passages,
+            "" if self._tries.is_bare else found.passages,
             found.unsearched,
             self._message.visitor,
             self._is_to_be_spoken(perceptions, understood),
+            self._room(),
         )
+
+    def _taken(self, understood: dict[int, str]) -> list[Perception]:
+        """Return the messages that the next mind call is about."""
+        return take(self._perceptions[: self._tries.most or None], understood, self._room())
+
+    def _room(self) -> int:
+        try:
+            return self._means.mind(self._message.mind).room
+        except OrganUnreachable:
+            # The call itself reports that this mind does not exist.
+            return 0
+
+    async def _ask(self, prompt: Prompt) -> str | None:
+        """Return her answer, or None when a Join cancelled the call."""
         self._tools.begin()
         mind = self._means.mind(self._message.mind)
         self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools))
@@ -230,20 +247,13 @@ class Turn:
         assert teacher is not None
         return await teacher.think([ChatTurn("user", question)], TEACH_TOKENS)
 
-    async def _wait_out(self, error: OrganUnreachable, backoff: Backoff) -> None:
-        pace = self._means.pace
-        wait = random.uniform(0.8, 1.0) * pace.permanent if error.permanent else backoff.next()
-        wait = max(wait, min(error.retry_after or 0.0, pace.longest))
-        self._means.log.warning("mind.unreachable", reason=error.reason, hint=error.hint, retry_in=round(wait, 1))
-        await asyncio.sleep(wait)
-
     # Answering
 
-    async def _reply(self, perceptions: list[Perception], understood: dict[int, str], answer: str) -> Reply:
-        said = [await self._said(answer, self._is_to_be_spoken(perceptions, understood))] if answer else []
-        room = KEPT_CHARS // len(perceptions)
-        kept = {one.id: understood[one.id][:room] for one in perceptions if one.id in understood}
-        return Reply(self.number, [one.id for one in perceptions], [*said, *self._tools.made], kept)
+    async def _reply(self, prompt: Prompt, answer: str) -> Reply:
+        said = [await self._said(answer, prompt.is_aloud)] if answer else []
+        room = KEPT_CHARS // len(prompt.perceptions)
+        kept = {id_: prompt.perceived[id_][:room] for id_ in _ids(prompt) if id_ in prompt.perceived}
+        return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
         """She answers speech with speech if she has a mouth."""
@@ -280,6 +290,10 @@ class Turn:
         await asyncio.gather(*self._perceiving.values(), return_exceptions=True)
         await self._tools.close()
         await self._means.drop(self._tools.leftovers())
+
+
+def _ids(prompt: Prompt) -> list[int]:
+    return [one.id for one in prompt.perceptions]
 
 
 def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:

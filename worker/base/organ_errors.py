@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from proto.messages import Refusal
+
 NOT_NOW: Final = "It does not work at the moment."
 
 
@@ -11,7 +13,8 @@ class OrganUnreachable(Exception):
     """The organ gave no answer. ``reason`` says why, ``hint`` what a person can do about it.
 
     ``permanent``: the same call will fail until somebody changes something. ``retry_after``: the wait in seconds that
-    the provider asks for. ``again``: a retry makes sense. ``status``: the HTTP status, 0 for none.
+    the provider asks for. ``again``: a retry makes sense. ``status``: the HTTP status, 0 for none. ``is_doubtful``:
+    what was sent may have caused it, and another prompt may be answered.
     """
 
     def __init__(
@@ -23,6 +26,7 @@ class OrganUnreachable(Exception):
         retry_after: float | None = None,
         again: bool = False,
         status: int = 0,
+        is_doubtful: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -31,6 +35,7 @@ class OrganUnreachable(Exception):
         self.retry_after = retry_after
         self.again = again
         self.status = status
+        self.is_doubtful = is_doubtful
 
     def shown(self, *, visitor: bool) -> str:
         """Return the reason in the form that may be shown in the conversation.
@@ -38,6 +43,21 @@ class OrganUnreachable(Exception):
         A visitor learns what is wrong with a file, but nothing about servers and accounts that her owner has to fix.
         """
         return NOT_NOW if visitor and self.hint else self.reason
+
+
+class PromptRefused(OrganUnreachable):
+    """The organ works, but gives no answer to this prompt.
+
+    ``context`` is the model's size as the refusal tells it, ``asked`` that of the prompt, both in tokens; 0: not told.
+    """
+
+    def __init__(
+        self, kind: Refusal, reason: str, hint: str = "", *, status: int = 0, context: int = 0, asked: int = 0
+    ) -> None:
+        super().__init__(reason, hint, permanent=True, status=status)
+        self.kind = kind
+        self.context = context
+        self.asked = asked
 
 
 class OrganConfigError(Exception):

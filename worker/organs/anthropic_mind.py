@@ -15,7 +15,7 @@ from anthropic.types import AssistantMessageParam, ContentBlockParam, MessagePar
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ, Slot
 from worker.base.organ_errors import OrganUnreachable
-from worker.organs.remote import TELEMETRY, at, http_client, retry_after, told
+from worker.organs.remote import TELEMETRY, at, coded, http_client, retry_after, told
 from worker.organs.remote_mind import DECLINED, RemoteMind
 from worker.prompting.exchange import MAX_CALLS, Picture, Question, Round, ToolCall
 from worker.prompting.tools import arguments_of
@@ -59,6 +59,8 @@ class AnthropicMind(RemoteMind):
             async with stream:
                 async for event in stream:
                     calls.read(event)
+                    if at(event, "delta", "stop_reason") == "model_context_window_exceeded":
+                        raise self._refused(200, "model_context_window_exceeded: prompt is too long", None)
                     for piece in _read(event):
                         yield piece
         except anthropic.APIStatusError as error:
@@ -66,7 +68,7 @@ class AnthropicMind(RemoteMind):
         except (anthropic.APIConnectionError, httpx2.RequestError, OSError, anyio.EndOfStream) as error:
             raise self._unconnected(error.__cause__ or error) from error
         except anthropic.APIError as error:
-            raise self._refused(200, told(error.body, error.message), None) from error
+            raise self._refused(200, told(error.body, error.message), None, code=coded(error.body)) from error
         except ValueError as error:
             raise self._garbled(error) from error
         for call in calls.whole():
@@ -89,7 +91,12 @@ class AnthropicMind(RemoteMind):
         )
 
     def _status_error(self, error: anthropic.APIStatusError) -> OrganUnreachable:
-        return self._refused(error.status_code, told(error.body, error.message), retry_after(error.response.headers))
+        return self._refused(
+            error.status_code,
+            told(error.body, error.message),
+            retry_after(error.response.headers),
+            code=coded(error.body),
+        )
 
 
 class _Calls:

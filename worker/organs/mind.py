@@ -16,7 +16,14 @@ HostCall: TypeAlias = Callable[[list[ChatTurn], int], Awaitable[str]]
 
 
 class Mind(ABC):
-    """One mind. Every call raises OrganUnreachable when there is no answer."""
+    """One mind. Every call raises OrganUnreachable when there is no answer.
+
+    ``room`` is how many estimated tokens of a prompt it takes, as far as it knows; 0: no limit is known.
+    """
+
+    @property
+    def room(self) -> int:
+        return 0
 
     @abstractmethod
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
@@ -28,7 +35,10 @@ class Mind(ABC):
 
     @abstractmethod
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
-        """Return her reply to the new messages of a turn. It is "" only if ``tools`` made something to send."""
+        """Return her reply to the new messages of a turn. It is "" only if ``tools`` made something to send.
+
+        Raises PromptRefused when the mind works but does not answer this prompt. ``room`` may be smaller afterwards.
+        """
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:
         """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is the persona's.

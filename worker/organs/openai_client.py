@@ -13,7 +13,7 @@ import openai
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from worker.base.organ_errors import OrganUnreachable
-from worker.organs.remote import TELEMETRY, Remote, http_client, retry_after, told
+from worker.organs.remote import TELEMETRY, Remote, coded, http_client, retry_after, told
 from worker.organs.urls import LOCAL
 
 NO_KEY: Final = "none"
@@ -67,7 +67,7 @@ class OpenAIRemote(Remote):
         except openai.APIConnectionError as error:
             raise self._no_connection(error) from error
         except openai.APIError as error:
-            raise self._refused(200, told(error.body, error.message), None) from error
+            raise self._refused(200, told(error.body, error.message), None, code=coded(error.body)) from error
         except httpx2.RequestError as error:
             raise self._unconnected(error) from error
         except ValueError as error:
@@ -79,6 +79,7 @@ class OpenAIRemote(Remote):
             told(error.body, error.message),
             retry_after(error.response.headers),
             exhausted=error.code == "insufficient_quota",
+            code=coded(error.body),
         )
 
     def _no_connection(self, error: Exception) -> OrganUnreachable:

@@ -13,7 +13,8 @@ from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from proto.secrets import MASK, redact
 from worker.base import tls
-from worker.base.organ_errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable, PromptRefused
+from worker.organs import refusals
 
 CONNECT_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 30.0
@@ -42,7 +43,8 @@ _HINTS: Final[Mapping[int, str]] = {
 }
 _HINT_REFUSED: Final = "Check the model name of her {organ} and what the model accepts."
 _HINT_CONNECT: Final = "Check the network and the url of her {organ}{again}."
-_TOO_LONG: Final = "The conversation is too long for this model: give her one with a larger context."
+_TOO_LONG: Final = "Write less at once, or give her a model with a larger context."
+_DECLINED: Final = "Say it in other words."
 _TOO_LARGE: Final = "The file is too large for this provider."
 
 
@@ -68,29 +70,38 @@ class Remote:
         return _HINT_CONNECT.format(organ=self._called, again="; she keeps trying" if self._is_mind else "")
 
     def _refused(
-        self, status: int, message: str, retry_after: float | None, *, exhausted: bool = False
+        self, status: int, message: str, retry_after: float | None, *, exhausted: bool = False, code: str = ""
     ) -> OrganUnreachable:
-        """Return the error for an error status. ``exhausted``: no retry helps, for example because a quota is spent."""
+        """Return the error for an error status; 200 stands for an error inside a stream.
+
+        ``exhausted``: no retry helps, for example because a quota is spent. ``code`` is the provider's own.
+        """
+        reason = self._clean(f"{self._host} answered {status}: {message}")
+        if self._is_mind and (sizes := refusals.too_long(status, code, message)):
+            return PromptRefused("too_long", reason, _TOO_LONG, status=status, context=sizes.context, asked=sizes.asked)
+        if self._is_mind and refusals.declined(status, code, message):
+            return PromptRefused("declined", reason, _DECLINED, status=status)
         temporary = (status in _RETRIED or status >= 500 or status < 400) and not exhausted
         return OrganUnreachable(
-            self._clean(f"{self._host} answered {status}: {message}"),
+            reason,
             self._hint(402 if exhausted else status, temporary),
             permanent=not temporary,
             retry_after=retry_after,
             again=temporary,
             status=status,
+            is_doubtful=not exhausted and refusals.doubtful(status, code),
         )
 
     def _hint(self, status: int, temporary: bool) -> str:
         if status == 413:
-            return _TOO_LONG if self._is_mind else _TOO_LARGE
+            return _TOO_LARGE
         if status not in _HINTS and temporary:
             return f"Nothing to do if this passes{': she keeps trying' if self._is_mind else ''}."
         return _HINTS.get(status, _HINT_REFUSED).format(organ=self._called)
 
     def _slow(self, reason: str) -> OrganUnreachable:
         """Return the error for an answer that did not come in time."""
-        return OrganUnreachable(self._clean(f"{self._host} {reason}"), self._hint_slow)
+        return OrganUnreachable(self._clean(f"{self._host} {reason}"), self._hint_slow, is_doubtful=True)
 
     def _unconnected(self, error: BaseException) -> OrganUnreachable:
         """Return the error for a connection that could not be made or that broke."""
@@ -106,6 +117,7 @@ class Remote:
             self._clean(f"{self._host} answered something that is not its protocol. ({told})"),
             self._hint_connect,
             again=True,
+            is_doubtful=True,
         )
 
     def _clean(self, reason: str) -> str:
@@ -152,6 +164,17 @@ def at(value: object, *path: str | int) -> object:
         else:
             value = value[step] if isinstance(value, list) and step < len(value) else None
     return value
+
+
+def coded(body: object) -> str:
+    """Return the provider's code of an error: ``code`` or ``type``, at the top level or under ``error``."""
+    for layer in (body.get("error"), body) if isinstance(body, dict) else ():
+        if not isinstance(layer, dict):
+            continue
+        for key in ("code", "type"):
+            if isinstance(code := layer.get(key), str) and code not in ("", "error", "invalid_request_error"):
+                return code
+    return ""
 
 
 def told(body: object, otherwise: str) -> str:

@@ -9,12 +9,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from proto.messages import ChatTurn
+from proto.messages import ChatTurn, MindLimits
+from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
 from worker.base.backoff import Backoff
-from worker.base.organ_errors import OrganUnreachable
+from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
+from worker.organs.room import Room
 from worker.prompting.exchange import Picture, Question, Round, Said, ToolCall
 from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
@@ -23,6 +25,8 @@ LONGEST_WAIT: Final = 10.0
 """Seconds. If a provider asks for a longer pause, the turn's own retries take over."""
 
 CHECK_TOKENS: Final = 16
+CHECK_TIMEOUT: Final = 20.0
+"""Seconds for the question whether a mind answers anything at all."""
 
 DECLINED: Final = "(The provider of my mind declined to answer this.)"
 """The answer when a provider's content filter stopped it, because a retry would not help."""
@@ -37,7 +41,14 @@ _LOOSE_THOUGHT_END: Final = re.compile(r"\A(?:(?!<think>).)*</think>\s*", re.DOT
 class RemoteMind(Remote, Mind):
     """A mind behind HTTP. A provider's subclass reads the stream and maps the errors; everything else is here."""
 
-    _refuses_tools = False
+    def __init__(self, organ: Organ, limits: MindLimits, url: str, slot: Slot = "thinking") -> None:
+        super().__init__(organ, limits, url, slot)
+        self._room = Room()
+        self._refuses_tools = False
+
+    @property
+    def room(self) -> int:
+        return self._room.prompt
 
     @abstractmethod
     def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
@@ -60,11 +71,33 @@ class RemoteMind(Remote, Mind):
 
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
         """Let the model use tools, unless its server has refused them before."""
-        turns = prompt.turns()
+        try:
+            return await self._answer(prompt.turns(), tools)
+        except PromptRefused as refusal:
+            if refusal.kind == "too_long":
+                self._room.learn(refusal, prompt.size)
+            raise
+        except OrganUnreachable as error:
+            if error.is_doubtful and await self._answers_others():
+                raise PromptRefused("faulty", error.reason, status=error.status) from error
+            raise
+
+    async def _answers_others(self) -> bool:
+        """Whether the mind answers something harmless: then the error before belongs to its prompt."""
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                await self.check()
+        except (OrganUnreachable, TimeoutError):
+            return False
+        return True
+
+    async def _answer(self, turns: list[ChatTurn], tools: Tools) -> str:
         if not tools.offered or self._refuses_tools:
             return await self.think(turns, REPLY_TOKENS)
         try:
             return await self._with_tools(turns, tools)
+        except PromptRefused:
+            raise
         except OrganUnreachable as error:
             if error.status not in TOOL_REFUSALS:
                 raise
@@ -135,10 +168,8 @@ class RemoteMind(Remote, Mind):
         return Said("".join(parts), calls)
 
     def _empty(self) -> OrganUnreachable:
-        return OrganUnreachable(
-            f"{self._organ.name} at {self._host} gave an empty answer.",
-            f"{'She keeps trying. ' if self._is_mind else ''}If it stays so, give her another model.",
-        )
+        reason = f"{self._organ.name} at {self._host} gave an empty answer."
+        return PromptRefused("empty", reason, "If that happens often, give her another model.")
 
 
 def without_thoughts(text: str) -> str:

@@ -71,11 +71,14 @@ def read_in_pictures(history: list[Line]) -> list[tuple[str, str]]:
     return [(line.title or "your picture", line.perceived) for line in pictures if failure(line.perceived) is None]
 
 
-def described(perception: Perception, text: str, can_search: bool) -> str:
-    """Describe a perception for a prompt. ``text`` is what her organ made of it, "" when she has no organ for it."""
+def described(perception: Perception, text: str, can_search: bool, room: int = CHARS) -> str:
+    """Describe a perception for a prompt, with at most ``room`` characters of ``text``.
+
+    ``text`` is what her organ made of it, "" when she has no organ for it.
+    """
     if perception.kind == "text":
         return perception.content if perception.content.strip() else "(The person sent an empty message.)"
-    told = _told(perception.kind, perception.title, text, CHARS, can_search) if text else f"({lack(perception)})"
+    told = _told(perception.kind, perception.title, text, room, can_search) if text else f"({lack(perception)})"
     return _with_caption(told, perception.content)
 
 

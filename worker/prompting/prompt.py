@@ -6,16 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory, Perception
 from proto.records import Persona
 from worker.prompting import perceived
+from worker.prompting.size import CHARS_A_TOKEN, shortened, tokens
 
 REPLY_TOKENS: Final = 4096
 
-HISTORY_CHARS: Final = 32_000
-"""Older lines beyond this are left out: about 8,000 tokens, which a small local model can still read."""
+HISTORY_TOKENS: Final = 8_000
+"""Older lines beyond this are left out, even if the mind has more room."""
 
 NEW_CHARS: Final = 128_000
 """Characters of new messages in one turn; the rest stays in the inbox for the next turn."""
@@ -25,6 +27,9 @@ PASSAGES_CHARS: Final = 12_000
 
 MEMORY_FILE_CHARS: Final = 16_000
 """How many characters of one memory file are shown; only a file that was edited by hand can be longer."""
+
+FEWEST: Final = 64
+"""Tokens of passages or memory that are still worth showing."""
 
 HEADINGS: Final[dict[str, str]] = {
     "person": "The person you talk with",
@@ -70,11 +75,22 @@ NAME_CHARS: Final = 80
 
 
 @dataclass(frozen=True)
+class Shares:
+    """How many estimated tokens of each part are shown."""
+
+    memory: int
+    passages: int
+    history: int
+
+
+@dataclass(frozen=True)
 class Prompt:
     """Everything that one mind call needs; ``perceptions`` are those that the reply will answer.
 
     ``perceived`` is the text of files by the perception's id. ``passages`` were found in documents, or ``unsearched``
     says why there was no search. ``visitor`` is a stranger's name. ``is_aloud`` says that the answer will be spoken.
+    ``room`` is how many tokens the mind takes (0: no limit is known): the oldest history is left out first, then the
+    passages, then the end of her memory.
     """
 
     persona: Persona
@@ -87,12 +103,24 @@ class Prompt:
     unsearched: str = ""
     visitor: str | None = None
     is_aloud: bool = False
+    room: int = 0
+
+    @property
+    def is_least(self) -> bool:
+        """Whether nothing more can be left out."""
+        found = self._found if self._shares.passages else ""
+        return not (found or self._recent() or self._known[: self._shares.memory]) and len(self.perceptions) == 1
+
+    @property
+    def size(self) -> int:
+        """Its estimated length in tokens."""
+        return sum(tokens(turn.content) for turn in self.turns())
 
     def system(self) -> str:
         """Return the system prompt: who she is, what she knows, and what was found."""
-        sections = [f"## {heading}\n{body}" for heading, body in _remembered(self.memory)]
-        if self.passages:
-            sections.append(_PASSAGES.format(passages=perceived.quoted(self.passages[:PASSAGES_CHARS])))
+        sections = [shortened(self._known, self._shares.memory)] if self._shares.memory else []
+        if found := shortened(self._found, self._shares.passages):
+            sections.append(_PASSAGES.format(passages=perceived.quoted(found)))
         if self.unsearched:
             sections.append(_UNSEARCHED.format(reason=self.unsearched))
         has_material = sections or any(perception.media for perception in self.perceptions)
@@ -109,9 +137,29 @@ class Prompt:
             turns.insert(0, ChatTurn("user", "(You spoke first.)"))
         return [ChatTurn("system", self.system()), *_alternating(turns)]
 
+    @cached_property
+    def _shares(self) -> Shares:
+        known, found = tokens(self._known), tokens(self._found)
+        if not self.room:
+            return Shares(known, found, HISTORY_TOKENS)
+        fixed = tokens(self._nature()) + tokens(_DATA) + tokens(_PASSAGES if found else "")
+        left = self.room - fixed - sum(tokens(self._described(one)) for one in self.perceptions)
+        memory = _share(known, left // 2)
+        passages = _share(found, left - memory)
+        return Shares(memory, passages, min(HISTORY_TOKENS, max(0, left - memory - passages)))
+
+    @cached_property
+    def _known(self) -> str:
+        return "\n\n".join(f"## {heading}\n{body}" for heading, body in _remembered(self.memory))
+
+    @property
+    def _found(self) -> str:
+        return self.passages[:PASSAGES_CHARS]
+
     def _described(self, perception: Perception) -> str:
         can_search = self.persona.researcher is not None and self.visitor is None
-        return perceived.described(perception, self.perceived.get(perception.id, ""), can_search)
+        text = self.perceived.get(perception.id, "")
+        return perceived.described(perception, text, can_search, file_chars(self.room))
 
     def _nature(self) -> str:
         now = self.now.strftime("%A, %d %B %Y, %H:%M %Z").strip()
@@ -123,24 +171,39 @@ class Prompt:
         return _NATURE.format(name=self.persona.name, birth=birth, now=now)
 
     def _recent(self) -> list[Line]:
-        room, recent = HISTORY_CHARS, list[Line]()
+        room, recent = self._shares.history, list[Line]()
         for line in reversed(self.history):
-            room -= len(line.content) + min(len(line.perceived), perceived.HISTORY_CHARS)
+            room -= tokens(line.content) + tokens(line.perceived[: perceived.HISTORY_CHARS])
             if room < 0:
                 break
             recent.append(line)
         return recent[::-1]
 
 
-def take(perceptions: list[Perception], understood: Mapping[int, str]) -> list[Perception]:
-    """Return the oldest perceptions that fit into one prompt, at least one. ``understood`` has their texts by id."""
-    room, taken = NEW_CHARS, list[Perception]()
+def take(perceptions: list[Perception], understood: Mapping[int, str], room: int = 0) -> list[Perception]:
+    """Return the oldest perceptions that fit into one prompt, at least one. ``understood`` has their texts by id.
+
+    ``room`` is how many tokens the mind takes, 0 if no limit is known.
+    """
+    chars, left, taken = NEW_CHARS, room - tokens(_NATURE), list[Perception]()
     for perception in perceptions:
-        room -= len(perception.content) + min(len(understood.get(perception.id, "")), perceived.CHARS)
-        if room < 0 and taken:
+        text = understood.get(perception.id, "")[: file_chars(room)]
+        chars -= len(perception.content) + len(text)
+        left -= tokens(perception.content) + tokens(text)
+        if taken and (chars < 0 or (room and left < 0)):
             break
         taken.append(perception)
     return taken
+
+
+def file_chars(room: int) -> int:
+    """Return how many characters of one file's text are shown: at most half of a mind's room."""
+    return min(perceived.CHARS, room * CHARS_A_TOKEN // 2) if room else perceived.CHARS
+
+
+def _share(wanted: int, left: int) -> int:
+    share = min(wanted, max(0, left))
+    return share if share == wanted or share >= FEWEST else 0
 
 
 def age(birthday: str, today: date) -> str:

@@ -31,9 +31,20 @@ def run(context: Context) -> int:
         for trouble in (persona.get("reason"), persona.get("fault")):
             if trouble:
                 say(f"{persona.get('name')}: {trouble}")
+    _say_set_aside(personas)
     _say_channels(personas)
     _say_dead_letters(status.get("dead_letters") or [])
     return 0
+
+
+def _say_set_aside(personas: Sequence[Mapping[str, Any]]) -> None:
+    found = [(persona, one) for persona in personas for one in persona.get("set_aside") or []]
+    if found:
+        say("")
+        say("Set aside without an answer (`personad retry PERSONA MESSAGE` takes one up again, --drop closes it):")
+    for persona, one in found:
+        where = f"{one['type']} {one['name']}"
+        say(f"{persona.get('name')} {one['id']}: {one['time']} on {where}: {one['content']!r}: {one['reason']}")
 
 
 def _say_channels(personas: Sequence[Mapping[str, Any]]) -> None:

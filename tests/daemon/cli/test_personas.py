@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 from tests.daemon.cli.command_line import ROOT, personad
-from tests.daemon_process import DaemonProcess
+from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.server import Step
+from tests.listener import Listener
 from tests.patience import PATIENCE
 
 KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
@@ -129,3 +131,23 @@ def test_status_imports_nothing_heavy(shared_daemon: DaemonProcess) -> None:
     )
 
     assert ended.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_is_set_aside_is_shown_and_retried(shared_daemon: DaemonProcess, eve: str, mind: OpenAIEmulator) -> None:
+    """`status` shows which message and why, `retry` takes it up again, and says so when there is nothing."""
+    refused = Step(status=400, code="content_filter", message="The response was filtered")
+    assert personad(shared_daemon, "retry", "Eve").stdout == "Eve: nothing is set aside\n"
+    with Listener(shared_daemon, eve) as listener:
+        mind.script(refused)
+        shared_daemon.read(eve, "a delicate question")
+        listener.hears("I cannot answer")
+        [line] = [
+            line for line in personad(shared_daemon, "status").stdout.splitlines() if "delicate question'" in line
+        ]
+        assert "filtered" in line
+        number = line.split()[1].rstrip(":")
+        assert personad(shared_daemon, "retry", "Eve", number).stdout == "Eve: 1 message waiting again\n"
+        wait_for(lambda: "a delicate question" in listener.words, "the answer")
+        again = personad(shared_daemon, "retry", "Eve", number, "--drop")
+        assert (again.returncode, "set aside" in again.stderr) == (1, True)
+    assert personad(shared_daemon, "retry", "Eve", "0").returncode == 2

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.ledger import Depth, Ledger, LedgerError, StoredFrame, StoredLine, Waiting
 from proto.messages import Conversation, Line, Outgoing, Perception
+from tests.daemon.ledger.deaths import die
 
 ADAM = "0a1b2c3d-0000-4000-8000-000000000001"
 EVE = "0a1b2c3d-0000-4000-8000-000000000002"
@@ -105,7 +106,7 @@ async def test_an_answer_to_anything_not_pending_changes_nothing(ledger: Ledger)
     mine, done, poison = await hear(ledger, "mine"), await hear(ledger, "done"), await hear(ledger, "poison")
     hers = await hear(ledger, "hers", EVE)
     assert await ledger.answer(ADAM, [done], WEB, [], [], 5_000)
-    assert await ledger.died([poison], 1) == [poison]
+    assert await die(ledger, ADAM, [poison], 1) == [poison]
     for bad in (done, hers, poison, 999):
         assert not await ledger.answer(ADAM, [mine, bad], WEB, [Outgoing("no")], [bad], 6_000)
     assert [row.perception.id for row in await ledger.waiting(ADAM)] == [mine]
@@ -141,7 +142,7 @@ async def test_people_see_what_is_not_answered_in_its_place(ledger: Ledger) -> N
     await ledger.accept(ADAM, TELEGRAM, "text", "meanwhile", None, 30, None)
     assert early is not None
     assert bad is not None
-    await ledger.died([bad], 1)
+    await die(ledger, ADAM, [bad], 1)
     assert await ledger.answer(ADAM, [early], WEB, [Outgoing("answer")], [1], 40)
     assert await texts(ledger) == ["early", "poison", "meanwhile", "answer"]
     assert [line.content for line in await ledger.conversation(ADAM, limit=2)] == ["meanwhile", "answer"]
@@ -184,12 +185,12 @@ async def test_a_notice_is_kept_once_until_the_next_answer(ledger: Ledger) -> No
 async def test_what_keeps_killing_workers_becomes_poison(ledger: Ledger) -> None:
     """The third death sets a perception aside; an answered one is not counted."""
     deadly, fine = await hear(ledger, "deadly"), await hear(ledger, "fine")
-    assert await ledger.died([deadly, fine], 3) == []
+    assert await die(ledger, ADAM, [deadly, fine], 3) == []
     assert await ledger.answer(ADAM, [fine], WEB, [], [], 5_000)
-    assert await ledger.died([deadly, fine], 3) == []
+    assert await die(ledger, ADAM, [deadly, fine], 3) == []
     assert [row.deaths for row in await ledger.waiting(ADAM)] == [2]
-    assert await ledger.died([deadly, fine], 3) == [deadly]
-    assert await ledger.died([deadly, fine], 3) == []
+    assert await die(ledger, ADAM, [deadly, fine], 3) == [deadly]
+    assert await die(ledger, ADAM, [deadly, fine], 3) == []
     assert await ledger.waiting(ADAM) == []
     assert await ledger.depths() == {ADAM: Depth(poison=1, lines=1)}
 

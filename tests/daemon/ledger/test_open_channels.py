@@ -8,6 +8,7 @@ import pytest
 
 from daemon.ledger import ChannelFields, ChannelTaken, ChannelUnknown, Ledger, OpenChannel, SenderLimits
 from proto.messages import Conversation, Outgoing
+from tests.daemon.ledger.deaths import die
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, CONVERSATION, EVE, OTHER, WEB, add, inbound, pair
 
 LIMITS: Final = SenderLimits(100, 1000)
@@ -130,7 +131,7 @@ async def test_what_killed_a_worker_goes_with_its_channel(ledger: Ledger) -> Non
     """A visitor's message that was set aside does not become her owner's when the channel is removed."""
     await open_(ledger)
     (poison,) = await visit(ledger, ("1", "42", "poison"))
-    assert await ledger.died([poison], 1) == [poison]
+    assert await die(ledger, ADAM, [poison], 1) == [poison]
     await ledger.remove_channel(ADAM, CHANNEL)
     assert await ledger.conversation(ADAM) == []
 

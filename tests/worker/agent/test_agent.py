@@ -23,7 +23,8 @@ from proto.records import Organ
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
-from worker.agent.turn import MAX_JOINS, Pace
+from worker.agent.pace import Pace
+from worker.agent.turn import MAX_JOINS
 from worker.base.organ_errors import OrganConfigError
 
 
@@ -152,14 +153,14 @@ async def test_too_many_messages_are_left_for_the_next_turn(seat: SeatMaker, ope
 
 async def test_mind_down_and_back(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """A failing mind is reported once per reason while she keeps trying, and the message is answered in the end."""
-    openai.script(Step(status=500), Step(status=500), Step(status=401), Step(status=401), Step(status=500))
+    openai.script(*(Step(status=status) for status in (503, 503, 401, 401, 503)))
     adam = seat(organ_at(openai))
     adam.perceive("hello")
     reply = await adam.first(Reply)
     assert reply.perceptions == [1]
     downs = adam.of(MindDown)
     assert [down.turn for down in downs] == [1, 1, 1]
-    assert ["answered 500" in down.reason for down in downs] == [True, False, True]
+    assert ["answered 503" in down.reason for down in downs] == [True, False, True]
     assert "api_key" in downs[1].hint
     assert len(openai.journal) == 6
 

@@ -14,7 +14,7 @@ from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
-from worker.agent.turn import Pace
+from worker.agent.pace import Pace
 from worker.prompting.speech import SPOKEN_CHARS, speakable
 from worker.prompting.tools import MAX_ROUNDS, MAX_USES
 

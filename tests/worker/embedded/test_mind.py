@@ -28,7 +28,7 @@ from proto.messages import (
 from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Persona
 from tests.patience import PATIENCE
 from tests.worker.conftest import WEB, SeatMaker
-from worker.agent.turn import Pace
+from worker.agent.pace import Pace
 from worker.base.log import WorkerLog
 from worker.embedded import host as organ_host
 from worker.embedded import mind as embedded_mind

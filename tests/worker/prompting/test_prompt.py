@@ -8,7 +8,8 @@ import pytest
 
 from proto.messages import Line, Perception
 from proto.records import Organ, Persona
-from worker.prompting.prompt import HISTORY_CHARS, MEMORY_FILE_CHARS, NEW_CHARS, Prompt, age, take
+from worker.prompting.prompt import HISTORY_TOKENS, MEMORY_FILE_CHARS, NEW_CHARS, Prompt, age, take
+from worker.prompting.size import CHARS_A_TOKEN
 
 NOW = datetime.fromisoformat("2026-11-22T09:05:00+01:00")
 ADAM = Persona("6c17c83c-3158-450d-8e43-0e7efea717c1", "Adam", Organ("m"))
@@ -41,7 +42,7 @@ def test_old_lines_are_left_out() -> None:
     history = [Line("person" if at % 2 else "assistant", f"{at} " + "x" * 9_000, at) for at in range(10)]
     talk = Prompt(ADAM, {}, history, [words(1, "now")], NOW).turns()[1:]
     assert [turn.content.split()[0] for turn in talk] == ["7", "8", "9"]
-    assert sum(len(turn.content) for turn in talk) <= HISTORY_CHARS + 10
+    assert sum(len(turn.content) for turn in talk) <= HISTORY_TOKENS * CHARS_A_TOKEN + 10
 
 
 def test_new_messages_are_taken_up_to_a_bound() -> None:

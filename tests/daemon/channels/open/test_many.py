@@ -12,6 +12,7 @@ from tests.observed import no_stray_was_killed, worker
 from tests.providers import TelegramChat
 
 PEOPLE = 50
+FILTERED = Step(status=400, code="content_filter", message="The response was filtered")
 
 
 def test_fifty_people_and_a_death(counter: Counter) -> None:
@@ -97,3 +98,43 @@ def test_the_message_that_kills_her_is_found(counter: Counter) -> None:
         counter.brain.strike = None
     assert culprit.count("poison") == 0
     assert [counter.view()["poison"], counter.view()["inbox"]] == [1, 0]
+
+
+def test_a_refused_message_holds_up_no_other_visitor(counter: Counter) -> None:
+    """The mind refuses one stranger's message: only that stranger is told, and everybody else is answered at once."""
+    counter.open(fallbackMessage="FALLBACK")
+    counter.brain.answer = lambda text: FILTERED if "BADWORD" in text else None
+    try:
+        culprit, *others = counter.visitors(5)
+        culprit.write("BADWORD question")
+        culprit.hears("I cannot answer")
+        for person in others:
+            person.write("normal")
+            person.hears("normal")
+            assert person.texts() == ["normal"]
+        culprit.write("harmless")
+        culprit.hears("harmless")
+    finally:
+        counter.brain.answer = lambda _: None
+    assert culprit.count("FALLBACK") == 0
+    assert "filtered" not in " ".join(culprit.texts())
+    assert counter.view()["mind"] == "ok"
+    (aside,) = counter.view()["set_aside"]
+    assert aside["content"] == "BADWORD question"
+    assert counter.daemon.http.post(f"/api/persona/{counter.id}/retry").json()["messages"] == [aside["id"]]
+    culprit.hears("BADWORD question")
+
+
+def test_an_outage_is_probed_by_different_conversations(counter: Counter) -> None:
+    """Whose message the mind fails with is not the only one that is tried while the mind counts as down."""
+    counter.open(fallbackMessage="FALLBACK")
+    counter.brain.answer = lambda text: None if "normal" in text else Step(status=503)
+    try:
+        unlucky, other = counter.visitors(2)
+        unlucky.write("special")
+        unlucky.hears("FALLBACK")
+        other.write("normal")
+        other.hears("normal")
+    finally:
+        counter.brain.answer = lambda _: None
+    unlucky.hears("special")

@@ -1,0 +1,174 @@
+"""A prompt that her mind refuses is not an outage: it is asked differently, and in the end given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from proto.messages import Deferred, Join, Line, MindDown, Perceive, Refused, Reply
+from proto.records import Organ
+from tests.emulators.anthropic import AnthropicEmulator
+from tests.emulators.openai import OpenAIEmulator
+from tests.emulators.scripted import ScriptedMind
+from tests.emulators.server import Step
+from tests.worker.conftest import WEB, SeatMaker
+from worker.agent.tries import MAX_EMPTY
+
+FILTERED = Step(status=400, code="content_filter", message="The response was filtered")
+TALK = [Line("person" if at % 2 else "assistant", f"line {at} " + "x" * 300, at) for at in range(1, 30)]
+
+
+@pytest.fixture
+def brain() -> Iterator[ScriptedMind]:
+    """A mind whose answers follow the words."""
+    mind = ScriptedMind()
+    with mind:
+        yield mind
+
+
+def at(brain: ScriptedMind) -> Organ:
+    return Organ("test-model", "openai", None, brain.url)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "tries"),
+    [
+        (FILTERED, "declined", 1),
+        (Step(""), "empty", MAX_EMPTY),
+        (Step("<think>only thoughts</think>"), "empty", MAX_EMPTY),
+        (Step(status=422, message="Unprocessable Entity"), "faulty", MAX_EMPTY),
+        (Step(status=400, message="Failed to call a function. Please adjust your prompt."), "faulty", MAX_EMPTY),
+        (Step(status=500, message="error parsing tool call"), "faulty", MAX_EMPTY),
+        (Step(status=400, code="context_length_exceeded", message="too long"), "too_long", 1),
+        (Step(status=413, message="Request exceeds the maximum size"), "too_long", 1),
+    ],
+)
+async def test_a_refused_message_is_given_up(
+    seat: SeatMaker, brain: ScriptedMind, step: Step, kind: str, tries: int
+) -> None:
+    """After a few tries in all the message is refused, with the mind's own words, and no outage is reported."""
+    brain.answer = lambda text: step if "BADWORD" in text else None
+    adam = seat(at(brain))
+    adam.perceive("this has BADWORD in it")
+    refused = await adam.first(Refused)
+    assert (refused.turn, refused.perceptions, refused.kind) == (1, [1], kind)
+    assert brain.times("BADWORD") == tries
+    assert "empty answer" in refused.reason if kind == "empty" else str(step.status) in refused.reason
+    assert adam.of(MindDown) == []
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("are you there?"), [], {}))
+    assert (await adam.first(Reply)).perceptions == [2]
+
+
+async def test_only_the_culprit_is_given_up(seat: SeatMaker, brain: ScriptedMind) -> None:
+    """Of several messages the mind is asked about fewer, the oldest first, until the refused one is alone."""
+    brain.answer = lambda text: FILTERED if "BADWORD" in text else None
+    adam = seat(at(brain))
+    adam.perceive("one", "two", "BADWORD", "four")
+    assert (await adam.first(Reply)).perceptions == [1, 2]
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("BADWORD", "four"), [], {}))
+    refused = await adam.first(Refused)
+    assert refused.perceptions == [5]
+
+
+async def test_what_was_said_before_may_be_the_reason(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A filter that stumbles over the history answers the message without it."""
+    openai.script(FILTERED)
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.perceive("harmless", history=TALK)
+    assert (await adam.first(Reply)).perceptions == [1]
+    assert [len(entry.body["messages"]) > 2 for entry in openai.journal] == [True, False]
+
+
+async def test_a_message_that_joins_is_not_refused_unasked(seat: SeatMaker, brain: ScriptedMind) -> None:
+    """What joins while the refused message is tried is not given up with it."""
+    brain.answer = lambda text: Step("") if "EMPTY" in text else None
+    brain.hold("EMPTY")
+    adam = seat(at(brain))
+    adam.perceive("EMPTY")
+    await brain.requests(1)
+    adam.agent.receive(Join(1, adam.perceptions("hello")))
+    brain.let_go("EMPTY")
+    assert (await adam.first(Refused)).perceptions == [1]
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+async def test_a_mind_that_answers_nothing_at_all_is_down(seat: SeatMaker, openai: OpenAIEmulator, status: int) -> None:
+    """The same status with every prompt is an outage: the message is kept and answered in the end."""
+    openai.default = Step(status=status, message="the model is not loaded")
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.perceive("hello")
+    assert str(status) in (await adam.first(MindDown)).reason
+    openai.default = Step()
+    assert (await adam.first(Reply)).perceptions == [1]
+    assert adam.of(Refused) == []
+
+
+async def test_the_oldest_history_is_left_out_first(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A mind with a small context gets as much of the newest history as fits, and its size is remembered."""
+    openai.context = 2_000
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.perceive("and now?", history=TALK, memory={"person": "- Dog: Biscuit"})
+    assert (await adam.first(Reply)).perceptions == [1]
+    asked = len(openai.journal)
+    assert asked <= 3
+    shown = str(openai.journal[-1].body["messages"])
+    assert "line 29 " in shown
+    assert "line 1 " not in shown
+    assert "Biscuit" in shown
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("and then?"), TALK, {}))
+    assert (await adam.several(Reply, 2))[1].perceptions == [2]
+    assert len(openai.journal) == asked + 1
+
+
+async def test_sizes_that_are_not_told_are_found(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A server that only says "too long" gets half as much each time, until it answers."""
+    openai.context, openai.tells_sizes = 1_200, False
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.perceive("and now?", history=TALK)
+    assert (await adam.first(Reply)).perceptions == [1]
+    assert len(openai.journal) <= 4
+
+
+async def test_new_messages_are_split(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """Messages that do not fit together are answered in several turns."""
+    openai.context = 2_000
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.perceive(*(f"message {number} " + "y" * 2_000 for number in range(4)))
+    reply = await adam.first(Reply)
+    assert reply.perceptions in ([1], [1, 2])
+
+
+async def test_a_message_longer_than_the_mind_is_refused(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """A paste that fits into no prompt of this mind is given up; the next message is answered."""
+    openai.context = 2_000
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.perceive("z" * 40_000, history=TALK, memory={"person": "- Dog: Biscuit " * 500})
+    refused = await adam.first(Refused)
+    assert (refused.kind, refused.perceptions) == ("too_long", [1])
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("short"), TALK, {}))
+    assert (await adam.first(Reply)).perceptions == [2]
+
+
+async def test_anthropics_window(seat: SeatMaker, anthropic: AnthropicEmulator) -> None:
+    """A stop because the window is full counts as too long."""
+    anthropic.script(Step("", finish="model_context_window_exceeded"))
+    adam = seat(Organ("test-model", "anthropic", None, anthropic.url))
+    adam.perceive("and now?", history=TALK)
+    assert (await adam.first(Reply)).perceptions == [1]
+    sizes = [len(str(entry.body["messages"])) for entry in anthropic.journal]
+    assert sizes[1] < sizes[0]
+
+
+async def test_a_visitors_turn_makes_room_for_another_probe(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """While a mind is down, a visitor's turn ends after its try; her owner's keeps trying."""
+    openai.default = Step(status=503)
+    adam = seat(Organ("test-model", "openai", None, openai.url))
+    adam.agent.receive(Perceive(1, WEB, adam.perceptions("hello"), [], {}, visitor="Ann"))
+    assert (await adam.first(Deferred)).turn == 1
+    assert [down.turn for down in adam.of(MindDown)] == [1]
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("hello"), [], {}))
+    await openai.requests(4)
+    assert len(adam.of(Deferred)) == 1
+    openai.default = Step()
+    assert (await adam.first(Reply)).turn == 2
