@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from tests.patience import PATIENCE
 
-Failure = Literal["", "hang", "hang_mid", "drop", "malformed", "error_event"]
+Failure = Literal["", "hang", "hang_mid", "drop", "cut", "malformed", "error_event"]
 
 BREAK: Final = 4
 """The event at which an answer breaks: both protocols have sent the first token by then."""
@@ -38,7 +38,10 @@ class Step(msgspec.Struct, frozen=True):
     code: str | None = None
     retry_after: float | None = None
     failure: Failure = ""
-    """``hang`` sends no headers; ``hang_mid`` and ``drop`` stop after a first piece; ``malformed`` breaks the JSON."""
+    """``hang`` sends no headers; ``hang_mid`` and ``drop`` stop after a first piece; ``malformed`` breaks the JSON.
+
+    ``cut`` closes the stream in good order before the answer has ended.
+    """
     thought: str = ""
     """Reasoning that is sent before the text in the provider's own field."""
     finish: str = ""
@@ -47,6 +50,11 @@ class Step(msgspec.Struct, frozen=True):
     """Seconds before each piece."""
     calls: tuple[tuple[str, str], ...] = ()
     """The tools that the answer calls: names, and arguments as JSON."""
+    comments: int = 0
+    """Comments that keep the connection alive before the first piece, each after ``pause``."""
+    body: str = ""
+    """The whole body in place of a stream, of the type ``media_type``."""
+    media_type: str = "application/json"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -143,6 +151,8 @@ class Emulator(ABC):
         body = self.journal[-1].body
         if refusal := await self.stopped(request, step):
             return refusal
+        if step.body:
+            return Response(step.body, media_type=step.media_type)
         events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
         return StreamingResponse(self._streamed(request, step, events), media_type="text/event-stream")
 
@@ -178,6 +188,9 @@ class Emulator(ABC):
             return fields
 
     async def _streamed(self, request: Request, step: Step, events: Iterator[str]) -> AsyncIterator[str]:
+        for _ in range(step.comments):
+            await asyncio.sleep(step.pause)
+            yield ": PROCESSING\n\n"
         for number, event in enumerate(events):
             if step.pause:
                 await asyncio.sleep(step.pause)
@@ -187,6 +200,8 @@ class Emulator(ABC):
                         await request.state.gate.wait()
                     case "drop":
                         raise DroppedError
+                    case "cut":
+                        return
             yield BROKEN if number == BREAK and step.failure == "malformed" else event
 
     async def _hang(self, request: Request) -> None:

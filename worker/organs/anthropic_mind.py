@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from functools import cached_property
 from typing import Final, TypeAlias, cast
 
@@ -15,9 +17,10 @@ from anthropic.types import AssistantMessageParam, ContentBlockParam, MessagePar
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ, Slot
 from worker.base.organ_errors import OrganUnreachable
+from worker.organs.event_stream import SHOWN_CHARS, Document, Json, NotEventsError, Sign, events
 from worker.organs.remote import TELEMETRY, at, coded, http_client, retry_after, told
-from worker.organs.remote_mind import DECLINED, RemoteMind
-from worker.prompting.exchange import MAX_CALLS, Picture, Question, Round, ToolCall
+from worker.organs.remote_mind import RemoteMind
+from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Question, Round, ToolCall
 from worker.prompting.tools import arguments_of
 
 NO_KEY: Final = "none"
@@ -28,6 +31,9 @@ Block: TypeAlias = dict[str, object]
 
 _QUIET: Final = dict.fromkeys(TELEMETRY, anthropic.omit)
 """Tells the SDK to omit its telemetry headers."""
+
+
+_ENDS: Final = {"max_tokens": End.LENGTH, "refusal": End.DECLINED}
 
 
 class AnthropicMind(RemoteMind):
@@ -44,24 +50,23 @@ class AnthropicMind(RemoteMind):
         super().__init__(organ, limits, url, slot)
         self._transport = transport
 
-    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
+    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
         system = "\n\n".join(turn.content for turn in question.turns if turn.role == "system")
         calls = _Calls()
         try:
-            stream = await self._client.messages.create(
-                model=self._organ.name,
-                max_tokens=question.max_tokens,
-                system=system or anthropic.omit,
-                messages=list(_messages(question)),
-                stream=True,
-                extra_body=_offer(question),
-            )
-            async with stream:
+            async with (
+                self._client.messages.with_streaming_response.create(
+                    model=self._organ.name,
+                    max_tokens=question.max_tokens,
+                    system=system or anthropic.omit,
+                    messages=list(_messages(question)),
+                    stream=True,
+                    extra_body=_offer(question),
+                ) as response,
+                aclosing(events(response.iter_bytes())) as stream,
+            ):
                 async for event in stream:
-                    calls.read(event)
-                    if at(event, "delta", "stop_reason") == "model_context_window_exceeded":
-                        raise self._refused(200, "model_context_window_exceeded: prompt is too long", None)
-                    for piece in _read(event):
+                    for piece in self._read(event, calls):
                         yield piece
         except anthropic.APIStatusError as error:
             raise self._status_error(error) from error
@@ -69,6 +74,8 @@ class AnthropicMind(RemoteMind):
             raise self._unconnected(error.__cause__ or error) from error
         except anthropic.APIError as error:
             raise self._refused(200, told(error.body, error.message), None, code=coded(error.body)) from error
+        except NotEventsError as error:
+            raise self._garbled(str(error)) from error
         except ValueError as error:
             raise self._garbled(error) from error
         for call in calls.whole():
@@ -89,6 +96,26 @@ class AnthropicMind(RemoteMind):
             open_telemetry=False,
             http_client=http_client(self._url, self._limits, self._transport),
         )
+
+    def _read(self, event: Json | Sign, calls: _Calls) -> Iterator[str | ToolCall | Life | End]:
+        """Return what an event says: text, "" for thinking or a tool call, a sign of life, the end."""
+        yield Life.SIGN
+        if isinstance(event, Sign):
+            return
+        if event.get("error"):
+            raise self._refused(200, told(event, str(event["error"])), None, code=coded(event))
+        if isinstance(event, Document):
+            if not isinstance(at(event, "content"), list):
+                raise self._garbled(f"it sent {str(dict(event))[:SHOWN_CHARS]}")
+            event = {"type": "message", **event}
+        calls.read(event)
+        yield from _texts(event)
+        reason = at(event, "stop_reason") or at(event, "delta", "stop_reason")
+        if reason == "model_context_window_exceeded":
+            raise self._refused(200, "model_context_window_exceeded: prompt is too long", None)
+        if isinstance(reason, str) and reason:
+            yield from calls.whole()
+            yield _ENDS.get(reason, End.WHOLE)
 
     def _status_error(self, error: anthropic.APIStatusError) -> OrganUnreachable:
         return self._refused(
@@ -119,10 +146,13 @@ class _Calls:
                 self._current.add(piece if isinstance(piece, str) else "")
             case "content_block_stop", _, _:
                 self._current = None
+            case "message", _, _:
+                self._calls += _whole_calls(event)
 
     def whole(self) -> list[ToolCall]:
-        """Return all calls, once the stream has ended."""
-        return self._calls
+        """Return all calls, once the answer has ended, and forget them."""
+        calls, self._calls = self._calls, []
+        return calls
 
 
 def _messages(question: Question) -> Iterator[MessageParam]:
@@ -175,14 +205,28 @@ def _offer(question: Question) -> dict[str, object]:
     return {"tools": tools} if question.may_call else {"tools": tools, "tool_choice": {"type": "none"}}
 
 
-def _read(event: object) -> list[str]:
+def _whole_calls(message: object) -> Iterator[ToolCall]:
+    """Return the tool calls of a message that came in one document."""
+    blocks = at(message, "content")
+    for block in blocks if isinstance(blocks, list) else ():
+        identity, name = at(block, "id"), at(block, "name")
+        if at(block, "type") == "tool_use" and isinstance(identity, str) and isinstance(name, str):
+            call = ToolCall(identity, name)
+            call.add(json.dumps(at(block, "input")))
+            yield call
+
+
+def _texts(event: object) -> Iterator[str]:
     """Return an event's text, "" for thinking or a tool call, and nothing for the protocol's other events."""
     match at(event, "type"), at(event, "delta", "type"):
         case "content_block_delta", "text_delta":
             text = at(event, "delta", "text")
-            return [text] if isinstance(text, str) else []
+            if isinstance(text, str):
+                yield text
         case "content_block_delta", "thinking_delta" | "signature_delta" | "input_json_delta":
-            return [""]
-        case "message_delta", _ if at(event, "delta", "stop_reason") == "refusal":
-            return [DECLINED]
-    return []
+            yield ""
+        case "message", _:
+            blocks = at(event, "content")
+            for block in blocks if isinstance(blocks, list) else ():
+                if isinstance(text := at(block, "text"), str):
+                    yield text

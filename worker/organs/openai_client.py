@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
+import anyio
 import httpx2
 import openai
 
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from worker.base.organ_errors import OrganUnreachable
+from worker.organs.event_stream import NotEventsError
 from worker.organs.remote import TELEMETRY, Remote, coded, http_client, retry_after, told
 from worker.organs.urls import LOCAL
 
@@ -68,8 +70,10 @@ class OpenAIRemote(Remote):
             raise self._no_connection(error) from error
         except openai.APIError as error:
             raise self._refused(200, told(error.body, error.message), None, code=coded(error.body)) from error
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, anyio.EndOfStream) as error:
             raise self._unconnected(error) from error
+        except NotEventsError as error:
+            raise self._garbled(str(error)) from error
         except ValueError as error:
             raise self._garbled(error) from error
 

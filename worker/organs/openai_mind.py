@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from functools import cached_property
-from typing import cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import openai
@@ -23,32 +24,60 @@ from openai.types.chat import (
 
 from proto.messages import ChatTurn
 from worker.base.organ_errors import OrganUnreachable
+from worker.organs.event_stream import SHOWN_CHARS, Document, Json, Sign, events
 from worker.organs.openai_client import QUIET, OpenAIRemote
-from worker.organs.remote import at
-from worker.organs.remote_mind import DECLINED, RemoteMind
-from worker.prompting.exchange import MAX_CALLS, Picture, Question, Round, Tool, ToolCall
+from worker.organs.remote import at, coded, told
+from worker.organs.remote_mind import RemoteMind
+from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Question, Round, Tool, ToolCall
+
+_ENDS: Final = {"length": End.LENGTH, "max_tokens": End.LENGTH, "content_filter": End.DECLINED}
 
 
 class OpenAIMind(OpenAIRemote, RemoteMind):
     """A model behind ``{url}/chat/completions``."""
 
-    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
+    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
         calls = _Calls()
         with self._named_errors():
-            stream = await self._client.chat.completions.create(
-                model=self._organ.name,
-                messages=list(_messages(question)),
-                stream=True,
-                extra_headers=QUIET,
-                extra_body={self._limit_field: question.max_tokens, **_offer(question)},
-            )
-            async with stream:
-                async for chunk in stream:
-                    calls.read(chunk)
-                    for piece in _read(chunk):
+            async with (
+                self._client.chat.completions.with_streaming_response.create(
+                    model=self._organ.name,
+                    messages=list(_messages(question)),
+                    stream=True,
+                    extra_headers=QUIET,
+                    extra_body={self._limit_field: question.max_tokens, **_offer(question)},
+                ) as response,
+                aclosing(events(response.iter_bytes())) as stream,
+            ):
+                async for event in stream:
+                    for piece in self._read(event, calls):
                         yield piece
         for call in calls.whole():
             yield call
+
+    def _read(self, event: Json | Sign, calls: _Calls) -> Iterator[str | ToolCall | Life | End]:
+        """Return what an event says: text, "" for reasoning or a tool call, a sign of life, the end."""
+        yield Life.SIGN
+        if isinstance(event, Sign):
+            if event is Sign.DONE:
+                yield End.WHOLE
+            return
+        if event.get("error"):
+            raise self._refused(200, told(event, str(event["error"])), None, code=coded(event))
+        choice = at(event, "choices", 0)
+        if choice is None:
+            if isinstance(event, Document):
+                raise self._garbled(f"it sent {str(dict(event))[:SHOWN_CHARS]}")
+            return
+        delta = at(choice, "message") if isinstance(event, Document) else at(choice, "delta")
+        calls.read(delta)
+        yield from _texts(delta)
+        reason = at(choice, "finish_reason")
+        if reason == "error":
+            raise self._refused(200, "its answer ended in an error", None)
+        if (isinstance(reason, str) and reason) or isinstance(event, Document):
+            yield from calls.whole()
+            yield _ENDS.get(str(reason), End.WHOLE)
 
     def _status_error(self, error: openai.APIStatusError) -> OrganUnreachable:
         reached = super()._status_error(error)
@@ -70,9 +99,9 @@ class _Calls:
         self._calls: list[ToolCall] = []
         self._by_index: dict[object, ToolCall] = {}
 
-    def read(self, chunk: object) -> None:
-        """Take a chunk's parts of tool calls. Some servers give every call the same index, but never the same id."""
-        deltas = at(chunk, "choices", 0, "delta", "tool_calls")
+    def read(self, delta: object) -> None:
+        """Take a delta's parts of tool calls. Some servers give every call the same index, but never the same id."""
+        deltas = at(delta, "tool_calls")
         for delta in deltas if isinstance(deltas, list) else ():
             index, identity = at(delta, "index"), at(delta, "id")
             name, arguments = at(delta, "function", "name"), at(delta, "function", "arguments")
@@ -87,8 +116,9 @@ class _Calls:
             call.add(arguments if isinstance(arguments, str) else "")
 
     def whole(self) -> list[ToolCall]:
-        """Return all calls, once the stream has ended."""
-        return self._calls
+        """Return all calls, once the answer has ended, and forget them."""
+        calls, self._calls = self._calls, []
+        return calls
 
 
 def _messages(question: Question) -> Iterator[ChatCompletionMessageParam]:
@@ -144,13 +174,15 @@ def _tool(tool: Tool) -> dict[str, object]:
     return {"type": "function", "function": function}
 
 
-def _read(chunk: object) -> list[str]:
-    """Return a chunk's text, "" for reasoning or a tool call, and nothing for a chunk without any of these."""
-    text = at(chunk, "choices", 0, "delta", "content") or at(chunk, "choices", 0, "delta", "refusal")
-    if isinstance(text, str):
-        return [text]
-    if at(chunk, "choices", 0, "finish_reason") == "content_filter":
-        return [DECLINED]
-    delta = at(chunk, "choices", 0, "delta")
-    signs = ("reasoning_content", "reasoning", "tool_calls")
-    return [""] if any(at(delta, sign) for sign in signs) else []
+def _texts(delta: object) -> Iterator[str]:
+    """Return a delta's text, "" for reasoning or a tool call, and nothing for a delta without any of these."""
+    content = at(delta, "content") or at(delta, "refusal")
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        # Magistral's thoughts and texts: https://docs.mistral.ai/capabilities/reasoning/
+        for part in content:
+            text = at(part, "text") if at(part, "type") == "text" else ""
+            yield text if isinstance(text, str) else ""
+    elif any(at(delta, sign) for sign in ("reasoning_content", "reasoning", "tool_calls")):
+        yield ""

@@ -157,10 +157,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def at(value: object, *path: str | int) -> object:
-    """Follow attributes and indexes into data that an SDK parsed but did not validate; None if the path ends early."""
+    """Follow names and indexes into data that nobody validated; None if the path ends early."""
     for step in path:
         if isinstance(step, str):
-            value = getattr(value, step, None)
+            value = value.get(step) if isinstance(value, dict) else getattr(value, step, None)
         else:
             value = value[step] if isinstance(value, list) and step < len(value) else None
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,12 +16,16 @@ from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
 from worker.organs.room import Room
-from worker.prompting.exchange import Picture, Question, Round, Said, ToolCall
+from worker.organs.thoughts import without_thoughts
+from worker.prompting.exchange import End, Life, Picture, Question, Round, Said, ToolCall
 from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 
 LONGEST_WAIT: Final = 10.0
 """Seconds. If a provider asks for a longer pause, the turn's own retries take over."""
+
+CLOSING: Final = 5.0
+"""Seconds that a server may take to close the connection after an answer has ended."""
 
 CHECK_TOKENS: Final = 16
 CHECK_TIMEOUT: Final = 20.0
@@ -31,11 +34,15 @@ CHECK_TIMEOUT: Final = 20.0
 DECLINED: Final = "(The provider of my mind declined to answer this.)"
 """The answer when a provider's content filter stopped it, because a retry would not help."""
 
+NOTES: Final = {
+    End.DECLINED: DECLINED,
+    End.LENGTH: "(My answer stops here: it reached its greatest length.)",
+    End.CUT: "(My answer breaks off here: my mind ended it too early.)",
+}
+"""What the person is told at the end of an answer that is not whole."""
+
 TOOL_REFUSALS: Final = frozenset((400, 404, 422, 501))
 """Statuses of servers that do not support tools. A second request without tools shows whether these were the cause."""
-
-_THOUGHT: Final = re.compile(r"\A\s*<(think|thinking|thought)>.*?(?:</\1>|\Z)\s*", re.DOTALL)
-_LOOSE_THOUGHT_END: Final = re.compile(r"\A(?:(?!<think>).)*</think>\s*", re.DOTALL)
 
 
 class RemoteMind(Remote, Mind):
@@ -51,8 +58,8 @@ class RemoteMind(Remote, Mind):
         return self._room.prompt
 
     @abstractmethod
-    def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall, None]:
-        """Yield the answer in pieces. An empty piece is a sign of life, such as reasoning that is not shown.
+    def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
+        """Yield the answer in pieces, and how it ended unless it broke off. An empty piece is reasoning.
 
         Raises OrganUnreachable for every error that the SDK documents.
         """
@@ -67,7 +74,10 @@ class RemoteMind(Remote, Mind):
 
     async def check(self) -> None:
         """Request one tiny completion without retries. It passes even if the few tokens are used up by reasoning."""
-        await self._within_total(Question([ChatTurn("user", "Say ok.")], CHECK_TOKENS), 0)
+        question = Question([ChatTurn("user", "Say ok.")], CHECK_TOKENS)
+        said = await self._within_total(question, 0)
+        if said.end is End.CUT and not said.words:
+            raise self._garbled("it ended without a word")
 
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
         """Let the model use tools, unless its server has refused them before."""
@@ -112,7 +122,7 @@ class RemoteMind(Remote, Mind):
             may_call = len(rounds) < MAX_ROUNDS
             question = Question(turns, REPLY_TOKENS, tools=tools.offered, rounds=rounds, may_call=may_call)
             said = await self._within_total(question, self._limits.retries)
-            words = without_thoughts(said.words)
+            words = _worded(said)
             if said.calls and may_call:
                 rounds.append(Round(words, said.calls, await tools.run(said.calls)))
             elif words or tools.made:
@@ -122,7 +132,7 @@ class RemoteMind(Remote, Mind):
 
     async def _words(self, question: Question) -> str:
         said = await self._within_total(question, self._limits.retries)
-        if words := without_thoughts(said.words):
+        if words := _worded(said):
             return words
         raise self._empty()
 
@@ -134,44 +144,61 @@ class RemoteMind(Remote, Mind):
             raise self._slow(f"did not finish an answer within {self._limits.total:g} s.") from None
 
     async def _with_retries(self, question: Question, retries: int) -> Said:
+        """Ask until there is a whole answer. One that breaks off each time is returned as far as it came."""
         backoff = Backoff(0.5, LONGEST_WAIT)
         while True:
             try:
-                return await self._attempt(question)
+                said = await self._attempt(question)
+                if said.end is not End.CUT or retries <= 0:
+                    return said
+                wait = backoff.next()
             except OrganUnreachable as error:
                 if not error.again or retries <= 0 or (error.retry_after or 0.0) > LONGEST_WAIT:
                     raise
-                retries -= 1
-                await asyncio.sleep(backoff.next() if error.retry_after is None else error.retry_after)
+                wait = backoff.next() if error.retry_after is None else error.retry_after
+            retries -= 1
+            await asyncio.sleep(wait)
 
     async def _attempt(self, question: Question) -> Said:
-        parts: list[str] = []
-        calls: list[ToolCall] = []
-        room = MAX_TEXT
+        parts, said, room = list[str](), Said(), MAX_TEXT
         first = asyncio.timeout(self._limits.first_token)
         try:
             async with first, aclosing(self._pieces(question)) as pieces:
                 async for piece in pieces:
-                    if first.when() is not None:
-                        first.reschedule(None)
-                    if isinstance(piece, ToolCall):
-                        calls.append(piece)
-                        continue
-                    parts.append(piece[:room])
-                    room -= len(piece)
+                    if first.when() is not None and said.end is End.CUT:
+                        # A server that works on the answer may take until the total timeout for its first word.
+                        now = asyncio.get_running_loop().time()
+                        first.reschedule(now + self._limits.first_token if piece is Life.SIGN else None)
+                    match piece:
+                        case ToolCall():
+                            said.calls.append(piece)
+                        case End():
+                            said.end = piece
+                            first.reschedule(asyncio.get_running_loop().time() + CLOSING)
+                        case str():
+                            parts.append(piece[:room])
+                            room -= len(piece)
                     if room <= 0:
+                        said.end = End.LENGTH
                         break
         except TimeoutError:
             if not first.expired():
                 raise
-            raise self._slow(f"gave no first word within {self._limits.first_token:g} s.") from None
-        return Said("".join(parts), calls)
+            if said.end is End.CUT:
+                raise self._no_first_word() from None
+        said.words = "".join(parts)
+        return said
+
+    def _no_first_word(self) -> OrganUnreachable:
+        return self._slow(f"gave no first word within {self._limits.first_token:g} s.")
 
     def _empty(self) -> OrganUnreachable:
         reason = f"{self._organ.name} at {self._host} gave an empty answer."
         return PromptRefused("empty", reason, "If that happens often, give her another model.")
 
 
-def without_thoughts(text: str) -> str:
-    """Remove the reasoning that some models put before their answer in ``<think>`` blocks."""
-    return _LOOSE_THOUGHT_END.sub("", _THOUGHT.sub("", text)).strip()
+def _worded(said: Said) -> str:
+    """Return an answer without reasoning, and with a note if it is not whole."""
+    words = without_thoughts(said.words)
+    note = NOTES.get(said.end, "") if words or said.end is End.DECLINED else ""
+    return f"{words}\n\n{note}".strip() if note and not said.calls else words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from proto.messages import ChatTurn
@@ -79,9 +80,28 @@ class Question:
     may_call: bool = True
 
 
+class End(Enum):
+    """How an answer ended."""
+
+    WHOLE = "whole"
+    LENGTH = "length"
+    """It reached its greatest length."""
+    DECLINED = "declined"
+    """The provider's filter stopped it."""
+    CUT = "cut"
+    """It broke off without an end."""
+
+
+class Life(Enum):
+    """A sign that the server still works on the answer."""
+
+    SIGN = 1
+
+
 @dataclass
 class Said:
     """A model's answer to a question."""
 
     words: str = ""
     calls: list[ToolCall] = field(default_factory=list)
+    end: End = End.CUT
