@@ -100,11 +100,15 @@ class Outgoing(msgspec.Struct):
 
 
 class MindLimits(msgspec.Struct):
-    """How long a mind may take, in seconds, and how often one call is retried."""
+    """How long a mind may take, in seconds, how often one call is retried, and how many tokens it takes.
+
+    ``context`` is the operator's setting, 0 if there is none.
+    """
 
     first_token: float
     total: float
     retries: int
+    context: int = 0
 
 
 class ChatTurn(msgspec.Struct):

@@ -61,13 +61,14 @@ class Providers(msgspec.Struct, frozen=True):
 
 
 class Mind(msgspec.Struct, frozen=True):
-    """A mind's deadlines in seconds, its retries, and which messages go into one turn."""
+    """A mind's deadlines in seconds, its retries, which messages go into one turn, and how many tokens it takes."""
 
     first_token_timeout: Seconds = 60.0
     total_timeout: Seconds = 180.0
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
     burst_window: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.0
     history_lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 40
+    context: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
 
 
 class Supervision(msgspec.Struct, frozen=True):

@@ -30,7 +30,8 @@ def kinds_for(persona: Persona) -> frozenset[str]:
 
 def mind_limits(settings: Settings) -> MindLimits:
     """The limits of every mind."""
-    return MindLimits(settings.mind.first_token_timeout, settings.mind.total_timeout, settings.mind.retries)
+    mind = settings.mind
+    return MindLimits(mind.first_token_timeout, mind.total_timeout, mind.retries, mind.context)
 
 
 def provider_urls(settings: Settings) -> dict[str, str]:

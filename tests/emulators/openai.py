@@ -36,8 +36,19 @@ class OpenAIEmulator(Emulator):
         self.refuses_tools = False
         self.context = 0
         """Tokens that the model takes, at four characters each; 0: any number."""
+        self.counts_answer = False
+        """Whether the answer's limit has to fit into ``context`` too, as with vLLM."""
+        self.most = 0
+        """The most tokens of an answer that may be asked for; 0: any number."""
+        self.limit_fields: Sequence[str] = ("max_tokens", "max_completion_tokens")
+        """The fields for that number that the server takes."""
+        self.takes_system = True
+        self.wants_parts = False
+        """Whether content has to be a list of parts."""
         self.tells_sizes = True
         """Whether the refusal of a long prompt says how long it was and may be."""
+        self.local: dict[str, object] = {}
+        """What Ollama's own API and the list of models tell: answers by the end of their path."""
         self.gives_urls = False
         """Whether a picture comes as a url instead of as data in the answer."""
         self.counts_calls = True
@@ -48,7 +59,9 @@ class OpenAIEmulator(Emulator):
         self._organs.clear()
         self.refuses_tools = self.gives_urls = False
         self.counts_calls = True
-        self.context, self.tells_sizes = 0, True
+        self.context, self.tells_sizes, self.counts_answer, self.most = 0, True, False, 0
+        self.limit_fields, self.takes_system, self.wants_parts = ("max_tokens", "max_completion_tokens"), True, False
+        self.local = {}
 
     def script_at(self, route: str, *steps: Step) -> None:
         """Play these steps for the next requests to ``transcriptions``, ``speech`` or ``generations``."""
@@ -65,6 +78,7 @@ class OpenAIEmulator(Emulator):
             Route("/{base:path}/audio/speech", self._speak, methods=["POST"]),
             Route("/{base:path}/images/generations", self._paint, methods=["POST"]),
             Route("/painted.png", self._painted),
+            Route("/api/{verb}", self._ollama, methods=["GET", "POST"]),
             Route("/{base:path}/models", self._models),
         ]
 
@@ -98,6 +112,8 @@ class OpenAIEmulator(Emulator):
             return self.refuse(400, "This emulator streams, and wants messages")
         if self.refuses_tools and "tools" in body:
             return self.refuse(400, f"{body['model']} does not support tools")
+        if fault := self._form_fault(body):
+            return self.refuse(400, fault)
         if self.context and (size := _size(body["messages"])) > self.context:
             told = f"This model's maximum context length is {self.context} tokens. However, your messages resulted in"
             told = f"{told} {size} tokens." if self.tells_sizes else "The prompt is too long."
@@ -105,6 +121,30 @@ class OpenAIEmulator(Emulator):
         if fault := _tools_fault(body["messages"]):
             return self.refuse(400, fault)
         return await self.play(request, _text(body["messages"][-1]["content"]))
+
+    def _form_fault(self, body: dict[str, Any]) -> str:
+        """Refuse what this server does not take, in the words of those that there are. Any: JSON."""
+        for field in ("max_tokens", "max_completion_tokens"):
+            if field in body and field not in self.limit_fields:
+                return f"Unsupported parameter: '{field}' is not supported with this model."
+        asked = body.get("max_tokens", body.get("max_completion_tokens", 0))
+        if self.most and asked > self.most:
+            return f"max_tokens is too large: {asked}. This model supports at most {self.most} completion tokens."
+        if not self.takes_system and body["messages"][0]["role"] == "system":
+            return "System role not supported"
+        if self.wants_parts and any(isinstance(message["content"], str) for message in body["messages"]):
+            return "messages.0.content: Input should be a valid list"
+        size = _size(body["messages"])
+        if self.counts_answer and size <= self.context < size + asked:
+            return (
+                f"This model's maximum context length is {self.context} tokens. However, you requested {size + asked} "
+                f"tokens ({size} in the messages, {asked} in the completion)."
+            )
+        return ""
+
+    async def _ollama(self, request: Request) -> Response:
+        told = self.local.get(request.url.path.rpartition("/")[2])
+        return JSONResponse(told) if told is not None else self.refuse(404, "404 page not found")
 
     async def _transcribe(self, request: Request) -> Response:
         body = await self.record(request)
@@ -158,6 +198,8 @@ class OpenAIEmulator(Emulator):
         self.journal.append(Entry(request.url.path, dict(request.headers), None))
         if refusal := self._unknown(request, {"model": next(iter(self.models), None)}):
             return refusal
+        if "models" in self.local:
+            return JSONResponse(self.local["models"])
         data = [{"id": model, "object": "model", "owned_by": "emulator"} for model in self.models]
         return JSONResponse({"object": "list", "data": data})
 

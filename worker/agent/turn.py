@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -117,6 +118,7 @@ class Turn:
         while True:
             known = len(self._perceptions)
             understood = await self._perceive()
+            await self._prepare()
             prompt = self._prompt(understood, await self._search(self._taken(understood), understood))
             if len(self._perceptions) > known:
                 continue
@@ -209,11 +211,15 @@ class Turn:
         """Return the messages that the next mind call is about."""
         return take(self._perceptions[: self._tries.most or None], understood, self._room())
 
+    async def _prepare(self) -> None:
+        # If this mind does not exist, the call itself reports it.
+        with suppress(OrganUnreachable):
+            await self._means.mind(self._message.mind).prepare()
+
     def _room(self) -> int:
         try:
             return self._means.mind(self._message.mind).room
         except OrganUnreachable:
-            # The call itself reports that this mind does not exist.
             return 0
 
     async def _ask(self, prompt: Prompt) -> str | None:

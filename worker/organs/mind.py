@@ -25,6 +25,10 @@ class Mind(ABC):
     def room(self) -> int:
         return 0
 
+    async def prepare(self) -> None:
+        """Find out what a prompt has to know about the mind. Never raises OrganUnreachable."""
+        return
+
     @abstractmethod
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
         """Return the answer to ``turns``. It is never empty and does not contain the model's reasoning."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from functools import cached_property
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ from openai.types.chat import (
 
 from proto.messages import ChatTurn
 from worker.base.organ_errors import OrganUnreachable
+from worker.organs.context import MAX_ASKED, context_of
 from worker.organs.event_stream import SHOWN_CHARS, Document, Json, Sign, events
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.remote import at, coded, told
@@ -36,16 +36,19 @@ _ENDS: Final = {"length": End.LENGTH, "max_tokens": End.LENGTH, "content_filter"
 class OpenAIMind(OpenAIRemote, RemoteMind):
     """A model behind ``{url}/chat/completions``."""
 
+    _unsized = MAX_ASKED
+    """How often the server may still be asked for the model's size."""
+
     async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
         calls = _Calls()
         with self._named_errors():
             async with (
                 self._client.chat.completions.with_streaming_response.create(
                     model=self._organ.name,
-                    messages=list(_messages(question)),
+                    messages=self._messages(question),
                     stream=True,
                     extra_headers=QUIET,
-                    extra_body={self._limit_field: question.max_tokens, **_offer(question)},
+                    extra_body={**self._limited(question), **_offer(question)},
                 ) as response,
                 aclosing(events(response.iter_bytes())) as stream,
             ):
@@ -85,11 +88,25 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
             reached.hint = f"Get the model first: `ollama pull {self._organ.name}`."
         return reached
 
-    @cached_property
+    async def prepare(self) -> None:
+        """Ask a local server for the model's size until it tells: Ollama knows it once the model is loaded."""
+        if self._is_local and self._unsized:
+            self._unsized -= 1
+            told = await context_of(self._url, self._organ.name, self._limits, self._transport)
+            self._room.tell(told.tokens)
+            self._unsized = 0 if told.is_sure else self._unsized
+
     def _limit_field(self) -> str:
         # OpenAI's reasoning models refuse max_tokens; most compatible servers support only that.
         host = urlsplit(self._url).hostname or ""
         return "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
+
+    def _limited(self, question: Question) -> dict[str, object]:
+        return {self._dialect.limit_field: question.max_tokens} if self._dialect.limit_field else {}
+
+    def _messages(self, question: Question) -> list[ChatCompletionMessageParam]:
+        messages = list(_messages(question))
+        return [_in_parts(message) for message in messages] if self._dialect.in_parts else messages
 
 
 class _Calls:
@@ -127,6 +144,13 @@ def _messages(question: Question) -> Iterator[ChatCompletionMessageParam]:
     yield _message(last) if question.picture is None else _pictured(last, question.picture)
     for one in question.rounds:
         yield from _round(one)
+
+
+def _in_parts(message: ChatCompletionMessageParam) -> ChatCompletionMessageParam:
+    content = message.get("content")
+    if not isinstance(content, str):
+        return message
+    return cast("ChatCompletionMessageParam", {**message, "content": [{"type": "text", "text": content}]})
 
 
 def _message(turn: ChatTurn) -> ChatCompletionMessageParam:

@@ -26,7 +26,7 @@ CHATTING: Final[frozenset[Slot]] = frozenset(("thinking", "eye", "researcher", "
 
 async def probe(organ: Organ, limits: MindLimits, urls: Mapping[str, str], slot: Slot = "thinking") -> str:
     """Return "" if the organ answered, otherwise tell a person why not and what to do. Takes about 20 s at most."""
-    bounded = MindLimits(min(limits.first_token, PROBE_TIMEOUT), min(limits.total, PROBE_TIMEOUT), 0)
+    bounded = MindLimits(min(limits.first_token, PROBE_TIMEOUT), min(limits.total, PROBE_TIMEOUT), 0, limits.context)
     if not organ.name.strip():
         return _nameless(organ)
     try:

@@ -6,6 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from proto.messages import ChatTurn, MindLimits
@@ -13,6 +14,7 @@ from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
+from worker.organs.dialect import Dialect
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
 from worker.organs.room import Room
@@ -26,6 +28,12 @@ LONGEST_WAIT: Final = 10.0
 
 CLOSING: Final = 5.0
 """Seconds that a server may take to close the connection after an answer has ended."""
+
+MOST_REPLY_TOKENS: Final = 16_384
+"""What a model may use for an answer whose reasoning has used up ``REPLY_TOKENS``."""
+
+MAX_LESSONS: Final = 6
+"""How often one call is asked again in another form."""
 
 CHECK_TOKENS: Final = 16
 CHECK_TIMEOUT: Final = 20.0
@@ -50,12 +58,18 @@ class RemoteMind(Remote, Mind):
 
     def __init__(self, organ: Organ, limits: MindLimits, url: str, slot: Slot = "thinking") -> None:
         super().__init__(organ, limits, url, slot)
-        self._room = Room()
+        self._room = Room(limits.context)
+        self._dialect = Dialect(self._limit_field())
+        self._reply_tokens = REPLY_TOKENS
         self._refuses_tools = False
 
     @property
     def room(self) -> int:
         return self._room.prompt
+
+    def _limit_field(self) -> str:
+        """Return the name of the field for the length of an answer that is tried first."""
+        return "max_tokens"
 
     @abstractmethod
     def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
@@ -83,9 +97,7 @@ class RemoteMind(Remote, Mind):
         """Let the model use tools, unless its server has refused them before."""
         try:
             return await self._answer(prompt.turns(), tools)
-        except PromptRefused as refusal:
-            if refusal.kind == "too_long":
-                self._room.learn(refusal, prompt.size)
+        except PromptRefused:
             raise
         except OrganUnreachable as error:
             if error.is_doubtful and await self._answers_others():
@@ -103,7 +115,7 @@ class RemoteMind(Remote, Mind):
 
     async def _answer(self, turns: list[ChatTurn], tools: Tools) -> str:
         if not tools.offered or self._refuses_tools:
-            return await self.think(turns, REPLY_TOKENS)
+            return await self.think(turns, self._reply_tokens)
         try:
             return await self._with_tools(turns, tools)
         except PromptRefused:
@@ -111,7 +123,7 @@ class RemoteMind(Remote, Mind):
         except OrganUnreachable as error:
             if error.status not in TOOL_REFUSALS:
                 raise
-        words = await self.think(turns, REPLY_TOKENS)
+        words = await self.think(turns, self._reply_tokens)
         self._refuses_tools = True
         return words
 
@@ -120,7 +132,7 @@ class RemoteMind(Remote, Mind):
         rounds: list[Round] = []
         while True:
             may_call = len(rounds) < MAX_ROUNDS
-            question = Question(turns, REPLY_TOKENS, tools=tools.offered, rounds=rounds, may_call=may_call)
+            question = Question(turns, self._reply_tokens, tools=tools.offered, rounds=rounds, may_call=may_call)
             said = await self._within_total(question, self._limits.retries)
             words = _worded(said)
             if said.calls and may_call:
@@ -128,13 +140,13 @@ class RemoteMind(Remote, Mind):
             elif words or tools.made:
                 return words
             else:
-                raise self._empty()
+                raise self._empty(said)
 
     async def _words(self, question: Question) -> str:
         said = await self._within_total(question, self._limits.retries)
         if words := _worded(said):
             return words
-        raise self._empty()
+        raise self._empty(said)
 
     async def _within_total(self, question: Question, retries: int) -> Said:
         try:
@@ -145,7 +157,7 @@ class RemoteMind(Remote, Mind):
 
     async def _with_retries(self, question: Question, retries: int) -> Said:
         """Ask until there is a whole answer. One that breaks off each time is returned as far as it came."""
-        backoff = Backoff(0.5, LONGEST_WAIT)
+        backoff, lessons = Backoff(0.5, LONGEST_WAIT), 0
         while True:
             try:
                 said = await self._attempt(question)
@@ -153,13 +165,29 @@ class RemoteMind(Remote, Mind):
                     return said
                 wait = backoff.next()
             except OrganUnreachable as error:
+                if lessons < MAX_LESSONS and self._has_learned(error, question):
+                    lessons += 1
+                    continue
                 if not error.again or retries <= 0 or (error.retry_after or 0.0) > LONGEST_WAIT:
                     raise
                 wait = backoff.next() if error.retry_after is None else error.retry_after
             retries -= 1
             await asyncio.sleep(wait)
 
+    def _has_learned(self, refusal: OrganUnreachable, question: Question) -> bool:
+        """Learn from a refusal; return whether the question can be asked in another way now."""
+        if isinstance(refusal, PromptRefused):
+            too_long = refusal.kind == "too_long"
+            return too_long and self._room.learn(refusal, question.size, self._length(question))
+        return self._dialect.learn(refusal)
+
+    def _length(self, question: Question) -> int:
+        """Return how many tokens the answer may have."""
+        allowed = min(question.max_tokens, self._dialect.most or question.max_tokens)
+        return self._room.reply(allowed, question.size)
+
     async def _attempt(self, question: Question) -> Said:
+        question = replace(question, turns=self._dialect.turns(question.turns), max_tokens=self._length(question))
         parts, said, room = list[str](), Said(), MAX_TEXT
         first = asyncio.timeout(self._limits.first_token)
         try:
@@ -192,7 +220,10 @@ class RemoteMind(Remote, Mind):
     def _no_first_word(self) -> OrganUnreachable:
         return self._slow(f"gave no first word within {self._limits.first_token:g} s.")
 
-    def _empty(self) -> OrganUnreachable:
+    def _empty(self, said: Said) -> OrganUnreachable:
+        if said.end is End.LENGTH:
+            # Its reasoning used up the whole answer.
+            self._reply_tokens = min(self._reply_tokens * 2, MOST_REPLY_TOKENS)
         reason = f"{self._organ.name} at {self._host} gave an empty answer."
         return PromptRefused("empty", reason, "If that happens often, give her another model.")
 

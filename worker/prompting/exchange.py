@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from proto.messages import ChatTurn
+from worker.prompting.size import tokens
 
 MAX_CALLS: Final = 8
 """Tool calls in one answer; further ones are ignored."""
@@ -78,6 +79,12 @@ class Question:
     tools: Sequence[Tool] = ()
     rounds: Sequence[Round] = ()
     may_call: bool = True
+
+    @property
+    def size(self) -> int:
+        """Its estimated length in tokens, without the picture."""
+        used = sum(tokens(one.words) + sum(map(tokens, one.results)) for one in self.rounds)
+        return used + sum(tokens(turn.content) for turn in self.turns)
 
 
 class End(Enum):
