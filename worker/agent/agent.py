@@ -21,6 +21,7 @@ from proto.messages import (
 from proto.records import Organ, to_json
 from worker.agent.outages import Outages
 from worker.agent.pace import PACE, Pace
+from worker.agent.senses import Understood
 from worker.agent.turn import Means, Turn
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
@@ -66,6 +67,7 @@ class Agent:
             self._persona,
             self._mind_of,
             Outages(pace, log),
+            Understood(),
             self._body,
             self._host_calls,
             send,

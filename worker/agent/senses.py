@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 from proto.messages import Perception
@@ -20,6 +22,27 @@ TRIES: Final = 3
 
 LONGEST_WAIT: Final = 10.0
 """Seconds. If a provider asks for a longer wait, the file is given up, because a person is waiting for the answer."""
+
+
+MAX_KEPT: Final = 32
+"""Files whose text is kept for the next turn about them."""
+
+
+class Understood:
+    """The texts of files in turns that ended without an answer, so that no organ has to perceive them again."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[int, str] = OrderedDict()
+
+    def keep(self, texts: Mapping[int, str]) -> None:
+        """Keep texts by the perception's id; the oldest make room."""
+        self._texts.update(texts)
+        while len(self._texts) > MAX_KEPT:
+            self._texts.popitem(last=False)
+
+    def take(self, perception: int) -> str | None:
+        """Hand over a text, which is then forgotten."""
+        return self._texts.pop(perception, None)
 
 
 class Senses:

@@ -24,7 +24,7 @@ from proto.messages import (
 from proto.records import Organ, Persona
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
-from worker.agent.senses import Senses
+from worker.agent.senses import Senses, Understood
 from worker.agent.tries import Tries
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
@@ -61,6 +61,7 @@ class Means:
     persona: Persona
     mind: Callable[[Organ | None], Mind]
     outages: Outages
+    understood: Understood
     body: Body
     calls: HostCalls
     send: Callable[[FromWorker], None]
@@ -137,6 +138,7 @@ class Turn:
                     self._means.send(MindDown(self.number, error.reason, error.hint))
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
+                    self._means.understood.keep(understood)
                     return Deferred(self.number)
             else:
                 if answer is not None:
@@ -149,11 +151,15 @@ class Turn:
         """Return the text of the files so far by the perception's id. All are perceived at the same time, each once."""
         for perception in self._perceptions:
             if perception.kind != "text" and perception.id not in self._perceiving:
-                work = self._senses.perceive(perception, self._context_of(perception))
+                work = self._understand(perception)
                 self._perceiving[perception.id] = asyncio.get_running_loop().create_task(work)
         if self._perceiving:
             await asyncio.wait(self._perceiving.values())
         return {number: text for number, task in self._perceiving.items() if (text := task.result())}
+
+    async def _understand(self, perception: Perception) -> str:
+        known = self._means.understood.take(perception.id)
+        return await self._senses.perceive(perception, self._context_of(perception)) if known is None else known
 
     def _context_of(self, perception: Perception) -> str:
         """Return what was said just before a file came and together with it."""

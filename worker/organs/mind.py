@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from proto.messages import ChatTurn, Line, Memory
+from worker.base.organ_errors import PromptRefused
 from worker.prompting.memory import CONSOLIDATION_TOKENS, chunks, consolidation_turns, parse_consolidation
 from worker.prompting.prompt import Prompt
 from worker.prompting.tools import Tools
@@ -47,13 +48,30 @@ class Mind(ABC):
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:
         """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is the persona's.
 
+        What is too long is folded in smaller parts. A line that the provider refuses is left out.
+
         Raises ConsolidationError when the mind's answer does not have the requested form.
         """
         changed: Memory = {}
-        for part in chunks(lines):
-            now = {**memory, **changed}
-            answer = await self.think(consolidation_turns(name, part, now), CONSOLIDATION_TOKENS)
-            changed |= parse_consolidation(answer, now)
+        waiting, refused, folded = list(chunks(lines))[::-1], None, False
+        while waiting:
+            part, now = waiting.pop(), {**memory, **changed}
+            try:
+                answer = await self.think(consolidation_turns(name, part, now), CONSOLIDATION_TOKENS)
+            except PromptRefused as refusal:
+                if len(part) > 1 and refusal.kind in ("too_long", "declined"):
+                    half = len(part) // 2
+                    waiting += [part[half:], part[:half]]
+                elif refusal.kind == "declined":
+                    refused = refusal
+                else:
+                    raise
+            else:
+                changed |= parse_consolidation(answer, now)
+                folded = True
+        if refused and not folded:
+            # It is not these lines that the provider refuses, but her memory.
+            raise refused
         return changed
 
     async def close(self) -> None:

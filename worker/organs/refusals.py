@@ -14,6 +14,12 @@ from typing import Final
 _DOUBTFUL: Final = frozenset((200, 400, 413, 422, 500))
 """Statuses that a server also gives for a prompt that it cannot take: templates and tool parsers fail with 500."""
 
+_MALFORMED: Final = re.compile(
+    r"failed to call a function|tool call validation failed"  # Groq
+    r"|parsing tool call|malformed function call",  # Ollama, Gemini
+    re.IGNORECASE,
+)
+
 _BUSY: Final = re.compile(r"overloaded|rate_limit|unavailable|timeout", re.IGNORECASE)
 """Codes that say nothing about the prompt."""
 
@@ -100,6 +106,11 @@ def declined(status: int, code: str, message: str) -> bool:
     if status not in _PROMPT - {429, 500}:
         return False
     return code.lower() in _DECLINED_CODES or bool(_DECLINED.search(message[:_MOST_READ]))
+
+
+def malformed_call(reason: str) -> bool:
+    """Return whether the model's call of a tool could not be read: the server takes tools, and this answer failed."""
+    return bool(_MALFORMED.search(reason))
 
 
 def doubtful(status: int, code: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -84,7 +85,7 @@ class Remote:
         temporary = (status in _RETRIED or status >= 500 or status < 400) and not exhausted
         return OrganUnreachable(
             reason,
-            self._hint(402 if exhausted else status, temporary),
+            self._hint(402 if exhausted else _meant(status, message), temporary),
             permanent=not temporary,
             retry_after=retry_after,
             again=temporary,
@@ -164,6 +165,17 @@ def at(value: object, *path: str | int) -> object:
         else:
             value = value[step] if isinstance(value, list) and step < len(value) else None
     return value
+
+
+def _meant(status: int, message: str) -> int:
+    """Return the status that a provider should have sent for a fault of the account or the key."""
+    if status in (400, 403):
+        # Anthropic: "Your credit balance is too low". Gemini: "API key not valid".
+        if re.search(r"credit|billing|insufficient (?:funds|balance|quota)", message, re.IGNORECASE):
+            return 402
+        if re.search(r"api[ _]key", message, re.IGNORECASE):
+            return 401
+    return status
 
 
 def coded(body: object) -> str:

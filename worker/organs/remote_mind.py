@@ -14,6 +14,7 @@ from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
+from worker.organs import refusals
 from worker.organs.dialect import Dialect
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
@@ -121,10 +122,11 @@ class RemoteMind(Remote, Mind):
         except PromptRefused:
             raise
         except OrganUnreachable as error:
-            if error.status not in TOOL_REFUSALS:
+            failed = refusals.malformed_call(error.reason)
+            if error.status not in TOOL_REFUSALS and not failed:
                 raise
         words = await self.think(turns, self._reply_tokens)
-        self._refuses_tools = True
+        self._refuses_tools = not failed
         return words
 
     async def _with_tools(self, turns: list[ChatTurn], tools: Tools) -> str:

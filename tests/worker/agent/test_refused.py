@@ -6,8 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from proto.messages import Deferred, Join, Line, MindDown, Perceive, Refused, Reply
-from proto.records import Organ
+from proto.messages import (
+    Consolidate,
+    Consolidated,
+    ConsolidationFailed,
+    Deferred,
+    Join,
+    Line,
+    MindDown,
+    OrganCall,
+    Perceive,
+    Perception,
+    Refused,
+    Reply,
+)
+from proto.records import EMBEDDED, EMBEDDED_SENSES, Organ
 from tests.emulators.anthropic import AnthropicEmulator
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.scripted import ScriptedMind
@@ -172,3 +185,59 @@ async def test_a_visitors_turn_makes_room_for_another_probe(seat: SeatMaker, ope
     assert len(adam.of(Deferred)) == 1
     openai.default = Step()
     assert (await adam.first(Reply)).turn == 2
+
+
+async def test_a_file_is_perceived_once_over_several_probes(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """What a visitor's deferred turn understood of a file is kept for the turn that answers it."""
+    adam = seat(Organ("test-model", "openai", None, openai.url), ear=Organ(EMBEDDED_SENSES["ear"], EMBEDDED))
+    clip = Perception(1, "audio", "", 1, media="visitor-clip.ogg")
+    openai.default = Step(status=503)
+    adam.agent.receive(Perceive(1, WEB, [clip], [], {}, visitor="Ann"))
+    await adam.host(text="what time is it")
+    await adam.first(Deferred)
+    openai.default = Step()
+    adam.agent.receive(Perceive(2, WEB, [clip], [], {}, visitor="Ann"))
+    reply = await adam.first(Reply)
+    assert reply.perceived == {1: "what time is it"}
+    assert len(adam.of(OrganCall)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_malformed_tool_call_is_asked_without_tools(
+    seat: SeatMaker, openai: OpenAIEmulator, status: int
+) -> None:
+    """One call that the server cannot read is answered without tools, and the next message may use them again."""
+    teacher = Organ("teacher-model", "openai", None, openai.url)
+    openai.script(Step(status=status, message="error parsing tool call: raw='{'"))
+    adam = seat(Organ("test-model", "openai", None, openai.url), teacher=teacher)
+    adam.perceive("hello")
+    await adam.first(Reply)
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("again"), [], {}))
+    await adam.several(Reply, 2)
+    assert ["tools" in entry.body for entry in openai.journal] == [True, False, True]
+
+
+# Consolidation
+
+
+@pytest.mark.parametrize("context", [0, 600])
+async def test_one_line_keeps_no_memory_from_being_written(seat: SeatMaker, brain: ScriptedMind, context: int) -> None:
+    """A line that the provider refuses is left out of her memory; what is too long at once is folded in parts."""
+    brain.context = context
+    brain.answer = lambda text: FILTERED if "BADWORD" in text else Step("## person\n- one\n\n## end")
+    adam = seat(at(brain))
+    talk = [
+        Line("person", f"line {number} {'BADWORD' if number == 2 else ''}" + "x" * 300, number) for number in range(6)
+    ]
+    adam.agent.receive(Consolidate(1, talk, {}))
+    assert (await adam.first(Consolidated)).memory == {"person": "- one\n"}
+    folded = " ".join(text for text in brain.heard if "BADWORD" not in text)
+    assert [number for number in range(6) if f"line {number} " in folded] == [0, 1, 3, 4, 5]
+
+
+async def test_a_memory_that_is_refused_is_an_error(seat: SeatMaker, brain: ScriptedMind) -> None:
+    """If every line is refused, nothing is taken for learned."""
+    brain.answer = lambda _: FILTERED
+    adam = seat(at(brain))
+    adam.agent.receive(Consolidate(1, TALK[:4], {}))
+    assert "filtered" in (await adam.first(ConsolidationFailed)).reason

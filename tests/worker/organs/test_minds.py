@@ -145,6 +145,18 @@ async def test_spent_quota_is_permanent(openai: OpenAIEmulator) -> None:
     assert "credit" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [("Your credit balance is too low to access the API.", "credit"), ("API key not valid.", "api_key")],
+)
+async def test_faults_of_the_account_come_as_400_too(emulator: Emulator, message: str, hint: str) -> None:
+    """Anthropic and Gemini answer 400 for an empty account or a wrong key; the hint does not name the model."""
+    emulator.default = Step(status=400, message=message)
+    error = await failing(emulator)
+    assert error.permanent
+    assert hint in error.hint
+
+
 async def test_hang_before_the_first_word(emulator: Emulator) -> None:
     """A silent provider is given up after the first-token timeout, not the total one."""
     emulator.default = Step(failure="hang")
