@@ -1,4 +1,4 @@
-"""The house: which room may import which, and why. The table is the map of the tree; the tests hold it to the code.
+"""The rooms: which may import which, and why. The table is the map of the tree; the tests hold it to the code.
 
 A room is a folder of ``daemon/`` or ``worker/`` (and each provider's folder under ``worker/gateways/``). The tables go
 from the roof to the ground: a room imports rooms that stand below it, and ``proto``, which imports no room.
@@ -44,7 +44,7 @@ DAEMON: Final = (
         "daemon.startup",
         "api webhooks feeding archives supervision channels conversations personas http ledger runtime logging"
         " settings",
-        "The roof: it constructs every part and gives each what it uses, so nobody has to look up to it.",
+        "The roof: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
     room(
         "daemon.api",
@@ -157,7 +157,7 @@ MODULES: Final = modules()
 
 
 def imports_of(name: str, source: str) -> Iterator[Import]:
-    """All imports of our modules in a module's source, wherever they stand in it."""
+    """All imports of our modules in a module's source, also those inside functions."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
@@ -176,7 +176,7 @@ def imports_of(name: str, source: str) -> Iterator[Import]:
 
 
 def room_of(module: str) -> str:
-    """The room that a module stands in: the longest name that has a rule."""
+    """The room that a module is in: the longest name that has a rule."""
     name = module
     while name not in RULES and "." in name:
         name = name.rpartition(".")[0]

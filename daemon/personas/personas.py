@@ -263,7 +263,7 @@ class Personas:
 
     def _fault(self, persona_id: str, reason: str) -> None:
         kept = "her last good record stays in force" if persona_id in self._personas else "she cannot be loaded"
-        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until it is mended."
+        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until the file is corrected."
         self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
 
     async def _reload_memory(self, persona_id: str) -> None:

@@ -153,7 +153,7 @@ async def _come_up(
     await supervisor.decided(DECISION_TIMEOUT)
     if create_first:
         await first_persona(personas, supervisor, log, create_first, authority)
-    # What lives now mostly lives as long as the daemon: the collector need not look at it again.
+    # Most objects that exist now stay until the daemon ends, so the collector need not look at them again.
     gc.collect()
     gc.freeze()
     everybody = personas.all()
