@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -197,25 +198,23 @@ def faults(found: Iterable[Import]) -> list[str]:
     return wrong
 
 
-def all_imports() -> list[Import]:
-    """Every import in the tree."""
-    return [one for name, path in MODULES.items() for one in imports_of(name, path.read_text())]
-
-
-IMPORTS: Final = all_imports()
+@cache
+def all_imports() -> tuple[Import, ...]:
+    """Every import in the tree. Parsed when the first test asks, so that only its process pays for it."""
+    return tuple(one for name, path in MODULES.items() for one in imports_of(name, path.read_text()))
 
 
 def test_imports_keep_to_the_table() -> None:
     """No module imports a room that its own room may not."""
-    assert faults(one for one in IMPORTS if not PENDING & {one.importer, room_of(one.importer)}) == []
+    assert faults(one for one in all_imports() if not PENDING & {one.importer, room_of(one.importer)}) == []
     assert all(
-        faults(one for one in IMPORTS if pending in (one.importer, room_of(one.importer))) for pending in PENDING
+        faults(one for one in all_imports() if pending in (one.importer, room_of(one.importer))) for pending in PENDING
     )
 
 
 def test_no_rule_is_idle() -> None:
     """Each import that the table allows is used by somebody: the map shows no way that is not there."""
-    used = {(room_of(one.importer), room_of(one.imported)) for one in IMPORTS}
+    used = {(room_of(one.importer), room_of(one.imported)) for one in all_imports()}
     idle = [
         f"{rule.name} -> {there}" for rule in RULES.values() for there in rule.imports if (rule.name, there) not in used
     ]
@@ -240,7 +239,7 @@ def test_every_folder_is_a_room() -> None:
 
 def test_only_serve_imports_the_roof() -> None:
     """The command line imports `startup` in one place."""
-    importers = {one.importer for one in IMPORTS if room_of(one.imported) == "daemon.startup"}
+    importers = {one.importer for one in all_imports() if room_of(one.imported) == "daemon.startup"}
     outside = {name for name in importers if room_of(name) != "daemon.startup"} - PENDING
     assert outside == {"daemon.cli.commands.serve"}
 
@@ -248,7 +247,7 @@ def test_only_serve_imports_the_roof() -> None:
 def test_no_circle_of_modules() -> None:
     """No module imports itself by way of others, inside a room neither."""
     graph: Mapping[str, set[str]] = {name: set() for name in MODULES}
-    for one in IMPORTS:
+    for one in all_imports():
         if one.imported != one.importer:
             graph[one.importer].add(one.imported)
     try:

@@ -24,7 +24,7 @@ from daemon.feeding.feeder import Feeder, FeederDied, FeederReport
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
-from daemon.runtime.tasks import PersonaTasks, carried_through, first_of
+from daemon.runtime.tasks import PersonaTasks, Tasks, carried_through
 from daemon.settings.settings import Settings
 from daemon.supervision.linked_process import ProcessContext
 from daemon.supervision.provisions import kinds_of, mind_limits, provider_urls
@@ -91,12 +91,15 @@ class Feeds:
         supervisor: Supervisor,
         context: ProcessContext,
         tasks: PersonaTasks,
+        own: Tasks,
         stopping: asyncio.Event,
         log: Log,
     ) -> None:
         self.at_once = settings.limits.feeds_at_once
         self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, tasks, log)
         self._supervisor = supervisor
+        self._tasks = tasks
+        self._own = own
         self._stopping = stopping
         self._fed: set[str] = set()
         self._running: set[asyncio.Task[object]] = set()
@@ -124,7 +127,7 @@ class Feeds:
         assert caller is not None
         self._running.add(caller)
         try:
-            await first_of(feeding.run(), self._end(persona_id))
+            await self._tasks.of(persona_id).first_of(feeding.run(), self._end(persona_id))
         except FeedEnded as ended:
             feeding.tell("Feed ended", reason=str(ended) or ended.cause)
             raise
@@ -133,10 +136,7 @@ class Feeds:
 
     async def close(self) -> None:
         """Cancel the feeds in progress and wait until they have ended."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(set(self._running))
+        await self._own.end(set(self._running))
 
     async def _end(self, persona_id: str) -> None:
         """Raise FeedEnded when she no longer runs or the daemon is stopping."""

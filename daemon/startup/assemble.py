@@ -125,7 +125,9 @@ async def assemble(
     context = ProcessContext(spawner, link, clock)
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
-    feeds = Feeds(settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, stopping, log)
+    feeds = Feeds(
+        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
+    )
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)

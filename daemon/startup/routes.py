@@ -69,7 +69,7 @@ def api_routes(
 ) -> list[RouteGroup]:
     """The persona API's routes in the order in which they are searched: what is used most comes first."""
     limits = settings.limits
-    forms = FormReader(uploads=uploads, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
+    forms = FormReader(uploads=uploads, tasks=tasks, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
     return [
         PerceptionRoutes(supervisor=supervisor, hubs=hubs, inbox=inbox, message_chars=limits.message_chars),
         UploadRoutes(
@@ -88,6 +88,7 @@ def api_routes(
             feeds=feeds,
             uploads=uploads,
             forms=forms,
+            tasks=tasks,
             max_bytes=limits.feed,
             log=log,
         ),

@@ -26,7 +26,7 @@ from daemon.ledger import LedgerError
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
-from daemon.runtime.tasks import Tasks, daemon_tasks
+from daemon.runtime.tasks import END_TIMEOUT, Tasks, daemon_tasks
 from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
@@ -124,6 +124,8 @@ async def _serve(
             await asyncio.wait([serving])
             if webhook_listener:
                 await webhook_listener.close()
+    # What is left are tasks that ignore their cancellation, and the loop's runner would wait for them for ever.
+    leave_within(END_TIMEOUT, log)
     if tasks.fault.done():
         return exits.FAULT
     log.info("daemon.stopped")
