@@ -132,10 +132,6 @@ WORKER: Final = (
 RULES: Final = {one.name: one for one in (*DAEMON, *WORKER)}
 
 
-PENDING: Final[frozenset[str]] = frozenset()
-"""Rooms that are being rewritten and do not keep to the table yet. Each leaves this set as it does."""
-
-
 class Import(NamedTuple):
     """One import of one of our modules by another."""
 
@@ -206,10 +202,7 @@ def all_imports() -> tuple[Import, ...]:
 
 def test_imports_keep_to_the_table() -> None:
     """No module imports a room that its own room may not."""
-    assert faults(one for one in all_imports() if not PENDING & {one.importer, room_of(one.importer)}) == []
-    assert all(
-        faults(one for one in all_imports() if pending in (one.importer, room_of(one.importer))) for pending in PENDING
-    )
+    assert faults(all_imports()) == []
 
 
 def test_no_rule_is_idle() -> None:
@@ -240,7 +233,7 @@ def test_every_folder_is_a_room() -> None:
 def test_only_serve_imports_the_roof() -> None:
     """The command line imports `startup` in one place."""
     importers = {one.importer for one in all_imports() if room_of(one.imported) == "daemon.startup"}
-    outside = {name for name in importers if room_of(name) != "daemon.startup"} - PENDING
+    outside = {name for name in importers if room_of(name) != "daemon.startup"}
     assert outside == {"daemon.cli.commands.serve"}
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas
+from daemon.personas.personas import Personas, WatchFailed
 from proto.records import Persona
 
 WATCH_RETRY: Final = 30.0
@@ -23,7 +23,7 @@ async def watch_personas(personas: Personas, edited: Callable[[Persona], Awaitab
     while True:
         try:
             await personas.watch(edited)
-        except (OSError, RuntimeError) as error:
+        except WatchFailed as error:
             log.error("personas.watch_failed", reason=str(error))
         await asyncio.sleep(WATCH_RETRY)
 

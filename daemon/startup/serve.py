@@ -32,7 +32,7 @@ from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
 from daemon.startup.chores import prune, watch_personas
-from daemon.startup.faults import callback_failed, leave_within
+from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
 from daemon.supervision.processes import become_subreaper, forbid_new_code
@@ -86,8 +86,10 @@ async def _serve(
     """Serve until asked to stop, or until a task of the daemon itself fails; returns the exit code."""
     clock, stopping = SystemClock(), asyncio.Event()
     tasks = daemon_tasks(clock, log)
-    asyncio.get_running_loop().set_exception_handler(partial(callback_failed, tasks))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(partial(callback_failed, tasks))
     async with AsyncExitStack() as stack:
+        stack.enter_context(threads_watched(tasks, loop))
         parts = await assemble(settings, stopping, tasks, clock, log, stack)
         server = Server(_config(parts.api, settings))
         notifier = Notifier(os.environ)
