@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -172,6 +171,7 @@ class _Feeding:
         self._hubs = hubs
         self._consolidation = consolidation
         self._context = context
+        self._clock = context.clock
         self._tasks = tasks
         self._persona_id = persona_id
         self._path = path
@@ -207,7 +207,7 @@ class _Feeding:
 
     def tell(self, title: str, **details: object) -> None:
         """Signal the progress."""
-        self._reported_at = time.monotonic()
+        self._reported_at = self._clock.monotonic()
         persona = self._personas.get(self._persona_id)
         self._hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
 
@@ -271,7 +271,7 @@ class _Feeding:
         self._tell_sometimes()
 
     def _tell_sometimes(self) -> None:
-        if time.monotonic() - self._reported_at > SIGNAL_EVERY:
+        if self._clock.monotonic() - self._reported_at > SIGNAL_EVERY:
             self.tell("Feeding")
 
     async def _keep(self, digest: Digest) -> None:
@@ -279,7 +279,7 @@ class _Feeding:
         await carried_through(self._commit(digest))
 
     async def _commit(self, digest: Digest) -> None:
-        await self._ledger.digested(digest, self._progress.source, time.time_ns())
+        await self._ledger.digested(digest, self._progress.source, self._clock.time_ns())
         try:
             await self._personas.save_memory(self._persona_id, digest.before, digest.after)
         except MemoryChanged as error:

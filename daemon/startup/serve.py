@@ -103,8 +103,8 @@ async def _serve(
         webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
         background = tasks.child()
-        background.start(watch_personas(parts.personas, parts.channels.edited, log))
-        background.start(prune(parts.ledger, settings.limits.replay_days, log))
+        background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
+        background.start(prune(parts.ledger, settings.limits.replay_days, clock, log))
         background.start(notifier.watch())
         background.start(parts.commands.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))
