@@ -89,17 +89,15 @@ WARMING = """
     from daemon.supervision import spawner
     import asyncio, os
     replace = spawner.Spawner._replace
-    times = [0]
     async def broken(self):
-        times[0] += 1
-        if times[0] > 1:
+        if os.path.exists({flag!r}):
             raise ValueError("a mistake of ours")
         warm = await replace(self)
-        async def later():
+        async def kill(zygote):
             while not os.path.exists({flag!r}):
                 await asyncio.sleep(0.05)
-            self._zygote.process.kill()
-        self._tasks.start(later())
+            zygote.process.kill()
+        self._tasks.start(kill(self._zygote))
         return warm
     spawner.Spawner._replace = broken
 """
