@@ -21,7 +21,8 @@ def ask(mind: ScriptedMind, message: str) -> int:
 @pytest.mark.parametrize("held", ["# The talk", "apple", "really?"])
 def test_what_is_held_is_answered_when_it_is_let_go(held: str) -> None:
     """It may begin and end with any character, and is no part of a longer word."""
-    with ScriptedMind() as mind, ThreadPoolExecutor() as pool:
+    mind = ScriptedMind()
+    with mind, ThreadPoolExecutor() as pool:
         mind.hold(held)
         waiting = pool.submit(ask, mind, f"So: {held}\nYes.")
         wait_for(lambda: mind.heard, "the held message")
