@@ -123,7 +123,7 @@ def _runs_over(repeated: Any, begin: Any, state: Any, pattern: re.Pattern[Any]) 
     alphabet = [chr(code) for code in range(0x250)]
     run = _compiled(repeated, state, pattern)
     if begin == "\n":
-        return run("\n")
+        return bool(run("\n"))
     start = _compiled(begin, state, pattern)
     return any(run(one) and start(one) for one in alphabet)
 
