@@ -253,6 +253,12 @@ class Day:
 
     async def _deaths(self, daemon: AssembledDaemon) -> None:
         self.outside.fatal |= {"w-fatal", "h-fatal"}
+        self.outside.refused |= {"w-refused"}
+        await self.ask(self.say(daemon, "w-refused"))
+        await asyncio.sleep(5)
+        for _ in range(2):
+            # A person whose request failed asks again.
+            await self.ask(daemon.inbox.take_up(ADA, None))
         self.outside.silent.add("re: p-cut")
         self.post(PHONE, OWNER, "p-cut")
         await asyncio.sleep(1)

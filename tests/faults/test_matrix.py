@@ -28,6 +28,7 @@ MODULES: Final = (
     "daemon.supervision.dispatch",
     "daemon.supervision.generation",
     "daemon.supervision.supervisor",
+    "daemon.conversations.endings",
     "daemon.conversations.inbox",
     "daemon.conversations.delivery",
     "daemon.conversations.consolidation",

@@ -45,9 +45,9 @@ async def context_of(
     try:
         async with asyncio.timeout(TIMEOUT), http_client(url, limits, transport) as client:
             shown = await _json(client, "POST", f"{bare}/api/show", {"model": model})
-            if shown:
-                return _ollama(shown, await _json(client, "GET", f"{bare}/api/ps"), model)
-            return _listed(await _json(client, "GET", f"{url}/models"), model)
+            if shown is not None:
+                return _ollama(shown, await _json(client, "GET", f"{bare}/api/ps") or {}, model)
+            return _listed(await _json(client, "GET", f"{url}/models") or {}, model)
     except (TimeoutError, OSError, httpx2.HTTPError, ValueError):
         return Told()
 
@@ -77,18 +77,18 @@ def _listed(models: dict[str, Any], model: str) -> Told:
     return Told(is_sure=True)
 
 
-async def _json(client: httpx2.AsyncClient, method: str, url: str, body: object = None) -> dict[str, Any]:
-    """Return the JSON object of an answer, {} for a refusal. Any: JSON."""
+async def _json(client: httpx2.AsyncClient, method: str, url: str, body: object = None) -> dict[str, Any] | None:
+    """Return the JSON object of an answer, None for a refusal. Any: JSON."""
     async with client.stream(method, url, json=body) as response:
         if response.status_code != 200:
-            return {}
+            return None
         raw = bytearray()
         async for chunk in response.aiter_bytes():
             raw += chunk
             if len(raw) > MAX_BODY:
-                return {}
+                return None
     value = json.loads(raw)
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else None
 
 
 def _list(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ class _Lines:
             begun = bytes(self.head[:64]).lstrip(b"\xef\xbb\xbf \r\n\t")
             if not begun or begun[:1] in b"{[<":
                 return self._bounded(self.head)
-            self._is_stream, chunk = True, bytes(self.head)
+            self._is_stream, chunk = True, bytes(self.head).removeprefix(b"\xef\xbb\xbf")
         first, newline, after = chunk.partition(b"\n")
         self._rest += first
         if not newline:

@@ -12,6 +12,7 @@ from typing import Final
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
+from proto.unicode_text import valid_text
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs import refusals
@@ -202,7 +203,7 @@ class RemoteMind(Remote, Mind):
                     match piece:
                         case ToolCall():
                             said.calls.append(piece)
-                        case End():
+                        case End() if said.end is End.CUT:
                             said.end = piece
                             first.reschedule(asyncio.get_running_loop().time() + CLOSING)
                         case str():
@@ -216,8 +217,8 @@ class RemoteMind(Remote, Mind):
                 raise
             if said.end is End.CUT:
                 raise self._no_first_word() from None
-        said.words = "".join(parts)
-        return said
+        # Half a character may end one piece, and its other half begin the next.
+        return Said(valid_text("".join(parts)), [call.valid() for call in said.calls], said.end)
 
     def _no_first_word(self) -> OrganUnreachable:
         return self._slow(f"gave no first word within {self._limits.first_token:g} s.")
@@ -234,4 +235,6 @@ def _worded(said: Said) -> str:
     """Return an answer without reasoning, and with a note if it is not whole."""
     words = without_thoughts(said.words)
     note = NOTES.get(said.end, "") if words or said.end is End.DECLINED else ""
-    return f"{words}\n\n{note}".strip() if note and not said.calls else words
+    if not note or said.calls:
+        return words
+    return f"{words[: MAX_TEXT - len(note) - 2]}\n\n{note}".strip()

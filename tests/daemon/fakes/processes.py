@@ -47,6 +47,7 @@ from proto.messages import (
     Probe,
     Probed,
     Ready,
+    Refused,
     Reply,
     Stop,
 )
@@ -71,6 +72,8 @@ class Outside:
     """What becomes of the next message with this content."""
     fatal: set[str] = field(default_factory=set)
     """Words that kill the process once."""
+    refused: set[str] = field(default_factory=set)
+    """Words that the mind refuses once."""
     troubling: set[str] = field(default_factory=set)
     """Words over which the mind is away for a while, once."""
     drawing: set[str] = field(default_factory=set)
@@ -339,6 +342,10 @@ class PlayedWorker:
 
     def _reply(self, turn: int) -> None:
         ids = self._turns.pop(turn)
+        if refused := [one for one in ids if self._words[one] in self._outside.refused]:
+            self._outside.refused -= {self._words[one] for one in refused}
+            self._say(Refused(turn, refused, "declined", "It does not like that."))
+            return
         self._say(Reply(turn, ids, [self._answer(self._words[one]) for one in ids]))
 
     def _answer(self, words: str) -> Outgoing:

@@ -20,7 +20,7 @@ ANSWERS: dict[str, Callable[[], httpx2.Response]] = {
     "html": lambda: httpx2.Response(
         200, headers={"content-type": "text/html"}, text="<html>Log in to the hotel</html>"
     ),
-    "json": lambda: httpx2.Response(200, json={"choices": [{"message": {"content": "not streamed"}}]}),
+    "json": lambda: httpx2.Response(200, json={"choices": "not streamed"}),
     "nothing": lambda: httpx2.Response(204),
     "redirect": lambda: httpx2.Response(302, headers={"location": "http://127.0.0.1:1/elsewhere"}),
     "not gzip": lambda: httpx2.Response(
