@@ -161,7 +161,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     async def _items(self, updates: list[Update]) -> list[Inbound]:
         """Return the messages in the updates, with their files."""
-        found = drafts(updates, self.identity.name)
+        found = drafts(updates, self.identity)
         return list(await asyncio.gather(*(self._with_file(draft) for draft in found)))
 
     async def _with_file(self, draft: Draft) -> Inbound:
