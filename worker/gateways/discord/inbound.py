@@ -10,7 +10,7 @@ from proto.gateways import Inbound
 from proto.perception import EXTENSIONS
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.context import Author, Quoted, forwarded, in_answer_to, one_line
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.discord.frames import HUMAN, Answered, Message, UploadedFile, moment_number, moment_of, nanoseconds
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
