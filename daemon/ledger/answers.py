@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, feeds, inbox, open_channels, outbox, pairing
+from daemon.ledger import channels, delivery, feeds, inbox, open_channels, outbox, pairing, revisions
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -69,6 +69,7 @@ def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -
     connection.execute("DELETE FROM outage WHERE persona = ? AND channel = ?", (persona, channel))
     delivery.remove(connection, persona, channel, "the channel was removed")
     pairing.remove(connection, persona, channel)
+    revisions.remove(connection, channel)
     if channels.remove(connection, persona, channel):
         open_channels.remove(connection, channel)
 
@@ -78,6 +79,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     inbox.prune(connection, before)
     outbox.prune(connection, before)
     pairing.prune(connection, before)
+    revisions.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -89,4 +91,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
+    revisions.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

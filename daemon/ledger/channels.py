@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from daemon.ledger import inbox
+from daemon.ledger import inbox, revisions
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown
 from daemon.ledger.inbox import Waiting
 from proto.gateways import ErrorClass, Inbound
@@ -38,10 +38,11 @@ class StoredChannel(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The new part of a batch: perceptions that now wait for her, and commands to carry out."""
+    """The new part of a batch: perceptions that now wait, commands to carry out, and files that are not needed."""
 
     waiting: list[Waiting]
     commands: list[str]
+    unwanted: list[str] = []
 
 
 def add(
@@ -82,15 +83,25 @@ def take(
     at: int,
 ) -> Committed:
     """Keep the paired person's new messages. Raise ChannelUnknown when the channel is gone."""
-    committed, keys = Committed([], []), []
-    for item in items:
-        keys.append(item.key)
+    committed, keys = Committed([], [], []), []
+    for sent in items:
+        keys.append(sent.key)
+        if inbox.is_known(connection, persona, conversation, sent.key):
+            continue
+        if sent.revision and sent.revision.edit == "step":
+            revisions.step(connection, persona, conversation, sent, at)
+            continue
+        item = revisions.news(connection, channel, conversation.chat, sent)
+        if sent.media and (item is None or item.media is None):
+            committed.unwanted.append(sent.media)
+        if item is None:
+            continue
         when = item.at or at
         id_ = inbox.accept(
             connection, persona, conversation, item.kind, item.content, item.media, when, item.key, item.title
         )
-        if id_ is None:
-            continue
+        assert id_ is not None
+        revisions.kept(connection, persona, channel, conversation.chat, item, at, perception=id_)
         if item.command is None:
             perception = Perception(id_, item.kind, item.content, when, item.media, item.title)
             committed.waiting.append(Waiting(perception, conversation, 0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+from typing import Final, Literal
 
-from proto.gateways import Inbound
+from proto.gateways import Inbound, Revision, digest
 from proto.perception import EXTENSIONS
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.context import Author, Quoted, forwarded, in_answer_to, one_line
@@ -41,10 +41,10 @@ async def inbound(message: Message, files: Files, own_id: str, *, edited: bool) 
     if not sent and (command := _COMMAND.match(message.content)):
         item = _item(message, message.id, (command[2] or "").strip())
         item.command = command[1].lower()
-        return [item]
+        return [_revised(item, message)]
     sent = sent or _quoted_pictures(message)
     text = _text(message, own_id)
-    texts = [_item(message, message.id, text)] if text else []
+    texts = [_revised(_item(message, message.id, text), message)] if text else []
     items = [_item(message, f"{message.id}.{number:02}") for number in range(1, len(sent) + 1)]
     await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
     return texts + items
@@ -73,7 +73,13 @@ def _correction(message: Message) -> list[Inbound]:
         return []
     item = _item(message, message.key, CORRECTION + message.content)
     item.at = nanoseconds(moment_number(message.edited_timestamp))
-    return [item]
+    return [_revised(item, message, "correction")]
+
+
+def _revised(item: Inbound, message: Message, edit: Literal["correction"] | None = None) -> Inbound:
+    """Say which message this is, so that an update that changed nothing of its text is recognized."""
+    item.revision = Revision(message.id, digest(message.content), "", edit)
+    return item
 
 
 def _item(message: Message, key: str, content: str = "") -> Inbound:

@@ -6,12 +6,12 @@ https://core.telegram.org/bots/api#update
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from aiogram.enums import ChatType, ContentType, MessageEntityType
 from aiogram.types import Message, MessageEntity, Update
 
-from proto.gateways import Inbound
+from proto.gateways import Inbound, Revision, digest
 from worker.gateways.common.account import Identity
 from worker.gateways.common.attachments import Attachment, joined
 from worker.gateways.common.context import one_line
@@ -20,6 +20,10 @@ from worker.gateways.telegram.context import CORRECTION, THINGS, context, photo_
 _COMMAND: Final = re.compile(r"/([A-Za-z][A-Za-z0-9_]{0,31})(?:@(\w+))?\Z")
 _TYPES: Final = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/flac": ".flac"}
 """Extensions of audio files that come without a file name."""
+
+EDITABLE: Final = 49 * 3600
+"""Seconds for which a message can be edited, and an hour more (``edit_time_limit`` in
+https://core.telegram.org/constructor/config)."""
 
 SERVICE: Final = frozenset(ContentType) - {*THINGS, "text", "rich_message", "unknown"}
 """Kinds of messages that Telegram writes in a person's name, such as that one was pinned: nobody said anything. A kind
@@ -42,19 +46,46 @@ def drafts(updates: list[Update], bot: Identity) -> list[Draft]:
 def draft(update: Update, bot: Identity) -> Draft | None:
     """Return one update's message, None if nobody wrote one."""
     message = update.message or update.edited_message
-    if message is None or message.content_type in SERVICE:
+    if message is None or message.content_type in SERVICE or _is_late(update, message):
         return None
     inbound = _envelope(update, message)
     if not inbound.private:
         return Draft(inbound)
     text = _with_links(message.text or message.caption or "", message.entities or message.caption_entities or [])
+    file, described = _contents(message)
+    said = joined(described, text)
+    inbound.revision = _revision(update, message, said)
     if update.message and (command := _command(message, bot.name)):
         inbound.command, inbound.content = command, text.partition(" ")[2].strip()
         return Draft(inbound)
-    file, described = _contents(message)
-    correction = CORRECTION if update.message is None else ""
-    inbound.content = correction + context(message, int(bot.id or 0)) + joined(described, text)
+    correction = CORRECTION if inbound.revision.edit == "correction" else ""
+    inbound.content = correction + context(message, int(bot.id or 0)) + said
     return Draft(inbound, file or quoted_photo(message))
+
+
+def _revision(update: Update, message: Message, said: str) -> Revision:
+    """Say which message this is. Nobody can edit a location but by walking, so its edits are steps.
+
+    https://core.telegram.org/bots/api#location
+    """
+    edit: Literal["correction", "step"] | None = None
+    if update.message is None:
+        edit = "step" if message.location else "correction"
+    return Revision(str(message.message_id), digest(said), _file(message), edit)
+
+
+def _file(message: Message) -> str:
+    """Return the id of the message's file that is the same over time, as a digest; "" without a file."""
+    kinds = (message.voice, message.video_note, message.video, message.audio, message.animation, message.document)
+    files = [file.file_unique_id for file in (*(message.photo or ()), *kinds, message.sticker) if file]
+    return digest(" ".join(files)) if files else ""
+
+
+def _is_late(update: Update, message: Message) -> bool:
+    """Whether this is an edit that no person can have made any more: Telegram then tells of something unseen."""
+    if update.message is not None or message.location or not message.edit_date:
+        return False
+    return message.edit_date - message.date.timestamp() > EDITABLE
 
 
 def _envelope(update: Update, message: Message) -> Inbound:
@@ -65,13 +96,21 @@ def _envelope(update: Update, message: Message) -> Inbound:
         key=str(update.update_id),
         account=str(sender.id if sender else message.chat.id),
         account_name=one_line(name)[:128],
-        chat=str(message.chat.id),
+        chat=_place(message),
         # Two bots that answer each other would never end (https://core.telegram.org/api/bots/bot-to-bot).
         private=message.chat.type == ChatType.PRIVATE and sender is not None and not sender.is_bot,
         kind="text",
         content="",
         at=int(seconds) * 1_000_000_000,
     )
+
+
+def _place(message: Message) -> str:
+    """Return the chat, or the topic in a private chat (https://core.telegram.org/bots/api#message)."""
+    private = message.chat.type == ChatType.PRIVATE
+    if private and message.is_topic_message and message.message_thread_id:
+        return f"{message.chat.id}:{message.message_thread_id}"
+    return str(message.chat.id)
 
 
 def _command(message: Message, bot_name: str) -> str | None:
@@ -119,6 +158,11 @@ def _described(message: Message) -> str:
         place = f"{venue.title}, {venue.address}"
         return f"(The person sent a place: {place}, {venue.location.latitude}, {venue.location.longitude}.)"
     if location := message.location:
+        if message.edit_date:
+            place = f"latitude {location.latitude}, longitude {location.longitude}"
+            if location.live_period:
+                return f"(The person's live location is now: {place}.)"
+            return f"(The person no longer shares their live location. It was last: {place}.)"
         return f"(The person sent a location: latitude {location.latitude}, longitude {location.longitude}.)"
     if contact := message.contact:
         name = " ".join(part for part in (contact.first_name, contact.last_name) if part)

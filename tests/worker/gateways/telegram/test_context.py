@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_people import Person
@@ -176,3 +177,75 @@ async def test_a_video_is_heard(telegram: TelegramEmulator, person: Person, tmp_
         push(telegram, person, video=video, caption="listen")
         item = await second(channel)
     assert (item.kind, item.content) == ("audio", "(From a video: its sound.)\nlisten")
+
+
+async def test_an_edit_without_a_change(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """All edits of a message name it, and have the same digests while its words and its file are the same."""
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
+        posted = person.send("photo", PHOTO, caption="tea at 5")
+        plain = {**posted.message, "edit_date": posted.message["date"] + 9}
+        bold = [{"type": "bold", "offset": 0, "length": 3}]
+        telegram.world.push(telegram.bot(), "edited_message", plain)
+        telegram.world.push(telegram.bot(), "edited_message", {**plain, "caption_entities": bold})
+        telegram.world.push(telegram.bot(), "edited_message", {**plain, "caption": "tea at 6"})
+        items = await channel.first(4)
+    first, same, formatted, corrected = [item.revision for item in items if item.revision]
+    assert (first.edit, same.edit) == (None, "correction")
+    assert replace(first, edit="correction") == same == formatted
+    assert (corrected.message, corrected.file) == (first.message, first.file)
+    assert corrected.words != first.words
+
+
+async def test_a_live_location(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """Each step of a live location says where the person is now, and that it is a step; so does its end."""
+    place = {"latitude": 46.9, "longitude": 7.4}
+    async with connected(telegram, tmp_path) as channel:
+        push(telegram, person, location={**place, "live_period": 900})
+        message = {**person.write("between").message, "edit_date": 1_900_000_000}
+        del message["text"]
+        for location in ({**place, "latitude": 47.0, "live_period": 900}, place):
+            telegram.world.push(telegram.bot(), "edited_message", {**message, "location": location})
+        _, shared, _, moved, ended = await channel.first(5)
+    assert "latitude 46.9" in shared.content
+    assert moved.content == "(The person's live location is now: latitude 47.0, longitude 7.4.)"
+    assert ended.content.startswith("(The person no longer shares their live location.")
+    steps = [item.revision.edit if item.revision else "" for item in (shared, moved, ended)]
+    assert steps == [None, "step", "step"]
+
+
+async def test_an_edit_that_nobody_can_have_made(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """Two days after a message people cannot edit it: such an edit tells of something that they do not see."""
+    async with connected(telegram, tmp_path) as channel:
+        posted = person.write("before")
+        late = {**posted.message, "edit_date": posted.message["date"] + 3 * 86400}
+        telegram.world.push(telegram.bot(), "edited_message", late)
+        person.write("after")
+        await channel.first(2)
+    assert channel.texts == ["before", "after"]
+
+
+async def test_a_topic_of_a_private_chat(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """What is written in a topic is answered there; if the topic is gone, in the chat itself."""
+    person.chat.topics.add(77)
+    async with connected(telegram, tmp_path) as channel:
+        push(telegram, person, text="here", message_thread_id=77, is_topic_message=True)
+        item = await second(channel)
+        assert item.chat == f"{person.id}:77"
+        channel.gateway.typing(item.chat)
+        channel.deliver("**there**", item.chat)
+        await channel.outcome()
+        person.chat.topics.clear()
+        channel.deliver("**gone**", item.chat, seq=2)
+        await channel.outcome(2)
+        channel.deliver("general", person.id, seq=3)
+        await channel.outcome(3)
+        await telegram.until_called("sendChatAction")
+    sent = telegram.sent(person.id)
+    assert [(one["text"], one.get("message_thread_id")) for one in sent] == [
+        ("there", 77),
+        ("gone", None),
+        ("general", None),
+    ]
+    assert sent[1]["entities"]
+    assert telegram.calls("sendChatAction")[0].params["message_thread_id"] == "77"
+    assert len(telegram.calls("sendMessage")) == 4

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proto.gateways import Inbound
+from proto.gateways import Inbound, Revision, digest
 from tests.emulators.telegram import TelegramEmulator
 from tests.emulators.telegram_people import Person
 from tests.worker.gateways.telegram.channel import connected, opened
@@ -34,6 +34,8 @@ async def test_text(telegram: TelegramEmulator, person: Person, tmp_path: Path) 
     async with connected(telegram, tmp_path) as channel:
         posted = person.write("hello there")
         [item] = await channel.first()
+    assert item.revision == Revision(str(posted.message_id), digest("hello there"))
+    item.revision = None
     assert item == Inbound(
         key=str(posted.update_id),
         account=str(person.id),
