@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
+from worker.gateways.common.graphemes import clipped
+
 QUOTE_CHARS: Final = 200
 NAME_CHARS: Final = 64
 
@@ -30,7 +32,7 @@ class Quoted(NamedTuple):
 
 def in_answer_to(quoted: Quoted) -> str:
     """The line about a reply; "" if nothing is known of what it answers."""
-    words = one_line(quoted.words)[:QUOTE_CHARS]
+    words = clipped(one_line(quoted.words), QUOTE_CHARS)
     if quoted.thing:
         said = f', with the words "{words}"' if words else ""
         return f"(In answer to {quoted.thing}{_of(quoted.author)}{_sent(quoted.at)}{said}.)\n"
@@ -76,7 +78,7 @@ def _of(author: Author) -> str:
 
 def _named(author: Author) -> str:
     """A name that somebody chose must not end the quotation that it stands in."""
-    return f'"{one_line(author.name).replace(chr(34), "")[:NAME_CHARS]}"'
+    return f'"{clipped(one_line(author.name).replace(chr(34), ""), NAME_CHARS)}"'
 
 
 def _sent(at: datetime | None) -> str:
