@@ -32,6 +32,7 @@ class UploadedFile(msgspec.Struct):
     filename: str = ""
     size: int = 0
     duration_secs: float | None = None
+    content_type: str | None = None
 
 
 class Sticker(msgspec.Struct):

@@ -57,7 +57,7 @@ async def _with_file(item: Inbound, file: Attachment, files: Files) -> None:
 def _attachment(file: UploadedFile) -> Attachment:
     if file.duration_secs is not None:
         return Attachment(file.url, "audio/ogg", "", file.size, "a voice message")
-    return Attachment(file.url, "", file.filename, file.size)
+    return Attachment(file.url, file.content_type or "", file.filename, file.size)
 
 
 def _quoted_pictures(message: Message) -> list[Attachment]:

@@ -140,11 +140,12 @@ def _contents(message: Message) -> tuple[Attachment | None, str]:
         return Attachment(video.file_id, "audio/mp4", "", video.file_size, noun, note), ""
     if audio := message.audio:
         name = audio.file_name or f"music{_TYPES.get(audio.mime_type or '', '.mp3')}"
-        return Attachment(audio.file_id, "", name, audio.file_size, "an audio file"), ""
+        return Attachment(audio.file_id, audio.mime_type or "", name, audio.file_size, "an audio file"), ""
     if message.animation:
         return None, "(The person sent an animation, which cannot be perceived.)"
     if document := message.document:
-        return Attachment(document.file_id, "", document.file_name or "", document.file_size), ""
+        kind, name = document.mime_type or "", document.file_name or ""
+        return Attachment(document.file_id, kind, name, document.file_size), ""
     return None, _described(message)
 
 

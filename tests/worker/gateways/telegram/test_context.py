@@ -169,6 +169,16 @@ async def test_forwarded_from(
     assert item.content == f"{line}\nsee"
 
 
+async def test_a_document_without_a_name(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
+    """Telegram tells what a file is; a name is not needed."""
+    file = telegram.world.add_file(b"%PDF-1.7", "documents", "")
+    async with connected(telegram, tmp_path, account=str(person.id)) as channel:
+        push(telegram, person, document={**file.as_json(), "mime_type": "application/pdf"})
+        item = await second(channel)
+    assert item.kind == "document"
+    assert item.media.endswith(".pdf")
+
+
 async def test_a_video_is_heard(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
     """The sound of a video is heard, as that of a round video message is."""
     file = telegram.world.add_file(b"mp4", "videos", ".mp4")
