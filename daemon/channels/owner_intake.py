@@ -90,6 +90,8 @@ class OwnerIntake:
     async def _commit(self, persona_id: str, channel: str, conversation: Conversation, items: list[Inbound]) -> None:
         """Commit messages of one chat, or of one topic in it."""
         committed = await self._ledger.take(persona_id, channel, conversation, items, self._clock.time_ns())
+        if committed.is_stepped:
+            self._inbox.stepped(persona_id, conversation)
         self._inbox.admit(persona_id, committed.waiting)
         for command in committed.commands:
             self._commands.put_nowait(BotCommand(persona_id, command, conversation))

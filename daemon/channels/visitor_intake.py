@@ -60,6 +60,8 @@ class VisitorIntake:
         finally:
             for slot in slots.values():
                 slot.drop()
+        for conversation in visited.stepped:
+            self._inbox.stepped(persona_id, conversation)
         self._inbox.admit(persona_id, visited.waiting, visitors=True)
         self._webhooks.done(persona_id, message.webhooks)
         await remove_unmentioned(self._ledger, self._personas, persona_id, visited.unwanted)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, inbox, revisions, webhooks
+from daemon.ledger import answers, erasure, inbox, revisions, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -42,6 +42,8 @@ class Visited(msgspec.Struct, frozen=True):
     waiting: list[Waiting]
     said: list[Said]
     unwanted: list[str]
+    stepped: list[Conversation] = []
+    """Conversations of which a line was replaced."""
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ def _take_one(
     if sent.revision and sent.revision.edit == "step":
         if name:
             revisions.step(connection, channel.persona, conversation, sent, at)
+            visited.stepped.append(conversation)
         return
     item = revisions.news(connection, channel.channel, sent.chat, sent)
     if sent.media and (item is None or item.media is None):
@@ -112,6 +115,7 @@ def _take_one(
         connection, channel.persona, conversation, item.kind, content, item.media, when, item.key, item.title
     )
     assert id_ is not None
+    erasure.take_part(connection, channel.persona, channel.channel, item.chat, item.account)
     revisions.kept(connection, channel.persona, channel.channel, item.chat, item, at, perception=id_)
     connection.execute(
         "UPDATE channel SET received = received + 1 WHERE persona = ? AND channel = ?",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from daemon.channels.erasure import Erasure
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -26,6 +27,18 @@ async def watch_personas(personas: Personas, edited: Callable[[Persona], Awaitab
         except (OSError, RuntimeError) as error:
             log.error("personas.watch_failed", reason=str(error))
         await asyncio.sleep(WATCH_RETRY)
+
+
+async def forget_visitors(erasure: Erasure, retention_days: int, log: Log) -> None:
+    """Once a day, erase what visitors said too long ago, and the files of erased words that a kill left."""
+    while True:
+        try:
+            await erasure.delete_files()
+            if retention_days:
+                await erasure.expire(retention_days)
+        except (LedgerError, OSError) as error:
+            log.error("visitor.not_erased", reason=str(error))
+        await asyncio.sleep(PRUNE_EVERY)
 
 
 async def prune(ledger: Ledger, replay_days: int, log: Log) -> None:
