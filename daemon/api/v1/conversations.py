@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import msgspec
@@ -16,6 +15,7 @@ from daemon.api.v1.problems import Refused
 from daemon.channels.erasure import Erasure
 from daemon.http.answers import NO_STORE, json_response
 from daemon.ledger import Ledger, OpenChannel
+from daemon.runtime.clock import Clock
 
 CHANNELS: Final = "/v1/channels"
 CHANNEL: Final = f"{CHANNELS}/{{channel_id}}"
@@ -37,9 +37,9 @@ class MessagePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     id: Number
 
 
-async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
+async def find_channel(ledger: Ledger, clock: Clock, request: Request) -> OpenChannel:
     """The channel in the request's path, open or paired. Raises Refused (404)."""
-    channel = await ledger.open_channel(request.path_params["channel_id"], time.time_ns())
+    channel = await ledger.open_channel(request.path_params["channel_id"], clock.time_ns())
     if channel is None or channel.type == "discord":
         raise Refused(404, "There is no channel with this id; GET /v1/channels lists those that there are.")
     return channel
@@ -48,9 +48,10 @@ async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
 class ConversationRoutes:
     """The routes of channels' conversations and messages."""
 
-    def __init__(self, *, ledger: Ledger, erasure: Erasure) -> None:
+    def __init__(self, *, ledger: Ledger, erasure: Erasure, clock: Clock) -> None:
         self._ledger = ledger
         self._erasure = erasure
+        self._clock = clock
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -62,7 +63,7 @@ class ConversationRoutes:
 
     async def list_conversations(self, request: Request) -> Response:
         """``GET /v1/channels/{channel_id}/conversations``: most recently active first."""
-        channel = await find_channel(self._ledger, request)
+        channel = await find_channel(self._ledger, self._clock, request)
         limit, after = limit_of(request), cursor_of(request, ConversationPlace)
         found = await self._ledger.channel_conversations(
             channel.channel, (after.last_at, after.chat) if after else None, limit + 1
@@ -81,7 +82,7 @@ class ConversationRoutes:
 
         A token for this API does not give access to her owner's messages: these belong to the persona API.
         """
-        channel = await find_channel(self._ledger, request)
+        channel = await find_channel(self._ledger, self._clock, request)
         if not channel.open:
             raise Refused(409, OWNERS)
         limit, below = limit_of(request), cursor_of(request, MessagePlace)
@@ -98,7 +99,7 @@ class ConversationRoutes:
 
         If the person writes again, a new conversation begins.
         """
-        channel = await find_channel(self._ledger, request)
+        channel = await find_channel(self._ledger, self._clock, request)
         if not channel.open:
             raise Refused(409, OWNERS)
         await self._erasure.conversation(channel.channel, request.path_params["conversation_id"])
