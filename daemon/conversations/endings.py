@@ -11,7 +11,7 @@ import msgspec
 
 from daemon.conversations import refusal_texts
 from daemon.conversations.hubs import Slot
-from daemon.conversations.lane import Lane, Turn
+from daemon.conversations.lane import Lane, Turn, lines_of
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
@@ -21,7 +21,7 @@ from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import unmark
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
-from proto.messages import Line, Outgoing, Refused, Reply
+from proto.messages import Outgoing, Refused, Reply
 
 COMMIT_RETRY_MAX: Final = 10.0
 """Seconds at most between two tries to commit an answer while the disk refuses it."""
@@ -85,7 +85,9 @@ class Endings:
         answered = turn.answered(reply.perceptions)
         if committed:
             self.answered += len(answered)
-            lane.remember(turn.conversation, _lines(answered, reply, at))
+            if lane.history(turn.conversation) is not None:
+                # Else it was forgotten meanwhile, and is read back whole.
+                lane.remember(turn.conversation, lines_of(answered, reply, at))
             if lane is lanes.own:
                 self._touched(persona_id)
         self._go_on(persona_id, lanes, lane, turn, answered, works=committed)
@@ -199,11 +201,3 @@ class Endings:
         if slot:
             said = [Outgoing(notice.content)]
             self._publisher.publish(persona_id, notice.conversation, said, [slot], title="Notified")
-
-
-def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
-    heard = [
-        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
-        for one in (item.perception for item in items)
-    ]
-    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

@@ -27,6 +27,7 @@ from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
 from proto.messages import (
+    Address,
     Conversation,
     Deferred,
     FromWorker,
@@ -241,6 +242,16 @@ class Inbox:
         self._terms.drop(channel)
         self._all(persona_id).drop_channel(channel)
 
+    def erased(self, persona_id: str, address: Address, perceptions: list[int]) -> None:
+        """Drop a visitor's erased perceptions, and what was said in that conversation."""
+        self._all(persona_id).erased(address, set(perceptions))
+        self.pump(persona_id)
+
+    def stepped(self, persona_id: str, conversation: Conversation) -> None:
+        """Read this conversation's history again: a line of it was replaced."""
+        for lane in self._all(persona_id):
+            lane.forget_history(conversation)
+
     def received(self, persona_id: str, message: FromWorker) -> None:
         """Take a message from her worker about a turn."""
         lanes = self._all(persona_id)
@@ -322,8 +333,9 @@ class Inbox:
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
+            forgotten = lane.forgotten
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
-            if lane.history(conversation) is None:
+            if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)
         except LedgerError as error:
             self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
