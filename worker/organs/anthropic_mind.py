@@ -54,17 +54,15 @@ class AnthropicMind(RemoteMind):
         system = "\n\n".join(turn.content for turn in question.turns if turn.role == "system")
         calls = _Calls()
         try:
-            async with (
-                self._client.messages.with_streaming_response.create(
-                    model=self._organ.name,
-                    max_tokens=question.max_tokens,
-                    system=system or anthropic.omit,
-                    messages=list(_messages(question)),
-                    stream=True,
-                    extra_body=_offer(question),
-                ) as response,
-                aclosing(events(response.iter_bytes())) as stream,
-            ):
+            answer = await self._client.messages.create(
+                model=self._organ.name,
+                max_tokens=question.max_tokens,
+                system=system or anthropic.omit,
+                messages=list(_messages(question)),
+                stream=True,
+                extra_body=_offer(question),
+            )
+            async with answer, aclosing(events(answer.response.aiter_bytes())) as stream:
                 async for event in stream:
                     for piece in self._read(event, calls):
                         yield piece

@@ -42,16 +42,14 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
     async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
         calls = _Calls()
         with self._named_errors():
-            async with (
-                self._client.chat.completions.with_streaming_response.create(
-                    model=self._organ.name,
-                    messages=self._messages(question),
-                    stream=True,
-                    extra_headers=QUIET,
-                    extra_body={**self._limited(question), **_offer(question)},
-                ) as response,
-                aclosing(events(response.iter_bytes())) as stream,
-            ):
+            answer = await self._client.chat.completions.create(
+                model=self._organ.name,
+                messages=self._messages(question),
+                stream=True,
+                extra_headers=QUIET,
+                extra_body={**self._limited(question), **_offer(question)},
+            )
+            async with answer, aclosing(events(answer.response.aiter_bytes())) as stream:
                 async for event in stream:
                     for piece in self._read(event, calls):
                         yield piece

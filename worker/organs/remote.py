@@ -140,15 +140,9 @@ def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTranspo
         timeout=httpx2.Timeout(limits.total, connect=min(CONNECT_TIMEOUT, limits.first_token)),
         limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
         follow_redirects=False,
-        event_hooks={"request": [_without_telemetry]},
         transport=transport,
         trust_env=not _is_loopback(urlsplit(url).hostname or ""),
     )
-
-
-async def _without_telemetry(request: httpx2.Request) -> None:
-    for name in [name for name in request.headers if name.lower().startswith("x-stainless")]:
-        del request.headers[name]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
