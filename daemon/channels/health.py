@@ -25,7 +25,8 @@ class ChannelHealth(msgspec.Struct):
     ``state`` is ``closed`` while her process has no gateway for it. ``round_trip_s`` is the age in seconds of the last
     completed exchange with the provider. ``received`` counts the paired person's messages, ``strangers`` those of
     others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs use. On an ``open`` channel
-    ``received`` counts all messages, ``limited`` those over the senders' limits.
+    ``received`` counts all messages, ``limited`` those over the senders' limits,
+    ``unread`` what came in and this version cannot read.
     """
 
     type: str
@@ -45,6 +46,7 @@ class ChannelHealth(msgspec.Struct):
     paused: bool = False
     conversations: int = 0
     limited: int = 0
+    unread: int = 0
 
 
 class DeadLetterShown(msgspec.Struct):
@@ -119,7 +121,9 @@ def _add_terms(health: ChannelHealth, row: OpenChannel | None) -> None:
     if row:
         health.verified |= row.open
         health.open, health.paused = row.open, row.status == "paused"
-        health.conversations, health.limited = row.conversation_count, row.limited
+        health.conversations, health.limited, health.unread = row.conversation_count, row.limited, row.unread
+        if row.unread and not health.error:
+            health.error = row.shown_error or ""
     if not health.open and health.type not in PAIRED and not health.error:
         health.error = f"A channel of the kind {health.type} is made by POST /v1/channels only."
         health.hint = "Remove it from config.json, and make it there."

@@ -19,7 +19,7 @@ from daemon.ledger.threads import Reader
 from daemon.ledger.visitors import SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 from daemon.ledger.writer import Writer
-from proto.gateways import ErrorClass, Inbound
+from proto.gateways import ErrorClass, Inbound, Unread
 
 FIRST = (0, "")
 """The cursor before the first channel."""
@@ -143,13 +143,26 @@ class ChannelOperations:
         """
         return await self._writer.submit(webhooks.add, channel, key, content_type, body, at)
 
-    async def open_webhooks(self, persona_id: str, after: int = 0, limit: int = 100) -> list[OpenWebhook]:
-        """Return her webhook requests above the number ``after`` that no ``visit`` has closed, oldest first."""
-        return await self._reader.submit(webhooks.open_, persona_id, after, limit)
+    async def open_webhooks(
+        self, persona_id: str, after: int = 0, limit: int = 100, version: str = ""
+    ) -> list[OpenWebhook]:
+        """Return her webhook requests above the number ``after`` that are not closed, oldest first.
 
-    async def webhooks_died(self, numbers: list[int], limit: int) -> list[int]:
-        """Count a worker's death for the requests it had in hand. Set aside and return those that reach ``limit``."""
-        return await self._writer.submit(webhooks.died, numbers, limit)
+        Those that this version cannot read are left out.
+        """
+        return await self._reader.submit(webhooks.open_, persona_id, after, limit, version)
+
+    async def close_webhooks(self, persona_id: str, numbers: list[int]) -> None:
+        """Close requests whose messages are kept."""
+        await self._writer.submit(webhooks.done, persona_id, numbers)
+
+    async def keep_unread(self, persona_id: str, channel: str, found: list[Unread], at: int, version: str) -> None:
+        """Keep what her gateway cannot read, until another version reads it."""
+        await self._writer.submit(webhooks.unread, persona_id, channel, found, at, version)
+
+    async def webhooks_died(self, numbers: list[int], limit: int, version: str = "") -> list[int]:
+        """Count a worker's death for the requests it had in hand. Return those that become unread."""
+        return await self._writer.submit(webhooks.died, numbers, limit, version)
 
     async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
         """Give up a sent message that did not reach its person, and mark its conversation with the reason.

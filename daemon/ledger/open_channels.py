@@ -25,10 +25,12 @@ _STATUS: Final = (
     "CASE WHEN paused THEN 'paused' WHEN error_class IS NULL THEN 'active'"
     " WHEN error_class = 'credential' OR error_class = 'config' OR error_since <= ?1 THEN 'error' ELSE 'active' END"
 )
+_UNREAD: Final = "FROM webhook WHERE webhook.channel = channel.channel AND unread IS NOT NULL AND done = 0"
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
     f" welcome, fallback, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
-    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited"
+    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited,"
+    f" (SELECT count(*) {_UNREAD}), (SELECT unread {_UNREAD} ORDER BY number DESC LIMIT 1), (SELECT max(at) {_UNREAD})"
 )
 """The columns of ``OpenChannel`` and ``ChannelFields``. An error that began before ``?1`` has lasted too long."""
 
@@ -51,7 +53,8 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
 class OpenChannel(msgspec.Struct, frozen=True):
     """A channel as /v1 shows it; ``open`` is False for a persona API channel, which is paired with her owner.
 
-    ``error`` is the latest error, until the channel recovers. ``limited`` counts messages over the senders' limits.
+    ``error`` is the latest error, until the channel recovers. ``limited`` counts messages over the senders' limits,
+    ``unread`` what came in and this version cannot read, the last time for ``unread_why``.
     Times are in epoch nanoseconds.
     """
 
@@ -72,6 +75,24 @@ class OpenChannel(msgspec.Struct, frozen=True):
     message_count: int
     last_message_at: int | None
     limited: int
+    unread: int = 0
+    unread_why: str | None = None
+    unread_at: int | None = None
+
+    @property
+    def shown_error(self) -> str | None:
+        """The latest error, else what came in and could not be read."""
+        if self.error is not None or not self.unread:
+            return self.error
+        them, they = ("One message", "it") if self.unread == 1 else (f"{self.unread} messages", "they")
+        return (
+            f"{them} of the provider could not be read ({self.unread_why}). Update personad: {they} will be read then."
+        )
+
+    @property
+    def shown_error_at(self) -> int | None:
+        """When that happened."""
+        return self.unread_at if self.error is None else self.error_at
 
 
 class ChannelConversation(msgspec.Struct, frozen=True):

@@ -73,6 +73,8 @@ class SlackEmulator:
         self.most_sockets = 0
         self.files_at = ""
         """The base URL of files, "" for this server."""
+        self.surprises: dict[str, object] = {}
+        """Fields that every answer gets, or gets another value in."""
         self._again_after = again_after
         self._faults: deque[Fault] = deque()
         self._people: dict[str, str] = {}
@@ -234,6 +236,8 @@ class SlackEmulator:
             answer = {"ok": False, "error": fault.error}
         else:
             answer = self._do(method, data)
+            kept = ("url",) if method == "apps.connections.open" else ()
+            answer |= {name: value for name, value in self.surprises.items() if name not in kept}
         if fault and fault.mute and request.transport:
             request.transport.abort()
         headers = {"Retry-After": str(fault.retry_after)} if fault and fault.retry_after is not None else {}

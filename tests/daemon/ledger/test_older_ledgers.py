@@ -38,7 +38,16 @@ WITH_GATEWAYS: Final = VERSIONS[1:]
 WITH_VISITORS: Final = VERSIONS[4:]
 
 RENAMED: Final = {"talk": "channel_conversation", "hook": "webhook"}
-NEW_COLUMNS: Final = {"title": "", "perceived": "", "open": 0, "parts_sent": 0, "sent_at": None, "provider_id": None}
+NEW_COLUMNS: Final = {
+    "title": "",
+    "perceived": "",
+    "open": 0,
+    "parts_sent": 0,
+    "sent_at": None,
+    "provider_id": None,
+    "unread": None,
+    "unread_by": "",
+}
 """The values of new columns in earlier rows; a channel's newer columns are only counted, see below."""
 
 WEB: Final = Conversation("web", ADA)

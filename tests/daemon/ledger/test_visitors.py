@@ -9,12 +9,14 @@ import pytest
 
 from daemon.ledger import ChannelFields, ChannelUnknown, Ledger, SenderLimits
 from daemon.ledger.errors import WebhooksFull
-from daemon.ledger.webhooks import MOST_OPEN
+from daemon.ledger.webhooks import MOST_OPEN, MOST_UNREAD
+from proto.gateways import Unread
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, EVE, OTHER, add, inbound
 from tests.daemon.ledger.test_open_channels import LIMITS, open_
 
 MINUTE: Final = 60 * 1_000_000_000
 DAY: Final = 24 * 60 * MINUTE
+JSON: Final = "application/json"
 SEQS: Final = list(range(1, 100))
 
 
@@ -112,10 +114,64 @@ async def test_a_webhook_request_is_kept_until_its_messages_are(ledger: Ledger) 
     await ledger.visit(ADAM, CHANNEL, [inbound("1")], [first], LIMITS, SEQS, 9)
     assert [one.number for one in await ledger.open_webhooks(ADAM)] == [second]
     assert await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 9) is None
-    assert [await ledger.webhooks_died([first, second], 2) for _ in range(2)] == [[], [second]]
-    assert await ledger.open_webhooks(ADAM) == []
+    assert [await ledger.webhooks_died([first, second], 2, "1") for _ in range(2)] == [[], [second]]
+    assert await ledger.open_webhooks(ADAM, version="1") == []
     await ledger.prune_channels(9 * DAY)
     assert await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 9 * DAY) is not None
+
+
+async def shown(ledger: Ledger) -> tuple[int, str | None, int | None]:
+    """Return what the channel shows of what could not be read."""
+    channel = await ledger.open_channel(CHANNEL, 9)
+    assert channel
+    return channel.unread, channel.shown_error, channel.shown_error_at
+
+
+async def test_what_cannot_be_read_is_kept_for_another_version(ledger: Ledger) -> None:
+    """It stays open, is shown on the channel, and only another version gets it again; a part replaces the whole."""
+    await open_(ledger)
+    first = await ledger.webhook(CHANNEL, "e1", "application/json", b"{1}", 5) or 0
+    found = [Unread("no text", first, body=b"{part}"), Unread("no id", key="e2", body=b"{2}")]
+    for _ in range(2):
+        await ledger.keep_unread(ADAM, CHANNEL, found, 7, "1")
+    assert await ledger.open_webhooks(ADAM, version="1") == []
+    again = await ledger.open_webhooks(ADAM, version="2")
+    assert [(one.body, one.content_type) for one in again] == [(b"{part}", JSON), (b"{2}", JSON)]
+    assert await shown(ledger) == (
+        2,
+        "2 messages of the provider could not be read (no id). Update personad: they will be read then.",
+        7,
+    )
+    assert await ledger.webhook(CHANNEL, "e2", JSON, b"{2}", 9) is None
+    await ledger.visit(ADAM, CHANNEL, [inbound("1")], [again[0].number], LIMITS, SEQS, 9)
+    assert (await shown(ledger))[0] == 1
+    await ledger.close_webhooks(ADAM, [again[1].number])
+    assert await shown(ledger) == (0, None, None)
+
+
+async def test_a_request_that_kills_is_kept(ledger: Ledger) -> None:
+    """It is shown on the channel, and after an upgrade one more death is enough to keep it again."""
+    await open_(ledger)
+    first = await ledger.webhook(CHANNEL, "e1", JSON, b"{1}", 5) or 0
+    assert [await ledger.webhooks_died([first], 2, "1") for _ in range(2)] == [[], [first]]
+    assert (await shown(ledger))[0] == 1
+    assert [one.deaths for one in await ledger.open_webhooks(ADAM, version="2")] == [2]
+    assert await ledger.webhooks_died([first], 2, "2") == [first]
+    assert await ledger.open_webhooks(ADAM, version="2") == []
+
+
+async def test_what_cannot_be_read_has_a_limit(ledger: Ledger) -> None:
+    """Beyond it the oldest is given up. What waits unread takes no room from what waits to be read."""
+    await open_(ledger)
+    for number in range(MOST_UNREAD + 5):
+        await ledger.keep_unread(ADAM, CHANNEL, [Unread("odd", key=f"u{number}", body=b"{}")], 7, "1")
+    kept = await ledger.open_webhooks(ADAM, limit=1000, version="2")
+    assert (len(kept), kept[0].number) == (MOST_UNREAD, 6)
+    await asyncio.gather(*(ledger.webhook(CHANNEL, f"k{n}", JSON, b"{}", 5) for n in range(MOST_OPEN)))
+    await ledger.prune_channels(8 * DAY)
+    assert len(await ledger.open_webhooks(ADAM, limit=5000, version="2")) == MOST_UNREAD + MOST_OPEN
+    await ledger.prune_channels(91 * DAY)
+    assert (await shown(ledger))[0] == 0
 
 
 async def test_webhook_requests_wait_for_a_persona_who_is_stopped(ledger: Ledger) -> None:

@@ -93,7 +93,7 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
         log = Log(Sink(Logs(level="debug"), stream.fileno(), terminal=False))
         clock = SystemClock()
         persona_tasks, tasks = PersonaTasks(clock, log), daemon_tasks(clock, log)
-        feed = WebhookQueue(ledger, 3, persona_tasks, clock, log)
+        feed = WebhookQueue(ledger, 3, persona_tasks, clock, log, "1")
         port = free_port()
         listening = listener(WebhookSettings(port=port, public_url=public_url))
         assert listening

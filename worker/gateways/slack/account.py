@@ -12,6 +12,7 @@ import msgspec
 from proto.gateways import Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import (
     DEFAULT_WAIT,
@@ -173,5 +174,5 @@ class Slack(Rest):
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Answer)
+        found = fitted(parsed(body), _Answer)
         return ErrorBody(found.error or None, found.needed or found.error)

@@ -16,6 +16,7 @@ import msgspec
 from proto.gateways import ErrorClass, Gateway, GatewayType
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
@@ -181,7 +182,7 @@ class Twilio(Rest):
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Error)
+        found = fitted(parsed(body), _Error)
         return ErrorBody(found.code, found.message)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from proto.gateways import Gateway as Channel
-from proto.gateways import Inbound, WebhookRequest
+from proto.gateways import Inbound, Unread, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.link import GatewayLink
@@ -68,22 +68,24 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         lively = asyncio.get_running_loop().time() < self._lively_until
         return self.timing.poll if lively else self.timing.idle
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> kernel.Reading:
         """Return the messages in these requests. Receipts for her own messages are reported at once."""
-        drafts = []
+        drafts: list[Draft] = []
+        unread: list[Unread] = []
         for webhook in webhooks:
             try:
                 form = form_of(webhook.body)
                 found = None if "MessageStatus" in form else self._draft(form)
             except ValueError as error:
                 self.log.error("twilio.unreadable", webhook=webhook.number, reason=type(error).__name__)
+                unread.append(Unread("Twilio's form cannot be read", webhook.number))
                 continue
             if failed := receipt(self.channel, form):
                 self.link.send(failed)
             if found:
                 self._is_called = True
                 drafts.append(found)
-        return await self._with_files(drafts)
+        return kernel.Reading(await self._with_files(drafts), unread)
 
     async def committed(self, items: Sequence[Inbound]) -> None:
         self._poller.know([item.key.partition(".")[0] for item in items])

@@ -5,6 +5,7 @@ https://www.twilio.com/docs/messaging/guides/webhook-request
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -28,6 +29,8 @@ HELP: Final = frozenset({"help", "info"})
 opts in only people who had opted out, and otherwise it is an ordinary answer."""
 
 FAILED: Final = frozenset({"failed", "undelivered"})
+
+_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
 
 class OptChange(NamedTuple):
@@ -71,15 +74,19 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 def draft(form: dict[str, str]) -> Draft | None:
-    """Return the message in a webhook request, None if its sender cannot be answered. Raises ValueError."""
+    """Return the message in a webhook request, None if its sender cannot be answered.
+
+    The files are those that have an address, whatever their number is said to be. Raises ValueError.
+    """
     account, sid = digits(form.get("From", "")), form.get("MessageSid") or form.get("SmsSid", "")
     if not account or not sid:
         return None
-    count = min(int(form.get("NumMedia") or "0"), MAX_FILES)
+    if not _SID.match(sid):
+        raise ValueError("the message's id is none of Twilio's")
     files = tuple(
         Attachment(form[f"MediaUrl{n}"], form.get(f"MediaContentType{n}", ""))
-        for n in range(count)
-        if f"MediaUrl{n}" in form
+        for n in range(MAX_FILES)
+        if form.get(f"MediaUrl{n}")
     )
     name = form.get("ProfileName") or f"+{account}"
     return Draft(_item(sid, account, name, _text(form, len(files)), time.time_ns()), files)
@@ -88,7 +95,7 @@ def draft(form: dict[str, str]) -> Draft | None:
 def draft_of_row(row: Row, files: tuple[Attachment, ...]) -> Draft | None:
     """Return the message in a row of the list, None if its sender cannot be answered."""
     account = digits(row.from_ or "")
-    if not account:
+    if not account or not _SID.match(row.sid):
         return None
     return Draft(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
 
@@ -152,7 +159,7 @@ def _text(form: dict[str, str], files: int) -> str:
 
 def _item(sid: str, account: str, name: str, text: str, at: int) -> Inbound:
     return Inbound(
-        key=sid[:120],
+        key=sid,
         account=account,
         account_name=shown(name),
         chat=account,

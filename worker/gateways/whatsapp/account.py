@@ -14,6 +14,7 @@ from proto.gateways import ErrorClass, Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity, Located
 from worker.gateways.common.attachments import Attachment
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
@@ -143,7 +144,7 @@ class Meta(Rest):
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Error).error
+        found = fitted(parsed(body), _Error).error
         return ErrorBody(found.code, (found.error_data.details if found.error_data else "") or found.message)
 
 

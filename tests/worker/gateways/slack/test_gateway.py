@@ -199,8 +199,59 @@ async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
             b'{"type": "event_callback", "event": {"type": "reaction_added"}}', "application/json"
         )
         broken = channel.webhook(b"{", "application/json")
-        await channel.until(lambda: channel.webhooks_done[1:] == [ignored, broken])
+        await channel.handled(broken)
+        assert (channel.webhooks_done[1:], [one.number for one in channel.unread]) == ([ignored], [broken])
         assert slack.most_sockets == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"channel_type": None},
+        {"channel_type": 7},
+        {"subtype": None, "bot_id": None, "thread_ts": None, "files": None},
+        {"files": [{"name": None, "size": None, "url_private_download": None, "url_private": None}]},
+        {"files": [None, {"size": "big"}, 7]},
+        {"blocks": [{"half": "\ud83d"}]},
+        {"ts": 1700000000.5, "thread_ts": 1700000000.0001},
+    ],
+)
+async def test_a_surprise_in_a_side_field(slack: SlackEmulator, tmp_path: Path, fields: dict[str, object]) -> None:
+    """Her words arrive, over the socket and by webhook, whatever stands beside them."""
+    ann = slack.person("Ann")
+    async with connected(slack, tmp_path) as channel:
+        slack.deliver(slack.message(ann, "by socket", **fields))
+        await channel.first()
+        body, headers = slack.signed(slack.payload(slack.message(ann, "by post", **fields)))
+        await channel.handled(channel.webhook(body, headers["Content-Type"]))
+    assert [text for text in channel.texts if not text.startswith("(")] == ["by socket", "by post"]
+    assert channel.unread == []
+    if fields.get("thread_ts"):
+        assert channel.items[0].chat == f"{slack.direct(ann)}:1700000000.000100"
+
+
+@pytest.mark.parametrize("fields", [{"text": {"rich": 1}}, {"ts": None}, {"user": ["U1"]}, {"channel": None}])
+async def test_what_cannot_be_read_is_kept(slack: SlackEmulator, tmp_path: Path, fields: dict[str, object]) -> None:
+    """An event from the socket is acknowledged once the daemon has it, and can be read later like a webhook's."""
+    ann = slack.person("Ann")
+    async with connected(slack, tmp_path) as channel:
+        channel.refusals = 1
+        event = slack.deliver({**slack.message(ann, "who knows", channel_type="im"), **fields})
+        await asyncio.to_thread(slack.wait, lambda: event in slack.acknowledged, "the acknowledgement")
+        [kept] = channel.unread
+        assert (kept.key, kept.number, len(channel.offers), channel.items) == (event, 0, 2, [])
+        number = channel.webhook(kept.body, kept.content_type)
+        await channel.handled(number)
+    assert [one.number for one in channel.unread] == [0, number]
+
+
+async def test_answers_of_slack_with_surprises(slack: SlackEmulator, tmp_path: Path) -> None:
+    """A null beside what is needed keeps nobody from connecting."""
+    slack.surprises = {"team": None, "url": None, "profile": None, "is_enterprise_install": None}
+    async with connected(slack, tmp_path) as channel:
+        slack.say(slack.person("Ann"), "hello")
+        [item] = await channel.first()
+    assert (item.content, item.account_name) == ("hello", "Ann")
 
 
 async def test_identify(slack: SlackEmulator) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulators.twilio import TwilioEmulator
+from tests.emulators.twilio import FORM, TwilioEmulator
 from tests.worker.gateways.twilio.channel import ANN, OURS, TIMING, opened, webhook
 from worker.gateways.twilio.gateway import TwilioGateway
 
@@ -204,3 +204,32 @@ async def test_unreadable_requests_are_completed(twilio: TwilioEmulator, tmp_pat
         number = channel.webhook(body, "application/x-www-form-urlencoded")
         await channel.until(lambda: number in channel.webhooks_done or None)
     assert not channel.items
+
+
+@pytest.mark.parametrize("count", ["", "abc", "1e3", "10.0", "0", "99", "-1"])
+async def test_a_surprise_in_the_number_of_files(twilio: TwilioEmulator, tmp_path: Path, count: str) -> None:
+    """The words and the files arrive, whatever number is given."""
+    message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
+    async with opened(twilio, tmp_path, webhook=WEBHOOK, since=time.time() + 60) as channel:
+        await channel.handled(webhook(channel, {**twilio.form(message), "NumMedia": count}))
+    assert [(item.kind, item.content) for item in channel.items] == [("image", "look")]
+
+
+@pytest.mark.parametrize("body", [b"From=%2B15557654321&Body=\xff", b"&".join([b"a=1"] * 600)])
+async def test_a_form_that_cannot_be_read(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
+    """It is not done: it is kept with the reason."""
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        number = channel.webhook(body, FORM)
+        assert await channel.handled(number) == []
+    assert ([one.number for one in channel.unread], channel.webhooks_done) == ([number], [])
+
+
+async def test_a_row_with_surprises(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """One odd row in the list holds up nobody's message."""
+    odd = twilio.text(ANN, OURS, "odd")
+    odd.update(num_media=None, status=None, error_code="x", price=None, to=None)
+    twilio.text(ANN, OURS, "plain")
+    twilio.text(ANN, OURS, "without an id")["sid"] = None
+    async with opened(twilio, tmp_path) as channel:
+        await channel.first(2)
+    assert channel.texts == ["odd", "plain"]

@@ -1,0 +1,17 @@
+"""Step 10: webhook requests that a gateway could not read are kept until a version can read them.
+
+``unread`` says why, ``unread_by`` which version tried. Requests that several processes died with were closed with their
+body until now; they are kept in the same way, and tried once more by this version.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SQL: Final = """
+    ALTER TABLE webhook ADD COLUMN unread TEXT;
+    ALTER TABLE webhook ADD COLUMN unread_by TEXT NOT NULL DEFAULT '';
+    UPDATE webhook SET done = 0, unread = 'Her process died several times with it in hand.'
+        WHERE done = 1 AND length(body) > 0;
+    CREATE INDEX webhook_unread ON webhook (channel, number) WHERE unread IS NOT NULL AND done = 0;
+    """
