@@ -23,6 +23,9 @@ TESTING  := $(VENV)/.tests-installed
 # Tests mostly wait for processes, clocks and sockets, so more of them run at once than there are cores.
 JOBS ?= 4
 
+# Container images often set this. Then every process of a test run would compile all tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # An environment with a Python other than the requested one is made again.
 ifneq ($(PYTHON),)
 RELEASE := -c 'import sys; print(sys.version_info[:2])' 2>/dev/null

@@ -15,7 +15,7 @@ import msgspec
 
 from proto.gateways import Inbound
 from worker.gateways.common.attachments import Attachment
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.common.reading import Words, fitted
 from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.slack.account import Slack

@@ -15,7 +15,7 @@ import msgspec
 from proto.gateways import Inbound, Receipt
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.common.reading import Words, fitted, parsed
 from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.whatsapp.account import class_of, undelivered
