@@ -80,7 +80,8 @@ class Inbound(msgspec.Struct):
     """One message that a gateway received; ``at`` is the provider's time in epoch nanoseconds.
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
-    slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``.
+    slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``. ``opt_out``
+    is not None for a STOP (True) or START (False) of text messages, which is not for her.
     """
 
     key: InboundKey
@@ -94,6 +95,7 @@ class Inbound(msgspec.Struct):
     media: MediaName | None = None
     title: Title = ""
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
+    opt_out: bool | None = None
 
 
 class Taken(msgspec.Struct, tag="taken"):
@@ -212,6 +214,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
 
     ``permanent``: it never will. ``blocked``: it takes nothing for this chat until the person writes again.
     ``ambiguous``: it may have taken the part without confirming. ``retry_after``: seconds that the provider asks for.
+    ``tries``: give the message up after so many tries in all, 0 for the daemon's own limit.
     """
 
     seq: int
@@ -220,6 +223,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
     blocked: bool = False
     ambiguous: bool = False
     retry_after: float = 0.0
+    tries: int = 0
 
 
 class Receipt(msgspec.Struct, tag="receipt"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.ledger import channels, delivery, idempotency, mirror, open_channels, visitors, webhooks
+from daemon.ledger import channels, delivery, idempotency, mirror, open_channels, opt_outs, visitors, webhooks
 from daemon.ledger.delivery import DeadLetter
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
@@ -188,6 +188,6 @@ class ChannelOperations:
         await self._writer.submit(idempotency.drop, key)
 
     async def prune_channels(self, now: int) -> None:
-        """Delete expired webhook requests, idempotency keys and senders."""
-        for prune in (webhooks.prune, idempotency.prune, visitors.prune):
+        """Delete expired webhook requests, idempotency keys, senders and opt-ins."""
+        for prune in (webhooks.prune, idempotency.prune, visitors.prune, opt_outs.prune):
             await self._writer.submit(prune, now)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, inbox, webhooks
+from daemon.ledger import answers, inbox, opt_outs, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -88,6 +88,9 @@ def _take_one(
     at: int,
     visited: Visited,
 ) -> None:
+    if item.opt_out is not None:
+        opt_outs.note(connection, channel.channel, item, at)
+        return
     name = _name(connection, channel.channel, item.chat)
     conversation = Conversation(channel.type, name or _called(item), channel.channel, item.chat)
     if _known(connection, channel.persona, conversation, item.key):

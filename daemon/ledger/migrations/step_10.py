@@ -1,7 +1,9 @@
-"""Step 10: webhook requests that a gateway could not read are kept until a version can read them.
+"""Step 10: webhook requests that a gateway could not read are kept until a version can read them; who opted out.
 
 ``unread`` says why, ``unread_by`` which version tried. Requests that several processes died with were closed with their
 body until now; they are kept in the same way, and tried once more by this version.
+
+``opt_out`` names a line by its type and number, because a STOP outlives the channel.
 """
 
 from __future__ import annotations
@@ -14,4 +16,13 @@ SQL: Final = """
     UPDATE webhook SET done = 0, unread = 'Her process died several times with it in hand.'
         WHERE done = 1 AND length(body) > 0;
     CREATE INDEX webhook_unread ON webhook (channel, number) WHERE unread IS NOT NULL AND done = 0;
+
+    CREATE TABLE opt_out (
+        type TEXT NOT NULL,
+        line TEXT NOT NULL,
+        account TEXT NOT NULL,
+        is_out INTEGER NOT NULL CHECK (is_out = 0 OR is_out = 1),
+        at INTEGER NOT NULL,
+        PRIMARY KEY (type, line, account)
+    ) STRICT, WITHOUT ROWID;
     """

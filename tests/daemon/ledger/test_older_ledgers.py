@@ -191,7 +191,7 @@ async def test_delivery_goes_on(number: int, path: Path) -> None:
     open_ = await ledger.pending_by_channel(ADA)
     assert (open_[TELEGRAM], open_[DISCORD]) == (4, 2)
     before = {channel.channel: channel for channel in await ledger.channels(ADA)}
-    assert await ledger.sending(rows[0].seq)
+    assert await ledger.sending(rows[0].seq) == "open"
     await ledger.sent(rows[0].seq, NOW)
     await ledger.dead(rows[1].seq, "gone")
     assert await ledger.blocked(ADA, DISCORD, "998877665544332211", "blocked", NOW) == [row.seq for row in rows[4:]]

@@ -6,11 +6,13 @@ import asyncio
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
-from daemon.ledger import ChannelFields, ChannelUnknown, Ledger, SenderLimits
+from daemon.ledger import OPTED_OUT, ChannelFields, ChannelUnknown, Ledger, SenderLimits
 from daemon.ledger.errors import WebhooksFull
 from daemon.ledger.webhooks import MOST_OPEN, MOST_UNREAD
 from proto.gateways import Unread
+from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, EVE, OTHER, add, inbound
 from tests.daemon.ledger.test_open_channels import LIMITS, open_
 
@@ -87,6 +89,47 @@ async def test_what_is_over_a_senders_limits_is_not_kept(ledger: Ledger) -> None
     await ledger.prune_channels(begin + 3 * DAY)
     await write(13, begin + 3 * DAY)
     assert kept[7:] == ["file13"]
+
+
+async def test_stop_holds_until_start(ledger: Ledger) -> None:
+    """Nothing more is sent to who opted out, whatever else happens to the channel; a START undoes it."""
+    await open_(ledger)
+    seqs = iter(range(1, 1000))
+
+    async def write(key: str, content: str = "hello", *, out: bool | None = None, at: int) -> list[str]:
+        item = replace(inbound(key, content, at=at), opt_out=out)
+        visited = await ledger.visit(ADAM, CHANNEL, [item], [], LIMITS, [next(seqs), next(seqs)], at)
+        return [one.perception.content for one in visited.waiting]
+
+    async def sends(content: str, to: str = "42") -> str:
+        seq = next(seqs)
+        where = Conversation("telegram", f"@{to}", CHANNEL, to)
+        await ledger.answer(ADAM, [], where, [Outgoing(content)], [seq], 50)
+        return await ledger.sending(seq)
+
+    async def error() -> str | None:
+        return {one.chat: one for one in await ledger.channel_conversations(CHANNEL)}["42"].error
+
+    assert await write("1", at=10) == ["hello"]
+    assert await sends("one") == "open"
+    assert await write("2", "STOP", out=True, at=20) == []
+    assert (await sends("two"), await sends("two", to="43")) == ("opted out", "open")
+    assert await error() == OPTED_OUT
+    # What is listed again changes nothing, and another message is no START.
+    assert await write("0", "START", out=False, at=15) == []
+    assert await write("3", at=21) == ["hello"]
+    assert await sends("three") == "opted out"
+    await ledger.pause_channel(CHANNEL, paused=True, at=22)
+    await ledger.prune_channels(400 * DAY)
+    await ledger.remove_channel(ADAM, CHANNEL)
+    await open_(ledger)
+    assert await write("4", at=30) == ["hello"]
+    assert await sends("four") == "opted out"
+    assert await write("5", "START", out=False, at=40) == []
+    assert (await sends("five"), await error()) == ("open", None)
+    assert await write("2", "STOP", out=True, at=20) == []
+    assert await sends("six") == "open"
+    assert [one.content for one in await ledger.channel_messages(CHANNEL, "42")].count("STOP") == 0
 
 
 async def test_a_channel_that_is_not_open_takes_no_visitors(ledger: Ledger) -> None:

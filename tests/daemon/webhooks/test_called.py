@@ -105,6 +105,28 @@ def test_what_cannot_be_read_is_shown(office: Office) -> None:
     assert office.shown(channel)["lastError"] == shown["lastError"]
 
 
+def test_stop_outlives_her_process(office: Office) -> None:
+    """After STOP she sends that person nothing, also from her next process, where Twilio does not see to it."""
+    channel, bob = office.open("sms", SMS_LINE), "+15557650001"
+    office.sms(channel, bob, "STOP")
+    wait_for(lambda: "twilio.opting" in office.daemon.log.read_text(), "the STOP")
+    office.twilio.opted_out.clear()
+    office.daemon.http.post(f"/api/persona/{office.persona}/restart")
+    office.connected(channel)
+    office.sms(channel, bob, "are you there?")
+
+    def refused() -> bool:
+        found = office.daemon.http.get(f"/v1/channels/{channel}/conversations").json()["items"]
+        return any(one["id"] == bob[1:] and "opted out with STOP" in (one["lastError"] or "") for one in found)
+
+    wait_for(refused, "her answer to be refused")
+    assert office.sms_answers(bob) == []
+    office.sms(channel, bob, "START")
+    office.sms(channel, bob, "and now?")
+    wait_for(lambda: office.sms_answers(bob), "an answer")
+    assert ["and now?" in answer for answer in office.sms_answers(bob)] == [True]
+
+
 def test_messages_wait_for_a_daemon_that_was_killed(office: Office) -> None:
     """A message answered with 200 is not lost when the daemon dies, and is answered once afterwards."""
     channel = office.open("sms", SMS_LINE)

@@ -19,6 +19,7 @@ from worker.gateways.common.trouble import (
     NETWORK,
     PROVIDER_ERRORS,
     WAIT,
+    Fate,
     Refusal,
     Trouble,
     passing,
@@ -57,6 +58,32 @@ UNREACHABLE: Final = frozenset(
     {"channel_not_found", "is_archived", "not_in_channel", "restricted_action", "cannot_dm_bot", "user_disabled"}
 )
 """Errors that concern one conversation only (https://api.slack.com/methods/chat.postMessage#errors)."""
+
+UNSENDABLE: Final = frozenset(
+    {
+        "msg_too_long",
+        "no_text",
+        "msg_blocks_too_long",
+        "markdown_text_conflict",
+        "too_many_attachments",
+        "cannot_reply_to_message",
+        "invalid_arguments",
+        "invalid_arg_name",
+        "invalid_charset",
+        "invalid_form_data",
+        "file_not_found",
+        "file_upload_size_restricted",
+        "file_uploads_disabled",
+        "file_uploads_except_images_disabled",
+        "slack_connect_file_upload_sharing_blocked",
+    }
+)
+"""Errors that concern this message and will always be the same
+(https://api.slack.com/methods/chat.postMessage#errors,
+https://api.slack.com/methods/files.completeUploadExternal#errors)."""
+
+PASSING: Final = frozenset({"team_added_to_org", "message_limit_exceeded"})
+"""Errors of the workspace that pass: it is being moved, or all of it sends too much. The message was not taken."""
 
 FAULTS: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 """Slack's own faults, after which "some aspect of the operation" may have succeeded
@@ -163,13 +190,17 @@ class Slack(Rest):
             case Refusal(code="missing_scope", message=needed):
                 reason = f"The Slack app lacks a permission (missing_scope: {needed.rstrip('.')})."
                 return Trouble("config", reason, SCOPES)
-            case Refusal(code=code) if code in UNREACHABLE:
+            case Refusal(code=code) if code in UNREACHABLE or str(code).startswith("restricted_action_"):
                 reason = f"Slack does not let her write there ({code})."
                 return Trouble("recipient", reason, "Invite the app to that channel.", fate="blocked")
             case Refusal(code=code) if code in FAULTS:
                 return Trouble("transient", f"Slack has an internal fault ({code}).", NETWORK, fate="perhaps")
+            case Refusal(code=code) if code in PASSING:
+                return Trouble("transient", f"Slack does not take messages at the moment ({code}).", NETWORK)
             case Refusal(status=200, code=code):
-                return Trouble("transient", f"Slack refused the request ({code}).", NETWORK, fate="never")
+                # Slack's lists of errors are not complete, so an unknown one may also pass.
+                fate: Fate = "never" if code in UNSENDABLE else "unclear"
+                return Trouble("transient", f"Slack refused the request ({code}).", NETWORK, fate=fate)
             case _:
                 return passing(self.provider, error)
 

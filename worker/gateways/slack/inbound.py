@@ -57,12 +57,11 @@ class Event(msgspec.Struct):
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is a direct message. If Slack does not say what the channel is, its id does: theirs begin with D.
+        """Whether it is a direct message. The channel's id says so too, with a D, should its type be missing.
 
         https://api.slack.com/types/conversation
         """
-        kind = self.channel_type or ("im" if self.channel.startswith("D") else "")
-        return self.type == "message" and kind == "im"
+        return self.type == "message" and (self.channel_type == "im" or self.channel.startswith("D"))
 
 
 class Payload(msgspec.Struct):

@@ -42,7 +42,7 @@ CONFIG: Final[Mapping[int, str]] = {
     30034: "Register the number for A2P 10DLC in Twilio's console.",
     63007: "Connect the number to WhatsApp in Twilio's console (Messaging, Senders), or use the sandbox's number.",
 }
-THROTTLE: Final = frozenset({14107, 20429, 30001, 30022, 63018})
+THROTTLE: Final = frozenset({14107, 20429, 21611, 30001, 30022, 63018})
 PERSON: Final[Mapping[int, str]] = {
     21211: "Twilio does not accept the person's number.",
     21217: "Twilio does not accept the person's number.",

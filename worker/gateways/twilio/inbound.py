@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -31,13 +31,6 @@ opts in only people who had opted out, and otherwise it is an ordinary answer.""
 FAILED: Final = frozenset({"failed", "undelivered"})
 
 _SID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
-
-
-class OptChange(NamedTuple):
-    """A person opted out with STOP (``out``), or in again with START."""
-
-    account: str
-    out: bool
 
 
 class Draft(NamedTuple):
@@ -100,17 +93,17 @@ def draft_of_row(row: Row, files: tuple[Attachment, ...]) -> Draft | None:
     return Draft(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
 
 
-def opt_change(kind: GatewayType, account: str, text: str, opt_out_type: str = "") -> OptChange | str:
-    """Return the opt-out or opt-in that a message means to Twilio, "help" for HELP, "" for all other messages.
+def opt_change(kind: GatewayType, text: str, opt_out_type: str = "") -> Literal["stop", "start", "help", ""]:
+    """Return which keyword a message is to Twilio, "" if it is none.
 
     On WhatsApp Twilio handles no keywords, unless the webhook has an ``opt_out_type``
     (https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out).
     """
     word = opt_out_type.lower() or (" ".join(text.split()).lower() if kind == "sms" else "")
     if word in STOP:
-        return OptChange(account, out=True)
+        return "stop"
     if word in START:
-        return OptChange(account, out=False)
+        return "start"
     return "help" if word in HELP else ""
 
 

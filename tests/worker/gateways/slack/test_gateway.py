@@ -144,7 +144,17 @@ async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None
     ("fault", "expected"),
     [
         ({"error": "channel_not_found"}, {"permanent": True, "blocked": True}),
+        ({"error": "restricted_action_thread_locked"}, {"permanent": True, "blocked": True}),
         ({"error": "msg_too_long"}, {"permanent": True, "blocked": False}),
+        ({"error": "no_text"}, {"permanent": True, "blocked": False}),
+        *(
+            ({"error": error}, {"permanent": False, "ambiguous": True, "tries": 0})
+            for error in ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
+        ),
+        ({"error": "team_added_to_org"}, {"permanent": False, "ambiguous": False, "tries": 0}),
+        ({"error": "message_limit_exceeded"}, {"permanent": False, "ambiguous": False, "tries": 0}),
+        ({"error": "an_error_of_tomorrow"}, {"permanent": False, "ambiguous": False, "tries": 8}),
+        ({"error": ""}, {"permanent": False, "ambiguous": False, "tries": 8}),
         ({"error": "ratelimited", "status": 429, "retry_after": 7}, {"permanent": False, "retry_after": 7.0}),
         ({"status": 503, "error": "internal"}, {"permanent": False, "ambiguous": True}),
         ({"mute": True}, {"permanent": False, "ambiguous": True}),
