@@ -100,11 +100,11 @@ class ChannelOperations:
         return await self._reader.submit(open_channels.conversations, channel, before, limit)
 
     async def channel_messages(
-        self, channel: str, chat: str, before: int | None = None, limit: int = 100
+        self, channel: str, chat: str, before: tuple[int, int] | None = None, limit: int = 100
     ) -> list[ChannelMessage]:
-        """Return a conversation's messages, newest first; ``before`` is the id of the last one that the caller has.
+        """Return a conversation's messages, newest first; unanswered ones have the id 0.
 
-        Without ``before``, unanswered messages come first, with the id 0.
+        ``before`` is the ``(at, place)`` of the last one that the caller has.
         """
         return await self._reader.submit(open_channels.messages, channel, chat, before, limit)
 

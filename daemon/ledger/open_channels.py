@@ -19,6 +19,9 @@ SECOND: Final = 1_000_000_000
 TROUBLE_AFTER: Final = 300
 """Seconds after which a transient error is shown as the status ``error``."""
 
+_WAITING: Final = 2**62
+"""Added to the id of an unanswered message, so that it comes after the lines of the same time."""
+
 ChannelStatus: TypeAlias = Literal["active", "paused", "error"]
 
 _STATUS: Final = (
@@ -111,13 +114,17 @@ class ChannelConversation(msgspec.Struct, frozen=True):
 
 
 class ChannelMessage(msgspec.Struct, frozen=True):
-    """A line of a channel's conversation; ``id`` is 0 for an unanswered message, which is not a line yet."""
+    """A line of a channel's conversation; ``id`` is 0 for an unanswered message, which is not a line yet.
+
+    ``place`` orders messages of the same time.
+    """
 
     id: int
     role: Literal["person", "assistant"]
     content: str
     media: str | None
     at: int
+    place: int
 
 
 def add_open(
@@ -229,26 +236,29 @@ def conversations(
 
 
 def messages(
-    connection: sqlite3.Connection, channel: str, chat: str, before: int | None, limit: int
+    connection: sqlite3.Connection, channel: str, chat: str, before: tuple[int, int] | None, limit: int
 ) -> list[ChannelMessage]:
-    """Return a conversation's lines with an id below ``before``, newest first.
+    """Return a conversation's messages before ``before`` (``at`` and ``place`` of the caller's last one), newest first.
 
-    Without ``before``, unanswered messages come first. Lines from before the channel was open are left out.
+    Unanswered messages stand among the lines by their time. Lines from before the channel was open are left out.
     """
-    rows = connection.execute(
-        "SELECT id, role, content, media, at FROM conversation"
-        " WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND id < ?3"
-        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?1) ORDER BY id DESC LIMIT ?4",
-        (channel, chat, before or 2**63 - 1, limit),
-    ).fetchall()
-    if before is None:
-        waiting = connection.execute(
-            "SELECT 0, 'person', content, media, at FROM inbox WHERE state <> 'done' AND channel = ?1 AND chat = ?2"
-            " AND persona = (SELECT persona FROM channel WHERE channel = ?1 AND open = 1) ORDER BY id DESC LIMIT ?3",
-            (channel, chat, limit),
-        )
-        rows = [*waiting, *rows][:limit]
-    return [ChannelMessage(*row) for row in rows]
+    at, place = before or (2**63 - 1, 0)
+    lines = connection.execute(
+        "SELECT id, role, content, media, at, id FROM conversation"
+        " WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND (at, id) < (?3, ?4)"
+        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?1)"
+        " ORDER BY at DESC, id DESC LIMIT ?5",
+        (channel, chat, at, place, limit),
+    )
+    waiting = connection.execute(
+        "SELECT 0, 'person', content, media, at, id + ?6 FROM inbox"
+        " WHERE state <> 'done' AND channel = ?1 AND chat = ?2 AND (at, id + ?6) < (?3, ?4)"
+        " AND persona = (SELECT persona FROM channel WHERE channel = ?1 AND open = 1)"
+        " ORDER BY at DESC, id DESC LIMIT ?5",
+        (channel, chat, at, place, limit, _WAITING),
+    )
+    found = [ChannelMessage(*row) for row in (*lines, *waiting)]
+    return sorted(found, key=lambda one: (one.at, one.place), reverse=True)[:limit]
 
 
 def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, error: str | None, at: int) -> None:
@@ -261,14 +271,14 @@ def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, e
 
 
 def remove(connection: sqlite3.Connection, channel: str) -> None:
-    """Delete the channel's conversations, senders and webhook requests; the lines stay."""
-    for table in ("channel_conversation", "sender", "webhook"):
+    """Delete the channel's conversations, visitors, senders and webhook requests; the lines stay."""
+    for table in ("channel_conversation", "visitor", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all her conversations, senders and webhook requests on channels."""
-    for table in ("channel_conversation", "sender", "webhook"):
+    """Delete all her conversations, visitors, senders and webhook requests on channels."""
+    for table in ("channel_conversation", "visitor", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
 
 

@@ -51,6 +51,7 @@ class _Open(msgspec.Struct, frozen=True):
     channel: str
     type: str
     welcome: str | None
+    is_paused: bool
 
 
 def take(
@@ -67,8 +68,8 @@ def take(
 
     ``seqs`` holds at least two numbers for each item. The webhook requests that brought the items are closed.
     """
-    row: tuple[str, str | None] | None = connection.execute(
-        "SELECT type, welcome FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
+    row: tuple[str, str | None, bool] | None = connection.execute(
+        "SELECT type, welcome, paused FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
     ).fetchone()
     if row is None:
         raise ChannelUnknown(channel)
@@ -96,7 +97,7 @@ def _take_one(
     if _known(connection, channel.persona, conversation, item.key):
         return
     if over := _over(connection, channel, item.account, limits, at):
-        if over.notify and name:
+        if over.notify and name and not channel.is_paused:
             _say(connection, channel, conversation, _TOO_MANY.format(wait=over.wait), seqs, at, visited)
         visited.unwanted.extend(filter(None, [item.media]))
         return
@@ -110,7 +111,7 @@ def _take_one(
         "UPDATE channel SET received = received + 1 WHERE persona = ? AND channel = ?",
         (channel.persona, channel.channel),
     )
-    if not name and channel.welcome:
+    if not channel.is_paused and _is_new(connection, channel, item) and channel.welcome:
         _say(connection, channel, conversation, channel.welcome, seqs, at, visited)
         if item.command == "start":
             # The welcome answers the start command.
@@ -118,6 +119,18 @@ def _take_one(
             inbox.finish(connection, [id_])
             return
     visited.waiting.append(Waiting(Perception(id_, item.kind, content, when, item.media, item.title), conversation, 0))
+
+
+def _is_new(connection: sqlite3.Connection, channel: _Open, item: Inbound) -> bool:
+    """Whether this person has not been welcomed on the channel, in whatever chat; from now on they have."""
+    known = connection.execute(
+        "SELECT 1 FROM visitor WHERE channel = ? AND account IN (?, ?)", (channel.channel, item.account, item.chat)
+    ).fetchone()
+    connection.execute(
+        "INSERT INTO visitor (channel, account, persona) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (channel.channel, item.account, channel.persona),
+    )
+    return known is None
 
 
 def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:

@@ -157,6 +157,7 @@ async def assemble(
             personas=personas,
             ledger=ledger,
             channels=channels,
+            inbox=said.inbox,
             accounts=accounts,
             models=models,
             clock=clock,

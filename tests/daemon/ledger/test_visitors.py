@@ -91,6 +91,36 @@ async def test_what_is_over_a_senders_limits_is_not_kept(ledger: Ledger) -> None
     assert kept[7:] == ["file13"]
 
 
+async def test_a_person_is_welcomed_once_wherever_they_write(ledger: Ledger) -> None:
+    """Each mention on Slack is a conversation of its own, but the person is the same."""
+    await open_(ledger)
+    items = [replace(inbound(f"{n}", account=who), chat=f"C1:{n}") for n, who in enumerate(["U1", "U1", "U2", "U1"])]
+    visited = await ledger.visit(ADAM, CHANNEL, items, [], LIMITS, SEQS, 9)
+    assert [said.conversation.chat for said in visited.said] == ["C1:0", "C1:2"]
+    await ledger.remove_channel(ADAM, CHANNEL)
+    await open_(ledger)
+    visited = await ledger.visit(ADAM, CHANNEL, [inbound("9", account="U1")], [], LIMITS, SEQS[20:], 9)
+    assert len(visited.said) == 1
+
+
+async def test_a_paused_channel_says_nothing(ledger: Ledger) -> None:
+    """Neither a welcome nor a notice of too many messages; who wrote meanwhile is welcomed afterwards."""
+    await open_(ledger)
+    await ledger.pause_channel(CHANNEL, paused=True, at=8)
+    limits, seqs = SenderLimits(2, 99), iter(range(1, 99))
+
+    async def write(key: str, command: str | None = None, at: int = 9) -> list[str]:
+        item = inbound(key, command=command)
+        visited = await ledger.visit(ADAM, CHANNEL, [item], [], limits, [next(seqs), next(seqs)], at)
+        return [said.content for said in visited.said]
+
+    assert [await write(key) for key in ("1", "2", "3", "4")] == [[], [], [], []]
+    await ledger.pause_channel(CHANNEL, paused=False, at=10)
+    assert await write("5", at=MINUTE) == ["Welcome!"]
+    assert await write("6", at=MINUTE) == []
+    assert len(await write("7", at=MINUTE)) == 1
+
+
 async def test_stop_holds_until_start(ledger: Ledger) -> None:
     """Nothing more is sent to who opted out, whatever else happens to the channel; a START undoes it."""
     await open_(ledger)

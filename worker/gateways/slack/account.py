@@ -25,6 +25,9 @@ from worker.gateways.common.trouble import (
     passing,
 )
 
+THREAD: Final = 200
+"""Messages of a thread that are asked for."""
+
 NAMES: Final = 1000
 """People whose names are cached."""
 
@@ -34,7 +37,8 @@ NEW_TOKEN: Final = (
 )
 SCOPES: Final = (
     "Give the app the scopes chat:write, im:history, app_mentions:read, users:read, files:read and files:write "
-    "(api.slack.com/apps, OAuth & Permissions), and install it again."
+    "(api.slack.com/apps, OAuth & Permissions), and install it again. With channels:history and groups:history she "
+    "also reads the thread in which somebody mentions her."
 )
 
 CREDENTIALS: Final = frozenset(
@@ -112,6 +116,35 @@ class _UserInfo(msgspec.Struct):
     user: _User
 
 
+class File(msgspec.Struct):
+    """A file of a message (https://api.slack.com/types/file)."""
+
+    id: str = ""
+    name: str = ""
+    title: str = ""
+    mimetype: str = ""
+    file_access: str = ""
+    size: int = 0
+    url_private_download: str = ""
+    url_private: str = ""
+
+
+class _FileInfo(msgspec.Struct):
+    file: File
+
+
+class Said(msgspec.Struct):
+    """A message of a thread."""
+
+    ts: str
+    user: str = ""
+    text: str = ""
+
+
+class _Thread(msgspec.Struct):
+    messages: list[Said] = []
+
+
 class _Test(msgspec.Struct):
     user_id: str
     user: str = ""
@@ -179,6 +212,25 @@ class Slack(Rest):
                 del self._names[next(iter(self._names))]
             self._names[user] = " ".join(name.split())[:128] or user
         return self._names[user]
+
+    async def file(self, id_: str) -> File | None:
+        """Look up a file; None if Slack does not return it (https://api.slack.com/methods/files.info)."""
+        try:
+            return understood(await self.call("files.info", {"file": id_}), _FileInfo).file
+        except PROVIDER_ERRORS:
+            return None
+
+    async def thread(self, channel: str, ts: str, until: str) -> list[Said]:
+        """Return a thread's messages before ``until``, oldest first; none if the app may not read the channel.
+
+        https://api.slack.com/methods/conversations.replies
+        """
+        arguments = {"channel": channel, "ts": ts, "latest": until, "limit": str(THREAD)}
+        try:
+            return understood(await self.call("conversations.replies", arguments), _Thread).messages
+        except PROVIDER_ERRORS:
+            # The scopes channels:history and groups:history are optional: the mention itself can be answered.
+            return []
 
     def classify(self, error: Exception) -> Trouble:
         match error:

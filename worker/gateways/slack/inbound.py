@@ -14,31 +14,29 @@ from typing import Final
 import msgspec
 
 from proto.gateways import Inbound
-from worker.gateways.common.attachments import Attachment
+from worker.gateways.common.attachments import Attachment, joined
 from worker.gateways.common.media_download import Files
 from worker.gateways.common.reading import Words, fitted
 from worker.gateways.common.trouble import UnreadableError
-from worker.gateways.slack.account import Slack
+from worker.gateways.slack.account import File, Slack
 
 SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that people write; the others are edits, joins and messages from bots."""
 
 MAX_FILES: Final = 20
+MENTIONED: Final = "(The person only mentioned her.)"
+
+MAX_EARLIER: Final = 20
+"""Messages of a thread that are told with a mention in it."""
+
+EARLIER_CHARS: Final = 300
+"""Characters of each of them."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 _STAMP: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?\Z")
 
 _MENTION: Final = re.compile(r"<(@|#|!)([A-Za-z0-9^._-]+)(?:\|([^>]*))?>")
 _LINK: Final = re.compile(r"<((?:https?|mailto):[^|>]+)(?:\|([^>]*))?>")
-
-
-class File(msgspec.Struct):
-    """A file of a message."""
-
-    name: str = ""
-    size: int = 0
-    url_private_download: str = ""
-    url_private: str = ""
 
 
 class Event(msgspec.Struct):
@@ -112,16 +110,39 @@ async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> li
     """Return one message as its text, then each of its files; a file that cannot be fetched is described instead."""
     name = await account.name(event.user)
     text = await _text(event.text, own_id, account)
+    if not event.is_direct:
+        # Several people may write in one thread, which is one conversation.
+        notes = [f"({name} writes in this thread:)"]
+        if event.thread_ts and event.thread_ts != event.ts:
+            notes = await _earlier(event, own_id, account) + notes
+        text = joined(*notes, text or ("" if event.files else MENTIONED))
     sent = event.files[:MAX_FILES]
     texts = [_item(event, name, "", text)] if text or not sent else []
     items = [_item(event, name, f".{number:02}", "") for number in range(1, len(sent) + 1)]
-    await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
+    await asyncio.gather(*(_with_file(item, file, account, files) for item, file in zip(items, sent, strict=True)))
     return texts + items
 
 
-async def _with_file(item: Inbound, file: File, files: Files) -> None:
+async def _earlier(event: Event, own_id: str, account: Slack) -> list[str]:
+    """Return notes on what was said in a thread since her last message there, but for what was said to her."""
+    said = await account.thread(event.channel, event.thread_ts, event.ts)
+    hers = [number for number, one in enumerate(said) if one.user == own_id]
+    since = said[hers[-1] + 1 :] if hers else said
+    told = [one for one in since if one.ts != event.ts and f"<@{own_id}" not in one.text]
+    notes = []
+    for one in told[-MAX_EARLIER:]:
+        writer = (await account.name(one.user)) if one.user else "somebody"
+        words = " ".join((await _text(one.text, own_id, account)).split())[:EARLIER_CHARS]
+        notes.append(f"(Earlier in this thread, {writer}: {words or 'something without words'})")
+    return notes
+
+
+async def _with_file(item: Inbound, file: File, account: Slack, files: Files) -> None:
+    if file.file_access == "check_file_info":
+        # A file that another organization shares is only named (https://api.slack.com/types/file#slack_connect_files).
+        file = await account.file(file.id) or file
     url = file.url_private_download or file.url_private
-    item.content = await files.fetch(item, Attachment(url, title=file.name, size=file.size))
+    item.content = await files.fetch(item, Attachment(url, file.mimetype, file.name or file.title, file.size))
 
 
 def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
@@ -132,7 +153,7 @@ def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:
         chat=chat_of(event),
         private=True,
         kind="text",
-        content=content or ("" if suffix else "(The person only mentioned her.)"),
+        content=content or ("" if suffix else MENTIONED),
         at=_nanoseconds(event.ts),
     )
 

@@ -190,11 +190,16 @@ def test_a_mind_that_is_away_is_announced_at_once(counter: Counter) -> None:
         person.write("anybody there?")
         person.hears("Away.")
     assert counter.view()["mind"] == "down"
+    shown = counter.shown()
+    assert (shown["status"], shown["lastErrorAt"] is not None) == ("active", True)
+    assert shown["lastError"].startswith("The mind cannot be reached; messages wait")
+    assert "503" in shown["lastError"]
     counter.brain.answer = lambda _: None
     for person in people:
         person.hears("anybody there?")
         assert person.texts() == ["Away.", "anybody there?"]
     assert counter.view()["mind"] == "ok"
+    assert (counter.shown()["lastError"], counter.shown()["lastErrorAt"]) == (None, None)
 
 
 def test_another_mind_answers(strict_counter: Counter, clerk: ScriptedMind) -> None:

@@ -68,7 +68,11 @@ async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path
         slack.deliver(slack.message(bob, "an edit", subtype="message_changed"))
         slack.say(ann, "last")
         items = await channel.first(4)
-        assert [item.content for item in items[1:]] == ["in a thread", "what now?", "last"]
+        assert [item.content for item in items[1:]] == [
+            "in a thread",
+            "(Bob writes in this thread:)\nwhat now?",
+            "last",
+        ]
         assert items[1].chat == f"{slack.direct(ann)}:1700000000.000100"
         assert items[2].chat.startswith("C1:")
         await asyncio.to_thread(slack.wait, lambda: len(slack.acknowledged) == 7, "all events to be acknowledged")
@@ -109,6 +113,66 @@ async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
         assert (channel.media / str(document.media)).read_bytes() == PDF
         assert "tool.exe" in other.content
         assert other.media is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("Untitled", "text/plain", "document"),
+        ("main.py", "text/x-python", "document"),
+        ("err.log", "text/plain", "document"),
+        ("image", "image/jpeg", "image"),
+        (f"{'number two ' * 12}approved.txt", "", "document"),
+        ("notes.md", "text/plain", "document"),
+        ("voice.m4a", "application/octet-stream", "audio"),
+        ("page", "text/html", None),
+        ("tool.exe", "application/octet-stream", None),
+    ],
+)
+async def test_what_a_file_is(slack: SlackEmulator, tmp_path: Path, name: str, kind: str, expected: str | None) -> None:
+    """The whole name and the type that Slack gives decide together; a long name keeps its ending."""
+    async with connected(slack, tmp_path) as channel:
+        file = {**slack.file(name, b"some words"), "mimetype": kind}
+        slack.say(slack.person("Ann"), "", subtype="file_share", files=[file])
+        [item] = await channel.first()
+    assert (item.kind if item.media else None) == expected
+    if expected:
+        assert (len(item.title) <= 100, item.title[-4:]) == (True, name[-4:])
+
+
+async def test_a_file_of_another_organization(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Slack only names it in the message, and tells the rest when it is asked."""
+    async with connected(slack, tmp_path) as channel:
+        shared = {"id": "F77", "file_access": "check_file_info", "name": None}
+        slack.shared_files["F77"] = {**slack.file("plan.pdf", PDF), "id": "F77", "mimetype": "application/pdf"}
+        ann = slack.person("Ann")
+        slack.say(ann, "", subtype="file_share", files=[shared, {**shared, "id": "F78"}])
+        known, unknown = await channel.first(2)
+    assert (known.title, known.kind, unknown.media) == ("plan.pdf", "document", None)
+
+
+async def test_a_mention_in_a_thread(slack: SlackEmulator, tmp_path: Path) -> None:
+    """She reads what was said there since her last message, if she may, and knows who writes."""
+    ann, bob = slack.person("Ann"), slack.person("Bob")
+    thread = "1700000000.000100"
+    slack.threads["C1", thread] = [
+        {"user": ann, "text": "old", "ts": thread},
+        {"user": BOT, "text": "hers", "ts": "1700000000.000200"},
+        {"user": ann, "text": f"<@{BOT}> she has this already", "ts": "1700000000.000300"},
+        {"user": bob, "text": "Shall we ship\non <https://example.org|Friday>?", "ts": "1700000000.000400"},
+        {"user": None, "text": None, "ts": "1700000000.000500"},
+    ]
+    async with connected(slack, tmp_path) as channel:
+        slack.say(ann, f"<@{BOT}> what do you think?", channel="C1", thread_ts=thread)
+        slack.say(bob, f"<@{BOT}>", channel="C2", thread_ts=thread)
+        first, second = sorted(await channel.first(2), key=lambda item: item.account)
+    assert first.content == (
+        "(Earlier in this thread, Bob: Shall we ship on Friday (https://example.org)?)\n"
+        "(Earlier in this thread, somebody: something without words)\n"
+        "(Ann writes in this thread:)\nwhat do you think?"
+    )
+    assert second.content == "(Bob writes in this thread:)\n(The person only mentioned her.)"
+    assert {first.chat, second.chat} == {f"C1:{thread}", f"C2:{thread}"}
 
 
 async def test_files_of_one_sender_are_limited(slack: SlackEmulator, tmp_path: Path) -> None:

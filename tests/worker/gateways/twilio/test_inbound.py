@@ -236,7 +236,7 @@ async def test_a_form_that_cannot_be_read(twilio: TwilioEmulator, tmp_path: Path
 async def test_a_row_with_surprises(twilio: TwilioEmulator, tmp_path: Path) -> None:
     """One odd row in the list holds up nobody's message."""
     odd = twilio.text(ANN, OURS, "odd")
-    odd.update(num_media=None, status=None, error_code="x", price=None, to=None)
+    odd.update(num_media=None, status=None, error_code="x", price=None)
     twilio.text(ANN, OURS, "plain")
     twilio.text(ANN, OURS, "without an id")["sid"] = None
     async with opened(twilio, tmp_path) as channel:
