@@ -45,7 +45,7 @@ class Rig:
         return WebhookQueue(self.ledger, 2, self.tasks, SystemClock(), self.log, version)
 
     async def read(self) -> None:
-        """Let the queue read the ledger, whose reads are done in turn: it asks while the first of these is on its way."""
+        """Let the queue read the ledger, which it asks while the first of these reads is on its way."""
         for _ in range(2):
             await self.ledger.open_webhooks(EVE)
 

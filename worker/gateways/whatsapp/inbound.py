@@ -5,176 +5,36 @@ https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
-
-import msgspec
 
 from proto.gateways import Inbound, Receipt
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
-from worker.gateways.common.reading import Words, fitted, parsed
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.whatsapp.account import class_of, undelivered
+from worker.gateways.whatsapp.batch import (
+    ACCOUNT,
+    Batch,
+    Change,
+    Contact,
+    Entry,
+    Fault,
+    Form,
+    Message,
+    Order,
+    Status,
+    Value,
+    key_of,
+)
 
-MAX_KEY: Final = 120
 FORWARDED: Final = "(Forwarded; these are not the person's own words:)"
+MAX_FIELDS: Final = 50
+"""Fields of a form, or products of an order, that are told."""
+
 EMPTY: Final = "(The person sent an empty message.)"
-
-_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-
-
-class Text(msgspec.Struct):
-    body: Words[str] = ""
-
-
-class File(msgspec.Struct):
-    id: Words[str] = ""
-    mime_type: str = ""
-    caption: Words[str] = ""
-    filename: str = ""
-
-
-class Button(msgspec.Struct):
-    text: Words[str] = ""
-
-
-class Chosen(msgspec.Struct):
-    title: Words[str] = ""
-    description: str = ""
-
-
-class Interactive(msgspec.Struct):
-    button_reply: Words[Chosen | None] = None
-    list_reply: Words[Chosen | None] = None
-
-
-class Location(msgspec.Struct):
-    latitude: float | None = None
-    longitude: float | None = None
-    name: str = ""
-    address: str = ""
-
-
-class ContactName(msgspec.Struct):
-    formatted_name: str = ""
-
-
-class ContactPhone(msgspec.Struct):
-    phone: str = ""
-
-
-class SharedContact(msgspec.Struct):
-    name: ContactName = msgspec.field(default_factory=ContactName)
-    phones: list[ContactPhone] = []
-
-
-class Reaction(msgspec.Struct):
-    emoji: str = ""
-
-
-class System(msgspec.Struct):
-    type: str = ""
-    wa_id: str = ""
-    new_wa_id: str = ""
-
-
-class Context(msgspec.Struct):
-    forwarded: bool = False
-    frequently_forwarded: bool = False
-
-
-class Fault(msgspec.Struct):
-    code: int | None = None
-    title: str = ""
-    message: str = ""
-
-
-class Message(msgspec.Struct):
-    """One message. ``from`` is missing if the person shows a user name instead of a number."""
-
-    id: str
-    type: str = "text"
-    from_: str = msgspec.field(name="from", default="")
-    from_user_id: str = ""
-    timestamp: str = "0"
-    text: Words[Text | None] = None
-    image: Words[File | None] = None
-    audio: Words[File | None] = None
-    video: Words[File | None] = None
-    document: Words[File | None] = None
-    sticker: Words[File | None] = None
-    button: Words[Button | None] = None
-    interactive: Words[Interactive | None] = None
-    location: Location | None = None
-    contacts: list[SharedContact] = []
-    reaction: Reaction | None = None
-    system: System | None = None
-    context: Context | None = None
-
-    @property
-    def account(self) -> str:
-        """The writer's id: their number without its plus, else the user id that WhatsApp assigns for this business."""
-        found = self.from_.removeprefix("+") or self.from_user_id
-        return found if _ACCOUNT.match(found) else ""
-
-    @property
-    def key(self) -> str:
-        """The message's key, made from its id."""
-        return key_of(self.id)
-
-    @property
-    def file(self) -> File | None:
-        """The message's file, if any."""
-        return self.image or self.audio or self.video or self.document or self.sticker
-
-
-class Status(msgspec.Struct):
-    id: str
-    status: str = ""
-    errors: list[Fault] = []
-
-
-class Profile(msgspec.Struct):
-    name: str = ""
-
-
-class Contact(msgspec.Struct):
-    profile: Profile = msgspec.field(default_factory=Profile)
-    wa_id: str = ""
-    user_id: str = ""
-
-
-class Metadata(msgspec.Struct):
-    phone_number_id: str = ""
-
-
-class Value(msgspec.Struct):
-    """What happened to one number. ``messages`` and ``statuses`` are any JSON until each is read by itself."""
-
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
-    contacts: list[Contact] = []
-    messages: Words[list[Any]] = []
-    statuses: list[Any] = []
-    errors: list[Fault] = []
-
-
-class Change(msgspec.Struct):
-    field: Words[str] = ""
-    value: Words[dict[str, Any]] = {}
-
-
-class Entry(msgspec.Struct):
-    changes: Words[list[Any]] = []
-
-
-class Batch(msgspec.Struct):
-    """One webhook request: changes of several accounts, each with several messages."""
-
-    entry: Words[list[Any]] = []
 
 
 class Draft(NamedTuple):
@@ -273,7 +133,7 @@ class Reader(NamedTuple):
                 self.moved[new] = account
                 self.log.info("meta.number_changed", message=message.key)
             return None
-        if message.reaction and not message.reaction.emoji:
+        if message.type == "revoke" or (message.reaction and not message.reaction.emoji):
             return None
         if not account:
             raise UnreadableError("the message does not say who wrote it")
@@ -287,7 +147,7 @@ class Reader(NamedTuple):
             account=account,
             account_name=shown(names.get(account, "")) or (f"+{account}" if account.isdigit() else account),
             chat=account,
-            private=True,
+            private=not message.group_id,
             kind="text",
             content=text or ("" if file else EMPTY),
             at=seconds * 1_000_000_000,
@@ -311,13 +171,7 @@ def _only(contacts: Sequence[Contact]) -> str:
     if len(contacts) != 1:
         return ""
     found = contacts[0].wa_id.removeprefix("+") or contacts[0].user_id
-    return found if _ACCOUNT.match(found) else ""
-
-
-def key_of(message_id: str) -> str:
-    """Return a message id as a key: unchanged if it is short and printable, else its hash."""
-    plain = message_id.isascii() and message_id.isprintable() and " " not in message_id
-    return message_id if plain and 0 < len(message_id) <= MAX_KEY else sha256(message_id.encode()).hexdigest()
+    return found if ACCOUNT.match(found) else ""
 
 
 async def with_file(one: Draft, files: Files) -> Inbound:
@@ -341,6 +195,10 @@ def _content(message: Message) -> str:
         return message.file.caption
     if message.button:
         return message.button.text
+    if message.interactive and message.interactive.nfm_reply:
+        return _filled_in(message.interactive.nfm_reply)
+    if message.order:
+        return _ordered(message.order)
     if message.interactive and (chosen := message.interactive.button_reply or message.interactive.list_reply):
         return ": ".join(part for part in (chosen.title, chosen.description) if part)
     if place := message.location:
@@ -357,3 +215,22 @@ def _content(message: Message) -> str:
     if message.reaction:
         return f"(The person reacted to your message with {shown(message.reaction.emoji)}.)"
     return f"(The person sent something that cannot be perceived here: {shown(message.type)}.)"
+
+
+def _filled_in(form: Form) -> str:
+    """Tell what a person filled in (https://developers.facebook.com/docs/whatsapp/flows/reference/responsemsgwebhook)."""
+    try:
+        fields = fitted(parsed(form.response_json.encode()), dict[str, Any])
+    except UnreadableError:
+        return joined("(The person filled in a form:)", form.response_json)
+    told = [f"{shown(name)}: {shown(str(value))}" for name, value in fields.items() if name != "flow_token"]
+    return joined("(The person filled in a form:)", *told[:MAX_FIELDS])
+
+
+def _ordered(order: Order) -> str:
+    """Tell what a person put into their cart."""
+    told = []
+    for one in order.product_items[:MAX_FIELDS]:
+        price = "" if one.item_price is None else f" for {one.item_price:g} {shown(one.currency)} each".rstrip()
+        told.append(f"{one.quantity} x {shown(one.product_retailer_id)}{price}")
+    return joined(f"(The person ordered: {'; '.join(told)}.)", order.text)

@@ -181,6 +181,29 @@ async def test_whose_message_it_is(meta: MetaEmulator, tmp_path: Path) -> None:
     [
         ("text", {"text": {"body": None}}, "(The person sent an empty message.)"),
         (
+            "interactive",
+            {"interactive": {"nfm_reply": {"response_json": '{"flow_token": "x", "name": "Ann", "seats": 2}'}}},
+            "(The person filled in a form:)\nname: Ann\nseats: 2",
+        ),
+        (
+            "interactive",
+            {"interactive": {"nfm_reply": {"response_json": "Ann, two seats"}}},
+            "(The person filled in a form:)\nAnn, two seats",
+        ),
+        (
+            "order",
+            {
+                "order": {
+                    "text": "by Friday, please",
+                    "product_items": [
+                        {"product_retailer_id": "tea", "quantity": 2, "item_price": 3.5, "currency": "EUR"},
+                        {"product_retailer_id": "cup", "item_price": None},
+                    ],
+                }
+            },
+            "(The person ordered: 2 x tea for 3.5 EUR each; 1 x cup.)\nby Friday, please",
+        ),
+        (
             "location",
             {"location": {"latitude": None, "name": "Zoo"}},
             "(The person sent a location: Zoo, without coordinates.)",
@@ -225,11 +248,14 @@ async def test_what_is_not_plain_text(
 
 
 async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
-    """A removed reaction is ignored; a person who changes their number is known under the new one."""
+    """What is taken back is ignored; a group is not answered in private; a changed number is known under the new one."""
     async with opened(meta, tmp_path) as channel:
         gone = meta.message(ANN, "reaction", reaction={"message_id": "wamid.x", "emoji": ""})
         moved = meta.message(ANN, "system", system={"type": "user_changed_number", "new_wa_id": "15550002"})
-        assert not await taken(channel, meta.batch(gone, moved))
+        deleted = meta.message(ANN, "revoke", revoke={"original_message_id": "wamid.x"})
+        assert not await taken(channel, meta.batch(gone, moved, deleted))
+        [shared] = await taken(channel, meta.batch(meta.message(ANN, body="to all", group_id="G1")))
+        assert not shared.private
         [item] = await taken(channel, meta.batch(meta.message("15550002", body="it is me")))
     assert item.content == f"(This person used to write from the number +{ANN}.)\nit is me"
 
