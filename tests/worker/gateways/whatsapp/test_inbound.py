@@ -248,7 +248,7 @@ async def test_what_is_not_plain_text(
 
 
 async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
-    """What is taken back is ignored; a group is not answered in private; a changed number is known under the new one."""
+    """What is taken back is ignored, a group is not answered in private, a changed number is known as the new one."""
     async with opened(meta, tmp_path) as channel:
         gone = meta.message(ANN, "reaction", reaction={"message_id": "wamid.x", "emoji": ""})
         moved = meta.message(ANN, "system", system={"type": "user_changed_number", "new_wa_id": "15550002"})
