@@ -178,5 +178,7 @@ class HealthRoutes:
             poison=depth.poison,
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
-            channels=await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id)),
+            channels=await channel_health(
+                self._ledger, persona, self._supervisor.gateways(persona.id), self._supervisor.minds_down(persona.id)
+            ),
         )

@@ -9,12 +9,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from daemon.conversations.lanes import MindTrouble
 from daemon.ledger import DeadLetter, Depth, Ledger, OpenChannel, StoredChannel
 from daemon.personas.channel_records import GATEWAYS, PAIRED, id_of
 from proto.gateways import GatewayState
 from proto.records import Channel, Persona
 
 DEAD_LETTERS: Final = 20
+MIND_DOWN: Final = "The mind cannot be reached; messages wait, and are answered when it is back."
 EXCERPT: Final = 80
 """Characters of a dead letter that are shown."""
 
@@ -61,8 +63,13 @@ class DeadLetterShown(msgspec.Struct):
     time: str
 
 
-async def channel_health(ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState]) -> list[ChannelHealth]:
-    """Her channels in the order of her record; ``gateways`` is what her process reported. Raises LedgerError."""
+async def channel_health(
+    ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState], minds_down: Mapping[str, MindTrouble]
+) -> list[ChannelHealth]:
+    """Her channels in the order of her record.
+
+    ``gateways`` is what her process reported, ``minds_down`` which of her minds cannot be reached. Raises LedgerError.
+    """
     if not persona.channels:
         return []
     states = {state.channel: state for state in gateways}
@@ -75,7 +82,11 @@ async def channel_health(ledger: Ledger, persona: Persona, gateways: Iterable[Ga
         if health.channel is not None:
             _add_state(health, states.get(health.channel))
             _add_counts(health, stored.get(health.channel))
-            _add_terms(health, shown.get(health.channel))
+            row = shown.get(health.channel)
+            _add_terms(health, row)
+            mind = minds_down.get((row.fields.model if row else None) or "")
+            if mind and not health.error:
+                health.error, health.hint = MIND_DOWN, mind.reason
             health.pending = pending.get(health.channel, 0)
         found.append(health)
     return found

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from daemon.channels.health import MIND_DOWN
 from daemon.conversations.lanes import MindTrouble
 from daemon.conversations.terms import DEFAULT_FALLBACK
 from daemon.ledger import ChannelConversation, ChannelMessage, ChannelStatus, OpenChannel
@@ -15,8 +16,6 @@ from daemon.settings.sections import Hooks
 ChannelType = Literal["sms", "whatsapp", "telegram", "slack"]
 
 DateTime = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-
-_MIND_DOWN: Final = "The mind cannot be reached; messages wait, and are answered when it is back."
 
 MICROSECOND: Final = 1000
 """Nanoseconds in a microsecond."""
@@ -88,7 +87,7 @@ def channel_object(
     fields = channel.fields
     error, error_at = channel.shown_error, channel.shown_error_at
     if mind and channel.error is None:
-        error, error_at = f"{_MIND_DOWN} {mind.reason}", mind.since
+        error, error_at = f"{MIND_DOWN} {mind.reason}", mind.since
     return ChannelObject(
         id=channel.channel,
         organization_id=organization_id,

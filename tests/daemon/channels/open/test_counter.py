@@ -194,6 +194,7 @@ def test_a_mind_that_is_away_is_announced_at_once(counter: Counter) -> None:
     assert (shown["status"], shown["lastErrorAt"] is not None) == ("active", True)
     assert shown["lastError"].startswith("The mind cannot be reached; messages wait")
     assert "503" in shown["lastError"]
+    assert (counter.health()["state"], "503" in counter.health()["hint"]) == ("connected", True)
     counter.brain.answer = lambda _: None
     for person in people:
         person.hears("anybody there?")
