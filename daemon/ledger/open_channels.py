@@ -19,8 +19,9 @@ SECOND: Final = 1_000_000_000
 TROUBLE_AFTER: Final = 300
 """Seconds after which a transient error is shown as the status ``error``."""
 
-_WAITING: Final = 2**62
-"""Added to the id of an unanswered message, so that it comes after the lines of the same time."""
+_WAITING: Final = 2**60
+_PLACE: Final = f"iif(role = 'assistant', id + {2**61}, id)"
+"""The order of messages of the same time: what people said, what of it still waits, what was said to them."""
 
 ChannelStatus: TypeAlias = Literal["active", "paused", "error"]
 
@@ -244,18 +245,18 @@ def messages(
     """
     at, place = before or (2**63 - 1, 0)
     lines = connection.execute(
-        "SELECT id, role, content, media, at, id FROM conversation"
-        " WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND (at, id) < (?3, ?4)"
+        f"SELECT id, role, content, media, at, {_PLACE} FROM conversation"  # noqa: S608 - a constant
+        f" WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND at <= ?3 AND (at, {_PLACE}) < (?3, ?4)"
         " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?1)"
-        " ORDER BY at DESC, id DESC LIMIT ?5",
+        f" ORDER BY at DESC, {_PLACE} DESC LIMIT ?5",
         (channel, chat, at, place, limit),
     )
     waiting = connection.execute(
-        "SELECT 0, 'person', content, media, at, id + ?6 FROM inbox"
-        " WHERE state <> 'done' AND channel = ?1 AND chat = ?2 AND (at, id + ?6) < (?3, ?4)"
+        f"SELECT 0, 'person', content, media, at, id + {_WAITING} FROM inbox"  # noqa: S608 - a constant
+        f" WHERE state <> 'done' AND channel = ?1 AND chat = ?2 AND (at, id + {_WAITING}) < (?3, ?4)"
         " AND persona = (SELECT persona FROM channel WHERE channel = ?1 AND open = 1)"
         " ORDER BY at DESC, id DESC LIMIT ?5",
-        (channel, chat, at, place, limit, _WAITING),
+        (channel, chat, at, place, limit),
     )
     found = [ChannelMessage(*row) for row in (*lines, *waiting)]
     return sorted(found, key=lambda one: (one.at, one.place), reverse=True)[:limit]

@@ -32,13 +32,13 @@ def note(connection: sqlite3.Connection, channel: str, item: Inbound, at: int) -
 
 def is_out(connection: sqlite3.Connection, seq: int) -> bool:
     """Whether this message of the outbox is for a person who opted out. On these channels a chat is a number."""
-    found: int = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM outbox JOIN channel USING (channel)"
+    found = connection.execute(
+        "SELECT 1 FROM outbox CROSS JOIN channel USING (channel)"
         " JOIN opt_out ON opt_out.type = channel.type AND line = bot_id AND opt_out.account = outbox.chat"
-        " WHERE seq = ? AND is_out = 1)",
+        " WHERE seq = ? AND is_out = 1",
         (seq,),
-    ).fetchone()[0]
-    return bool(found)
+    )
+    return found.fetchone() is not None
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:

@@ -17,6 +17,8 @@ from proto.messages import Conversation, Perception
 
 MINUTE: Final = 60 * 1_000_000_000
 DAY: Final = 24 * 60 * MINUTE
+FRESH: Final = 2 * 1_000_000_000
+"""Nanoseconds."""
 
 _TOO_MANY: Final = "You write faster than I can read: please wait {wait}. I did not keep your last message."
 
@@ -102,7 +104,7 @@ def _take_one(
         visited.unwanted.extend(filter(None, [item.media]))
         return
     content = f"/{item.command} {item.content}".strip() if item.command else item.content
-    when = min(item.at or at, at)
+    when = _when(item.at, at)
     id_ = inbox.accept(
         connection, channel.persona, conversation, item.kind, content, item.media, when, item.key, item.title
     )
@@ -119,6 +121,14 @@ def _take_one(
             inbox.finish(connection, [id_])
             return
     visited.waiting.append(Waiting(Perception(id_, item.kind, content, when, item.media, item.title), conversation, 0))
+
+
+def _when(stated: int, at: int) -> int:
+    """Return when a message was written. Most providers state whole seconds, so for a fresh one our own time says more.
+
+    With it, a message that follows an answer within one second does not stand before that answer.
+    """
+    return at if not stated or at - stated < FRESH else stated
 
 
 def _is_new(connection: sqlite3.Connection, channel: _Open, item: Inbound) -> bool:

@@ -212,6 +212,6 @@ async def test_what_is_open_is_found_without_what_was_sent(ledger: Ledger, path:
     reading = [text for text in statements if text.startswith(("SELECT", "UPDATE"))]
     plans = [connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchone()[3] for text in reading]
     connection.close()
-    assert ["SEARCH" in plan for plan in plans] == [True] * 8
+    assert ["SEARCH" in plan for plan in plans] == [True] * 9
     assert "outbox_open" in plans[0]
     assert "outbox_open" in plans[1]

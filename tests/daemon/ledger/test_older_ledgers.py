@@ -13,6 +13,7 @@ import pytest
 from daemon.ledger import Committed, Ledger, Mirrored, SenderLimits
 from daemon.ledger.migrations import MIGRATIONS
 from daemon.ledger.schema import open_writer
+from daemon.ledger.webhooks import DEADLY
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.older_ledgers import (
@@ -96,7 +97,9 @@ def migrated(number: int, path: Path) -> None:
 
 
 def as_today(row: Row) -> Row:
-    """Return a row of an earlier version with today's columns."""
+    """Return a row of an earlier version with today's columns. A request that killed is open again, with the reason."""
+    if row.get("done") == 1 and row.get("body"):
+        return {**row, "done": 0, "unread": DEADLY}
     if "talk" not in row:
         return row
     channel, _, chat = row["talk"].partition(":")

@@ -53,7 +53,7 @@ def test_the_first_words_are_welcomed(counter: Counter) -> None:
     assert counter.view()["running"] is True
     (conversation,) = counter.conversations()
     said = counter.said(conversation["id"])
-    assert said[:3] == [("assistant", "Good day!"), ("user", "/start"), ("user", "/stop")]
+    assert said[:3] == [("user", "/start"), ("assistant", "Good day!"), ("user", "/stop")]
     assert [role for role, _ in said[3:]] == ["assistant"]
     shown = counter.shown()
     assert (shown["conversationCount"], shown["messageCount"]) == (1, 4)
