@@ -23,6 +23,9 @@ _MARK: Final = msgspec.Meta(extra={"words": True})
 Words: TypeAlias = Annotated[T, _MARK]
 """A field of a Struct that carries what a person sent: it may be absent, but not misunderstood."""
 
+LATEST: Final = 4_102_444_800
+"""Epoch seconds: the year 2100. A later time does not fit into the ledger's nanoseconds for ever."""
+
 INSTEAD: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for half a character and for NUL, neither of which SQLite or another provider would take."""
 
@@ -67,6 +70,13 @@ def text(value: object, where: str = "it") -> str:
         return plain
     # Two halves that arrived as two escapes become one character, a half that stays alone becomes U+FFFD.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def nanoseconds(seconds: str) -> int:
+    """Return a time stated in whole epoch seconds; 0 if it is none, or too late to be true."""
+    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) <= len(str(LATEST))):
+        return 0
+    return int(seconds) * 1_000_000_000 if int(seconds) < LATEST else 0
 
 
 def _fit(value: object, kind: Any, where: str, *, strict: bool) -> object:

@@ -16,7 +16,7 @@ import msgspec
 from proto.gateways import Inbound
 from worker.gateways.common.attachments import Attachment, joined
 from worker.gateways.common.media_download import Files
-from worker.gateways.common.reading import Words, fitted
+from worker.gateways.common.reading import Words, fitted, nanoseconds
 from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.slack.account import File, Slack
 
@@ -180,8 +180,7 @@ def _stamp(ts: str) -> str:
 
 
 def _nanoseconds(ts: str) -> int:
-    """Convert a time stamp, which is in seconds with six decimals, to nanoseconds; 0 if it is malformed."""
+    """Convert a time stamp, which is in seconds with six decimals, to nanoseconds; 0 if it cannot be true."""
     seconds, _, fraction = ts.partition(".")
-    if not seconds.isdigit() or not (fraction or "0").isdigit():
-        return 0
-    return int(seconds) * 1_000_000_000 + int(f"{fraction:0<9.9}")
+    whole = nanoseconds(seconds)
+    return whole + int(f"{fraction:0<9.9}") if whole else 0

@@ -21,6 +21,8 @@ MAX_FILES: Final = 10
 """Files of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
 
 MAX_FIELDS: Final = 500
+MAX_CODE: Final = 9
+"""Digits of an error code."""
 
 STOP: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 START: Final = frozenset({"start", "unstop"})
@@ -115,7 +117,7 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
     if form.get("MessageStatus", "") not in FAILED:
         return None
     code = form.get("ErrorCode", "")
-    number = int(code) if code.isdigit() else None
+    number = int(code) if code.isdecimal() and len(code) <= MAX_CODE else None
     return Receipt(channel, form.get("MessageSid", "")[:128], undelivered(number), class_of(number))
 
 

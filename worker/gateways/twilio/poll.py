@@ -103,7 +103,7 @@ class Poller:
                 files = await self._files(row.sid)
             except PROVIDER_ERRORS as error:
                 self._log.warning("twilio.media_unlisted", reason=self._twilio.trouble(error).reason)
-                count = int(row.num_media) if row.num_media.isdecimal() else 1
+                count = int(row.num_media[:2]) if row.num_media.isdecimal() else 1
                 files = (Attachment("", ""),) * min(count, MAX_FILES)
         return draft_of_row(row, files)
 

@@ -12,7 +12,7 @@ from proto.gateways import Inbound, Receipt
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
-from worker.gateways.common.reading import fitted, parsed
+from worker.gateways.common.reading import fitted, nanoseconds, parsed
 from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.whatsapp.account import class_of, undelivered
 from worker.gateways.whatsapp.batch import (
@@ -141,7 +141,6 @@ class Reader(NamedTuple):
         if old := self.moved.pop(account, ""):
             text = f"(This person used to write from the number +{old}.)\n{text}"
         names = {key: one.profile.name for one in contacts for key in (one.wa_id, one.user_id) if key}
-        seconds = int(message.timestamp) if message.timestamp.isdecimal() else 0
         inbound = Inbound(
             key=message.key,
             account=account,
@@ -150,7 +149,7 @@ class Reader(NamedTuple):
             private=not message.group_id,
             kind="text",
             content=text or ("" if file else EMPTY),
-            at=seconds * 1_000_000_000,
+            at=nanoseconds(message.timestamp),
         )
         return Draft(inbound, message.id, Attachment(file.id, file.mime_type, file.filename) if file else None)
 

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from worker.gateways.common.reading import Words, fitted, parsed
+from worker.gateways.common.reading import Words, fitted, nanoseconds, parsed
 from worker.gateways.common.trouble import UnreadableError
 
 
@@ -62,6 +62,15 @@ def test_what_cannot_be_read_says_where(body: bytes, reason: str) -> None:
     with pytest.raises(UnreadableError, match=reason) as raised:
         fitted(parsed(body), Note)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [("1700000000", 1_700_000_000 * 10**9), ("", 0), ("²", 0), ("-1", 0), ("1e9", 0), ("9" * 10, 0), ("9" * 5000, 0)],
+)
+def test_a_time_that_cannot_be_true_is_none(seconds: str, expected: int) -> None:
+    """It would not fit into the ledger, and must not end the process."""
+    assert nanoseconds(seconds) == expected
 
 
 def test_bytes_that_are_no_text_do_not_spoil_the_rest() -> None:

@@ -287,6 +287,7 @@ async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
         {"files": [{"name": None, "size": None, "url_private_download": None, "url_private": None}]},
         {"files": [None, {"size": "big"}, 7]},
         {"blocks": [{"half": "\ud83d"}]},
+        {"ts": "999999999999.5"},
         {"ts": 1700000000.5, "thread_ts": 1700000000.0001},
     ],
 )

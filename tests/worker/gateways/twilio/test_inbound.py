@@ -197,7 +197,13 @@ async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"From=x", b"From=Shop&MessageSid=SM1&To=%2B15005550006", b"MessageSid=SM1&MessageStatus=sent"]
+    "body",
+    [
+        b"",
+        b"From=x",
+        b"From=Shop&MessageSid=SM1&To=%2B15005550006",
+        b"MessageSid=SM1&MessageStatus=failed&ErrorCode=%C2%B2",
+    ],
 )
 async def test_requests_without_a_message_are_completed(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
     """What nobody wrote, or nobody who can be answered, is logged and completed: it must not come back for ever."""

@@ -80,6 +80,8 @@ SURPRISES = [
     ("messages.1.timestamp", None),
     ("messages.1.timestamp", 1_700_000_000),
     ("messages.1.timestamp", "²"),
+    ("messages.1.timestamp", "9" * 30),
+    ("messages.1.timestamp", 1_700_000_000_000),
     ("messages.1.from_user_id", None),
     ("messages.1.type", None),
     ("messages.1.context", None),
