@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias, get_args
 
@@ -28,6 +27,7 @@ from daemon.http.answers import NO_STORE, json_response
 from daemon.ledger import ChannelStatus, Ledger, OpenChannel
 from daemon.ledger.channel_operations import FIRST
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from proto.records import to_json
 
 _PAIRED: Final = (
@@ -69,6 +69,7 @@ class OpenChannelRoutes:
         personas: Personas,
         channels: ChannelService,
         choices: Choices,
+        clock: Clock,
         keys: Keys,
         minds_down: MindsDown,
         organization_id: str,
@@ -78,6 +79,7 @@ class OpenChannelRoutes:
         self._personas = personas
         self._channels = channels
         self._choices = choices
+        self._clock = clock
         self._keys = keys
         self._minds_down = minds_down
         self._organization_id = organization_id
@@ -101,7 +103,7 @@ class OpenChannelRoutes:
         limit, after = limit_of(request), cursor_of(request, ChannelPlace)
         wanted = _filter(request)
         found = await self._ledger.open_channels(
-            time.time_ns(),
+            self._clock.time_ns(),
             wanted.status,
             wanted.channel_type,
             (after.created_at, after.channel) if after else FIRST,
@@ -117,7 +119,8 @@ class OpenChannelRoutes:
             new = await channel_request(self._choices, asked)
             made = None
             if begun_at is not None:
-                made = await made_since(self._ledger, self._personas.get(new.persona), new, begun_at)
+                persona, now = self._personas.get(new.persona), self._clock.time_ns()
+                made = await made_since(self._ledger, persona, new, begun_at, now)
             return msgspec.Raw(to_json(self._shown(made or await make(self._channels, new))))
 
         return await self._keys.once(request, asked, carry_out)
@@ -159,10 +162,10 @@ class OpenChannelRoutes:
 
     async def test(self, request: Request) -> Response:
         """``POST /v1/channels/{channel_id}/test``: check the credentials with the provider now; changes nothing."""
-        return json_response(await tested(self._channels, await self._find(request)))
+        return json_response(await tested(self._channels, await self._find(request), self._clock))
 
     async def _find(self, request: Request) -> OpenChannel:
-        return await find_channel(self._ledger, request)
+        return await find_channel(self._ledger, self._clock, request)
 
     def _shown(self, channel: OpenChannel) -> ChannelObject:
         mind = self._minds_down(channel.persona).get(channel.fields.model or "")

@@ -49,7 +49,7 @@ async def outcome(folder: Path, answers: Callable[[int], Undelivered | Delivered
     loop = cast("JumpingLoop", asyncio.get_running_loop())
     loop.busy += [partial(lambda thread: thread._unresolved > 0, one) for one in (ledger._writer, ledger._reader)]
     tasks = PersonaTasks(clock, log)
-    delivery = Delivery(ledger, Personas(folder / "personas", log), Hubs(ledger, Limits(), 0), tasks, clock, log)
+    delivery = Delivery(ledger, Personas(folder / "personas", log), Hubs(ledger, Limits(), 0, clock), tasks, clock, log)
     await ledger.add_open_channel(EVE, CHANNEL, "slack", "B1", "her", ChannelFields(name="team"), clock.time_ns())
     item = Inbound("k", "U1", "Ann", "D1", private=True, kind="text", content="hello", at=clock.time_ns())
     visited = await ledger.visit(EVE, CHANNEL, [item], [], SenderLimits(9, 9), [1, 2], clock.time_ns())
