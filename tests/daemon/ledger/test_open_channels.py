@@ -191,8 +191,8 @@ async def test_a_copy_of_her_keeps_visitors_apart(ledger: Ledger) -> None:
     assert (await shown(ledger)).message_count == 5
     assert [line.content for line in await ledger.channel_messages(CHANNEL, "42")] == [
         "to a stranger",
-        "a stranger's",
         "Welcome!",
+        "a stranger's",
     ]
 
 

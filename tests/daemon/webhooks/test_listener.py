@@ -199,7 +199,9 @@ async def test_telegram(tmp_path: Path) -> None:
             assert (await door.post(TELEGRAM, body, headers)).status_code == 200
         headers["x-telegram-bot-api-secret-token"] = "tell-m"
         assert (await door.post(TELEGRAM, b'{"update_id": 8}', headers)).status_code == 403
-        assert await door.kept() == [b'{"update_id": 7}']
+        headers["x-telegram-bot-api-secret-token"] = "tell-me"
+        assert (await door.post(TELEGRAM, b'{"update_id": "\xff"}', headers)).status_code == 200
+        assert await door.kept() == [b'{"update_id": 7}', b'{"update_id": "\xff"}']
 
 
 def _unsigned(door: Door) -> tuple[str, bytes, Headers]:
@@ -260,7 +262,6 @@ async def test_refused(tmp_path: Path, make: Callable[[Door], tuple[str, bytes, 
         b'{"type": null, "event_id": "Ev1", "challenge": null}',
         b'{"type": "event_callback", "event_id": 7}',
         b'{"event_id": "Ev1", "event": {"text": "half \\ud83d"}}',
-        b'{"event_id": "\xff"}',
         b'{"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
         b"[]",
         b"{",
