@@ -7,13 +7,13 @@ digits, and a field that is only a decoration and does not fit is left out. What
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
+from proto.unicode_text import valid_json, valid_text
 from worker.gateways.common.trouble import UnreadableError
 
 T = TypeVar("T")
@@ -26,9 +26,6 @@ Words: TypeAlias = Annotated[T, _MARK]
 LATEST: Final = 4_102_444_800
 """Epoch seconds: the year 2100. A later time does not fit into the ledger's nanoseconds for ever."""
 
-INSTEAD: Final = "\N{REPLACEMENT CHARACTER}"
-"""Stands for half a character and for NUL, neither of which SQLite or another provider would take."""
-
 
 class _Field(NamedTuple):
     name: str
@@ -38,22 +35,17 @@ class _Field(NamedTuple):
     words: bool
 
 
-def parsed(body: bytes) -> Any:
+def parsed(body: bytes | str) -> Any:
     """Return the JSON in a body (Any: it may be any). Raises UnreadableError.
 
     Bytes and escapes that are half a character do not spoil the rest.
     """
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(valid_json(body))
     except RecursionError:
         raise UnreadableError("it is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        first = str(error)
-    try:
-        # Slower, but it accepts an escape like \ud83d that stands alone, which msgspec does not.
-        return json.loads(body.decode(errors="replace"))
-    except (ValueError, RecursionError):
-        raise UnreadableError(f"it is no JSON: {first}") from None
+    except msgspec.DecodeError as error:
+        raise UnreadableError(f"it is no JSON: {error}") from None
 
 
 def fitted(value: object, kind: type[T]) -> T:
@@ -65,11 +57,7 @@ def text(value: object, where: str = "it") -> str:
     """Return text, or a number as text. Raises UnreadableError for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _misfit(where, "text", value)
-    plain = str(value).replace("\0", INSTEAD)
-    if plain.isascii():
-        return plain
-    # Two halves that arrived as two escapes become one character, a half that stays alone becomes U+FFFD.
-    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return valid_text(str(value))
 
 
 def nanoseconds(seconds: str) -> int:

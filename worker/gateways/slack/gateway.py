@@ -7,7 +7,6 @@ https://api.slack.com/apis/events-api
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -125,7 +124,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
             frame = await socket.receive(timeout=self.timing.silence)
             match frame.type:
                 case aiohttp.WSMsgType.TEXT:
-                    return fitted(parsed(frame.data.encode()), Envelope)
+                    return fitted(parsed(frame.data), Envelope)
                 case aiohttp.WSMsgType.PING:
                     await socket.pong(frame.data)
                 case aiohttp.WSMsgType.PONG:
@@ -177,8 +176,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
     async def _keep_unread(self, payload: Any, reason: str) -> bool:
         """Have the daemon keep what cannot be read (Any: JSON). Returns False if it was not kept."""
         self.log.error("slack.unreadable", reason=reason)
-        # Escaped, since half a character in a text is no UTF-8.
-        body = json.dumps(payload).encode()
+        body = msgspec.json.encode(payload)
         if len(body) > MAX_UNREAD_BODY:
             return True
         return await self.taken([], unread=[Unread(reason, key=key_of(payload, body), body=body)])

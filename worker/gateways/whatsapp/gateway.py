@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, Unread, WebhookRequest
@@ -69,8 +70,7 @@ class MetaGateway(kernel.Gateway[Meta, MetaSender, kernel.Timing]):
             for receipt in found.receipts:
                 self.link.send(receipt)
             if found.rest:
-                # Escaped, since half a character in a text is no UTF-8.
-                rest = json.dumps({"entry": found.rest}).encode()
+                rest = msgspec.json.encode({"entry": found.rest})
                 unread.append(Unread(found.reasons[0], webhook.number, body=rest))
         while len(self._moved) > MAX_MOVED:
             del self._moved[next(iter(self._moved))]
