@@ -29,6 +29,7 @@ from daemon.api.v1.conversations import ConversationRoutes
 from daemon.api.v1.idempotency import Keys
 from daemon.api.v1.objects import webhooks_address
 from daemon.archives.restore import Restorer
+from daemon.channels.erasure import Erasure
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
 from daemon.conversations.consolidation import Consolidation
@@ -157,6 +158,7 @@ def v1_routes(
     ledger: Ledger,
     channels: ChannelService,
     inbox: Inbox,
+    erasure: Erasure,
     accounts: Mapping[str, ReadAccount],
     models: Mapping[str, Organ],
     clock: Clock,
@@ -181,5 +183,5 @@ def v1_routes(
             organization_id=settings.v1.organization_id,
             webhooks_url=webhooks_address(settings.hooks),
         ),
-        ConversationRoutes(ledger=ledger, clock=clock),
+        ConversationRoutes(ledger=ledger, erasure=erasure, clock=clock),
     ]
