@@ -109,7 +109,13 @@ def idle_conversations(connection: sqlite3.Connection, before: int) -> list[tupl
 
 
 def old_lines(connection: sqlite3.Connection, persona: str, before: int) -> int:
-    """Erase her oldest lines from before ``before`` on open channels; return how many, at most ``BATCH``."""
+    """Erase her oldest lines from before ``before`` on open channels; return how many, at most ``BATCH``.
+
+    Requests of that age that nobody could read hold words, too.
+    """
+    connection.execute(
+        "DELETE FROM webhook WHERE persona = ? AND unread IS NOT NULL AND done = 0 AND at < ?", (persona, before)
+    )
     rows = connection.execute(
         "DELETE FROM conversation WHERE id IN (SELECT id FROM conversation"
         " WHERE persona = ?1 AND open = 1 AND at < ?2 ORDER BY at LIMIT ?3) RETURNING media",

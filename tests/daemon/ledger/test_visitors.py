@@ -222,6 +222,37 @@ async def test_what_cannot_be_read_is_kept_for_another_version(ledger: Ledger) -
     assert await shown(ledger) == (0, None, None)
 
 
+async def test_what_cannot_be_read_is_erased_with_what_was_said(ledger: Ledger) -> None:
+    """The time for which visitors' words are kept holds for it, too; what just waits is not touched."""
+    await open_(ledger)
+    await ledger.keep_unread(ADAM, CHANNEL, [Unread("odd", key="old", body=b"{}")], 7, "1")
+    await ledger.keep_unread(ADAM, CHANNEL, [Unread("odd", key="new", body=b"{2}")], 9, "1")
+    await ledger.webhook(CHANNEL, "waits", JSON, b"{3}", 7)
+    await ledger.erase_old_lines(ADAM, 8)
+    assert [one.body for one in await ledger.open_webhooks(ADAM, version="2")] == [b"{2}", b"{3}"]
+
+
+async def test_an_erased_person_is_new(ledger: Ledger) -> None:
+    """Who is erased is welcomed again, but not whoever also wrote in another conversation; a STOP is kept."""
+    await open_(ledger)
+    seqs = iter(range(1, 99))
+
+    async def write(key: str, account: str, chat: str, *, out: bool | None = None) -> int:
+        item = replace(inbound(key, account=account, at=9), chat=chat, opt_out=out)
+        visited = await ledger.visit(ADAM, CHANNEL, [item], [], LIMITS, [next(seqs), next(seqs)], 9)
+        return len(visited.said)
+
+    assert [await write("1", "U1", "C1:1"), await write("2", "U1", "C1:2"), await write("3", "42", "42")] == [1, 0, 1]
+    await write("4", "42", "42", out=True)
+    await ledger.erase_conversation(CHANNEL, "C1:1")
+    assert await write("5", "U1", "C1:3") == 0
+    for _, chat in await ledger.conversations_of("42"):
+        await ledger.erase_conversation(CHANNEL, chat)
+    await ledger.forget_sender("42")
+    assert await write("6", "42", "42") == 1
+    assert await ledger.sending(next(seqs) - 2) == "opted out"
+
+
 async def test_a_request_that_kills_is_kept(ledger: Ledger) -> None:
     """It is shown on the channel, and after an upgrade one more death is enough to keep it again."""
     await open_(ledger)
