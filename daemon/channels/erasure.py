@@ -5,27 +5,21 @@ The lines of paired channels are her owner's and are not touched. Nothing of vis
 
 from __future__ import annotations
 
-from typing import Final
-
 from daemon.channels.errors import ChannelRefused
 from daemon.channels.unneeded_files import remove_erased
 from daemon.conversations.inbox import Inbox
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.runtime.clock import Clock
-
-DAY: Final = 24 * 3600 * 1_000_000_000
 
 
 class Erasure:
     """Erases conversations from the ledger, from the queue and from the disk. Its methods raise LedgerError."""
 
-    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, clock: Clock, log: Log) -> None:
+    def __init__(self, ledger: Ledger, personas: Personas, inbox: Inbox, log: Log) -> None:
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
-        self._clock = clock
         self._log = log
 
     async def conversation(self, channel: str, chat: str) -> None:
@@ -46,9 +40,8 @@ class Erasure:
         self._log.info("visitor.erased", conversations=sum(erased))
         return sum(erased)
 
-    async def expire(self, days: int) -> None:
-        """Erase what was said on open channels more than ``days`` days ago."""
-        before = self._clock.time_ns() - days * DAY
+    async def expire(self, before: int) -> None:
+        """Erase what was said on open channels before ``before``, in epoch nanoseconds."""
         erased = lines = 0
         while some := await self._ledger.idle_conversations(before):
             erased += sum([await self._erase(*place) for place in some])

@@ -132,7 +132,7 @@ async def assemble(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
-    erasure = Erasure(ledger, personas, said.inbox, clock, log)
+    erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)

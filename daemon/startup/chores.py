@@ -36,7 +36,7 @@ async def forget_visitors(erasure: Erasure, retention_days: int, clock: Clock, l
         try:
             await erasure.delete_files()
             if retention_days:
-                await erasure.expire(retention_days)
+                await erasure.expire(clock.time_ns() - retention_days * DAY)
         except (LedgerError, OSError) as error:
             log.error("visitor.not_erased", reason=str(error))
         await clock.sleep(PRUNE_EVERY)
