@@ -22,7 +22,7 @@ from worker.organs.statements import (
     stated,
     written,
 )
-from worker.prompting.perceived import failure, is_heard, spoken_or_written
+from worker.prompting.perceived import failure, is_heard, own_words, spoken_or_written
 from worker.prompting.prompt import Prompt, age
 
 Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
@@ -83,13 +83,14 @@ def _told(perception: Perception, text: str) -> str:
 
 
 def _answer(prompt: Prompt, words: str) -> str | None:
-    question = _plain(words)
-    if not question:
+    if not words.strip():
         return "Your message was empty."
+    own = own_words(words)
+    question = _plain(own)
     for pattern, answer in _QUESTIONS:
         if match := pattern.match(question):
             return answer(Known(prompt), match)
-    facts = list(stated(words))
+    facts = list(stated(own))
     return _acknowledged(facts) if facts else None
 
 
@@ -103,7 +104,7 @@ class Known:
     def facts(self) -> list[Fact]:
         """The facts in person.md, updated with statements in this conversation that are not consolidated yet."""
         said = [spoken_or_written(line) for line in self.prompt.history if line.role == "person"]
-        said += typed_and_heard(self.prompt)
+        said += [own_words(words) for words in typed_and_heard(self.prompt)]
         return written(fold(self.prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
 
 

@@ -72,7 +72,8 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
 _OPENING: Final = r"(?:(?:and|also|well|oh|by the way|so|yes|no|hello|hi|hey)[,.!]? )*"
 _COMPILED: Final = tuple((re.compile(rf"\A{_OPENING}{pattern}\Z", re.IGNORECASE), key) for pattern, key in _PATTERNS)
 
-_SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCES: Final = re.compile('(?<=[.!?])\\s+|(?<=[.!?]["\u201d\u00bb])\\s+|\n+')
+_QUOTE: Final = re.compile('["\u201c\u201d\u201e\u00ab\u00bb]')
 _CLAUSES: Final = re.compile(r"(?:, *(?:and )?|; *| and )(?=(?:I|my|please|call me)\b)", re.IGNORECASE)
 """Where another statement may begin within a sentence."""
 
@@ -80,8 +81,8 @@ _BULLET: Final = re.compile(r"^\s*[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*?)\
 
 
 def stated(text: str) -> Iterator[Fact]:
-    """Yield the facts that a person states in ``text``. Questions are ignored."""
-    for sentence in _SENTENCES.split(text.replace(CURLY, "'")):
+    """Yield the facts that a person states in ``text``. Questions and quotations are ignored."""
+    for sentence in _own_sentences(text.replace(CURLY, "'")):
         plain = sentence.strip()
         if plain.endswith("?"):
             continue
@@ -90,6 +91,18 @@ def stated(text: str) -> Iterator[Fact]:
         for fact in clauses if all(clauses) else [_fact_in(plain)]:
             if fact:
                 yield fact
+
+
+def _own_sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of ``text``, except for those in a quotation that is longer than a sentence."""
+    is_quoted = False
+    # A single mark is an inch or a slip: it opens nothing.
+    may_quote = len(_QUOTE.findall(text)) % 2 == 0
+    for sentence in _SENTENCES.split(text):
+        turns = may_quote and len(_QUOTE.findall(sentence)) % 2 == 1
+        if not is_quoted and not turns:
+            yield sentence
+        is_quoted ^= turns
 
 
 def _fact_in(clause: str) -> Fact | None:

@@ -7,12 +7,12 @@ import re
 from typing import Final
 
 from proto.gateways import Inbound
+from proto.perception import FORWARDED
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.fetching import Files
 from worker.gateways.discord.frames import HUMAN, Message, UploadedFile, moment_number, nanoseconds
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
-FORWARDED: Final = "(Forwarded; these are not the person's own words:)\n"
 QUOTE_CHARS: Final = 200
 
 _COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
@@ -45,18 +45,20 @@ async def inbound(message: Message, files: Files, *, edited: bool) -> list[Inbou
     text = _text(message)
     texts = [_item(message, message.id, text)] if text else []
     items = [_item(message, f"{message.id}.{number:02}") for number in range(1, len(sent) + 1)]
-    await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
+    notes = [""] * len(message.attachments) + [FORWARDED] * len(forwarded)
+    described = [_described(file, note) for file, note in zip(sent, notes, strict=True)]
+    await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, described, strict=True)))
     return texts + items
 
 
-async def _with_file(item: Inbound, file: UploadedFile, files: Files) -> None:
-    voice = file.duration_secs is not None
-    found = (
-        Attachment(file.url, "audio/ogg", "", file.size, "a voice message")
-        if voice
-        else Attachment(file.url, "", file.filename, file.size)
-    )
-    item.content = await files.fetch(item, found)
+def _described(file: UploadedFile, note: str) -> Attachment:
+    if file.duration_secs is not None:
+        return Attachment(file.url, "audio/ogg", "", file.size, "a voice message", note)
+    return Attachment(file.url, "", file.filename, file.size, note=note)
+
+
+async def _with_file(item: Inbound, file: Attachment, files: Files) -> None:
+    item.content = await files.fetch(item, file)
 
 
 def _correction(message: Message) -> list[Inbound]:
@@ -87,7 +89,7 @@ def _text(message: Message) -> str:
     if message.referenced_message and (quoted := _visible(message.referenced_message.content)):
         parts.append(f'(In answer to: "{quoted[:QUOTE_CHARS]}")')
     parts.extend(f'(The person sent a sticker named "{shown(sticker.name)}".)' for sticker in message.sticker_items)
-    parts.extend(FORWARDED + snapshot.message.content for snapshot in message.message_snapshots)
+    parts.extend(f"{FORWARDED}\n{one.message.content}" for one in message.message_snapshots)
     parts.append(message.content)
     if not (message.content or message.attachments or message.sticker_items or message.message_snapshots):
         parts.append("(The person sent something that cannot be perceived here.)")

@@ -20,6 +20,9 @@ from worker.gateways.slack.account import Slack
 SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that people write; the others are edits, joins and messages from bots."""
 
+CLIP: Final = "slack_audio"
+"""Somebody speaks to her (https://slack.com/help/articles/4406235165587-Record-audio-and-video-clips-in-Slack)."""
+
 MAX_FILES: Final = 20
 
 _MENTION: Final = re.compile(r"<(@|#|!)([A-Za-z0-9^._-]+)(?:\|([^>]*))?>")
@@ -27,9 +30,10 @@ _LINK: Final = re.compile(r"<((?:https?|mailto):[^|>]+)(?:\|([^>]*))?>")
 
 
 class File(msgspec.Struct):
-    """A file of a message."""
+    """A file of a message. The ``subtype`` of a clip that somebody recorded in Slack is ``slack_audio``."""
 
     name: str | None = None
+    subtype: str | None = None
     size: int = 0
     url_private_download: str = ""
     url_private: str = ""
@@ -92,7 +96,12 @@ async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> li
 
 async def _with_file(item: Inbound, file: File, files: Files) -> None:
     url = file.url_private_download or file.url_private
-    item.content = await files.fetch(item, Attachment(url, title=file.name or "", size=file.size))
+    if file.subtype == CLIP:
+        # Slack names its clips itself, and calls the type of some of them a video's.
+        found = Attachment(url, "audio/mp4", "", file.size, "a voice message")
+    else:
+        found = Attachment(url, title=file.name or "", size=file.size)
+    item.content = await files.fetch(item, found)
 
 
 def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:

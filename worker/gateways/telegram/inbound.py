@@ -12,6 +12,7 @@ from aiogram.enums import ChatType, MessageEntityType
 from aiogram.types import Message, MessageEntity, PhotoSize, Update
 
 from proto.gateways import Inbound
+from proto.perception import FORWARDED
 from worker.gateways.common.attachments import Attachment, joined
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
@@ -135,7 +136,7 @@ def _context(message: Message, *, edited: bool) -> str:
     """Describe the context of the text: a correction, a forward, a reply."""
     lines = CORRECTION if edited else ""
     if message.forward_origin:
-        lines += "(Forwarded; these are not the person's own words:)\n"
+        lines += f"{FORWARDED}\n"
     if message.quote or message.reply_to_message:
         answered = message.reply_to_message
         quoted = message.quote.text if message.quote else (answered and (answered.text or answered.caption)) or ""

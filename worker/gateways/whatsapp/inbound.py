@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from proto.gateways import Inbound, Receipt
+from proto.perception import FORWARDED
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.fetching import Files
 from worker.gateways.whatsapp.account import class_of, undelivered
 
 MAX_KEY: Final = 120
-FORWARDED: Final = "(Forwarded; these are not the person's own words:)"
 
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
@@ -28,10 +28,14 @@ class Text(msgspec.Struct):
 
 
 class File(msgspec.Struct):
+    """A file of a message. ``voice`` tells what was recorded in WhatsApp from any other audio file
+    (https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/reference/messages/audio)."""
+
     id: str = ""
     mime_type: str = ""
     caption: str = ""
     filename: str = ""
+    voice: bool = False
 
 
 class Button(msgspec.Struct):
@@ -269,9 +273,16 @@ def _draft(message: Message, names: dict[str, str], moved: dict[str, str], log: 
         content=text,
         at=seconds * 1_000_000_000,
     )
+    return Draft(inbound, message.id, _attachment(message))
+
+
+def _attachment(message: Message) -> Attachment | None:
     file = message.file
-    attachment = Attachment(file.id, file.mime_type, file.filename) if file else None
-    return Draft(inbound, message.id, attachment)
+    if not file:
+        return None
+    # Audio files come without a name; only what the person recorded for her has none.
+    is_audio_file = file is message.audio and not file.voice
+    return Attachment(file.id, file.mime_type, file.filename or ("audio file" if is_audio_file else ""))
 
 
 def _text(message: Message) -> str:
