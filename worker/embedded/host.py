@@ -98,7 +98,7 @@ class Desk(NamedTuple):
 DESKS: Final[dict[type[Call], Desk]] = {
     Generate: Desk("thinking", lambda organs, call: organs.mind.generate(call.turns, call.max_tokens)),
     Transcribe: Desk("ear", lambda organs, call: organs.ear.transcribe(call.path)),
-    Look: Desk("eye", lambda organs, call: organs.eye.look(call.path)),
+    Look: Desk("eye", lambda organs, call: organs.eye.shrunk(call.path) if call.shrink else organs.eye.look(call.path)),
     Study: Desk("researcher", lambda organs, call: organs.library.study(call.path, call.title, call.library)),
     Search: Desk(
         "researcher",
