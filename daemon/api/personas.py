@@ -138,6 +138,8 @@ class PersonaRoutes:
         try:
             await self._personas.delete(persona.id)
         except PersonasError as error:
+            # 404 if another request has deleted her meanwhile.
+            find_persona(self._personas, request)
             raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
         # Somebody may have started her between the two calls; from now on nobody can.
         await self._supervisor.stop(persona.id)
@@ -145,7 +147,7 @@ class PersonaRoutes:
         self._channels.forget(persona.id)
         # What a crash leaves undone here, the next start finishes.
         await self._ledger.forget(persona.id)
-        await self._personas.bury(persona.id)
+        await self._personas.remove_deleted(persona.id)
         self._hubs.signal("Event", "Persona deleted", persona, {})
         self._hubs.forget(persona.id)
         return json_response(None)

@@ -1,7 +1,7 @@
 """Restore: a persona comes back from her archive, all of her or nothing, whatever happens on the way.
 
-Until she is whole she stands in the place of a deleted persona, whom the next start would bury: a daemon that is killed
-leaves nothing of her. One rename makes her visible.
+Until she is whole she stands in the place of a deleted persona, whom the next start would remove: a daemon that is
+killed leaves nothing of her. One rename makes her visible.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Identify: TypeAlias = Callable[[GatewayType, Secret], Awaitable[Identified]]
 
 BATCH: Final = 200
-"""Lines of a conversation in one transaction, so that nobody else waits long for the disk."""
+"""Lines of a conversation in one transaction, so that others do not wait long for the disk."""
 MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
@@ -44,7 +44,7 @@ WEB: Final = "web"
 RESTORE_FOLDER: Final = "restore-"
 """What the folders in the state directory begin with that hold archives on their way."""
 RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
-"""The channels that come back with her; open ones are made anew, with what their operator sets."""
+"""The channels that come back with her; open ones are created again, with the operator's settings."""
 
 
 class NoRoom(RuntimeError):
@@ -118,7 +118,7 @@ class Restorer:
             self._log.error("persona.restore_left", persona=persona_id, reason=str(error))
             self._personas.leave(persona_id)
         else:
-            await self._personas.bury(persona_id)
+            await self._personas.remove_deleted(persona_id)
 
     async def _put_in_place(self, folder: Path, persona: Persona) -> None:
         """Once the last step is begun it is carried through, also when the daemon leaves."""

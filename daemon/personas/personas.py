@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,10 @@ class MemoryChanged(PersonasError):
     """Her memory was edited by hand while her mind worked on it. The edit was not overwritten."""
 
 
+class WatchFailed(RuntimeError):
+    """The kernel does not report edits at the moment; the text says why."""
+
+
 class IdTaken(RuntimeError):
     """A persona with this id exists, or is being removed or restored; the text says which."""
 
@@ -52,8 +56,8 @@ class Personas:
         self._personas: dict[str, Persona] = {}
         self._memories: dict[str, Memory] = {}
         self._faults: dict[str, str] = {}
-        self._graves: set[str] = set()
-        """The ids whose graves are being filled or emptied."""
+        self._being_removed: set[str] = set()
+        """The ids whose folders are being removed or restored."""
         self._disk = asyncio.Lock()
         """Held while a file and its state in memory change. A read overtaken by a write would restore the old state."""
 
@@ -118,7 +122,7 @@ class Personas:
         """Move her folder aside. From now on she is gone, even after a power cut. Raises PersonasError."""
 
         def put_aside() -> None:
-            self.folder(persona_id).rename(self._grave(persona_id))
+            self.folder(persona_id).rename(self._deleted_folder(persona_id))
             atomic_files.sync_directory(self._root)
 
         async with self._disk:
@@ -129,7 +133,7 @@ class Personas:
                 if persona:
                     self._personas[persona_id] = persona
                 raise PersonasError(f"Her folder could not be removed: {error}") from error
-            self._graves.add(persona_id)
+            self._being_removed.add(persona_id)
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
 
@@ -138,7 +142,7 @@ class Personas:
 
         Raises IdTaken, PersonasError.
         """
-        folder = self._grave(persona_id)
+        folder = self._deleted_folder(persona_id)
 
         def make() -> None:
             if self.folder(persona_id).exists():
@@ -148,24 +152,24 @@ class Personas:
             atomic_files.sync_directory(self._root)
 
         async with self._disk:
-            if persona_id in self._graves:
+            if persona_id in self._being_removed:
                 raise IdTaken("A persona with this id is being removed or restored at this moment.")
             try:
                 await asyncio.to_thread(make)
             except OSError as error:
                 raise PersonasError(f"Her folder could not be made: {error}") from error
-            self._graves.add(persona_id)
+            self._being_removed.add(persona_id)
         return folder
 
     def leave(self, persona_id: str) -> None:
-        """Leave a grave that could not be removed to the next ``lay_out`` or the next start."""
-        self._graves.discard(persona_id)
+        """Leave a deleted folder that could not be removed to the next ``lay_out`` or the next start."""
+        self._being_removed.discard(persona_id)
 
     async def adopt(self, persona: Persona) -> None:
         """Move her complete folder into place. From now on she exists, even after a power cut. Raises PersonasError."""
 
         def put_in_place() -> None:
-            self._grave(persona.id).rename(self.folder(persona.id))
+            self._deleted_folder(persona.id).rename(self.folder(persona.id))
             atomic_files.sync_directory(self._root)
 
         async with self._disk:
@@ -174,25 +178,23 @@ class Personas:
             except OSError as error:
                 raise PersonasError(f"Her folder could not be put in place: {error}") from error
             self._personas[persona.id] = persona
-            self._graves.discard(persona.id)
+            self._being_removed.discard(persona.id)
         await self._reload_memory(persona.id)
 
-    async def graves(self) -> list[str]:
+    async def deleted(self) -> list[str]:
         """Return the ids of deleted personas whose folders may not be removed yet."""
         return await asyncio.to_thread(
-            lambda: [grave.name.removeprefix(_DELETED) for grave in self._root.glob(f"{_DELETED}*")]
+            lambda: [folder.name.removeprefix(_DELETED) for folder in self._root.glob(f"{_DELETED}*")]
         )
 
-    async def bury(self, persona_id: str) -> None:
+    async def remove_deleted(self, persona_id: str) -> None:
         """Remove the rest of a deleted persona's folder."""
-        await asyncio.to_thread(shutil.rmtree, self._grave(persona_id), ignore_errors=True)
-        self._graves.discard(persona_id)
+        await asyncio.to_thread(shutil.rmtree, self._deleted_folder(persona_id), ignore_errors=True)
+        self._being_removed.discard(persona_id)
 
     async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
-        """Follow edits by hand until cancelled; call ``edited`` with each changed record."""
-        async for changes in watchfiles.awatch(
-            self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
-        ):
+        """Follow edits by hand until cancelled; call ``edited`` with each changed record. Raises WatchFailed."""
+        async for changes in self._changes():
             configs, memories = set(), set()
             for _, path in changes:
                 parts = Path(path).relative_to(self._root).parts
@@ -209,8 +211,18 @@ class Personas:
             for persona_id in memories & self._personas.keys():
                 await self._reload_memory(persona_id)
 
-    def _grave(self, persona_id: str) -> Path:
+    def _deleted_folder(self, persona_id: str) -> Path:
         return self._root / f"{_DELETED}{persona_id}"
+
+    async def _changes(self) -> AsyncIterator[set[watchfiles.main.FileChange]]:
+        """What changed on the disk. Only the watch's own errors become WatchFailed, not those in handling a change."""
+        try:
+            async for changes in watchfiles.awatch(
+                self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
+            ):
+                yield changes
+        except (OSError, RuntimeError) as error:
+            raise WatchFailed(str(error)) from error
 
     def _scan(self) -> list[str]:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -263,12 +275,16 @@ class Personas:
 
     def _fault(self, persona_id: str, reason: str) -> None:
         kept = "her last good record stays in force" if persona_id in self._personas else "she cannot be loaded"
-        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until it is mended."
+        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until the file is corrected."
         self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
 
     async def _reload_memory(self, persona_id: str) -> None:
         async with self._disk:
-            memory = await asyncio.to_thread(self._read_memory, persona_id)
+            try:
+                memory = await asyncio.to_thread(self._read_memory, persona_id)
+            except OSError as error:
+                self._log.error("persona.memory_unreadable", persona=persona_id, file="memory", reason=str(error))
+                return
             if memory or persona_id in self._personas:
                 self._memories[persona_id] = memory
 

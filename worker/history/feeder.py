@@ -20,9 +20,9 @@ from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, ToFeeder, Undi
 from proto.framing import Codec
 from proto.messages import ChatTurn, Line, Memory, Stop
 from worker.base.backoff import Backoff
-from worker.base.life import Life
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
+from worker.base.role_process import RoleProcess
 from worker.history.imported import LINE_CHARS, HistoryError, Imported
 from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
@@ -41,7 +41,7 @@ LONGEST_WAIT: Final = 30.0
 _CODEC: Final[Codec[ToFeeder]] = Codec(ToFeeder)  # type: ignore[arg-type]  # a union is no type to mypy
 
 
-class FeederLife(Life[ToFeeder]):
+class FeederProcess(RoleProcess[ToFeeder]):
     """One feed from ``Feed`` to ``Fed`` or ``FeedFailed``. After that the process waits for ``Stop``."""
 
     def __init__(self, birth: Birth) -> None:
@@ -53,8 +53,7 @@ class FeederLife(Life[ToFeeder]):
         match message:
             case Feed() if self._feeding is None:
                 self._feeding = Feeding(message, self.link.send, self.log)
-                self._task = asyncio.get_running_loop().create_task(self._feeding.run())
-                self._task.add_done_callback(self._ended)
+                self._task = self.start(self._feeding.run())
             case Wanted() if self._feeding:
                 self._feeding.receive(message)
             case Stop():
@@ -65,10 +64,6 @@ class FeederLife(Life[ToFeeder]):
     async def close(self) -> None:
         if self._task:
             self._task.cancel()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self.unhandled(asyncio.get_running_loop(), {"exception": error})
 
 
 class Feeding:

@@ -107,7 +107,7 @@ def described(perception: Perception, text: str, can_search: bool) -> str:
         return _with_caption(f"({lack(perception)})", perception.content)
     if is_heard(perception, text):
         return _with_caption(_heard(text, CHARS), perception.content)
-    return _with_caption(_told(perception.kind, perception.title, text, CHARS, can_search), perception.content)
+    return _with_caption(_as_prompt(perception.kind, perception.title, text, CHARS, can_search), perception.content)
 
 
 def lack(perception: Perception) -> str:
@@ -127,7 +127,7 @@ def said(line: Line, room: int = HISTORY_CHARS) -> str:
     if kind == "audio" and _is_own_speech(line.title, line.content) and _has_words(line.perceived):
         return _with_caption(_heard(line.perceived, room), line.content)
     if line.perceived:
-        return _with_caption(_told(kind, line.title, line.perceived, room, can_search=False), line.content)
+        return _with_caption(_as_prompt(kind, line.title, line.perceived, room, can_search=False), line.content)
     return _with_caption(f"({_sent(kind, line.title)}, which you could not perceive.)", line.content)
 
 
@@ -148,7 +148,7 @@ def _kind(media: str) -> PerceptionKind:
     return EXTENSIONS.get(PurePath(media).suffix.lower(), "document")
 
 
-def _told(kind: PerceptionKind, title: str, text: str, room: int, can_search: bool) -> str:
+def _as_prompt(kind: PerceptionKind, title: str, text: str, room: int, can_search: bool) -> str:
     if reason := failure(text):
         return f"({_sent(kind, title)}. You could not understand it: {reason} Say so.)"
     shown = text.strip()[:room]
@@ -175,5 +175,5 @@ def _sent(kind: PerceptionKind, title: str) -> str:
     return f"The person sent {_THINGS[kind]}{named}"
 
 
-def _with_caption(told: str, caption: str) -> str:
-    return f"{told}\n{caption}" if caption.strip() else told
+def _with_caption(shown: str, caption: str) -> str:
+    return f"{shown}\n{caption}" if caption.strip() else shown

@@ -13,7 +13,7 @@ from proto.perception import FORWARDED
 from tests.emulators.discord import VOICE_MESSAGE, DiscordEmulator, Upload
 from tests.worker.gateways.discord.channel import HISTORY, TIMING, connected, opened
 from worker.gateways.common.attachments import Attachment, attach
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.discord.frames import Account, Forwarded, Message, Snapshot, UploadedFile
 from worker.gateways.discord.inbound import inbound
 
