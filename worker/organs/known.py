@@ -27,7 +27,7 @@ from worker.organs.statements import (
     written,
 )
 from worker.prompting.origin import without_origins
-from worker.prompting.perceived import failure, is_heard, own_words, spoken_or_written
+from worker.prompting.perceived import ear_notes, failure, is_heard, own_words, spoken_or_written, without_ear_notes
 from worker.prompting.prompt import Prompt, age
 
 Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
@@ -62,19 +62,22 @@ def typed_and_heard(prompt: Prompt) -> list[str]:
     for one in prompt.perceptions:
         text = prompt.perceived.get(one.id, "")
         if is_heard(one, text):
-            words.append(text)
+            words.append(without_ear_notes(text))
         elif one.kind == "text":
             words.append(one.content)
     return words
 
 
 def told_of_files(prompt: Prompt) -> list[str]:
-    """Return what she says about each file, except for speech addressed to her."""
-    return [
-        _told(one, text)
-        for one in prompt.perceptions
-        if one.kind != "text" and not is_heard(one, text := prompt.perceived.get(one.id, ""))
-    ]
+    """Return what she says about each file; of speech addressed to her only what she did not hear."""
+    told: list[str] = []
+    for one in prompt.perceptions:
+        text = prompt.perceived.get(one.id, "")
+        if is_heard(one, text):
+            told += [f"About your recording: {note}" for note in ear_notes(text)]
+        elif one.kind != "text":
+            told.append(_told(one, text))
+    return told
 
 
 def _told(perception: Perception, text: str) -> str:

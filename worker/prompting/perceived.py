@@ -43,6 +43,8 @@ _EMPTY: Final[dict[PerceptionKind, str]] = {
 _FORWARDED: Final = re.compile(r"(?m)^\(Forwarded\b[^\n]*\)$")
 """The line above what was forwarded, ``proto.perception.FORWARDED``, whatever else it says."""
 
+_EAR_NOTE: Final = re.compile(r"\((?:Only the first .+ were listened to|\d+ passages? could not be made out)\b.*\)\Z")
+
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
 
 _NOTE: Final = re.compile(r"\(.*\)\s*\Z")
@@ -79,6 +81,18 @@ def spoken_or_written(line: Line) -> str:
     is_spoken = line.media and _kind(line.media) == "audio" and _is_own_speech(line.title, line.content)
     written = own_words(line.content)
     return f"{line.perceived}\n{written}".strip() if is_spoken and _has_words(line.perceived) else written
+
+
+def ear_notes(text: str) -> list[str]:
+    """Return what an ear adds about a recording below its words: what it left out or could not make out."""
+    lines = text.splitlines()[1:]
+    return [line.strip("() ") for line in lines if _EAR_NOTE.match(line)]
+
+
+def without_ear_notes(text: str) -> str:
+    """Return the words of a recording alone."""
+    first, *others = text.splitlines() or [""]
+    return "\n".join([first, *(line for line in others if not _EAR_NOTE.match(line))])
 
 
 def own_words(content: str) -> str:

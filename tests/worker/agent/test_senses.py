@@ -20,7 +20,7 @@ from tests.worker.conftest import WEB, Seat, SeatMaker
 from worker.organs.chat_organs import PICTURE_BYTES_ANTHROPIC
 from worker.prompting.perceived import CHARS
 
-JPEG = b"\xff\xd8\xff\xe1\x00\x0eExif\0\0 GPS 47\xff\xda\x00\x04\x00\x00pixels\xff\xd9"
+JPEG = b"\xff\xd8\xff\xe1\x00\x0fExif\0\0 GPS 47\xff\xda\x00\x04\x00\x00pixels\xff\xd9"
 """A picture that says where it was taken."""
 
 KEY = Secret("sk-test-0123456789")

@@ -69,6 +69,21 @@ async def test_what_she_hears_is_the_persons(seat: SeatMaker) -> None:
     assert facts_in(line) == {"Name": "Gustav", "Lives in": "Oslo"}
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Only the first 30 minutes were listened to; the rest is left out.",
+        "2 passages could not be made out. This ear understands English only.",
+    ],
+)
+async def test_what_was_not_heard_is_said(seat: SeatMaker, note: str) -> None:
+    """What an ear left out of a recording is told to the person, and is no part of what they said."""
+    adam = seat(MIND, ear=EAR)
+    adam.agent.receive(Perceive(1, WEB, [Perception(1, "audio", "", 1, "audio-1.webm")], [], {}))
+    await adam.host(1, text=f"What is your name?\n({note})")
+    assert (await adam.first(Reply)).messages[0].content == f"About your recording: {note}\n\nMy name is Adam."
+
+
 async def test_a_received_recording_can_be_asked_about(seat: SeatMaker) -> None:
     """The sentence of a recording that answers a later question is quoted with its name."""
     adam = seat(MIND)
