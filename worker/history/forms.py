@@ -22,6 +22,8 @@ class Marks(msgspec.Struct):
 
     mapping: msgspec.Raw = _ABSENT
     chat_messages: msgspec.Raw = _ABSENT
+    conversations_memory: msgspec.Raw = _ABSENT
+    prompt_template: msgspec.Raw = _ABSENT
     conversations: msgspec.Raw = _ABSENT
     responses: msgspec.Raw = _ABSENT
     chunked_prompt: msgspec.Raw = msgspec.field(default=_ABSENT, name="chunkedPrompt")
@@ -33,6 +35,8 @@ class Marks(msgspec.Struct):
 _MARKED: Final[tuple[tuple[str, Source], ...]] = (
     ("mapping", "chatgpt"),
     ("chat_messages", "claude"),
+    ("conversations_memory", "claude"),
+    ("prompt_template", "claude"),
     ("conversations", "grok"),
     ("responses", "grok"),
     ("chunked_prompt", "gemini"),
