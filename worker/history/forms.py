@@ -70,9 +70,9 @@ def conversations_of(
     source: Source,
     records: Iterator[bytes],
     decoder: msgspec.json.Decoder[T],
-    talk: Callable[[T], Imported | None],
+    talks: Callable[[T], Iterator[Imported | None]],
 ) -> Iterator[Imported | None]:
-    """Yield the conversation in each record, or None for one that cannot be read.
+    """Yield the conversations in each record, or None for one that cannot be read.
 
     Raises ForeignError when the first record does not come from the source.
     """
@@ -85,5 +85,5 @@ def conversations_of(
                 raise foreign(source, raw, str(error)) from None
             yield None
         else:
-            yield talk(record)
+            yield from talks(record)
         known = True

@@ -69,6 +69,7 @@ def test_chatgpt() -> None:
         ),
         ("Spoken", "2024-05-02T08:00:00", ["person: I love rain.", "assistant: ```\nx = 1\n```"]),
         ("", "2024-05-01T08:00:21", ["person: Still there?", "assistant: Yes."]),
+        ("Custom instructions", "", ["person: (What I told ChatGPT:)\nLikes herbs.\nBe brief."]),
     ]
     assert skipped == 1
     assert [line.at // 10**9 - 1714550400 for line in talks[0].lines] == [3, 7, 10]
@@ -215,6 +216,55 @@ PROJECT = {
 }
 
 
+def test_canvas_and_custom_instructions_of_chatgpt(tmp_path: Path) -> None:
+    """A canvas is part of its conversation; custom instructions are learned once, and change no conversation."""
+
+    def node(name: str, parent: str, **message: Any) -> dict[str, Any]:
+        return {name: {"parent": parent, "children": [], "message": message}}
+
+    custom = {
+        "content_type": "user_editable_context",
+        "user_profile": "I repair clocks.",
+        "user_instructions": "Be brief.",
+    }
+    canvas = {"name": "poem", "type": "document", "content": "The clock stands still."}
+    record = {
+        "title": "Poem",
+        "mapping": {
+            **node(
+                "a",
+                "",
+                author={"role": "user"},
+                content=custom,
+                metadata={"is_visually_hidden_from_conversation": True},
+            ),
+            **node("b", "a", author={"role": "user"}, content={"content_type": "text", "parts": ["Write a poem."]}),
+            **node(
+                "c",
+                "b",
+                author={"role": "assistant"},
+                recipient="canmore.create_textdoc",
+                content={"content_type": "code", "text": json.dumps(canvas)},
+            ),
+            **node(
+                "d",
+                "c",
+                author={"role": "assistant"},
+                recipient="canmore.update_textdoc",
+                content={"content_type": "code", "text": '{"updates": []}'},
+            ),
+        },
+        "current_node": "d",
+    }
+    talks, skipped = read(export(tmp_path, [record, record]), "chatgpt")
+    assert [shown(talk)[2] for talk in talks] == [
+        ["person: Write a poem.", "assistant: (a document: poem)\nThe clock stands still."],
+        ["person: Write a poem.", "assistant: (a document: poem)\nThe clock stands still."],
+        ["person: (What I told ChatGPT:)\nI repair clocks.\nBe brief."],
+    ]
+    assert skipped == 0
+
+
 def test_what_claude_remembers(tmp_path: Path) -> None:
     """Memories are learned as what Claude said, and each project with its instructions and documents."""
     remembered, of_project = read(export(tmp_path, MEMORIES), "claude")[0]
@@ -279,7 +329,7 @@ def test_an_empty_list_is_an_export_without_conversations(source: Source, tmp_pa
 
 def test_later_records_of_an_unknown_form_are_skipped(tmp_path: Path) -> None:
     """Unreadable records among readable conversations are counted and left out."""
-    good = json.loads((EXPORTS / "chatgpt.json").read_text())[0]
+    good = json.loads((EXPORTS / "chatgpt.json").read_text())[1]
     bad = [3, {"mapping": {"x": {"message": {"author": 5}}}}, {"mapping": []}, None]
     talks, skipped = read(export(tmp_path, [good, *bad, good]), "chatgpt")
     assert (len(talks), skipped) == (2, len(bad))
