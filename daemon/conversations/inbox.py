@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.hubs import Slot
-from daemon.conversations.lane import Lane, Turn
-from daemon.conversations.lanes import Lanes
+from daemon.conversations.lane import Lane, Turn, lines_of
+from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.terms import ChannelTerms
@@ -29,7 +29,7 @@ from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
-from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
+from proto.messages import Address, Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
 from proto.perception import PerceptionKind
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
@@ -171,6 +171,11 @@ class Inbox:
             return ""
         return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
 
+    def minds_down(self, persona_id: str) -> dict[str, MindTrouble]:
+        """Return her minds that cannot be reached, by the model's name; "" is her own."""
+        lanes = self._lanes.get(persona_id)
+        return lanes.troubles() if lanes else {}
+
     def attach(self, persona_id: str, worker: Worker) -> None:
         """Give this worker what waits."""
         self._running[persona_id] = worker
@@ -221,6 +226,16 @@ class Inbox:
         self._terms.drop(channel)
         self._all(persona_id).drop_channel(channel)
 
+    def erased(self, persona_id: str, address: Address, perceptions: list[int]) -> None:
+        """Drop a visitor's erased perceptions, and what was said in that conversation."""
+        self._all(persona_id).erased(address, set(perceptions))
+        self.pump(persona_id)
+
+    def stepped(self, persona_id: str, conversation: Conversation) -> None:
+        """Read this conversation's history again: a line of it was replaced."""
+        for lane in self._all(persona_id):
+            lane.forget_history(conversation)
+
     def received(self, persona_id: str, message: FromWorker) -> None:
         """Take a message from her worker about a turn."""
         lanes = self._all(persona_id)
@@ -232,6 +247,7 @@ class Inbox:
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
+                    lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
 
     def pump(self, persona_id: str) -> None:
@@ -296,8 +312,9 @@ class Inbox:
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
+            forgotten = lane.forgotten
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
-            if lane.history(conversation) is None:
+            if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)
         except LedgerError as error:
             self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
@@ -339,7 +356,9 @@ class Inbox:
             lane.mind_down = ""
             if lane is not lanes.own:
                 lanes.down.discard(self._terms.model(turn.conversation))
-            lane.remember(turn.conversation, _lines(answered, reply, at))
+            if lane.history(turn.conversation) is not None:
+                # Else it was forgotten meanwhile, and is read back whole.
+                lane.remember(turn.conversation, lines_of(answered, reply, at))
             if lane is lanes.own:
                 self._touched(persona_id)
         lane.cancel_timer()
@@ -384,11 +403,3 @@ class Inbox:
 
 def _perceptions(turn: Turn) -> list[Perception]:
     return [item.perception for item in turn.items]
-
-
-def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
-    heard = [
-        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
-        for one in (item.perception for item in items)
-    ]
-    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

@@ -8,8 +8,9 @@ conversations with that mind wait until it answers.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from daemon.conversations.lane import Lane
 from daemon.ledger import Waiting
@@ -17,6 +18,13 @@ from proto.messages import Address, Conversation
 
 MAX_IN_HAND: Final = 7
 """Visitors' conversations in hand, including those whose mind is down. With the owner's turn a worker takes no more."""
+
+
+class MindTrouble(NamedTuple):
+    """Why a mind cannot be reached, and since when, in epoch nanoseconds."""
+
+    reason: str
+    since: int
 
 
 class Lanes:
@@ -34,6 +42,7 @@ class Lanes:
         model: Callable[[Conversation], str],
     ) -> None:
         self.down: set[str] = set()
+        self._troubles: dict[str, MindTrouble] = {}
         self._model = model
         self._history_lines = history_lines
         self._at_once = at_once
@@ -42,6 +51,17 @@ class Lanes:
         self._visitors: dict[Address, Lane] = {}
         """By conversation; the one whose turn is next comes first."""
         self.own = self._lane()
+
+    def trouble(self, lane: Lane, reason: str, at: int) -> None:
+        """Note why the mind that answers this lane cannot be reached. Call it before the lane is marked as such."""
+        model = "" if lane is self.own else self.model(lane)
+        if model not in self.troubles():
+            self._troubles[model] = MindTrouble(reason, at)
+
+    def troubles(self) -> dict[str, MindTrouble]:
+        """Return the minds that cannot be reached now; "" is her own."""
+        down = {*self.down, *([""] if self.own.mind_down else [])}
+        return {model: found for model, found in self._troubles.items() if model in down}
 
     def __iter__(self) -> Iterator[Lane]:
         yield self.own
@@ -106,6 +126,15 @@ class Lanes:
         self.own.drop_channel(channel)
         for address in [address for address in self._visitors if address[0] == channel]:
             self._visitors.pop(address).cancel_timer()
+
+    def erased(self, address: Address, perceptions: set[int]) -> None:
+        """Forget a visitor's erased perceptions and history. A turn in hand is not committed any more."""
+        if lane := self._visitors.get(address):
+            lane.waiting = deque(one for one in lane.waiting if one.perception.id not in perceptions)
+            lane.forget_histories()
+            if lane.is_idle:
+                lane.cancel_timer()
+                del self._visitors[address]
 
     def model(self, lane: Lane) -> str:
         """The name of the mind that answers in a visitor's lane."""

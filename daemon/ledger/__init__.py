@@ -19,12 +19,14 @@ from daemon.ledger.open_channels import (
     ChannelStatus,
     OpenChannel,
 )
+from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "OPTED_OUT",
     "ArchivedLine",
     "ChannelConversation",
     "ChannelFields",

@@ -17,7 +17,8 @@ from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
-from daemon.ledger.delivery import DeadLetter, OutgoingRow
+from daemon.ledger.delivery import DeadLetter, OutgoingRow, Sending
+from daemon.ledger.erasure_operations import ErasureOperations
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.outbox import StoredFrame
@@ -39,7 +40,7 @@ class Depth(msgspec.Struct):
     lines: int = 0
 
 
-class Ledger(ChannelOperations):
+class Ledger(ChannelOperations, ErasureOperations):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when
@@ -186,17 +187,20 @@ class Ledger(ChannelOperations):
         """Add lines of an export at the end of her conversation and return the id of the last one."""
         return await self._writer.submit(archive.put_back, persona_id, lines)
 
-    async def add_channel(self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int) -> None:
-        """Add her channel, or update its bot's identity.
+    async def add_channel(
+        self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int, claim: str = ""
+    ) -> None:
+        """Add her channel, or update its bot's identity. ``claim`` identifies its token, "" if it is the channel's id.
 
         Raise ChannelTaken when the ledger has this channel for another persona, or another channel with this bot.
         """
-        await self._writer.submit(channels.add, persona_id, channel, type_, bot_id, bot_name, at)
+        await self._writer.submit(channels.add, persona_id, channel, type_, bot_id, bot_name, at, claim)
 
     async def remove_channel(self, persona_id: str, channel: str) -> None:
         """Delete a channel with its codes and held messages.
 
-        Its undelivered messages become dead and its unanswered ones done. The conversation keeps its lines.
+        Its undelivered messages become dead and its unanswered ones done. The conversation keeps its lines, but what
+        visitors said on an open channel is erased.
         """
         await self._writer.submit(answers.remove_channel, persona_id, channel)
 
@@ -271,8 +275,8 @@ class Ledger(ChannelOperations):
         """Count her messages that are neither sent nor dead, by channel id."""
         return await self._reader.submit(delivery.pending_by_channel, persona_id)
 
-    async def sending(self, seq: int) -> bool:
-        """Mark a message before it goes to the provider. Return False when it is already sent or dead."""
+    async def sending(self, seq: int) -> Sending:
+        """Mark a message before it goes to the provider, unless it is no longer open or its person opted out."""
         return await self._writer.submit(delivery.sending, seq)
 
     async def part_sent(self, seq: int, parts: int) -> None:
@@ -290,9 +294,9 @@ class Ledger(ChannelOperations):
         """Count a failed attempt. The next one comes no earlier than ``not_before``."""
         await self._writer.submit(delivery.retry_later, seq, not_before, reason, ambiguous)
 
-    async def dead(self, seq: int, reason: str) -> None:
-        """Give up a message."""
-        await self._writer.submit(delivery.dead, seq, reason)
+    async def dead(self, seq: int, reason: str, at: int = 0) -> None:
+        """Give up a message, and mark its conversation with the reason."""
+        await self._writer.submit(delivery.dead, seq, reason, at)
 
     async def blocked(self, persona_id: str, channel: str, chat: str, reason: str, at: int = 0) -> list[int]:
         """Give up all open messages of this chat, mark its conversation with the reason, return the seqs in order."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, inbox, webhooks
+from daemon.ledger import answers, erasure, inbox, opt_outs, revisions, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -17,6 +17,8 @@ from proto.messages import Conversation, Perception
 
 MINUTE: Final = 60 * 1_000_000_000
 DAY: Final = 24 * 60 * MINUTE
+FRESH: Final = 2 * 1_000_000_000
+"""Nanoseconds."""
 
 _TOO_MANY: Final = "You write faster than I can read: please wait {wait}. I did not keep your last message."
 
@@ -42,6 +44,8 @@ class Visited(msgspec.Struct, frozen=True):
     waiting: list[Waiting]
     said: list[Said]
     unwanted: list[str]
+    stepped: list[Conversation] = []
+    """Conversations of which a line was replaced."""
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -51,6 +55,7 @@ class _Open(msgspec.Struct, frozen=True):
     channel: str
     type: str
     welcome: str | None
+    is_paused: bool
 
 
 def take(
@@ -67,8 +72,8 @@ def take(
 
     ``seqs`` holds at least two numbers for each item. The webhook requests that brought the items are closed.
     """
-    row: tuple[str, str | None] | None = connection.execute(
-        "SELECT type, welcome FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
+    row: tuple[str, str | None, bool] | None = connection.execute(
+        "SELECT type, welcome, paused FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
     ).fetchone()
     if row is None:
         raise ChannelUnknown(channel)
@@ -82,32 +87,47 @@ def take(
 def _take_one(
     connection: sqlite3.Connection,
     channel: _Open,
-    item: Inbound,
+    sent: Inbound,
     limits: SenderLimits,
     seqs: Iterator[int],
     at: int,
     visited: Visited,
 ) -> None:
-    name = _name(connection, channel.channel, item.chat)
-    conversation = Conversation(channel.type, name or _called(item), channel.channel, item.chat)
-    if _known(connection, channel.persona, conversation, item.key):
+    if sent.opt_out is not None:
+        opt_outs.note(connection, channel.channel, sent, at)
+        return
+    name = _name(connection, channel.channel, sent.chat)
+    conversation = Conversation(channel.type, name or _called(sent), channel.channel, sent.chat)
+    if inbox.is_known(connection, channel.persona, conversation, sent.key):
+        return
+    if sent.revision and sent.revision.edit == "step":
+        if name:
+            revisions.step(connection, channel.persona, conversation, sent, at)
+            visited.stepped.append(conversation)
+        return
+    item = revisions.news(connection, channel.channel, sent.chat, sent)
+    if sent.media and (item is None or item.media is None):
+        visited.unwanted.append(sent.media)
+    if item is None:
         return
     if over := _over(connection, channel, item.account, limits, at):
-        if over.notify and name:
+        if over.notify and name and not channel.is_paused:
             _say(connection, channel, conversation, _TOO_MANY.format(wait=over.wait), seqs, at, visited)
         visited.unwanted.extend(filter(None, [item.media]))
         return
     content = f"/{item.command} {item.content}".strip() if item.command else item.content
-    when = min(item.at or at, at)
+    when = _when(item.at, at)
     id_ = inbox.accept(
         connection, channel.persona, conversation, item.kind, content, item.media, when, item.key, item.title
     )
     assert id_ is not None
+    erasure.take_part(connection, channel.persona, channel.channel, item.chat, item.account)
+    revisions.kept(connection, channel.persona, channel.channel, item.chat, item, at, perception=id_)
     connection.execute(
         "UPDATE channel SET received = received + 1 WHERE persona = ? AND channel = ?",
         (channel.persona, channel.channel),
     )
-    if not name and channel.welcome:
+    if not channel.is_paused and _is_new(connection, channel, item) and channel.welcome:
         _say(connection, channel, conversation, channel.welcome, seqs, at, visited)
         if item.command == "start":
             # The welcome answers the start command.
@@ -115,6 +135,26 @@ def _take_one(
             inbox.finish(connection, [id_])
             return
     visited.waiting.append(Waiting(Perception(id_, item.kind, content, when, item.media, item.title), conversation, 0))
+
+
+def _when(stated: int, at: int) -> int:
+    """Return when a message was written. Most providers state whole seconds, so for a fresh one our own time says more.
+
+    With it, a message that follows an answer within one second does not stand before that answer.
+    """
+    return at if not stated or at - stated < FRESH else stated
+
+
+def _is_new(connection: sqlite3.Connection, channel: _Open, item: Inbound) -> bool:
+    """Whether this person has not been welcomed on the channel, in whatever chat; from now on they have."""
+    known = connection.execute(
+        "SELECT 1 FROM visitor WHERE channel = ? AND account IN (?, ?)", (channel.channel, item.account, item.chat)
+    ).fetchone()
+    connection.execute(
+        "INSERT INTO visitor (channel, account, persona) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (channel.channel, item.account, channel.persona),
+    )
+    return known is None
 
 
 def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:
@@ -127,14 +167,6 @@ def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:
 
 def _called(item: Inbound) -> str:
     return item.account_name or item.account
-
-
-def _known(connection: sqlite3.Connection, persona: str, conversation: Conversation, key: str) -> bool:
-    row = connection.execute(
-        "SELECT 1 FROM inbox WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND key = ?",
-        (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, key),
-    )
-    return row.fetchone() is not None
 
 
 class _Over(msgspec.Struct, frozen=True):

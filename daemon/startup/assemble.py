@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from daemon.api.app import build
 from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommand, BotCommands
+from daemon.channels.erasure import Erasure
 from daemon.channels.gateways import ChannelGateways
 from daemon.channels.intake import ChannelIntake
 from daemon.channels.owner_intake import OwnerIntake
@@ -42,6 +43,7 @@ from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks, Tasks
+from daemon.settings import version
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
@@ -97,6 +99,7 @@ class Assembled(NamedTuple):
     commands: BotCommands
     ledger: Ledger
     hubs: Hubs
+    erasure: Erasure
 
 
 async def assemble(
@@ -129,6 +132,7 @@ async def assemble(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
@@ -159,6 +163,8 @@ async def assemble(
             personas=personas,
             ledger=ledger,
             channels=channels,
+            inbox=said.inbox,
+            erasure=erasure,
             accounts=accounts,
             models=models,
             clock=clock,
@@ -171,7 +177,7 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure)
 
 
 async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
@@ -223,14 +229,14 @@ def _channels(
 ) -> Channels:
     hubs, publisher, terms, inbox, _, _ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log)
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
     gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
     states = GatewayStates(ledger, personas, terms, hubs, tasks, clock, log)
-    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log)
+    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, webhook_queue, tasks, log)
     return Channels(webhook_queue, commands, register, gateways, intake, states)
 
 

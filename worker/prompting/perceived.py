@@ -40,7 +40,7 @@ _EMPTY: Final[dict[PerceptionKind, str]] = {
 }
 
 
-_FORWARDED: Final = re.compile(r"(?m)^\(Forwarded\b[^\n]*\)$")
+_FORWARDED: Final = re.compile(r"(?m)^\(Forwarded\b(?!; these are the person's own)[^\n]*\)$")
 """The line above what was forwarded, ``proto.perception.FORWARDED``, whatever else it says."""
 
 _EAR_NOTE: Final = re.compile(r"\((?:Only the first .+ were listened to|\d+ passages? could not be made out)\b.*\)\Z")

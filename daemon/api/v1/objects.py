@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from daemon.channels.health import MIND_DOWN
+from daemon.conversations.lanes import MindTrouble
 from daemon.conversations.terms import DEFAULT_FALLBACK
 from daemon.ledger import ChannelConversation, ChannelMessage, ChannelStatus, OpenChannel
 from daemon.settings.sections import Hooks
@@ -46,7 +48,8 @@ class ChannelObject(msgspec.Struct, rename="camel"):
 class ConversationObject(msgspec.Struct, rename="camel"):
     """One person's conversation on a channel; ``name`` is the first name that the provider gave for this person.
 
-    ``last_error`` says why this person cannot be reached at the moment.
+    ``last_error`` says why this person cannot be reached at the moment. ``sender_ids`` are the provider's ids of those
+    who wrote in it: one, except in Slack's threads.
     """
 
     id: str
@@ -57,6 +60,7 @@ class ConversationObject(msgspec.Struct, rename="camel"):
     last_message_at: DateTime
     last_error: str | None
     last_error_at: DateTime | None
+    sender_ids: list[str]
 
 
 class MessageObject(msgspec.Struct, rename="camel"):
@@ -78,9 +82,14 @@ class TestObject(msgspec.Struct, rename="camel"):
     tested_at: DateTime
 
 
-def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str) -> ChannelObject:
-    """Show a channel; ``webhooks_url`` is the address that providers call."""
+def channel_object(
+    channel: OpenChannel, organization_id: str, webhooks_url: str, mind: MindTrouble | None
+) -> ChannelObject:
+    """Show a channel; ``webhooks_url`` is the address that providers call, ``mind`` why its mind cannot be reached."""
     fields = channel.fields
+    error, error_at = channel.shown_error, channel.shown_error_at
+    if mind and channel.error is None:
+        error, error_at = f"{MIND_DOWN} {mind.reason}", mind.since
     return ChannelObject(
         id=channel.channel,
         organization_id=organization_id,
@@ -93,8 +102,8 @@ def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str
         welcome_message=fields.welcome,
         fallback_message=fields.fallback or DEFAULT_FALLBACK,
         status=channel.status,
-        last_error=channel.error,
-        last_error_at=date_time(channel.error_at),
+        last_error=error,
+        last_error_at=date_time(error_at),
         conversation_count=channel.conversation_count,
         message_count=channel.message_count,
         last_message_at=date_time(channel.last_message_at),
@@ -115,6 +124,7 @@ def conversation_object(channel: str, conversation: ChannelConversation) -> Conv
         last_message_at=moment(conversation.last_at),
         last_error=conversation.error,
         last_error_at=date_time(conversation.error_at),
+        sender_ids=conversation.accounts,
     )
 
 

@@ -102,6 +102,12 @@ def test_a_prompt_keeps_forwarded_speech_apart() -> None:
     ("content", "own"),
     [
         (f"{FORWARDED}\nMy name is Gustav.\nI live in Oslo.", ""),
+        ("(Forwarded; these are your own earlier words:)\nMy name is Adam.", ""),
+        ("(Forwarded; these are the person's own earlier words:)\nMy name is Sam.", "My name is Sam."),
+        (
+            "(Earlier in this thread, Bob: I live in Oslo.)\n(Ann writes in this thread:)\nI live in Rome.",
+            "I live in Rome.",
+        ),
         ('(In answer to: "Hi. I live in Oslo. My name is Gustav.")\nMe too.', "Me too."),
         ("(The person sent a contact: Bo. My name is Gustav, +49123.)", ""),
         ("(The person corrected an earlier message. It now reads:)\nMy name is Sam.", "My name is Sam."),

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from aiogram.types import BotCommand, Update
 from pydantic import ValidationError
 
 from proto.gateways import Gateway as Channel
-from proto.gateways import Inbound, WebhookRequest
+from proto.gateways import Inbound, Unread, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.attachments import joined
 from worker.gateways.common.link import GatewayLink
-from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble
+from worker.gateways.common.reading import fitted, parsed
+from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble, UnreadableError
 from worker.gateways.telegram.account import OTHER_POLLER_WAIT, OddAnswerError, TelegramAccount
 from worker.gateways.telegram.inbound import Draft, drafts
 from worker.gateways.telegram.outbound import TelegramSender
@@ -29,6 +29,10 @@ from worker.gateways.telegram.webhook import Webhook
 
 BATCH: Final = 100
 """Updates in one answer (https://core.telegram.org/bots/api#getupdates)."""
+
+OWN_CONFLICTS: Final = 5
+"""Conflicts before the first answered poll that are taken for our own: Telegram may still hold the poll of the process
+before this one, and then refuses until it notices that nobody waits for it."""
 
 KINDS: Final = ["message", "edited_message"]
 COMMANDS: Final = [
@@ -71,6 +75,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         super().__init__(gateway, url, media, link, log, timing)
         self._offset: int | None = None
         self._webhook = Webhook(gateway, KINDS) if gateway.webhook else None
+        self._own_conflicts = 0
+        self._settling = self.backoff()
 
     def unusable(self) -> Trouble | None:
         return super().unusable() or (self._webhook.unusable() if self._webhook else None)
@@ -100,9 +106,11 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
             self._offset = updates[-1].update_id + 1
         return 0.0
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> kernel.Reading:
         """Return the messages in these updates."""
-        return await self._items([update for one in webhooks if (update := self._decoded(one))])
+        found = [(one.number, self._decoded(one)) for one in webhooks]
+        unread = [Unread("Telegram's update has an unknown form", number) for number, update in found if not update]
+        return kernel.Reading(await self._items([update for _, update in found if update]), unread)
 
     async def _poll(self) -> list[Update]:
         """Return the next updates. The first poll, also after trouble, returns at once to show that polling works."""
@@ -132,12 +140,15 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         return updates
 
     async def _wait_for_other_poller(self, error: Refusal) -> float:
-        """Handle a 409: remove a webhook, which blocks polling, or wait while another program polls.
+        """Handle a 409: remove a webhook, which blocks polling, wait for our own last poll, or for another program.
 
         https://core.telegram.org/bots/api#getupdates
         """
         if "webhook" in error.message and await self._webhook_dropped():
             return 0.0
+        if self.standing == "connecting" and self._own_conflicts < OWN_CONFLICTS:
+            self._own_conflicts += 1
+            return self._settling.next()
         self.change("degraded", self.account.trouble(error))
         return self.timing.conflict
 
@@ -161,7 +172,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     async def _items(self, updates: list[Update]) -> list[Inbound]:
         """Return the messages in the updates, with their files."""
-        found = drafts(updates, self.identity.name)
+        found = drafts(updates, self.identity)
         return list(await asyncio.gather(*(self._with_file(draft) for draft in found)))
 
     async def _with_file(self, draft: Draft) -> Inbound:
@@ -172,8 +183,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     def _decoded(self, webhook: WebhookRequest) -> Update | None:
         try:
-            return self._readable(msgspec.json.decode(webhook.body, type=dict[str, Any]))
-        except msgspec.DecodeError as error:
+            return self._readable(fitted(parsed(webhook.body), dict[str, Any]))
+        except UnreadableError as error:
             self.log.error("telegram.unreadable", update=str(webhook.number), reason=str(error))
             return None
 

@@ -55,8 +55,10 @@ async def test_a_channel_is_pasted(rig: Rig) -> None:
     await asyncio.gather(*rig.tasks.of(ADA)._running)
     (row,) = await rig.rows()
     assert (row.bot_id, row.bot_name, row.fields.name) == ("11", "eve_bot", "mine")
-    with pytest.raises(ChannelRefused):
-        await rig.service.add(ADA, "telegram", rig.bot("t2", "11"))
+    # A new token of this bot takes the pasted one's place.
+    await rig.service.add(ADA, "telegram", rig.bot("t2", "11"))
+    assert [row.channel for row in await rig.rows()] == [channel]
+    assert rig.processes.tokens(ADA) == ["t2"]
 
 
 async def test_a_pasted_channel_can_be_paired(rig: Rig) -> None:
@@ -111,7 +113,7 @@ async def test_a_token_is_changed(rig: Rig) -> None:
     (row,) = await rig.ledger.channels(ADA)
     assert (row.channel, row.account) == (channel_id("telegram", "t2"), None)
     assert [(one.token.reveal(), one.account) for one in rig.processes.open[ADA]] == [("t2", None)]
-    (health,) = await channel_health(rig.ledger, rig.record(), [], 0)
+    (health,) = await channel_health(rig.ledger, rig.record(), [], {}, 0)
     assert not health.verified
     await rig.service.pair(ADA, await rig.write_to_bot("t2"))
 
@@ -130,10 +132,10 @@ async def test_a_hand_cannot_pair(rig: Rig) -> None:
     """``verified_at`` in the file names no account: the channel still needs a code."""
     await rig.edit([line("t1", verified_at="2026-01-01T00:00:00.000+00:00")])
     assert [one.account for one in rig.processes.open[ADA]] == [None]
-    (health,) = await channel_health(rig.ledger, rig.record(), [], 0)
+    (health,) = await channel_health(rig.ledger, rig.record(), [], {}, 0)
     assert not health.verified
     await rig.service.pair(ADA, await rig.write_to_bot("t1"))
-    (health,) = await channel_health(rig.ledger, rig.record(), [], 0)
+    (health,) = await channel_health(rig.ledger, rig.record(), [], {}, 0)
     assert health.verified
 
 

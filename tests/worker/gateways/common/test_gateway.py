@@ -18,7 +18,7 @@ from tests.worker.gateways.channel import Channel
 from worker.base.backoff import Backoff
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
 from worker.gateways.common.budget import Pace
-from worker.gateways.common.gateway import MAX_ITEMS, MAX_SENDING, Gateway, Timing
+from worker.gateways.common.gateway import MAX_ITEMS, MAX_SENDING, Gateway, Reading, Timing
 from worker.gateways.common.sending import Part, Sender
 from worker.gateways.common.splitting import Rich
 from worker.gateways.common.trouble import Refusal, Trouble, TroubleError
@@ -87,8 +87,8 @@ class Nowhere(Gateway[Someone, Sends, Timing]):
             raise error
         return 0.0
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        return [item(webhook.body.decode()) for webhook in webhooks]
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> Reading:
+        return Reading([item(webhook.body.decode()) for webhook in webhooks])
 
 
 def meets(gateway: Nowhere, *errors: Exception | None) -> None:
@@ -121,7 +121,7 @@ async def test_states(tmp_path: Path) -> None:
         assert [state.state for state in channel.states] == ["connecting", "connected", "degraded", "connected"]
         first, _, third, last = channel.states
         assert (first.error, first.error_class, first.round_trip) == (third.error, "transient", None)
-        assert first.error == "Nowhere cannot be reached: Connection reset by peer"
+        assert first.error == "Nowhere cannot be reached: Connection reset by peer."
         assert (last.error, last.hint, last.error_class) == ("", "", None)
 
 
