@@ -45,6 +45,10 @@ class Slow:
 
     async def take(self, *_: object) -> None: ...
 
+    async def close(self, *_: object) -> None: ...
+
+    async def keep_unread(self, *_: object) -> None: ...
+
     async def channels(self, _persona_id: str) -> list[Any]:
         self.asked += 1
         await self.free.wait()
@@ -89,7 +93,7 @@ async def test_batches_in_a_loop_have_to_be_offered_again(tmp_path: Path) -> Non
     with (tmp_path / "log").open("wb") as stream:
         log = Log(Sink(Logs(), stream.fileno(), terminal=False))
         tasks, slow = PersonaTasks(LoopClock(), log), cast("Any", Slow())
-        intake = ChannelIntake(slow, slow, slow, slow, slow, tasks, log)
+        intake = ChannelIntake(slow, slow, slow, slow, slow, slow, tasks, log)
         for number in range(1000):
             intake.received(PERSONA.id, slow, Received(number, CHANNEL, []))
         assert len(tasks.of(PERSONA.id)) == MAX_IN_HAND
