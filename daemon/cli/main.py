@@ -99,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--create-first", metavar="NAME", help="create a persona with the embedded mind if there is none"
     )
+    serve.add_argument(
+        "--accept-loss", action="store_true", help="start though the ledger lost what the personas were told"
+    )
 
     create = verb("create", "create", "Create a persona and start her.")
     create.add_argument("name", metavar="NAME")

@@ -6,7 +6,15 @@ from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
-from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.errors import (
+    ChannelTaken,
+    ChannelUnknown,
+    LedgerBusy,
+    LedgerDamaged,
+    LedgerError,
+    LedgerFull,
+    LedgerLost,
+)
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
@@ -41,8 +49,10 @@ __all__ = [
     "Idempotent",
     "Ledger",
     "LedgerBusy",
+    "LedgerDamaged",
     "LedgerError",
     "LedgerFull",
+    "LedgerLost",
     "Mirrored",
     "OpenChannel",
     "OpenWebhook",

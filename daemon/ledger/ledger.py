@@ -20,6 +20,7 @@ from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
+from daemon.ledger.mark import Mark
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.threads import Reader
@@ -51,15 +52,19 @@ class Ledger(ChannelOperations):
         self._reader = reader
 
     @classmethod
-    async def open(cls, path: Path) -> Ledger:
+    async def open(cls, path: Path, mark: Mark | None = None) -> Ledger:
         """Open the file, or create it with mode 0600, and migrate it to this version.
+
+        ``mark`` is kept beside it unless it is given.
 
         Raise LedgerError for a file that is not a ledger or has a newer version, LedgerFull when the disk cannot be
         written. Every later call must come from the event loop that opened the ledger.
         """
         writing = await asyncio.to_thread(schema.open_writer, path)
         reading = await asyncio.to_thread(schema.open_reader, path)
-        return cls(Writer(path, writing), Reader("ledger-reader", path, reading))
+        return cls(
+            Writer(path, writing, mark or Mark(path.with_suffix(".mark"))), Reader("ledger-reader", path, reading)
+        )
 
     async def close(self) -> None:
         """Finish the queued operations, fold the write-ahead log into the database and close it."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.errors import LedgerError, LedgerFull, explain, may_pass
 from daemon.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT: Final = 5.0
@@ -42,7 +42,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
             if (file := Path(f"{path}{suffix}")).exists():
                 file.chmod(0o600)
     except OSError as error:
-        raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror}; check its folder's owner") from error
+        kind = LedgerFull if may_pass(error) else LedgerError
+        raise kind(f"the ledger {path} cannot be opened: {error.strerror}; check its disk and its owner") from error
     connection = _connect(path)
     try:
         # With NORMAL, a power cut could undo the last commits (https://www.sqlite.org/pragma.html#pragma_synchronous).

@@ -67,6 +67,14 @@ class ConnectionThread(ABC):
     def execute(self, batch: list[Task]) -> list[Outcome]:
         """Run a batch on the thread and return the outcome of each task."""
 
+    def next_task(self) -> Task | None:
+        """Wait on the thread for the next task; None when no more will come."""
+        return self._queue.get()
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Do on the thread what is left, after the last task and before the connection is closed."""
+
     def failed(self, task: Task, error: Exception) -> Outcome:
         """Return the outcome of a task that raised."""
         return (task[2], None, explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
@@ -78,6 +86,7 @@ class ConnectionThread(ABC):
                 batch, last = self._take()
                 if batch:
                     self._loop.call_soon_threadsafe(self._resolve, self.execute(batch))
+            self.finish()
         finally:
             self._connection.close()
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
@@ -86,7 +95,7 @@ class ConnectionThread(ABC):
         """Wait for a task and take those queued behind it; the second value is True when no more will come."""
         batch: list[Task] = []
         while not batch or (len(batch) < BATCH and not self._queue.empty()):
-            task = self._queue.get()
+            task = self.next_task()
             if task is None:
                 return batch, True
             batch.append(task)
@@ -109,6 +118,9 @@ class Reader(ConnectionThread):
     def execute(self, batch: list[Task]) -> list[Outcome]:
         """Run each task. If one raises, only that one fails."""
         return [self._read(task) for task in batch]
+
+    def finish(self) -> None:
+        """Leave nothing: a reader has changed nothing."""
 
     def _read(self, task: Task) -> Outcome:
         operation, arguments, future = task

@@ -203,7 +203,7 @@ class Personas:
                 if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
                     memories.add(parts[0])
             for persona_id in configs:
-                if not persona_id.startswith(_DELETED) and (persona := await self._reload(persona_id)):
+                if not persona_id.startswith(".") and (persona := await self._reload(persona_id)):
                     self._log.info("persona.edited", persona=persona.id)
                     await edited(persona)
             for persona_id in memories & self._personas.keys():

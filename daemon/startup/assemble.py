@@ -44,6 +44,7 @@ from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
+from daemon.startup.known_ledger import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.dispatch import Dispatch
@@ -59,8 +60,6 @@ from daemon.supervision.supervisor import Supervisor
 from daemon.webhooks import WebhookApp, WebhookChannels
 from proto.records import Organ
 
-LEDGER_NAME: Final = "ledger.db"
-PERSONAS_NAME: Final = "personas"
 HEARTBEATS_TO_HANG: Final = 3
 
 
@@ -110,7 +109,7 @@ async def assemble(
     accounts, models = read_accounts(settings), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
-    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
+    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME, mark_of(settings.state_dir))
     stack.push_async_callback(ledger.close)
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, log)

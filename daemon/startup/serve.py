@@ -22,7 +22,8 @@ from daemon import webhooks
 from daemon.http.listening import PortInUse
 from daemon.http.protocols import HttpProtocol, WebSocketProtocol
 from daemon.http.tokens import TokenError
-from daemon.ledger import LedgerError
+from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, LedgerLost
+from daemon.ledger.errors import may_pass
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
@@ -34,6 +35,7 @@ from daemon.startup.assemble import assemble
 from daemon.startup.chores import prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within
 from daemon.startup.first_persona import first_persona
+from daemon.startup.known_ledger import require_known
 from daemon.startup.notify import Notifier
 from daemon.supervision.processes import become_subreaper, forbid_new_code
 from daemon.supervision.supervisor import Supervisor
@@ -48,8 +50,11 @@ SWITCH_INTERVAL: Final = 5e-5
 between two system calls; at Python's default of 5 ms a busy loop would let every commit wait for it."""
 
 
-def run(settings: Settings, create_first: str | None) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code (proto.exits). Errors are one clear line each."""
+def run(settings: Settings, create_first: str | None, *, accept_loss: bool) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code (proto.exits). Errors are one clear line each.
+
+    ``accept_loss`` goes on with a ledger that is not the one that the personas know.
+    """
     os.umask(0o077)
     try:
         resources.private_directory(settings.state_dir)
@@ -62,17 +67,34 @@ def run(settings: Settings, create_first: str | None) -> int:
     except PortInUse as error:
         return _refuse(error, exits.PORT_IN_USE)
     except resources.DirectoryUnusable as error:
-        return _refuse(error, exits.CONFIG)
+        return _refuse(error, exits.NOT_NOW if error.passes else exits.CONFIG)
     log = configure(settings.logs, sys.stderr)
     resources.raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
     forbid_new_code()
     try:
+        require_known(settings.state_dir, accept_loss=accept_loss)
         return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
-        return _refuse(error, exits.CONFIG)
+        return _refuse(error, _code_of(error))
+    except OSError as error:
+        if not may_pass(error):
+            raise
+        log.flush()
+        return _refuse(error, exits.NOT_NOW)
+
+
+def _code_of(error: LedgerError | TokenError | SettingsError) -> int:
+    """The exit code for what keeps the daemon from starting: tried again only if it may pass by itself."""
+    match error:
+        case LedgerFull() | LedgerBusy():
+            return exits.NOT_NOW
+        case LedgerLost() | LedgerDamaged():
+            return exits.DATA
+        case _:
+            return exits.CONFIG
 
 
 def _refuse(error: Exception, code: int) -> int:
