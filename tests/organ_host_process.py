@@ -38,7 +38,7 @@ class OrganHostProcess:
         endpoint = f"ipc://{self._folder.name}/link.sock"
         self._socket.bind(endpoint)
         self._routing_id = secrets.token_bytes(16)
-        death, self._life = os.pipe()
+        death, self._lifecycle = os.pipe()
         birth = Birth(1, "organ_host", "organ-host", endpoint, self._routing_id, HEARTBEAT)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", str(death), str(os.getpid())],
@@ -92,5 +92,5 @@ class OrganHostProcess:
         self._process.wait()
         self._socket.close(linger=0)
         self._context.term()
-        os.close(self._life)
+        os.close(self._lifecycle)
         self._folder.cleanup()
