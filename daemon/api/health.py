@@ -136,6 +136,8 @@ class HealthRoutes:
             disk = await asyncio.to_thread(os.statvfs, self._state_dir)
         except (LedgerError, OSError) as error:
             return Check(ok=False, reason=str(error))
+        if self._ledger.broken:
+            return Check(ok=False, reason=self._ledger.broken)
         if disk.f_flag & os.ST_RDONLY:
             return Check(ok=False, reason=f"{self._state_dir} is read-only: make it writable again")
         if disk.f_bavail * disk.f_frsize < LEAST_FREE:

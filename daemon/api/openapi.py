@@ -40,7 +40,10 @@ PARAMETERS: Final[dict[str, Json]] = {
 }
 
 QUERY: Final[dict[str, Json]] = {
-    "limit": {"type": "integer", "minimum": 0},
+    "limit": {"type": "integer", "minimum": 0, "description": "At most so many; never more than 1000."},
+    "before": {"type": "integer", "minimum": 0, "description": "Only lines before the one with this id."},
+    "after": {"type": "integer", "minimum": 0, "description": "The first lines behind the one with this id."},
+    "q": {"type": "string", "maxLength": 200, "description": "Only lines that contain these words."},
     "lines": {"type": "integer", "minimum": 0},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
@@ -158,7 +161,10 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         ref("PairRequest"),
     ),
     ("GET", f"{_PERSONA}/conversation"): Operation(
-        "What was said.", object_(messages=list_("Message")), (404, 422), query=("limit",)
+        "What was said, in pages: the last 100 lines unless the query asks for others.",
+        object_(messages=list_("Message")),
+        (404, 422),
+        query=("limit", "before", "after", "q"),
     ),
     ("GET", f"{_PERSONA}/export"): Operation(
         "All of her as a ZIP archive, with her keys and tokens unless secrets is false.",

@@ -140,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="how many events (100)")
 
     verb("status", "status", "Show the state of the daemon and its personas.")
+    repair = verb("repair", "repair", "Salvage a damaged ledger while no daemon runs.", client=False)
+    repair.add_argument("--json", action="store_true", help="print JSON instead of text")
     verb("doctor", "doctor", "Check the installation and say what to do.")
     token = verb("token", "token", "Make a token for the API and print it once.")
     token.add_argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
-from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
     ChannelTaken,
@@ -28,11 +27,13 @@ from daemon.ledger.open_channels import (
     OpenChannel,
 )
 from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "PAGE_LINES",
     "ArchivedLine",
     "ChannelConversation",
     "ChannelFields",
@@ -67,4 +68,5 @@ __all__ = [
     "StoredLine",
     "Visited",
     "Waiting",
+    "Wanted",
 ]

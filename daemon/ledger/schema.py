@@ -10,6 +10,7 @@ from typing import Final
 
 from daemon.ledger.errors import LedgerError, LedgerFull, explain, may_pass
 from daemon.ledger.migrations import MIGRATIONS
+from daemon.ledger.paging import says
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait while another program, such as an sqlite3 shell, holds the database."""
@@ -71,6 +72,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write, to a file that ``open_writer`` made."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
+    connection.create_function("says", 4, says, deterministic=True)
     connection.execute(f"PRAGMA cache_size = -{CACHE}")
     return connection
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 
-from daemon.ledger.errors import LedgerBusy, LedgerError, explain
+from daemon.ledger.damage import Damage, is_undecodable
+from daemon.ledger.errors import LedgerBusy, LedgerDamaged, LedgerError, explain
 
 QUEUE: Final = 4096
 """Operations that may wait or run on one thread; any more are refused."""
@@ -30,7 +31,8 @@ Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any, Exception | None]
 class ConnectionThread(ABC):
     """Runs operations in the order of submission; a subclass defines how it runs a batch."""
 
-    def __init__(self, name: str, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, name: str, path: Path, connection: sqlite3.Connection, damage: Damage) -> None:
+        self._damage = damage
         self._path = path
         self._connection = connection
         self._loop = asyncio.get_running_loop()
@@ -77,7 +79,11 @@ class ConnectionThread(ABC):
 
     def failed(self, task: Task, error: Exception) -> Outcome:
         """Return the outcome of a task that raised."""
-        return (task[2], None, explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
+        if isinstance(error, sqlite3.Error):
+            error = explain(error, self._path)
+        if isinstance(error, LedgerDamaged):
+            self._damage.broken = str(error)
+        return (task[2], None, error)
 
     def _run(self) -> None:
         try:
@@ -127,4 +133,10 @@ class Reader(ConnectionThread):
         try:
             return (future, operation(self._connection, *arguments), None)
         except Exception as error:  # noqa: BLE001 (the caller who awaits the future gets it)
+            if not is_undecodable(error):
+                return self.failed(task, error)
+        try:
+            with self._damage.read_around(self._connection):
+                return (future, operation(self._connection, *arguments), None)
+        except Exception as error:  # noqa: BLE001 (as above)
             return self.failed(task, error)

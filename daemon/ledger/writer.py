@@ -9,6 +9,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Final
 
+from daemon.ledger.damage import Damage, is_undecodable
 from daemon.ledger.mark import Mark, reach
 from daemon.ledger.threads import ConnectionThread, Outcome, Task
 
@@ -25,26 +26,34 @@ class Writer(ConnectionThread):
     Between transactions it keeps the mark, and at rest and at the end it folds the write-ahead log into the file.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, mark: Mark) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, damage: Damage, mark: Mark) -> None:
         self.commits = 0
         self._mark = mark
         self._marked = -1
         self._marked_at = 0.0
         self._folded = 0
-        super().__init__("ledger-writer", path, connection)
+        super().__init__("ledger-writer", path, connection, damage)
 
     def execute(self, batch: list[Task]) -> list[Outcome]:
         """Write a batch in one transaction. If that fails, give each task its own, so that only the bad ones fail."""
         try:
             outcomes = self._transaction(batch)
         except Exception as error:  # noqa: BLE001 (the callers who await the futures get it)
-            if len(batch) == 1:
-                return [self.failed(batch[0], error)]
-        else:
-            if time.monotonic() - self._marked_at >= MARK_EVERY:
-                self._write_mark()
-            return outcomes
-        return [outcome for task in batch for outcome in self.execute([task])]
+            if len(batch) > 1:
+                return [outcome for task in batch for outcome in self.execute([task])]
+            return [self._once_more(batch[0]) if is_undecodable(error) else self.failed(batch[0], error)]
+        if time.monotonic() - self._marked_at >= MARK_EVERY:
+            self._write_mark()
+        return outcomes
+
+    def _once_more(self, task: Task) -> Outcome:
+        """Run a task that read a damaged text again, around it."""
+        try:
+            with self._damage.read_around(self._connection):
+                [outcome] = self._transaction([task])
+        except Exception as error:  # noqa: BLE001 (the caller who awaits the future gets it)
+            return self.failed(task, error)
+        return outcome
 
     def next_task(self) -> Task | None:
         """Wait for a task. Meanwhile write the mark, and after a longer rest fold the log into the file."""

@@ -36,6 +36,7 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
+from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
@@ -44,7 +45,6 @@ from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
-from daemon.startup.known_ledger import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.dispatch import Dispatch
@@ -109,7 +109,7 @@ async def assemble(
     accounts, models = read_accounts(settings), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
-    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME, mark_of(settings.state_dir))
+    ledger = await _ledger(settings.state_dir, log)
     stack.push_async_callback(ledger.close)
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, log)
@@ -167,6 +167,13 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, log)
     return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
+
+
+async def _ledger(state_dir: Path, log: Log) -> Ledger:
+    def unreadable(place: str) -> None:
+        log.error("ledger.unreadable", place=place)
+
+    return await Ledger.open(state_dir / LEDGER_NAME, mark_of(state_dir), unreadable)
 
 
 async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:

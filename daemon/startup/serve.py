@@ -24,6 +24,7 @@ from daemon.http.protocols import HttpProtocol, WebSocketProtocol
 from daemon.http.tokens import TokenError
 from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, LedgerLost
 from daemon.ledger.errors import may_pass
+from daemon.ledger.known import require_known
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
@@ -35,7 +36,6 @@ from daemon.startup.assemble import assemble
 from daemon.startup.chores import prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within
 from daemon.startup.first_persona import first_persona
-from daemon.startup.known_ledger import require_known
 from daemon.startup.notify import Notifier
 from daemon.supervision.processes import become_subreaper, forbid_new_code
 from daemon.supervision.supervisor import Supervisor

@@ -196,7 +196,7 @@ async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
     letters = [(letter.content, letter.reason) for letter in await ledger.dead_letters(ADAM, 10)]
     assert letters == [("no mind", "the channel was removed"), ("never sent", "the channel was removed")]
     assert (await ledger.conversation(ADAM))[:2] == [
-        StoredLine("person", "asked here", 5, None, CONVERSATION),
+        StoredLine("person", "asked here", 5, None, CONVERSATION, id=1),
         StoredLine("person", "asked there", 6, None, OTHER_CONVERSATION),
     ]
     assert await ledger.depths() == {ADAM: Depth(pending=1, outbox_pending=1, outbox_dead=2, lines=5)}

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from daemon.ledger import LedgerDamaged, LedgerLost
+from daemon.ledger.errors import LedgerDamaged, LedgerLost
 from daemon.ledger.inspection import Inspection, inspect, left_uncleanly
 from daemon.ledger.mark import Mark
 

@@ -14,9 +14,9 @@ from typing import Final
 import pytest
 
 from daemon.ledger import Ledger, LedgerDamaged, LedgerLost
+from daemon.ledger.known import LEDGER_NAME, mark_of, require_known
 from daemon.ledger.mark import Reach
 from daemon.ledger.schema import open_writer
-from daemon.startup.known_ledger import LEDGER_NAME, mark_of, require_known
 from proto.messages import Conversation
 
 ADA: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000a1"
@@ -26,7 +26,7 @@ KILLED: Final = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from daemon.ledger import Ledger
-from daemon.startup.known_ledger import LEDGER_NAME, mark_of
+from daemon.ledger.known import LEDGER_NAME, mark_of
 from proto.messages import Conversation
 
 async def speak(state, ada):
@@ -87,7 +87,7 @@ def other_program(path: Path) -> Iterator[None]:
 
 def content(state: Path) -> dict[str, bytes]:
     """Return the ledger's files but for the index of its log, which SQLite makes again."""
-    return {part.name: part.read_bytes() for part in state.glob("*ledger.db*") if not part.name.endswith("-shm")}
+    return {part.name: part.read_bytes() for part in state.glob("*ledger.db*") if "-shm" not in part.name}
 
 
 def flip(path: Path) -> None:
@@ -100,9 +100,9 @@ def flip(path: Path) -> None:
 
 
 LOSSES: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
-    "missing": (lambda path: [part.unlink() for part in path.parent.glob("ledger.db*")], "is missing"),
+    "missing": (lambda path: [part.rename(f"{part}.lost") for part in (path, log_of(path))], "is missing"),
     "missing, with its log": (lambda path: path.unlink(), "is missing"),
-    "empty": (lambda path: (os.truncate(path, 0), log_of(path).unlink()), "is empty"),
+    "empty": (lambda path: [part.write_bytes(b"") for part in (path, log_of(path))], "is empty"),
     "without its log": (lambda path: log_of(path).unlink(), "is empty"),
     "an empty log": (lambda path: os.truncate(log_of(path), 0), "is empty"),
     "a log of garbage": (lambda path: log_of(path).write_bytes(os.urandom(100_000)), "is empty"),
