@@ -63,8 +63,8 @@ class ChannelShown(msgspec.Struct):
 class Message(msgspec.Struct, omit_defaults=True):
     """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``.
 
-    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``id`` grows from line
-    to line; a message that she has not answered is no line yet and has none.
+    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``id`` grows line by
+    line; a message that she has not answered is no line yet and has none.
     """
 
     role: str

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.channels import AddRequest, PairRequest
-from daemon.api.health import Check, PersonaStatus
+from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
 from daemon.api.openapi_parts import INTEGER, REF, TEXT, Json, Operation, list_, object_, ref
@@ -190,6 +190,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             sockets=INTEGER,
             ledger=object_(commits=INTEGER),
             personas=list_("PersonaStatus"),
+            broken=list_("Broken"),
             dead_letters=list_("DeadLetterShown"),
         ),
     ),
@@ -235,9 +236,10 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
     """Build the whole document."""
     kinds = (
         *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest),
-        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
+        *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Fault),
         *V1_KINDS,
-        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Restored, Fault),
+        *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
+        *(Restored, Fault),
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     _in_ecma(schemas)
