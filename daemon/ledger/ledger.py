@@ -327,6 +327,10 @@ class Ledger(ChannelOperations):
         """Return the largest seq ever stored, even for a persona since deleted; 0 when there was none."""
         return await self._reader.submit(outbox.last_seq)
 
+    async def last_moment(self) -> int:
+        """Return the latest time of the last rows, 0 when there are none: the machine's clock was there once."""
+        return await self._reader.submit(_last_moment)
+
     async def depths(self) -> dict[str, Depth]:
         """Return the number of rows of each persona that has any."""
         return await self._reader.submit(_depths)
@@ -355,3 +359,14 @@ def _depths(connection: sqlite3.Connection) -> dict[str, Depth]:
     for persona, count in lines.counts(connection):
         depths[persona].lines = count
     return dict(depths)
+
+
+def _last_moment(connection: sqlite3.Connection) -> int:
+    tables = (("inbox", "at", "id"), ("conversation", "at", "id"), ("outbox", "created_at", "seq"))
+    latest = [
+        connection.execute(
+            f"SELECT max({at}) FROM (SELECT {at} FROM {table} ORDER BY {key} DESC LIMIT 100)"
+        ).fetchone()[0]  # noqa: S608 (constants)
+        for table, at, key in tables
+    ]
+    return max((moment for moment in latest if moment is not None), default=0)

@@ -42,6 +42,7 @@ from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
@@ -96,21 +97,23 @@ class Assembled(NamedTuple):
     commands: BotCommands
     ledger: Ledger
     hubs: Hubs
+    clock: KeptClock
 
 
 async def assemble(
-    settings: Settings, stopping: asyncio.Event, tasks: Tasks, clock: Clock, log: Log, stack: AsyncExitStack
+    settings: Settings, stopping: asyncio.Event, tasks: Tasks, machine: Clock, log: Log, stack: AsyncExitStack
 ) -> Assembled:
     """Make everything but the processes and the listeners. ``stopping`` is set when the daemon begins to leave.
 
     Raises LedgerError, TokenError and SettingsError.
     """
-    own = PersonaTasks(clock, log)
+    own = PersonaTasks(machine, log)
     accounts, models = read_accounts(settings), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
     ledger = await _ledger(settings.state_dir, log)
     stack.push_async_callback(ledger.close)
+    clock = KeptClock(machine, await ledger.last_moment())
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, log)
     stack.callback(link.close)
@@ -166,7 +169,7 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, clock)
 
 
 async def _ledger(state_dir: Path, log: Log) -> Ledger:
@@ -201,7 +204,7 @@ async def _conversations(
     personas: Personas,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
-    clock: Clock,
+    clock: KeptClock,
     log: Log,
 ) -> Conversations:
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
+from daemon.runtime.kept_clock import KeptClock
 from proto.records import Persona
 
 WATCH_RETRY: Final = 30.0
+IMPLAUSIBLE: Final = 24 * 3600.0
+"""Seconds that an unsynchronized clock may be ahead of the ledger before it is worth a line: a day without a word."""
 PRUNE_EVERY: Final = 24 * 3600.0
 DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
@@ -28,12 +30,14 @@ async def watch_personas(personas: Personas, edited: Callable[[Persona], Awaitab
         await asyncio.sleep(WATCH_RETRY)
 
 
-async def prune(ledger: Ledger, replay_days: int, log: Log) -> None:
-    """Once a day, remove what was kept for repetitions and replays."""
+async def prune(ledger: Ledger, replay_days: int, clock: KeptClock, log: Log) -> None:
+    """Once a day, remove what was kept for repetitions and replays, by time that certainly passed."""
     while True:
+        if (ahead := clock.ahead()) > IMPLAUSIBLE:
+            log.warning("clock.implausible", ahead=round(ahead))
         try:
-            await ledger.prune(time.time_ns() - replay_days * DAY)
-            await ledger.prune_channels(time.time_ns())
+            await ledger.prune(clock.aged_ns() - replay_days * DAY)
+            await ledger.prune_channels(clock.aged_ns())
         except LedgerError as error:
             log.error("ledger.prune_failed", reason=str(error))
         await asyncio.sleep(PRUNE_EVERY)

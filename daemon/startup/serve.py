@@ -124,7 +124,7 @@ async def _serve(
         parts.supervisor.boot()
         background = tasks.child()
         background.start(watch_personas(parts.personas, parts.channels.edited, log))
-        background.start(prune(parts.ledger, settings.limits.replay_days, log))
+        background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
         background.start(notifier.watch())
         background.start(parts.commands.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))
