@@ -362,11 +362,8 @@ def _depths(connection: sqlite3.Connection) -> dict[str, Depth]:
 
 
 def _last_moment(connection: sqlite3.Connection) -> int:
-    tables = (("inbox", "at", "id"), ("conversation", "at", "id"), ("outbox", "created_at", "seq"))
-    latest = [
-        connection.execute(
-            f"SELECT max({at}) FROM (SELECT {at} FROM {table} ORDER BY {key} DESC LIMIT 100)"
-        ).fetchone()[0]  # noqa: S608 (constants)
-        for table, at, key in tables
-    ]
-    return max((moment for moment in latest if moment is not None), default=0)
+    latest = 0
+    for table, at, key in (("inbox", "at", "id"), ("conversation", "at", "id"), ("outbox", "created_at", "seq")):
+        rows = connection.execute(f"SELECT {at} FROM {table} ORDER BY {key} DESC LIMIT 100")  # noqa: S608 (constants)
+        latest = max(latest, *(moment for (moment,) in rows), 0)
+    return latest

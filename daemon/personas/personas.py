@@ -225,16 +225,23 @@ class Personas:
         folder = self.folder(persona.id)
 
         def write() -> None:
-            if fresh:
+            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
+
+        def make() -> None:
+            made = not folder.exists()
+            try:
                 for part in (folder, folder / "memory", folder / "media"):
                     part.mkdir(mode=0o700, parents=True, exist_ok=True)
-            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
-            if fresh:
+                write()
                 atomic_files.sync_directory(self._root)
+            except OSError:
+                if made:
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
         async with self._disk:
             try:
-                await asyncio.to_thread(write)
+                await asyncio.to_thread(make if fresh else write)
             except OSError as error:
                 raise PersonasError(f"Her record could not be written: {error}") from error
             self._personas[persona.id] = persona

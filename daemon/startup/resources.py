@@ -44,6 +44,12 @@ def private_directory(path: Path) -> None:
         raise DirectoryUnusable(f"{path} cannot be used: {error.strerror}. {advice}.", passes=passes) from error
 
 
+def leave(runtime_dir: Path) -> None:
+    """Remove the runtime directory, which is empty when nothing of ours runs; a service manager's own one stays."""
+    with suppress(OSError):
+        runtime_dir.rmdir()
+
+
 def lock(state_dir: Path) -> int:
     """Hold the state directory by flock until the process ends; raises Locked, DirectoryUnusable."""
     try:

@@ -78,15 +78,17 @@ def run(settings: Settings, create_first: str | None, *, accept_loss: bool) -> i
         return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
-        return _refuse(error, _code_of(error))
+        return _refuse(error, code_of(error))
     except OSError as error:
         if not may_pass(error):
             raise
         log.flush()
         return _refuse(error, exits.NOT_NOW)
+    finally:
+        resources.leave(settings.runtime_dir)
 
 
-def _code_of(error: LedgerError | TokenError | SettingsError) -> int:
+def code_of(error: LedgerError | TokenError | SettingsError) -> int:
     """The exit code for what keeps the daemon from starting: tried again only if it may pass by itself."""
     match error:
         case LedgerFull() | LedgerBusy():

@@ -47,13 +47,8 @@ async def test_a_line_that_is_no_text_is_read_around(spoken: Path) -> None:
     found: list[str] = []
     ledger = await Ledger.open(spoken, None, found.append)
     assert [line.content for line in await ledger.history(ADA, WEB, 9)] == ["word 1", REPLACED]
-    assert [line.content for line in await ledger.conversation(ADA)] == [
-        "word 1",
-        "word 3",
-        REPLACED,
-        "word 2",
-        "re: 2",
-    ]
+    shown = [line.content for line in await ledger.conversation(ADA)]
+    assert shown == ["word 1", REPLACED, "word 2", "word 3", "re: 2"]
     page = await ledger.archive(ADA, 0, 9, None)
     assert [line.content for line in page.lines] == ["word 1", REPLACED, "word 2", "re: 2", "word 3"]
     assert [line.content for line in (await ledger.unconsolidated(ADA, 9))[1]] == [
