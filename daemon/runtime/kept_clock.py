@@ -1,13 +1,12 @@
 """A clock that does not believe every jump of the machine's: what is old is decided by time that certainly passed.
 
 A machine without a battery starts in the past, one with a broken battery anywhere, and people set clocks. Until the
-machine's clock is known to be synchronized, time counts from the ledger's own last moment, and advances as
-``CLOCK_BOOTTIME`` does (https://man7.org/linux/man-pages/man2/clock_gettime.2.html).
+machine's clock is known to be synchronized, time counts from the ledger's own last moment, and advances as the
+machine's uptime does.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -24,31 +23,23 @@ LOOK_EVERY: Final = 5_000_000_000
 """Nanoseconds between two looks at that sign."""
 
 
-def boottime_ns() -> int:
-    """Nanoseconds since the machine started, with the time that it slept."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
 class KeptClock:
     """A ``Clock`` for everything that stores times; ``last`` is the ledger's last moment, 0 for a new one."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        last: int,
-        synchronized: Callable[[], bool] = SYNCHRONIZED.exists,
-        elapsed_ns: Callable[[], int] = boottime_ns,
-    ) -> None:
+    def __init__(self, clock: Clock, last: int, synchronized: Callable[[], bool] = SYNCHRONIZED.exists) -> None:
         self._clock = clock
         self._synchronized = synchronized
-        self._elapsed_ns = elapsed_ns
         self._base = last or clock.time_ns()
-        self._base_at = self._looked_at = elapsed_ns()
+        self._base_at = self._looked_at = clock.uptime_ns()
         self._trusted = synchronized()
 
     def monotonic(self) -> float:
         """Seconds that never decrease."""
         return self._clock.monotonic()
+
+    def uptime_ns(self) -> int:
+        """Nanoseconds since the machine started."""
+        return self._clock.uptime_ns()
 
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds``."""
@@ -75,7 +66,7 @@ class KeptClock:
 
     def _both(self) -> tuple[int, int]:
         """The machine's time, and the time that the ledger and the uptime give; the same when it is synchronized."""
-        wall, elapsed = self._clock.time_ns(), self._elapsed_ns()
+        wall, elapsed = self._clock.time_ns(), self._clock.uptime_ns()
         if elapsed - self._looked_at >= LOOK_EVERY:
             self._trusted, self._looked_at = self._synchronized(), elapsed
         if self._trusted:

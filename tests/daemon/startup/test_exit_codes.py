@@ -1,4 +1,4 @@
-"""What keeps a daemon from starting: 64 for settings only, 75 for what may pass, 65 for a ledger that needs somebody."""
+"""What keeps a daemon from starting: 64 for settings only, 75 for what may pass, 65 for a ledger that is damaged."""
 
 from __future__ import annotations
 
