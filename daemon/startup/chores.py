@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas
+from daemon.personas.personas import Personas, WatchFailed
+from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from proto.records import Persona
 
@@ -20,14 +20,16 @@ DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
 
 
-async def watch_personas(personas: Personas, edited: Callable[[Persona], Awaitable[None]], log: Log) -> None:
+async def watch_personas(
+    personas: Personas, edited: Callable[[Persona], Awaitable[None]], clock: Clock, log: Log
+) -> None:
     """Follow edits by hand; when the kernel gives no watch, say so and try again."""
     while True:
         try:
             await personas.watch(edited)
-        except (OSError, RuntimeError) as error:
+        except WatchFailed as error:
             log.error("personas.watch_failed", reason=str(error))
-        await asyncio.sleep(WATCH_RETRY)
+        await clock.sleep(WATCH_RETRY)
 
 
 async def prune(ledger: Ledger, replay_days: int, clock: KeptClock, log: Log) -> None:
@@ -40,4 +42,4 @@ async def prune(ledger: Ledger, replay_days: int, clock: KeptClock, log: Log) ->
             await ledger.prune_channels(clock.aged_ns())
         except LedgerError as error:
             log.error("ledger.prune_failed", reason=str(error))
-        await asyncio.sleep(PRUNE_EVERY)
+        await clock.sleep(PRUNE_EVERY)

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from daemon.logging.log import Log, worker_line
+from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
 from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, children, end_strays, execute
@@ -33,10 +34,11 @@ STABLE: Final = 60.0
 class Spawner:
     """Owns the zygote and the death pipe. No other process ever has the pipe's write end."""
 
-    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, tasks: Tasks, log: Log) -> None:
+    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, tasks: Tasks, clock: Clock, log: Log) -> None:
         self._endpoint = endpoint
         self._heartbeat = heartbeat
         self._line_limit = line_limit
+        self._clock = clock
         self._log = log
         self._asked = 0
         self._processes: dict[int, Process] = {}
@@ -102,7 +104,7 @@ class Spawner:
         self._tasks.start(self._seek_strays())
 
     async def _seek_strays(self) -> None:
-        await asyncio.sleep(STRAYS_AFTER)
+        await self._clock.sleep(STRAYS_AFTER)
         asked, known = self._asked, set(self._processes)
         try:
             found = await asyncio.to_thread(children)
@@ -150,21 +152,21 @@ class Spawner:
 
     async def _keep_zygote(self) -> None:
         """Keep a zygote warm for the kinds in use: replace it after each change and death."""
-        loop, failures = asyncio.get_running_loop(), 0
+        failures = 0
         while True:
             self._rewarm.clear()
-            begun = loop.time()
+            begun = self._clock.monotonic()
             self._warm_enough.clear()
             warm = await self._replace()
             if not self._rewarm.is_set():
                 self._warm_enough.set()
             if warm:
                 await self._rewarm.wait()
-            if self._zygote or loop.time() - begun > STABLE:
+            if self._zygote or self._clock.monotonic() - begun > STABLE:
                 failures = 0
             else:
                 failures += 1
-                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
+                await self._clock.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
 
     async def _replace(self) -> bool:
         """Warm a zygote and replace the old one with it; False when it cannot warm."""

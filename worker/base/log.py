@@ -17,7 +17,7 @@ MAX_FIELD = 4000
 
 
 class WorkerLog:
-    """Writes events. A broken or full pipe is ignored: its reader is the daemon, and nobody else could be notified."""
+    """Writes events. A broken or full pipe is ignored: its reader is the daemon, and there is nothing else to tell."""
 
     def __init__(self, descriptor: int = 2, **bound: Field) -> None:
         self._descriptor = descriptor

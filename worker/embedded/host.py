@@ -155,7 +155,7 @@ class OrganHost:
             return
         reason = str(failure)
         if not isinstance(failure, HostFault):
-            # Any error that a library raises for somebody's file ends this call, but no other.
+            # An error that a library raises for one file ends this call and no other.
             reason = f"The embedded {NAMES[handler.organ]} failed: {type(failure).__name__}: {failure}"
             trace = "".join(traceback.format_exception(failure))[-MAX_TRACE:]
             self._log.warning("organ_host.failed", organ=handler.organ, call=call.call, reason=reason, trace=trace)

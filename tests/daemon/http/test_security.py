@@ -241,7 +241,7 @@ def test_broken_token_file_lets_nobody_in(locked: DaemonProcess) -> None:
 
 
 def test_no_token_is_logged(locked: DaemonProcess) -> None:
-    """Neither a right token nor a wrong one stands in the log."""
+    """Neither a right token nor a wrong one is in the log."""
     locked.http.get("/api/personas")
     ask(locked, "Host: localhost", f"Authorization: Bearer {TOKEN}wrong")
     ask(locked, "Host: localhost", path=f"/livez?token={TOKEN}")
