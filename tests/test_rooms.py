@@ -86,7 +86,11 @@ DAEMON: Final = (
     room(
         "daemon.personas", "ledger logging", "Her record and files; a leftover file is kept if the ledger mentions it."
     ),
-    room("daemon.http", "logging settings", "What both fronts share: guards, tokens, listening, the form of answers."),
+    room(
+        "daemon.http",
+        "runtime logging settings",
+        "What both fronts share: guards, tokens, listening, the form of answers; refusals are told once a minute.",
+    ),
     room("daemon.ledger", "", "SQL and nothing else: it is told what to write."),
     room("daemon.runtime", "logging", "Clock and owners of tasks, for every room above; a fault is logged."),
     room("daemon.logging", "settings", "Everybody logs, so it knows nobody; its limits are settings."),

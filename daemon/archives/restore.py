@@ -31,6 +31,7 @@ from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
 from proto.secrets import Secret
+from proto.unicode_text import valid_json
 
 T = TypeVar("T", bound=msgspec.Struct)
 Identify: TypeAlias = Callable[[GatewayType, Secret], Awaitable[Identified]]
@@ -226,6 +227,6 @@ def _decoded(file: Path, kind: type[T]) -> Iterator[T]:
     with file.open("rb") as stream:
         for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE), b""), start=1):
             try:
-                yield decoder.decode(raw)
+                yield decoder.decode(valid_json(raw))
             except (msgspec.DecodeError, RecursionError) as error:
                 raise ArchiveError(f"{file.name}, line {number}: {error}") from error

@@ -168,6 +168,7 @@ async def assemble(
         ),
         settings=settings,
         request_counts=request_counts,
+        tasks=tasks,
         log=log,
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find

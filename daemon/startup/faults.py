@@ -14,7 +14,7 @@ from daemon.logging.log import Log
 from daemon.runtime.tasks import Tasks
 from proto import exits
 
-CONNECTIONS: Final = ("uvicorn.", "websockets.", "daemon.http.protocols")
+CONNECTIONS: Final = ("uvicorn.", "websockets.", "daemon.http.protocols", "daemon.http.websocket_protocol")
 """Modules that serve one connection each."""
 
 

@@ -20,8 +20,9 @@ from uvicorn.config import Config
 
 from daemon import webhooks
 from daemon.http.listening import PortInUse
-from daemon.http.protocols import HttpProtocol, WebSocketProtocol
+from daemon.http.protocols import HttpProtocol
 from daemon.http.tokens import TokenError
+from daemon.http.websocket_protocol import WebSocketProtocol
 from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, LedgerLost
 from daemon.ledger.errors import may_pass
 from daemon.ledger.known import require_known

@@ -105,15 +105,16 @@ class Spawner:
 
     async def _seek_strays(self) -> None:
         await self._clock.sleep(STRAYS_AFTER)
-        asked, known = self._asked, set(self._processes)
+        asked, known, spawning = self._asked, set(self._processes), self._spawning
         try:
             found = await asyncio.to_thread(children)
         except OSError as error:
             # Without a descriptor /proc cannot be read. The search is repeated when the next process ends.
             self._log.warning("spawner.strays_unknown", reason=str(error))
             return
-        if self._spawning or self._asked != asked:
-            # A process started meanwhile may not be known yet. The search is repeated when the next process ends.
+        if spawning or self._spawning or self._asked != asked:
+            # A process that was started meanwhile may not be known yet, or not be known any more because it has ended.
+            # The search is repeated when the next process ends.
             return
         if strays := set(found) - known - set(self._processes):
             await asyncio.to_thread(end_strays, strays)
@@ -170,6 +171,7 @@ class Spawner:
 
     async def _replace(self) -> bool:
         """Warm a zygote and replace the old one with it; False when it cannot warm."""
+        self._asked += 1
         try:
             zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._log.bind(role="zygote"))
         except OSError as error:

@@ -245,8 +245,13 @@ def test_no_token_is_logged(locked: DaemonProcess) -> None:
     locked.http.get("/api/personas")
     ask(locked, "Host: localhost", f"Authorization: Bearer {TOKEN}wrong")
     ask(locked, "Host: localhost", path=f"/livez?token={TOKEN}")
+    assert refused(locked, "/ws/system") == 401
     locked.stop()
-    assert TOKEN not in locked.log.read_text()
+    log = locked.log.read_text()
+    assert TOKEN not in log
+    assert log.count('"event":"tokens.refused"') == 1
+    # A refused handshake is no error of the daemon.
+    assert '"level":"error"' not in log
 
 
 def test_malformed_http(front: DaemonProcess) -> None:
