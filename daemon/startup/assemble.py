@@ -282,7 +282,6 @@ def _supervisor(
             dispatch,
             said.inbox,
             clients,
-            places.register,
             places.states,
             personas,
             said.hubs,

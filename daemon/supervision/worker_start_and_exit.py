@@ -9,7 +9,6 @@ from typing import Protocol
 
 import msgspec
 
-from daemon.channels.register import ChannelRegister
 from daemon.channels.states import GatewayStates
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
@@ -49,7 +48,6 @@ class PersonaLifecycle:
         dispatch: Dispatch,
         inbox: Inbox,
         clients: Sequence[WorkerClient],
-        register: ChannelRegister,
         states: GatewayStates,
         personas: Personas,
         hubs: Hubs,
@@ -63,7 +61,6 @@ class PersonaLifecycle:
         self._dispatch = dispatch
         self._inbox = inbox
         self._clients = [inbox, *clients]
-        self._register = register
         self._states = states
         self._personas = personas
         self._hubs = hubs
