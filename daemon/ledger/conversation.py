@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from proto.messages import Conversation, Line, Outgoing
 from proto.unicode_text import valid_texts
 
@@ -53,6 +55,17 @@ def said(
         " VALUES (?, ?, ?, ?, ?, 'assistant', ?, ?, ?, ?)",
         [(*where, line.content, line.media, at, notice) for line in messages],
     )
+
+
+def noted(connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, at: int) -> int:
+    """Add a line of the person's that nobody answers, and return its id."""
+    row = connection.execute(
+        "INSERT INTO conversation (persona, type, name, channel, chat, role, content, at)"
+        " VALUES (?, ?, ?, ?, ?, 'person', ?, ?)",
+        (persona, *msgspec.structs.astuple(conversation), content, at),
+    )
+    assert row.lastrowid is not None
+    return row.lastrowid
 
 
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
