@@ -20,7 +20,17 @@ from tests.daemon.ledger.older_ledgers import ADA, BOB, NOW, OPEN, TELEGRAM, reb
 
 WEB: Final = Conversation("web", ADA)
 CHAT: Final = Conversation("telegram", "@ada_owner", TELEGRAM, "4200042")
-GROWING: Final = ("conversation", "inbox", "outbox", "webhook", "channel_conversation", "held", "fed", "feed", "sender")
+GROWING: Final = (
+    "conversation",
+    "inbox",
+    "outbox",
+    "webhook",
+    "channel_conversation",
+    "held",
+    "feed",
+    "sender",
+    "revision",
+)
 """Tables whose rows no setting bounds."""
 
 ITEM: Final = Inbound("901", "31", "@carl", "31", private=True, kind="text", content="hi", at=NOW)
@@ -51,6 +61,7 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "channel_conversations": (OPEN,),
     "channel_messages": (OPEN, "31"),
     "open_webhooks": (ADA,),
+    "is_former_channel": (OPEN,),
     "find_code": (ADA, "01" * 32, NOW),
     "accept": (ADA, WEB, "text", "hello", None, NOW, "key"),
     "answer": (ADA, [1], WEB, [Outgoing("re")], [99_999], NOW),
@@ -141,7 +152,8 @@ def test_nothing_is_forgotten() -> None:
         *("open", "close", "digested", "undigested", "put_back", "put_back_fed", "add_channel", "remove_channel"),
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
-        *("mentions", "last_moment"),
+        *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
+        *("erase_old_lines", "idle_conversations", "unneeded_files"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}
     assert {name for name in known if not name.startswith("_")} - rare == CALLS.keys()
