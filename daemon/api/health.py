@@ -191,6 +191,10 @@ class HealthRoutes:
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=await channel_health(
-                self._ledger, persona, self._supervisor.gateways(persona.id), self._clock.time_ns()
+                self._ledger,
+                persona,
+                self._supervisor.gateways(persona.id),
+                self._supervisor.minds_down(persona.id),
+                self._clock.time_ns(),
             ),
         )

@@ -17,7 +17,7 @@ from typing import Final
 
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.worker import Worker
-from daemon.ledger import DeadLetter, Ledger, LedgerError, OutgoingRow
+from daemon.ledger import OPTED_OUT, DeadLetter, Ledger, LedgerError, OutgoingRow
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Timer, within
@@ -196,7 +196,7 @@ class Delivery:
     async def _send(self, persona_id: str, address: Address, lane: Lane) -> None:
         row = lane.rows[0]
         try:
-            open_ = await self._ledger.sending(row.seq)
+            state = await self._ledger.sending(row.seq)
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
             self._in_hand[persona_id].discard(address)
@@ -210,11 +210,15 @@ class Delivery:
         if worker is None or self._lanes.get(persona_id, {}).get(address) is not lane:
             return
         lane.rows.popleft()
-        if not open_:
+        if state == "closed":
             self._in_hand[persona_id].discard(address)
             self._pump_all(persona_id)
             return
         lane.in_flight = row
+        if state == "opted out":
+            refused = Undelivered(row.seq, OPTED_OUT, permanent=True, blocked=True)
+            await self._settle(persona_id, address, lane, row, refused)
+            return
         worker.send(
             Deliver(
                 seq=row.seq,
@@ -255,7 +259,7 @@ class Delivery:
             await self._until_kept(
                 persona_id, row, lambda: self._add_dead_letters(persona_id, address, lane, said.reason)
             )
-        elif said.permanent or self._too_late(persona_id, row):
+        elif said.permanent or 0 < said.tries <= row.attempts + 1 or self._too_late(persona_id, row):
             await self._until_kept(persona_id, row, lambda: self._add_dead_letter(persona_id, row, said.reason))
         else:
             self._postpone(lane, row, said)
@@ -333,7 +337,7 @@ class Delivery:
             self._log.error("delivery.receipt_lost", persona=persona_id, reason=str(error))
 
     async def _add_dead_letter(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
-        await self._ledger.dead(row.seq, reason)
+        await self._ledger.dead(row.seq, reason, self._clock.time_ns())
         self._tell(persona_id, row, reason)
 
     async def _add_dead_letters(self, persona_id: str, address: Address, lane: Lane, reason: str) -> None:

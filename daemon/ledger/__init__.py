@@ -26,6 +26,7 @@ from daemon.ledger.open_channels import (
     ChannelStatus,
     OpenChannel,
 )
+from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
@@ -33,6 +34,7 @@ from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
     "ChannelConversation",

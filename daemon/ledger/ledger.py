@@ -17,7 +17,7 @@ from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.damage import Damage
-from daemon.ledger.delivery import DeadLetter, OutgoingRow
+from daemon.ledger.delivery import DeadLetter, OutgoingRow, Sending
 from daemon.ledger.erasure_operations import ErasureOperations
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
@@ -292,8 +292,8 @@ class Ledger(ChannelOperations, ErasureOperations):
         """Count her messages that are neither sent nor dead, by channel id."""
         return await self._reader.submit(delivery.pending_by_channel, persona_id)
 
-    async def sending(self, seq: int) -> bool:
-        """Mark a message before it goes to the provider. Return False when it is already sent or dead."""
+    async def sending(self, seq: int) -> Sending:
+        """Mark a message before it goes to the provider, unless it is no longer open or its person opted out."""
         return await self._writer.submit(delivery.sending, seq)
 
     async def part_sent(self, seq: int, parts: int) -> None:
@@ -311,9 +311,9 @@ class Ledger(ChannelOperations, ErasureOperations):
         """Count a failed attempt. The next one comes no earlier than ``not_before``."""
         await self._writer.submit(delivery.retry_later, seq, not_before, reason, ambiguous)
 
-    async def dead(self, seq: int, reason: str) -> None:
-        """Give up a message."""
-        await self._writer.submit(delivery.dead, seq, reason)
+    async def dead(self, seq: int, reason: str, at: int = 0) -> None:
+        """Give up a message, and mark its conversation with the reason."""
+        await self._writer.submit(delivery.dead, seq, reason, at)
 
     async def blocked(self, persona_id: str, channel: str, chat: str, reason: str, at: int = 0) -> list[int]:
         """Give up all open messages of this chat, mark its conversation with the reason, return the seqs in order."""

@@ -45,6 +45,7 @@ from daemon.personas.spool import clear
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
+from daemon.settings import version
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
@@ -164,6 +165,7 @@ async def assemble(
             personas=personas,
             ledger=ledger,
             channels=channels,
+            inbox=said.inbox,
             erasure=erasure,
             accounts=accounts,
             models=models,
@@ -236,14 +238,14 @@ def _channels(
 ) -> Channels:
     hubs, publisher, terms, inbox, _, _ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log)
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
     gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
     states = GatewayStates(ledger, personas, terms, hubs, tasks, clock, log)
-    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log)
+    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, webhook_queue, tasks, log)
     return Channels(webhook_queue, commands, register, gateways, intake, states)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.lanes import MindTrouble
 from daemon.conversations.worker import StartFailed
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -173,6 +174,10 @@ class Supervisor:
         """Send a message to her process, if there is one; a later process reads the same from the ledger."""
         if keeper := self._keepers.get(persona_id):
             keeper.send(message)
+
+    def minds_down(self, persona_id: str) -> dict[str, MindTrouble]:
+        """Her minds that cannot be reached, by the model's name; "" is her own."""
+        return self._inbox.minds_down(persona_id)
 
     def gateways(self, persona_id: str) -> list[GatewayState]:
         """The states of her gateways that her worker reported last."""

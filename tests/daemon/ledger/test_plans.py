@@ -74,6 +74,8 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "hold": (ADA, TELEGRAM, [ITEM], NOW),
     "visit": (BOB, OPEN, [ITEM], [], SenderLimits(9, 99), [1, 2], NOW),
     "webhook": (OPEN, "k", "text/plain", b"", NOW),
+    "close_webhooks": (ADA, [2]),
+    "keep_unread": (ADA, OPEN, [], NOW, "1"),
     "webhooks_died": ([2], 3),
     "sending": (1,),
     "part_sent": (1, 1),
