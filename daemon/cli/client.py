@@ -268,9 +268,12 @@ def _field(value: object, name: str) -> object:
 def _detail(data: bytes) -> str:
     """Return the reason from an error answer; several invalid fields become one line."""
     try:
-        detail = _field(json.loads(data), "detail")
+        answer = json.loads(data)
     except ValueError:
-        detail = None
+        answer = None
+    detail = _field(answer, "detail")
+    if isinstance(detail, str) and (reason := _field(answer, "reason")):
+        return f"{detail} {reason}"
     if isinstance(detail, list):
         faults = [
             f"{'.'.join(map(str, one.get('loc', [])))}: {one.get('msg', '')}" for one in detail if isinstance(one, dict)

@@ -117,9 +117,10 @@ class _UserInfo(msgspec.Struct):
 
 
 class File(msgspec.Struct):
-    """A file of a message (https://api.slack.com/types/file)."""
+    """A file of a message (https://api.slack.com/types/file). ``subtype`` is ``slack_audio`` for a recorded clip."""
 
     id: str = ""
+    subtype: str = ""
     name: str = ""
     title: str = ""
     mimetype: str = ""

@@ -23,6 +23,9 @@ from worker.gateways.slack.account import File, Slack
 SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that people write; the others are edits, joins and messages from bots."""
 
+CLIP: Final = "slack_audio"
+"""Somebody speaks to her (https://slack.com/help/articles/4406235165587-Record-audio-and-video-clips-in-Slack)."""
+
 MAX_FILES: Final = 20
 MENTIONED: Final = "(The person only mentioned her.)"
 
@@ -142,7 +145,12 @@ async def _with_file(item: Inbound, file: File, account: Slack, files: Files) ->
         # A file that another organization shares is only named (https://api.slack.com/types/file#slack_connect_files).
         file = await account.file(file.id) or file
     url = file.url_private_download or file.url_private
-    item.content = await files.fetch(item, Attachment(url, file.mimetype, file.name or file.title, file.size))
+    if file.subtype == CLIP:
+        # Slack names its clips itself, and calls the type of some of them a video's.
+        found = Attachment(url, "audio/mp4", "", file.size, "a voice message")
+    else:
+        found = Attachment(url, file.mimetype, file.name or file.title, file.size)
+    item.content = await files.fetch(item, found)
 
 
 def _item(event: Event, name: str, suffix: str, content: str) -> Inbound:

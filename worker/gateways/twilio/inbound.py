@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from proto.gateways import GatewayType, Inbound, Receipt
+from proto.perception import FORWARDED
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
 from worker.gateways.twilio.account import class_of, digits, moment, undelivered
@@ -139,7 +140,7 @@ def _text(form: dict[str, str], files: int) -> str:
     """Return the text, with a description of what WhatsApp sends besides text and files."""
     notes = []
     if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
-        notes.append("(Forwarded; these are not the person's own words:)")
+        notes.append(FORWARDED)
     if form.get("Latitude") and form.get("Longitude"):
         label = shown(" ".join(form[key] for key in ("Label", "Address") if form.get(key)))
         place = f"{label}, " if label else ""

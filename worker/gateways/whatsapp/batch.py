@@ -23,10 +23,14 @@ class Text(msgspec.Struct):
 
 
 class File(msgspec.Struct):
+    """A file of a message. ``voice`` tells what was recorded in WhatsApp from any other audio file
+    (https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/reference/messages/audio)."""
+
     id: Words[str] = ""
     mime_type: str = ""
     caption: Words[str] = ""
     filename: str = ""
+    voice: bool = False
 
 
 class Button(msgspec.Struct):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from proto.gateways import Inbound, Receipt
+from proto.perception import FORWARDED
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
@@ -30,7 +31,6 @@ from worker.gateways.whatsapp.batch import (
     key_of,
 )
 
-FORWARDED: Final = "(Forwarded; these are not the person's own words:)"
 MAX_FIELDS: Final = 50
 """Fields of a form, or products of an order, that are told."""
 
@@ -151,7 +151,7 @@ class Reader(NamedTuple):
             content=text or ("" if file else EMPTY),
             at=nanoseconds(message.timestamp),
         )
-        return Draft(inbound, message.id, Attachment(file.id, file.mime_type, file.filename) if file else None)
+        return Draft(inbound, message.id, _attachment(message))
 
     def _leave(self, found: Contents, reason: str) -> None:
         self.log.error("meta.unreadable", reason=reason)
@@ -178,6 +178,15 @@ async def with_file(one: Draft, files: Files) -> Inbound:
     if one.file:
         one.inbound.content = joined(await files.fetch(one.inbound, one.file), one.inbound.content)
     return one.inbound
+
+
+def _attachment(message: Message) -> Attachment | None:
+    file = message.file
+    if not file:
+        return None
+    # Audio files come without a name; only what the person recorded for her has none.
+    is_audio_file = file is message.audio and not file.voice
+    return Attachment(file.id, file.mime_type, file.filename or ("audio file" if is_audio_file else ""))
 
 
 def _text(message: Message) -> str:

@@ -115,6 +115,16 @@ async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
         assert other.media is None
 
 
+async def test_a_clip_is_speech(slack: SlackEmulator, tmp_path: Path) -> None:
+    """A clip recorded in Slack is said to her, whatever Slack calls it; an audio file that was uploaded is a file."""
+    async with connected(slack, tmp_path) as channel:
+        clip = {**slack.file("audio_message.mp4", b"clip"), "subtype": "slack_audio", "mimetype": "video/mp4"}
+        slack.say(slack.person("Ann"), "", subtype="file_share", files=[clip, slack.file("song.mp3", b"ID3")])
+        spoken, song = await channel.first(2)
+    assert (spoken.kind, spoken.title) == ("audio", "")
+    assert (song.kind, song.title) == ("audio", "song.mp3")
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "expected"),
     [

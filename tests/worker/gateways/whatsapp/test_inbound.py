@@ -276,10 +276,11 @@ async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> No
 
 
 async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:
-    """Pictures, voice messages and documents are fetched with the token, and keep their captions and names."""
+    """Files are fetched with the token and keep captions and names; only a recorded voice message has no name."""
     image = {"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg", "caption": "my cat"}
     voice = {"id": meta.add_media("audio/ogg", b"OggS"), "mime_type": "audio/ogg; codecs=opus", "voice": True}
     paper = {"id": meta.add_media("application/pdf", b"%PDF"), "mime_type": "application/pdf", "filename": "a b.pdf"}
+    song = {"id": meta.add_media("audio/mpeg", b"ID3"), "mime_type": "audio/mpeg", "voice": False}
     film = {"id": meta.add_media("video/mp4", b"..."), "mime_type": "video/mp4"}
     async with opened(meta, tmp_path) as channel:
         items = await taken(
@@ -288,20 +289,23 @@ async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:
                 meta.message(ANN, "image", image=image),
                 meta.message(ANN, "audio", audio=voice),
                 meta.message(ANN, "document", document=paper),
+                meta.message(ANN, "audio", audio=song),
                 meta.message(ANN, "video", video=film),
             ),
         )
-    assert [(item.kind, item.content, item.title) for item in items[:3]] == [
+    assert [(item.kind, item.content, item.title) for item in items[:4]] == [
         ("image", "my cat", ""),
         ("audio", "", ""),
         ("document", "", "a b.pdf"),
+        ("audio", "", "audio file"),
     ]
-    assert [(channel.media / item.media).read_bytes() for item in items[:3] if item.media] == [
+    assert [(channel.media / item.media).read_bytes() for item in items[:4] if item.media] == [
         b"jpeg!",
         b"OggS",
         b"%PDF",
+        b"ID3",
     ]
-    assert "a video" in items[3].content
+    assert "a video" in items[4].content
 
 
 @pytest.mark.parametrize("host", ["http://169.254.169.254", "https://evil.example.org"])
