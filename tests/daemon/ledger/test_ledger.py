@@ -253,7 +253,7 @@ async def test_everything_is_there_after_a_restart(ledger: Ledger, path: Path) -
     waiting = await hear(ledger, "hello")
     await ledger.tell(ADAM, WEB, "cannot think", 77, 5_000)
     await ledger.close()
-    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+    assert {file.name for file in path.parent.iterdir()} == {"ledger.db", "ledger.mark"}
     again = await Ledger.open(path)
     try:
         assert [row.perception.id for row in await again.waiting(ADAM)] == [waiting]
