@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
+import nextcord
 import websockets
 
 from tests.emulators.discord import DiscordEmulator
 from tests.patience import PATIENCE
-
-with warnings.catch_warnings():
-    # nextcord imports audioop, which Python 3.13 no longer has and 3.11 warns of.
-    warnings.simplefilter("ignore")
-    import nextcord
 
 __all__ = ["Bot", "client", "closed", "connected", "ended", "frame", "gateway", "held", "identify", "nextcord"]
 

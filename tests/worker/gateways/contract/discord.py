@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,12 +11,8 @@ from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.front import Answer, Front, told
 from tests.worker.gateways.channel import Channel, OpenGateway
 from tests.worker.gateways.contract.provider import Person, Provider, within
-
-with warnings.catch_warnings():
-    # nextcord imports audioop, which Python 3.11 deprecates and 3.13 no longer has.
-    warnings.simplefilter("ignore")
-    from worker.gateways.discord.connection import Timing
-    from worker.gateways.discord.gateway import DiscordGateway
+from worker.gateways.discord.connection import Timing
+from worker.gateways.discord.gateway import DiscordGateway
 
 TIMING: Final = Timing(shortest=0.02, longest=0.1, stable=0.5, connect=60.0, silence=60.0, invalid=0.05)
 HISTORY: Final = r"GET /api/v10/channels/\d+/messages$"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,12 +11,8 @@ from proto.gateways import Delivered, Gateway, Undelivered, channel_id
 from proto.secrets import Secret
 from tests.emulators.discord import DiscordEmulator
 from tests.worker.gateways.channel import Channel
-
-with warnings.catch_warnings():
-    # nextcord imports audioop, which Python 3.11 deprecates and 3.13 no longer has.
-    warnings.simplefilter("ignore")
-    from worker.gateways.discord.connection import Timing
-    from worker.gateways.discord.gateway import DiscordGateway
+from worker.gateways.discord.connection import Timing
+from worker.gateways.discord.gateway import DiscordGateway
 
 TIMING: Final = Timing(shortest=0.02, longest=0.1, stable=0.5, connect=2.0, silence=5.0, invalid=0.05)
 SEND: Final = "POST /channels/{channel_id}/messages"
