@@ -34,7 +34,7 @@ def test_conversation(front: DaemonProcess, make: Make) -> None:
     front.http.post(f"/api/persona/{persona_id}/stop")
     said = messages(front, persona_id)
     assert [line["role"] for line in said] == ["person", "assistant"]
-    assert said[0]["content"] == "hello \x00 there"
+    assert said[0]["content"] == "hello \N{REPLACEMENT CHARACTER} there"
     for line in said:
         assert set(line) == {"role", "content", "channel", "time", "id"}
         assert line["channel"] == {"type": "web", "name": persona_id}
