@@ -123,6 +123,12 @@ class Client:
             self.close()
             raise UnreachableError(f"personad at {self.url} ended the answer: {error}") from error
 
+    def broken(self) -> list[str]:
+        """Return the faults of records that the daemon could not load."""
+        status = self.get("/api/status")
+        found = status.get("broken") if isinstance(status, dict) else None
+        return [str(_field(one, "fault")) for one in found] if isinstance(found, list) else []
+
     def personas(self) -> list[Persona]:
         """Return all personas."""
         views = _field(self.get("/api/personas"), "personas")

@@ -20,7 +20,8 @@ from daemon.conversations.worker import Worker
 from daemon.ledger import OPTED_OUT, DeadLetter, Ledger, LedgerError, OutgoingRow
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.runtime.clock import Clock, Timer, within
+from daemon.runtime.clock import Timer, within
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
 from proto.messages import Address
@@ -82,7 +83,7 @@ class Delivery:
     """The lanes of all personas' conversations."""
 
     def __init__(
-        self, ledger: Ledger, personas: Personas, hubs: Hubs, tasks: PersonaTasks, clock: Clock, log: Log
+        self, ledger: Ledger, personas: Personas, hubs: Hubs, tasks: PersonaTasks, clock: KeptClock, log: Log
     ) -> None:
         self._ledger = ledger
         self._personas = personas
@@ -184,7 +185,8 @@ class Delivery:
             return
         wait = lane.rows[0].not_before / SECOND - self._now()
         lane.cancel_timer()
-        if wait > 0:
+        # Later than a day is no wait that a provider asked for: the clock was set back since.
+        if 0 < wait <= MAX_AGE:
             lane.timer = self._tasks.of(persona_id).call_later(wait, partial(self._pump, persona_id, address, lane))
         elif len(self._in_hand[persona_id]) < IN_FLIGHT:
             lane.busy = True
@@ -288,7 +290,7 @@ class Delivery:
 
     def _too_late(self, persona_id: str, row: OutgoingRow) -> bool:
         tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, row.channel)
-        return tried or self._now() - row.created_at / SECOND > MAX_AGE
+        return tried or (self._clock.aged_ns() - row.created_at) / SECOND > MAX_AGE
 
     def _is_connected(self, persona_id: str, channel: str) -> bool:
         worker = self._running.get(persona_id)

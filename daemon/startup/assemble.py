@@ -37,11 +37,13 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
+from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
@@ -61,8 +63,6 @@ from daemon.supervision.worker_start_and_exit import PersonaLifecycle, WorkerCli
 from daemon.webhooks import WebhookApp, WebhookChannels
 from proto.records import Organ
 
-LEDGER_NAME: Final = "ledger.db"
-PERSONAS_NAME: Final = "personas"
 HEARTBEATS_TO_HANG: Final = 3
 
 
@@ -100,21 +100,23 @@ class Assembled(NamedTuple):
     ledger: Ledger
     hubs: Hubs
     erasure: Erasure
+    clock: KeptClock
 
 
 async def assemble(
-    settings: Settings, stopping: asyncio.Event, tasks: Tasks, clock: Clock, log: Log, stack: AsyncExitStack
+    settings: Settings, stopping: asyncio.Event, tasks: Tasks, machine: Clock, log: Log, stack: AsyncExitStack
 ) -> Assembled:
     """Make everything but the processes and the listeners. ``stopping`` is set when the daemon begins to leave.
 
     Raises LedgerError, TokenError and SettingsError.
     """
-    own = PersonaTasks(clock, log)
+    own = PersonaTasks(machine, log)
     accounts, models = read_accounts(settings), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
-    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
+    ledger = await _ledger(settings.state_dir, log)
     stack.push_async_callback(ledger.close)
+    clock = KeptClock(machine, await ledger.last_moment())
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, log)
     stack.callback(link.close)
@@ -177,7 +179,14 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock)
+
+
+async def _ledger(state_dir: Path, log: Log) -> Ledger:
+    def unreadable(place: str) -> None:
+        log.error("ledger.unreadable", place=place)
+
+    return await Ledger.open(state_dir / LEDGER_NAME, mark_of(state_dir), unreadable)
 
 
 async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
@@ -205,7 +214,7 @@ async def _conversations(
     personas: Personas,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
-    clock: Clock,
+    clock: KeptClock,
     log: Log,
 ) -> Conversations:
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
@@ -279,7 +288,6 @@ def _supervisor(
             dispatch,
             said.inbox,
             clients,
-            places.register,
             places.states,
             personas,
             said.hubs,

@@ -16,6 +16,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.ledger import ChannelConversation, ChannelFields, Ledger, SenderLimits
 from daemon.logging.log import Log, Sink
 from daemon.personas.personas import Personas
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Limits, Logs
 from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Undelivered
@@ -44,7 +45,7 @@ class Gateway:
 
 async def outcome(folder: Path, answers: Callable[[int], Undelivered | Delivered]) -> tuple[int, ChannelConversation]:
     """Let her say something; returns how often it was tried, and the conversation at the end."""
-    clock, log = LoopClock(), Log(Sink(Logs(), 2, terminal=False))
+    clock, log = KeptClock(LoopClock(), 0), Log(Sink(Logs(), 2, terminal=False))
     ledger = await Ledger.open(folder / "ledger.db")
     loop = cast("JumpingLoop", asyncio.get_running_loop())
     loop.busy += [partial(lambda thread: thread._unresolved > 0, one) for one in (ledger._writer, ledger._reader)]

@@ -132,6 +132,9 @@ class PlayedProcesses:
             raise StartFailed(self.fault)
         self._connect(persona_id, gateways)
 
+    async def match_record(self, persona_id: str) -> None:
+        await self.follow(persona_id)
+
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
     ) -> Identified:
