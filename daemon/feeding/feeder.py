@@ -37,6 +37,7 @@ class Feeder:
 
     def __init__(self, workshop: Workshop, limits: Supervision, tasks: Tasks, log: Log) -> None:
         self._limits = limits
+        self._enclosures = workshop.enclosures
         self._told: asyncio.Queue[Told | FeederDied] = asyncio.Queue()
         self._process = LinkedProcess("feeder", _codec, self._take, workshop, tasks, log, unread=UNREAD)
         self._process.end.add_done_callback(self._ended)
@@ -44,7 +45,7 @@ class Feeder:
     async def begin(self, feed: Feed, kinds: frozenset[str]) -> None:
         """Start the process and tell it what to read. Raises FeederDied."""
         try:
-            await self._process.born("feeder", kinds, self._limits.ready_timeout)
+            await self._process.born("feeder", kinds, self._enclosures.feeder(feed), self._limits.ready_timeout)
         except (BirthFailed, ProcessFailed) as error:
             raise FeederDied(str(error)) from error
         self._process.watch_heart(self._limits.hang_after)

@@ -40,6 +40,7 @@ class Generation:
         self.lag = 0.0
         self.end: asyncio.Future[GenerationFailed] = loop.create_future()
         self._limits = limits
+        self._enclosures = workshop.enclosures
         self._log = log
         self._receive = receive
         self._process = LinkedProcess("persona", _codec, self._take, workshop, tasks, log)
@@ -67,7 +68,8 @@ class Generation:
         ``kinds`` are the kinds of minds whose libraries it needs.
         """
         try:
-            await self._process.born(prepare.persona.name, kinds, self._limits.ready_timeout)
+            walls = self._enclosures.persona(prepare)
+            await self._process.born(prepare.persona.name, kinds, walls, self._limits.ready_timeout)
         except BirthFailed as error:
             raise GenerationFailed(str(error)) from error
         except ProcessFailed as error:

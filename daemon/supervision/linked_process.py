@@ -19,11 +19,13 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, Timer, deadline
 from daemon.runtime.tasks import Tasks
+from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.link import Link
 from daemon.supervision.processes import Exit, Process
 from proto.birth import Role
 from proto.framing import Codec
 from proto.messages import VERSION, Fault, Heartbeat, Hello, Stop
+from proto.walls import Walls
 from proto.wire import WireError
 
 T = TypeVar("T")
@@ -40,8 +42,10 @@ DUMP_TIMEOUT: Final = 0.5
 class Births(Protocol):
     """Starts processes; the spawner implements this."""
 
-    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
-        """Start a process that greets on the link as ``routing_id``. Raises BirthFailed."""
+    async def spawn(
+        self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
+    ) -> Process:
+        """Start a process that greets on the link as ``routing_id`` from behind ``walls``. Raises BirthFailed."""
 
     def reaped(self, process: Process) -> None:
         """Report that the process is gone, so that its stray descendants can be ended."""
@@ -49,10 +53,14 @@ class Births(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What every linked process needs: ``births`` starts it, ``link`` carries its messages, ``clock`` times it."""
+    """What every linked process needs.
+
+    ``births`` starts it, ``link`` carries its messages, ``enclosures`` draws its walls, ``clock`` times it.
+    """
 
     births: Births
     link: Link
+    enclosures: Enclosures
     clock: Clock
 
 
@@ -118,13 +126,13 @@ class LinkedProcess(Generic[T]):
         """Its pid while it is alive."""
         return self._process.pid if self._process and not self.end.done() else None
 
-    async def born(self, title: str, kinds: frozenset[str], greet_within: float) -> None:
-        """Start it and wait for its greeting; ``kinds`` are the kinds of minds whose libraries it needs.
+    async def born(self, title: str, kinds: frozenset[str], walls: Walls, greet_within: float) -> None:
+        """Start it behind ``walls`` and wait for its greeting; ``kinds`` are the minds whose libraries it needs.
 
         A process that greets with another version of the protocol is killed. Raises BirthFailed, ProcessFailed.
         """
         try:
-            process = await self._births.spawn(self._role, title, self._peer.routing_id, kinds, self._log)
+            process = await self._births.spawn(self._role, title, self._peer.routing_id, kinds, walls, self._log)
         except BaseException:
             self._peer.forget()
             raise

@@ -15,6 +15,7 @@ from proto.messages import VERSION, Fault, Heartbeat, Hello
 from proto.secrets import redact
 from worker.base.link import Link
 from worker.base.log import WorkerLog
+from worker.walls.raising import close_local_sockets
 
 T = TypeVar("T")
 
@@ -30,7 +31,9 @@ class Life(Generic[T]):
 
     def __init__(self, birth: Birth, codec: Codec[T]) -> None:
         self.log = WorkerLog(role=birth.role)
-        self.link = Link(birth.endpoint, birth.routing_id, codec, self.receive)
+        self.link = Link(birth.endpoint, birth.routing_id, codec, self._heard)
+        self._internet = birth.walls.ports is not None
+        self._linked = False
         self._heartbeat = birth.heartbeat
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()
@@ -78,6 +81,12 @@ class Life(Generic[T]):
             self.end(exits.FAULT, f"{type(error).__name__}: {error}")
         else:
             self.log.warning("worker.loop", text=str(context.get("message", "")))
+
+    def _heard(self, message: T) -> None:
+        if not self._linked:
+            self._linked = True
+            close_local_sockets(internet=self._internet)
+        self.receive(message)
 
     async def _beat(self) -> None:
         due = self._loop.time() + self._heartbeat

@@ -17,7 +17,8 @@ from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, SystemClock
 from daemon.runtime.tasks import Tasks, daemon_tasks
-from daemon.settings.settings import Organs, Supervision
+from daemon.settings.settings import Organs, Settings, Supervision
+from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.generation import Generation
 from daemon.supervision.life import GenerationFailed
 from daemon.supervision.link import Link
@@ -41,6 +42,7 @@ from proto.messages import (
     Probed,
 )
 from proto.records import Organ, Persona
+from proto.walls import Walls
 from tests.daemon.supervision.played import ManualClock, log_to, logged, settled
 from tests.patience import PATIENCE
 from worker.base.link import Link as WorkerLink
@@ -67,7 +69,9 @@ class Births:
     reaped_: list[int] = field(default_factory=list)
     lines: list[WorkerLink[Any]] = field(default_factory=list)
 
-    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
+    async def spawn(
+        self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
+    ) -> Process:
         process = _sleeper()
         self.made.append(process)
         self.lines.append(WorkerLink(self.link.endpoint, routing_id, ANY, lambda _: None))
@@ -105,7 +109,12 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
         link = Link(folder, log)
         births = Births(link)
         tasks = daemon_tasks(clock, log)
-        yield Stage(births, Workshop(births, link, clock), tasks, log)
+        yield Stage(
+            births,
+            Workshop(births, link, Enclosures(Settings(state_dir=folder, runtime_dir=folder)), clock),
+            tasks,
+            log,
+        )
         await tasks.close()
         for line in births.lines:
             line.close()
@@ -189,7 +198,7 @@ def _clock(stage: Stage) -> ManualClock:
 
 async def _greeted(stage: Stage, heard: Callable[[FromWorker], None] = lambda _: None) -> LinkedProcess[FromWorker]:
     process = LinkedProcess("persona", CODEC, heard, stage.workshop, stage.tasks, stage.log)
-    await process.born("Eve", frozenset(), 20.0)
+    await process.born("Eve", frozenset(), Walls(), 20.0)
     process.watch_heart(15.0)
     return process
 
@@ -198,7 +207,7 @@ async def test_one_that_does_not_greet_is_killed(slow: Stage) -> None:
     """It is killed at the deadline, with the reason."""
     slow.births.greeting = None
     process = LinkedProcess("persona", CODEC, lambda _: None, slow.workshop, slow.tasks, slow.log)
-    greeting = asyncio.create_task(process.born("Eve", frozenset(), 20.0))
+    greeting = asyncio.create_task(process.born("Eve", frozenset(), Walls(), 20.0))
     await until(lambda: bool(slow.births.made))
     await _clock(slow).advance(20.0)
     await _clock(slow).advance(1.0)
