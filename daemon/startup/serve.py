@@ -35,7 +35,7 @@ from daemon.startup.chores import prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
-from daemon.supervision.processes import become_subreaper, forbid_new_code
+from daemon.supervision.processes import become_subreaper, forbid_new_code, hide_memory
 from daemon.supervision.supervisor import Supervisor
 from proto import exits
 
@@ -68,6 +68,7 @@ def run(settings: Settings, create_first: str | None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
     forbid_new_code()
+    hide_memory()
     try:
         return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:

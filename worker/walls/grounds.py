@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import proto
-import worker
 
 SYSTEM: Final = (
     "/usr",
@@ -40,8 +39,8 @@ PARTS_OF_A_PERSONA: Final = ("media", "library", "datasets")
 
 def code() -> Iterator[str]:
     """The folders of our own modules, of the installed packages and of Python."""
-    for package in (worker, proto):
-        yield from map(os.path.realpath, package.__path__)
+    yield str(Path(__file__).resolve().parents[1])
+    yield from map(os.path.realpath, proto.__path__)
     yield from (sys.prefix, sys.base_prefix)
     yield from (path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib"))
     yield from (path for path in sys.path if path.endswith("site-packages"))
