@@ -21,7 +21,10 @@ RUNTIME  := $(VENV)/.runtime-installed
 TESTING  := $(VENV)/.tests-installed
 
 # Tests mostly wait for processes, clocks and sockets, so more of them run at once than there are cores.
-JOBS ?= 4
+JOBS ?= 6
+
+# Container images often set this. Then every process of a test run would compile all tests again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An environment with a Python other than the requested one is made again.
 ifneq ($(PYTHON),)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+# Before anything else imports aiogram, so that no process of the run builds all its models.
+import worker.gateways.telegram  # noqa: F401
 from tests.contract import options
 from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator

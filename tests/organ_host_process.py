@@ -42,7 +42,7 @@ class OrganHostProcess:
         endpoint = f"ipc://{self._folder.name}/link.sock"
         self._socket.bind(endpoint)
         self._routing_id = secrets.token_bytes(16)
-        death, self._life = os.pipe()
+        death, self._lifecycle = os.pipe()
         walls = Walls(write=[str(home), *map(str, places)], read=[model] if model else [])
         birth = Birth(1, "organ_host", "organ-host", endpoint, self._routing_id, HEARTBEAT, walls)
         self._process = subprocess.Popen(
@@ -97,5 +97,5 @@ class OrganHostProcess:
         self._process.wait()
         self._socket.close(linger=0)
         self._context.term()
-        os.close(self._life)
+        os.close(self._lifecycle)
         self._folder.cleanup()

@@ -11,8 +11,8 @@ import sys
 import msgspec
 
 from proto.birth import MAX_BIRTH, Birth
+from worker.process.child_setup import set_up_child
 from worker.process.main import run
-from worker.process.process import set_up_child
 
 
 def main() -> int:

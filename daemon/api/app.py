@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.api.errors import HANDLERS
-from daemon.api.v1.door import Door
+from daemon.api.v1.authentication import Authentication
 from daemon.api.v1.problems import handlers
 from daemon.http.counting import Counted
 from daemon.http.security import Guard, is_v1
@@ -46,7 +46,7 @@ def build(
     for each in (persona_api, open_api):
         # A route has one spelling; a redirect would be made of the request's own Host.
         each.router.redirect_slashes = False
-    doors = Doors(persona_api, Door(open_api, settings, log))
+    doors = Doors(persona_api, Authentication(open_api, settings, log))
     guard = Guard(doors, settings.http, settings.limits, Tokens(settings.http.token_file), log)
     return Counted(guard, request_counts)
 

@@ -145,7 +145,7 @@ class PersonaRoutes:
         self._channels.forget(persona.id)
         # What a crash leaves undone here, the next start finishes.
         await self._ledger.forget(persona.id)
-        await self._personas.bury(persona.id)
+        await self._personas.remove_deleted(persona.id)
         self._hubs.signal("Event", "Persona deleted", persona, {})
         self._hubs.forget(persona.id)
         return json_response(None)

@@ -30,7 +30,7 @@ class FormReader:
         stops. ``what`` names the file in the answer.
         """
         try:
-            async with asyncio.timeout(seconds) as deadline, beside(self._hurry(deadline)):
+            async with asyncio.timeout(seconds) as deadline, beside(self._shorten_at_stop(deadline)):
                 async for piece in request.stream():
                     if piece:
                         await self._uploads.run(form.feed, piece)
@@ -41,7 +41,7 @@ class FormReader:
             raise HTTPException(408, f"The {what} did not come in {seconds:g} seconds: send it at once.") from None
         form.finish()
 
-    async def _hurry(self, deadline: asyncio.Timeout) -> None:
+    async def _shorten_at_stop(self, deadline: asyncio.Timeout) -> None:
         await self._stopping.wait()
         deadline.reschedule(asyncio.get_running_loop().time() + self._shutdown_timeout / 2)
 

@@ -1,7 +1,7 @@
 """Restore: a persona comes back from her archive, all of her or nothing, whatever happens on the way.
 
-Until she is whole she stands in the place of a deleted persona, whom the next start would bury: a daemon that is killed
-leaves nothing of her. One rename makes her visible.
+Until she is whole she stands in the place of a deleted persona, whom the next start would remove: a daemon that is
+killed leaves nothing of her. One rename makes her visible.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Restorer:
             self._log.error("persona.restore_left", persona=persona_id, reason=str(error))
             self._personas.leave(persona_id)
         else:
-            await self._personas.bury(persona_id)
+            await self._personas.remove_deleted(persona_id)
 
     async def _put_in_place(self, folder: Path, persona: Persona) -> None:
         """Once the last step is begun it is carried through, also when the daemon leaves."""

@@ -63,9 +63,9 @@ class BotCommands:
         """Run commands until cancelled."""
         while True:
             command = await self._commands.get()
-            self._tasks.of(command.persona).start_command(self._obey(command))
+            self._tasks.of(command.persona).start_command(self._carry_out(command))
 
-    async def _obey(self, command: BotCommand) -> None:
+    async def _carry_out(self, command: BotCommand) -> None:
         orders = {"start": self._hello, "hello": self._hello, "stop": self._stop, "restart": self._restart}
         await orders.get(command.name, self._unknown)(command.persona, command.conversation)
 

@@ -93,11 +93,11 @@ class ChannelRegister:
             await self._remove_rows(persona_id, [row.channel for row in await self._ledger.channels(persona_id)])
         for persona in self._personas.all():
             await self.read_back(persona.id)
-            await self.let_go(persona.id)
+            await self.remove_unlisted(persona.id)
             await self._release_words(persona.id)
 
     async def read_back(self, persona_id: str) -> ReadBack:
-        """Update her rows from her list. Rows that are not in the list stay until ``let_go``. Raises LedgerError."""
+        """Update her rows from her list. Other rows stay until ``remove_unlisted``. Raises LedgerError."""
         async with self._editing:
             return await self._read_back(persona_id)
 
@@ -233,7 +233,7 @@ class ChannelRegister:
             return paired, verified
 
     async def unlist(self, persona_id: str, gone: Callable[[Channel], bool]) -> list[Channel]:
-        """Take channels that are ``gone`` out of her list, and return them. Their rows stay until ``let_go``.
+        """Take channels that are ``gone`` out of her list, and return them. Their rows stay until ``remove_unlisted``.
 
         Raises ChannelRefused (404, 507).
         """
@@ -244,7 +244,7 @@ class ChannelRegister:
                 await self._save(persona, [record for record in persona.channels or [] if not gone(record)])
             return records
 
-    async def let_go(self, persona_id: str) -> list[str]:
+    async def remove_unlisted(self, persona_id: str) -> list[str]:
         """Remove the rows that are not in her list, and return their channels. Raises LedgerError.
 
         No process may still have a gateway for them: their bots are free from now on.
@@ -257,7 +257,7 @@ class ChannelRegister:
             await self._remove_rows(persona_id, gone)
             return gone
 
-    def heirs(self, channels: Collection[str]) -> list[Persona]:
+    def listing(self, channels: Collection[str]) -> list[Persona]:
         """The personas whose lists have one of these channels, pasted there while another persona had it."""
         return [persona for persona in self._personas.all() if not _listed(persona).isdisjoint(channels)]
 

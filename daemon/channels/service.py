@@ -148,7 +148,7 @@ class ChannelService:
         """Remove all of her channels with this name, if any. Raises ChannelRefused (404, 507), StartFailed."""
         removed = await self._register.unlist(persona_id, lambda record: record.name == name)
         if removed:
-            await self._let_go(persona_id)
+            await self._free_unlisted(persona_id)
             self._hubs.signal("Event", "Channel removed", self._personas.get(persona_id), {"name": name})
 
     async def delete(self, channel: str) -> None:
@@ -156,7 +156,7 @@ class ChannelService:
         row = await self._register.row(channel)
         removed = await self._register.unlist(row.persona, lambda record: id_of(record) == channel)
         try:
-            await self._let_go(row.persona)
+            await self._free_unlisted(row.persona)
         except StartFailed as error:
             self._log.error("persona.restart_failed", persona=row.persona, reason=str(error))
         for record in removed:
@@ -227,17 +227,17 @@ class ChannelService:
         if owner.keeps:
             raise taken(owner.name, new.type)
         try:
-            await self._let_go(owner.persona)
+            await self._free_unlisted(owner.persona)
         except StartFailed as error:
             self._log.error("persona.restart_failed", persona=owner.persona, reason=str(error))
 
-    async def _let_go(self, persona_id: str) -> None:
+    async def _free_unlisted(self, persona_id: str) -> None:
         """Have her process follow her list, then free the channels that are not in it. Raises StartFailed."""
         try:
             await self._processes.follow(persona_id)
         finally:
-            for heir in self._register.heirs(await self._register.let_go(persona_id)):
-                await self.edited(heir)
+            for next_owner in self._register.listing(await self._register.remove_unlisted(persona_id)):
+                await self.edited(next_owner)
 
     async def _restart(self, persona_id: str, channel: str) -> None:
         """Have her process follow her list. If it cannot start, that becomes the channel's last error."""
@@ -251,7 +251,7 @@ class ChannelService:
 
     async def _follow_edit(self, persona_id: str) -> None:
         try:
-            await self._let_go(persona_id)
+            await self._free_unlisted(persona_id)
         except (StartFailed, LedgerError) as error:
             self._log.error("persona.edit_failed", persona=persona_id, reason=str(error))
 

@@ -31,7 +31,7 @@ class _Feed:
     in_flight: dict[int, Timer] = field(default_factory=dict)
     suspect: int | None = None
     reading: bool = False
-    news: bool = False
+    unread: bool = False
 
 
 class WebhookQueue:
@@ -85,14 +85,14 @@ class WebhookQueue:
         feed = self._feeds.get(persona_id)
         if feed and numbers:
             for number in numbers:
-                self._let_go(feed, number)
+                self._remove_from_flight(feed, number)
             self._pump(persona_id)
 
     def _pump(self, persona_id: str) -> None:
         feed = self._feeds.get(persona_id)
         if feed is None:
             return
-        feed.news = True
+        feed.unread = True
         if not feed.reading:
             feed.reading = True
             self._tasks.of(persona_id).start(self._feed(persona_id, feed))
@@ -100,8 +100,8 @@ class WebhookQueue:
     async def _feed(self, persona_id: str, feed: _Feed) -> None:
         """Hand over open requests as far as there is room."""
         try:
-            while feed.news and self._feeds.get(persona_id) is feed:
-                feed.news = False
+            while feed.unread and self._feeds.get(persona_id) is feed:
+                feed.unread = False
                 room = IN_FLIGHT - len(feed.in_flight)
                 if room > 0 and feed.suspect is None:
                     self._send(persona_id, feed, await self._ledger.open_webhooks(persona_id, feed.last, room))
@@ -127,10 +127,10 @@ class WebhookQueue:
 
     def _expired(self, persona_id: str, feed: _Feed, number: int) -> None:
         self._log.warning("hook.ignored", persona=persona_id, hook=number)
-        self._let_go(feed, number)
+        self._remove_from_flight(feed, number)
         self._pump(persona_id)
 
-    def _let_go(self, feed: _Feed, number: int) -> None:
+    def _remove_from_flight(self, feed: _Feed, number: int) -> None:
         if timer := feed.in_flight.pop(number, None):
             timer.cancel()
         if feed.suspect == number:

@@ -251,10 +251,10 @@ class Delivery:
             await self._until_kept(persona_id, row, lambda: self._ledger.sent(row.seq, self._clock.time_ns(), name))
         elif said.blocked:
             await self._until_kept(
-                persona_id, row, lambda: self._bury_conversation(persona_id, address, lane, said.reason)
+                persona_id, row, lambda: self._add_dead_letters(persona_id, address, lane, said.reason)
             )
         elif said.permanent or self._too_late(persona_id, row):
-            await self._until_kept(persona_id, row, lambda: self._bury(persona_id, row, said.reason))
+            await self._until_kept(persona_id, row, lambda: self._add_dead_letter(persona_id, row, said.reason))
         else:
             self._postpone(lane, row, said)
             later = (row.seq, row.not_before, said.reason, row.ambiguous)
@@ -316,7 +316,7 @@ class Delivery:
             self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
 
     async def _receipt(self, persona_id: str, message: Receipt) -> None:
-        """Bury a message that did not reach its recipient. A fault of the channel itself is shown on the channel."""
+        """Give up a message that did not reach its recipient. A fault of the channel itself is shown on the channel."""
         try:
             at = self._clock.time_ns()
             if message.error_class in ("credential", "config"):
@@ -330,12 +330,12 @@ class Delivery:
         except LedgerError as error:
             self._log.error("delivery.receipt_lost", persona=persona_id, reason=str(error))
 
-    async def _bury(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
+    async def _add_dead_letter(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
         await self._ledger.dead(row.seq, reason)
         self._tell(persona_id, row, reason)
 
-    async def _bury_conversation(self, persona_id: str, address: Address, lane: Lane, reason: str) -> None:
-        """The person has blocked the bot: bury what is open in this conversation until the person writes again."""
+    async def _add_dead_letters(self, persona_id: str, address: Address, lane: Lane, reason: str) -> None:
+        """The person has blocked the bot: give up what is open in this conversation until the person writes again."""
         await self._ledger.blocked(persona_id, *address, reason, self._clock.time_ns())
         for row in [*filter(None, [lane.in_flight]), *lane.rows]:
             self._tell(persona_id, row, reason)

@@ -214,11 +214,11 @@ class Hubs:
 
     def signal(self, kind: SignalType, title: str, persona: Persona | None, details: Mapping[str, object]) -> None:
         """Send a signal to her sockets and ``/ws/system``. Secrets in ``details`` are masked, also inside texts."""
-        told = dict(details)
+        shown = dict(details)
         if persona is not None:
-            told["persona"] = {"id": persona.id, "name": persona.name}
+            shown["persona"] = {"id": persona.id, "name": persona.name}
         seq = self._next_seq()
-        frame = {"type": kind, "title": title, "time": time.time_ns(), "details": told, "seq": seq}
+        frame = {"type": kind, "title": title, "time": time.time_ns(), "details": shown, "seq": seq}
         text = redact(msgspec.json.encode(frame, enc_hook=_mask).decode())
         self._ring.add(_Signal(seq, persona.id if persona else None, text))
         for socket in self._system:

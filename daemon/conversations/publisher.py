@@ -45,12 +45,12 @@ class Publisher:
     async def tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
         """Tell the person that no answer comes now; not again until one has come."""
         (slot,) = self.reserve(persona_id, 1)
-        told = False
+        stored = False
         try:
-            told = await self._ledger.tell(persona_id, conversation, content, slot.seq, self._clock.time_ns())
+            stored = await self._ledger.tell(persona_id, conversation, content, slot.seq, self._clock.time_ns())
         except LedgerError as error:
             self._log.error("inbox.notice_not_committed", persona=persona_id, reason=str(error))
-        if told:
+        if stored:
             self.publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
         slot.drop()
 

@@ -10,8 +10,8 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Supervision
-from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
-from daemon.supervision.zygote import BirthFailed
+from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
+from daemon.supervision.zygote import SpawnFailed
 from proto.feeds import Digested, Fed, Feed, FeedFailed, FromFeeder, Offered, Undigested
 from proto.framing import Codec, FrameError
 from proto.messages import Fault, Heartbeat, Hello
@@ -25,7 +25,7 @@ MAX_UNREAD: Final = 4
 
 _codec: Codec[FromFeeder] = Codec(FromFeeder)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
 
-Told = Offered | Digested | Undigested | Fed | FeedFailed
+FeederReport = Offered | Digested | Undigested | Fed | FeedFailed
 
 
 class FeederDied(RuntimeError):
@@ -35,18 +35,18 @@ class FeederDied(RuntimeError):
 class Feeder:
     """One feeder process, from its start to its end."""
 
-    def __init__(self, workshop: Workshop, limits: Supervision, tasks: Tasks, log: Log) -> None:
+    def __init__(self, context: ProcessContext, limits: Supervision, tasks: Tasks, log: Log) -> None:
         self._limits = limits
-        self._enclosures = workshop.enclosures
-        self._told: asyncio.Queue[Told | FeederDied] = asyncio.Queue()
-        self._process = LinkedProcess("feeder", _codec, self._take, workshop, tasks, log, unread=UNREAD)
+        self._enclosures = context.enclosures
+        self._reports: asyncio.Queue[FeederReport | FeederDied] = asyncio.Queue()
+        self._process = LinkedProcess("feeder", _codec, self._take, context, tasks, log, unread=UNREAD)
         self._process.end.add_done_callback(self._ended)
 
     async def begin(self, feed: Feed, kinds: frozenset[str]) -> None:
         """Start the process and tell it what to read. Raises FeederDied."""
         try:
-            await self._process.born("feeder", kinds, self._enclosures.feeder(feed), self._limits.ready_timeout)
-        except (BirthFailed, ProcessFailed) as error:
+            await self._process.start("feeder", kinds, self._enclosures.feeder(feed), self._limits.ready_timeout)
+        except (SpawnFailed, ProcessFailed) as error:
             raise FeederDied(str(error)) from error
         self._process.watch_heart(self._limits.hang_after)
         self.send(feed)
@@ -58,12 +58,12 @@ class Feeder:
         except (WireError, FrameError) as error:
             raise FeederDied(f"it takes no messages: {error}") from error
 
-    async def told(self) -> Told:
+    async def next_report(self) -> FeederReport:
         """Wait for its next message. Raises FeederDied."""
-        told = await self._told.get()
-        if isinstance(told, FeederDied):
-            raise told
-        return told
+        report = await self._reports.get()
+        if isinstance(report, FeederDied):
+            raise report
+        return report
 
     async def close(self) -> None:
         """End it. It owns no state: the next feeder starts again with what this one had in hand. Raises FeederDied."""
@@ -76,10 +76,10 @@ class Feeder:
         match message:
             case Hello() | Heartbeat() | Fault():
                 return
-            case _ if self._told.qsize() < MAX_UNREAD:
-                self._told.put_nowait(message)
+            case _ if self._reports.qsize() < MAX_UNREAD:
+                self._reports.put_nowait(message)
             case _:
                 self._process.kill("it does not wait for answers")
 
     def _ended(self, end: asyncio.Future[Ended]) -> None:
-        self._told.put_nowait(FeederDied(str(end.result())))
+        self._reports.put_nowait(FeederDied(str(end.result())))

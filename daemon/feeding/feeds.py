@@ -20,13 +20,13 @@ import msgspec
 
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
-from daemon.feeding.feeder import Feeder, FeederDied, Told
+from daemon.feeding.feeder import Feeder, FeederDied, FeederReport
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
 from daemon.runtime.tasks import PersonaTasks, carried_through, first_of
 from daemon.settings.settings import Settings
-from daemon.supervision.linked_process import Workshop
+from daemon.supervision.linked_process import ProcessContext
 from daemon.supervision.provisions import kinds_of, mind_limits, provider_urls
 from daemon.supervision.supervisor import Supervisor
 from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
@@ -89,13 +89,13 @@ class Feeds:
         hubs: Hubs,
         consolidation: Consolidation,
         supervisor: Supervisor,
-        workshop: Workshop,
+        context: ProcessContext,
         tasks: PersonaTasks,
         stopping: asyncio.Event,
         log: Log,
     ) -> None:
         self.at_once = settings.limits.feeds_at_once
-        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, workshop, tasks, log)
+        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, tasks, log)
         self._supervisor = supervisor
         self._stopping = stopping
         self._fed: set[str] = set()
@@ -158,7 +158,7 @@ class _Feeding:
         personas: Personas,
         hubs: Hubs,
         consolidation: Consolidation,
-        workshop: Workshop,
+        context: ProcessContext,
         tasks: PersonaTasks,
         log: Log,
         persona_id: str,
@@ -171,7 +171,7 @@ class _Feeding:
         self._personas = personas
         self._hubs = hubs
         self._consolidation = consolidation
-        self._workshop = workshop
+        self._context = context
         self._tasks = tasks
         self._persona_id = persona_id
         self._path = path
@@ -179,7 +179,7 @@ class _Feeding:
         self._progress = Progress(source)
         self._applied: set[str] = set()
         """The keys that this feed has digested: a new feeder offers them again."""
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self._log = log.bind(persona=persona_id, role="feeder")
 
     async def run(self) -> None:
@@ -207,7 +207,7 @@ class _Feeding:
 
     def tell(self, title: str, **details: object) -> None:
         """Signal the progress."""
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         persona = self._personas.get(self._persona_id)
         self._hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
 
@@ -226,18 +226,18 @@ class _Feeding:
         )
         self._progress.conversations = self._progress.known = self._progress.undigested = 0
         tasks = self._tasks.of(self._persona_id)
-        feeder = Feeder(self._workshop, self._settings.supervisor, tasks, self._log)
+        feeder = Feeder(self._context, self._settings.supervisor, tasks, self._log)
         try:
             await feeder.begin(feed, kinds_of(persona.thinking))
             while True:
-                told = await feeder.told()
-                match told:
+                report = await feeder.next_report()
+                match report:
                     case Offered():
-                        await self._take(feeder, told)
+                        await self._take(feeder, report)
                     case Fed():
-                        return told.skipped
+                        return report.skipped
                     case FeedFailed():
-                        raise FeedEnded(told.cause, told.reason)
+                        raise FeedEnded(report.cause, report.reason)
                     case Digested() | Undigested():
                         raise FeederDied("it digested a conversation that was not asked for")
         finally:
@@ -259,19 +259,19 @@ class _Feeding:
             memory = dict(self._personas.memory(self._persona_id))
             feeder.send(Wanted(offered.number, memory))
             try:
-                told = await asyncio.wait_for(feeder.told(), CONVERSATION_TIMEOUT)
+                report = await asyncio.wait_for(feeder.next_report(), CONVERSATION_TIMEOUT)
             except TimeoutError:
                 raise FeederDied(f"one conversation took longer than {CONVERSATION_TIMEOUT:g} s") from None
-            if told == Undigested(offered.number):
+            if report == Undigested(offered.number):
                 progress.undigested += 1
                 return
-            await self._keep(_digest_of(told, offered, self._persona_id, memory))
+            await self._keep(_digest_of(report, offered, self._persona_id, memory))
         self._applied.add(offered.key)
         progress.applied += 1
         self._tell_sometimes()
 
     def _tell_sometimes(self) -> None:
-        if time.monotonic() - self._told_at > SIGNAL_EVERY:
+        if time.monotonic() - self._reported_at > SIGNAL_EVERY:
             self.tell("Feeding")
 
     async def _keep(self, digest: Digest) -> None:
@@ -291,16 +291,16 @@ class _Feeding:
         await self._ledger.applied(self._persona_id, digest.key)
 
 
-def _digest_of(told: Told, offered: Offered, persona_id: str, memory: Memory) -> Digest:
+def _digest_of(report: FeederReport, offered: Offered, persona_id: str, memory: Memory) -> Digest:
     """The change of her memory in an answer to ``Wanted``. Raises FeedEnded, FeederDied."""
-    match told:
+    match report:
         case Digested(number, key, after) if (number, key) == (offered.number, offered.key):
             largest = max((len(text.encode()) for text in after.values()), default=0)
             if largest > MAX_MEMORY_FILE or len(memory.keys() | after.keys()) > MAX_MEMORY_FILES:
                 raise FeederDied("it digested a conversation into more than her memory holds")
             return Digest(persona_id, key, {name: memory[name] for name in after if name in memory}, after)
         case FeedFailed():
-            raise FeedEnded(told.cause, told.reason)
+            raise FeedEnded(report.cause, report.reason)
         case _:
             raise FeederDied("it sent a message out of turn")
 

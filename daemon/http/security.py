@@ -11,8 +11,8 @@
 4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted; the form of an upload may
    hold a file of ``limits.upload`` bytes besides, that of a feed one of ``limits.feed``, and a restore's
    ``limits.archive``.
-5. Requests under ``/v1`` need a token in any case, which may be a JSON web token besides: ``daemon/api/v1/door.py``
-   sees to it, and for them rule 1 and 3 have nothing to add.
+5. Every request under ``/v1`` needs a token, which may also be a JSON web token. ``daemon/api/v1/authentication.py``
+   checks it, and rules 1 and 3 add nothing there.
 6. Every answer tells browsers that it is not a page, and not meant for the pages of others.
 """
 

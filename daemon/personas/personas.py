@@ -52,8 +52,8 @@ class Personas:
         self._personas: dict[str, Persona] = {}
         self._memories: dict[str, Memory] = {}
         self._faults: dict[str, str] = {}
-        self._graves: set[str] = set()
-        """The ids whose graves are being filled or emptied."""
+        self._being_removed: set[str] = set()
+        """The ids whose folders are being removed or restored."""
         self._disk = asyncio.Lock()
         """Held while a file and its state in memory change. A read overtaken by a write would restore the old state."""
 
@@ -118,7 +118,7 @@ class Personas:
         """Move her folder aside. From now on she is gone, even after a power cut. Raises PersonasError."""
 
         def put_aside() -> None:
-            self.folder(persona_id).rename(self._grave(persona_id))
+            self.folder(persona_id).rename(self._deleted_folder(persona_id))
             atomic_files.sync_directory(self._root)
 
         async with self._disk:
@@ -129,7 +129,7 @@ class Personas:
                 if persona:
                     self._personas[persona_id] = persona
                 raise PersonasError(f"Her folder could not be removed: {error}") from error
-            self._graves.add(persona_id)
+            self._being_removed.add(persona_id)
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
 
@@ -138,7 +138,7 @@ class Personas:
 
         Raises IdTaken, PersonasError.
         """
-        folder = self._grave(persona_id)
+        folder = self._deleted_folder(persona_id)
 
         def make() -> None:
             if self.folder(persona_id).exists():
@@ -148,24 +148,24 @@ class Personas:
             atomic_files.sync_directory(self._root)
 
         async with self._disk:
-            if persona_id in self._graves:
+            if persona_id in self._being_removed:
                 raise IdTaken("A persona with this id is being removed or restored at this moment.")
             try:
                 await asyncio.to_thread(make)
             except OSError as error:
                 raise PersonasError(f"Her folder could not be made: {error}") from error
-            self._graves.add(persona_id)
+            self._being_removed.add(persona_id)
         return folder
 
     def leave(self, persona_id: str) -> None:
-        """Leave a grave that could not be removed to the next ``lay_out`` or the next start."""
-        self._graves.discard(persona_id)
+        """Leave a deleted folder that could not be removed to the next ``lay_out`` or the next start."""
+        self._being_removed.discard(persona_id)
 
     async def adopt(self, persona: Persona) -> None:
         """Move her complete folder into place. From now on she exists, even after a power cut. Raises PersonasError."""
 
         def put_in_place() -> None:
-            self._grave(persona.id).rename(self.folder(persona.id))
+            self._deleted_folder(persona.id).rename(self.folder(persona.id))
             atomic_files.sync_directory(self._root)
 
         async with self._disk:
@@ -174,19 +174,19 @@ class Personas:
             except OSError as error:
                 raise PersonasError(f"Her folder could not be put in place: {error}") from error
             self._personas[persona.id] = persona
-            self._graves.discard(persona.id)
+            self._being_removed.discard(persona.id)
         await self._reload_memory(persona.id)
 
-    async def graves(self) -> list[str]:
+    async def deleted(self) -> list[str]:
         """Return the ids of deleted personas whose folders may not be removed yet."""
         return await asyncio.to_thread(
-            lambda: [grave.name.removeprefix(_DELETED) for grave in self._root.glob(f"{_DELETED}*")]
+            lambda: [folder.name.removeprefix(_DELETED) for folder in self._root.glob(f"{_DELETED}*")]
         )
 
-    async def bury(self, persona_id: str) -> None:
+    async def remove_deleted(self, persona_id: str) -> None:
         """Remove the rest of a deleted persona's folder."""
-        await asyncio.to_thread(shutil.rmtree, self._grave(persona_id), ignore_errors=True)
-        self._graves.discard(persona_id)
+        await asyncio.to_thread(shutil.rmtree, self._deleted_folder(persona_id), ignore_errors=True)
+        self._being_removed.discard(persona_id)
 
     async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
         """Follow edits by hand until cancelled; call ``edited`` with each changed record."""
@@ -209,7 +209,7 @@ class Personas:
             for persona_id in memories & self._personas.keys():
                 await self._reload_memory(persona_id)
 
-    def _grave(self, persona_id: str) -> Path:
+    def _deleted_folder(self, persona_id: str) -> Path:
         return self._root / f"{_DELETED}{persona_id}"
 
     def _scan(self) -> list[str]:

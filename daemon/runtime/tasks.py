@@ -18,7 +18,7 @@ from daemon.runtime.clock import Clock, Timer
 T = TypeVar("T")
 
 LOGGED: Final = 8
-"""Faults that one owner logs until ``mended``; a callback that fails in a loop must not fill the log."""
+"""Faults that one owner logs until ``clear_fault``; a callback that fails in a loop must not fill the log."""
 
 
 class Tasks:
@@ -41,7 +41,7 @@ class Tasks:
 
     @property
     def fault(self) -> asyncio.Future[Exception]:
-        """A future that gets the first unexpected exception since ``mended`` as its result."""
+        """A future that gets the first unexpected exception since ``clear_fault`` as its result."""
         return self._fault
 
     def start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
@@ -88,7 +88,7 @@ class Tasks:
         if not self._fault.done():
             self._fault.set_result(error)
 
-    def mended(self) -> None:
+    def clear_fault(self) -> None:
         """The state is repaired: the next fault counts again."""
         self._reported = 0
         if self._fault.done():

@@ -50,13 +50,13 @@ from daemon.supervision.dispatch import Dispatch
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.keeper import Keeper
 from daemon.supervision.link import Link
-from daemon.supervision.linked_process import Workshop
+from daemon.supervision.linked_process import ProcessContext
 from daemon.supervision.organ_host import OrganHost
-from daemon.supervision.persona_life import Attendant, PersonaLife
 from daemon.supervision.prober import Prober
 from daemon.supervision.provisions import mind_limits, provider_urls
 from daemon.supervision.spawner import Spawner
 from daemon.supervision.supervisor import Supervisor
+from daemon.supervision.worker_start_and_exit import PersonaLifecycle, WorkerClient
 from daemon.webhooks import WebhookApp, WebhookChannels
 from proto.records import Organ
 
@@ -123,10 +123,10 @@ async def assemble(
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, log)
-    workshop = Workshop(spawner, link, Enclosures(settings), clock)
-    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, workshop, tasks, own, log)
+    context = ProcessContext(spawner, link, Enclosures(settings), clock)
+    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
-    feeds = Feeds(settings, ledger, personas, said.hubs, said.consolidation, supervisor, workshop, own, stopping, log)
+    feeds = Feeds(settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, stopping, log)
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
@@ -175,9 +175,9 @@ async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
     """Read the personas, and finish or undo what a kill cut short in their folders and in the ledger."""
     personas = Personas(state_dir / PERSONAS_NAME, log)
     await personas.load()
-    for persona_id in await personas.graves():
+    for persona_id in await personas.deleted():
         await ledger.forget(persona_id)
-        await personas.bury(persona_id)
+        await personas.remove_deleted(persona_id)
     await remove_leftovers(state_dir / PERSONAS_NAME, ledger, log)
     await asyncio.to_thread(_clear, state_dir)
     await apply_digests(ledger, personas, log)
@@ -249,30 +249,30 @@ def _supervisor(
     said: Conversations,
     places: Channels,
     spawner: Spawner,
-    workshop: Workshop,
+    context: ProcessContext,
     tasks: Tasks,
     persona_tasks: PersonaTasks,
     log: Log,
 ) -> Supervisor:
-    limits, clock = settings.supervisor, workshop.clock
-    organ_host = OrganHost(settings.organs, ledger, workshop, tasks, clock, log)
-    prober = Prober(workshop, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
+    limits, clock = settings.supervisor, context.clock
+    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
+    prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
     dispatch = Dispatch(
         personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
     )
-    attendants: list[Attendant] = [said.consolidation, said.delivery, places.webhook_queue]
+    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)
-        life = PersonaLife(
+        lifecycle = PersonaLifecycle(
             persona_id,
-            workshop,
+            context,
             limits,
             briefing,
             dispatch,
             said.inbox,
-            attendants,
+            clients,
             places.register,
             places.states,
             personas,
@@ -280,7 +280,7 @@ def _supervisor(
             own,
             log,
         )
-        return Keeper(life, limits, own, tasks, clock, log.bind(persona=persona_id))
+        return Keeper(lifecycle, limits, own, tasks, clock, log.bind(persona=persona_id))
 
     return Supervisor(
         personas,

@@ -11,7 +11,7 @@ from daemon.ledger import LedgerError
 from daemon.personas.channel_records import id_of
 from daemon.personas.personas import Personas
 from daemon.settings.settings import Settings
-from daemon.supervision.life import GenerationFailed
+from daemon.supervision.lifecycle import GenerationFailed
 from daemon.supervision.provisions import kinds_for, kinds_of, mind_limits, provider_urls
 from proto.messages import Prepare
 

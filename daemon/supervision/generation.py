@@ -10,9 +10,9 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Supervision
-from daemon.supervision.life import GenerationFailed
-from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
-from daemon.supervision.zygote import BirthFailed
+from daemon.supervision.lifecycle import GenerationFailed
+from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
+from daemon.supervision.zygote import SpawnFailed
 from proto import exits
 from proto.framing import Codec, FrameError
 from proto.gateways import GatewayState
@@ -28,7 +28,7 @@ class Generation:
     def __init__(
         self,
         number: int,
-        workshop: Workshop,
+        context: ProcessContext,
         limits: Supervision,
         tasks: Tasks,
         log: Log,
@@ -40,10 +40,10 @@ class Generation:
         self.lag = 0.0
         self.end: asyncio.Future[GenerationFailed] = loop.create_future()
         self._limits = limits
-        self._enclosures = workshop.enclosures
+        self._enclosures = context.enclosures
         self._log = log
         self._receive = receive
-        self._process = LinkedProcess("persona", _codec, self._take, workshop, tasks, log)
+        self._process = LinkedProcess("persona", _codec, self._take, context, tasks, log)
         self._process.end.add_done_callback(self._ended)
         self._prepared: asyncio.Future[None] = loop.create_future()
         self._ready: asyncio.Future[None] = loop.create_future()
@@ -69,8 +69,8 @@ class Generation:
         """
         try:
             walls = self._enclosures.persona(prepare)
-            await self._process.born(prepare.persona.name, kinds, walls, self._limits.ready_timeout)
-        except BirthFailed as error:
+            await self._process.start(prepare.persona.name, kinds, walls, self._limits.ready_timeout)
+        except SpawnFailed as error:
             raise GenerationFailed(str(error)) from error
         except ProcessFailed as error:
             raise _failure(error.ended) from error

@@ -16,7 +16,7 @@ from daemon.logging.log import Log
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
 from daemon.settings.settings import Supervision
-from daemon.supervision.life import GenerationFailed, Life, Serving
+from daemon.supervision.lifecycle import GenerationFailed, GenerationProcess, Lifecycle
 from proto.gateways import GatewayState
 
 State = Literal["stopped", "starting", "running", "restarting", "stopping", "backoff", "failed"]
@@ -43,22 +43,24 @@ class Keeper:
     backoff. ``daemon`` owns the keeper itself, because the keeper cannot repair its own faults.
     """
 
-    def __init__(self, life: Life, limits: Supervision, tasks: Tasks, daemon: Tasks, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, limits: Supervision, tasks: Tasks, daemon: Tasks, clock: Clock, log: Log
+    ) -> None:
         self.desired = False
-        self._life = life
+        self._lifecycle = lifecycle
         self._limits = limits
         self._tasks = tasks
         self._daemon = daemon
         self._clock = clock
         self._log = log
         self._lock = asyncio.Lock()
-        self._current: Serving | None = None
+        self._current: GenerationProcess | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self._rising: asyncio.Timeout | None = None
+        self._start_timeout: asyncio.Timeout | None = None
         self._failures: deque[float] = deque(maxlen=limits.failures)
         self._attempt = 0
         self._number = 0
-        self._risen_at = 0.0
+        self._running_since = 0.0
         self._restarts = 0
         self._cleared = False
         self._closed = False
@@ -93,10 +95,10 @@ class Keeper:
             self._refuse_closed()
             if self.desired:
                 return False
-            self._forgive()
+            self._reset_failures()
             self.desired = True
             try:
-                await self._rise()
+                await self._start_generation()
             except GenerationFailed as failure:
                 self.desired = False
                 self._enter("failed", str(failure))
@@ -119,10 +121,10 @@ class Keeper:
                 return
             self._refuse_closed()
             self._stop_watching()
-            self._forgive()
+            self._reset_failures()
             self.desired = True
             try:
-                await self._rise()
+                await self._start_generation()
             except GenerationFailed as failure:
                 await self._failed(failure)
                 raise StartFailed(str(failure)) from failure
@@ -134,9 +136,9 @@ class Keeper:
 
         Earlier commands come first, but a start that hangs is cancelled.
         """
-        hurry = self._clock.call_later(self._limits.stop_timeout, self._break_off)
+        abort_timer = self._clock.call_later(self._limits.stop_timeout, self._abort_start)
         async with self._lock:
-            hurry.cancel()
+            abort_timer.cancel()
             self.desired = False
             self._stop_watching()
             self._enter("stopping")
@@ -159,26 +161,26 @@ class Keeper:
         """
         while self._wanted():
             if self._state == "running" and (generation := self._current):
-                await self._ended(generation)
+                await self._exit_or_fault(generation)
                 async with self._lock:
-                    await self._fell(generation)
+                    await self._handle_exit(generation)
                 continue
             if self._state == "backoff":
                 await self._clock.sleep(self._delay())
             async with self._lock:
                 if self._wanted():
                     try:
-                        await self._rise()
+                        await self._start_generation()
                     except GenerationFailed as failure:
                         await self._failed(failure)
 
-    async def _ended(self, generation: Serving) -> None:
+    async def _exit_or_fault(self, generation: GenerationProcess) -> None:
         """Wait until the process ends or one of her tasks in the daemon fails."""
         either: list[asyncio.Future[GenerationFailed] | asyncio.Future[Exception]] = [generation.end, self._tasks.fault]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _fell(self, generation: Serving) -> None:
-        if self._clock.monotonic() - self._risen_at >= self._limits.stable_after:
+    async def _handle_exit(self, generation: GenerationProcess) -> None:
+        if self._clock.monotonic() - self._running_since >= self._limits.stable_after:
             self._attempt = 0
         if self._tasks.fault.done():
             failure = GenerationFailed(describe(self._tasks.fault.result()))
@@ -191,32 +193,32 @@ class Keeper:
             failure = generation.end.result()
             self._current = None
             with self._tasks.contained():
-                await self._life.fallen(crashed=True)
+                await self._lifecycle.exited(crashed=True)
         await self._failed(failure)
 
-    async def _rise(self) -> None:
+    async def _start_generation(self) -> None:
         """Try once: prepare the next generation, retire the old one, open the next. Raises GenerationFailed."""
         self._number += 1
         self._enter("restarting" if self._current else "starting", self._reason)
-        self._rising = asyncio.timeout(None)
+        self._start_timeout = asyncio.timeout(None)
         try:
             with self._failing():
-                async with self._rising:
-                    await self._mend()
-                    await self._replace_by(self._life.generation(self._number))
+                async with self._start_timeout:
+                    await self._recover()
+                    await self._replace_by(self._lifecycle.generation(self._number))
         finally:
-            self._rising = None
-        self._risen_at = self._clock.monotonic()
+            self._start_timeout = None
+        self._running_since = self._clock.monotonic()
         self._restarts += self._number > 1
         self._enter("running")
 
-    async def _replace_by(self, generation: Serving) -> None:
+    async def _replace_by(self, generation: GenerationProcess) -> None:
         try:
-            await generation.prepare(*await self._life.prepare())
+            await generation.prepare(*await self._lifecycle.prepare())
             await self._retire()
             await generation.open()
             self._current = generation
-            self._life.risen(generation)
+            self._lifecycle.started(generation)
         except BaseException:
             # If the replacement cannot take over, no process may remain, and no gateway of an old record stay open.
             try:
@@ -225,7 +227,7 @@ class Keeper:
                 await self._withdraw(generation)
             raise
 
-    async def _withdraw(self, generation: Serving) -> None:
+    async def _withdraw(self, generation: GenerationProcess) -> None:
         try:
             await generation.stop()
         except GenerationFailed:
@@ -233,12 +235,12 @@ class Keeper:
             self._current = self._current or generation
             raise
 
-    async def _mend(self) -> None:
+    async def _recover(self) -> None:
         """Repair the state after a fault: read back what waits for her. Raises GenerationFailed."""
         if self._tasks.fault.done():
             await self._clear()
         if self._cleared:
-            await self._life.reload()
+            await self._lifecycle.reload()
             self._cleared = False
 
     async def _clear(self) -> None:
@@ -247,9 +249,9 @@ class Keeper:
             if self._current:
                 await self._current.kill()
                 self._current = None
-            await self._life.faulted()
+            await self._lifecycle.discard_state()
         self._cleared = True
-        self._tasks.mended()
+        self._tasks.clear_fault()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -259,21 +261,21 @@ class Keeper:
         except GenerationFailed:
             raise
         except Exception as error:
-            if isinstance(error, TimeoutError) and self._rising and self._rising.expired():
+            if isinstance(error, TimeoutError) and self._start_timeout and self._start_timeout.expired():
                 raise GenerationFailed("she was stopped before she came up") from error
             self._tasks.failed(error)
             raise GenerationFailed(describe(error)) from error
 
-    def _break_off(self) -> None:
-        if self._rising and not self._rising.expired():
-            self._rising.reschedule(0)
+    def _abort_start(self) -> None:
+        if self._start_timeout and not self._start_timeout.expired():
+            self._start_timeout.reschedule(0)
 
     async def _retire(self) -> None:
         if generation := self._current:
             await generation.stop()
             self._current = None
             with self._tasks.contained():
-                await self._life.fallen(crashed=False)
+                await self._lifecycle.exited(crashed=False)
 
     def _watch(self) -> None:
         self._keeping = self._daemon.start(self._keep())
@@ -299,7 +301,7 @@ class Keeper:
         self.desired = False
         self._enter("failed", reason)
         with self._tasks.contained():
-            await self._life.gave_up(reason)
+            await self._lifecycle.gave_up(reason)
 
     def _delay(self) -> float:
         """Seconds of backoff: random between half the smallest delay and an exponentially growing ceiling.
@@ -309,7 +311,7 @@ class Keeper:
         ceiling = min(self._limits.backoff_max, self._limits.backoff_min * 2 ** min(self._attempt - 1, 30))
         return random.uniform(self._limits.backoff_min / 2, ceiling)
 
-    def _forgive(self) -> None:
+    def _reset_failures(self) -> None:
         """Reset the failure counts, because somebody acted."""
         self._failures.clear()
         self._attempt = 0

@@ -39,26 +39,26 @@ DUMP_TIMEOUT: Final = 0.5
 (https://docs.python.org/3/library/faulthandler.html#faulthandler.register)."""
 
 
-class Births(Protocol):
+class ProcessStarter(Protocol):
     """Starts processes; the spawner implements this."""
 
     async def spawn(
         self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
     ) -> Process:
-        """Start a process that greets on the link as ``routing_id`` from behind ``walls``. Raises BirthFailed."""
+        """Start a process that greets on the link as ``routing_id`` from behind ``walls``. Raises SpawnFailed."""
 
     def reaped(self, process: Process) -> None:
         """Report that the process is gone, so that its stray descendants can be ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class ProcessContext:
     """What every linked process needs.
 
-    ``births`` starts it, ``link`` carries its messages, ``enclosures`` draws its walls, ``clock`` times it.
+    ``starter`` starts it, ``link`` carries its messages, ``enclosures`` draws its walls, ``clock`` times it.
     """
 
-    births: Births
+    starter: ProcessStarter
     link: Link
     enclosures: Enclosures
     clock: Clock
@@ -97,7 +97,7 @@ class LinkedProcess(Generic[T]):
         role: Role,
         codec: Codec[T],
         receive: Callable[[T], None],
-        workshop: Workshop,
+        context: ProcessContext,
         tasks: Tasks,
         log: Log,
         unread: float = 0.0,
@@ -107,12 +107,12 @@ class LinkedProcess(Generic[T]):
         """Done when the process is dead and reaped; until then its messages are handled."""
         self._role = role
         self._receive = receive
-        self._births = workshop.births
-        self._clock = workshop.clock
+        self._starter = context.starter
+        self._clock = context.clock
         self._tasks = tasks
         self._log = log
         self._unread = unread
-        self._peer = workshop.link.expect(codec, self._take)
+        self._peer = context.link.expect(codec, self._take)
         self._process: Process | None = None
         self._fault = ""
         self._hello: asyncio.Future[None] = loop.create_future()
@@ -126,13 +126,13 @@ class LinkedProcess(Generic[T]):
         """Its pid while it is alive."""
         return self._process.pid if self._process and not self.end.done() else None
 
-    async def born(self, title: str, kinds: frozenset[str], walls: Walls, greet_within: float) -> None:
+    async def start(self, title: str, kinds: frozenset[str], walls: Walls, greet_within: float) -> None:
         """Start it behind ``walls`` and wait for its greeting; ``kinds`` are the minds whose libraries it needs.
 
-        A process that greets with another version of the protocol is killed. Raises BirthFailed, ProcessFailed.
+        A process that greets with another version of the protocol is killed. Raises SpawnFailed, ProcessFailed.
         """
         try:
-            process = await self._births.spawn(self._role, title, self._peer.routing_id, kinds, walls, self._log)
+            process = await self._starter.spawn(self._role, title, self._peer.routing_id, kinds, walls, self._log)
         except BaseException:
             self._peer.forget()
             raise
@@ -248,7 +248,7 @@ class LinkedProcess(Generic[T]):
     def _exited(self, _: asyncio.Future[Exit]) -> None:
         self._stop_watching()
         if self._process:
-            self._births.reaped(self._process)
+            self._starter.reaped(self._process)
         if self._unread:
             self._clock.call_later(self._unread, self._finish)
         else:

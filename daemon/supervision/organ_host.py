@@ -15,8 +15,8 @@ from daemon.personas.media import FOLDER as MEDIA
 from daemon.runtime.clock import Clock, Timer, deadline
 from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Organs
-from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
-from daemon.supervision.zygote import BirthFailed
+from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
+from daemon.supervision.zygote import SpawnFailed
 from proto.framing import Codec
 from proto.host import Answered, Equip, FromHost, Generate, Look, Search, Speak, Study, Transcribe
 from proto.messages import EmbeddedOrgan, OrganCall, OrganResult
@@ -66,11 +66,11 @@ class OrganHost:
     """Relays organ calls of all personas to the one host process, and answers each call exactly once."""
 
     def __init__(
-        self, settings: Organs, ledger: Ledger, workshop: Workshop, tasks: Tasks, clock: Clock, log: Log
+        self, settings: Organs, ledger: Ledger, context: ProcessContext, tasks: Tasks, clock: Clock, log: Log
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._workshop = workshop
+        self._context = context
         self._tasks = tasks.child()
         self._clock = clock
         self._log = log.bind(role="organ_host")
@@ -154,11 +154,11 @@ class OrganHost:
             if self._clock.monotonic() < self._not_before:
                 raise HostFailed(f"the organ host keeps failing: {self._fault}")
             self._within = await asyncio.to_thread(_neighbours, folder)
-            host = LinkedProcess("organ_host", _codec, self._take, self._workshop, self._tasks, self._log)
+            host = LinkedProcess("organ_host", _codec, self._take, self._context, self._tasks, self._log)
             host.end.add_done_callback(self._ended)
             try:
-                await host.born("organ-host", NO_KINDS, self._workshop.enclosures.organ_host(), HELLO_TIMEOUT)
-            except BirthFailed as error:
+                await host.start("organ-host", NO_KINDS, self._context.enclosures.organ_host(), HELLO_TIMEOUT)
+            except SpawnFailed as error:
                 raise HostFailed(f"the organ host could not be made: {error}") from error
             except ProcessFailed as error:
                 raise HostFailed(f"the organ host did not come up: {error}") from error

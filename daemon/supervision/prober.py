@@ -9,9 +9,9 @@ from typing import Final
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, deadline
 from daemon.runtime.tasks import Tasks
-from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessFailed, Unkillable, Workshop
+from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
 from daemon.supervision.provisions import kinds_of
-from daemon.supervision.zygote import BirthFailed
+from daemon.supervision.zygote import SpawnFailed
 from proto.framing import Codec
 from proto.gateways import GatewayType, Identified, Identify
 from proto.messages import Fault, FromWorker, MindLimits, Probe, Probed
@@ -32,7 +32,7 @@ class Prober:
 
     def __init__(
         self,
-        workshop: Workshop,
+        context: ProcessContext,
         limits: MindLimits,
         urls: Mapping[str, str],
         hang_after: float,
@@ -40,7 +40,7 @@ class Prober:
         clock: Clock,
         log: Log,
     ) -> None:
-        self._workshop = workshop
+        self._context = context
         self._limits = limits
         self._urls = dict(urls)
         self._hang_after = hang_after
@@ -54,7 +54,7 @@ class Prober:
         try:
             async with self._room, deadline(self._clock, PROBE_TIMEOUT):
                 return (await self._ask(Probe(organ, self._limits, self._urls, slot))).reason
-        except (BirthFailed, WireError, Unkillable) as error:
+        except (SpawnFailed, WireError, Unkillable) as error:
             return f"The model could not be tried: {error}"
         except TimeoutError:
             return f"The model could not be tried within {PROBE_TIMEOUT:g} s."
@@ -67,7 +67,7 @@ class Prober:
         try:
             async with self._room, deadline(self._clock, PROBE_TIMEOUT):
                 answer = await self._ask(question)
-        except (BirthFailed, WireError, Unkillable) as error:
+        except (SpawnFailed, WireError, Unkillable) as error:
             return Identified(reason=f"the provider could not be asked: {error}")
         except TimeoutError:
             return Identified(reason=f"the provider did not answer within {PROBE_TIMEOUT:g} s")
@@ -81,9 +81,9 @@ class Prober:
                 case Probed() | Identified() | Fault() if not answer.done():
                     answer.set_result(message)
 
-        process = LinkedProcess("probe", _codec, take, self._workshop, self._tasks, self._log)
+        process = LinkedProcess("probe", _codec, take, self._context, self._tasks, self._log)
         try:
-            await process.born("probe", _kinds(question), self._workshop.enclosures.probe(question), PROBE_TIMEOUT)
+            await process.start("probe", _kinds(question), self._context.enclosures.probe(question), PROBE_TIMEOUT)
             process.watch_heart(self._hang_after)
             process.send(question)
             either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Future[Ended]] = [answer, process.end]

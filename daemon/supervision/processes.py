@@ -83,7 +83,7 @@ class Process:
         self._pidfd = pidfd
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
-        self._loop.add_reader(pidfd, self._died)
+        self._loop.add_reader(pidfd, self._exited)
 
     @property
     def alive(self) -> bool:
@@ -114,7 +114,7 @@ class Process:
             kill_group(self.pid)
             self.send_signal(signal.SIGKILL)
 
-    def _died(self) -> None:
+    def _exited(self) -> None:
         self._loop.remove_reader(self._pidfd)
         self._reap(ADOPTION_POLLS)
 

@@ -18,7 +18,7 @@ from daemon.logging.log import Log, worker_line
 from daemon.runtime.tasks import Tasks
 from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, children, end_strays, execute
-from daemon.supervision.zygote import BirthFailed, Zygote, ZygoteGone
+from daemon.supervision.zygote import SpawnFailed, Zygote, ZygoteGone
 from proto.birth import Birth, Role
 from proto.walls import Walls
 
@@ -40,8 +40,8 @@ class Spawner:
         self._line_limit = line_limit
         self._log = log
         self._asked = 0
-        self._living: dict[int, Process] = {}
-        self._births = 0
+        self._processes: dict[int, Process] = {}
+        self._spawning = 0
         self._kinds: frozenset[str] = frozenset()
         self._zygote: Zygote | None = None
         self._first_warm = asyncio.Event()
@@ -74,7 +74,7 @@ class Spawner:
     async def spawn(
         self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
     ) -> Process:
-        """Start a process that will greet on the link as ``routing_id`` from behind ``walls``. Raises BirthFailed.
+        """Start a process that will greet on the link as ``routing_id`` from behind ``walls``. Raises SpawnFailed.
 
         ``kinds`` are the kinds of minds that it is for. If a zygote is warming for them, this waits: a worker that
         imported the same libraries itself would start later and always take more memory.
@@ -90,33 +90,33 @@ class Spawner:
                     await self._warm_enough.wait()
             with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
                 process = await self._make(birth, pipe.write_end)
-            self._living[process.pid] = process
+            self._processes[process.pid] = process
         except TimeoutError:
-            raise BirthFailed(f"the zygote did not warm within {WARM_TIMEOUT:g} s") from None
+            raise SpawnFailed(f"the zygote did not warm within {WARM_TIMEOUT:g} s") from None
         except OSError as error:
-            raise BirthFailed(f"no process can be made: {error}") from error
+            raise SpawnFailed(f"no process can be made: {error}") from error
         finally:
-            self._births -= 1
+            self._spawning -= 1
         return process
 
     def reaped(self, process: Process) -> None:
         """Forget a process that is gone, and in the background end what escaped its group."""
-        self._living.pop(process.pid, None)
+        self._processes.pop(process.pid, None)
         self._tasks.start(self._seek_strays())
 
     async def _seek_strays(self) -> None:
         await asyncio.sleep(STRAYS_AFTER)
-        asked, known = self._asked, set(self._living)
+        asked, known = self._asked, set(self._processes)
         try:
             found = await asyncio.to_thread(children)
         except OSError as error:
             # Without a descriptor /proc cannot be read. The search is repeated when the next process ends.
             self._log.warning("spawner.strays_unknown", reason=str(error))
             return
-        if self._births or self._asked != asked:
+        if self._spawning or self._asked != asked:
             # A process started meanwhile may not be known yet. The search is repeated when the next process ends.
             return
-        if strays := set(found) - known - set(self._living):
+        if strays := set(found) - known - set(self._processes):
             await asyncio.to_thread(end_strays, strays)
             self._log.warning("spawner.strays_ended", pids=", ".join(map(str, sorted(strays))))
 
@@ -137,16 +137,16 @@ class Spawner:
     async def _make(self, birth: Birth, log_pipe: int) -> Process:
         if self._zygote:
             try:
-                return await self._zygote.bear(birth, log_pipe)
+                return await self._zygote.fork(birth, log_pipe)
             except ZygoteGone as error:
-                self._log.warning("zygote.lost_birth", reason=str(error))
+                self._log.warning("zygote.fork_lost", reason=str(error))
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
             os.write(write_end, msgspec.msgpack.encode(birth))
             descriptors = {0: read_end, 1: log_pipe, 2: log_pipe, 3: self._death_read}
             return execute("worker", ["3", str(os.getpid())], descriptors)
         except OSError as error:
-            raise BirthFailed(f"the worker could not be started: {error}") from error
+            raise SpawnFailed(f"the worker could not be started: {error}") from error
         finally:
             os.close(read_end)
             os.close(write_end)
@@ -177,11 +177,11 @@ class Spawner:
             self._log.error("zygote.failed", reason=str(error))
             self._first_warm.set()
             return False
-        self._living[zygote.process.pid] = zygote.process
+        self._processes[zygote.process.pid] = zygote.process
         watching = self._tasks.start(self._watch(zygote))
         try:
             await asyncio.wait_for(asyncio.shield(zygote.warm), WARM_TIMEOUT)
-        except (BirthFailed, TimeoutError):
+        except (SpawnFailed, TimeoutError):
             self._log.error("zygote.failed", reason="it did not warm; workers start by exec until it does")
             zygote.retire()
             zygote.process.kill()
@@ -200,9 +200,9 @@ class Spawner:
     async def _watch(self, zygote: Zygote) -> None:
         """Have the zygote replaced when it dies unexpectedly; its workers stay alive."""
         exit_ = await zygote.process.wait()
-        self._living.pop(zygote.process.pid, None)
+        self._processes.pop(zygote.process.pid, None)
         if self._zygote is zygote:
             self._zygote = None
             self._log.warning("zygote.died", exit=str(exit_))
             self._rewarm.set()
-        await zygote.buried()
+        await zygote.retire_after_exit()

@@ -19,7 +19,7 @@ from daemon.logging.log import Log
 from daemon.personas.personas import Personas
 from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.keeper import Keeper, State
-from daemon.supervision.life import GenerationFailed
+from daemon.supervision.lifecycle import GenerationFailed
 from daemon.supervision.organ_host import OrganHost
 from daemon.supervision.prober import Prober
 from daemon.supervision.provisions import kinds_for

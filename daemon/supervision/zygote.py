@@ -14,18 +14,18 @@ from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, execute
 from proto.birth import MAX_BIRTH, Birth, Born, FromZygote, Stillborn, Warm
 
-BIRTH_TIMEOUT: Final = 5.0
+FORK_TIMEOUT: Final = 5.0
 END_TIMEOUT: Final = 1.0
 """Seconds between a zygote's death and the end of its control socket, which a fork in progress still holds."""
 
 _decoder: msgspec.msgpack.Decoder[FromZygote] = msgspec.msgpack.Decoder(FromZygote)
 
 
-class BirthFailed(RuntimeError):
+class SpawnFailed(RuntimeError):
     """A process could not be started; the text says why."""
 
 
-class ZygoteGone(BirthFailed):
+class ZygoteGone(SpawnFailed):
     """The zygote is dead and has not forked this process."""
 
 
@@ -36,7 +36,7 @@ class Zygote:
         self.kinds = kinds
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._births: dict[int, asyncio.Future[Process]] = {}
+        self._forks: dict[int, asyncio.Future[Process]] = {}
         self._leaving = False
         self.warm: asyncio.Future[None] = self._loop.create_future()
         self.warm.add_done_callback(asyncio.Future.exception)
@@ -54,33 +54,33 @@ class Zygote:
                 raise
         self._loop.add_reader(self._control.fileno(), self._read)
 
-    async def bear(self, birth: Birth, log_pipe: int) -> Process:
-        """Fork one process. Raises BirthFailed, or ZygoteGone if another way may be tried."""
+    async def fork(self, birth: Birth, log_pipe: int) -> Process:
+        """Fork one process. Raises SpawnFailed, or ZygoteGone if another way may be tried."""
         future: asyncio.Future[Process] = self._loop.create_future()
-        self._births[birth.request] = future
+        self._forks[birth.request] = future
         try:
             socket.send_fds(self._control, [msgspec.msgpack.encode(birth)], [log_pipe])
-            await asyncio.wait([future], timeout=BIRTH_TIMEOUT)
+            await asyncio.wait([future], timeout=FORK_TIMEOUT)
             if not future.done():
                 # It hangs. Once it is dead, it is certain whether the fork took place.
                 self.process.kill()
             return await asyncio.wait_for(future, 2 * END_TIMEOUT)
         except TimeoutError:
-            raise BirthFailed(f"the zygote did not answer within {BIRTH_TIMEOUT:g} s") from None
+            raise SpawnFailed(f"the zygote did not answer within {FORK_TIMEOUT:g} s") from None
         except OSError as error:
             raise ZygoteGone(f"the zygote takes no requests: {error}") from error
         finally:
-            del self._births[birth.request]
+            del self._forks[birth.request]
             if self._leaving:
                 self.leave()
 
     def leave(self) -> None:
         """Retire once the requested forks are done: another zygote has replaced this one."""
         self._leaving = True
-        if not self._births:
+        if not self._forks:
             self.retire()
 
-    async def buried(self) -> None:
+    async def retire_after_exit(self) -> None:
         """After its death: wait for a process that it may still have announced, then retire."""
         await asyncio.wait([self._end], timeout=END_TIMEOUT)
         self.retire()
@@ -95,9 +95,9 @@ class Zygote:
         self._end.set_result(None)
         if not self.warm.done():
             self.warm.set_exception(gone)
-        for birth in self._births.values():
-            if not birth.done():
-                birth.set_exception(gone)
+        for fork in self._forks.values():
+            if not fork.done():
+                fork.set_exception(gone)
 
     def _read(self) -> None:
         try:
@@ -127,18 +127,18 @@ class Zygote:
                     self._log.error("zygote.preload_failed", module=module, reason=reason)
                 self.warm.set_result(None)
             case Born(request, pid):
-                self._born(self._births.get(request), pid, descriptors)
+                self._forked(self._forks.get(request), pid, descriptors)
             case Stillborn(request, reason):
-                if (birth := self._births.get(request)) and not birth.done():
-                    birth.set_exception(BirthFailed(reason))
+                if (fork := self._forks.get(request)) and not fork.done():
+                    fork.set_exception(SpawnFailed(reason))
 
-    def _born(self, birth: asyncio.Future[Process] | None, pid: int, descriptors: list[int]) -> None:
-        wanted = birth if birth and not birth.done() else None
+    def _forked(self, fork: asyncio.Future[Process] | None, pid: int, descriptors: list[int]) -> None:
+        wanted = fork if fork and not fork.done() else None
         if not descriptors:
             # The kernel had no room for its descriptor. The child is unknown here and will be ended as a stray.
 
             if wanted:
-                wanted.set_exception(BirthFailed("no descriptor is left for another process"))
+                wanted.set_exception(SpawnFailed("no descriptor is left for another process"))
             return
         process = Process(pid, descriptors[0])
         if wanted:

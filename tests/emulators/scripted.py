@@ -60,4 +60,4 @@ class ScriptedMind(OpenAIEmulator):
 
     def _is_held(self, text: str) -> bool:
         with self._guard:
-            return any(re.search(rf"\b{re.escape(word)}\b", text) for word in self._held)
+            return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in self._held)

@@ -25,8 +25,8 @@ from proto.records import Organ, Persona
 from proto.secrets import Secret
 from tests.daemon.fakes.clock import LoopClock
 from tests.daemon.fakes.processes import Outside
+from tests.faults.assembled_daemon import SENDER_PER_MINUTE, AssembledDaemon
 from tests.faults.awaits import Sabotage
-from tests.faults.house import SENDER_PER_MINUTE, House
 from tests.faults.people import ADA, BOB, DEAD, DESK, EVE, NOBODY, OWNER, PHONE, WEB_CHAT, ZOE
 
 T = TypeVar("T")
@@ -52,15 +52,15 @@ class Day:
         self._keys = 0
         self._last: list[str] = []
 
-    async def set_up(self, house: House) -> None:
+    async def set_up(self, daemon: AssembledDaemon) -> None:
         """Ada, who runs, with a paired channel and an open one."""
-        await house.personas.create(Persona(ADA, "Ada", Organ("echo"), idle_timeout=60))
-        await house.supervisor.start(ADA)
-        await house.channels.add(ADA, "telegram", "phone")
+        await daemon.personas.create(Persona(ADA, "Ada", Organ("echo"), idle_timeout=60))
+        await daemon.supervisor.start(ADA)
+        await daemon.channels.add(ADA, "telegram", "phone")
         self.post(PHONE, OWNER, "p0")
         await asyncio.sleep(1)
-        await house.channels.pair(ADA, self._code())
-        await house.channels.open(
+        await daemon.channels.pair(ADA, self._code())
+        await daemon.channels.open(
             OpenChannelRequest(
                 persona=ADA,
                 type="telegram",
@@ -68,16 +68,16 @@ class Day:
                 token=Secret("desk"),
             )
         )
-        await self.ask(self.say(house, "w0"))
+        await self.ask(self.say(daemon, "w0"))
         await asyncio.sleep(120)
         # What a kill left: a row of nobody, and a name that did not come into the list.
-        now = house.clock.time_ns()
-        await house.ledger.add_channel(NOBODY, channel_id("telegram", "gone"), "telegram", "id-gone", "gone", now)
-        await house.ledger.update_open_channel(DESK, ChannelFields(name="Front", welcome="Welcome!"), now)
+        now = daemon.clock.time_ns()
+        await daemon.ledger.add_channel(NOBODY, channel_id("telegram", "gone"), "telegram", "id-gone", "gone", now)
+        await daemon.ledger.update_open_channel(DESK, ChannelFields(name="Front", welcome="Welcome!"), now)
 
-    async def run(self, house: House, mended: Callable[[], None]) -> None:
+    async def run(self, daemon: AssembledDaemon, mended: Callable[[], None]) -> None:
         """Everything that can happen; ``mended`` is called when no fault is to come any more that mends others."""
-        watching = asyncio.ensure_future(self._watch(house))
+        watching = asyncio.ensure_future(self._watch(daemon))
         try:
             for part in (
                 self._faults,
@@ -90,40 +90,40 @@ class Day:
                 self._persons,
                 self._gives_up,
             ):
-                await part(house)
-                await self._on_all_lanes(house)
+                await part(daemon)
+                await self._on_all_lanes(daemon)
                 await asyncio.sleep(QUIET)
                 if part == self._faults:
                     mended()
-                answered = {*await self._lines(house, "assistant")}
+                answered = {*await self._lines(daemon, "assistant")}
                 deaf = [words for words in self.accepted if f"re: {words}" not in answered]
                 self.lies += [f"{words} is not answered {QUIET:g} s after {part.__name__}" for words in deaf]
         finally:
             watching.cancel()
 
-    async def last_words(self, house: House) -> None:
+    async def last_words(self, daemon: AssembledDaemon) -> None:
         """Who was stopped is started, and every lane is used once more; returns when it is quiet."""
         for _ in range(2):
-            await self._on_all_lanes(house)
+            await self._on_all_lanes(daemon)
             await asyncio.sleep(PATIENCE)
 
-    async def _on_all_lanes(self, house: House) -> None:
+    async def _on_all_lanes(self, daemon: AssembledDaemon) -> None:
         """Who was stopped is started, and somebody writes on every lane."""
         for _ in range(3):
-            if not house.supervisor.running(ADA):
-                await self.ask(house.supervisor.start(ADA))
+            if not daemon.supervisor.running(ADA):
+                await self.ask(daemon.supervisor.start(ADA))
         self._keys += 1
         self._last = [f"{lane}-last{self._keys}" for lane in "wpvh"]
         on_web, from_owner, from_visitor, by_webhook = self._last
-        await self.ask(self.say(house, on_web))
+        await self.ask(self.say(daemon, on_web))
         self.post(PHONE, OWNER, from_owner)
         self.post(DESK, "v1", from_visitor)
-        await self.ask(self.call(house, by_webhook))
+        await self.ask(self.call(daemon, by_webhook))
 
-    async def judge(self, house: House) -> list[str]:
+    async def judge(self, daemon: AssembledDaemon) -> list[str]:
         """What is wrong now that it is quiet."""
         wrong = list(self.lies)
-        answers = Counter(await self._lines(house, "assistant"))
+        answers = Counter(await self._lines(daemon, "assistant"))
         untaken = [item.content for items in self.outside.pending.values() for item in items]
         wrong += [f"not taken: {words}" for words in untaken]
         wrong += [
@@ -131,18 +131,18 @@ class Day:
             for words in self.accepted
             if answers[f"re: {words}"] != 1
         ]
-        wrong += [f"waits: {item.perception.content}" for item in await house.ledger.waiting(ADA)]
+        wrong += [f"waits: {item.perception.content}" for item in await daemon.ledger.waiting(ADA)]
         for words in self.answers_sent:
             sent = [one for one in self.outside.arrived if one.content == f"re: {words}"]
             if not sent and words not in DEAD and words in self.accepted:
                 wrong.append(f"answer to {words} never arrived")
             wrong += [f"answer to {words} arrived again, unmarked" for one in sent[1:] if not one.ambiguous]
-        if open_ := [row.content for row in await house.ledger.outgoing(ADA)]:
+        if open_ := [row.content for row in await daemon.ledger.outgoing(ADA)]:
             wrong.append(f"still to be delivered: {open_}")
-        if house.supervisor.view(ADA).state != "running":
-            wrong.append(f"she is {house.supervisor.view(ADA)}")
+        if daemon.supervisor.view(ADA).state != "running":
+            wrong.append(f"she is {daemon.supervisor.view(ADA)}")
         wrong += [f"{words} was not accepted" for words in self._last if words not in self.accepted]
-        if depth := house.inbox.depth(ADA):
+        if depth := daemon.inbox.depth(ADA):
             wrong.append(f"the inbox's depth is {depth}")
         return wrong
 
@@ -159,15 +159,15 @@ class Day:
             self.lies.append(f"a request was never answered: {work}")
         return None
 
-    async def say(self, house: House, words: str) -> None:
+    async def say(self, daemon: AssembledDaemon, words: str) -> None:
         """The owner writes on the web."""
-        if await house.inbox.accept(ADA, WEB_CHAT, "text", words):
+        if await daemon.inbox.accept(ADA, WEB_CHAT, "text", words):
             self.accepted.append(words)
 
-    async def call(self, house: House, words: str) -> None:
+    async def call(self, daemon: AssembledDaemon, words: str) -> None:
         """A provider calls with what a visitor wrote."""
         body = msgspec.json.encode(self._item("h1", words))
-        if await house.webhooks.accept(ADA, DESK, f"key-{words}", "application/json", body):
+        if await daemon.webhooks.accept(ADA, DESK, f"key-{words}", "application/json", body):
             self.accepted.append(words)
             self.answers_sent.append(words)
 
@@ -188,33 +188,33 @@ class Day:
         shown = [one.content for one in self.outside.shown if one.channel == channel]
         return shown[-1].split("\n\n")[1] if shown else "NOCODE"
 
-    async def _lines(self, house: House, role: str) -> list[str]:
+    async def _lines(self, daemon: AssembledDaemon, role: str) -> list[str]:
         """What one side said to or as Ada, in every conversation."""
 
         def read(connection: sqlite3.Connection) -> list[str]:
             asked = "SELECT content FROM conversation WHERE persona = ? AND role = ?"
             return [content for (content,) in connection.execute(asked, (ADA, role))]
 
-        return await house.ledger._reader.submit(read)
+        return await daemon.ledger._reader.submit(read)
 
-    async def _watch(self, house: House) -> None:
+    async def _watch(self, daemon: AssembledDaemon) -> None:
         """Status never says running without a process."""
         while True:
-            view = house.supervisor.view(ADA)
+            view = daemon.supervisor.view(ADA)
             if view.state == "running" and view.pid not in {worker.process.pid for worker in self.outside.living}:
                 self.lies.append(f"running, but there is no process: {view}")
             await asyncio.sleep(3)
 
-    async def _talks(self, house: House) -> None:
+    async def _talks(self, daemon: AssembledDaemon) -> None:
         failing = self.outside.failing
         failing["re: p1"] = Undelivered(0, "try later")
         failing["re: v-dead"] = Undelivered(0, "never", permanent=True)
         failing["re: v-blocked"] = Undelivered(0, "blocked", blocked=True)
-        await self.ask(self.say(house, "w1"))
+        await self.ask(self.say(daemon, "w1"))
         self.post(PHONE, OWNER, "p1")
         for account, words in (("v1", "v1"), ("v2", "v2"), ("v3", "v-dead"), ("v4", "v-blocked")):
             self.post(DESK, account, words)
-        await self.ask(self.call(house, "h1"))
+        await self.ask(self.call(daemon, "h1"))
         self.post(DESK, "v5", "v-group", answered=False, private=False)
         self.post(PHONE, "99", "p-stranger", answered=False)
         self.post(DESK, "v1", "v-twice", key="twice")
@@ -222,25 +222,25 @@ class Day:
         for number in range(SENDER_PER_MINUTE + 1):
             self.post(DESK, "v9", f"v-many{number}", answered=number < SENDER_PER_MINUTE, media=f"open-{number}.png")
         self.outside.drawing.add("w-draw")
-        await self.ask(self.say(house, "w-draw"))
+        await self.ask(self.say(daemon, "w-draw"))
         await asyncio.sleep(2)
         self.outside.report(Receipt(PHONE, _provider_id(self.outside), "never reached", "credential"))
         self.outside.report(Receipt(PHONE, "unknown", "never reached"))
-        await self.ask(house.consolidation.sleep(ADA))
-        await self.ask(self.say(house, "w2"))
+        await self.ask(daemon.consolidation.sleep(ADA))
+        await self.ask(self.say(daemon, "w2"))
 
-    async def _troubles(self, house: House) -> None:
+    async def _troubles(self, daemon: AssembledDaemon) -> None:
         self.outside.troubling |= {"w-away", "v-away"}
-        await self.ask(self.say(house, "w-away"))
+        await self.ask(self.say(daemon, "w-away"))
         self.post(DESK, "v1", "v-away")
         self.post(PHONE, OWNER, "p-away")
         await asyncio.sleep(10)
-        disk = house.disk
+        disk = daemon.disk
         for operation in ("history", "answer", "outgoing", "sending", "sent", "open_webhooks", "visit"):
             disk.full_for[operation] = 1
         self.post(DESK, "v6", "v-full")
         self.post(PHONE, OWNER, "p-full")
-        await self.ask(self.call(house, "h-full"))
+        await self.ask(self.call(daemon, "h-full"))
         await asyncio.sleep(20)
         disk.full_for.clear()
         disk.full_for["unconsolidated"] = 1
@@ -251,30 +251,30 @@ class Day:
             self.outside.trouble(GatewayState(PHONE, state, error))
             await asyncio.sleep(1)
 
-    async def _deaths(self, house: House) -> None:
+    async def _deaths(self, daemon: AssembledDaemon) -> None:
         self.outside.fatal |= {"w-fatal", "h-fatal"}
         self.outside.silent.add("re: p-cut")
         self.post(PHONE, OWNER, "p-cut")
         await asyncio.sleep(1)
-        await self.ask(self.say(house, "w-fatal"))
+        await self.ask(self.say(daemon, "w-fatal"))
         await asyncio.sleep(5)
-        await self.ask(self.call(house, "h-fatal"))
+        await self.ask(self.call(daemon, "h-fatal"))
         await asyncio.sleep(5)
-        await self.ask(house.supervisor.stop(ADA))
-        await self.ask(self.say(house, "w-asleep"))
-        await self.ask(house.supervisor.start(ADA))
-        await self.ask(house.supervisor.restart(ADA))
+        await self.ask(daemon.supervisor.stop(ADA))
+        await self.ask(self.say(daemon, "w-asleep"))
+        await self.ask(daemon.supervisor.start(ADA))
+        await self.ask(daemon.supervisor.restart(ADA))
 
-    async def _commands(self, house: House) -> None:
+    async def _commands(self, daemon: AssembledDaemon) -> None:
         for command in ("hello", "restart", "dance", "stop"):
             self.post(PHONE, OWNER, f"/{command}", answered=False, command=command)
             self.post(PHONE, OWNER, f"p-{command}")
             await asyncio.sleep(15)
-        if not house.supervisor.running(ADA):
-            await self.ask(house.supervisor.start(ADA))
+        if not daemon.supervisor.running(ADA):
+            await self.ask(daemon.supervisor.start(ADA))
 
-    async def _changes(self, house: House) -> None:
-        channels, disk = house.channels, house.disk
+    async def _changes(self, daemon: AssembledDaemon) -> None:
+        channels, disk = daemon.channels, daemon.disk
         request = OpenChannelRequest(
             persona=ADA, type="telegram", fields=ChannelFields(name="Shop"), token=Secret("shop")
         )
@@ -297,24 +297,24 @@ class Day:
         await self.ask(channels.delete(shop))
         # What nobody could take any more is nobody's to answer; what was refused was never there.
         left = {item.content for item in self.outside.pending.pop(shop, [])}
-        known = await self._lines(house, "person")
+        known = await self._lines(daemon, "person")
         self.accepted = [words for words in self.accepted if words[0] != "s" or (words not in left and words in known)]
-        await self._edit(house)
+        await self._edit(daemon)
 
-    async def _edit(self, house: House) -> None:
+    async def _edit(self, daemon: AssembledDaemon) -> None:
         """A name is changed by hand, and one that the ledger knows better."""
-        file = house.personas.folder(ADA) / "config.json"
+        file = daemon.personas.folder(ADA) / "config.json"
         record = json.loads(file.read_text())
         for channel in record["channels"] or []:
             if channel["credentials"]["token"] == "desk":
                 channel["name"] = "Counter"
         file.write_text(json.dumps(record))
-        if persona := await house.personas._reload(ADA):
-            await self.ask(house.channels.edited(persona))
+        if persona := await daemon.personas._reload(ADA):
+            await self.ask(daemon.channels.edited(persona))
         await asyncio.sleep(5)
 
-    async def _pairings(self, house: House) -> None:
-        channels, disk = house.channels, house.disk
+    async def _pairings(self, daemon: AssembledDaemon) -> None:
+        channels, disk = daemon.channels, daemon.disk
         second = channel_id("telegram", "second")
         await self.ask(channels.add(ADA, "telegram", "second"))
         self.post(second, "88", "q-group", answered=False, private=False)
@@ -323,7 +323,7 @@ class Day:
         for number in range(CODES):
             self.post(second, f"9{number}", f"q-stranger{number}", answered=False)
         await asyncio.sleep(2)
-        unpaired = house.personas.get(ADA)
+        unpaired = daemon.personas.get(ADA)
         disk.full_for["config.json"] = 1
         await self.ask(channels.pair(ADA, self._code(second)))
         disk.full_for.clear()
@@ -333,64 +333,64 @@ class Day:
             # Its row was read before the pairing, its words come after.
             (worker,) = self.outside.living
             late = [self._item("88", "q-late")]
-            await self.ask(house.channels._register._owner_intake.take(unpaired, record, None, second, worker, late))
+            await self.ask(daemon.channels._register._owner_intake.take(unpaired, record, None, second, worker, late))
         self.post(second, "88", "q2")
         await asyncio.sleep(60)
-        persona = house.personas.get(ADA)
+        persona = daemon.personas.get(ADA)
         names = [one.name for one in (persona.channels if persona else None) or []]
         await self.ask(channels.remove(ADA, next((name for name in names if name == "name-88"), "second_bot")))
         left = {item.content for item in self.outside.pending.pop(second, [])}
-        known = await self._lines(house, "person")
+        known = await self._lines(daemon, "person")
         self.accepted = [words for words in self.accepted if words[0] != "q" or (words not in left and words in known)]
 
-    async def _persons(self, house: House) -> None:
+    async def _persons(self, daemon: AssembledDaemon) -> None:
         new = [NewChannel(type="telegram", token=Secret("bob"), bot=Identified("id-bob", "bob_bot"))]
         shared = [NewChannel(type="telegram", token=Secret("desk"), bot=Identified("id-desk", "desk_bot"))]
         bob = Persona(BOB, "Bob", Organ("echo"))
-        house.disk.full_for["config.json"] = 1
-        await self.ask(house.channels.create(bob, new))
-        house.disk.full_for.clear()
-        await self.ask(house.channels.create(bob, new))
-        await self.ask(house.supervisor.probe(Organ("echo"), "thinking"))
-        await self.ask(house.channels.create(Persona(EVE, "Eve", Organ("echo")), shared))
-        await self.ask(house.supervisor._channels.stopped(BOB))
-        if house.personas.get(BOB):
-            await self.ask(house.supervisor.start(BOB))
-            await self.ask(house.supervisor.stop(BOB))
-            await self.ask(house.personas.delete(BOB))
-            house.supervisor.forget(BOB)
-            house.channels.forget(BOB)
-            await self.ask(house.ledger.forget(BOB))
-            await self.ask(house.personas.bury(BOB))
+        daemon.disk.full_for["config.json"] = 1
+        await self.ask(daemon.channels.create(bob, new))
+        daemon.disk.full_for.clear()
+        await self.ask(daemon.channels.create(bob, new))
+        await self.ask(daemon.supervisor.probe(Organ("echo"), "thinking"))
+        await self.ask(daemon.channels.create(Persona(EVE, "Eve", Organ("echo")), shared))
+        await self.ask(daemon.supervisor._channels.stopped(BOB))
+        if daemon.personas.get(BOB):
+            await self.ask(daemon.supervisor.start(BOB))
+            await self.ask(daemon.supervisor.stop(BOB))
+            await self.ask(daemon.personas.delete(BOB))
+            daemon.supervisor.forget(BOB)
+            daemon.channels.forget(BOB)
+            await self.ask(daemon.ledger.forget(BOB))
+            await self.ask(daemon.personas.remove_deleted(BOB))
         zoe = Persona(ZOE, "Zoe", Organ("echo"))
         other = [NewChannel(type="telegram", token=Secret("zoe"), bot=Identified("id-zoe", "zoe_bot"))]
-        await self.ask(house.channels.bring_back(zoe, [*other, *shared], house.personas.create))
-        await self.ask(house.parts.channels._register.bring_back(zoe, shared, house.personas.save))
+        await self.ask(daemon.channels.bring_back(zoe, [*other, *shared], daemon.personas.create))
+        await self.ask(daemon.parts.channels._register.bring_back(zoe, shared, daemon.personas.save))
 
-    async def _faults(self, house: House) -> None:
+    async def _faults(self, daemon: AssembledDaemon) -> None:
         """Faults that are there in every run: what happens after one can fail, too. They come first, as they mend."""
-        await self.ask(self.say(house, "w-fault"))
+        await self.ask(self.say(daemon, "w-fault"))
         self.post(PHONE, OWNER, "p-fault")
         await asyncio.sleep(0.03)
-        house.supervisor._tasks.of(ADA).failed(RuntimeError("a fault of every run"))
+        daemon.supervisor._tasks.of(ADA).failed(RuntimeError("a fault of every run"))
         await asyncio.sleep(60)
         self.outside.refusing = True
         for worker in list(self.outside.living):
             worker.process.kill()
         await asyncio.sleep(0.05)
-        house.supervisor._tasks.of(ADA).failed(RuntimeError("a fault while nobody runs"))
+        daemon.supervisor._tasks.of(ADA).failed(RuntimeError("a fault while nobody runs"))
         self.outside.refusing = False
         await asyncio.sleep(60)
 
-    async def _gives_up(self, house: House) -> None:
+    async def _gives_up(self, daemon: AssembledDaemon) -> None:
         self.outside.refusing = True
         for worker in list(self.outside.living):
             worker.process.kill()
         await asyncio.sleep(200)
         self.outside.refusing = False
-        await self.ask(house.supervisor.start(ADA))
+        await self.ask(daemon.supervisor.start(ADA))
         self.outside.refusing = True
-        await self.ask(house.supervisor.restart(ADA))
+        await self.ask(daemon.supervisor.restart(ADA))
         self.outside.refusing = False
         await asyncio.sleep(60)
 

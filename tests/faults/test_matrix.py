@@ -18,13 +18,13 @@ from daemon.channels import pairing_codes
 from daemon.logging.log import Log
 from tests.daemon.fakes.clock import JumpingLoop
 from tests.daemon.fakes.processes import Outside
+from tests.faults.assembled_daemon import AssembledDaemon, Disk, FaultSink
 from tests.faults.awaits import Instrumented, Mode, Sabotage, Site
-from tests.faults.house import Disk, FaultSink, House
 from tests.faults.scenario import Day
 
 MODULES: Final = (
     "daemon.supervision.keeper",
-    "daemon.supervision.persona_life",
+    "daemon.supervision.worker_start_and_exit",
     "daemon.supervision.dispatch",
     "daemon.supervision.generation",
     "daemon.supervision.supervisor",
@@ -101,10 +101,10 @@ def start(tmp_path_factory: pytest.TempPathFactory, disk: Disk, log: FaultSink) 
     day = Day(Outside())
 
     async def set_up() -> None:
-        house = House(folder, day.outside, disk, Log(log))
-        await house.start()
-        await day.set_up(house)
-        await house.close()
+        daemon = AssembledDaemon(folder, day.outside, disk, Log(log))
+        await daemon.start()
+        await day.set_up(daemon)
+        await daemon.close()
 
     run(set_up())
     start = Start(folder, day)
@@ -142,27 +142,27 @@ async def live(state: Path, day: Day, disk: Disk, sink: FaultSink) -> Outcome:
         outcome.lives += 1
         disk.full_for.clear()
         day.outside.refusing = False
-        house = House(state, day.outside, disk, log)
+        daemon = AssembledDaemon(state, day.outside, disk, log)
         try:
-            await house.start()
+            await daemon.start()
         except Sabotage as error:
             outcome.ended.append(error)
             continue
         if whole:
-            await house.until_fault(day.run(house, INSTRUMENTED.switch.mended))
+            await daemon.until_fault(day.run(daemon, INSTRUMENTED.switch.mended))
         whole = False
         disk.full_for.clear()
         day.outside.refusing = False
-        if not house.tasks.fault.done():
-            await house.until_fault(day.last_words(house))
-        if not house.tasks.fault.done():
-            outcome.wrong = await day.judge(house)
+        if not daemon.tasks.fault.done():
+            await daemon.until_fault(day.last_words(daemon))
+        if not daemon.tasks.fault.done():
+            outcome.wrong = await day.judge(daemon)
         try:
-            await house.close()
+            await daemon.close()
         except Sabotage as error:
             outcome.ended.append(error)
         day.outside.living.clear()
-        if outcome.lives == 1 and not outcome.ended and not house.tasks.fault.done():
+        if outcome.lives == 1 and not outcome.ended and not daemon.tasks.fault.done():
             break
     return outcome
 

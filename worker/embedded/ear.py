@@ -29,7 +29,7 @@ WINDOW: Final = 60
 SEAM: Final = 10
 """A window ends at the quietest place in its last seconds, this many, so that no word is cut in two."""
 
-HUSH: Final = 0.2
+PAUSE_SECONDS: Final = 0.2
 """The length of such a quiet place in seconds."""
 
 
@@ -119,7 +119,7 @@ def _seam(window: Samples, rate: int) -> int:
     """Return the middle of the quietest place near the end."""
     import numpy as np
 
-    step = int(HUSH * rate)
+    step = int(PAUSE_SECONDS * rate)
     start = window.size - SEAM * rate
     loudness = np.square(window[start : start + SEAM * rate // step * step].reshape(-1, step)).sum(axis=1)
     return start + int(loudness.argmin()) * step + step // 2

@@ -86,7 +86,7 @@ class Organs:
         return Mouth()
 
 
-class Desk(NamedTuple):
+class CallHandler(NamedTuple):
     """How a kind of message is answered: the organ, its work, and the field of ``Answered`` for the result."""
 
     organ: EmbeddedOrgan
@@ -95,16 +95,16 @@ class Desk(NamedTuple):
     field: Literal["text", "media"] = "text"
 
 
-DESKS: Final[dict[type[Call], Desk]] = {
-    Generate: Desk("thinking", lambda organs, call: organs.mind.generate(call.turns, call.max_tokens)),
-    Transcribe: Desk("ear", lambda organs, call: organs.ear.transcribe(call.path)),
-    Look: Desk("eye", lambda organs, call: organs.eye.look(call.path)),
-    Study: Desk("researcher", lambda organs, call: organs.library.study(call.path, call.title, call.library)),
-    Search: Desk(
+HANDLERS: Final[dict[type[Call], CallHandler]] = {
+    Generate: CallHandler("thinking", lambda organs, call: organs.mind.generate(call.turns, call.max_tokens)),
+    Transcribe: CallHandler("ear", lambda organs, call: organs.ear.transcribe(call.path)),
+    Look: CallHandler("eye", lambda organs, call: organs.eye.look(call.path)),
+    Study: CallHandler("researcher", lambda organs, call: organs.library.study(call.path, call.title, call.library)),
+    Search: CallHandler(
         "researcher",
         lambda organs, call: organs.library.search(call.question, call.folders, call.library, call.titles),
     ),
-    Speak: Desk("mouth", lambda organs, call: organs.mouth.speak(call.text, call.folder), "media"),
+    Speak: CallHandler("mouth", lambda organs, call: organs.mouth.speak(call.text, call.folder), "media"),
 }
 
 
@@ -117,19 +117,19 @@ class OrganHost:
         self._send = send
         self._log = log
         self._organs = Organs(model, threads or max(1, (os.cpu_count() or 1) - 1))
-        self._executors = {desk.organ: ThreadPoolExecutor(1, desk.organ) for desk in DESKS.values()}
+        self._executors = {handler.organ: ThreadPoolExecutor(1, handler.organ) for handler in HANDLERS.values()}
         self._waiting: Counter[EmbeddedOrgan] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
 
     def receive(self, call: Call) -> None:
         """Take one call. It is refused with an error if too many are waiting for the same organ."""
-        desk = DESKS[type(call)]
-        if self._waiting[desk.organ] >= MOST_CALLS:
-            name = NAMES[desk.organ]
+        handler = HANDLERS[type(call)]
+        if self._waiting[handler.organ] >= MOST_CALLS:
+            name = NAMES[handler.organ]
             self._send(Answered(call.call, error=f"The embedded {name} is busy: too many personas ask it at once."))
             return
-        self._waiting[desk.organ] += 1
-        task = asyncio.get_running_loop().create_task(self._answer(call, desk))
+        self._waiting[handler.organ] += 1
+        task = asyncio.get_running_loop().create_task(self._answer(call, handler))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
@@ -141,24 +141,24 @@ class OrganHost:
         for executor in self._executors.values():
             executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, call: Call, desk: Desk) -> None:
-        work = partial(desk.work, self._organs, call)
-        result = asyncio.get_running_loop().run_in_executor(self._executors[desk.organ], work)
+    async def _answer(self, call: Call, handler: CallHandler) -> None:
+        work = partial(handler.work, self._organs, call)
+        result = asyncio.get_running_loop().run_in_executor(self._executors[handler.organ], work)
         try:
             await asyncio.wait([result])
         finally:
             result.cancel()
-            self._waiting[desk.organ] -= 1
+            self._waiting[handler.organ] -= 1
         failure = result.exception()
         if failure is None:
-            self._send(_answered(call.call, desk.field, result.result()))
+            self._send(_answered(call.call, handler.field, result.result()))
             return
         reason = str(failure)
         if not isinstance(failure, HostFault):
             # Any error that a library raises for somebody's file ends this call, but no other.
-            reason = f"The embedded {NAMES[desk.organ]} failed: {type(failure).__name__}: {failure}"
+            reason = f"The embedded {NAMES[handler.organ]} failed: {type(failure).__name__}: {failure}"
             trace = "".join(traceback.format_exception(failure))[-MAX_TRACE:]
-            self._log.warning("organ_host.failed", organ=desk.organ, call=call.call, reason=reason, trace=trace)
+            self._log.warning("organ_host.failed", organ=handler.organ, call=call.call, reason=reason, trace=trace)
         self._send(Answered(call.call, error=encodable(reason)[:MAX_REASON]))
 
 

@@ -27,7 +27,7 @@ MOST_CHARACTERS: Final = 2_000
 MOST_SECONDS: Final = 180
 """A limit of its own, because hundreds of one-word sentences with a pause after each take long for their length."""
 
-BREATH: Final = 300
+PIECE_CHARS: Final = 300
 """Characters spoken at a time, because the model's memory grows with their square."""
 
 PEAK: Final = 0.9
@@ -82,8 +82,8 @@ class Mouth:
         assert self._voice is not None
         pieces: list[Samples] = []
         for sentence in self._voice.split_sentences(words):
-            for breath in textwrap.wrap(sentence, BREATH):
-                pieces += self._voice.stream(breath, seed=SEED)
+            for piece in textwrap.wrap(sentence, PIECE_CHARS):
+                pieces += self._voice.stream(piece, seed=SEED)
             if sum(piece.size for piece in pieces) > MOST_SECONDS * self._voice.sample_rate:
                 raise HostFault(f"It is too long to be said: more than {MOST_SECONDS} seconds.")
         samples: Samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

@@ -20,9 +20,9 @@ from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, ToFeeder, Undi
 from proto.framing import Codec
 from proto.messages import ChatTurn, Line, Memory, Stop
 from worker.base.backoff import Backoff
-from worker.base.life import Life
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
+from worker.base.role_process import RoleProcess
 from worker.history.imported import LINE_CHARS, HistoryError, Imported
 from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
@@ -41,7 +41,7 @@ LONGEST_WAIT: Final = 30.0
 _CODEC: Final[Codec[ToFeeder]] = Codec(ToFeeder)  # type: ignore[arg-type]  # a union is no type to mypy
 
 
-class FeederLife(Life[ToFeeder]):
+class FeederProcess(RoleProcess[ToFeeder]):
     """One feed from ``Feed`` to ``Fed`` or ``FeedFailed``. After that the process waits for ``Stop``."""
 
     def __init__(self, birth: Birth) -> None:

@@ -158,7 +158,7 @@ class JsonStream:
     def _value(self) -> bytes | None:
         """Return the next value's bytes, or None when it is too large and was skipped."""
         self._next()
-        mended = False
+        repaired = False
         while True:
             end, fault, truncated = self._measure()
             if end:
@@ -172,12 +172,12 @@ class JsonStream:
                     self._pass_over()
                     return None
                 self._more()
-                mended = False
-            elif mended:
+                repaired = False
+            elif repaired:
                 raise HistoryError(BROKEN_OFF) if truncated else self._fault(fault)
             else:
-                self._mend()
-                mended = True
+                self._repair()
+                repaired = True
 
     def _measure(self) -> tuple[int, str, bool]:
         """Return where the value ends (0 if unknown), what is wrong with it, and whether reading more may help."""
@@ -199,7 +199,7 @@ class JsonStream:
             return self._at + int(position[2]) - 1, "", False
         return 0, fault, not self._ended and self._at + int(position[2]) >= len(self._data) - _EDGE
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """Replace lone halves of surrogate pairs, which JavaScript writes where it has cut a text inside an emoji.
 
         JSON allows such an escape (https://www.rfc-editor.org/rfc/rfc8259#section-8.2); msgspec refuses it. No byte

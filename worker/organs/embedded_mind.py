@@ -13,9 +13,9 @@ from typing import Final
 from proto.messages import ChatTurn, Line, Memory
 from worker.base.organ_errors import OrganUnreachable
 from worker.embedded import mind as embedded
-from worker.organs.errands import use_tool
 from worker.organs.known import known_answer, told_of_files, typed_and_heard
 from worker.organs.mind import HostCall, Mind
+from worker.organs.organ_requests import use_tool
 from worker.organs.quoting import Passage, quote, quote_line
 from worker.organs.statements import fold, stated
 from worker.prompting.perceived import read_in_pictures, spoken_or_written

@@ -59,7 +59,7 @@ def quote(passages: str, question: str) -> str:
     if best < ENOUGH:
         return ""
     chosen = [one for score, one in rated[:QUOTES] if score >= best * NEARLY_AS_GOOD]
-    return "\n".join(f'{one.source}: "{_heart(one.text, asked)}"' for one in chosen)
+    return "\n".join(f'{one.source}: "{_best_sentences(one.text, asked)}"' for one in chosen)
 
 
 def quote_line(seen: list[Passage], question: str) -> str:
@@ -91,16 +91,16 @@ def found(passages: str) -> list[Passage]:
     return [Passage(source, text.strip()) for source, text in zip(parts[::2], parts[1::2], strict=True)]
 
 
-def _heart(text: str, asked: frozenset[str]) -> str:
+def _best_sentences(text: str, asked: frozenset[str]) -> str:
     """Return the sentence that matches the question best, and the following ones while there is room."""
     sentences = [" ".join(sentence.split()) for sentence in _SENTENCE.split(text) if sentence.strip()]
     best = max(range(len(sentences)), key=lambda at: _match(asked, sentences[at]))
-    heart = sentences[best]
+    best_text = sentences[best]
     for sentence in sentences[best + 1 :]:
-        if len(heart) + len(sentence) >= QUOTE_CHARS:
+        if len(best_text) + len(sentence) >= QUOTE_CHARS:
             break
-        heart = f"{heart} {sentence}"
-    return _shortened(heart)
+        best_text = f"{best_text} {sentence}"
+    return _shortened(best_text)
 
 
 def _shortened(text: str) -> str:

@@ -11,12 +11,12 @@ from proto.feeds import ToFeeder
 from proto.gateways import Identify
 from proto.host import Equip, FromHost, ToHost
 from proto.messages import Probe, Probed, Stop, ToWorker
-from worker.base.life import Life
 from worker.base.link import HOST_CODEC, WORKER_CODEC
+from worker.base.role_process import RoleProcess
 from worker.gateways.identify import identify
 from worker.organs.probe import probe
-from worker.process.persona_life import PersonaLife
-from worker.process.process import end_group, forbid_new_code
+from worker.process.child_setup import end_group, forbid_new_code
+from worker.process.persona_process import PersonaProcess
 from worker.walls.raising import raise_walls
 
 if TYPE_CHECKING:
@@ -30,31 +30,31 @@ def run(birth: Birth, death_pipe: int) -> int:
     if birth.role != "organ_host":
         # The embedded ear compiles its first layers for the processor that it runs on.
         forbid_new_code()
-    return asyncio.run(_live(birth, death_pipe))
+    return asyncio.run(_run_role(birth, death_pipe))
 
 
-async def _live(birth: Birth, death_pipe: int) -> int:
-    life: Life[ToWorker] | Life[ToHost] | Life[ToFeeder]
+async def _run_role(birth: Birth, death_pipe: int) -> int:
+    process: RoleProcess[ToWorker] | RoleProcess[ToHost] | RoleProcess[ToFeeder]
     match birth.role:
         case "persona":
-            life = PersonaLife(birth)
+            process = PersonaProcess(birth)
         case "probe":
-            life = ProbeLife(birth)
+            process = ProbeProcess(birth)
         case "organ_host":
-            life = HostLife(birth)
+            process = OrganHostProcess(birth)
         case "feeder":
             # Only a feeder pays for the parsers.
-            from worker.history.feeder import FeederLife
+            from worker.history.feeder import FeederProcess
 
-            life = FeederLife(birth)
+            process = FeederProcess(birth)
     loop = asyncio.get_running_loop()
     loop.add_reader(death_pipe, end_group)
-    loop.add_signal_handler(signal.SIGTERM, life.leave)
-    loop.set_exception_handler(life.unhandled)
-    return await life.run()
+    loop.add_signal_handler(signal.SIGTERM, process.leave)
+    loop.set_exception_handler(process.unhandled)
+    return await process.run()
 
 
-class ProbeLife(Life[ToWorker]):
+class ProbeProcess(RoleProcess[ToWorker]):
     """A short-lived process for one question: can this organ be reached, or which bot does this token belong to?"""
 
     def __init__(self, birth: Birth) -> None:
@@ -82,7 +82,7 @@ class ProbeLife(Life[ToWorker]):
             self._asking.cancel()
 
 
-class HostLife(Life[ToHost]):
+class OrganHostProcess(RoleProcess[ToHost]):
     """The organ host: the embedded models, each loaded at its first use."""
 
     def __init__(self, birth: Birth) -> None:

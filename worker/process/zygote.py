@@ -29,8 +29,8 @@ from proto.records import EMBEDDED
 from worker.gateways import PRELOAD as GATEWAY_PRELOAD
 from worker.gateways import REHEARSALS
 from worker.organs.choice import PRELOAD
+from worker.process.child_setup import die_with, set_up_child
 from worker.process.main import run
-from worker.process.process import die_with, set_up_child
 from worker.walls.raising import lacking_here
 
 REHEARSAL: Final = "worker.organs.rehearsal"
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     while request := receive(control):
         birth, log_pipe = request
         try:
-            bear(control, birth, log_pipe, death_pipe, daemon_pid)
+            fork_worker(control, birth, log_pipe, death_pipe, daemon_pid)
         except OSError as error:
             control.send(msgspec.msgpack.encode(Stillborn(birth.request, f"fork failed: {error}")))
         os.close(log_pipe)
@@ -94,7 +94,7 @@ def receive(control: socket.socket) -> tuple[Birth, int] | None:
     return _decoder.decode(data), pipes[0]
 
 
-def bear(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
+def fork_worker(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
     """Fork a worker that does not stay a child of the zygote."""
     middle = os.fork()
     if middle:
@@ -108,7 +108,7 @@ def bear(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, d
     except OSError as error:
         control.send(msgspec.msgpack.encode(Stillborn(birth.request, f"fork failed: {error}")))
         os._exit(1)
-    live(control, birth, log_pipe, death_pipe, daemon_pid)
+    run_child(control, birth, log_pipe, death_pipe, daemon_pid)
 
 
 def announce(control: socket.socket, birth: Birth, child: int) -> None:
@@ -118,7 +118,7 @@ def announce(control: socket.socket, birth: Birth, child: int) -> None:
     control.sendmsg([born], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))])
 
 
-def live(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
+def run_child(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
     """Become the worker: close what belongs to the zygote, run, and never return to its loop."""
     control.close()
     code = 1

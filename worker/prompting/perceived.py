@@ -75,8 +75,8 @@ def described(perception: Perception, text: str, can_search: bool) -> str:
     """Describe a perception for a prompt. ``text`` is what her organ made of it, "" when she has no organ for it."""
     if perception.kind == "text":
         return perception.content if perception.content.strip() else "(The person sent an empty message.)"
-    told = _told(perception.kind, perception.title, text, CHARS, can_search) if text else f"({lack(perception)})"
-    return _with_caption(told, perception.content)
+    shown = _as_prompt(perception.kind, perception.title, text, CHARS, can_search) if text else f"({lack(perception)})"
+    return _with_caption(shown, perception.content)
 
 
 def lack(perception: Perception) -> str:
@@ -94,7 +94,7 @@ def said(line: Line, room: int = HISTORY_CHARS) -> str:
         # The text of her own recording is the line's content.
         return line.content if kind == "audio" else _with_caption("(You sent a picture.)", line.content)
     if line.perceived:
-        return _with_caption(_told(kind, line.title, line.perceived, room, can_search=False), line.content)
+        return _with_caption(_as_prompt(kind, line.title, line.perceived, room, can_search=False), line.content)
     return _with_caption(f"({_sent(kind, line.title)}, which you could not perceive.)", line.content)
 
 
@@ -115,7 +115,7 @@ def _kind(media: str) -> PerceptionKind:
     return EXTENSIONS.get(PurePath(media).suffix.lower(), "document")
 
 
-def _told(kind: PerceptionKind, title: str, text: str, room: int, can_search: bool) -> str:
+def _as_prompt(kind: PerceptionKind, title: str, text: str, room: int, can_search: bool) -> str:
     if reason := failure(text):
         return f"({_sent(kind, title)}. You could not understand it: {reason} Say so.)"
     shown = text.strip()[:room]
@@ -131,5 +131,5 @@ def _sent(kind: PerceptionKind, title: str) -> str:
     return f"The person sent {_THINGS[kind]}{named}"
 
 
-def _with_caption(told: str, caption: str) -> str:
-    return f"{told}\n{caption}" if caption.strip() else told
+def _with_caption(shown: str, caption: str) -> str:
+    return f"{shown}\n{caption}" if caption.strip() else shown

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = Path(__file__).parents[2] / "fixtures" / "ledgers"
-VERSIONS: Final = range(1, 8)
+VERSIONS: Final = range(1, 9)
 NOW: Final = 1_793_600_000_000_000_000
 """Epoch nanoseconds, a day after the dumps' latest time."""
 
@@ -20,6 +20,7 @@ DISCORD: Final = "d15c000000000002"
 REMOVED: Final = "01d0000000000004"
 OPEN: Final = "7e1e0000000000a5"
 SMS: Final = "5a50000000000006"
+WHATSAPP: Final = "3a3a000000000007"
 SLACK: Final = "51ac000000000008"
 
 Row = dict[str, Any]

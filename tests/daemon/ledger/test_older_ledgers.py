@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from daemon.ledger import Committed, Ledger, SenderLimits
+from daemon.ledger import Committed, Ledger, Mirrored, SenderLimits
 from daemon.ledger.migrations import MIGRATIONS
 from daemon.ledger.schema import open_writer
 from proto.gateways import Inbound
@@ -26,6 +26,7 @@ from tests.daemon.ledger.older_ledgers import (
     SMS,
     TELEGRAM,
     VERSIONS,
+    WHATSAPP,
     Row,
     connected,
     content,
@@ -36,6 +37,7 @@ from tests.daemon.ledger.older_ledgers import (
 
 WITH_GATEWAYS: Final = VERSIONS[1:]
 WITH_VISITORS: Final = VERSIONS[4:]
+WITH_RENAMES: Final = VERSIONS[7:]
 
 RENAMED: Final = {"talk": "channel_conversation", "hook": "webhook"}
 NEW_COLUMNS: Final = {"title": "", "perceived": "", "open": 0, "parts_sent": 0, "sent_at": None, "provider_id": None}
@@ -256,6 +258,22 @@ async def test_visitors_go_on(number: int, path: Path) -> None:
     assert [one.number for one in await ledger.open_webhooks(BOB)] == [2]
     assert [(one.number, one.deaths) for one in await ledger.open_webhooks(ADA)] == [(4, 1)]
     assert await ledger.webhook(SMS, "SM001", "text/plain", b"", NOW) is None
+    await ledger.close()
+
+
+@pytest.mark.parametrize("number", WITH_RENAMES)
+async def test_a_rename_goes_on(number: int, path: Path) -> None:
+    """A name that did not reach config.json before the update is not taken back from there, but still to be written."""
+    rebuild(number, path)
+    ledger = await Ledger.open(path)
+    shown = {one.channel: one.fields.name for one in await ledger.channels_of(ADA, NOW) if one.open}
+    listed = [
+        Mirrored(SLACK, "slack", "Slack", verified=True, addable=True),
+        Mirrored(WHATSAPP, "whatsapp", "WhatsApp", verified=True, addable=True),
+    ]
+    read = await ledger.read_back(ADA, listed, NOW)
+    assert (read.behind, read.changed) == ({SLACK: "Front of house"}, [WHATSAPP])
+    assert shown == {SLACK: "Front of house", WHATSAPP: "Reception"}
     await ledger.close()
 
 

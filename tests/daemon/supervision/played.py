@@ -1,4 +1,4 @@
-"""A clock that is set by hand, and a fake life and fake processes of a persona, for the keeper's tests."""
+"""A clock that is set by hand, and a fake lifecycle and fake processes of a persona, for the keeper's tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import msgspec
 from daemon.logging.log import Log, Sink
 from daemon.runtime.clock import Timer
 from daemon.settings.settings import Logs
-from daemon.supervision.life import GenerationFailed
+from daemon.supervision.lifecycle import GenerationFailed
 from proto.gateways import GatewayState
 from proto.messages import MindLimits, Prepare
 from proto.records import Organ, Persona
@@ -97,18 +97,18 @@ def logged(log: Log, name: str) -> list[dict[str, object]]:
 class PlayedGeneration:
     """A process that does what the test says; ``fails`` maps a step, with or without its number, to what it raises."""
 
-    def __init__(self, number: int, told: list[str], fails: dict[str, Exception]) -> None:
+    def __init__(self, number: int, steps: list[str], fails: dict[str, Exception]) -> None:
         self.number = number
         self.gateways: list[GatewayState] = []
         self.end: asyncio.Future[GenerationFailed] = asyncio.get_running_loop().create_future()
-        self.born = False
+        self.forked = False
         self.opened = False
-        self._told = told
+        self._told = steps
         self._fails = fails
 
     @property
     def pid(self) -> int | None:
-        return 4000 + self.number if self.born and not self.end.done() else None
+        return 4000 + self.number if self.forked and not self.end.done() else None
 
     @property
     def lives(self) -> bool:
@@ -120,7 +120,7 @@ class PlayedGeneration:
 
     async def prepare(self, _prepare: Prepare, _kinds: frozenset[str]) -> None:
         self._step("prepare")
-        self.born = True
+        self.forked = True
 
     async def open(self) -> None:
         self._step("open")
@@ -146,11 +146,11 @@ class PlayedGeneration:
             raise error
 
 
-class PlayedLife:
+class PlayedLifecycle:
     """What the daemon does for a persona. ``fails`` maps a step to what it raises until it is taken out."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.steps: list[str] = []
         self.fails: dict[str, Exception] = {}
         self.generations: list[PlayedGeneration] = []
 
@@ -165,7 +165,7 @@ class PlayedLife:
         return [one for one in self.generations if one.lives]
 
     def generation(self, number: int) -> PlayedGeneration:
-        made = PlayedGeneration(number, self.told, self.fails)
+        made = PlayedGeneration(number, self.steps, self.fails)
         self.generations.append(made)
         return made
 
@@ -174,13 +174,13 @@ class PlayedLife:
         persona = Persona("her", "Eve", Organ("m", "openai"))
         return Prepare(persona, MindLimits(1.0, 1.0, 0), {}, [], ""), frozenset()
 
-    def risen(self, generation: object) -> None:
-        self._step("risen")
+    def started(self, generation: object) -> None:
+        self._step("started")
 
-    async def fallen(self, *, crashed: bool) -> None:
-        self._step("fallen by itself" if crashed else "fallen")
+    async def exited(self, *, crashed: bool) -> None:
+        self._step("exited by itself" if crashed else "exited")
 
-    async def faulted(self) -> None:
+    async def discard_state(self) -> None:
         self._step("dropped")
 
     async def reload(self) -> None:
@@ -190,6 +190,6 @@ class PlayedLife:
         self._step(f"sick: {reason}")
 
     def _step(self, name: str) -> None:
-        self.told.append(name)
+        self.steps.append(name)
         if error := self.fails.get(name.partition(":")[0]):
             raise error

@@ -14,8 +14,8 @@ from daemon.logging.log import Log
 from daemon.runtime.tasks import PersonaTasks, Tasks, daemon_tasks
 from daemon.settings.settings import Supervision
 from daemon.supervision.keeper import Keeper
-from daemon.supervision.life import GenerationFailed
-from tests.daemon.supervision.played import ManualClock, PlayedGeneration, PlayedLife, log_to, logged, settled
+from daemon.supervision.lifecycle import GenerationFailed
+from tests.daemon.supervision.played import ManualClock, PlayedGeneration, PlayedLifecycle, log_to, logged, settled
 
 LIMITS = Supervision(backoff_min=1.0, backoff_max=4.0, failures=5, failure_window=300.0, stable_after=60.0)
 OURS = ValueError("a mistake of ours")
@@ -26,7 +26,7 @@ class Stage:
     """A keeper with fakes around it."""
 
     keeper: Keeper
-    life: PlayedLife
+    lifecycle: PlayedLifecycle
     clock: ManualClock
     hers: Tasks
     daemons: Tasks
@@ -43,7 +43,7 @@ class Stage:
     def running(self) -> PlayedGeneration:
         """Her only process, whose gateways are open."""
         assert self.state == "running"
-        (alive,) = self.life.alive
+        (alive,) = self.lifecycle.alive
         assert alive.opened
         return alive
 
@@ -57,10 +57,10 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """A keeper with a stopped persona."""
-    clock, life = ManualClock(), PlayedLife()
+    clock, lifecycle = ManualClock(), PlayedLifecycle()
     with log_to(tmp_path / "log") as log:
         hers, daemons = PersonaTasks(clock, log).of("her"), daemon_tasks(clock, log)
-        yield Stage(Keeper(life, LIMITS, hers, daemons, clock, log), life, clock, hers, daemons, log)
+        yield Stage(Keeper(lifecycle, LIMITS, hers, daemons, clock, log), lifecycle, clock, hers, daemons, log)
         await hers.close()
         await daemons.close()
 
@@ -71,7 +71,7 @@ async def test_a_start_and_a_stop(stage: Stage) -> None:
     assert not await stage.keeper.start()
     assert stage.running.number == 1
     await stage.keeper.stop()
-    assert (stage.state, stage.life.alive) == ("stopped", [])
+    assert (stage.state, stage.lifecycle.alive) == ("stopped", [])
 
 
 async def test_a_death_is_answered(stage: Stage) -> None:
@@ -83,17 +83,17 @@ async def test_a_death_is_answered(stage: Stage) -> None:
     assert (stage.state, stage.keeper.view().reason) == ("backoff", "killed by SIGKILL")
     await stage.through()
     assert stage.running.number == 2
-    assert stage.life.told[-5:] == ["fallen by itself", "brief", "2 prepare", "2 open", "risen"]
+    assert stage.lifecycle.steps[-5:] == ["exited by itself", "brief", "2 prepare", "2 open", "started"]
 
 
 async def test_a_fault_behind_a_death(stage: Stage) -> None:
     """If the work after a death fails, she still gets another process, and her lanes are read back."""
     await stage.keeper.start()
-    stage.life.fails["fallen by itself"] = OURS
+    stage.lifecycle.fails["exited by itself"] = OURS
     stage.running.die()
     await stage.through()
     assert stage.running.number == 2
-    assert stage.life.told[-6:] == ["dropped", "read back", "brief", "2 prepare", "2 open", "risen"]
+    assert stage.lifecycle.steps[-6:] == ["dropped", "read back", "brief", "2 prepare", "2 open", "started"]
     (fault,) = logged(stage.log, "persona.fault")
     assert "ValueError: a mistake of ours" in str(fault["trace"])
 
@@ -113,7 +113,7 @@ async def test_a_fault_in_one_of_her_tasks(stage: Stage) -> None:
     assert stage.keeper.view().reason == "a fault in personad: ValueError: a mistake of ours"
     await stage.through()
     assert stage.running.number == 2
-    assert stage.life.told[-7:] == ["1 kill", "dropped", "read back", "brief", "2 prepare", "2 open", "risen"]
+    assert stage.lifecycle.steps[-7:] == ["1 kill", "dropped", "read back", "brief", "2 prepare", "2 open", "started"]
     assert len(logged(stage.log, "persona.fault")) == 1
 
 
@@ -133,33 +133,33 @@ async def test_a_fault_that_stays_makes_her_sick(stage: Stage) -> None:
             stage.hers.failed(OURS)
         await stage.through()
     assert stage.state == "failed"
-    assert stage.life.alive == []
-    assert stage.life.told[-1] == "sick: a fault in personad: ValueError: a mistake of ours"
+    assert stage.lifecycle.alive == []
+    assert stage.lifecycle.steps[-1] == "sick: a fault in personad: ValueError: a mistake of ours"
     assert await stage.keeper.start()
     assert stage.running.number == LIMITS.failures + 1
 
 
-@pytest.mark.parametrize("step", ["brief", "prepare", "open", "risen"])
+@pytest.mark.parametrize("step", ["brief", "prepare", "open", "started"])
 async def test_a_fault_on_her_way_up(stage: Stage, step: str) -> None:
     """Wherever the fault is, no process is left behind, and starts are tried until it is gone."""
-    stage.life.fails[step] = OURS
+    stage.lifecycle.fails[step] = OURS
     stage.keeper.boot()
     await settled()
-    assert (stage.state, stage.life.alive) == ("backoff", [])
-    del stage.life.fails[step]
+    assert (stage.state, stage.lifecycle.alive) == ("backoff", [])
+    del stage.lifecycle.fails[step]
     await stage.through()
     assert stage.running.lives
-    assert "read back" in stage.life.told
+    assert "read back" in stage.lifecycle.steps
 
 
-@pytest.mark.parametrize("step", ["brief", "prepare", "open", "risen"])
+@pytest.mark.parametrize("step", ["brief", "prepare", "open", "started"])
 async def test_a_fault_in_a_start_is_told(stage: Stage, step: str) -> None:
     """The caller of start gets the reason, and she can be started again."""
-    stage.life.fails[step] = OURS
+    stage.lifecycle.fails[step] = OURS
     with pytest.raises(StartFailed, match="a fault in personad: ValueError"):
         await stage.keeper.start()
-    assert (stage.state, stage.life.alive) == ("failed", [])
-    del stage.life.fails[step]
+    assert (stage.state, stage.lifecycle.alive) == ("failed", [])
+    del stage.lifecycle.fails[step]
     assert await stage.keeper.start()
     assert stage.running.lives
 
@@ -169,39 +169,39 @@ async def test_a_fault_in_a_start_is_told(stage: Stage, step: str) -> None:
 async def test_what_cannot_be_read_back_is_tried_again(stage: Stage, step: str, error: Exception) -> None:
     """No process is started until the state after a fault is repaired."""
     await stage.keeper.start()
-    stage.life.fails[step] = error
+    stage.lifecycle.fails[step] = error
     stage.hers.failed(OURS)
     await settled()
-    assert stage.life.alive == []
+    assert stage.lifecycle.alive == []
     await stage.clock.advance(2.0)
-    assert [one.number for one in stage.life.generations if one.born] == [1]
-    del stage.life.fails[step]
+    assert [one.number for one in stage.lifecycle.generations if one.forked] == [1]
+    del stage.lifecycle.fails[step]
     await stage.through()
     assert stage.running.lives
-    assert stage.life.told.index("read back") > stage.life.told.index("dropped")
+    assert stage.lifecycle.steps.index("read back") > stage.lifecycle.steps.index("dropped")
 
 
 async def test_a_fault_while_she_is_stopped(stage: Stage) -> None:
     """The fault is logged, and her next start reads the ledger first."""
     stage.hers.failed(OURS)
     await stage.keeper.start()
-    assert stage.life.told[:3] == ["dropped", "read back", "brief"]
+    assert stage.lifecycle.steps[:3] == ["dropped", "read back", "brief"]
     assert stage.running.lives
 
 
-@pytest.mark.parametrize("step", ["fallen", "sick"])
+@pytest.mark.parametrize("step", ["exited", "sick"])
 async def test_a_fault_at_the_end(stage: Stage, step: str) -> None:
     """A fault then blocks neither a stop nor giving her up."""
     await stage.keeper.start()
-    stage.life.fails[step] = OURS
-    if step == "fallen":
+    stage.lifecycle.fails[step] = OURS
+    if step == "exited":
         await stage.keeper.stop()
         assert stage.state == "stopped"
     else:
         stage.running.die("the settings are wrong", permanent=True)
         await settled()
         assert stage.state == "failed"
-    assert stage.life.alive == []
+    assert stage.lifecycle.alive == []
     assert len(logged(stage.log, "persona.fault")) == 1
 
 
@@ -210,20 +210,20 @@ async def test_a_restart_opens_only_behind_the_old_process(stage: Stage) -> None
     await stage.keeper.start()
     await stage.keeper.restart()
     assert stage.running.number == 2
-    assert stage.life.told[-5:] == ["2 prepare", "1 stop", "fallen", "2 open", "risen"]
+    assert stage.lifecycle.steps[-5:] == ["2 prepare", "1 stop", "exited", "2 open", "started"]
 
 
 async def test_no_process_opens_beside_one_that_does_not_die(stage: Stage) -> None:
     """While the kernel holds the old process, no other gets her tokens, however often a start is tried."""
     await stage.keeper.start()
-    stage.life.fails["1 stop"] = GenerationFailed("process 4001 does not die")
+    stage.lifecycle.fails["1 stop"] = GenerationFailed("process 4001 does not die")
     with pytest.raises(StartFailed, match="does not die"):
         await stage.keeper.restart()
     await stage.clock.advance(2.0)
-    assert [one.number for one in stage.life.generations if one.opened] == [1]
-    del stage.life.fails["1 stop"]
+    assert [one.number for one in stage.lifecycle.generations if one.opened] == [1]
+    del stage.lifecycle.fails["1 stop"]
     await stage.through()
-    assert len(stage.life.alive) == 1
+    assert len(stage.lifecycle.alive) == 1
     assert stage.running.number > 1
 
 
@@ -233,7 +233,7 @@ async def test_a_start_that_is_cancelled(stage: Stage) -> None:
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert (stage.state, stage.life.alive) == ("stopped", [])
+    assert (stage.state, stage.lifecycle.alive) == ("stopped", [])
     assert await stage.keeper.start()
 
 
@@ -244,7 +244,7 @@ async def test_a_closed_keeper_starts_nobody(stage: Stage) -> None:
     for command in (stage.keeper.start, stage.keeper.restart):
         with pytest.raises(StartFailed, match="stopping"):
             await command()
-    assert stage.life.alive == []
+    assert stage.lifecycle.alive == []
 
 
 async def test_a_fault_of_the_keeper_itself(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,9 @@ from daemon.runtime.tasks import Tasks, daemon_tasks
 from daemon.settings.settings import Organs, Settings, Supervision
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.generation import Generation
-from daemon.supervision.life import GenerationFailed
+from daemon.supervision.lifecycle import GenerationFailed
 from daemon.supervision.link import Link
-from daemon.supervision.linked_process import LinkedProcess, ProcessFailed, Workshop
+from daemon.supervision.linked_process import LinkedProcess, ProcessContext, ProcessFailed
 from daemon.supervision.organ_host import OrganHost
 from daemon.supervision.prober import Prober
 from daemon.supervision.processes import Process
@@ -60,7 +60,7 @@ def _sleeper() -> Process:
 
 
 @dataclass
-class Births:
+class ProcessStarter:
     """Starts processes that only sleep; the test sends their messages on the link, the greeting first."""
 
     link: Link
@@ -91,8 +91,8 @@ class Births:
 class Stage:
     """A real link, a fake spawner, and owners of tasks."""
 
-    births: Births
-    workshop: Workshop
+    starter: ProcessStarter
+    context: ProcessContext
     tasks: Tasks
     log: Log
 
@@ -107,18 +107,14 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
     with log_to(folder / "log") as log:
         link = Link(folder, log)
-        births = Births(link)
+        starter = ProcessStarter(link)
         tasks = daemon_tasks(clock, log)
-        yield Stage(
-            births,
-            Workshop(births, link, Enclosures(Settings(state_dir=folder, runtime_dir=folder)), clock),
-            tasks,
-            log,
-        )
+        enclosures = Enclosures(Settings(state_dir=folder, runtime_dir=folder))
+        yield Stage(starter, ProcessContext(starter, link, enclosures, clock), tasks, log)
         await tasks.close()
-        for line in births.lines:
+        for line in starter.lines:
             line.close()
-        for process in births.made:
+        for process in starter.made:
             process.kill()
             await process.wait()
         link.close()
@@ -132,7 +128,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def _worker(stage: Stage) -> str:
-    generation = Generation(1, stage.workshop, Supervision(), stage.tasks, stage.log, lambda *_: None)
+    generation = Generation(1, stage.context, Supervision(), stage.tasks, stage.log, lambda *_: None)
     persona = Persona("her", "Eve", Organ("m", "openai"))
     with pytest.raises(GenerationFailed) as failed:
         await generation.prepare(Prepare(persona, MindLimits(1.0, 1.0, 0), {}, [], ""), frozenset())
@@ -140,7 +136,7 @@ async def _worker(stage: Stage) -> str:
 
 
 async def _feeder(stage: Stage) -> str:
-    feeder = Feeder(stage.workshop, Supervision(), stage.tasks, stage.log)
+    feeder = Feeder(stage.context, Supervision(), stage.tasks, stage.log)
     feed = Feed("", "chatgpt", "Eve", Organ("m"), MindLimits(1.0, 1.0, 0), {})
     with pytest.raises(FeederDied) as died:
         await feeder.begin(feed, frozenset())
@@ -150,7 +146,7 @@ async def _feeder(stage: Stage) -> str:
 async def _organ_host(stage: Stage) -> str:
     results: list[OrganResult] = []
     nothing = cast("Ledger", None)
-    host = OrganHost(Organs(), nothing, stage.workshop, stage.tasks, stage.workshop.clock, stage.log)
+    host = OrganHost(Organs(), nothing, stage.context, stage.tasks, stage.context.clock, stage.log)
     host.call(OrganCall(1, "thinking"), Path(), results.append)
     await until(lambda: bool(results))
     assert results[0].passing
@@ -159,7 +155,7 @@ async def _organ_host(stage: Stage) -> str:
 
 async def _probe(stage: Stage) -> str:
     limits = MindLimits(1.0, 1.0, 0)
-    prober = Prober(stage.workshop, limits, {}, 15.0, stage.tasks, stage.workshop.clock, stage.log)
+    prober = Prober(stage.context, limits, {}, 15.0, stage.tasks, stage.context.clock, stage.log)
     return await prober.probe(Organ("m", "openai"))
 
 
@@ -168,20 +164,20 @@ async def test_one_that_speaks_another_version_is_killed(
     stage: Stage, begin: Callable[[Stage], Awaitable[str]]
 ) -> None:
     """A process of any role is killed at such a greeting, with the reason, without a wait for another greeting."""
-    stage.births.greeting = Hello(VERSION + 1, 1)
+    stage.starter.greeting = Hello(VERSION + 1, 1)
     async with asyncio.timeout(PATIENCE):
         assert NEXT in await begin(stage)
-        await until(stage.births.all_reaped)
+        await until(stage.starter.all_reaped)
 
 
 async def test_a_probe_is_reaped_before_its_answer(stage: Stage) -> None:
     """A probe that does not exit when asked is signalled, and is gone when the answer is returned."""
-    prober = Prober(stage.workshop, MindLimits(1.0, 1.0, 0), {}, 15.0, stage.tasks, stage.workshop.clock, stage.log)
+    prober = Prober(stage.context, MindLimits(1.0, 1.0, 0), {}, 15.0, stage.tasks, stage.context.clock, stage.log)
     asking = asyncio.create_task(prober.probe(Organ("m", "openai")))
-    await until(lambda: bool(stage.births.lines))
-    stage.births.lines[0].send(Probed())
+    await until(lambda: bool(stage.starter.lines))
+    stage.starter.lines[0].send(Probed())
     assert await asking == ""
-    assert stage.births.all_reaped()
+    assert stage.starter.all_reaped()
 
 
 @pytest.fixture
@@ -192,28 +188,28 @@ async def slow(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 def _clock(stage: Stage) -> ManualClock:
-    assert isinstance(stage.workshop.clock, ManualClock)
-    return stage.workshop.clock
+    assert isinstance(stage.context.clock, ManualClock)
+    return stage.context.clock
 
 
 async def _greeted(stage: Stage, heard: Callable[[FromWorker], None] = lambda _: None) -> LinkedProcess[FromWorker]:
-    process = LinkedProcess("persona", CODEC, heard, stage.workshop, stage.tasks, stage.log)
-    await process.born("Eve", frozenset(), Walls(), 20.0)
+    process = LinkedProcess("persona", CODEC, heard, stage.context, stage.tasks, stage.log)
+    await process.start("Eve", frozenset(), Walls(), 20.0)
     process.watch_heart(15.0)
     return process
 
 
 async def test_one_that_does_not_greet_is_killed(slow: Stage) -> None:
     """It is killed at the deadline, with the reason."""
-    slow.births.greeting = None
-    process = LinkedProcess("persona", CODEC, lambda _: None, slow.workshop, slow.tasks, slow.log)
-    greeting = asyncio.create_task(process.born("Eve", frozenset(), Walls(), 20.0))
-    await until(lambda: bool(slow.births.made))
+    slow.starter.greeting = None
+    process = LinkedProcess("persona", CODEC, lambda _: None, slow.context, slow.tasks, slow.log)
+    greeting = asyncio.create_task(process.start("Eve", frozenset(), Walls(), 20.0))
+    await until(lambda: bool(slow.starter.made))
     await _clock(slow).advance(20.0)
     await _clock(slow).advance(1.0)
     with pytest.raises(ProcessFailed, match="it did not greet within 20 s"):
         await greeting
-    assert slow.births.all_reaped()
+    assert slow.starter.all_reaped()
 
 
 async def test_silence_is_the_end(slow: Stage) -> None:
@@ -224,7 +220,7 @@ async def test_silence_is_the_end(slow: Stage) -> None:
     await _clock(slow).advance(1.0)
     assert "it hung: no heartbeat for 15 s" in str(await process.end)
     assert len(logged(slow.log, "worker.hung")) == 1
-    assert slow.births.all_reaped()
+    assert slow.starter.all_reaped()
 
 
 async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:
@@ -232,7 +228,7 @@ async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:
     heard: list[FromWorker] = []
     process = await _greeted(slow, heard.append)
     await _clock(slow).advance(15.0)
-    slow.births.lines[0].send(Heartbeat(0.0, []))
+    slow.starter.lines[0].send(Heartbeat(0.0, []))
     await until(lambda: any(isinstance(one, Heartbeat) for one in heard))
     await _clock(slow).advance(10.0)
     assert process.pid
@@ -250,7 +246,7 @@ async def test_a_message_that_cannot_be_dealt_with_is_a_fault(slow: Stage) -> No
 
     await _greeted(slow, take)
     for message in (GatewayChanged(GatewayState("0" * 16, "connected")), Heartbeat(0.0, [])):
-        slow.births.lines[0].send(message)
+        slow.starter.lines[0].send(message)
     await until(lambda: len(heard) == 2)
     assert isinstance(slow.tasks.fault.result(), ValueError)
 
@@ -264,4 +260,4 @@ async def test_a_stop_goes_as_far_as_it_must(slow: Stage) -> None:
     await _clock(slow).advance(3.0)
     await stopping
     assert str(await process.end) == "the process ended: killed by SIGTERM"
-    assert slow.births.all_reaped()
+    assert slow.starter.all_reaped()

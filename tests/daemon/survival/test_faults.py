@@ -49,15 +49,15 @@ COMMITTING = """
 """Her answer cannot be committed, however often the mind gives it."""
 
 FALLING = """
-    from daemon.supervision import persona_life
-    fallen = persona_life.PersonaLife.fallen
+    from daemon.supervision import worker_start_and_exit
+    exited = worker_start_and_exit.PersonaLifecycle.exited
     times = [0]
     async def broken(self, *, crashed):
         if crashed and not times[0]:
             times[0] = 1
             raise ValueError("a mistake of ours")
-        await fallen(self, crashed=crashed)
-    persona_life.PersonaLife.fallen = broken
+        await exited(self, crashed=crashed)
+    worker_start_and_exit.PersonaLifecycle.exited = broken
 """
 """The work after a death of her process fails once."""
 

@@ -20,7 +20,7 @@ from worker.base.log import WorkerLog
 from worker.embedded import weights
 from worker.embedded.ear import Ear
 from worker.embedded.fault import HostFault
-from worker.embedded.host import DESKS, Call, OrganHost
+from worker.embedded.host import HANDLERS, Call, OrganHost
 from worker.embedded.mouth import Mouth
 from worker.embedded.weights import NAMES, PACKAGES
 
@@ -40,7 +40,7 @@ def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path)
             Speak(14, "", str(tmp_path)),
             Generate(15, [ChatTurn("user", "x " * 9000)], 5),
         ]
-        assert {type(message) for message in failing} == set(DESKS)
+        assert {type(message) for message in failing} == set(HANDLERS)
         for message in [*failing, Speak(20, "Hello.", str(tmp_path)), *failing]:
             host.send(message)
         answers = [host.receive() for _ in range(2 * len(failing) + 1)]

@@ -31,8 +31,8 @@ from proto.gateways import Deliver, GatewayState, Inbound, Say, Undelivered, Web
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
-from worker.gateways.common.fetching import MAX_FILE, Files
 from worker.gateways.common.link import GatewayLink
+from worker.gateways.common.media_download import MAX_FILE, Files
 from worker.gateways.common.sending import Sender
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 

@@ -15,7 +15,7 @@ import msgspec
 
 from proto.gateways import Gateway
 from worker.gateways.common.account import CONNECT_TIMEOUT, REQUEST_TIMEOUT, Account
-from worker.gateways.common.fetching import Hosts, chunks_of
+from worker.gateways.common.media_download import Hosts, chunks_of
 from worker.gateways.common.trouble import DEFAULT_WAIT, Refusal, UnreadableError, clean
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import Final
 
 from proto.gateways import Inbound
 from worker.gateways.common.attachments import Attachment, joined, shown
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.discord.frames import HUMAN, Message, UploadedFile, moment_number, nanoseconds
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"

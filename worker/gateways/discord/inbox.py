@@ -16,7 +16,7 @@ import msgspec
 from proto.gateways import Gateway, Inbound
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.common.trouble import PROVIDER_ERRORS, ProviderError
 from worker.gateways.discord.account import Discord
 from worker.gateways.discord.frames import Message, read_message

@@ -14,7 +14,7 @@ import msgspec
 
 from proto.gateways import Inbound
 from worker.gateways.common.attachments import Attachment
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.slack.account import Slack
 
 SUBTYPES: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})

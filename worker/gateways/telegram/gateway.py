@@ -91,7 +91,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         except Refusal as error:
             if error.status != 409:
                 raise
-            return await self._give_way(error)
+            return await self._wait_for_other_poller(error)
         self.up()
         if updates:
             await self.commit(await self._items(updates))
@@ -131,7 +131,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
             updates = again
         return updates
 
-    async def _give_way(self, error: Refusal) -> float:
+    async def _wait_for_other_poller(self, error: Refusal) -> float:
         """Handle a 409: remove a webhook, which blocks polling, or wait while another program polls.
 
         https://core.telegram.org/bots/api#getupdates

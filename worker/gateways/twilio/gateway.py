@@ -53,7 +53,7 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         """Poll. The first time, also check that the number is ours, and set its webhook if it has none."""
         if not self.identity.id:
             await self._sign_in()
-        rows = await self._poller.news()
+        rows = await self._poller.new_messages()
         self.up()
         polled = [one for row in rows if (one := await self._poller.draft(row))]
         found = [one for one in polled if not self._is_not_for_her(one)]

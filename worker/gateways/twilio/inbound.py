@@ -13,7 +13,7 @@ import msgspec
 
 from proto.gateways import GatewayType, Inbound, Receipt
 from worker.gateways.common.attachments import Attachment, joined, shown
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.twilio.account import class_of, digits, moment, undelivered
 
 MAX_FILES: Final = 10

@@ -69,7 +69,7 @@ class Poller:
         while len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
-    async def news(self) -> list[Row]:
+    async def new_messages(self) -> list[Row]:
         """Return the inbound messages that are not known yet, oldest first. Raises what PROVIDER_ERRORS lists."""
         now = int(time.time())
         horizon = max(self._since, self._read_to - OVERLAP, now - FURTHEST)

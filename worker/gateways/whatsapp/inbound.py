@@ -14,7 +14,7 @@ import msgspec
 from proto.gateways import Inbound, Receipt
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
-from worker.gateways.common.fetching import Files
+from worker.gateways.common.media_download import Files
 from worker.gateways.whatsapp.account import class_of, undelivered
 
 MAX_KEY: Final = 120

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.api.v1.reception import Reception, secret_file
-from tests.daemon.api.v1.test_door import problem
+from tests.daemon.api.v1.test_authentication import problem
 from tests.daemon_process import wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.slack import SlackEmulator

@@ -8,7 +8,7 @@ import pytest
 
 from tests.daemon.api.archives import exported, restored
 from tests.daemon.api.v1.reception import PHONES, Reception
-from tests.daemon.api.v1.test_door import problem
+from tests.daemon.api.v1.test_authentication import problem
 from tests.daemon_process import wait_for
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.twilio import TwilioEmulator

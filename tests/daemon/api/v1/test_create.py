@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.api.v1.reception import PHONES, SHARED, Reception
-from tests.daemon.api.v1.test_door import problem
+from tests.daemon.api.v1.test_authentication import problem
 
 FIELDS = [
     "id",

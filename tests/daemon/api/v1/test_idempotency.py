@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.daemon.api.v1.reception import Reception
-from tests.daemon.api.v1.test_door import problem
+from tests.daemon.api.v1.test_authentication import problem
 from tests.daemon_process import wait_for
 
 

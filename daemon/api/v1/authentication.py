@@ -28,7 +28,7 @@ _WRONG: Final = "The token is not one of this daemon's; `personad token` makes a
 _MALFORMED: Final = "Send one Authorization header: 'Bearer', a space, and the token."
 
 
-class Door:
+class Authentication:
     """The ASGI layer around the routes of ``/v1``. Raises SettingsError when ``oidc.jwks_file`` cannot be used."""
 
     def __init__(self, app: ASGIApp, settings: Settings, log: Log) -> None:

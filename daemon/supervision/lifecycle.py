@@ -17,7 +17,7 @@ class GenerationFailed(RuntimeError):
         self.permanent = permanent
 
 
-class Serving(Worker, Protocol):
+class GenerationProcess(Worker, Protocol):
     """One process of a persona. ``end`` gets the reason as its result when the process is dead and reaped."""
 
     number: int
@@ -40,22 +40,22 @@ class Serving(Worker, Protocol):
         """Send SIGKILL; returns when it is reaped. Raises GenerationFailed."""
 
 
-class Life(Protocol):
+class Lifecycle(Protocol):
     """What the daemon does for one persona when her process starts and ends."""
 
-    def generation(self, number: int) -> Serving:
+    def generation(self, number: int) -> GenerationProcess:
         """A new generation whose process is not started yet."""
 
     async def prepare(self) -> tuple[Prepare, frozenset[str]]:
         """Her process's first frame and the libraries that it needs, by her current record. Raises GenerationFailed."""
 
-    def risen(self, generation: Serving) -> None:
+    def started(self, generation: GenerationProcess) -> None:
         """Her process runs: give it what waits."""
 
-    async def fallen(self, *, crashed: bool) -> None:
+    async def exited(self, *, crashed: bool) -> None:
         """Her process is gone; ``crashed`` means that its end was not asked for."""
 
-    async def faulted(self) -> None:
+    async def discard_state(self) -> None:
         """Her process is gone because of a fault in the daemon: her state in memory cannot be trusted."""
 
     async def reload(self) -> None:

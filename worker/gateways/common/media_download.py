@@ -31,7 +31,7 @@ from worker.gateways.common.attachments import (
     unperceived,
     unwanted,
 )
-from worker.gateways.common.media import store
+from worker.gateways.common.media_store import store
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal
 
 MAX_FILE: Final = 25 * 1024 * 1024

@@ -22,13 +22,13 @@ from daemon.settings.settings import Supervision
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.dispatch import Dispatch
 from daemon.supervision.generation import Generation
-from daemon.supervision.life import GenerationFailed, Serving
-from daemon.supervision.linked_process import Workshop
+from daemon.supervision.lifecycle import GenerationFailed, GenerationProcess
+from daemon.supervision.linked_process import ProcessContext
 from proto.messages import FromWorker, Prepare
 from proto.records import Persona
 
 
-class Attendant(Protocol):
+class WorkerClient(Protocol):
     """Gives her process work while it is alive."""
 
     def attach(self, persona_id: str, worker: Worker) -> None:
@@ -38,18 +38,18 @@ class Attendant(Protocol):
         """Her process is gone; ``crashed`` means that its end was not asked for."""
 
 
-class PersonaLife:
-    """The ``Life`` of one persona. A new process is given to the inbox, then to the ``attendants`` in this order."""
+class PersonaLifecycle:
+    """The ``Lifecycle`` of one persona. A new process is given to the inbox, then to the ``clients`` in this order."""
 
     def __init__(
         self,
         persona_id: str,
-        workshop: Workshop,
+        context: ProcessContext,
         limits: Supervision,
         briefing: Briefing,
         dispatch: Dispatch,
         inbox: Inbox,
-        attendants: Sequence[Attendant],
+        clients: Sequence[WorkerClient],
         register: ChannelRegister,
         states: GatewayStates,
         personas: Personas,
@@ -58,12 +58,12 @@ class PersonaLife:
         log: Log,
     ) -> None:
         self._id = persona_id
-        self._workshop = workshop
+        self._context = context
         self._limits = limits
         self._briefing = briefing
         self._dispatch = dispatch
         self._inbox = inbox
-        self._attendants = [inbox, *attendants]
+        self._clients = [inbox, *clients]
         self._register = register
         self._states = states
         self._personas = personas
@@ -78,34 +78,34 @@ class PersonaLife:
         def receive(worker: Worker, message: FromWorker) -> None:
             self._dispatch.received(self._id, worker, message)
 
-        return Generation(number, self._workshop, self._limits, self._tasks, log, receive)
+        return Generation(number, self._context, self._limits, self._tasks, log, receive)
 
     async def prepare(self) -> tuple[Prepare, frozenset[str]]:
         """The first frame for her process and the kinds of libraries it needs. Raises GenerationFailed."""
         return await self._briefing.prepare(self._id)
 
-    def risen(self, generation: Serving) -> None:
+    def started(self, generation: GenerationProcess) -> None:
         """Her process runs: open her web channel, and give the process what waits."""
         self._log.info("persona.running", persona=self._id, generation=generation.number, pid=generation.pid)
         self._hubs.started(self._id)
-        for attendant in self._attendants:
-            attendant.attach(self._id, generation)
+        for client in self._clients:
+            client.attach(self._id, generation)
         self._hubs.signal("Event", "Awake", self._personas.get(self._id), {})
 
-    async def fallen(self, *, crashed: bool) -> None:
-        """Her process is gone: detach every attendant, even if one of them fails."""
+    async def exited(self, *, crashed: bool) -> None:
+        """Her process is gone: detach every client, even if one of them fails."""
         async with AsyncExitStack() as stack:
-            for attendant in self._attendants:
-                stack.push_async_callback(partial(attendant.detach, self._id, crashed=crashed))
+            for client in self._clients:
+                stack.push_async_callback(partial(client.detach, self._id, crashed=crashed))
         title = "Process died" if crashed else "Asleep"
         self._hubs.signal("Event", title, self._personas.get(self._id), {})
 
-    async def faulted(self) -> None:
+    async def discard_state(self) -> None:
         """Drop her state in memory; all of it is in the ledger."""
         async with AsyncExitStack() as stack:
             # Called in reverse order: the inbox is dropped first, while it still knows what was in hand.
             stack.callback(self._hubs.resync, self._id)
-            stack.push_async_callback(partial(self.fallen, crashed=True))
+            stack.push_async_callback(partial(self.exited, crashed=True))
             stack.push_async_callback(self._inbox.drop, self._id)
             await self._tasks.reset()
 

@@ -22,13 +22,13 @@ from proto.messages import (
     Typing,
 )
 from worker.agent.agent import Agent
-from worker.base.life import Life
 from worker.base.link import WORKER_CODEC
 from worker.base.organ_errors import OrganConfigError
+from worker.base.role_process import RoleProcess
 from worker.gateways.switchboard import Switchboard
 
 
-class PersonaLife(Life[ToWorker]):
+class PersonaProcess(RoleProcess[ToWorker]):
     """Creates her agent and gateways at ``Prepare``, and connects the gateways at ``Open``."""
 
     def __init__(self, birth: Birth) -> None:

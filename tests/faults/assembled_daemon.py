@@ -66,7 +66,7 @@ class Disk:
         return submit(operation, *arguments)
 
 
-class House:
+class AssembledDaemon:
     """The daemon, from its start to its end, as ``daemon.startup.serve`` leads it."""
 
     def __init__(self, folder: Path, outside: Outside, disk: Disk, log: Log) -> None:

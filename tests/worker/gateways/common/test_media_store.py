@@ -9,7 +9,7 @@ import pytest
 
 from tests.fsyncs import assert_durable, recorded
 from worker.gateways.common.attachments import TooLargeError
-from worker.gateways.common.media import store
+from worker.gateways.common.media_store import store
 
 
 async def chunks() -> AsyncIterator[bytes]:

@@ -19,14 +19,14 @@ from worker.walls.raising import close_local_sockets
 
 T = TypeVar("T")
 
-FAREWELL: Final = 0.05
+LAST_FRAME_TIME: Final = 0.05
 """Seconds allowed for the last frame to be sent."""
 
 MAX_TRACE: Final = 3500
 """Characters of a traceback that are logged."""
 
 
-class Life(Generic[T]):
+class RoleProcess(Generic[T]):
     """One process from its greeting to its exit code. Each role is a subclass that handles the messages."""
 
     def __init__(self, birth: Birth, codec: Codec[T]) -> None:
@@ -48,7 +48,7 @@ class Life(Generic[T]):
         await self.close()
         if self._fault:
             self.link.send(Fault(self._fault[:2000]))
-            await asyncio.sleep(FAREWELL)
+            await asyncio.sleep(LAST_FRAME_TIME)
         self.link.close()
         return code
 

@@ -29,7 +29,7 @@ def run(program: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("module", "child"), [("worker.process.process", "denied"), ("daemon.supervision.processes", "allowed")]
+    ("module", "child"), [("worker.process.child_setup", "denied"), ("daemon.supervision.processes", "allowed")]
 )
 def test_written_memory_is_never_executed(module: str, child: str) -> None:
     """A process that has forbidden itself new code cannot create any; the daemon's other children are not affected."""
