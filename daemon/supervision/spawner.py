@@ -82,7 +82,7 @@ class Spawner:
         self.need(kinds)
         self._asked += 1
         birth = Birth(self._asked, role, title, self._endpoint, routing_id, self._heartbeat, walls)
-        self._births += 1
+        self._spawning += 1
         try:
             async with asyncio.timeout(WARM_TIMEOUT):
                 await self._first_warm.wait()
