@@ -8,6 +8,7 @@ import msgspec
 
 from proto.messages import MAX_FRAME
 from proto.records import reveal_secrets, seal_secrets
+from proto.unicode_text import valid_texts
 
 T = TypeVar("T")
 
@@ -24,8 +25,14 @@ class Codec(Generic[T]):
         self._decoder = msgspec.msgpack.Decoder(kind, dec_hook=seal_secrets)
 
     def encode(self, message: msgspec.Struct) -> bytes:
-        """Return the frame. Raises FrameError when the message is larger than a frame."""
-        frame = self._encoder.encode(message)
+        """Return the frame. Raises FrameError when the message is larger than a frame.
+
+        Text is made valid where it enters; what slipped through costs a character here, not the process.
+        """
+        try:
+            frame = self._encoder.encode(message)
+        except UnicodeEncodeError:
+            frame = self._encoder.encode(valid_texts(message))
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a {type(message).__name__} of {len(frame)} bytes is larger than a frame ({MAX_FRAME})")
         return frame
@@ -36,6 +43,6 @@ class Codec(Generic[T]):
             raise FrameError(f"a frame of {len(frame)} bytes is over the limit of {MAX_FRAME}")
         try:
             return self._decoder.decode(frame)
-        except (msgspec.DecodeError, RecursionError) as error:
-            # Thousands of nested arrays in an unknown field raise RecursionError.
+        except (ValueError, RecursionError) as error:
+            # msgspec's own errors, bytes that are no UTF-8, and thousands of nested arrays in an unknown field.
             raise FrameError(f"not a message of this protocol: {error}") from error

@@ -125,7 +125,8 @@ class DaemonProcess:
     def start_warm(self, *kinds: str) -> DaemonProcess:
         """Start it with the libraries of an OpenAI mind and of these kinds of channels in its zygote.
 
-        It would load them all anew at each first use of one. Somebody who has them all is there at its start.
+        Otherwise its zygote would load all of them again whenever one is first used. So a persona that uses all of them
+        exists at the start.
         """
         none = {"token": Secret("1:none")}
         nobody = Persona(str(uuid.uuid4()), "Nobody", Organ("m", "openai", Secret("k")))

@@ -14,9 +14,11 @@ from daemon.api.errors import HANDLERS
 from daemon.api.v1.authentication import Authentication
 from daemon.api.v1.problems import handlers
 from daemon.http.counting import Counted
+from daemon.http.refused_tokens import RefusedTokens
 from daemon.http.security import Guard, is_v1
 from daemon.http.tokens import Tokens
 from daemon.logging.log import Log
+from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Settings
 
 
@@ -38,6 +40,7 @@ def build(
     *,
     settings: Settings,
     request_counts: Counter[tuple[str, str, int]],
+    tasks: Tasks,
     log: Log,
 ) -> ASGIApp:
     """Build the application. Raises TokenError and SettingsError when a file that it needs cannot be used."""
@@ -46,8 +49,9 @@ def build(
     for each in (persona_api, open_api):
         # A route has one spelling; a redirect would be made of the request's own Host.
         each.router.redirect_slashes = False
-    doors = Doors(persona_api, Authentication(open_api, settings, log))
-    guard = Guard(doors, settings.http, settings.limits, Tokens(settings.http.token_file), log)
+    refused = RefusedTokens(tasks, log)
+    doors = Doors(persona_api, Authentication(open_api, settings, refused, log))
+    guard = Guard(doors, settings.http, settings.limits, Tokens(settings.http.token_file), refused, log)
     return Counted(guard, request_counts)
 
 

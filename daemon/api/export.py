@@ -26,6 +26,7 @@ from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
 from daemon.personas.personas import IdTaken, Personas, PersonasError
 from daemon.personas.spool import Spool
+from daemon.runtime.clock import Clock
 from daemon.settings.sections import Limits
 from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import PersonaName
@@ -52,6 +53,7 @@ class ArchiveRoutes:
         forms: FormReader,
         limits: Limits,
         state_dir: Path,
+        clock: Clock,
         log: Log,
     ) -> None:
         self._personas = personas
@@ -63,6 +65,7 @@ class ArchiveRoutes:
         self._forms = forms
         self._limits = limits
         self._state_dir = state_dir
+        self._clock = clock
         self._log = log
 
     def routes(self) -> list[BaseRoute]:
@@ -75,7 +78,7 @@ class ArchiveRoutes:
         """``GET /api/persona/{persona_id}/export``: with ``?secrets=false`` her keys and tokens stay here."""
         persona = find_persona(self._personas, request)
         with_secrets = _truth(("query", "secrets"), request.query_params.get("secrets", "true"))
-        made = Export(persona, self._personas.folder(persona.id), self._ledger, secrets=with_secrets)
+        made = Export(persona, self._personas.folder(persona.id), self._ledger, self._clock, secrets=with_secrets)
         try:
             await made.prepare()
         except TooManyFiles as error:

@@ -25,7 +25,7 @@ from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
 from daemon.personas.personas import Personas
 from daemon.personas.spool import Spool
-from daemon.runtime.tasks import beside
+from daemon.runtime.tasks import Tasks
 from daemon.supervision.supervisor import Supervisor
 from proto.feeds import SOURCES, Source
 
@@ -58,6 +58,7 @@ class FeedRoutes:
         feeds: Feeds,
         uploads: Uploads,
         forms: FormReader,
+        tasks: Tasks,
         max_bytes: int,
         log: Log,
     ) -> None:
@@ -67,6 +68,7 @@ class FeedRoutes:
         self._feeds = feeds
         self._uploads = uploads
         self._forms = forms
+        self._tasks = tasks
         self._max_bytes = max_bytes
         self._log = log
 
@@ -128,7 +130,7 @@ class FeedRoutes:
         """Raise HTTPException when the feed ends early, ClientDisconnect when the client has hung up."""
         gone = asyncio.Event()
         try:
-            async with beside(hung_up(request)) as waiting:
+            async with self._tasks.beside(hung_up(request)) as waiting:
                 waiting.add_done_callback(lambda _: gone.set())
                 await self._feeds.feed(persona_id, source, spool.path, gone)
         except FeedEnded as ended:

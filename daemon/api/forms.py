@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from daemon.api.errors import Unprocessable
 from daemon.http.answers import Fault
+from proto.unicode_text import valid_text
 
 MAX_PARTS: Final = 100
 UTF8_BYTES: Final = 4
@@ -81,7 +82,7 @@ class Form:
                 self._faults[name] = _missing(name)
                 continue
             try:
-                self.values[name] = raw.decode()
+                self.values[name] = valid_text(raw.decode())
             except UnicodeDecodeError:
                 words = "Input should be a valid string, unable to parse raw data as a unicode string"
                 self._faults[name] = Fault("string_unicode", ("body", name), words)
@@ -143,7 +144,7 @@ class Form:
             self._data = self._not_a_file
             return
         self._faults.pop(self._field, None)
-        sink = self._file(filename.decode(errors="replace"))
+        sink = self._file(valid_text(filename.decode(errors="replace")))
         self._data = sink.write if sink else _ignore
 
     def _not_a_file(self, _data: memoryview) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
 from daemon.settings import version
 from daemon.supervision.processes import private
@@ -72,6 +72,7 @@ class HealthRoutes:
         state_dir: Path,
         tasks: Tasks,
         started_at: float,
+        clock: Clock,
         stopping: asyncio.Event,
     ) -> None:
         self._personas = personas
@@ -81,6 +82,7 @@ class HealthRoutes:
         self._state_dir = state_dir
         self._tasks = tasks
         self._started_at = started_at
+        self._clock = clock
         self._stopping = stopping
 
     def routes(self) -> list[BaseRoute]:
@@ -118,7 +120,7 @@ class HealthRoutes:
             {
                 "version": version.number(),
                 "commit": version.commit() or None,
-                "uptime_s": round(time.monotonic() - self._started_at, 3),
+                "uptime_s": round(self._clock.monotonic() - self._started_at, 3),
                 "pid": os.getpid(),
                 "rss": resident_bytes(),
                 "spawner": self._supervisor.spawner_mode,
@@ -178,5 +180,7 @@ class HealthRoutes:
             poison=depth.poison,
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
-            channels=await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id)),
+            channels=await channel_health(
+                self._ledger, persona, self._supervisor.gateways(persona.id), self._clock.time_ns()
+            ),
         )

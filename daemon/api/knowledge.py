@@ -1,4 +1,4 @@
-"""What she knows, as it stands in her files; it is there while she is stopped."""
+"""What she knows, as her files have it; it can be read while she is stopped."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple
@@ -19,6 +18,7 @@ from daemon.conversations.inbox import Inbox
 from daemon.http.answers import NO_STORE
 from daemon.ledger import Ledger
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from daemon.supervision.processes import resident
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Persona
@@ -78,6 +78,7 @@ class MetricsRoutes:
         request_counts: Mapping[tuple[str, str, int], int],
         webhook_counts: Mapping[tuple[str, int], int],
         started_at: float,
+        clock: Clock,
     ) -> None:
         self._personas = personas
         self._supervisor = supervisor
@@ -87,6 +88,7 @@ class MetricsRoutes:
         self._request_counts = request_counts
         self._webhook_counts = webhook_counts
         self._started_at = started_at
+        self._clock = clock
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/metrics", self.metrics)]
@@ -96,7 +98,7 @@ class MetricsRoutes:
         return Response(await self._exposition(), headers={**NO_STORE, "content-type": CONTENT_TYPE})
 
     async def _channel_health(self, persona: Persona) -> list[ChannelHealth]:
-        return await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id))
+        return await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id), self._clock.time_ns())
 
     async def _exposition(self) -> str:
         """Write all metrics."""
@@ -117,7 +119,7 @@ class MetricsRoutes:
         poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
         restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
         running = [Sample({"state": state}, count) for state, count in sorted(states.items())]
-        uptime = time.monotonic() - self._started_at
+        uptime = self._clock.monotonic() - self._started_at
         return "".join(
             (
                 render("personad_requests_total", "counter", "Requests answered, by route and status.", requested),

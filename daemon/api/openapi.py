@@ -137,7 +137,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (400, 404, 422, 500),
         UPDATE,
     ),
-    ("POST", f"{_PERSONA}/delete"): Operation("Delete her and everything of hers.", NOTHING, (400, 404)),
+    ("POST", f"{_PERSONA}/delete"): Operation("Delete her and all her data.", NOTHING, (400, 404)),
     ("POST", f"{_PERSONA}/start"): Operation("Start her.", STATUS, (400, 404)),
     ("POST", f"{_PERSONA}/stop"): Operation("Stop her.", STATUS, (404,)),
     ("POST", f"{_PERSONA}/restart"): Operation("Restart her, or start her.", STATUS, (400, 404)),

@@ -20,6 +20,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.supervision.supervisor import Supervisor
 from proto.messages import Conversation
+from proto.unicode_text import valid_text
 
 WEB: Final = "web"
 
@@ -69,7 +70,7 @@ class Read:
         self._message_chars = message_chars
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = READ_BODY.decode(await _body(receive), scope["headers"]).message
+        message = valid_text(READ_BODY.decode(await _body(receive), scope["headers"]).message)
         if len(message) > self._message_chars:
             raise HTTPException(413, f"The message is over {self._message_chars} characters: split it.")
         key = idempotency_key(scope)

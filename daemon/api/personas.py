@@ -140,6 +140,8 @@ class PersonaRoutes:
         try:
             await self._personas.delete(persona.id)
         except PersonasError as error:
+            # 404 if another request has deleted her meanwhile.
+            find_persona(self._personas, request)
             raise HTTPException(400, f"Could not delete persona. Please check the persona data. ({error})") from error
         # Somebody may have started her between the two calls; from now on nobody can.
         await self._supervisor.stop(persona.id)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from daemon.api.forms import Form
 from daemon.personas.media import Uploads
-from daemon.runtime.tasks import beside
+from daemon.runtime.tasks import Tasks
 
 RETRY_AFTER: Final = {"retry-after": "5"}
 
@@ -18,8 +18,9 @@ RETRY_AFTER: Final = {"retry-after": "5"}
 class FormReader:
     """Reads forms of any size; ``shutdown_timeout`` is what requests get, in seconds, when the daemon stops."""
 
-    def __init__(self, *, uploads: Uploads, stopping: asyncio.Event, shutdown_timeout: float) -> None:
+    def __init__(self, *, uploads: Uploads, tasks: Tasks, stopping: asyncio.Event, shutdown_timeout: float) -> None:
         self._uploads = uploads
+        self._tasks = tasks
         self._stopping = stopping
         self._shutdown_timeout = shutdown_timeout
 
@@ -30,7 +31,7 @@ class FormReader:
         stops. ``what`` names the file in the answer.
         """
         try:
-            async with asyncio.timeout(seconds) as deadline, beside(self._shorten_at_stop(deadline)):
+            async with asyncio.timeout(seconds) as deadline, self._tasks.beside(self._shorten_at_stop(deadline)):
                 async for piece in request.stream():
                     if piece:
                         await self._uploads.run(form.feed, piece)

@@ -32,6 +32,7 @@ from daemon.ledger import Ledger
 from daemon.personas import atomic_files
 from daemon.personas.media import FOLDER
 from daemon.personas.personas import MEMORY_FILE
+from daemon.runtime.clock import Clock
 from proto.records import ORGANS, Organ, Persona, to_json
 from proto.texts import MediaName
 
@@ -46,10 +47,11 @@ class TooManyFiles(RuntimeError):
 class Export:
     """One archive on its way to the client that asked for it."""
 
-    def __init__(self, persona: Persona, folder: Path, ledger: Ledger, *, secrets: bool) -> None:
+    def __init__(self, persona: Persona, folder: Path, ledger: Ledger, clock: Clock, *, secrets: bool) -> None:
         self._persona = persona if secrets else without_secrets(persona)
         self._folder = folder
         self._ledger = ledger
+        self._clock = clock
         self._secrets = secrets
         self._pack = _Pack()
         self._memory: list[str] = []
@@ -66,7 +68,7 @@ class Export:
         pack = self._pack
         record = msgspec.json.format(to_json(self._persona), indent=2) + b"\n"
         yield await asyncio.to_thread(pack.add, RECORD, record)
-        channels = await self._ledger.channels_of(self._persona.id, time.time_ns())
+        channels = await self._ledger.channels_of(self._persona.id, self._clock.time_ns())
         consolidated = 0
         after: int | None = 0
         up_to: int | None = None

@@ -31,12 +31,13 @@ from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
 from proto.records import Channel, Persona, PersonaName, from_json, to_json
 from proto.secrets import Secret
+from proto.unicode_text import valid_json
 
 T = TypeVar("T", bound=msgspec.Struct)
 Identify: TypeAlias = Callable[[GatewayType, Secret], Awaitable[Identified]]
 
 BATCH: Final = 200
-"""Lines of a conversation in one transaction, so that nobody else waits long for the disk."""
+"""Lines of a conversation in one transaction, so that others do not wait long for the disk."""
 MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
@@ -44,7 +45,7 @@ WEB: Final = "web"
 RESTORE_FOLDER: Final = "restore-"
 """What the folders in the state directory begin with that hold archives on their way."""
 RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
-"""The channels that come back with her; open ones are made anew, with what their operator sets."""
+"""The channels that come back with her; open ones are created again, with the operator's settings."""
 
 
 class NoRoom(RuntimeError):
@@ -226,6 +227,6 @@ def _decoded(file: Path, kind: type[T]) -> Iterator[T]:
     with file.open("rb") as stream:
         for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE), b""), start=1):
             try:
-                yield decoder.decode(raw)
+                yield decoder.decode(valid_json(raw))
             except (msgspec.DecodeError, RecursionError) as error:
                 raise ArchiveError(f"{file.name}, line {number}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -59,13 +58,18 @@ class DeadLetterShown(msgspec.Struct):
     time: str
 
 
-async def channel_health(ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState]) -> list[ChannelHealth]:
-    """Her channels in the order of her record; ``gateways`` is what her process reported. Raises LedgerError."""
+async def channel_health(
+    ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState], now: int
+) -> list[ChannelHealth]:
+    """Her channels in the order of her record.
+
+    ``gateways`` is what her process reported, ``now`` is in epoch nanoseconds. Raises LedgerError.
+    """
     if not persona.channels:
         return []
     states = {state.channel: state for state in gateways}
     stored = {row.channel: row for row in await ledger.channels(persona.id)}
-    shown = {row.channel: row for row in await ledger.channels_of(persona.id, time.time_ns())}
+    shown = {row.channel: row for row in await ledger.channels_of(persona.id, now)}
     pending = await ledger.pending_by_channel(persona.id)
     found = []
     for record in persona.channels:

@@ -63,7 +63,7 @@ class GatewayStates:
         """Her process has failed too often: record on each channel that it does not work until somebody acts."""
         try:
             for row in await self._ledger.channels(persona_id):
-                error = f"Her process failed too often: {reason}. Mend that, and start her."
+                error = f"Her process failed too often: {reason}. Fix that, then start her again."
                 await self._ledger.channel_error(persona_id, row.channel, error, self._clock.time_ns(), "config")
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))

@@ -9,7 +9,6 @@ in memory.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -17,6 +16,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from daemon.ledger import Ledger
+from daemon.runtime.clock import Clock
 from daemon.settings.settings import Limits
 from proto.records import Persona
 from proto.secrets import MASK, Secret, redact
@@ -189,8 +189,9 @@ class _Ring:
 class Hubs:
     """The hubs of all personas. ``last_seq`` is the ledger's last one."""
 
-    def __init__(self, ledger: Ledger, limits: Limits, last_seq: int) -> None:
+    def __init__(self, ledger: Ledger, limits: Limits, last_seq: int, clock: Clock) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._limits = limits
         self._seq = last_seq
         self._hubs: dict[str, _Hub] = {}
@@ -218,7 +219,7 @@ class Hubs:
         if persona is not None:
             shown["persona"] = {"id": persona.id, "name": persona.name}
         seq = self._next_seq()
-        frame = {"type": kind, "title": title, "time": time.time_ns(), "details": shown, "seq": seq}
+        frame = {"type": kind, "title": title, "time": self._clock.time_ns(), "details": shown, "seq": seq}
         text = redact(msgspec.json.encode(frame, enc_hook=_mask).decode())
         self._ring.add(_Signal(seq, persona.id if persona else None, text))
         for socket in self._system:
@@ -326,7 +327,7 @@ class Hubs:
         return self._hubs.setdefault(persona_id, _Hub())
 
     def _next_seq(self) -> int:
-        self._seq = max(self._seq + 1, time.time_ns() // 1000)
+        self._seq = max(self._seq + 1, self._clock.time_ns() // 1000)
         return self._seq
 
 

@@ -157,8 +157,13 @@ class Lane:
         self.waiting = deque(sorted([*self.waiting, *items], key=lambda item: item.perception.id))
 
     def drop_channel(self, channel: str) -> None:
-        """Forget what waits from this channel."""
+        """Forget what waits from this channel, and the turn in hand if it is from there.
+
+        Otherwise the next process would get that turn again, and hold up the lane with what nobody can be answered.
+        """
         self.waiting = deque(one for one in self.waiting if one.conversation.channel != channel)
+        if self.in_hand and not self.in_hand.replied and self.in_hand.conversation.channel == channel:
+            self.in_hand = None
 
     def cancel_timer(self) -> None:
         """Cancel the lane's reminder."""

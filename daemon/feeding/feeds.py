@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from daemon.feeding.feeder import Feeder, FeederDied, FeederReport
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
-from daemon.runtime.tasks import PersonaTasks, carried_through, first_of
+from daemon.runtime.tasks import PersonaTasks, Tasks, carried_through
 from daemon.settings.settings import Settings
 from daemon.supervision.linked_process import ProcessContext
 from daemon.supervision.provisions import kinds_of, mind_limits, provider_urls
@@ -91,12 +90,15 @@ class Feeds:
         supervisor: Supervisor,
         context: ProcessContext,
         tasks: PersonaTasks,
+        own: Tasks,
         stopping: asyncio.Event,
         log: Log,
     ) -> None:
         self.at_once = settings.limits.feeds_at_once
         self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, tasks, log)
         self._supervisor = supervisor
+        self._tasks = tasks
+        self._own = own
         self._stopping = stopping
         self._fed: set[str] = set()
         self._running: set[asyncio.Task[object]] = set()
@@ -124,7 +126,7 @@ class Feeds:
         assert caller is not None
         self._running.add(caller)
         try:
-            await first_of(feeding.run(), self._end(persona_id))
+            await self._tasks.of(persona_id).first_of(feeding.run(), self._end(persona_id))
         except FeedEnded as ended:
             feeding.tell("Feed ended", reason=str(ended) or ended.cause)
             raise
@@ -133,10 +135,7 @@ class Feeds:
 
     async def close(self) -> None:
         """Cancel the feeds in progress and wait until they have ended."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(set(self._running))
+        await self._own.end(set(self._running))
 
     async def _end(self, persona_id: str) -> None:
         """Raise FeedEnded when she no longer runs or the daemon is stopping."""
@@ -172,6 +171,7 @@ class _Feeding:
         self._hubs = hubs
         self._consolidation = consolidation
         self._context = context
+        self._clock = context.clock
         self._tasks = tasks
         self._persona_id = persona_id
         self._path = path
@@ -207,7 +207,7 @@ class _Feeding:
 
     def tell(self, title: str, **details: object) -> None:
         """Signal the progress."""
-        self._reported_at = time.monotonic()
+        self._reported_at = self._clock.monotonic()
         persona = self._personas.get(self._persona_id)
         self._hubs.signal("Event", title, persona, {**msgspec.structs.asdict(self._progress), **details})
 
@@ -271,7 +271,7 @@ class _Feeding:
         self._tell_sometimes()
 
     def _tell_sometimes(self) -> None:
-        if time.monotonic() - self._reported_at > SIGNAL_EVERY:
+        if self._clock.monotonic() - self._reported_at > SIGNAL_EVERY:
             self.tell("Feeding")
 
     async def _keep(self, digest: Digest) -> None:
@@ -279,7 +279,7 @@ class _Feeding:
         await carried_through(self._commit(digest))
 
     async def _commit(self, digest: Digest) -> None:
-        await self._ledger.digested(digest, self._progress.source, time.time_ns())
+        await self._ledger.digested(digest, self._progress.source, self._clock.time_ns())
         try:
             await self._personas.save_memory(self._persona_id, digest.before, digest.after)
         except MemoryChanged as error:

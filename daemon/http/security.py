@@ -29,6 +29,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.http import answers, problems
+from daemon.http.refused_tokens import RefusedTokens
 from daemon.http.tokens import Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Http, Limits
@@ -84,9 +85,12 @@ class Bound(NamedTuple):
 class Guard:
     """The ASGI layer that lets through what the rules above allow."""
 
-    def __init__(self, app: ASGIApp, http: Http, limits: Limits, tokens: Tokens, log: Log) -> None:
+    def __init__(
+        self, app: ASGIApp, http: Http, limits: Limits, tokens: Tokens, refused: RefusedTokens, log: Log
+    ) -> None:
         self.app = app
         self._tokens = tokens
+        self._refused = refused
         self._log = log
         self._fault = ""
         self._body = Bound(http.max_body, http.max_body, "http.max_body")
@@ -122,6 +126,7 @@ class Guard:
         problem = problems.problem if at_door else answers.problem
         if not at_door and self._tokens.required:
             if not self._authorized(scope, seen):
+                self._refused.count(scope)
                 return problem(401, _TOKEN_REFUSED, {"www-authenticate": "Bearer"})
         elif not at_door and (host is None or host.name not in self._hosts):
             return problem(403, _HOST_REFUSED)

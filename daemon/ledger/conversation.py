@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from proto.messages import Conversation, Line, Outgoing
+from proto.unicode_text import valid_texts
 
 _HEARD: Final = (
     "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title)"
@@ -46,7 +47,7 @@ def heard(
     """
     ids = json.dumps(list(perceptions))
     if perceived:
-        connection.execute(_HEARD_WITH_FILES, (ids, json.dumps(dict(perceived))))
+        connection.execute(_HEARD_WITH_FILES, (ids, json.dumps(valid_texts(dict(perceived)))))
     else:
         connection.execute(_HEARD, (ids,))
 

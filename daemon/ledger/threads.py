@@ -35,6 +35,7 @@ class ConnectionThread(ABC):
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._batch: list[Task] = []
         self._unresolved = 0
         self._closing = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -75,12 +76,27 @@ class ConnectionThread(ABC):
         try:
             last = False
             while not last:
-                batch, last = self._take()
-                if batch:
-                    self._loop.call_soon_threadsafe(self._resolve, self.execute(batch))
+                self._batch, last = self._take()
+                if self._batch:
+                    self._loop.call_soon_threadsafe(self._resolve, self.execute(self._batch))
+            self._batch = []
         finally:
-            self._connection.close()
-        self._loop.call_soon_threadsafe(self._ended.set_result, None)
+            try:
+                self._connection.close()
+            finally:
+                self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        """The thread is gone. If it failed, nothing that it had in hand or in its queue may wait for it for ever."""
+        self._closing = True
+        lost = [future for _, _, future in self._batch]
+        while not self._queue.empty():
+            if task := self._queue.get():
+                lost.append(task[2])
+        for future in lost:
+            if not future.done():
+                future.set_exception(LedgerError("the ledger's thread has failed"))
+        self._ended.set_result(None)
 
     def _take(self) -> tuple[list[Task], bool]:
         """Wait for a task and take those queued behind it; the second value is True when no more will come."""

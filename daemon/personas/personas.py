@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,10 @@ class PersonasError(RuntimeError):
 
 class MemoryChanged(PersonasError):
     """Her memory was edited by hand while her mind worked on it. The edit was not overwritten."""
+
+
+class WatchFailed(RuntimeError):
+    """The kernel does not report edits at the moment; the text says why."""
 
 
 class IdTaken(RuntimeError):
@@ -189,10 +193,8 @@ class Personas:
         self._being_removed.discard(persona_id)
 
     async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
-        """Follow edits by hand until cancelled; call ``edited`` with each changed record."""
-        async for changes in watchfiles.awatch(
-            self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
-        ):
+        """Follow edits by hand until cancelled; call ``edited`` with each changed record. Raises WatchFailed."""
+        async for changes in self._changes():
             configs, memories = set(), set()
             for _, path in changes:
                 parts = Path(path).relative_to(self._root).parts
@@ -211,6 +213,16 @@ class Personas:
 
     def _deleted_folder(self, persona_id: str) -> Path:
         return self._root / f"{_DELETED}{persona_id}"
+
+    async def _changes(self) -> AsyncIterator[set[watchfiles.main.FileChange]]:
+        """What changed on the disk. Only the watch's own errors become WatchFailed, not those in handling a change."""
+        try:
+            async for changes in watchfiles.awatch(
+                self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
+            ):
+                yield changes
+        except (OSError, RuntimeError) as error:
+            raise WatchFailed(str(error)) from error
 
     def _scan(self) -> list[str]:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -263,12 +275,16 @@ class Personas:
 
     def _fault(self, persona_id: str, reason: str) -> None:
         kept = "her last good record stays in force" if persona_id in self._personas else "she cannot be loaded"
-        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until it is mended."
+        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until the file is corrected."
         self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
 
     async def _reload_memory(self, persona_id: str) -> None:
         async with self._disk:
-            memory = await asyncio.to_thread(self._read_memory, persona_id)
+            try:
+                memory = await asyncio.to_thread(self._read_memory, persona_id)
+            except OSError as error:
+                self._log.error("persona.memory_unreadable", persona=persona_id, file="memory", reason=str(error))
+                return
             if memory or persona_id in self._personas:
                 self._memories[persona_id] = memory
 

@@ -8,24 +8,29 @@ daemon continues. The code that is responsible for an owner waits for its ``faul
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
 from daemon.logging.log import Log, trace_of
-from daemon.runtime.clock import Clock, Timer
+from daemon.runtime.clock import Clock, Timer, deadline
 
 T = TypeVar("T")
 
 LOGGED: Final = 8
 """Faults that one owner logs until ``clear_fault``; a callback that fails in a loop must not fill the log."""
 
+END_TIMEOUT: Final = 10.0
+"""Seconds that cancelled tasks get to end: enough to kill a process that will not stop. A task that ignores its
+cancellation must not hold up a stop for ever."""
+
 
 class Tasks:
     """The tasks, timers and callbacks of one owner. ``report`` logs each fault."""
 
-    def __init__(self, clock: Clock, report: Callable[[Exception], None]) -> None:
+    def __init__(self, clock: Clock, log: Log, report: Callable[[Exception], None]) -> None:
         self._clock = clock
+        self._log = log
         self._report = report
         self._reported = 0
         self._running: set[asyncio.Task[object]] = set()
@@ -37,7 +42,7 @@ class Tasks:
 
     def child(self) -> Tasks:
         """A new owner that reports its faults to this one, but is closed separately."""
-        return Tasks(self._clock, self.failed)
+        return Tasks(self._clock, self._log, self.failed)
 
     @property
     def fault(self) -> asyncio.Future[Exception]:
@@ -100,12 +105,54 @@ class Tasks:
             task.cancel()
 
     async def reset(self) -> None:
-        """Cancel all tasks except commands, and wait until they have ended."""
-        await _cancel(self._running)
+        """Cancel all tasks except commands, and wait at most ``END_TIMEOUT`` until they have ended."""
+        await self.end(self._running)
 
     async def close(self) -> None:
-        """Cancel all tasks, and wait until they have ended."""
-        await _cancel(self._running | self._commands)
+        """Cancel all tasks, and wait at most ``END_TIMEOUT`` until they have ended."""
+        await self.end(self._running | self._commands)
+
+    async def first_of(self, *works: Coroutine[object, object, T]) -> T:
+        """Run coroutines concurrently and return the result of the first to end; the others are cancelled and awaited.
+
+        They belong to the caller, who gets their exceptions: those are no faults of this owner.
+        """
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return next(task for task in tasks if task in done).result()
+        finally:
+            await self.end(tasks)
+
+    @asynccontextmanager
+    async def beside(self, work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
+        """Run ``work`` while the block lasts, then cancel it; an exception of it is raised at the end of the block."""
+        task = asyncio.create_task(work)
+        try:
+            yield task
+        finally:
+            await self.end([task])
+        if task.done() and not task.cancelled():
+            task.result()
+
+    async def end(self, tasks: Collection[asyncio.Task[T]]) -> None:
+        """Cancel tasks, and wait at most ``END_TIMEOUT`` until they have ended; those that have not are logged.
+
+        asyncio allows a task to ignore its cancellation
+        (https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.cancel).
+        """
+        others = [task for task in tasks if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        if not others:
+            return
+        try:
+            async with deadline(self._clock, END_TIMEOUT):
+                await asyncio.wait(others)
+        except TimeoutError:
+            for task in others:
+                if not task.done():
+                    self._log.error("task.stuck", task=_name(task), seconds=END_TIMEOUT)
 
     def _own(self, work: Coroutine[object, object, T], kind: set[asyncio.Task[object]]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
@@ -133,7 +180,7 @@ class PersonaTasks:
         owner = self._owners.get(persona_id)
         if owner is None:
             log = self._log.bind(persona=persona_id)
-            owner = Tasks(self._clock, lambda error: log.error("persona.fault", trace=trace_of(error)))
+            owner = Tasks(self._clock, log, lambda error: log.error("persona.fault", trace=trace_of(error)))
             self._owners[persona_id] = owner
         return owner
 
@@ -144,35 +191,12 @@ class PersonaTasks:
 
     async def close(self) -> None:
         """Cancel all personas' tasks; what was accepted is in the ledger."""
-        for owner in self._owners.values():
-            await owner.close()
+        await asyncio.gather(*(owner.close() for owner in self._owners.values()))
 
 
 def daemon_tasks(clock: Clock, log: Log) -> Tasks:
     """The owner of tasks that belong to no persona; a fault of it ends the daemon."""
-    return Tasks(clock, lambda error: log.error("daemon.crashed", trace=trace_of(error)))
-
-
-async def first_of(*works: Coroutine[object, object, T]) -> T:
-    """Run coroutines concurrently and return the result of the first to end; the others are cancelled and awaited."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return next(task for task in tasks if task in done).result()
-    finally:
-        await _cancel(set(tasks))
-
-
-@asynccontextmanager
-async def beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Run ``work`` while the block lasts, then cancel it; an exception of it is raised at the end of the block."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        await _cancel({task})
-    if not task.cancelled():
-        task.result()
+    return Tasks(clock, log, lambda error: log.error("daemon.crashed", trace=trace_of(error)))
 
 
 async def carried_through(work: Coroutine[object, object, T]) -> T:
@@ -191,9 +215,7 @@ def describe(error: BaseException) -> str:
     return f"a fault in personad: {type(error).__name__}: {error}"
 
 
-async def _cancel(tasks: set[asyncio.Task[T]]) -> None:
-    others = [task for task in tasks if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    if others:
-        await asyncio.wait(others)
+def _name(task: asyncio.Task[T]) -> str:
+    """Where the code of a task is, which says more than asyncio's own name such as ``Task-7``."""
+    work = task.get_coro()
+    return getattr(work, "__qualname__", type(work).__name__)

@@ -122,11 +122,13 @@ async def assemble(
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
-    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, log)
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
     context = ProcessContext(spawner, link, Enclosures(settings), clock)
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
-    feeds = Feeds(settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, stopping, log)
+    feeds = Feeds(
+        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
+    )
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
@@ -149,6 +151,7 @@ async def assemble(
             webhook_counts=webhook_counts,
             tasks=tasks,
             started_at=clock.monotonic(),
+            clock=clock,
             stopping=stopping,
             log=log,
         ),
@@ -164,10 +167,11 @@ async def assemble(
         ),
         settings=settings,
         request_counts=request_counts,
+        tasks=tasks,
         log=log,
     )
-    find = WebhookChannels(ledger, said.terms, accounts).find
-    webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, log)
+    find = WebhookChannels(ledger, said.terms, accounts, clock).find
+    webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
 
 
@@ -202,7 +206,7 @@ async def _conversations(
     clock: Clock,
     log: Log,
 ) -> Conversations:
-    hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
+    hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)

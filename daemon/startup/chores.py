@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas
+from daemon.personas.personas import Personas, WatchFailed
+from daemon.runtime.clock import Clock
 from proto.records import Persona
 
 WATCH_RETRY: Final = 30.0
@@ -18,22 +17,24 @@ DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
 
 
-async def watch_personas(personas: Personas, edited: Callable[[Persona], Awaitable[None]], log: Log) -> None:
+async def watch_personas(
+    personas: Personas, edited: Callable[[Persona], Awaitable[None]], clock: Clock, log: Log
+) -> None:
     """Follow edits by hand; when the kernel gives no watch, say so and try again."""
     while True:
         try:
             await personas.watch(edited)
-        except (OSError, RuntimeError) as error:
+        except WatchFailed as error:
             log.error("personas.watch_failed", reason=str(error))
-        await asyncio.sleep(WATCH_RETRY)
+        await clock.sleep(WATCH_RETRY)
 
 
-async def prune(ledger: Ledger, replay_days: int, log: Log) -> None:
+async def prune(ledger: Ledger, replay_days: int, clock: Clock, log: Log) -> None:
     """Once a day, remove what was kept for repetitions and replays."""
     while True:
         try:
-            await ledger.prune(time.time_ns() - replay_days * DAY)
-            await ledger.prune_channels(time.time_ns())
+            await ledger.prune(clock.time_ns() - replay_days * DAY)
+            await ledger.prune_channels(clock.time_ns())
         except LedgerError as error:
             log.error("ledger.prune_failed", reason=str(error))
-        await asyncio.sleep(PRUNE_EVERY)
+        await clock.sleep(PRUNE_EVERY)

@@ -1,4 +1,4 @@
-"""Faults of the daemon itself: callbacks that raise, and a way out that ends for certain."""
+"""Faults of the daemon itself: callbacks and threads that raise, and a way out that ends for certain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import os
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from daemon.logging.log import Log
 from daemon.runtime.tasks import Tasks
 from proto import exits
 
-CONNECTIONS: Final = ("uvicorn.", "websockets.", "daemon.http.protocols")
+CONNECTIONS: Final = ("uvicorn.", "websockets.", "daemon.http.protocols", "daemon.http.websocket_protocol")
 """Modules that serve one connection each."""
 
 
@@ -29,6 +31,28 @@ def callback_failed(tasks: Tasks, loop: asyncio.AbstractEventLoop, context: dict
         tasks.failed(error)
     else:
         loop.default_exception_handler(context)
+
+
+@contextmanager
+def threads_watched(tasks: Tasks, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """A thread that ends with an exception is a fault: what the daemon left to it would never be done again.
+
+    The hook of before has logged it with the thread's name
+    (https://docs.python.org/3/library/threading.html#threading.excepthook).
+    """
+    logged = threading.excepthook
+
+    def failed(args: threading.ExceptHookArgs) -> None:
+        logged(args)
+        error = args.exc_value if isinstance(args.exc_value, Exception) else RuntimeError(repr(args.exc_value))
+        with suppress(RuntimeError):  # The loop is closed, and with it the daemon.
+            loop.call_soon_threadsafe(tasks.failed, error)
+
+    threading.excepthook = failed
+    try:
+        yield
+    finally:
+        threading.excepthook = logged
 
 
 def leave_within(seconds: float, log: Log) -> None:

@@ -31,7 +31,7 @@ def private_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_uid != os.geteuid():
-            raise DirectoryUnusable(f"{path} belongs to another user: choose another directory, or mend its owner.")
+            raise DirectoryUnusable(f"{path} belongs to another user: choose another directory, or correct its owner.")
         path.chmod(0o700)
     except OSError as error:
         raise DirectoryUnusable(f"{path} cannot be used: {error.strerror}. Choose another directory.") from error
@@ -42,7 +42,7 @@ def lock(state_dir: Path) -> int:
     try:
         descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Mend that first.") from error
+        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Fix that first.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -64,12 +64,13 @@ def api_routes(
     webhook_counts: Counter[tuple[str, int]],
     tasks: Tasks,
     started_at: float,
+    clock: Clock,
     stopping: asyncio.Event,
     log: Log,
 ) -> list[RouteGroup]:
     """The persona API's routes in the order in which they are searched: what is used most comes first."""
     limits = settings.limits
-    forms = FormReader(uploads=uploads, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
+    forms = FormReader(uploads=uploads, tasks=tasks, stopping=stopping, shutdown_timeout=settings.http.shutdown_timeout)
     return [
         PerceptionRoutes(supervisor=supervisor, hubs=hubs, inbox=inbox, message_chars=limits.message_chars),
         UploadRoutes(
@@ -88,6 +89,7 @@ def api_routes(
             feeds=feeds,
             uploads=uploads,
             forms=forms,
+            tasks=tasks,
             max_bytes=limits.feed,
             log=log,
         ),
@@ -113,6 +115,7 @@ def api_routes(
             forms=forms,
             limits=limits,
             state_dir=settings.state_dir,
+            clock=clock,
             log=log,
         ),
         LifecycleRoutes(personas=personas, supervisor=supervisor, consolidation=consolidation, hubs=hubs, log=log),
@@ -127,6 +130,7 @@ def api_routes(
             state_dir=settings.state_dir,
             tasks=tasks,
             started_at=started_at,
+            clock=clock,
             stopping=stopping,
         ),
         LogRoutes(tail=log.tail),
@@ -139,6 +143,7 @@ def api_routes(
             request_counts=request_counts,
             webhook_counts=webhook_counts,
             started_at=started_at,
+            clock=clock,
         ),
         OpenApiRoutes(),
         SocketRoutes(personas=personas, hubs=hubs),
@@ -169,9 +174,10 @@ def v1_routes(
             personas=personas,
             channels=channels,
             choices=choices,
+            clock=clock,
             keys=Keys(ledger=ledger, clock=clock, log=log),
             organization_id=settings.v1.organization_id,
             webhooks_url=webhooks_address(settings.hooks),
         ),
-        ConversationRoutes(ledger=ledger),
+        ConversationRoutes(ledger=ledger, clock=clock),
     ]

@@ -20,19 +20,20 @@ from uvicorn.config import Config
 
 from daemon import webhooks
 from daemon.http.listening import PortInUse
-from daemon.http.protocols import HttpProtocol, WebSocketProtocol
+from daemon.http.protocols import HttpProtocol
 from daemon.http.tokens import TokenError
+from daemon.http.websocket_protocol import WebSocketProtocol
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
-from daemon.runtime.tasks import Tasks, daemon_tasks
+from daemon.runtime.tasks import END_TIMEOUT, Tasks, daemon_tasks
 from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
 from daemon.startup.chores import prune, watch_personas
-from daemon.startup.faults import callback_failed, leave_within
+from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
 from daemon.supervision.processes import become_subreaper, forbid_new_code, hide_memory
@@ -87,8 +88,10 @@ async def _serve(
     """Serve until asked to stop, or until a task of the daemon itself fails; returns the exit code."""
     clock, stopping = SystemClock(), asyncio.Event()
     tasks = daemon_tasks(clock, log)
-    asyncio.get_running_loop().set_exception_handler(partial(callback_failed, tasks))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(partial(callback_failed, tasks))
     async with AsyncExitStack() as stack:
+        stack.enter_context(threads_watched(tasks, loop))
         parts = await assemble(settings, stopping, tasks, clock, log, stack)
         server = Server(_config(parts.api, settings))
         notifier = Notifier(os.environ)
@@ -102,8 +105,8 @@ async def _serve(
         webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
         background = tasks.child()
-        background.start(watch_personas(parts.personas, parts.channels.edited, log))
-        background.start(prune(parts.ledger, settings.limits.replay_days, log))
+        background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
+        background.start(prune(parts.ledger, settings.limits.replay_days, clock, log))
         background.start(notifier.watch())
         background.start(parts.commands.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))
@@ -125,6 +128,8 @@ async def _serve(
             await asyncio.wait([serving])
             if webhook_listener:
                 await webhook_listener.close()
+    # What is left are tasks that ignore their cancellation, and the loop's runner would wait for them for ever.
+    leave_within(END_TIMEOUT, log)
     if tasks.fault.done():
         return exits.FAULT
     log.info("daemon.stopped")
@@ -154,7 +159,7 @@ async def _come_up(
     await supervisor.decided(DECISION_TIMEOUT)
     if create_first:
         await first_persona(personas, supervisor, log, create_first, authority)
-    # What lives now mostly lives as long as the daemon: the collector need not look at it again.
+    # Most objects that exist now stay until the daemon ends, so the collector need not look at them again.
     gc.collect()
     gc.freeze()
     everybody = personas.all()

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from daemon.logging.log import Log, worker_line
+from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
 from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, children, end_strays, execute
@@ -34,10 +35,11 @@ STABLE: Final = 60.0
 class Spawner:
     """Owns the zygote and the death pipe. No other process ever has the pipe's write end."""
 
-    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, tasks: Tasks, log: Log) -> None:
+    def __init__(self, endpoint: str, heartbeat: float, line_limit: int, tasks: Tasks, clock: Clock, log: Log) -> None:
         self._endpoint = endpoint
         self._heartbeat = heartbeat
         self._line_limit = line_limit
+        self._clock = clock
         self._log = log
         self._asked = 0
         self._processes: dict[int, Process] = {}
@@ -105,16 +107,17 @@ class Spawner:
         self._tasks.start(self._seek_strays())
 
     async def _seek_strays(self) -> None:
-        await asyncio.sleep(STRAYS_AFTER)
-        asked, known = self._asked, set(self._processes)
+        await self._clock.sleep(STRAYS_AFTER)
+        asked, known, spawning = self._asked, set(self._processes), self._spawning
         try:
             found = await asyncio.to_thread(children)
         except OSError as error:
             # Without a descriptor /proc cannot be read. The search is repeated when the next process ends.
             self._log.warning("spawner.strays_unknown", reason=str(error))
             return
-        if self._spawning or self._asked != asked:
-            # A process started meanwhile may not be known yet. The search is repeated when the next process ends.
+        if spawning or self._spawning or self._asked != asked:
+            # A process that was started meanwhile may not be known yet, or not be known any more because it has ended.
+            # The search is repeated when the next process ends.
             return
         if strays := set(found) - known - set(self._processes):
             await asyncio.to_thread(end_strays, strays)
@@ -153,24 +156,25 @@ class Spawner:
 
     async def _keep_zygote(self) -> None:
         """Keep a zygote warm for the kinds in use: replace it after each change and death."""
-        loop, failures = asyncio.get_running_loop(), 0
+        failures = 0
         while True:
             self._rewarm.clear()
-            begun = loop.time()
+            begun = self._clock.monotonic()
             self._warm_enough.clear()
             warm = await self._replace()
             if not self._rewarm.is_set():
                 self._warm_enough.set()
             if warm:
                 await self._rewarm.wait()
-            if self._zygote or loop.time() - begun > STABLE:
+            if self._zygote or self._clock.monotonic() - begun > STABLE:
                 failures = 0
             else:
                 failures += 1
-                await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
+                await self._clock.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 2 ** min(failures, 10))))
 
     async def _replace(self) -> bool:
         """Warm a zygote and replace the old one with it; False when it cannot warm."""
+        self._asked += 1
         try:
             zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._log.bind(role="zygote"))
         except OSError as error:

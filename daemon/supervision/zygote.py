@@ -111,7 +111,7 @@ class Zygote:
             return
         try:
             message = _decoder.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             # Its state is unknown. It is replaced like one that died.
             self._log.error("zygote.failed", reason=f"it sent a message that cannot be read: {error}")
             self.process.kill()

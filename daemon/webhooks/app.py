@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
@@ -17,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from daemon.ledger import ChannelUnknown, LedgerError
 from daemon.logging.log import Log
+from daemon.runtime.clock import Clock
 from daemon.webhooks.providers import MAX_BODY, Answer, Event, Refused, Request, WebhookChannel, examine, methods
 
 BODY_TIMEOUT: Final = 15.0
@@ -55,13 +55,14 @@ class WebhookApp:
     """An ASGI application; ``counts`` counts requests by provider ("" for an unknown one) and status."""
 
     def __init__(
-        self, find: FindChannel, feed: Keep, public_url: str, counts: Counter[tuple[str, int]], log: Log
+        self, find: FindChannel, feed: Keep, public_url: str, counts: Counter[tuple[str, int]], clock: Clock, log: Log
     ) -> None:
         self._counts = counts
         self._find = find
         self._feed = feed
         self._public_url = public_url
         self._base = urlsplit(public_url).path.rstrip("/")
+        self._clock = clock
         self._log = log
         self._in_hand = 0
         self._logged: dict[str, float] = {}
@@ -106,7 +107,7 @@ class WebhookApp:
             query = scope["query_string"].decode("latin-1")
             url = webhook_url(self._public_url, channel_id) + (f"?{query}" if query else "")
             request = Request(scope["method"], url, query, headers, body)
-            verdict = examine(channel, request, time.time())
+            verdict = examine(channel, request, self._clock.time_ns() / 1e9)
             if not isinstance(verdict, Event):
                 return verdict
             return await self._keep(channel.persona, channel_id, verdict, request)
@@ -125,7 +126,7 @@ class WebhookApp:
 
     def _log_refusal(self, channel_id: str, refused: Refused) -> None:
         """Log a refusal, at most one per channel in ``LOG_EVERY`` seconds."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now - self._logged.get(channel_id, -LOG_EVERY) < LOG_EVERY:
             return
         if len(self._logged) >= MAX_LOGGED:

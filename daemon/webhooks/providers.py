@@ -15,6 +15,7 @@ import msgspec
 from daemon.webhooks import signatures
 from proto.gateways import GatewayType
 from proto.secrets import Secret
+from proto.unicode_text import valid_json
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -174,7 +175,7 @@ def _slack(credentials: Mapping[str, Secret], request: Request, now: float) -> R
     if not signatures.slack(request.body, credentials["signing_secret"], timestamp, presented, now):
         return Refused(403, "the signature is not Slack's, or not fresh")
     try:
-        frame = msgspec.json.decode(request.body, type=_SlackFrame)
+        frame = msgspec.json.decode(valid_json(request.body), type=_SlackFrame)
     except (msgspec.DecodeError, RecursionError):
         return Refused(403, "the body cannot be read")
     if frame.type == "url_verification":
@@ -192,7 +193,7 @@ def _telegram(credentials: Mapping[str, Secret], request: Request) -> Refused | 
     if not signatures.token(credentials["webhook_secret"], request.header("x-telegram-bot-api-secret-token")):
         return Refused(403, "the secret token is not the configured one")
     try:
-        frame = msgspec.json.decode(request.body, type=_TelegramFrame)
+        frame = msgspec.json.decode(valid_json(request.body), type=_TelegramFrame)
     except (msgspec.DecodeError, RecursionError):
         return Refused(403, "the body cannot be read")
     return Event(str(frame.update_id), OK)

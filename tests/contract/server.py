@@ -63,7 +63,7 @@ class Server:
         return persona
 
     def post(self, persona_id: str, verb: str, **body: Any) -> httpx.Response:
-        """Call a route of hers; ``body`` is what httpx takes: ``json``, ``files``, ``data``."""
+        """Call one of her routes; ``body`` is what httpx takes: ``json``, ``files``, ``data``."""
         return self.http.post(f"/api/persona/{persona_id}/{verb}", **body)
 
     def view(self, persona_id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
 import uvicorn
@@ -87,7 +87,7 @@ class Emulator(ABC):
         host, port = self._socket.getsockname()[:2]
         return f"http://{host}:{port}"
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         self._thread.start()
         deadline = time.monotonic() + PATIENCE
         while not self._server.started:

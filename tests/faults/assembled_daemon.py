@@ -1,4 +1,4 @@
-"""One life of the daemon in this process: its real parts and a real ledger, played processes and a jumping clock."""
+"""One run of the daemon in this process: its real parts and a real ledger, played processes and a jumping clock."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Site(NamedTuple):
 
 
 class Switch:
-    """Fires once, when the armed site is reached. ``reached`` are the sites since the first faults were mended."""
+    """Fires once, when the armed site is reached. ``reached`` are the sites since the last fault of every run."""
 
     def __init__(self) -> None:
         self.reached: set[int] = set()
@@ -48,7 +48,7 @@ class Switch:
         self._waits = False
 
     def arm(self, site: int, mode: Mode, *, late: bool) -> None:
-        """The next time that this site is reached is its last; ``late`` when that is to be after ``mended``."""
+        """The next time that this site is reached is its last; ``late`` means only after ``mended``."""
         self.struck, self._armed, self._waits = False, (site, mode), late
 
     def disarm(self) -> None:
@@ -56,7 +56,7 @@ class Switch:
         self._armed = None
 
     def mended(self) -> None:
-        """From now on nothing that mends is to come."""
+        """From now on no later fault can repair an earlier one."""
         self._waits = False
         self.reached.clear()
 
@@ -77,7 +77,7 @@ class Switch:
 
 
 class Instrumented:
-    """These modules with a switch at every await, in place: whoever imported their classes has them changed, too."""
+    """These modules with a switch at every await, changed in place for those that imported their classes."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.switch = Switch()

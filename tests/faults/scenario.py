@@ -76,7 +76,7 @@ class Day:
         await daemon.ledger.update_open_channel(DESK, ChannelFields(name="Front", welcome="Welcome!"), now)
 
     async def run(self, daemon: AssembledDaemon, mended: Callable[[], None]) -> None:
-        """Everything that can happen; ``mended`` is called when no fault is to come any more that mends others."""
+        """Everything that can happen; ``mended`` is called when no later fault can repair an earlier one."""
         watching = asyncio.ensure_future(self._watch(daemon))
         try:
             for part in (
@@ -102,13 +102,13 @@ class Day:
             watching.cancel()
 
     async def last_words(self, daemon: AssembledDaemon) -> None:
-        """Who was stopped is started, and every lane is used once more; returns when it is quiet."""
+        """Start her if she was stopped, and use every lane once more; returns when it is quiet."""
         for _ in range(2):
             await self._on_all_lanes(daemon)
             await asyncio.sleep(PATIENCE)
 
     async def _on_all_lanes(self, daemon: AssembledDaemon) -> None:
-        """Who was stopped is started, and somebody writes on every lane."""
+        """Start her if she was stopped, and write on every lane."""
         for _ in range(3):
             if not daemon.supervisor.running(ADA):
                 await self.ask(daemon.supervisor.start(ADA))
@@ -368,7 +368,7 @@ class Day:
         await self.ask(daemon.parts.channels._register.bring_back(zoe, shared, daemon.personas.save))
 
     async def _faults(self, daemon: AssembledDaemon) -> None:
-        """Faults that are there in every run: what happens after one can fail, too. They come first, as they mend."""
+        """Faults in every run, because recovery can fail too. They come first: recovery repairs others, too."""
         await self.ask(self.say(daemon, "w-fault"))
         self.post(PHONE, OWNER, "p-fault")
         await asyncio.sleep(0.03)

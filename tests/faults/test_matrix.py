@@ -75,7 +75,7 @@ class Start:
 
     def __init__(self, folder: Path, day: Day) -> None:
         self.late: set[int] = set()
-        """The sites that a day without a fault comes to when nothing that mends is to come."""
+        """The sites that a run without a fault reaches when no later fault can repair an earlier one."""
         self._folder = folder
         self._day = day
 

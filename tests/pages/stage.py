@@ -187,7 +187,7 @@ class Stage:
         self._listener = None
 
     def deliver(self, command: str) -> str:
-        """Run the command while a socket of hers is open, if the page itself opened none."""
+        """Run the command while one of her sockets is open, if the page itself opened none."""
         if self._listener is None:
             self.begin_listening(".venv/bin/websockets ws://127.0.0.1:5000/ws/$ID")
         return self.run(command)

@@ -38,6 +38,20 @@ def test_no_row_of_the_table_is_left_over() -> None:
         assert any(row.pattern.search(command) for command in written), row.pattern.pattern
 
 
+def test_the_readme_lists_all_verbs() -> None:
+    """Its sentence about all commands names the verbs of the command line, each once."""
+    (listed,) = re.findall(r"All commands: `personad ([^`]*)`", (ROOT / "README.md").read_text())
+    helped = subprocess.run(
+        [sys.executable, "-m", "daemon", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert sorted(listed.split()) == sorted(re.findall(r"^    ([a-z]+)\b", helped.stdout, re.MULTILINE))
+
+
 def test_commands_in_prose_are_there() -> None:
     """Every ``personad VERB`` in a sentence is a verb, and has the options that are written there."""
     words = {found for page in pages() for found in re.findall(r"`personad ([a-z][^`]*)`", prose(page.read_text()))}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from proto.framing import Codec, FrameError
-from proto.messages import MAX_FRAME, Fault, FromWorker, Outgoing
+from proto.messages import MAX_FRAME, Fault, FromWorker, Outgoing, Reply
 
 WORKER: Final[Codec[FromWorker]] = Codec(FromWorker)  # type: ignore[arg-type]  # mypy takes no union where a type is asked for
 
@@ -22,6 +22,9 @@ FRAMES: Final = {
     "with a wrong field": msgspec.msgpack.encode({"type": "fault", "reason": 7}),
     "with a text that is too long": msgspec.msgpack.encode({"type": "fault", "reason": "x" * 2001}),
     "too large": msgspec.msgpack.encode({"type": "fault", "reason": "x" * MAX_FRAME}),
+    "with bytes that are no text": b"\x82\xa4type\xa5fault\xa6reason\xa1\xff",
+    "with half a character": b"\x82\xa4type\xa5fault\xa6reason\xa3\xed\xa0\xbd",
+    "of a type that is no text": b"\x81\xa4type\xa1\xff",
     "too deep": FAULT[:-1] + b"\x91" * 200_000 + b"\xc0",
 }
 
@@ -36,6 +39,13 @@ def test_what_is_no_message_is_refused(name: str) -> None:
 def test_an_unknown_field_is_overlooked() -> None:
     """Unknown fields of a newer peer are ignored."""
     assert WORKER.decode(FAULT) == Fault("x")
+
+
+def test_half_characters_end_no_process() -> None:
+    """What slipped through a border costs its character; the message arrives."""
+    said = Reply(1, [7], [Outgoing("smile \ud83d\ude00 end \ud83d")], {7: "\udcff"})
+    assert WORKER.decode(WORKER.encode(said)) == Reply(1, [7], [Outgoing("smile 😀 end \ufffd")], {7: "\ufffd"})
+    assert WORKER.decode(WORKER.encode(Fault("\ude00"))) == Fault("\ufffd")
 
 
 def test_a_message_is_measured_before_it_is_sent() -> None:

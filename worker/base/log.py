@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from proto.secrets import redact
+from proto.unicode_text import valid_text
 
 Level = Literal["debug", "info", "warning", "error"]
 Field: TypeAlias = str | int | float | bool | None
@@ -17,7 +18,7 @@ MAX_FIELD = 4000
 
 
 class WorkerLog:
-    """Writes events. A broken or full pipe is ignored: its reader is the daemon, and nobody else could be notified."""
+    """Writes events. A broken or full pipe is ignored: its reader is the daemon, and there is nothing else to tell."""
 
     def __init__(self, descriptor: int = 2, **bound: Field) -> None:
         self._descriptor = descriptor
@@ -41,7 +42,10 @@ class WorkerLog:
 
     def _write(self, level: Level, event: str, fields: Mapping[str, Field]) -> None:
         record = {"level": level, "event": event, **self._bound, **fields}
-        clean = {key: redact(value)[:MAX_FIELD] if isinstance(value, str) else value for key, value in record.items()}
+        clean = {
+            key: redact(valid_text(value))[:MAX_FIELD] if isinstance(value, str) else value
+            for key, value in record.items()
+        }
         try:
             os.write(self._descriptor, msgspec.json.encode(clean) + b"\n")
         except (BrokenPipeError, BlockingIOError):

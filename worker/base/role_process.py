@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from proto import exits
@@ -13,6 +15,7 @@ from proto.framing import Codec
 from proto.gateways import GatewayState
 from proto.messages import VERSION, Fault, Heartbeat, Hello
 from proto.secrets import redact
+from proto.wire import WireError
 from worker.base.link import Link
 from worker.base.log import WorkerLog
 from worker.walls.raising import close_local_sockets
@@ -42,15 +45,31 @@ class RoleProcess(Generic[T]):
     async def run(self) -> int:
         """Greet, send heartbeats until the end, and return the exit code."""
         self.link.send(Hello(VERSION, os.getpid()))
-        beating = self._loop.create_task(self._beat())
+        beating = self.start(self._beat())
         code = await self._end
         beating.cancel()
         await self.close()
         if self._fault:
-            self.link.send(Fault(self._fault[:2000]))
-            await asyncio.sleep(LAST_FRAME_TIME)
+            # Perhaps the fault is that the daemon takes no frames. The log has it in any case.
+            with suppress(WireError):
+                self.link.send(Fault(self._fault[:2000]))
+                await asyncio.sleep(LAST_FRAME_TIME)
         self.link.close()
         return code
+
+    def start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Start a task. An unexpected error in it ends the process at once.
+
+        asyncio reports such an error only when the task is collected, and a task that is kept is never collected
+        (https://docs.python.org/3/library/asyncio-dev.html#detect-never-retrieved-exceptions).
+        """
+        task = self._loop.create_task(work)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self.unhandled(self._loop, {"exception": error})
 
     def receive(self, message: T) -> None:
         """Handle one message from the daemon."""

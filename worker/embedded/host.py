@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from proto.host import Answered, FromHost, Generate, Look, Search, Speak, Study, Transcribe
 from proto.messages import EmbeddedOrgan
 from proto.texts import MAX_TEXT
+from proto.unicode_text import valid_text
 from worker.base.log import WorkerLog
 from worker.embedded.fault import HostFault
 from worker.embedded.weights import NAMES
@@ -155,19 +156,14 @@ class OrganHost:
             return
         reason = str(failure)
         if not isinstance(failure, HostFault):
-            # Any error that a library raises for somebody's file ends this call, but no other.
+            # An error that a library raises for one file ends this call and no other.
             reason = f"The embedded {NAMES[handler.organ]} failed: {type(failure).__name__}: {failure}"
             trace = "".join(traceback.format_exception(failure))[-MAX_TRACE:]
             self._log.warning("organ_host.failed", organ=handler.organ, call=call.call, reason=reason, trace=trace)
-        self._send(Answered(call.call, error=encodable(reason)[:MAX_REASON]))
+        self._send(Answered(call.call, error=valid_text(reason)[:MAX_REASON]))
 
 
 def _answered(number: int, field: Literal["text", "media"], result: str) -> Answered:
     if field == "media":
         return Answered(number, media=result)
-    return Answered(number, text=encodable(result)[:MAX_TEXT])
-
-
-def encodable(text: str) -> str:
-    """Replace what cannot be encoded as UTF-8, such as half a surrogate pair from a broken document."""
-    return text.encode("utf-8", "replace").decode()
+    return Answered(number, text=valid_text(result)[:MAX_TEXT])

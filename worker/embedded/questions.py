@@ -30,7 +30,7 @@ STOP_WORDS: Final = frozenset(
 )
 
 ROUND: Final = str.maketrans("[]", "()")
-EMPTY_LINES: Final = re.compile(r"\n\s*\n")
+EMPTY_LINES: Final = re.compile(r"\n(?:[^\S\n]*\n)+")
 
 MOST_QUOTED: Final = 4_000
 """Characters of all quoted passages together."""

@@ -53,8 +53,7 @@ class FeederProcess(RoleProcess[ToFeeder]):
         match message:
             case Feed() if self._feeding is None:
                 self._feeding = Feeding(message, self.link.send, self.log)
-                self._task = asyncio.get_running_loop().create_task(self._feeding.run())
-                self._task.add_done_callback(self._ended)
+                self._task = self.start(self._feeding.run())
             case Wanted() if self._feeding:
                 self._feeding.receive(message)
             case Stop():
@@ -65,10 +64,6 @@ class FeederProcess(RoleProcess[ToFeeder]):
     async def close(self) -> None:
         if self._task:
             self._task.cancel()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self.unhandled(asyncio.get_running_loop(), {"exception": error})
 
 
 class Feeding:

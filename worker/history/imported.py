@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from proto.messages import Line
+from proto.unicode_text import valid_text
 from worker.prompting.memory import CHUNK_CHARS
 
 LINE_CHARS: Final = CHUNK_CHARS - 200
@@ -71,13 +72,13 @@ def conversation(title: str | None, at: int, said: Iterable[Said]) -> Imported |
     lines: list[Line] = []
     latest = at
     for role, words, moment in said:
-        if words := words.replace("\0", "").strip()[:LINE_CHARS]:
+        if words := valid_text(words).strip()[:LINE_CHARS]:
             latest = moment or latest
             lines.append(Line(role, words, latest))
     if not lines:
         return None
     began = at or next((line.at for line in lines if line.at), 0)
-    return Imported(" ".join((title or "").split())[:TITLE_CHARS], began, lines)
+    return Imported(" ".join(valid_text(title or "").split())[:TITLE_CHARS], began, lines)
 
 
 def joined(parts: Iterable[str | None]) -> str:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from proto.unicode_text import valid_json
 from worker.history.forms import foreign
 from worker.history.imported import HistoryError, Imported, Said, attached, conversation, joined
 from worker.history.stream import JsonStream
@@ -81,7 +82,7 @@ def talks(document: JsonStream) -> Iterator[Imported | None]:
 def _record(raw: bytes, *, known: bool) -> Record | None:
     """Decode a line, or return None if it has another form. Raises HistoryError when it is not JSON."""
     try:
-        return _decoder.decode(raw)
+        return _decoder.decode(valid_json(raw))
     except msgspec.ValidationError as error:
         if not known:
             raise foreign("personad", raw, str(error)) from None

@@ -32,7 +32,7 @@ SHORT_SENTENCE: Final = 12
 
 WORDLESS: Final = "I have no good answer to that: my built-in mind is very small."
 
-_SENTENCE_END: Final = re.compile(r"[.!?]+[\"')\]]*(?=\s|\Z)")
+_SENTENCE_END: Final = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?=\s|\Z)")
 
 
 class EmbeddedMind(Mind):

@@ -9,6 +9,7 @@ from typing import Final
 
 from proto.messages import ChatTurn, OrganCall, OrganResult
 from proto.texts import MAX_TEXT
+from proto.unicode_text import valid_text
 from worker.base.organ_errors import OrganUnreachable
 
 HINT: Final = "She keeps trying. `personad doctor` tells whether the built-in mind is installed."
@@ -72,7 +73,7 @@ class HostCalls:
         return next(self._numbers)
 
     async def _text(self, call: OrganCall, timeout: float = SENSE_TIMEOUT) -> str:
-        return ((await self._ask(call, timeout)).text or "")[:MAX_TEXT]
+        return valid_text((await self._ask(call, timeout)).text or "")[:MAX_TEXT]
 
     async def _ask(self, call: OrganCall, timeout: float) -> OrganResult:
         waiting: asyncio.Future[OrganResult] = asyncio.get_running_loop().create_future()

@@ -12,6 +12,7 @@ from typing import IO, Final
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
+from proto.unicode_text import valid_text
 from worker.base.organ_errors import OrganUnreachable
 from worker.organs.made import HEAD_BYTES, TooLargeError, UnfitError, extension_of, keep
 from worker.organs.openai_client import QUIET, OpenAIRemote
@@ -85,7 +86,7 @@ class OpenAIEar(OpenAIOrgan, Ear):
         words = at(result, "text")
         if not isinstance(words, str):
             raise self._garbled("no text")
-        return words.strip()[:MAX_TEXT]
+        return valid_text(words).strip()[:MAX_TEXT]
 
 
 class OpenAIMouth(OpenAIOrgan, Mouth):

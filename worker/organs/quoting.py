@@ -21,7 +21,7 @@ _SOURCE: Final = re.compile(
     r"(?:\A|\n\n)\[(?P<source>[^\n]{1,300}?, (?:page|section|rows?|lines?|entry|entries) [^\n\]]{1,200})\] "
 )
 _NOTE: Final = re.compile(r"\n\n\([^\n]*\)\Z")
-_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*(?![a-z\s])")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|(?<!\s)[^\S\n]*+\n\s*+(?![a-z])")
 """A line that continues in lower case was only wrapped at the page's margin."""
 
 _WORD: Final = re.compile(r"[^\W_]+")

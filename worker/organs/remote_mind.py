@@ -11,6 +11,7 @@ from typing import Final
 
 from proto.messages import ChatTurn
 from proto.texts import MAX_TEXT
+from proto.unicode_text import valid_text
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable
 from worker.organs.mind import Mind
@@ -132,7 +133,8 @@ class RemoteMind(Remote, Mind):
             if not first.expired():
                 raise
             raise self._slow(f"gave no first word within {self._limits.first_token:g} s.") from None
-        return Said("".join(parts), calls)
+        # Half a character may end one piece, and its other half begin the next.
+        return Said(valid_text("".join(parts)), [call.valid() for call in calls])
 
     def _empty(self) -> OrganUnreachable:
         return OrganUnreachable(

@@ -76,7 +76,7 @@ _SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 _CLAUSES: Final = re.compile(r"(?:, *(?:and )?|; *| and )(?=(?:I|my|please|call me)\b)", re.IGNORECASE)
 """Where another statement may begin within a sentence."""
 
-_BULLET: Final = re.compile(r"^\s*[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*?)\s*$")
+_BULLET: Final = re.compile(r"[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*)\Z")
 
 
 def stated(text: str) -> Iterator[Fact]:
@@ -140,7 +140,7 @@ def _with(lines: list[str], fact: Fact) -> list[str]:
 # Cached because a feed folds thousands of facts into the same lines.
 @functools.lru_cache(maxsize=1024)
 def _fact(line: str) -> Fact | None:
-    match = _BULLET.match(without_origins(line))
+    match = _BULLET.match(without_origins(line).strip())
     return Fact(match["key"].strip(), match["value"]) if match else None
 
 

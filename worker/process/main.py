@@ -64,9 +64,9 @@ class ProbeProcess(RoleProcess[ToWorker]):
     def receive(self, message: ToWorker) -> None:
         match message:
             case Probe():
-                self._asking = asyncio.get_running_loop().create_task(self._ask(message))
+                self._asking = self.start(self._ask(message))
             case Identify():
-                self._asking = asyncio.get_running_loop().create_task(self._identify(message))
+                self._asking = self.start(self._identify(message))
             case _:
                 self.leave()
 

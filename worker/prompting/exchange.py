@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proto.messages import ChatTurn
+from proto.unicode_text import valid_text, valid_texts
 
 MAX_CALLS: Final = 8
 """Tool calls in one answer; further ones are ignored."""
@@ -48,6 +49,10 @@ class ToolCall:
     def add(self, arguments: str) -> None:
         """Append a piece of the arguments, up to ``MAX_ARGUMENTS``."""
         self.arguments = (self.arguments + arguments)[:MAX_ARGUMENTS]
+
+    def valid(self) -> ToolCall:
+        """Return the same call in valid text: it is sent back with the next question."""
+        return ToolCall(valid_text(self.id), valid_text(self.name), valid_text(self.arguments), valid_texts(self.extra))
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ _MONTHS: Final = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _NOTE: Final = re.compile(
-    rf"[ \t]*\(from (?:{'|'.join(LABELS.values())})(?:, (?P<month>{'|'.join(_MONTHS)}) (?P<year>\d{{4}}))?\)[ \t]*$",
-    re.MULTILINE,
+    rf"\(from (?:{'|'.join(LABELS.values())})(?:, (?P<month>{'|'.join(_MONTHS)}) (?P<year>\d{{4}}))?\)[ \t]*\Z"
 )
 _BULLET: Final = re.compile(r"\s*[-*+] +")
 _KEYED: Final = re.compile(r"\s*[-*+] +(?P<key>[^:\n]{1,60}): *\S")
@@ -58,7 +57,12 @@ class Origin(NamedTuple):
 
 def without_origins(text: str) -> str:
     """Remove the notes of origin from the ends of lines."""
-    return _NOTE.sub("", text)
+    return "\n".join(map(_without_origin, text.split("\n")))
+
+
+def _without_origin(line: str) -> str:
+    note = _NOTE.search(line)
+    return line[: note.start()].rstrip(" \t") if note else line
 
 
 def merged(before: Memory, after: Memory, origin: Origin) -> Memory:
@@ -114,7 +118,9 @@ def _key(line: str) -> str:
 
 def _plain(line: str) -> str:
     """Return a line without bullet, note, full stop and capitals. Lines with the same result count as equal."""
-    words = _BULLET.sub("", without_origins(line), count=1) if _BULLET.match(line) else without_origins(line)
+    words = without_origins(line)
+    bullet = _BULLET.match(words)
+    words = words[bullet.end() :] if bullet else words
     return " ".join(words.casefold().split()).rstrip(".")
 
 

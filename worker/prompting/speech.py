@@ -8,9 +8,10 @@ from typing import Final
 SPOKEN_CHARS: Final = 600
 """Longer answers are easier to read than to hear. This many characters take about forty seconds."""
 
-_LINK: Final = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
-_LINE_START: Final = re.compile(r"(?m)^\s*(?:#{1,6}|>+|[-*+])\s+")
-_MARKUP: Final = re.compile(r"\*+|`+|~~|(?<!\w)_+|_+(?!\w)")
+# No pattern may look at a stretch of text again from each of its places: a small model may repeat itself for pages.
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*\)")
+_LINE_START: Final = re.compile(r"(?m)^[ \t]*(?:#{1,6}|>+|[-*+])[ \t]+")
+_MARKUP: Final = re.compile(r"\*+|`+|~~|(?<!\w)_+|(?<!_)_++(?!\w)")
 
 
 def speakable(words: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from proto.messages import Outgoing
+from proto.unicode_text import valid_json
 from worker.base.organ_errors import OrganUnreachable
 from worker.prompting.exchange import Tool, ToolCall
 
@@ -117,7 +118,7 @@ class Tools:
 def arguments_of(call: ToolCall) -> dict[str, object] | None:
     """Return a call's arguments, or None when they are not a JSON object."""
     try:
-        return msgspec.json.decode(call.arguments or "{}", type=dict[str, object])
+        return msgspec.json.decode(valid_json(call.arguments or "{}"), type=dict[str, object])
     except msgspec.DecodeError:
         return None
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.http.problems import problem
+from daemon.http.refused_tokens import RefusedTokens
 from daemon.http.tokens import Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Settings, SettingsError
@@ -31,8 +32,9 @@ _MALFORMED: Final = "Send one Authorization header: 'Bearer', a space, and the t
 class Authentication:
     """The ASGI layer around the routes of ``/v1``. Raises SettingsError when ``oidc.jwks_file`` cannot be used."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, log: Log) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, refused: RefusedTokens, log: Log) -> None:
         self.app = app
+        self._refused = refused
         self._log = log
         named = settings.http.token_file
         self._tokens = Tokens(named) if named else Tokens(str(settings.state_dir / TOKEN_NAME), optional=True)
@@ -44,6 +46,8 @@ class Authentication:
         if refusal is None:
             await self.app(scope, receive, send)
         else:
+            if refusal.status_code == 401:
+                self._refused.count(scope)
             await refusal(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> Response | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final, get_args
 
 import msgspec
@@ -26,6 +25,7 @@ from daemon.http.answers import NO_STORE, json_response
 from daemon.ledger import ChannelStatus, Ledger, OpenChannel
 from daemon.ledger.channel_operations import FIRST
 from daemon.personas.personas import Personas
+from daemon.runtime.clock import Clock
 from proto.records import to_json
 
 _PAIRED: Final = (
@@ -64,6 +64,7 @@ class OpenChannelRoutes:
         personas: Personas,
         channels: ChannelService,
         choices: Choices,
+        clock: Clock,
         keys: Keys,
         organization_id: str,
         webhooks_url: str,
@@ -72,6 +73,7 @@ class OpenChannelRoutes:
         self._personas = personas
         self._channels = channels
         self._choices = choices
+        self._clock = clock
         self._keys = keys
         self._organization_id = organization_id
         self._webhooks_url = webhooks_url
@@ -94,7 +96,7 @@ class OpenChannelRoutes:
         limit, after = limit_of(request), cursor_of(request, ChannelPlace)
         wanted = _filter(request)
         found = await self._ledger.open_channels(
-            time.time_ns(),
+            self._clock.time_ns(),
             wanted.status,
             wanted.channel_type,
             (after.created_at, after.channel) if after else FIRST,
@@ -110,7 +112,8 @@ class OpenChannelRoutes:
             new = await channel_request(self._choices, asked)
             made = None
             if begun_at is not None:
-                made = await made_since(self._ledger, self._personas.get(new.persona), new, begun_at)
+                persona, now = self._personas.get(new.persona), self._clock.time_ns()
+                made = await made_since(self._ledger, persona, new, begun_at, now)
             return msgspec.Raw(to_json(self._shown(made or await make(self._channels, new))))
 
         return await self._keys.once(request, asked, carry_out)
@@ -152,10 +155,10 @@ class OpenChannelRoutes:
 
     async def test(self, request: Request) -> Response:
         """``POST /v1/channels/{channel_id}/test``: check the credentials with the provider now; changes nothing."""
-        return json_response(await tested(self._channels, await self._find(request)))
+        return json_response(await tested(self._channels, await self._find(request), self._clock))
 
     async def _find(self, request: Request) -> OpenChannel:
-        return await find_channel(self._ledger, request)
+        return await find_channel(self._ledger, self._clock, request)
 
     def _shown(self, channel: OpenChannel) -> ChannelObject:
         return channel_object(channel, self._organization_id, self._webhooks_url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import msgspec
@@ -15,6 +14,7 @@ from daemon.api.v1.paging import Number, Place, cursor_of, limit_of, page
 from daemon.api.v1.problems import Refused
 from daemon.http.answers import json_response
 from daemon.ledger import Ledger, OpenChannel
+from daemon.runtime.clock import Clock
 
 CHANNELS: Final = "/v1/channels"
 CHANNEL: Final = f"{CHANNELS}/{{channel_id}}"
@@ -33,9 +33,9 @@ class MessagePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     id: Number
 
 
-async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
+async def find_channel(ledger: Ledger, clock: Clock, request: Request) -> OpenChannel:
     """The channel in the request's path, open or paired. Raises Refused (404)."""
-    channel = await ledger.open_channel(request.path_params["channel_id"], time.time_ns())
+    channel = await ledger.open_channel(request.path_params["channel_id"], clock.time_ns())
     if channel is None or channel.type == "discord":
         raise Refused(404, "There is no channel with this id; GET /v1/channels lists those that there are.")
     return channel
@@ -44,8 +44,9 @@ async def find_channel(ledger: Ledger, request: Request) -> OpenChannel:
 class ConversationRoutes:
     """The routes of channels' conversations and messages."""
 
-    def __init__(self, *, ledger: Ledger) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
+        self._clock = clock
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -55,7 +56,7 @@ class ConversationRoutes:
 
     async def list_conversations(self, request: Request) -> Response:
         """``GET /v1/channels/{channel_id}/conversations``: most recently active first."""
-        channel = await find_channel(self._ledger, request)
+        channel = await find_channel(self._ledger, self._clock, request)
         limit, after = limit_of(request), cursor_of(request, ConversationPlace)
         found = await self._ledger.channel_conversations(
             channel.channel, (after.last_at, after.chat) if after else None, limit + 1
@@ -74,7 +75,7 @@ class ConversationRoutes:
 
         A token for this API does not give access to her owner's messages: these belong to the persona API.
         """
-        channel = await find_channel(self._ledger, request)
+        channel = await find_channel(self._ledger, self._clock, request)
         if not channel.open:
             raise Refused(409, "This channel is paired with her owner: GET /api/persona/ID/conversation has them.")
         limit, below = limit_of(request), cursor_of(request, MessagePlace)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from daemon.api.v1.choices import PHONE_TYPES, Choices
 from daemon.api.v1.problems import Refused, refused_field
 from daemon.api.v1.requests import CreateChannel
@@ -56,16 +54,18 @@ async def make(channels: ChannelService, new: OpenChannelRequest) -> OpenChannel
         raise refused_field(field, str(error), status=422 if error.status == 404 else error.status) from error
 
 
-async def made_since(ledger: Ledger, persona: Persona | None, new: OpenChannelRequest, at: int) -> OpenChannel | None:
-    """The channel that this request made at ``at`` (epoch nanoseconds) or later, before the daemon died, or None.
+async def made_since(
+    ledger: Ledger, persona: Persona | None, new: OpenChannelRequest, at: int, now: int
+) -> OpenChannel | None:
+    """The channel that this request made at ``at`` or later, before the daemon died, or None.
 
-    ``persona`` is the current record. Raises Refused when she is gone.
+    ``at`` and ``now`` are in epoch nanoseconds, ``persona`` is the current record. Raises Refused when she is gone.
     """
     if persona is None:
         raise Refused(409, "The persona was deleted meanwhile.")
     saved = {id_of(record) for record in persona.channels or []}
     bot = channel_id(new.type, new.token.reveal()) if new.token else None
-    for row in await ledger.open_channels(time.time_ns(), type_=new.type, after=(at - 1, "")):
+    for row in await ledger.open_channels(now, type_=new.type, after=(at - 1, "")):
         same = (row.persona, row.fields) == (new.persona, new.fields) and (bot is None or row.channel == bot)
         if row.open and same and row.channel in saved:
             return row

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from daemon.api.v1.objects import TestObject, moment
 from daemon.channels.service import ChannelService
 from daemon.ledger import OpenChannel
+from daemon.runtime.clock import Clock
 
 
-async def tested(channels: ChannelService, channel: OpenChannel) -> TestObject:
+async def tested(channels: ChannelService, channel: OpenChannel, clock: Clock) -> TestObject:
     """Test the credentials; ``detail`` says what to do if they fail."""
     found = await channels.ask(channel)
     fault = found.reason
@@ -20,5 +19,5 @@ async def tested(channels: ChannelService, channel: OpenChannel) -> TestObject:
         ok=not fault,
         identity=found.bot_name or found.bot_id or None,
         detail=fault or "The provider takes the credentials.",
-        tested_at=moment(time.time_ns()),
+        tested_at=moment(clock.time_ns()),
     )

@@ -18,5 +18,8 @@ def run(context: Context) -> int:
     if not isinstance(channel, dict):
         raise RefusedError(500, "the daemon's answer holds no channel")
     # Never print the whole answer: it has the bot's token in the clear.
-    say(f"{persona.name} is connected with {channel.get('name')} on {channel.get('type')}, and listens to nobody else")
+    say(
+        f"{persona.name} is connected with {channel.get('name')} on {channel.get('type')}"
+        ", and listens only to that account"
+    )
     return 0

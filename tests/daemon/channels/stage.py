@@ -50,7 +50,7 @@ class Stage:
         self.post("delete")
 
     def post(self, verb: str, body: object = None) -> httpx.Response:
-        """Call a route of hers."""
+        """Call one of her routes."""
         return self.daemon.http.post(f"/api/persona/{self.id}/{verb}", json=body)
 
     def add(self, provider: Provider | None = None) -> str:

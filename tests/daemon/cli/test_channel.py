@@ -91,7 +91,7 @@ def test_a_channel_is_added_paired_listed_and_removed(
     assert "write to the bot way_bot" in unpaired
     paired = personad(shared_daemon, "pair", NAME, code_for(telegram, ann, bot).lower())
     assert (paired.returncode, paired.stderr) == (0, "")
-    assert paired.stdout == "Eve Adams is connected with ann on telegram, and listens to nobody else\n"
+    assert paired.stdout == "Eve Adams is connected with ann on telegram, and listens only to that account\n"
     telegram.wait_for_sent(ann.id, 3)
     wait_for(lambda: listed(shared_daemon)["sent"] == 2, "the deliveries to be counted")
     counted = personad(shared_daemon, "channel", "list", NAME).stdout

@@ -13,6 +13,7 @@ import pytest
 
 from daemon.conversations.hubs import Hubs, HubsRefusal, Socket, SocketClosed
 from daemon.ledger import Ledger
+from daemon.runtime.clock import SystemClock
 from daemon.settings.settings import Limits
 from proto.messages import Conversation, Outgoing
 from proto.records import Organ, Persona
@@ -34,7 +35,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 def hubs(ledger: Ledger) -> Hubs:
-    return Hubs(ledger, Limits(sockets=8, socket_queue=16), 0)
+    return Hubs(ledger, Limits(sockets=8, socket_queue=16), 0, SystemClock())
 
 
 async def say(hubs: Hubs, ledger: Ledger, words: str) -> int:
@@ -63,8 +64,8 @@ async def missed(hubs: Hubs, socket: Socket, after: int) -> list[dict[str, Any]]
 async def test_seq_grows_over_restarts(ledger: Ledger) -> None:
     """A daemon whose clock went back still numbers its frames above the earlier ones."""
     future = time.time_ns() // 1000 + 10**12
-    assert Hubs(ledger, Limits(), future).reserve(EVE).seq == future + 1
-    assert Hubs(ledger, Limits(), 0).reserve(EVE).seq > time.time_ns() // 1000 - 10**6
+    assert Hubs(ledger, Limits(), future, SystemClock()).reserve(EVE).seq == future + 1
+    assert Hubs(ledger, Limits(), 0, SystemClock()).reserve(EVE).seq > time.time_ns() // 1000 - 10**6
 
 
 async def test_open_slot_holds_later_frames(hubs: Hubs) -> None:
@@ -136,10 +137,10 @@ async def test_replay_pages_through_a_long_absence(hubs: Hubs, ledger: Ledger) -
 
 async def test_replay_after_a_restart_of_the_daemon(ledger: Ledger) -> None:
     """A client of the previous daemon gets what it missed from the next one."""
-    before = Hubs(ledger, Limits(), 0)
+    before = Hubs(ledger, Limits(), 0, SystemClock())
     seen = await say(before, ledger, "seen")
     await say(before, ledger, "said before the crash")
-    after = Hubs(ledger, Limits(), await ledger.last_seq())
+    after = Hubs(ledger, Limits(), await ledger.last_seq(), SystemClock())
     socket = after.connect(EVE)
     assert [frame["content"] for frame in await missed(after, socket, seen)] == ["said before the crash"]
 

@@ -90,6 +90,21 @@ def test_a_removed_channel_leaves_no_lane() -> None:
     assert isinstance(lanes.own, Lane)
 
 
+def test_what_is_in_hand_from_a_removed_channel_is_not_given_again() -> None:
+    """The owner's lane goes on without it; an answer that is being committed is left to its end."""
+    lanes = Lanes(10, 4, lambda _: False, lambda _: "")
+    lanes.admit([waiting(1), waiting(2, channel="y"), waiting(3, channel="z")], visitors=False)
+    assert start(lanes) == [""]
+    lanes.drop_channel("x")
+    assert lanes.own.drop_turn() == []
+    assert [lane.take(0.0).conversation.channel for lane in lanes.startable()] == ["y"]
+    assert lanes.own.in_hand is not None
+    lanes.own.in_hand.replied = True
+    lanes.drop_channel("y")
+    assert lanes.own.in_hand is not None
+    assert lanes.own.depth == 2
+
+
 def test_a_mind_that_is_down_keeps_nobody_from_another() -> None:
     """Its turns in hand continue, at most one other conversation tries it, and other minds have all the room."""
     lanes = Lanes(10, 2, lambda _: False, lambda conversation: conversation.chat[0])

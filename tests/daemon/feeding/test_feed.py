@@ -155,7 +155,7 @@ def test_a_mind_that_is_away(kitchen: DaemonProcess, eve: str, mind: LearningMin
 
 
 def test_a_feed_delays_nobody(kitchen: DaemonProcess, eve: str, mind: LearningMind) -> None:
-    """During a feed she and others chat and another persona is fed; a second feed of hers is refused."""
+    """During a feed she and others chat and another persona is fed; a second feed for her is refused."""
     mind.hold("fact-0")
     adam = create(kitchen, mind, "Adam")
     first = Feeding(kitchen, eve, export(facts(2)))

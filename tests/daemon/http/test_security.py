@@ -241,12 +241,17 @@ def test_broken_token_file_lets_nobody_in(locked: DaemonProcess) -> None:
 
 
 def test_no_token_is_logged(locked: DaemonProcess) -> None:
-    """Neither a right token nor a wrong one stands in the log."""
+    """Neither a right token nor a wrong one is in the log."""
     locked.http.get("/api/personas")
     ask(locked, "Host: localhost", f"Authorization: Bearer {TOKEN}wrong")
     ask(locked, "Host: localhost", path=f"/livez?token={TOKEN}")
+    assert refused(locked, "/ws/system") == 401
     locked.stop()
-    assert TOKEN not in locked.log.read_text()
+    log = locked.log.read_text()
+    assert TOKEN not in log
+    assert log.count('"event":"tokens.refused"') == 1
+    # A refused handshake is no error of the daemon.
+    assert '"level":"error"' not in log
 
 
 def test_malformed_http(front: DaemonProcess) -> None:

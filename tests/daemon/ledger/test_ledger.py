@@ -31,6 +31,16 @@ async def texts(ledger: Ledger, persona: str = ADAM) -> list[str]:
     return [line.content for line in await ledger.conversation(persona)]
 
 
+async def test_what_an_organ_found_is_kept_whole(ledger: Ledger) -> None:
+    """SQLite's functions end a text at a NUL: what stands behind it is kept all the same."""
+    heard = await ledger.accept(ADAM, WEB, "document", "read this", "paper.pdf", 1, None)
+    assert heard is not None
+    found = "before\0behind, and half a \ud83d"
+    assert await ledger.answer(ADAM, [heard], WEB, [Outgoing("Done.")], [1], 5_000, {heard: found})
+    lines = await ledger.conversation(ADAM)
+    assert lines[0].perceived == "before\ufffdbehind, and half a \ufffd"
+
+
 async def test_accepted_messages_wait_in_order(ledger: Ledger) -> None:
     """Pending perceptions come back whole, oldest first, and per persona."""
     first = await ledger.accept(ADAM, WEB, "text", "hello", None, 1, None)

@@ -311,7 +311,7 @@ def test_the_tail_keeps_the_last_events_of_each_persona() -> None:
 
 
 async def test_a_follower_gets_the_backlog_and_what_comes_from_any_thread() -> None:
-    """No event is missing or repeated between the backlog and later ones, whoever logs them."""
+    """No event is missing or repeated between the backlog and later ones, whichever thread logs them."""
     tail = Tail(10)
     tail.add("p1", b"1\n")
     with tail.subscribe(5, "p1") as following:

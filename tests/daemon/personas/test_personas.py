@@ -12,10 +12,11 @@ import pytest
 
 from daemon.logging.log import Log, Sink
 from daemon.personas import personas as module
-from daemon.personas.personas import CONFIG, Personas
+from daemon.personas.personas import CONFIG, Personas, WatchFailed
 from daemon.settings.settings import Logs
 from proto.records import Channel, Organ, Persona, to_json
 from proto.secrets import Secret
+from tests.daemon.supervision.played import logged
 from tests.patience import PATIENCE
 
 ROUNDS = 100
@@ -59,3 +60,46 @@ async def live(personas: Personas, deleted: bool) -> Persona:
         await personas.delete(persona.id)
         assert personas.get(persona.id) is None
     return persona
+
+
+async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, log: Log) -> None:
+    """It reaches the caller as it is; a watch that the kernel refuses is told apart."""
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
+    await personas.create(persona)
+
+    async def failing(_: Persona) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    watching = asyncio.create_task(personas.watch(failing))
+    number = 0
+    async with asyncio.timeout(PATIENCE):
+        # An edit before the kernel watches is not reported, so it is edited until it is.
+        while not watching.done():
+            number += 1
+            by_hand = msgspec.structs.replace(persona, name=f"Edited {number}")
+            (personas.folder(persona.id) / CONFIG).write_bytes(to_json(by_hand))
+            await asyncio.wait([watching], timeout=0.3)
+    error = watching.exception()
+    assert (type(error), str(error)) == (RuntimeError, "a mistake of ours")
+    with pytest.raises(WatchFailed):
+        await Personas(tmp_path / "nowhere", log).watch(failing)
+
+
+async def test_a_memory_folder_that_cannot_be_listed(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """She keeps what she knew, and the error is logged."""
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
+    await personas.create(persona)
+    (personas.folder(persona.id) / "memory" / "person.md").write_text("likes tea")
+    await personas._reload_memory(persona.id)
+
+    def refused(_: Path) -> Iterator[Path]:
+        raise PermissionError("Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    await personas._reload_memory(persona.id)
+    assert personas.memory(persona.id) == {"person": "likes tea"}
+    assert [event["file"] for event in logged(log, "persona.memory_unreadable")] == ["memory"]

@@ -118,7 +118,7 @@ async def test_a_fault_in_one_of_her_tasks(stage: Stage) -> None:
 
 
 async def test_a_timer_that_fails_is_a_fault(stage: Stage) -> None:
-    """Timers of hers count as her tasks."""
+    """Her timers count as her tasks."""
     await stage.keeper.start()
     stage.hers.call_later(5.0, lambda: 1 / 0)
     await stage.through(20.0)

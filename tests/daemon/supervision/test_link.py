@@ -78,3 +78,14 @@ async def test_a_stranger_is_dropped(link: Link, connect: Callable[[bytes], zmq.
     connect(peer.routing_id).send(CODEC.encode(Fault("a process of ours")))
     await until(lambda: bool(heard))
     assert heard == [Fault("a process of ours")]
+
+
+async def test_bytes_that_are_no_text_end_nothing(link: Link, connect: Callable[[bytes], zmq.Socket[bytes]]) -> None:
+    """A frame with invalid UTF-8 is dropped like any other that is no message; it used to end the whole daemon."""
+    heard: list[object] = []
+    peer = link.expect(CODEC, heard.append)
+    socket = connect(peer.routing_id)
+    socket.send(b"\x82\xa4type\xa5fault\xa6reason\xa1\xff")
+    socket.send(CODEC.encode(Fault("afterwards")))
+    await until(lambda: bool(heard))
+    assert (heard, link.dropped) == ([Fault("afterwards")], 1)

@@ -73,6 +73,64 @@ PRUNING = """
 """A task of the daemon itself fails as soon as the flag exists."""
 
 
+WATCHING = """
+    from daemon.personas import personas
+    import asyncio, os
+    async def broken(self):
+        while not os.path.exists({flag!r}):
+            await asyncio.sleep(0.05)
+        raise ValueError("a mistake of ours")
+        yield
+    personas.Personas._changes = broken
+"""
+"""The watch on edits by hand fails in a way that is not the kernel's."""
+
+WARMING = """
+    from daemon.supervision import spawner
+    import asyncio, os
+    replace = spawner.Spawner._replace
+    async def broken(self):
+        if os.path.exists({flag!r}):
+            raise ValueError("a mistake of ours")
+        warm = await replace(self)
+        async def kill(zygote):
+            while not os.path.exists({flag!r}):
+                await asyncio.sleep(0.05)
+            zygote.process.kill()
+        self._tasks.start(kill(self._zygote))
+        return warm
+    spawner.Spawner._replace = broken
+"""
+"""The zygote dies, and replacing it fails in the spawner's own code."""
+
+READING = """
+    from daemon.ledger import threads
+    import os
+    execute = threads.Reader.execute
+    def broken(self, batch):
+        if os.path.exists({flag!r}):
+            raise ValueError("a mistake of ours")
+        return execute(self, batch)
+    threads.Reader.execute = broken
+"""
+"""The thread that reads the ledger ends with an exception."""
+
+STUBBORN = """
+    from daemon.startup import serve
+    from daemon.runtime import tasks
+    import asyncio
+    tasks.END_TIMEOUT = serve.END_TIMEOUT = 0.5
+    async def broken(*_):
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+    serve.prune = broken
+"""
+"""A task of the daemon ignores its cancellation."""
+
+
 def broken(launch: Launch, folder: Path, code: str, **settings: str) -> DaemonProcess:
     """A daemon with this mistake in it."""
     code = IN_THE_DAEMON.format(root=str(ROOT), code=code.strip())
@@ -143,12 +201,29 @@ def test_a_death_that_cannot_be_dealt_with(launch: Launch, brain: ScriptedMind, 
     assert len(traces(daemon, "persona.fault")) == 1
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_a_task_of_the_daemon_fails(launch: Launch, brain: ScriptedMind, tmp_path: Path, held: bool) -> None:
-    """The daemon stops in order with 70, so that systemd restarts it; then what was accepted is answered."""
+def test_a_task_that_ignores_its_cancellation(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
+    """The daemon is asked to stop, and ends all the same; the log names the task."""
+    daemon = broken(launch, tmp_path, STUBBORN)
+    create(daemon, brain)
+    assert daemon.stop() == exits.FAULT
+    assert [one["task"] for one in events(daemon, "task.stuck")] == ["broken"]
+    assert len(events(daemon, "daemon.stopped")) == 1
 
+
+@pytest.mark.parametrize(
+    ("fault", "held"),
+    [(PRUNING, False), (PRUNING, True), (WATCHING, True), (WARMING, True), (READING, True)],
+    ids=["prune", "prune-held", "watch", "zygote", "thread"],
+)
+def test_a_task_of_the_daemon_fails(
+    launch: Launch, brain: ScriptedMind, tmp_path: Path, fault: str, held: bool
+) -> None:
+    """The daemon stops in order with 70, so that systemd restarts it; then what was accepted is answered.
+
+    A thread of the daemon is like a task.
+    """
     flag = tmp_path / "flag"
-    daemon = broken(launch, tmp_path, PRUNING.format(flag=str(flag)))
+    daemon = broken(launch, tmp_path, fault.format(flag=str(flag)))
     persona_id = create(daemon, brain)
     if held:
         brain.hold("apple")
@@ -159,9 +234,10 @@ def test_a_task_of_the_daemon_fails(launch: Launch, brain: ScriptedMind, tmp_pat
         else:
             listener.hears("apple")
         flag.touch()
+        if fault == READING:
+            daemon.http.get("/api/status")
         assert daemon.wait() == exits.FAULT
-    (trace,) = traces(daemon, "daemon.crashed")
-    assert "a mistake of ours" in trace
+    assert "a mistake of ours" in traces(daemon, "daemon.crashed")[0]
     del daemon.settings["PYTHONPATH"]
     brain.let_go("apple")
     daemon.start().ready()

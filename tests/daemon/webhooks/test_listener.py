@@ -107,7 +107,7 @@ async def opened(tmp_path: Path, public_url: str = PUBLIC) -> AsyncIterator[Door
             async def find(channel: str) -> WebhookChannel | None:
                 return channels.get(channel)
 
-            serving = WebhookListener(WebhookApp(find, feed, public_url, Counter(), log), listening, tasks)
+            serving = WebhookListener(WebhookApp(find, feed, public_url, Counter(), clock, log), listening, tasks)
             try:
                 yield door
             finally:

@@ -202,6 +202,14 @@ async def test_empty_answer_is_an_error(emulator: Emulator, text: str) -> None:
     assert "empty answer" in error.reason
 
 
+async def test_half_characters_are_joined(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two halves in two pieces of a stream are one character; a half that stays alone, and NUL, are U+FFFD."""
+    streamed = ["smile \ud83d", "\ude00 end", " \ud83d", " and\0"]
+    monkeypatch.setattr(f"tests.emulators.{provider_of(emulator)}.pieces", lambda _text: streamed)
+    async with mind_at(emulator) as mind:
+        assert await mind.think(HELLO, 100) == "smile 😀 end \ufffd and\ufffd"
+
+
 async def test_declined_answer_is_said(emulator: Emulator) -> None:
     """A provider's content filter is reported to the person, since a retry would not help."""
     finish = "refusal" if provider_of(emulator) == "anthropic" else "content_filter"

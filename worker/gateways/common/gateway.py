@@ -28,6 +28,7 @@ import msgspec
 
 from proto import gateways as proto
 from proto.gateways import Deliver, GatewayState, Inbound, Say, Undelivered, WebhookRequest
+from proto.unicode_text import valid_texts
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
@@ -252,7 +253,7 @@ class Gateway(ABC, Generic[A, S, T]):
     async def taken(self, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
         """Offer messages to the daemon once. Returns False if they were not committed, or that is unknown."""
         try:
-            return await self.link.received(self.channel, items, webhooks)
+            return await self.link.received(self.channel, valid_texts(items), webhooks)
         except (ConnectionError, TimeoutError):
             return False
 

@@ -20,6 +20,10 @@ BULLET: Final = "• "
 RULE: Final = "———"
 INDENT: Final = "  "
 
+RENDERED: Final = 32_768
+"""Characters that are read as Markdown; a longer text stays as it was written. The parser's time grows with the square
+of what a model repeats: 32,768 characters of ``![`` take half a second, and eight times as many half a minute."""
+
 _INLINE: Final = {"strong": "bold", "em": "italic", "s": "strikethrough"}
 _SCHEMES: Final = frozenset({"http", "https", "tg", "mailto"})
 
@@ -31,7 +35,12 @@ def parser() -> MarkdownIt:
 
 
 def render(markdown: str) -> Rich:
-    """Return the text without markup, with its entities. A text that would show nothing is returned unchanged."""
+    """Return the text without markup, with its entities.
+
+    A text that would show nothing, or is longer than ``RENDERED``, is returned unchanged.
+    """
+    if len(markdown) > RENDERED:
+        return Rich(markdown.strip())
     page = _Page()
     page.blocks(parser().parse(markdown))
     rich = page.finish()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -103,16 +104,21 @@ def _reach(text: str, start: int, limit: int, measure: Measure) -> int:
 def _cut(text: str, start: int, reach: int, limit: int, measure: Measure, whole: Sequence[Span]) -> int:
     """Return the best place to cut, at or before ``reach``."""
     least = start + max(1, (reach - start) // _ENOUGH)
-    for span in whole:
-        fits = measure(text[span.start : span.end]) <= limit
-        if start < span.start < reach < span.end and (fits or span.start >= least):
-            return span.start
+    span = _around(whole, reach)
+    if span and start < span.start and (span.start >= least or measure(text[span.start : span.end]) <= limit):
+        return span.start
     for boundary in _BOUNDARIES:
         at = text.rfind(boundary, least, reach + 1)
         if at != -1:
-            inside = next((span for span in whole if span.start < at < span.end <= reach), None)
-            return inside.end if inside else at + (boundary == " ")
+            inside = _around(whole, at)
+            return inside.end if inside and inside.end <= reach else at + (boundary == " ")
     return _between_characters(text, start, reach)
+
+
+def _around(whole: Sequence[Span], at: int) -> Span | None:
+    """Return the stretch that begins before ``at`` and ends after it. Stretches stand in order and never overlap."""
+    number = bisect_left(whole, at, key=lambda span: span.start) - 1
+    return whole[number] if number >= 0 and at < whole[number].end else None
 
 
 def _between_characters(text: str, start: int, reach: int) -> int:
@@ -152,13 +158,17 @@ class _Fence(NamedTuple):
 
 def _fenced(text: str, span: Span, fences: Sequence[_Fence]) -> str:
     """Return a part of a Markdown text; a code block that is cut at its edges is reopened and closed."""
-    opened = next((fence for fence in fences if fence.span.start < span.start < fence.span.end), None)
-    left = next((fence for fence in fences if fence.span.start < span.end < fence.span.end), None)
+    opened, left = _fence_around(fences, span.start), _fence_around(fences, span.end)
     if opened and span.start >= opened.closed_at:
         return text[opened.span.end : span.end].strip("\n")
     head = f"{opened.opening}\n" if opened else ""
     tail = f"\n{left.mark}" if left else ""
     return f"{head}{text[span.start : span.end]}{tail}"
+
+
+def _fence_around(fences: Sequence[_Fence], at: int) -> _Fence | None:
+    number = bisect_left(fences, at, key=lambda fence: fence.span.start) - 1
+    return fences[number] if number >= 0 and at < fences[number].span.end else None
 
 
 def _fences(text: str) -> list[_Fence]:

@@ -16,6 +16,7 @@ import msgspec
 import nextcord
 from nextcord.gateway import ReconnectWebSocket
 
+from proto.unicode_text import valid_json
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.budget import Bucket, Pace
@@ -178,7 +179,7 @@ class Connection:
     def _read(self, text: str) -> None:
         """Read a frame before nextcord does."""
         try:
-            frame = msgspec.json.decode(text, type=Frame)
+            frame = msgspec.json.decode(valid_json(text), type=Frame)
         except msgspec.DecodeError as error:
             self._log.error("discord.unreadable", reason=str(error))
             return

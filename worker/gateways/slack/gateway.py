@@ -16,6 +16,7 @@ import msgspec
 
 from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, WebhookRequest
+from proto.unicode_text import valid_json
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.account import CONNECT_TIMEOUT
@@ -116,7 +117,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
             match frame.type:
                 case aiohttp.WSMsgType.TEXT:
                     try:
-                        return msgspec.json.decode(frame.data, type=Envelope)
+                        return msgspec.json.decode(valid_json(frame.data), type=Envelope)
                     except msgspec.DecodeError as error:
                         raise UnreadableError(str(error)) from None
                 case aiohttp.WSMsgType.PING:

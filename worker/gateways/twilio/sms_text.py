@@ -37,7 +37,7 @@ _CHEAP: Final = str.maketrans(
         "\u00bd": "1/2",
     }
 )
-_LEFT: Final = re.compile(" ?\0+(?= |\n|$)")
+_LEFT: Final = re.compile("(?: |(?<!\0))\0++(?= |\n|$)")
 """A blank before emoji that are followed by another blank or by the end of a line."""
 
 _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")

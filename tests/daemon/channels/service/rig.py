@@ -282,7 +282,7 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     ledger = await Ledger.open(folder / "ledger.db")
     personas = Personas(folder / "personas", log)
     await personas.load()
-    hubs = Hubs(ledger, settings.limits, await ledger.last_seq())
+    hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     tasks = PersonaTasks(clock, log)
     publisher = Publisher(ledger, hubs, personas, lambda _: None, clock, log)
     terms = ChannelTerms(ledger, {}, clock, log)

@@ -9,8 +9,10 @@ import pytest
 
 from daemon.conversations.worker import StartFailed
 from proto.gateways import Bound, GatewayState, Inbound, Received, Taken, channel_id
+from proto.messages import Conversation, Perceive
 from tests.daemon.channels.service.changing import NOBODY, full, paired, refusal
 from tests.daemon.channels.service.rig import ADA, Rig
+from tests.patience import PATIENCE
 
 # Pairing.
 
@@ -168,3 +170,31 @@ async def test_words_on_a_channel_that_is_gone_are_not_taken(rig: Rig) -> None:
     await rig.service.delete(channel)
     rig.intake.received(ADA, worker, Received(2, channel, [words]))
     assert await worker.answers.get() == Taken(2, ok=False)
+
+
+class Answering:
+    """A worker that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.gateways: list[GatewayState] = []
+        self.asked: asyncio.Queue[str] = asyncio.Queue()
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Take a message of the daemon."""
+        if isinstance(message, Perceive):
+            for one in message.perceptions:
+                self.asked.put_nowait(one.content)
+
+
+async def test_what_was_in_hand_is_not_asked_again(rig: Rig) -> None:
+    """The process that follows a removed channel does not get the turn that the old one had from there."""
+    channel = await paired(rig)
+    before, after = Answering(), Answering()
+    rig.inbox.attach(ADA, before)
+    assert await asyncio.wait_for(before.asked.get(), PATIENCE) == "hello"
+    await rig.service.remove(ADA, rig.listed()[0]["name"])
+    await rig.inbox.detach(ADA, crashed=False)
+    rig.inbox.attach(ADA, after)
+    await rig.inbox.accept(ADA, Conversation("web", ADA, "", ""), "text", "still here?")
+    assert await asyncio.wait_for(after.asked.get(), PATIENCE) == "still here?"
+    assert channel not in [item.conversation.channel for item in await rig.ledger.waiting(ADA)]

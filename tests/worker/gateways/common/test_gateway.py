@@ -125,6 +125,17 @@ async def test_states(tmp_path: Path) -> None:
         assert (last.error, last.hint, last.error_class) == ("", "", None)
 
 
+async def test_half_characters_arrive_as_text(tmp_path: Path) -> None:
+    """What a provider's library reads from JSON may hold halves and NULs; the daemon gets none of them."""
+    async with opened(tmp_path) as (channel, gateway):
+        said = replace(item("x"), content="smile \ud83d\ude00 \ud83d", account_name="A\0nn", title="\udcff.txt")
+        await gateway.commit([said])
+        [[arrived]] = channel.batches
+        assert (arrived.content, arrived.account_name, arrived.title) == ("smile 😀 \ufffd", "A\ufffdnn", "\ufffd.txt")
+        gateway.log.warning("gateway.degraded", reason="half a \ud83d")
+        assert "half a \ufffd" in channel.log_file.read_text()
+
+
 @pytest.mark.parametrize(("stable", "waits"), [(60.0, [4]), (0.0, [1, 1, 1, 1])])
 async def test_waits_grow_until_a_connection_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stable: float, waits: list[int]

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from typing import overload
 
 import pytest
 
-from worker.gateways.common.splitting import Entity, Rich, characters, split_markdown, split_rich, utf16_units
+from worker.gateways.common.markdown import RENDERED, render
+from worker.gateways.common.splitting import (
+    Entity,
+    Rich,
+    Span,
+    characters,
+    spans,
+    split_markdown,
+    split_rich,
+    utf16_units,
+)
 
 
 def test_short_text_stays_whole() -> None:
@@ -124,3 +136,50 @@ def test_the_longest_text_is_quick() -> None:
 def _bare(text: str) -> str:
     """Return the text without spaces and fences."""
     return "".join(text.split()).replace("`", "").replace("~", "")
+
+
+class Counted(Sequence[Span]):
+    """Stretches that count how often one is looked at."""
+
+    def __init__(self, found: list[Span]) -> None:
+        self.looks = 0
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, at: int) -> Span: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Span]: ...
+    def __getitem__(self, at: int | slice) -> Span | Sequence[Span]:
+        self.looks += 1
+        return self._found[at]
+
+
+@pytest.mark.parametrize("unit", ["```\na\n```\n", "```\n", "\n", "a ", "é", "a\n\n"])
+def test_the_work_grows_with_the_text(unit: str) -> None:
+    """However long a text is, each of its characters is measured a few times, and each code block looked at seldom."""
+    measured = 0
+
+    def measure(text: str) -> int:
+        nonlocal measured
+        measured += len(text)
+        return len(text)
+
+    for size in (10_000, 40_000):
+        text, measured = unit * (size // len(unit)), 0
+        blocks = Counted([Span(at, at + len(unit)) for at in range(0, len(text), len(unit))])
+        parts = spans(text, 2000, measure, blocks)
+        assert measured <= 6 * size
+        assert blocks.looks <= 60 * (len(parts) + 1)
+        measured = 0
+        assert all(len(part) <= 2000 for part in split_markdown(text, 2000, measure))
+        assert measured <= 10 * size
+
+
+def test_only_so_much_is_read_as_markdown() -> None:
+    """The parser takes the square of what a model repeats, so what is very long stays as it was written."""
+    assert render("**bold**").entities
+    assert render("![" * RENDERED) == Rich("![" * RENDERED)
+    assert render("**bold** " * RENDERED).entities == ()
