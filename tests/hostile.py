@@ -228,7 +228,7 @@ def main() -> None:
     if order.raised:
         raise_walls(order.walls, order.abi)
         if order.linked:
-            close_local_sockets(internet=order.walls.ports is not None)
+            close_local_sockets(order.walls)
     sys.stdout.write(json.dumps({"worked": work(order.prey), "struck": strike(order.prey)}))
 
 

@@ -43,7 +43,9 @@ class OrganHostProcess:
         self._socket.bind(endpoint)
         self._routing_id = secrets.token_bytes(16)
         death, self._lifecycle = os.pipe()
-        walls = Walls(write=[str(home), *map(str, places)], read=[model] if model else [])
+        walls = Walls(
+            write=[str(home), *map(str, places)], read=[model] if model else [], scratch=f"{self._folder.name}/organs"
+        )
         birth = Birth(1, "organ_host", "organ-host", endpoint, self._routing_id, HEARTBEAT, walls)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", str(death), str(os.getpid())],

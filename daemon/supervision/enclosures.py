@@ -20,6 +20,8 @@ from proto.walls import Walls
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 PERSONAS: Final = "personas"
+SCRATCH: Final = "organs"
+"""The folder in the runtime directory for the organ host's passing files."""
 
 
 class Enclosures:
@@ -27,6 +29,7 @@ class Enclosures:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
         self._personas = str(settings.state_dir / PERSONAS)
+        self._scratch = str(settings.runtime_dir / SCRATCH)
         self._mind_model = settings.organs.mind_model
         self._memory = settings.limits.process_memory
         self._host_memory = settings.organs.memory
@@ -57,6 +60,7 @@ class Enclosures:
             read=[self._mind_model] if self._mind_model else [],
             closed=self._closed,
             personas=self._personas,
+            scratch=self._scratch,
             memory=self._host_memory,
         )
 

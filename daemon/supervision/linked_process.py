@@ -21,7 +21,7 @@ from daemon.runtime.clock import Clock, Timer, deadline
 from daemon.runtime.tasks import Tasks
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.link import Link
-from daemon.supervision.processes import Exit, Process
+from daemon.supervision.processes import Exit, Process, anonymous
 from proto.birth import Role
 from proto.framing import Codec
 from proto.messages import VERSION, Fault, Heartbeat, Hello, Stop
@@ -30,6 +30,7 @@ from proto.wire import WireError
 
 T = TypeVar("T")
 
+MIB: Final = 1_048_576
 TERM_TIMEOUT: Final = 1.0
 KILL_TIMEOUT: Final = 5.0
 UNREAD: Final = 0.3
@@ -119,6 +120,7 @@ class LinkedProcess(Generic[T]):
         self._heard_at = 0.0
         self._hang_after = 0.0
         self._suspected = False
+        self._ceiling = 0
         self._watch: Timer | None = None
 
     @property
@@ -132,6 +134,7 @@ class LinkedProcess(Generic[T]):
         A process that greets with another version of the protocol is killed. Raises SpawnFailed, ProcessFailed.
         """
         try:
+            self._ceiling = walls.memory
             process = await self._starter.spawn(self._role, title, self._peer.routing_id, kinds, walls, self._log)
         except BaseException:
             self._peer.forget()
@@ -227,7 +230,14 @@ class LinkedProcess(Generic[T]):
                 self._fault = self._fault or reason
             case Heartbeat():
                 self._heard_at = self._clock.monotonic()
+                self._weigh()
         self._tasks.call(lambda: self._receive(message))
+
+    def _weigh(self) -> None:
+        """Kill it when it holds more memory than it may."""
+        held = anonymous(self._process.pid) if self._ceiling and self._process else None
+        if held is not None and held > self._ceiling:
+            self.kill(f"killed for memory: it held {held / MIB:,.0f} MiB and may hold {self._ceiling / MIB:,.0f} MiB")
 
     def _look(self) -> None:
         silent = self._clock.monotonic() - self._heard_at

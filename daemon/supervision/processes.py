@@ -214,6 +214,19 @@ def private(pid: int) -> int | None:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
 
+def anonymous(pid: int) -> int | None:
+    """Bytes of memory that a process holds beside files, with what it shares with its zygote; None when it is gone.
+
+    The kernel keeps these counts, so that reading them takes microseconds
+    (https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html).
+    """
+    try:
+        _, held, of_files, *_ = Path(f"/proc/{pid}/statm").read_bytes().split()
+    except (OSError, ValueError):
+        return None
+    return (int(held) - int(of_files)) * os.sysconf("SC_PAGE_SIZE")
+
+
 def resident(pid: int) -> int | None:
     """Bytes of resident memory of a process, or None when it is gone or cannot be inspected."""
     try:

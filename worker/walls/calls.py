@@ -61,10 +61,7 @@ FORBIDDEN: Final[dict[str, tuple[int, int]]] = {
     "mknodat": (259, 33),
     "symlink": (88, NONE),
     "symlinkat": (266, 36),
-    # Listening, and memory and queues that are shared by name.
-    "listen": (50, 201),
-    "accept": (43, 202),
-    "accept4": (288, 242),
+    # Memory and queues that are shared by name.
     "shmget": (29, 194),
     "shmat": (30, 196),
     "shmctl": (31, 195),
@@ -145,6 +142,15 @@ ABSENT: Final[dict[str, tuple[int, int]]] = {
     "io_uring_register": (427, 427),
 }
 """Refused with ENOSYS, so that libraries take the older way."""
+
+LISTENING: Final[dict[str, tuple[int, int]]] = {
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
+}
+"""Forbidden to all but the organ host, in which llama.cpp always opens a listener."""
+
+CONNECT: Final = (42, 203)
 
 LOOKED_INTO: Final[dict[str, tuple[int, int]]] = {
     "clone": (56, 220),

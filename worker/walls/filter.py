@@ -14,7 +14,17 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from worker.walls.calls import ABSENT, FORBIDDEN, LOOKED_INTO, NONE, SECCOMP, UNKNOWN_FROM, Processor
+from worker.walls.calls import (
+    ABSENT,
+    CONNECT,
+    FORBIDDEN,
+    LISTENING,
+    LOOKED_INTO,
+    NONE,
+    SECCOMP,
+    UNKNOWN_FROM,
+    Processor,
+)
 from worker.walls.kernel import call
 
 LOAD: Final = 0x20
@@ -61,13 +71,13 @@ def available(machine: Processor | None) -> bool:
     return True
 
 
-def program(machine: Processor, families: Iterable[int]) -> list[Instruction]:
+def program(machine: Processor, families: Iterable[int], *, listens: bool = False) -> list[Instruction]:
     """A process's filter. It may open sockets of these families, and signal itself and its own group only."""
     me = os.getpid()
     column = machine.column
     calls = {name: numbers[column] for name, numbers in LOOKED_INTO.items()}
     made: list[Instruction] = [*_of_this_processor(machine), (AT_LEAST, 0, 1, UNKNOWN_FROM), _error(errno.ENOSYS)]
-    for numbers in FORBIDDEN.values():
+    for numbers in (*FORBIDDEN.values(), *(() if listens else LISTENING.values())):
         made += _refuse(numbers[column], errno.EPERM)
     for numbers in ABSENT.values():
         made += _refuse(numbers[column], errno.ENOSYS)
@@ -99,6 +109,15 @@ def sockets_only(machine: Processor, families: Iterable[int]) -> list[Instructio
     """A later filter that leaves fewer families of sockets."""
     number = LOOKED_INTO["socket"][machine.column]
     return [*_of_this_processor(machine), *_only(number, 0, families), _allow()]
+
+
+def listening_only(machine: Processor) -> list[Instruction]:
+    """A later filter for a process that listens and connects to nobody: a stream cannot reach anybody unconnected."""
+    number = LOOKED_INTO["socket"][machine.column]
+    flags = (0, socket.SOCK_CLOEXEC, socket.SOCK_NONBLOCK, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    streams = [socket.SOCK_STREAM | flag for flag in flags]
+    refused = _refuse(CONNECT[machine.column], errno.EPERM)
+    return [*_of_this_processor(machine), *refused, *_only(number, 1, streams), _allow()]
 
 
 def install(machine: Processor, instructions: list[Instruction]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -85,6 +87,13 @@ def parts_of_personas(folder: str) -> Iterator[str]:
                 continue
             yield str(place)
         yield from (str(one.resolve()) for one in (persona / "datasets").glob("*") if one.is_symlink())
+
+
+def clear(scratch: str) -> None:
+    """Make the scratch folder empty, and the place for this process's temporary files."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    Path(scratch).mkdir(mode=0o700, exist_ok=True)
+    tempfile.tempdir = scratch
 
 
 def _within(place: str, root: str) -> bool:

@@ -25,8 +25,11 @@ RULE_PORT: Final = 2
 WRITE_FILE: Final = 1 << 1
 READ_FILE: Final = 1 << 2
 READ_DIR: Final = 1 << 3
+REMOVE_DIR: Final = 1 << 4
 REMOVE_FILE: Final = 1 << 5
+MAKE_DIR: Final = 1 << 7
 MAKE_REG: Final = 1 << 8
+MAKE_SOCK: Final = 1 << 9
 TRUNCATE: Final = 1 << 14
 
 FIRST_RIGHTS: Final = (1 << 13) - 1
@@ -42,6 +45,7 @@ SCOPES: Final = 0b11
 
 READ: Final = READ_FILE | READ_DIR
 FILL: Final = READ | WRITE_FILE | REMOVE_FILE | MAKE_REG | TRUNCATE
+PLAY: Final = FILL | MAKE_DIR | REMOVE_DIR | MAKE_SOCK
 ON_FILES: Final = READ_FILE | WRITE_FILE | TRUNCATE
 """The rights that a rule for a single file may name."""
 
@@ -59,7 +63,7 @@ def file_rights(abi: int) -> int:
     return FIRST_RIGHTS | sum(right for since, right in LATER_RIGHTS.items() if abi >= since)
 
 
-def enclose(abi: int, read: Iterable[str], write: Iterable[str], ports: Iterable[int]) -> None:
+def enclose(abi: int, read: Iterable[str], write: Iterable[str], scratch: str, ports: Iterable[int]) -> None:
     """Take everything from this thread, and what it starts, but these paths and ports. Raises OSError.
 
     A path that does not exist is left out: nothing can be reached by it.
@@ -77,6 +81,8 @@ def enclose(abi: int, read: Iterable[str], write: Iterable[str], ports: Iterable
             _allow_path(rules, path, READ & handled)
         for path in write:
             _allow_path(rules, path, FILL & handled)
+        if scratch:
+            _allow_path(rules, scratch, PLAY & handled)
         if abi >= PORTS_SINCE:
             for port in ports:
                 call(ADD_RULE, rules, RULE_PORT, _buffer(struct.pack("QQ", CONNECT_TCP, port)), 0)

@@ -23,31 +23,39 @@ def raise_walls(walls: Walls, abi: int | None = None) -> None:
     abi = own if abi is None else min(abi, own)
     limit_memory(walls.memory)
     give_up_privileges()
+    write = [*walls.write, *(grounds.parts_of_personas(walls.personas) if walls.personas else ())]
+    if walls.scratch:
+        grounds.clear(walls.scratch)
     if abi:
-        write = [*walls.write, *(grounds.parts_of_personas(walls.personas) if walls.personas else ())]
         ports = () if walls.ports is None else {DNS_PORT, *walls.ports}
-        landlock.enclose(abi, [*grounds.readable(walls.closed), *walls.read], [*write, "/dev/null"], ports)
+        readable = [*grounds.readable(walls.closed), *walls.read]
+        landlock.enclose(abi, readable, [*write, "/dev/null"], walls.scratch, ports)
     machine = processor()
     if machine and calls_filter.available(machine):
         internet = () if walls.ports is None else calls_filter.INTERNET
-        calls_filter.install(machine, calls_filter.program(machine, (socket.AF_UNIX, *internet)))
+        calls_filter.install(
+            machine, calls_filter.program(machine, (socket.AF_UNIX, *internet), listens=bool(walls.scratch))
+        )
 
 
-def close_local_sockets(*, internet: bool) -> None:
+def close_local_sockets(walls: Walls) -> None:
     """Once the link stands, no other Unix socket is needed: those of other services of this user stay out of reach.
 
     Raises OSError.
     """
     machine = processor()
     if machine and calls_filter.available(machine):
-        families = calls_filter.INTERNET if internet else ()
-        calls_filter.install(machine, calls_filter.sockets_only(machine, families))
+        if walls.scratch:
+            calls_filter.install(machine, calls_filter.listening_only(machine))
+        else:
+            families = () if walls.ports is None else calls_filter.INTERNET
+            calls_filter.install(machine, calls_filter.sockets_only(machine, families))
 
 
 def limit_memory(ceiling: int) -> None:
     """Leave no core file, and bound the data of this process at twice its ceiling.
 
-    The daemon watches the ceiling itself (``daemon/supervision/memory.py``). This bound stops a process that grows
+    The daemon watches the ceiling itself at each heartbeat. This bound stops a process that grows
     faster than the daemon looks. It is wider because the kernel counts stacks and arenas here that nobody has touched
     (RLIMIT_DATA in https://man7.org/linux/man-pages/man2/getrlimit.2.html).
     """

@@ -223,6 +223,20 @@ async def test_silence_is_the_end(slow: Stage) -> None:
     assert slow.starter.all_reaped()
 
 
+async def test_more_memory_than_it_may_hold_is_the_end(slow: Stage) -> None:
+    """It is weighed at each heartbeat; one over its ceiling is killed, and the reason says so."""
+    ends = []
+    for ceiling in (1 << 40, 4096):
+        process = LinkedProcess("persona", CODEC, lambda _: None, slow.context, slow.tasks, slow.log)
+        await process.start("Eve", frozenset(), Walls(memory=ceiling), 20.0)
+        process.watch_heart(15.0)
+        slow.starter.lines[-1].send(Heartbeat(0.0, []))
+        ends.append(process)
+    assert str(await ends[1].end).startswith("killed for memory: it held ")
+    assert ends[0].pid
+    await ends[0].killed()
+
+
 async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:
     """A heartbeat that was unread while the daemon stood still counts."""
     heard: list[FromWorker] = []

@@ -157,7 +157,12 @@ def test_without_landlock_the_filters_stand(prey: Prey) -> None:
 @needs_filters
 def test_the_organ_host_has_no_network(prey: Prey, tmp_path: Path) -> None:
     """It reads strangers' files: no socket but a pair, and of a persona's folder only what she was sent."""
-    told = report(Order(Walls(personas=str(tmp_path / "state/personas"), closed=[prey.state]), prey))
+    told = report(
+        Order(
+            Walls(personas=str(tmp_path / "state/personas"), closed=[prey.state], scratch=str(tmp_path / "scratch")),
+            prey,
+        )
+    )
     assert done(told.struck) == set(), told.struck
     assert told.worked.pop("connect") in REFUSED
     told.worked.pop("hosts")
