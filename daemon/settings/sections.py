@@ -150,13 +150,19 @@ class V1(msgspec.Struct, frozen=True):
 
 
 class Oidc(msgspec.Struct, frozen=True):
-    """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do."""
+    """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do.
+
+    At least one of ``organization_claim``, ``required_scope`` and ``required_role`` says who of the issuer's users may.
+    """
 
     issuer: OneLine = ""
     audience: OneLine = ""
     jwks_url: Annotated[str, check_keys_url] = ""
     jwks_file: FilePath = ""
     organization_claim: OneLine = ""
+    required_scope: OneLine = ""
+    required_role: OneLine = ""
+    roles_claim: OneLine = "roles"
 
 
 class Model(msgspec.Struct, frozen=True):
