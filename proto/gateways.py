@@ -76,8 +76,34 @@ class Gateway(msgspec.Struct):
     since: Nanoseconds = 0
 
 
+class Revision(msgspec.Struct):
+    """Which message of its chat this is, where messages can be edited.
+
+    ``message`` is the provider's id, which all edits of a message share. ``words`` and ``file`` are digests of what it
+    says and of its file, "" without one, so that an edit that changed nothing is recognized. ``edit`` is None for the
+    message itself. A ``step`` replaces what she knows and is not answered: where somebody is now, for example.
+    """
+
+    message: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    words: Annotated[str, msgspec.Meta(max_length=64)]
+    file: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    edit: Literal["correction", "step"] | None = None
+
+
+def digest(text: str) -> str:
+    """Return a digest of what a message says, for ``Revision``."""
+    return sha256(text.encode(errors="replace")).hexdigest()[:32]
+
+
+def chat_of(place: str) -> str:
+    """Return the chat of a place in a chat, such as a thread or topic, which is written ``chat:thread``."""
+    return place.partition(":")[0]
+
+
 class Inbound(msgspec.Struct):
     """One message that a gateway received; ``at`` is the provider's time in epoch nanoseconds.
+
+    ``chat`` is a chat, or a thread in one (``chat_of``).
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
     slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``.
@@ -94,6 +120,7 @@ class Inbound(msgspec.Struct):
     media: MediaName | None = None
     title: Title = ""
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
+    revision: Revision | None = None
 
 
 class Taken(msgspec.Struct, tag="taken"):

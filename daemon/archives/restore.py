@@ -158,7 +158,7 @@ class Restorer:
             if bot.reason:
                 left_out.append(_left_out(channel, bot.reason))
             else:
-                identified.append((channel, NewChannel(type=kind, token=token, bot=bot)))
+                identified.append((channel, NewChannel(type=kind, token=token, bot=bot, id=id_of(channel) or "")))
         return identified
 
     async def _remember_fed(self, persona_id: str, file: Path) -> None:

@@ -53,9 +53,9 @@ class ChannelGateways:
             channel = id_of(record)
             if channel is None or record.type not in GATEWAYS:
                 continue
-            if channel in opened:
+            if channel not in taken and channel in opened:
                 found[channel] = self._open_gateway(record, opened[channel])
-            elif channel in stored:
+            elif channel not in taken and channel in stored:
                 found[channel] = _paired_gateway(record, stored[channel])
             elif channel in taken:
                 # Two gateways on one token would take each other's messages.

@@ -7,11 +7,13 @@ only.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shlex
 from typing import Final
 
 from daemon.channels import pairing_codes
 from daemon.channels.bot_commands import BotCommand
+from daemon.channels.unneeded_files import remove_unmentioned
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import Worker
@@ -19,7 +21,8 @@ from daemon.ledger import Ledger, StoredChannel
 from daemon.personas.channel_records import channel_named, conversation_of
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
-from proto.gateways import Inbound, Say
+from proto.gateways import Inbound, Say, chat_of
+from proto.messages import Conversation
 from proto.records import Channel, Persona
 
 SECOND: Final = 1_000_000_000
@@ -72,19 +75,27 @@ class OwnerIntake:
         self._codes_given = {who: at for who, at in self._codes_given.items() if who[1] != channel}
 
     async def _from_paired(self, persona_id: str, record: Channel, row: StoredChannel, items: list[Inbound]) -> None:
-        mine = [item for item in items if item.private and (item.account, item.chat) == (row.account, row.chat)]
+        assert row.chat is not None
+        home = (row.account, chat_of(row.chat))
+        mine = [item for item in items if item.private and (item.account, chat_of(item.chat)) == home]
         strangers = [item.key for item in items if item not in mine]
         if strangers:
             await self._ledger.strangers(persona_id, row.channel, strangers)
         if not mine:
             return
         self._inbox.require_room(persona_id, len(mine))
-        assert row.chat is not None
-        conversation = conversation_of(record, row.channel, row.chat)
-        committed = await self._ledger.take(persona_id, row.channel, conversation, mine, self._clock.time_ns())
+        for place, some in itertools.groupby(mine, lambda item: item.chat):
+            await self._commit(persona_id, row.channel, conversation_of(record, row.channel, place), list(some))
+
+    async def _commit(self, persona_id: str, channel: str, conversation: Conversation, items: list[Inbound]) -> None:
+        """Commit messages of one chat, or of one topic in it."""
+        committed = await self._ledger.take(persona_id, channel, conversation, items, self._clock.time_ns())
+        if committed.is_stepped:
+            self._inbox.stepped(persona_id, conversation)
         self._inbox.admit(persona_id, committed.waiting)
         for command in committed.commands:
             self._commands.put_nowait(BotCommand(persona_id, command, conversation))
+        await remove_unmentioned(self._ledger, self._personas, persona_id, committed.unwanted)
 
     async def _from_unpaired(self, persona: Persona, channel: str, worker: Worker, items: list[Inbound]) -> None:
         private = [item for item in items if item.private]
@@ -121,7 +132,7 @@ class OwnerIntake:
         wall = self._clock.time_ns()
         expires = wall + int(pairing_codes.LIFETIME * SECOND)
         if not await self._ledger.add_code(
-            persona.id, channel, item.account, item.account_name, item.chat, hashed, expires, wall
+            persona.id, channel, item.account, item.account_name, chat_of(item.chat), hashed, expires, wall
         ):
             await self._ledger.strangers(persona.id, channel, [item.key])
             return

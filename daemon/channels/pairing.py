@@ -52,7 +52,7 @@ class Pairing:
         self._processes = processes
         self._clock = clock
         self._log = log
-        self._throttle = pairing_codes.Throttle(clock.monotonic)
+        self._throttle = pairing_codes.Throttle(clock)
         self._claiming = asyncio.Lock()
 
     async def pair(self, persona_id: str, code: str) -> tuple[Persona, Channel]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 from collections import deque
-from collections.abc import Callable
 from typing import Final
+
+from daemon.runtime.clock import Clock
 
 ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """No look-alikes: no I, L, O, 0, 1."""
@@ -42,9 +42,9 @@ def _hash(persona_id: str, code: str) -> str:
 
 
 class Throttle:
-    """Limits wrong codes, per persona and overall. ``clock`` is in seconds."""
+    """Limits wrong codes, per persona and overall."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._overall: deque[float] = deque(maxlen=GUESSES_OVERALL)
         self._by_persona: dict[str, deque[float]] = {}
@@ -56,7 +56,7 @@ class Throttle:
 
     def wrong(self, persona_id: str) -> None:
         """Count a wrong code."""
-        now = self._clock()
+        now = self._clock.monotonic()
         self._overall.append(now)
         self._by_persona.setdefault(persona_id, deque(maxlen=GUESSES)).append(now)
 
@@ -65,4 +65,4 @@ class Throttle:
         self._by_persona.pop(persona_id, None)
 
     def _full(self, guesses: deque[float]) -> bool:
-        return len(guesses) == guesses.maxlen and self._clock() - guesses[0] < LIFETIME
+        return len(guesses) == guesses.maxlen and self._clock.monotonic() - guesses[0] < LIFETIME

@@ -17,6 +17,7 @@ pair        row            list           A row that is paired but not verified 
 rename      row            list           The row remembers the old name (``mirror_name``). A list with the old name
                                           gets the new one. Any other name was edited by hand and stays.
 create      rows           config.json    Rows without a persona are removed.
+new token   list           row            The row's claim on the token follows the list.
 by hand     list           row            The row follows the list, as without the kill.
 ==========  =============  =============  ==========================================================================
 
@@ -31,9 +32,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from daemon.channels.channel_list import listed_ids, mirror_of, renamed
 from daemon.channels.errors import ChannelRefused, taken
 from daemon.channels.new_channel import NewChannel
 from daemon.channels.owner_intake import OwnerIntake
+from daemon.channels.unneeded_files import remove_erased
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import (
@@ -42,17 +45,17 @@ from daemon.ledger import (
     ChannelUnknown,
     Ledger,
     LedgerError,
-    Mirrored,
     OpenChannel,
     PendingPairing,
     ReadBack,
     Waiting,
 )
 from daemon.logging.log import Log
-from daemon.personas.channel_records import PAIRED, channel_named, conversation_of, id_of
+from daemon.personas.channel_records import ID, channel_named, conversation_of
 from daemon.personas.personas import Personas, PersonasError
 from daemon.runtime.clock import Clock
 from proto.records import Channel, Persona
+from proto.secrets import Secret
 
 
 class Owner(NamedTuple):
@@ -61,6 +64,7 @@ class Owner(NamedTuple):
     persona: str
     name: str
     keeps: bool
+    channel: str
 
 
 class ChannelRegister:
@@ -115,8 +119,10 @@ class ChannelRegister:
         persona = self._personas.get(holder.persona)
         if persona is None:
             # A record that cannot be read may still have the channel.
-            return Owner(holder.persona, holder.persona, holder.persona in self._personas.faults())
-        return Owner(persona.id, persona.name, channel_named(persona, holder.channel) is not None)
+            keeps = holder.persona in self._personas.faults()
+            return Owner(holder.persona, holder.persona, keeps, holder.channel)
+        keeps = channel_named(persona, holder.channel) is not None
+        return Owner(persona.id, persona.name, keeps, holder.channel)
 
     async def add(self, persona_id: str, new: NewChannel) -> Persona:
         """Add a channel to her list, and return her new record. Raises ChannelRefused (404, 409, 507), LedgerError."""
@@ -129,6 +135,24 @@ class ChannelRegister:
                 await self._take_back(self._remove_rows(persona.id, [new.channel]), persona.id)
                 raise
             await self._terms.refresh(new.channel)
+            return changed
+
+    async def renew(self, channel: str, new: NewChannel) -> Persona:
+        """Give a channel a new token of the same bot; everything else of it stays. Returns her new record.
+
+        The list is written first. After a kill before the row has the new claim, the next ``read_back`` writes it.
+        Raises ChannelRefused (404, 507), LedgerError.
+        """
+        async with self._editing:
+            persona = self._require((await self.row(channel)).persona)
+            record = channel_named(persona, channel)
+            if record is None:
+                raise _unknown()
+            credentials = {**record.credentials, "token": new.token, ID: Secret(channel)}
+            renewed = msgspec.structs.replace(record, credentials=credentials)
+            records = [renewed if one is record else one for one in persona.channels or []]
+            changed = await self._save(persona, records)
+            await self._read_back(persona.id)
             return changed
 
     async def create(self, persona: Persona, channels: Sequence[NewChannel]) -> None:
@@ -252,14 +276,14 @@ class ChannelRegister:
         async with self._editing:
             if persona_id in self._personas.faults() and self._personas.get(persona_id) is None:
                 return []
-            listed = _listed(self._personas.get(persona_id))
+            listed = listed_ids(self._personas.get(persona_id))
             gone = [row.channel for row in await self._ledger.channels(persona_id) if row.channel not in listed]
             await self._remove_rows(persona_id, gone)
             return gone
 
     def listing(self, channels: Collection[str]) -> list[Persona]:
         """The personas whose lists have one of these channels, pasted there while another persona had it."""
-        return [persona for persona in self._personas.all() if not _listed(persona).isdisjoint(channels)]
+        return [persona for persona in self._personas.all() if not listed_ids(persona).isdisjoint(channels)]
 
     async def row(self, channel: str) -> OpenChannel:
         """The channel with this id, open or paired. Raises ChannelRefused (404), LedgerError."""
@@ -279,9 +303,9 @@ class ChannelRegister:
         row = (persona_id, new.channel, new.type, new.bot.bot_id, new.bot.bot_name)
         try:
             if new.fields is None:
-                await self._ledger.add_channel(*row, self._clock.time_ns())
+                await self._ledger.add_channel(*row, self._clock.time_ns(), new.claim)
             else:
-                await self._ledger.add_open_channel(*row, new.fields, self._clock.time_ns())
+                await self._ledger.add_open_channel(*row, new.fields, self._clock.time_ns(), new.claim)
         except ChannelTaken as error:
             owner = self._personas.get(error.owner)
             raise taken(owner.name if owner else error.owner, new.type) from error
@@ -297,7 +321,7 @@ class ChannelRegister:
     async def _rename(self, persona: Persona, old: OpenChannel, name: str) -> None:
         """Copy the row's new name into the list."""
         try:
-            await self._save(persona, _renamed(persona, {old.channel: name}))
+            await self._save(persona, renamed(persona, {old.channel: name}))
         except ChannelRefused:
             undo = self._ledger.update_open_channel(old.channel, old.fields, old.updated_at)
             await self._take_back(undo, persona.id)
@@ -316,19 +340,14 @@ class ChannelRegister:
         persona = self._personas.get(persona_id)
         if persona is None:
             return ReadBack([], [], {}, {})
-        listed = [
-            Mirrored(channel, record.type, record.name, record.verified_at is not None, record.type in PAIRED)
-            for record in persona.channels or []
-            if (channel := id_of(record))
-        ]
-        found = await self._ledger.read_back(persona_id, listed, self._clock.time_ns())
+        found = await self._ledger.read_back(persona_id, mirror_of(persona), self._clock.time_ns())
         await self._terms.load(persona_id)
         for channel in found.gone:
             # The row stays for a while, but no process gets what waits on the channel.
             self._inbox.drop_channel(persona_id, channel)
         if found.behind:
             try:
-                await self._personas.save(msgspec.structs.replace(persona, channels=_renamed(persona, found.behind)))
+                await self._personas.save(msgspec.structs.replace(persona, channels=renamed(persona, found.behind)))
             except PersonasError as error:
                 self._log.error("persona.not_saved", persona=persona_id, reason=str(error))
             else:
@@ -358,17 +377,8 @@ class ChannelRegister:
             await self._ledger.remove_channel(persona_id, channel)
             self._inbox.drop_channel(persona_id, channel)
             self._owner_intake.forget(channel)
-
-
-def _listed(persona: Persona | None) -> set[str]:
-    return {channel for record in (persona.channels if persona else None) or [] if (channel := id_of(record))}
-
-
-def _renamed(persona: Persona, names: dict[str, str]) -> list[Channel]:
-    return [
-        msgspec.structs.replace(record, name=names.get(id_of(record) or "", record.name))
-        for record in persona.channels or []
-    ]
+        if channels:
+            await remove_erased(self._ledger, self._personas)
 
 
 def _unknown() -> ChannelRefused:

@@ -7,7 +7,10 @@ it leaves the list, the persona's process follows the list, its row is removed.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
 
 from daemon.channels.errors import ChannelRefused, taken
 from daemon.channels.new_channel import NewChannel, OpenChannelRequest
@@ -74,10 +77,16 @@ class ChannelService:
         return NewChannel(type=kind, token=secret, bot=bot)
 
     async def add(self, persona_id: str, kind: str, token: str) -> None:
-        """Add a channel to be paired. Raises ChannelRefused (404, 409, 422, 507) and StartFailed."""
+        """Add a channel to be paired. A new token of a bot that she has takes the old one's place; the pairing stays.
+
+        Raises ChannelRefused (404, 409, 422, 507) and StartFailed.
+        """
         new = await self.identify(kind, token)
-        await self._free(new)
-        persona = await self._register.add(persona_id, new)
+        if channel := await self._hers(persona_id, new):
+            persona = await self._register.renew(channel, new)
+        else:
+            await self._free(new)
+            persona = await self._register.add(persona_id, new)
         await self._processes.follow(persona_id)
         self._announce(persona, "Channel added", new.record())
 
@@ -125,6 +134,19 @@ class ChannelService:
         await self._restart(new.persona, channel)
         return await self._register.row(channel)
 
+    async def renew(self, channel: str, token: Secret) -> OpenChannel:
+        """Give an open channel a new token of its bot. Raises ChannelRefused (404, 409, 422, 507)."""
+        row = await self._register.row(channel)
+        await self._refuse_taken(row.type, token)
+        bot = await self._processes.identify(row.type, token)
+        if bot.reason:
+            raise ChannelRefused(422, bot.reason)
+        if bot.bot_id != row.bot_id:
+            raise ChannelRefused(409, "This token belongs to another bot: delete this channel and create another.")
+        await self._register.renew(channel, NewChannel(type=row.type, token=token, bot=bot))
+        await self._restart(row.persona, channel)
+        return await self._register.row(channel)
+
     async def pair(self, persona_id: str, code: str) -> tuple[Persona, Channel]:
         """Bind the channel that showed this code to its account. Raises ChannelRefused (400, 409, 507)."""
         return await self._pairing.pair(persona_id, code)
@@ -152,7 +174,10 @@ class ChannelService:
             self._hubs.signal("Event", "Channel removed", self._personas.get(persona_id), {"name": name})
 
     async def delete(self, channel: str) -> None:
-        """Remove the channel, open or paired; its messages stay in her history. Raises ChannelRefused (404, 507)."""
+        """Remove the channel, open or paired. What visitors said is erased, what her owner said stays in her history.
+
+        Raises ChannelRefused (404, 507).
+        """
         row = await self._register.row(channel)
         removed = await self._register.unlist(row.persona, lambda record: id_of(record) == channel)
         try:
@@ -200,7 +225,11 @@ class ChannelService:
         if request.type == "slack":
             # An account's token may change; its bot stays the same.
             token = Secret(bot.bot_id)
-        return NewChannel(type=request.type, token=token, bot=bot, fields=request.fields)
+        new = NewChannel(type=request.type, token=token, bot=bot, fields=request.fields)
+        if not await self._ledger.is_former_channel(new.claim):
+            return new
+        # Who knows the id of the bot's channel before this one has nothing here.
+        return msgspec.structs.replace(new, id=secrets.token_hex(8))
 
     def _credentials(self, request: OpenChannelRequest) -> tuple[Secret, Mapping[str, Secret]]:
         """The token that identifies the channel, and the credentials for its provider. Raises ChannelRefused (422)."""
@@ -218,6 +247,13 @@ class ChannelService:
         owner = await self._register.owner(channel_id(kind, token.reveal()))
         if owner and owner.keeps:
             raise taken(owner.name, kind)
+
+    async def _hers(self, persona_id: str, new: NewChannel) -> str | None:
+        """Return the paired channel of hers that this bot already has, or None."""
+        owner = await self._register.owner(new.channel, new.type, new.bot.bot_id)
+        if owner is None or owner.persona != persona_id or not owner.keeps:
+            return None
+        return None if (await self._register.row(owner.channel)).open else owner.channel
 
     async def _free(self, new: NewChannel) -> None:
         """Free a bot whose channel was removed from its persona's list by hand. Raises ChannelRefused (409)."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
 from typing import Final
 
+from daemon.channels.unneeded_files import remove_unmentioned
 from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.ledger import Ledger, SenderLimits
-from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.settings.settings import Channels as ChannelSettings
@@ -62,13 +60,8 @@ class VisitorIntake:
         finally:
             for slot in slots.values():
                 slot.drop()
+        for conversation in visited.stepped:
+            self._inbox.stepped(persona_id, conversation)
         self._inbox.admit(persona_id, visited.waiting, visitors=True)
         self._webhooks.done(persona_id, message.webhooks)
-        await self._remove(persona_id, visited.unwanted)
-
-    async def _remove(self, persona_id: str, files: Iterable[str]) -> None:
-        """Delete the files of messages that were not kept."""
-        folder = self._personas.folder(persona_id) / MEDIA
-        for name in files:
-            if not await self._ledger.mentions(persona_id, name):
-                await asyncio.to_thread((folder / name).unlink, missing_ok=True)
+        await remove_unmentioned(self._ledger, self._personas, persona_id, visited.unwanted)

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.hubs import Slot
-from daemon.conversations.lane import Lane, Turn
+from daemon.conversations.lane import Lane, Turn, lines_of
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
@@ -29,7 +29,7 @@ from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
-from proto.messages import Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
+from proto.messages import Address, Conversation, FromWorker, Join, Line, MindDown, Perceive, Perception, Reply, Typing
 from proto.perception import PerceptionKind
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
@@ -221,6 +221,16 @@ class Inbox:
         self._terms.drop(channel)
         self._all(persona_id).drop_channel(channel)
 
+    def erased(self, persona_id: str, address: Address, perceptions: list[int]) -> None:
+        """Drop a visitor's erased perceptions, and what was said in that conversation."""
+        self._all(persona_id).erased(address, set(perceptions))
+        self.pump(persona_id)
+
+    def stepped(self, persona_id: str, conversation: Conversation) -> None:
+        """Read this conversation's history again: a line of it was replaced."""
+        for lane in self._all(persona_id):
+            lane.forget_history(conversation)
+
     def received(self, persona_id: str, message: FromWorker) -> None:
         """Take a message from her worker about a turn."""
         lanes = self._all(persona_id)
@@ -296,8 +306,9 @@ class Inbox:
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
+            forgotten = lane.forgotten
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
-            if lane.history(conversation) is None:
+            if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)
         except LedgerError as error:
             self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
@@ -339,7 +350,9 @@ class Inbox:
             lane.mind_down = ""
             if lane is not lanes.own:
                 lanes.down.discard(self._terms.model(turn.conversation))
-            lane.remember(turn.conversation, _lines(answered, reply, at))
+            if lane.history(turn.conversation) is not None:
+                # Else it was forgotten meanwhile, and is read back whole.
+                lane.remember(turn.conversation, lines_of(answered, reply, at))
             if lane is lanes.own:
                 self._touched(persona_id)
         lane.cancel_timer()
@@ -384,11 +397,3 @@ class Inbox:
 
 def _perceptions(turn: Turn) -> list[Perception]:
     return [item.perception for item in turn.items]
-
-
-def _lines(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
-    heard = [
-        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
-        for one in (item.perception for item in items)
-    ]
-    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

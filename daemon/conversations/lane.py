@@ -11,7 +11,7 @@ import msgspec
 
 from daemon.ledger import Waiting
 from daemon.runtime.clock import Timer
-from proto.messages import Conversation, Line, Perception
+from proto.messages import Conversation, Line, Perception, Reply
 
 MAX_BATCH: Final = 64
 """Perceptions in one turn."""
@@ -62,6 +62,8 @@ class Lane:
         self.accepting = 0
         self.committing = 0
         self.recalling = False
+        self.forgotten = 0
+        """How often lines were dropped: lines that were being read meanwhile may be older."""
         self.mind_down = ""
         self.timer: Timer | None = None
         self._history_lines = history_lines
@@ -114,6 +116,16 @@ class Lane:
         self._histories.move_to_end(conversation)
         if len(self._histories) > MAX_HISTORIES:
             self._histories.popitem(last=False)
+
+    def forget_history(self, conversation: Conversation) -> None:
+        """Drop the conversation's lines from memory: they are no longer those of the ledger."""
+        self.forgotten += 1
+        self._histories.pop(conversation, None)
+
+    def forget_histories(self) -> None:
+        """Drop all conversations' lines from memory."""
+        self.forgotten += 1
+        self._histories.clear()
 
     def take(self, now: float) -> Turn:
         """Start one turn with everything that waits in the next perception's conversation.
@@ -179,3 +191,12 @@ class Lane:
     def _drop(self, items: list[Waiting]) -> None:
         ids = {item.perception.id for item in items}
         self.waiting = deque(item for item in self.waiting if item.perception.id not in ids)
+
+
+def lines_of(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
+    """Return what was said in a turn, as lines of the conversation."""
+    heard = [
+        Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
+        for one in (item.perception for item in items)
+    ]
+    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]

@@ -8,6 +8,7 @@ conversations with that mind wait until it answers.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -106,6 +107,15 @@ class Lanes:
         self.own.drop_channel(channel)
         for address in [address for address in self._visitors if address[0] == channel]:
             self._visitors.pop(address).cancel_timer()
+
+    def erased(self, address: Address, perceptions: set[int]) -> None:
+        """Forget a visitor's erased perceptions and history. A turn in hand is not committed any more."""
+        if lane := self._visitors.get(address):
+            lane.waiting = deque(one for one in lane.waiting if one.perception.id not in perceptions)
+            lane.forget_histories()
+            if lane.is_idle:
+                lane.cancel_timer()
+                del self._visitors[address]
 
     def model(self, lane: Lane) -> str:
         """The name of the mind that answers in a visitor's lane."""

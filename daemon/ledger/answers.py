@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, feeds, inbox, open_channels, outbox, pairing
+from daemon.ledger import channels, delivery, erasure, feeds, inbox, open_channels, outbox, pairing, revisions
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -59,7 +59,11 @@ def say(
 
 
 def remove_channel(connection: sqlite3.Connection, persona: str, channel: str) -> None:
-    """Delete the channel, its codes and held messages, and close its open messages: they can no longer be answered."""
+    """Delete the channel, its codes and held messages, and close its open messages: they can no longer be answered.
+
+    What visitors said on an open channel is erased.
+    """
+    erasure.whole_channel(connection, persona, channel)
     rows = connection.execute(
         "SELECT id FROM inbox WHERE persona = ? AND state <> 'done' AND channel = ?", (persona, channel)
     )
@@ -78,6 +82,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     inbox.prune(connection, before)
     outbox.prune(connection, before)
     pairing.prune(connection, before)
+    revisions.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -89,4 +94,6 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
+    revisions.forget(connection, persona)
+    erasure.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -32,13 +32,23 @@ class ChannelOperations:
     _reader: Reader
 
     async def add_open_channel(
-        self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, fields: ChannelFields, at: int
+        self,
+        persona_id: str,
+        channel: str,
+        type_: str,
+        bot_id: str,
+        bot_name: str,
+        fields: ChannelFields,
+        at: int,
+        claim: str = "",
     ) -> None:
-        """Add her open channel, created ``at``.
+        """Add her open channel, created ``at``. ``claim`` identifies its token, "" if it is the channel's id.
 
         Raise ChannelTaken when the ledger already has this channel, or another channel with this bot or number.
         """
-        await self._writer.submit(open_channels.add_open, persona_id, channel, type_, bot_id, bot_name, fields, at)
+        await self._writer.submit(
+            open_channels.add_open, persona_id, channel, type_, bot_id, bot_name, fields, at, claim
+        )
 
     async def update_open_channel(self, channel: str, fields: ChannelFields, at: int) -> None:
         """Replace the fields that the operator sets. Raise ChannelUnknown when the channel is gone."""
@@ -59,6 +69,10 @@ class ChannelOperations:
     async def holder(self, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
         """Return the persona who has this channel, or another channel with this bot; None when both are free."""
         return await self._reader.submit(mirror.holder, channel, type_, bot_id)
+
+    async def is_former_channel(self, channel: str) -> bool:
+        """Return whether a channel with this id was removed on which somebody had written."""
+        return await self._reader.submit(channels.is_former, channel)
 
     async def channel_owners(self) -> list[str]:
         """Return the ids of all personas who have a channel."""

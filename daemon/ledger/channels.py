@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from daemon.ledger import inbox
+from daemon.ledger import inbox, revisions
 from daemon.ledger.errors import ChannelTaken, ChannelUnknown
 from daemon.ledger.inbox import Waiting
 from proto.gateways import ErrorClass, Inbound
@@ -38,27 +38,42 @@ class StoredChannel(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The new part of a batch: perceptions that now wait for her, and commands to carry out."""
+    """The new part of a batch: perceptions that now wait, commands to carry out, and files that are not needed."""
 
     waiting: list[Waiting]
     commands: list[str]
+    unwanted: list[str] = []
+    is_stepped: bool = False
+    """Whether a line of the conversation was replaced."""
 
 
 def add(
-    connection: sqlite3.Connection, persona: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int
+    connection: sqlite3.Connection,
+    persona: str,
+    channel: str,
+    type_: str,
+    bot_id: str,
+    bot_name: str,
+    at: int,
+    claim: str = "",
 ) -> None:
-    """Add her channel, or update its bot. Raise ChannelTaken when the channel or the bot belongs to another one."""
+    """Add her channel, or update its bot. ``claim`` identifies its token, "" if it is the channel's id.
+
+    Raise ChannelTaken when the channel, the token or the bot belongs to another one.
+    """
     taken: tuple[str] | None = connection.execute(
         "SELECT persona FROM channel WHERE channel = ?2 AND persona <> ?1"
-        " UNION ALL SELECT persona FROM channel WHERE type = ?3 AND bot_id = ?4 AND (persona <> ?1 OR channel <> ?2)",
-        (persona, channel, type_, bot_id),
+        " UNION ALL SELECT persona FROM channel WHERE type = ?3 AND bot_id = ?4 AND (persona <> ?1 OR channel <> ?2)"
+        " UNION ALL SELECT persona FROM channel WHERE claim = ?5 AND channel <> ?2",
+        (persona, channel, type_, bot_id, claim or channel),
     ).fetchone()
     if taken:
         raise ChannelTaken(taken[0])
     connection.execute(
-        "INSERT INTO channel (persona, channel, type, bot_id, bot_name, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (persona, channel) DO UPDATE SET bot_id = excluded.bot_id, bot_name = excluded.bot_name",
-        (persona, channel, type_, bot_id, bot_name, at),
+        "INSERT INTO channel (persona, channel, type, bot_id, bot_name, created_at, claim) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (persona, channel) DO UPDATE SET bot_id = excluded.bot_id, bot_name = excluded.bot_name,"
+        " claim = excluded.claim",
+        (persona, channel, type_, bot_id, bot_name, at, claim or channel),
     )
 
 
@@ -82,15 +97,26 @@ def take(
     at: int,
 ) -> Committed:
     """Keep the paired person's new messages. Raise ChannelUnknown when the channel is gone."""
-    committed, keys = Committed([], []), []
-    for item in items:
-        keys.append(item.key)
+    committed, keys, is_stepped = Committed([], []), [], False
+    for sent in items:
+        keys.append(sent.key)
+        if inbox.is_known(connection, persona, conversation, sent.key):
+            continue
+        if sent.revision and sent.revision.edit == "step":
+            revisions.step(connection, persona, conversation, sent, at)
+            is_stepped = True
+            continue
+        item = revisions.news(connection, channel, conversation.chat, sent)
+        if sent.media and (item is None or item.media is None):
+            committed.unwanted.append(sent.media)
+        if item is None:
+            continue
         when = item.at or at
         id_ = inbox.accept(
             connection, persona, conversation, item.kind, item.content, item.media, when, item.key, item.title
         )
-        if id_ is None:
-            continue
+        assert id_ is not None
+        revisions.kept(connection, persona, channel, conversation.chat, item, at, perception=id_)
         if item.command is None:
             perception = Perception(id_, item.kind, item.content, when, item.media, item.title)
             committed.waiting.append(Waiting(perception, conversation, 0))
@@ -98,7 +124,7 @@ def take(
             inbox.finish(connection, [id_])
             committed.commands.append(item.command)
     count_received(connection, persona, channel, len(committed.waiting) + len(committed.commands), keys)
-    return committed
+    return msgspec.structs.replace(committed, is_stepped=is_stepped)
 
 
 def count_received(connection: sqlite3.Connection, persona: str, channel: str, count: int, keys: list[str]) -> None:
@@ -136,8 +162,18 @@ def error(
 
 def remove(connection: sqlite3.Connection, persona: str, channel: str) -> bool:
     """Delete the channel; return False when she has no such channel."""
+    connection.execute(
+        "INSERT OR IGNORE INTO former_channel (channel, persona) SELECT channel, persona FROM channel"
+        " WHERE persona = ? AND channel = ? AND conversations > 0",
+        (persona, channel),
+    )
     gone = connection.execute("DELETE FROM channel WHERE persona = ? AND channel = ?", (persona, channel))
     return gone.rowcount > 0
+
+
+def is_former(connection: sqlite3.Connection, channel: str) -> bool:
+    """Return whether a channel with this id was removed on which somebody had written."""
+    return connection.execute("SELECT 1 FROM former_channel WHERE channel = ?", (channel,)).fetchone() is not None
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

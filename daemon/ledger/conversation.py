@@ -69,6 +69,17 @@ def said(
     )
 
 
+def noted(connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, at: int) -> int:
+    """Add a line of the person's that nobody answers, and return its id."""
+    row = connection.execute(
+        "INSERT INTO conversation (persona, type, name, channel, chat, role, content, at)"
+        " VALUES (?, ?, ?, ?, ?, 'person', ?, ?)",
+        (persona, *msgspec.structs.astuple(conversation), content, at),
+    )
+    assert row.lastrowid is not None
+    return row.lastrowid
+
+
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
     """Return the last lines of one conversation in the order of insertion, oldest first, without notices."""
     rows = connection.execute(

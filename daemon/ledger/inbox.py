@@ -41,6 +41,15 @@ def accept(
     return row.lastrowid if row.rowcount else None
 
 
+def is_known(connection: sqlite3.Connection, persona: str, conversation: Conversation, key: str) -> bool:
+    """Return whether the conversation already has a row with this key."""
+    row = connection.execute(
+        "SELECT 1 FROM inbox WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND key = ?",
+        (persona, *msgspec.structs.astuple(conversation), key),
+    )
+    return row.fetchone() is not None
+
+
 def waiting(connection: sqlite3.Connection, persona: str) -> list[Waiting]:
     """Return her pending rows, oldest first."""
     rows = connection.execute(

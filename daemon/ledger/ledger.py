@@ -18,6 +18,7 @@ from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
+from daemon.ledger.erasure_operations import ErasureOperations
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.outbox import StoredFrame
@@ -39,7 +40,7 @@ class Depth(msgspec.Struct):
     lines: int = 0
 
 
-class Ledger(ChannelOperations):
+class Ledger(ChannelOperations, ErasureOperations):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when
@@ -186,17 +187,20 @@ class Ledger(ChannelOperations):
         """Add lines of an export at the end of her conversation and return the id of the last one."""
         return await self._writer.submit(archive.put_back, persona_id, lines)
 
-    async def add_channel(self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int) -> None:
-        """Add her channel, or update its bot's identity.
+    async def add_channel(
+        self, persona_id: str, channel: str, type_: str, bot_id: str, bot_name: str, at: int, claim: str = ""
+    ) -> None:
+        """Add her channel, or update its bot's identity. ``claim`` identifies its token, "" if it is the channel's id.
 
         Raise ChannelTaken when the ledger has this channel for another persona, or another channel with this bot.
         """
-        await self._writer.submit(channels.add, persona_id, channel, type_, bot_id, bot_name, at)
+        await self._writer.submit(channels.add, persona_id, channel, type_, bot_id, bot_name, at, claim)
 
     async def remove_channel(self, persona_id: str, channel: str) -> None:
         """Delete a channel with its codes and held messages.
 
-        Its undelivered messages become dead and its unanswered ones done. The conversation keeps its lines.
+        Its undelivered messages become dead and its unanswered ones done. The conversation keeps its lines, but what
+        visitors said on an open channel is erased.
         """
         await self._writer.submit(answers.remove_channel, persona_id, channel)
 

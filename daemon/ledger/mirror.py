@@ -14,13 +14,17 @@ _NAME: Final = "coalesce(name, account_name, bot_name)"
 
 
 class Mirrored(msgspec.Struct, frozen=True):
-    """A channel in config.json; ``addable`` when its entry there is enough to create it."""
+    """A channel in config.json; ``addable`` when its entry there is enough to create it.
+
+    ``claim`` identifies its token, "" if it is the channel's id.
+    """
 
     channel: str
     type: str
     name: str
     verified: bool
     addable: bool
+    claim: str = ""
 
 
 class ReadBack(msgspec.Struct, frozen=True):
@@ -56,16 +60,21 @@ def read_back(connection: sqlite3.Connection, persona: str, listed: Iterable[Mir
     wanted = {one.channel: one for one in listed}
     found = ReadBack([], [channel for channel in rows if channel not in wanted], {}, {})
     for channel, one in wanted.items():
-        if channel in rows:
+        claim = one.claim or channel
+        if other := holder(connection, claim, but=channel):
+            # Its token is another channel's, whatever its own id says.
+            found.taken[channel] = other.persona
+        elif channel in rows:
+            connection.execute("UPDATE channel SET claim = ?1 WHERE channel = ?2 AND claim <> ?1", (claim, channel))
             _follow(connection, one, *rows[channel], at, found)
         elif other := holder(connection, channel):
             found.taken[channel] = other.persona
         elif one.addable:
             # Until the provider has identified the bot, the channel's own id stands in for the bot's id.
             connection.execute(
-                "INSERT INTO channel (persona, channel, type, bot_id, bot_name, name, created_at, updated_at)"
-                " VALUES (?1, ?2, ?3, ?2, '', ?4, ?5, ?5)",
-                (persona, channel, one.type, one.name, at),
+                "INSERT INTO channel (persona, channel, type, bot_id, bot_name, name, created_at, updated_at, claim)"
+                " VALUES (?1, ?2, ?3, ?2, '', ?4, ?5, ?5, ?6)",
+                (persona, channel, one.type, one.name, at, claim),
             )
             found.changed.append(channel)
     return found
@@ -116,11 +125,17 @@ def identified(connection: sqlite3.Connection, persona: str, channel: str, bot_i
     )
 
 
-def holder(connection: sqlite3.Connection, channel: str, type_: str = "", bot_id: str = "") -> Holder | None:
-    """Return the persona who has this channel, or another channel with this bot."""
+def holder(
+    connection: sqlite3.Connection, channel: str, type_: str = "", bot_id: str = "", but: str = ""
+) -> Holder | None:
+    """Return the persona who has this channel or its token, or another channel with this bot; not the channel ``but``.
+
+    ``channel`` is a channel's id, or the claim on a token.
+    """
     row = connection.execute(
-        "SELECT persona, channel FROM channel WHERE channel = ?1 OR (type = ?2 AND bot_id = ?3) ORDER BY channel <> ?1",
-        (channel, type_, bot_id),
+        "SELECT persona, channel FROM channel WHERE (channel = ?1 OR claim = ?1 OR (type = ?2 AND bot_id = ?3))"
+        " AND channel <> ?4 ORDER BY channel <> ?1",
+        (channel, type_, bot_id, but),
     ).fetchone()
     return Holder(*row) if row else None
 

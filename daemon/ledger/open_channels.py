@@ -78,6 +78,7 @@ class ChannelConversation(msgspec.Struct, frozen=True):
     """One conversation of a channel.
 
     ``name`` is the person's name in the first message. ``error`` is the reason why messages do not reach the person.
+    ``accounts`` are the accounts that wrote in it.
     """
 
     chat: str
@@ -87,6 +88,7 @@ class ChannelConversation(msgspec.Struct, frozen=True):
     last_at: int
     error: str | None
     error_at: int | None
+    accounts: list[str]
 
 
 class ChannelMessage(msgspec.Struct, frozen=True):
@@ -108,9 +110,10 @@ def add_open(
     bot_name: str,
     fields: ChannelFields,
     at: int,
+    claim: str = "",
 ) -> None:
-    """Add her channel. Raise ChannelTaken when the channel or the bot belongs to another one."""
-    add(connection, persona, channel, type_, bot_id, bot_name, at)
+    """Add her channel. Raise ChannelTaken when the channel, the token or the bot belongs to another one."""
+    add(connection, persona, channel, type_, bot_id, bot_name, at, claim)
     connection.execute("UPDATE channel SET open = 1 WHERE persona = ? AND channel = ?", (persona, channel))
     update(connection, channel, fields, at)
 
@@ -199,12 +202,15 @@ def conversations(
     """Return the channel's conversations, latest first; ``before`` is (``last_at``, chat) of the caller's last one."""
     last_at, chat = before or (2**63 - 1, "")
     rows = connection.execute(
-        "SELECT chat, name, messages, first_at, last_at, error, error_at FROM channel_conversation"
+        "SELECT chat, name, messages, first_at, last_at, error, error_at,"
+        " (SELECT json_group_array(account) FROM participant"
+        "  WHERE participant.channel = ?1 AND participant.chat = channel_conversation.chat)"
+        " FROM channel_conversation"
         " WHERE channel = ?1 AND (last_at < ?2 OR (last_at = ?2 AND chat > ?3))"
         " ORDER BY last_at DESC, chat LIMIT ?4",
         (channel, last_at, chat, limit),
     )
-    return [ChannelConversation(*row) for row in rows]
+    return [ChannelConversation(*(*row[:-1], json.loads(row[-1]))) for row in rows]
 
 
 def messages(

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import channels, inbox
+from daemon.ledger import channels, inbox, revisions
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
-from proto.gateways import Inbound
+from proto.gateways import Inbound, chat_of
 from proto.messages import Conversation, Perception
 
 CODES: Final = 3
@@ -52,7 +52,10 @@ def bind(
 
 
 def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iterable[Inbound], at: int) -> int:
-    """Hold messages within the limits and return how many are new. Raise ChannelUnknown when the channel is gone."""
+    """Hold messages within the limits and return how many are new. Raise ChannelUnknown when the channel is gone.
+
+    An edit that changed nothing is not new, and a step of a message has no conversation yet.
+    """
     _require(connection, persona, channel)
     on_channel: int = connection.execute("SELECT count(*) FROM held WHERE channel = ?", (channel,)).fetchone()[0]
     lengths: dict[str, list[int]] = {}
@@ -64,6 +67,9 @@ def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iter
         if on_channel + kept >= HELD_CHANNEL or len(mine) >= HELD:
             continue
         if sum(mine) + len(item.content) > HELD_CHARACTERS:
+            continue
+        edit = item.revision.edit if item.revision else None
+        if edit == "step" or not revisions.news(connection, channel, item.chat, item):
             continue
         added = connection.execute(
             "INSERT INTO held (persona, channel, account, chat, kind, content, media, at, key, title)"
@@ -82,6 +88,7 @@ def hold(connection: sqlite3.Connection, persona: str, channel: str, items: Iter
             ),
         )
         if added.rowcount:
+            revisions.kept(connection, persona, channel, item.chat, item, at)
             mine.append(len(item.content))
             kept += 1
     return kept
@@ -95,14 +102,17 @@ def release(connection: sqlite3.Connection, persona: str, channel: str, conversa
     if account is None or account[0] is None:
         return []
     rows = connection.execute(
-        "SELECT kind, content, media, title, at, key FROM held WHERE channel = ? AND account = ? ORDER BY id",
+        "SELECT chat, kind, content, media, title, at, key FROM held WHERE channel = ? AND account = ? ORDER BY id",
         (channel, *account),
     ).fetchall()
     released = []
-    for kind, content, media, title, at, key in rows:
-        id_ = inbox.accept(connection, persona, conversation, kind, content, media, at, key, title)
+    for place, kind, content, media, title, at, key in rows:
+        # What was written in a topic of the bound chat is answered there.
+        is_there = chat_of(place) == chat_of(conversation.chat)
+        here = msgspec.structs.replace(conversation, chat=place) if is_there else conversation
+        id_ = inbox.accept(connection, persona, here, kind, content, media, at, key, title)
         if id_ is not None:
-            released.append(Waiting(Perception(id_, kind, content, at, media, title), conversation, 0))
+            released.append(Waiting(Perception(id_, kind, content, at, media, title), here, 0))
     if rows:
         channels.count_received(connection, persona, channel, len(released), [row[-1] for row in rows])
     remove(connection, persona, channel)

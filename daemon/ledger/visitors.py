@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, inbox, webhooks
+from daemon.ledger import answers, erasure, inbox, revisions, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -42,6 +42,8 @@ class Visited(msgspec.Struct, frozen=True):
     waiting: list[Waiting]
     said: list[Said]
     unwanted: list[str]
+    stepped: list[Conversation] = []
+    """Conversations of which a line was replaced."""
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -82,15 +84,25 @@ def take(
 def _take_one(
     connection: sqlite3.Connection,
     channel: _Open,
-    item: Inbound,
+    sent: Inbound,
     limits: SenderLimits,
     seqs: Iterator[int],
     at: int,
     visited: Visited,
 ) -> None:
-    name = _name(connection, channel.channel, item.chat)
-    conversation = Conversation(channel.type, name or _called(item), channel.channel, item.chat)
-    if _known(connection, channel.persona, conversation, item.key):
+    name = _name(connection, channel.channel, sent.chat)
+    conversation = Conversation(channel.type, name or _called(sent), channel.channel, sent.chat)
+    if inbox.is_known(connection, channel.persona, conversation, sent.key):
+        return
+    if sent.revision and sent.revision.edit == "step":
+        if name:
+            revisions.step(connection, channel.persona, conversation, sent, at)
+            visited.stepped.append(conversation)
+        return
+    item = revisions.news(connection, channel.channel, sent.chat, sent)
+    if sent.media and (item is None or item.media is None):
+        visited.unwanted.append(sent.media)
+    if item is None:
         return
     if over := _over(connection, channel, item.account, limits, at):
         if over.notify and name:
@@ -103,6 +115,8 @@ def _take_one(
         connection, channel.persona, conversation, item.kind, content, item.media, when, item.key, item.title
     )
     assert id_ is not None
+    erasure.take_part(connection, channel.persona, channel.channel, item.chat, item.account)
+    revisions.kept(connection, channel.persona, channel.channel, item.chat, item, at, perception=id_)
     connection.execute(
         "UPDATE channel SET received = received + 1 WHERE persona = ? AND channel = ?",
         (channel.persona, channel.channel),
@@ -127,14 +141,6 @@ def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:
 
 def _called(item: Inbound) -> str:
     return item.account_name or item.account
-
-
-def _known(connection: sqlite3.Connection, persona: str, conversation: Conversation, key: str) -> bool:
-    row = connection.execute(
-        "SELECT 1 FROM inbox WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND key = ?",
-        (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, key),
-    )
-    return row.fetchone() is not None
 
 
 class _Over(msgspec.Struct, frozen=True):

@@ -133,6 +133,7 @@ class Hooks(msgspec.Struct, frozen=True):
 class Channels(msgspec.Struct, frozen=True):
     """Open channels: concurrent visitors' turns per persona, seconds until the fallback, messages per sender.
 
+    ``retention_days`` is how long visitors' words are kept, 0 for as long as their channel is there.
     ``default_persona`` is the id of the persona who answers on a channel that names none.
     """
 
@@ -140,6 +141,7 @@ class Channels(msgspec.Struct, frozen=True):
     fallback_after: Seconds = 30.0
     sender_per_minute: Count = 10
     sender_per_day: Count = 200
+    retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
     default_persona: OneLine = ""
 
 

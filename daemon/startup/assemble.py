@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from daemon.api.app import build
 from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommand, BotCommands
+from daemon.channels.erasure import Erasure
 from daemon.channels.gateways import ChannelGateways
 from daemon.channels.intake import ChannelIntake
 from daemon.channels.owner_intake import OwnerIntake
@@ -98,6 +99,7 @@ class Assembled(NamedTuple):
     commands: BotCommands
     ledger: Ledger
     hubs: Hubs
+    erasure: Erasure
 
 
 async def assemble(
@@ -130,6 +132,7 @@ async def assemble(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
@@ -160,6 +163,7 @@ async def assemble(
             personas=personas,
             ledger=ledger,
             channels=channels,
+            erasure=erasure,
             accounts=accounts,
             models=models,
             clock=clock,
@@ -172,7 +176,7 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure)
 
 
 async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:

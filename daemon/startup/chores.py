@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from daemon.channels.erasure import Erasure
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas, WatchFailed
@@ -27,6 +28,18 @@ async def watch_personas(
         except WatchFailed as error:
             log.error("personas.watch_failed", reason=str(error))
         await clock.sleep(WATCH_RETRY)
+
+
+async def forget_visitors(erasure: Erasure, retention_days: int, clock: Clock, log: Log) -> None:
+    """Once a day, erase what visitors said too long ago, and the files of erased words that a kill left."""
+    while True:
+        try:
+            await erasure.delete_files()
+            if retention_days:
+                await erasure.expire(clock.time_ns() - retention_days * DAY)
+        except (LedgerError, OSError) as error:
+            log.error("visitor.not_erased", reason=str(error))
+        await clock.sleep(PRUNE_EVERY)
 
 
 async def prune(ledger: Ledger, replay_days: int, clock: Clock, log: Log) -> None:

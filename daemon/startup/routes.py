@@ -29,6 +29,7 @@ from daemon.api.v1.conversations import ConversationRoutes
 from daemon.api.v1.idempotency import Keys
 from daemon.api.v1.objects import webhooks_address
 from daemon.archives.restore import Restorer
+from daemon.channels.erasure import Erasure
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
 from daemon.conversations.consolidation import Consolidation
@@ -156,6 +157,7 @@ def v1_routes(
     personas: Personas,
     ledger: Ledger,
     channels: ChannelService,
+    erasure: Erasure,
     accounts: Mapping[str, ReadAccount],
     models: Mapping[str, Organ],
     clock: Clock,
@@ -179,5 +181,5 @@ def v1_routes(
             organization_id=settings.v1.organization_id,
             webhooks_url=webhooks_address(settings.hooks),
         ),
-        ConversationRoutes(ledger=ledger, clock=clock),
+        ConversationRoutes(ledger=ledger, erasure=erasure, clock=clock),
     ]

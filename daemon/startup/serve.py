@@ -32,7 +32,7 @@ from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
-from daemon.startup.chores import prune, watch_personas
+from daemon.startup.chores import forget_visitors, prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -107,6 +107,7 @@ async def _serve(
         background = tasks.child()
         background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
         background.start(prune(parts.ledger, settings.limits.replay_days, clock, log))
+        background.start(forget_visitors(parts.erasure, settings.channels.retention_days, clock, log))
         background.start(notifier.watch())
         background.start(parts.commands.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))

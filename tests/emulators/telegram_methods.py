@@ -112,7 +112,7 @@ class Methods:
         return self._send(bot, chat, f"send{kind.capitalize()}", params, content)
 
     def _send(self, bot: Bot, chat: Chat, method: str, params: Params, content: Json) -> Json:
-        extra: Json = {}
+        extra: Json = self._topic(chat, params)
         reply = params.parsed("reply_parameters") or {}
         if number := reply.get("message_id") or params.number("reply_to_message_id"):
             replied = self.world.message(bot, chat, int(number))
@@ -126,6 +126,12 @@ class Methods:
         if self.flood:
             self.flood.check(bot.token, chat.id)
         return self.world.put_sent(bot, chat, method, {**content, **extra})
+
+    def _topic(self, chat: Chat, params: Params) -> Json:
+        topic = params.number("message_thread_id")
+        if topic and topic not in chat.topics:
+            raise ApiError(400, "Bad Request: message thread not found")
+        return {"message_thread_id": topic, "is_topic_message": True} if topic else {}
 
     def _text(self, params: Params, name: str, limit: int, too_long: str) -> Json:
         """The text (or caption) with its entities, or nothing when it is empty."""
@@ -177,6 +183,7 @@ class Methods:
         chat = self._chat_to_write(bot, params)
         if (action := params.text("action")) not in ACTIONS:
             raise ApiError(400, "Bad Request: wrong parameter action in request")
+        self._topic(chat, params)
         with self.world.changed:
             self.world.actions.append((chat.id, action, time.time()))
             self.world.changed.notify_all()

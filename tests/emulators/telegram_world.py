@@ -103,6 +103,8 @@ class Chat:
     username: str = ""
     first_name: str = ""
     bots: list[Bot] = field(default_factory=list)
+    topics: set[int] = field(default_factory=set)
+    """The topics of a private chat with a bot whose owner switched them on."""
 
     def as_json(self) -> Json:
         """The chat as messages carry it."""

@@ -30,7 +30,7 @@ async def identify(question: Identify) -> Identified:
         credentials=question.credentials,
     )
     account = gateway_type(provider).account_type(channel, url_of(provider, question.urls))
-    if found := account.unusable():
+    if found := account.unreachable() or account.unusable():
         return _refused(found, account.token_hint)
     try:
         async with asyncio.timeout(TIMEOUT):

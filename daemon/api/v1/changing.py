@@ -9,9 +9,13 @@ import msgspec
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.problems import refused_field
 from daemon.api.v1.requests import UpdateChannel
+from daemon.channels.errors import ChannelRefused
+from daemon.channels.service import ChannelService
 from daemon.ledger import ChannelFields, OpenChannel
+from daemon.personas.channel_records import channel_named, claim_of
 from proto.gateways import channel_id
 from proto.records import Persona
+from proto.secrets import Secret
 
 T = TypeVar("T")
 
@@ -41,6 +45,22 @@ async def changed_fields(
     )
 
 
+async def renewed(
+    channels: ChannelService, persona: Persona | None, channel: OpenChannel, asked: UpdateChannel
+) -> None:
+    """Give the channel the new token of its bot, if the update has one. Raises Refused."""
+    record = channel_named(persona, channel.channel) if persona else None
+    if record is None or not isinstance(asked.bot_token, str):
+        return
+    token = Secret(asked.bot_token.strip())
+    if channel_id(channel.type, token.reveal()) == claim_of(record):
+        return
+    try:
+        await channels.renew(channel.channel, token)
+    except ChannelRefused as error:
+        raise refused_field("botToken", str(error), status=422 if error.status == 404 else error.status) from error
+
+
 def _chosen(asked: T | msgspec.UnsetType | None, old: T, default: T) -> T:
     if isinstance(asked, msgspec.UnsetType):
         return old
@@ -68,6 +88,5 @@ def _check_identity(channel: OpenChannel, asked: UpdateChannel) -> None:
         raise refused_field("phoneNumber", f"A channel keeps its number: {_MAKE_ANOTHER}.", status=409)
     if asked.system_prompt_id not in (msgspec.UNSET, None, channel.persona):
         raise refused_field("systemPromptId", f"A channel keeps its persona: {_MAKE_ANOTHER}.", status=409)
-    token = asked.bot_token
-    if isinstance(token, str) and channel_id(channel.type, token.strip()) != channel.channel:
+    if isinstance(asked.bot_token, str) and channel.type != "telegram":
         raise refused_field("botToken", f"A channel keeps its bot: {_MAKE_ANOTHER}.", status=409)

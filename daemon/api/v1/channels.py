@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from daemon.api.v1.changing import changed_fields
+from daemon.api.v1.changing import changed_fields, renewed
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.conversations import CHANNEL, CHANNELS, find_channel
 from daemon.api.v1.creating import channel_request, made_since, make
@@ -133,12 +133,13 @@ class OpenChannelRoutes:
                 raise Refused(409, _PAIRED)
             persona = self._personas.get(channel.persona)
             fields = await changed_fields(self._choices, persona, channel, asked)
+            await renewed(self._channels, persona, channel, asked)
             if fields != channel.fields:
                 channel = await self._channels.update(channel.channel, fields)
         return json_response(self._shown(channel))
 
     async def delete(self, request: Request) -> Response:
-        """``DELETE /v1/channels/{channel_id}``: open or paired; its messages stay in the persona's history."""
+        """``DELETE /v1/channels/{channel_id}``: open or paired; visitors' words are erased, her owner's stay."""
         await self._channels.delete((await self._find(request)).channel)
         return Response(None, 204, NO_STORE)
 

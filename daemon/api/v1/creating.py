@@ -9,7 +9,7 @@ from daemon.channels.errors import ChannelRefused
 from daemon.channels.new_channel import OpenChannelRequest
 from daemon.channels.service import ChannelService
 from daemon.ledger import ChannelFields, Ledger, OpenChannel
-from daemon.personas.channel_records import id_of
+from daemon.personas.channel_records import claim_of, id_of
 from proto.gateways import channel_id
 from proto.records import Persona
 from proto.secrets import Secret
@@ -63,10 +63,10 @@ async def made_since(
     """
     if persona is None:
         raise Refused(409, "The persona was deleted meanwhile.")
-    saved = {id_of(record) for record in persona.channels or []}
+    saved = {id_of(record): claim_of(record) for record in persona.channels or []}
     bot = channel_id(new.type, new.token.reveal()) if new.token else None
     for row in await ledger.open_channels(now, type_=new.type, after=(at - 1, "")):
-        same = (row.persona, row.fields) == (new.persona, new.fields) and (bot is None or row.channel == bot)
+        same = (row.persona, row.fields) == (new.persona, new.fields) and bot in (None, saved.get(row.channel))
         if row.open and same and row.channel in saved:
             return row
     return None

@@ -46,7 +46,8 @@ class ChannelObject(msgspec.Struct, rename="camel"):
 class ConversationObject(msgspec.Struct, rename="camel"):
     """One person's conversation on a channel; ``name`` is the first name that the provider gave for this person.
 
-    ``last_error`` says why this person cannot be reached at the moment.
+    ``last_error`` says why this person cannot be reached at the moment. ``sender_ids`` are the provider's ids of those
+    who wrote in it: one, except in Slack's threads.
     """
 
     id: str
@@ -57,6 +58,7 @@ class ConversationObject(msgspec.Struct, rename="camel"):
     last_message_at: DateTime
     last_error: str | None
     last_error_at: DateTime | None
+    sender_ids: list[str]
 
 
 class MessageObject(msgspec.Struct, rename="camel"):
@@ -115,6 +117,7 @@ def conversation_object(channel: str, conversation: ChannelConversation) -> Conv
         last_message_at=moment(conversation.last_at),
         last_error=conversation.error,
         last_error_at=date_time(conversation.error_at),
+        sender_ids=conversation.accounts,
     )
 
 

@@ -98,6 +98,20 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         query=("page limit", "cursor"),
         problems=True,
     ),
+    ("DELETE", f"{_CONVERSATIONS}/{{conversation_id}}"): Operation(
+        "Erase a conversation: its messages, her answers and its files.",
+        None,
+        (404, 409, 503, 507),
+        status=204,
+        problems=True,
+    ),
+    ("DELETE", "/v1/senders/{sender_id}"): Operation(
+        "Erase a sender everywhere: all conversations on open channels in which this account wrote.",
+        None,
+        (404, 503, 507),
+        status=204,
+        problems=True,
+    ),
     ("GET", f"{_CONVERSATIONS}/{{conversation_id}}/messages"): Operation(
         "List a conversation's messages, newest first.",
         _page("MessageObject"),

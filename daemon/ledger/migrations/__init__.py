@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from daemon.ledger.migrations import step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8
+from daemon.ledger.migrations import step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_11, step_12
 
-MIGRATIONS: Final = (step_1.SQL, step_2.SQL, step_3.SQL, step_4.SQL, step_5.SQL, step_6.SQL, step_7.SQL, step_8.SQL)
+MIGRATIONS: Final = (
+    step_1.SQL,
+    step_2.SQL,
+    step_3.SQL,
+    step_4.SQL,
+    step_5.SQL,
+    step_6.SQL,
+    step_7.SQL,
+    step_8.SQL,
+    step_11.SQL,
+    step_12.SQL,
+)

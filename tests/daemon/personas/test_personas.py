@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import watchfiles
+from watchfiles import Change
 
 from daemon.logging.log import Log, Sink
 from daemon.personas import personas as module
@@ -63,7 +65,7 @@ async def live(personas: Personas, deleted: bool) -> Persona:
 
 
 async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, log: Log) -> None:
-    """It reaches the caller as it is; a watch that the kernel refuses is told apart."""
+    """It reaches the caller as it is."""
     personas = Personas(tmp_path / "personas", log)
     await personas.load()
     persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
@@ -83,8 +85,26 @@ async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, l
             await asyncio.wait([watching], timeout=0.3)
     error = watching.exception()
     assert (type(error), str(error)) == (RuntimeError, "a mistake of ours")
-    with pytest.raises(WatchFailed):
-        await Personas(tmp_path / "nowhere", log).watch(failing)
+
+
+@pytest.mark.parametrize("error", [OSError("no space left on device"), RuntimeError("OS file watch limit reached")])
+async def test_a_watch_that_the_kernel_refuses(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It is told apart from an error in handling an edit, so that it can be tried again."""
+
+    async def refused(*_: object, **__: object) -> AsyncIterator[set[tuple[Change, str]]]:
+        for one in [error]:
+            raise one
+        yield set()
+
+    monkeypatch.setattr(watchfiles, "awatch", refused)
+
+    async def edited(_: Persona) -> None:
+        raise AssertionError("there was no edit")
+
+    with pytest.raises(WatchFailed, match=str(error)):
+        await Personas(tmp_path / "personas", log).watch(edited)
 
 
 async def test_a_memory_folder_that_cannot_be_listed(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

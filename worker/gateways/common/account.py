@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from proto.gateways import Gateway
-from worker.base import tls
+from worker.base import proxies, tls
 from worker.gateways.common.attachments import Attachment
 from worker.gateways.common.trouble import Trouble, clean, passing
 
@@ -74,6 +74,11 @@ class Account(ABC):
     def unusable(self) -> Trouble | None:
         """Check the credentials without a request. Returns what is wrong with them, or None."""
         return None
+
+    def unreachable(self) -> Trouble | None:
+        """Check the way to the provider without a request. Returns what is wrong with it, or None."""
+        reason = proxies.unspoken(self.url)
+        return Trouble("config", f"{self.provider} cannot be reached: {reason}", proxies.HINT) if reason else None
 
     @abstractmethod
     async def whoami(self) -> Identity:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from proto.gateways import chat_of
+
 MAX_CHATS: Final = 512
 """Chats whose buckets are kept. Full buckets carry no information and are dropped first."""
 
@@ -89,6 +91,8 @@ class Budget:
         self._chat(chat, now).pause(seconds, now)
 
     def _chat(self, chat: str, now: float) -> Bucket:
+        # Threads and topics share the pace of their chat.
+        chat = chat_of(chat)
         bucket = self._chats.pop(chat, None) or Bucket(self._chat_pace, now)
         self._chats[chat] = bucket
         if len(self._chats) > MAX_CHATS:

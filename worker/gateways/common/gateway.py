@@ -124,7 +124,7 @@ class Gateway(ABC, Generic[A, S, T]):
 
     def unusable(self) -> Trouble | None:
         """Check the configuration without a request. Returns what is wrong with it, or None."""
-        return self.account.unusable()
+        return self.account.unreachable() or self.account.unusable()
 
     async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
         """Return the messages in webhook requests, in order, with their files. What cannot be read is logged."""

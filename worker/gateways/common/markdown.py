@@ -1,7 +1,7 @@
 """Renders the mind's Markdown as plain text with entities, in Telegram's form.
 
 Entities are sent beside the text, so no markup that she writes can make a provider refuse it. What CommonMark does not
-treat as markup stays as it was written.
+treat as markup stays as it was written, and so does what its writer cannot have meant as markup (``literal.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from worker.gateways.common.literal import leave_literal
 from worker.gateways.common.splitting import Entity, Rich
 
 BULLET: Final = "• "
@@ -31,7 +32,8 @@ _SCHEMES: Final = frozenset({"http", "https", "tg", "mailto"})
 @functools.cache
 def parser() -> MarkdownIt:
     """CommonMark with tables and strikethrough. HTML stays text, and underlining a line does not make it a heading."""
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("lheading")
+    made = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("lheading")
+    return leave_literal(made)
 
 
 def render(markdown: str) -> Rich:
@@ -70,7 +72,8 @@ class _Page:
         self._length = 0
         self._entities: list[Entity] = []
         self._starts: list[tuple[str, int, str | None]] = []
-        self._lists: list[int | None] = []
+        self._lists: list[int | str] = []
+        """For each open list the number of its next item, or its bullet."""
         self._marks: list[str] = []
         self._quotes = 0
         self._break = ""
@@ -85,6 +88,8 @@ class _Page:
                 end = next(i for i in range(at, len(tokens)) if tokens[i].type == "table_close")
                 self._pre(_table(tokens[at:end]), None)
                 at = end
+            elif token.type == "bullet_list_open":
+                self._lists.append(_bullet(tokens[at:]))
             else:
                 self._block(token)
             at += 1
@@ -123,18 +128,16 @@ class _Page:
 
     def _list(self, token: Token) -> None:
         match token.type:
-            case "bullet_list_open":
-                self._lists.append(None)
             case "ordered_list_open":
                 self._lists.append(int(token.attrs.get("start", 1)))
             case "bullet_list_close" | "ordered_list_close":
                 self._lists.pop()
                 self._end_block("\n" if self._lists else "\n\n")
             case "list_item_open":
-                number = self._lists[-1]
-                if number is not None:
-                    self._lists[-1] = number + 1
-                mark = BULLET if number is None else f"{number}{token.markup} "
+                mark = self._lists[-1]
+                if isinstance(mark, int):
+                    self._lists[-1] = mark + 1
+                    mark = f"{mark}{token.markup} "
                 self._pending_mark = INDENT * (len(self._lists) - 1) + mark
             case "list_item_close":
                 if self._pending_mark:
@@ -237,6 +240,14 @@ class _Page:
     def _write(self, text: str) -> None:
         self._pieces.append(text)
         self._length += len(text)
+
+
+def _bullet(tokens: Sequence[Token]) -> str:
+    """Return the bullet of the list that begins here. A lone "- 5 degrees" is a number with its sign, not a list."""
+    kinds = [token.type for token in tokens[:7]]
+    lone = kinds[5:] == ["list_item_close", "bullet_list_close"] and tokens[3].type == "inline"
+    sign = tokens[1].markup
+    return f"{sign} " if lone and sign in "+-" and tokens[3].content[:1].isdigit() else BULLET
 
 
 def _scheme(url: str) -> str:

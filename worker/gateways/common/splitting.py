@@ -1,4 +1,5 @@
-"""Splits long messages into parts that a provider accepts: at a paragraph, else a line, else a word, else anywhere.
+"""Splits long messages into parts that a provider accepts: at a paragraph, else a line, else a word, else
+between two visible characters.
 
 Offsets are in characters, as in Python; a provider's unit only decides how much fits. The same text is always split in
 the same way, because an interrupted delivery continues after the last part that was sent.
@@ -7,14 +8,14 @@ the same way, because an interrupted delivery continues after the last part that
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from worker.gateways.common.graphemes import border
+
 Measure: TypeAlias = Callable[[str], int]
 
-_JOINER: Final = "\u200d"
 _BOUNDARIES: Final = ("\n\n", "\n", " ")
 _ENOUGH: Final = 4
 """A better place to cut is used if it leaves the part at least a quarter full."""
@@ -112,23 +113,13 @@ def _cut(text: str, start: int, reach: int, limit: int, measure: Measure, whole:
         if at != -1:
             inside = _around(whole, at)
             return inside.end if inside and inside.end <= reach else at + (boundary == " ")
-    return _between_characters(text, start, reach)
+    return border(text, start, reach)
 
 
 def _around(whole: Sequence[Span], at: int) -> Span | None:
     """Return the stretch that begins before ``at`` and ends after it. Stretches stand in order and never overlap."""
     number = bisect_left(whole, at, key=lambda span: span.start) - 1
     return whole[number] if number >= 0 and at < whole[number].end else None
-
-
-def _between_characters(text: str, start: int, reach: int) -> int:
-    """Step back out of what people see as one character: accents, joined emoji and skin tones."""
-    for at in range(reach, max(start, reach - 32), -1):
-        joined = text[at] == _JOINER or text[at - 1] == _JOINER or unicodedata.combining(text[at])
-        modifier = "\ufe00" <= text[at] <= "\ufe0f" or "\U0001f3fb" <= text[at] <= "\U0001f3ff"
-        if not joined and not modifier:
-            return at
-    return reach
 
 
 def _skip_lines(text: str, at: int) -> int:

@@ -112,7 +112,7 @@ def passing(provider: str, error: Exception) -> Trouble:
         case TimeoutError():
             return Trouble("transient", f"{provider} did not answer in time.", NETWORK, fate=fate(error))
         case OSError() | aiohttp.ClientError():
-            reason = f"{provider} cannot be reached: {_named(error)}"
+            reason = f"{provider} cannot be reached: {_named(error).rstrip('.')}."
             return Trouble("transient", reason, NETWORK, fate=fate(error))
         case _:
             reason = f"The answer does not follow {provider}'s protocol."

@@ -23,8 +23,8 @@ USER_AGENT: Final = f"DiscordBot (https://github.com/nextcord/nextcord, {nextcor
 (https://discord.com/developers/docs/reference#user-agent)."""
 
 NEW_TOKEN: Final = (
-    "The token is wrong or was reset: create a new one in Discord's developer portal (Bot, Reset Token), then remove "
-    "this channel and add it again with the new token."
+    "The token is wrong or was reset: create a new one in Discord's developer portal (Bot, Reset Token), then add the "
+    "channel again with it: the pairing stays."
 )
 UNREACHABLE: Final = frozenset({50007, 50278})
 """Error codes of a 403: the person does not accept messages from this bot, or no longer shares a server with it

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import nextcord
@@ -24,6 +23,7 @@ from nextcord.http import Route
 
 from proto.secrets import Secret
 from worker.base import tls
+from worker.base.proxies import proxy_for
 from worker.gateways.common.account import DNS_TTL
 from worker.gateways.common.trouble import NETWORK, Refusal, Trouble, TroubleError, UnreadableError
 from worker.gateways.discord.account import NEW_TOKEN
@@ -92,7 +92,7 @@ class Client(nextcord.Client):
         super().__init__(
             intents=intents,
             connector=self._connector,
-            proxy=_proxy(address.scheme, address.hostname or ""),
+            proxy=proxy_for(url),
             max_messages=None,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             guild_ready_timeout=0.0,
@@ -163,8 +163,3 @@ def closed(code: int) -> Trouble:
 def ended(code: int | None) -> Trouble:
     """Describe the end of a connection that Discord asked for, or that just broke."""
     return Trouble("transient", f"The connection to Discord's gateway ended{f' ({code})' if code else ''}.", NETWORK)
-
-
-def _proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy that the environment sets for this host."""
-    return None if scheme != "https" or proxy_bypass(host) else getproxies().get(scheme)

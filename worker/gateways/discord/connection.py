@@ -20,7 +20,7 @@ from proto.unicode_text import valid_json
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.budget import Bucket, Pace
-from worker.gateways.common.trouble import TroubleError, UnreadableError
+from worker.gateways.common.trouble import Trouble, TroubleError, UnreadableError
 from worker.gateways.discord.account import Discord
 from worker.gateways.discord.client import UNREADABLE, Client, Socket, closed, ended
 from worker.gateways.discord.frames import Frame
@@ -40,7 +40,15 @@ GONE: Final = 1000
 """Close codes: after 1000 Discord drops the session, after 4000 it keeps the session for a resume
 (https://discord.com/developers/docs/events/gateway#initiating-a-disconnect)."""
 
+ABNORMAL: Final = 1006
+"""The close code of a connection that broke (https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)."""
+
+RECONNECTS: Final = Pace(rate=0.5, burst=10)
+"""The pace of reconnects that Discord asks for. It does so several times in a row while it moves its servers."""
+
 _DISPATCH: Final = 0
+_RECONNECT: Final = 7
+_INVALID: Final = 9
 _ACK: Final = 11
 
 
@@ -54,6 +62,25 @@ class Timing(kernel.Timing, frozen=True, kw_only=True):
     invalid: float = 4.0
     """Before a new session after opcode 9; multiplied by 0.25 to 1.25 at random, so 1 to 5 s as Discord requires
     (https://discord.com/developers/docs/events/gateway#resuming)."""
+
+
+class Ended(NamedTuple):
+    """The end of a connection that Discord asked for or announced. The next one is due in ``wait`` seconds.
+
+    ``trouble`` is None if Discord asked for it.
+    """
+
+    wait: float
+    trouble: Trouble | None
+
+
+class EndedError(TroubleError):
+    """The connection ended; ``asked`` if Discord asked for another one, ``code`` is its close code."""
+
+    def __init__(self, asked: bool, code: int | None) -> None:
+        super().__init__(ended(code))
+        self.asked = asked
+        self.announced = asked or code not in (None, ABNORMAL)
 
 
 class Session(NamedTuple):
@@ -88,12 +115,24 @@ class Connection:
         self._session: Session | None = None
         self._resumes = 0
         self._identifies = Bucket(IDENTIFIES, self._loop.time())
+        self._reconnects = Bucket(RECONNECTS, self._loop.time())
         self._is_up = False
+        self._is_asked = False
         self._deadline = 0.0
 
-    async def hold(self) -> NoReturn:
-        """Connect, and read until the connection ends. Always raises one of PROVIDER_ERRORS."""
+    async def hold(self) -> Ended:
+        """Connect, and read until Discord ends the connection in good order. Raises what PROVIDER_ERRORS lists."""
+        try:
+            await self._hold()
+        except EndedError as end:
+            if not end.announced or not (end.asked or self._is_up):
+                raise
+            wait = self._reconnects.take(self._loop.time())
+            return Ended(wait, None if end.asked else end.trouble)
+
+    async def _hold(self) -> NoReturn:
         self._is_up = False
+        self._is_asked = False
         socket = await self._open(await self._enter())
         code = GOING_ON
         try:
@@ -165,7 +204,7 @@ class Connection:
             self._keep(socket, resumable=end.resume)
             if not end.resume:
                 await asyncio.sleep(self._timing.invalid * random.uniform(0.25, 1.25))
-            raise TroubleError(ended(socket.socket.close_code)) from None
+            raise EndedError(self._is_asked, socket.socket.close_code) from None
         except nextcord.ConnectionClosed as end:
             self._keep(socket, resumable=False)
             raise TroubleError(closed(end.code)) from None
@@ -184,6 +223,7 @@ class Connection:
             self._log.error("discord.unreadable", reason=str(error))
             return
         began = frame.t in ("READY", "RESUMED")
+        self._is_asked = self._is_asked or frame.op in (_RECONNECT, _INVALID)
         if frame.op == _ACK or began:
             self._account.answered()
             if frame.t or self._is_up:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +32,7 @@ class UploadedFile(msgspec.Struct):
     filename: str = ""
     size: int = 0
     duration_secs: float | None = None
+    content_type: str | None = None
 
 
 class Sticker(msgspec.Struct):
@@ -40,10 +41,14 @@ class Sticker(msgspec.Struct):
     name: str = ""
 
 
-class Quoted(msgspec.Struct):
+class Answered(msgspec.Struct):
     """The message that is replied to."""
 
+    id: str = ""
+    author: Account | None = None
     content: str = ""
+    attachments: list[UploadedFile] = []
+    sticker_items: list[Sticker] = []
 
 
 class Forwarded(msgspec.Struct):
@@ -91,7 +96,7 @@ class Message(Bare):
     attachments: list[UploadedFile] = []
     sticker_items: list[Sticker] = []
     message_snapshots: list[Snapshot] = []
-    referenced_message: Quoted | None = None
+    referenced_message: Answered | None = None
 
 
 class Frame(msgspec.Struct):
@@ -131,3 +136,8 @@ def moment_number(moment: datetime) -> int:
 def nanoseconds(number: int) -> int:
     """Return when an id was made, in nanoseconds since 1970."""
     return ((number >> 22) + EPOCH) * 1_000_000
+
+
+def moment_of(number: int) -> datetime:
+    """Return when an id was made."""
+    return datetime.fromtimestamp(((number >> 22) + EPOCH) / 1000, UTC)

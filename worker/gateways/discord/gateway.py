@@ -37,9 +37,12 @@ class DiscordGateway(kernel.Gateway[Discord, DiscordSender, Timing]):
         self._receiving: asyncio.Task[None] | None = None
 
     async def exchange(self) -> float:
-        """Hold a connection until it ends. Always raises one of PROVIDER_ERRORS."""
+        """Hold a connection until it ends. An end that Discord asked for is no trouble: the session goes on."""
         self._receiving = self._receiving or self.spawn(self._inbox.run())
-        await self._connection.hold()
+        end = await self._connection.hold()
+        if end.trouble:
+            self.change("degraded", end.trouble)
+        return end.wait
 
     async def close(self) -> None:
         await self._connection.close()

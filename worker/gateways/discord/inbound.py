@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+from typing import Final, Literal
 
-from proto.gateways import Inbound
+from proto.gateways import Inbound, Revision, digest
+from proto.perception import EXTENSIONS
 from worker.gateways.common.attachments import Attachment, joined, shown
+from worker.gateways.common.context import Author, Quoted, forwarded, in_answer_to, one_line
 from worker.gateways.common.media_download import Files
-from worker.gateways.discord.frames import HUMAN, Message, UploadedFile, moment_number, nanoseconds
+from worker.gateways.discord.frames import HUMAN, Answered, Message, UploadedFile, moment_number, moment_of, nanoseconds
 
 CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
-FORWARDED: Final = "(Forwarded; these are not the person's own words:)\n"
-QUOTE_CHARS: Final = 200
 
 _COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
 
@@ -26,37 +26,46 @@ def is_from_person(message: Message, own_id: str) -> bool:
     return message.webhook_id is None and message.type in HUMAN
 
 
-async def inbound(message: Message, files: Files, *, edited: bool) -> list[Inbound]:
+async def inbound(message: Message, files: Files, own_id: str, *, edited: bool) -> list[Inbound]:
     """Return one message as its text, then each of its files; empty if it contains nothing new.
 
     An ``edited`` message is a correction of its text. A message from a server is passed on without its content. A file
-    that cannot be fetched is described instead.
+    that cannot be fetched is described instead. ``own_id`` is this bot's.
     """
     if message.guild_id is not None:
         return [] if edited else [_item(message, message.id)]
     if edited:
         return _correction(message)
-    forwarded = [file for snapshot in message.message_snapshots for file in snapshot.message.attachments]
-    sent = [*message.attachments, *forwarded]
+    passed_on = [file for snapshot in message.message_snapshots for file in snapshot.message.attachments]
+    sent = [_attachment(file) for file in (*message.attachments, *passed_on)]
     if not sent and (command := _COMMAND.match(message.content)):
         item = _item(message, message.id, (command[2] or "").strip())
         item.command = command[1].lower()
-        return [item]
-    text = _text(message)
-    texts = [_item(message, message.id, text)] if text else []
+        return [_revised(item, message)]
+    sent = sent or _quoted_pictures(message)
+    text = _text(message, own_id)
+    texts = [_revised(_item(message, message.id, text), message)] if text else []
     items = [_item(message, f"{message.id}.{number:02}") for number in range(1, len(sent) + 1)]
     await asyncio.gather(*(_with_file(item, file, files) for item, file in zip(items, sent, strict=True)))
     return texts + items
 
 
-async def _with_file(item: Inbound, file: UploadedFile, files: Files) -> None:
-    voice = file.duration_secs is not None
-    found = (
-        Attachment(file.url, "audio/ogg", "", file.size, "a voice message")
-        if voice
-        else Attachment(file.url, "", file.filename, file.size)
-    )
-    item.content = await files.fetch(item, found)
+async def _with_file(item: Inbound, file: Attachment, files: Files) -> None:
+    item.content = await files.fetch(item, file)
+
+
+def _attachment(file: UploadedFile) -> Attachment:
+    if file.duration_secs is not None:
+        return Attachment(file.url, "audio/ogg", "", file.size, "a voice message")
+    return Attachment(file.url, file.content_type or "", file.filename, file.size)
+
+
+def _quoted_pictures(message: Message) -> list[Attachment]:
+    """Return the pictures that a reply refers to, so that she can look at them again with the new words."""
+    answered = message.referenced_message
+    files = [_attachment(file) for file in answered.attachments] if answered else []
+    noun = "the picture that they refer to"
+    return [file._replace(noun=noun) for file in files if EXTENSIONS.get(file.extension) == "image"]
 
 
 def _correction(message: Message) -> list[Inbound]:
@@ -64,7 +73,13 @@ def _correction(message: Message) -> list[Inbound]:
         return []
     item = _item(message, message.key, CORRECTION + message.content)
     item.at = nanoseconds(moment_number(message.edited_timestamp))
-    return [item]
+    return [_revised(item, message, "correction")]
+
+
+def _revised(item: Inbound, message: Message, edit: Literal["correction"] | None = None) -> Inbound:
+    """Say which message this is, so that an update that changed nothing of its text is recognized."""
+    item.revision = Revision(message.id, digest(message.content), "", edit)
+    return item
 
 
 def _item(message: Message, key: str, content: str = "") -> Inbound:
@@ -72,7 +87,7 @@ def _item(message: Message, key: str, content: str = "") -> Inbound:
     return Inbound(
         key=key,
         account=message.author.id,
-        account_name=_visible(message.author.username)[:128],
+        account_name=one_line(message.author.username)[:128],
         chat=message.channel_id,
         private=message.guild_id is None,
         kind="text",
@@ -81,19 +96,35 @@ def _item(message: Message, key: str, content: str = "") -> Inbound:
     )
 
 
-def _text(message: Message) -> str:
+def _text(message: Message, own_id: str) -> str:
     """Return the text, with a description of anything that is neither text nor a file."""
-    parts = []
-    if message.referenced_message and (quoted := _visible(message.referenced_message.content)):
-        parts.append(f'(In answer to: "{quoted[:QUOTE_CHARS]}")')
+    parts = [_reply(message, own_id)]
     parts.extend(f'(The person sent a sticker named "{shown(sticker.name)}".)' for sticker in message.sticker_items)
-    parts.extend(FORWARDED + snapshot.message.content for snapshot in message.message_snapshots)
+    # A snapshot does not tell whose words it holds.
+    parts.extend(forwarded(Author("other")) + snapshot.message.content for snapshot in message.message_snapshots)
     parts.append(message.content)
     if not (message.content or message.attachments or message.sticker_items or message.message_snapshots):
         parts.append("(The person sent something that cannot be perceived here.)")
     return joined(*parts).strip()
 
 
-def _visible(text: str) -> str:
-    """Return the text as one line."""
-    return " ".join(text.split())
+def _reply(message: Message, own_id: str) -> str:
+    answered = message.referenced_message
+    if answered is None:
+        return ""
+    author = _author(answered, message, own_id)
+    thing = "a sticker" if answered.sticker_items else ""
+    if answered.attachments:
+        thing = _attachment(answered.attachments[0]).what
+    at = moment_of(int(answered.id)) if answered.id else None
+    return in_answer_to(Quoted(author, answered.content, thing, at)).rstrip("\n")
+
+
+def _author(answered: Answered, message: Message, own_id: str) -> Author:
+    if answered.author is None:
+        return Author("other")
+    if answered.author.id == own_id:
+        return Author("she")
+    if message.author and answered.author.id == message.author.id:
+        return Author("person")
+    return Author("other", answered.author.username)

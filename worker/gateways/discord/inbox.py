@@ -152,7 +152,7 @@ class Inbox:
         key = message.key if edited else message.id
         if key in self._known:
             return
-        if items := await inbound(message, self._files, edited=edited):
+        if items := await inbound(message, self._files, self._own_id, edited=edited):
             await self._commit(items)
         self._known[key] = None
         if len(self._known) > MAX_KNOWN:

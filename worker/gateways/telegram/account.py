@@ -29,8 +29,8 @@ ANSWERS: Final = (Response[list[Update]], Response[User], Response[Message], Res
 drops a type that nothing refers to."""
 
 NEW_TOKEN: Final = (
-    "The token is wrong or was revoked: ask @BotFather for the bot's token (/token), then remove this channel and add "
-    "it again with that token."
+    "The token is wrong or was revoked: ask @BotFather for the bot's token (/token), then add the channel again with "
+    "it: the pairing stays."
 )
 OTHER_POLLER: Final = (
     "Stop the other program, or give this bot a new token with @BotFather (/revoke) and add the channel again. "

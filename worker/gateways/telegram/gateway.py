@@ -30,6 +30,10 @@ from worker.gateways.telegram.webhook import Webhook
 BATCH: Final = 100
 """Updates in one answer (https://core.telegram.org/bots/api#getupdates)."""
 
+OWN_CONFLICTS: Final = 5
+"""Conflicts before the first answered poll that are taken for our own: Telegram may still hold the poll of the process
+before this one, and then refuses until it notices that nobody waits for it."""
+
 KINDS: Final = ["message", "edited_message"]
 COMMANDS: Final = [
     BotCommand(command="start", description="Begin"),
@@ -71,6 +75,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         super().__init__(gateway, url, media, link, log, timing)
         self._offset: int | None = None
         self._webhook = Webhook(gateway, KINDS) if gateway.webhook else None
+        self._own_conflicts = 0
+        self._settling = self.backoff()
 
     def unusable(self) -> Trouble | None:
         return super().unusable() or (self._webhook.unusable() if self._webhook else None)
@@ -132,12 +138,15 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         return updates
 
     async def _wait_for_other_poller(self, error: Refusal) -> float:
-        """Handle a 409: remove a webhook, which blocks polling, or wait while another program polls.
+        """Handle a 409: remove a webhook, which blocks polling, wait for our own last poll, or for another program.
 
         https://core.telegram.org/bots/api#getupdates
         """
         if "webhook" in error.message and await self._webhook_dropped():
             return 0.0
+        if self.standing == "connecting" and self._own_conflicts < OWN_CONFLICTS:
+            self._own_conflicts += 1
+            return self._settling.next()
         self.change("degraded", self.account.trouble(error))
         return self.timing.conflict
 
@@ -161,7 +170,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     async def _items(self, updates: list[Update]) -> list[Inbound]:
         """Return the messages in the updates, with their files."""
-        found = drafts(updates, self.identity.name)
+        found = drafts(updates, self.identity)
         return list(await asyncio.gather(*(self._with_file(draft) for draft in found)))
 
     async def _with_file(self, draft: Draft) -> Inbound:

@@ -6,20 +6,28 @@ https://core.telegram.org/bots/api#update
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from aiogram.enums import ChatType, MessageEntityType
-from aiogram.types import Message, MessageEntity, PhotoSize, Update
+from aiogram.enums import ChatType, ContentType, MessageEntityType
+from aiogram.types import Message, MessageEntity, Update
 
-from proto.gateways import Inbound
+from proto.gateways import Inbound, Revision, digest
+from worker.gateways.common.account import Identity
 from worker.gateways.common.attachments import Attachment, joined
-
-CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
-QUOTE_CHARS: Final = 200
+from worker.gateways.common.context import one_line
+from worker.gateways.telegram.context import CORRECTION, THINGS, context, photo_of, quoted_photo
 
 _COMMAND: Final = re.compile(r"/([A-Za-z][A-Za-z0-9_]{0,31})(?:@(\w+))?\Z")
 _TYPES: Final = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/flac": ".flac"}
 """Extensions of audio files that come without a file name."""
+
+EDITABLE: Final = 49 * 3600
+"""Seconds for which a message can be edited, and an hour more (``edit_time_limit`` in
+https://core.telegram.org/constructor/config)."""
+
+SERVICE: Final = frozenset(ContentType) - {*THINGS, "text", "rich_message", "unknown"}
+"""Kinds of messages that Telegram writes in a person's name, such as that one was pinned: nobody said anything. A kind
+that aiogram does not know may be a person's, so it is not one of them."""
 
 
 class Draft(NamedTuple):
@@ -29,27 +37,55 @@ class Draft(NamedTuple):
     file: Attachment | None = None
 
 
-def drafts(updates: list[Update], bot_name: str) -> list[Draft]:
-    """Return the messages in these updates, in order. ``bot_name`` is this bot's user name."""
-    made = (draft(update, bot_name) for update in updates)
+def drafts(updates: list[Update], bot: Identity) -> list[Draft]:
+    """Return the messages in these updates, in order. ``bot`` is this bot."""
+    made = (draft(update, bot) for update in updates)
     return [one for one in made if one]
 
 
-def draft(update: Update, bot_name: str) -> Draft | None:
-    """Return one update's message, None if it has none."""
+def draft(update: Update, bot: Identity) -> Draft | None:
+    """Return one update's message, None if nobody wrote one."""
     message = update.message or update.edited_message
-    if message is None:
+    if message is None or message.content_type in SERVICE or _is_late(update, message):
         return None
     inbound = _envelope(update, message)
     if not inbound.private:
         return Draft(inbound)
     text = _with_links(message.text or message.caption or "", message.entities or message.caption_entities or [])
-    if update.message and (command := _command(message, bot_name)):
+    file, described = _contents(message)
+    said = joined(described, text)
+    inbound.revision = _revision(update, message, said)
+    if update.message and (command := _command(message, bot.name)):
         inbound.command, inbound.content = command, text.partition(" ")[2].strip()
         return Draft(inbound)
-    file, described = _contents(message)
-    inbound.content = _context(message, edited=update.message is None) + joined(described, text)
-    return Draft(inbound, file)
+    correction = CORRECTION if inbound.revision.edit == "correction" else ""
+    inbound.content = correction + context(message, int(bot.id or 0)) + said
+    return Draft(inbound, file or quoted_photo(message))
+
+
+def _revision(update: Update, message: Message, said: str) -> Revision:
+    """Say which message this is. Nobody can edit a location but by walking, so its edits are steps.
+
+    https://core.telegram.org/bots/api#location
+    """
+    edit: Literal["correction", "step"] | None = None
+    if update.message is None:
+        edit = "step" if message.location else "correction"
+    return Revision(str(message.message_id), digest(said), _file(message), edit)
+
+
+def _file(message: Message) -> str:
+    """Return the id of the message's file that is the same over time, as a digest; "" without a file."""
+    kinds = (message.voice, message.video_note, message.video, message.audio, message.animation, message.document)
+    files = [file.file_unique_id for file in (*(message.photo or ()), *kinds, message.sticker) if file]
+    return digest(" ".join(files)) if files else ""
+
+
+def _is_late(update: Update, message: Message) -> bool:
+    """Whether this is an edit that no person can have made any more: Telegram then tells of something unseen."""
+    if update.message is not None or message.location or not message.edit_date:
+        return False
+    return message.edit_date - message.date.timestamp() > EDITABLE
 
 
 def _envelope(update: Update, message: Message) -> Inbound:
@@ -59,13 +95,22 @@ def _envelope(update: Update, message: Message) -> Inbound:
     return Inbound(
         key=str(update.update_id),
         account=str(sender.id if sender else message.chat.id),
-        account_name=_visible(name)[:128],
-        chat=str(message.chat.id),
-        private=message.chat.type == ChatType.PRIVATE and sender is not None,
+        account_name=one_line(name)[:128],
+        chat=_place(message),
+        # Two bots that answer each other would never end (https://core.telegram.org/api/bots/bot-to-bot).
+        private=message.chat.type == ChatType.PRIVATE and sender is not None and not sender.is_bot,
         kind="text",
         content="",
         at=int(seconds) * 1_000_000_000,
     )
+
+
+def _place(message: Message) -> str:
+    """Return the chat, or the topic in a private chat (https://core.telegram.org/bots/api#message)."""
+    private = message.chat.type == ChatType.PRIVATE
+    if private and message.is_topic_message and message.message_thread_id:
+        return f"{message.chat.id}:{message.message_thread_id}"
+    return str(message.chat.id)
 
 
 def _command(message: Message, bot_name: str) -> str | None:
@@ -85,22 +130,22 @@ def _command(message: Message, bot_name: str) -> str | None:
 def _contents(message: Message) -> tuple[Attachment | None, str]:
     """Return the file that was sent, if any, else a description of anything else besides text."""
     if message.photo:
-        largest: PhotoSize = max(message.photo, key=lambda size: size.width * size.height)
-        return Attachment(largest.file_id, "image/jpeg", "", largest.file_size, "a photo"), ""
+        return photo_of(message.photo, "a photo"), ""
     if voice := message.voice:
         return Attachment(voice.file_id, "audio/ogg", "", voice.file_size, "a voice message"), ""
-    if round_video := message.video_note:
+    if video := message.video_note or message.video:
         # It is an MP4 file; she can only hear its sound.
-        noun = "a round video message"
+        noun = "a round video message" if message.video_note else "a video"
         note = f"(From {noun}: its sound.)"
-        return Attachment(round_video.file_id, "audio/mp4", "", round_video.file_size, noun, note), ""
+        return Attachment(video.file_id, "audio/mp4", "", video.file_size, noun, note), ""
     if audio := message.audio:
         name = audio.file_name or f"music{_TYPES.get(audio.mime_type or '', '.mp3')}"
-        return Attachment(audio.file_id, "", name, audio.file_size, "an audio file"), ""
+        return Attachment(audio.file_id, audio.mime_type or "", name, audio.file_size, "an audio file"), ""
     if message.animation:
         return None, "(The person sent an animation, which cannot be perceived.)"
     if document := message.document:
-        return Attachment(document.file_id, "", document.file_name or "", document.file_size), ""
+        kind, name = document.mime_type or "", document.file_name or ""
+        return Attachment(document.file_id, kind, name, document.file_size), ""
     return None, _described(message)
 
 
@@ -114,6 +159,11 @@ def _described(message: Message) -> str:
         place = f"{venue.title}, {venue.address}"
         return f"(The person sent a place: {place}, {venue.location.latitude}, {venue.location.longitude}.)"
     if location := message.location:
+        if message.edit_date:
+            place = f"latitude {location.latitude}, longitude {location.longitude}"
+            if location.live_period:
+                return f"(The person's live location is now: {place}.)"
+            return f"(The person no longer shares their live location. It was last: {place}.)"
         return f"(The person sent a location: latitude {location.latitude}, longitude {location.longitude}.)"
     if contact := message.contact:
         name = " ".join(part for part in (contact.first_name, contact.last_name) if part)
@@ -131,19 +181,6 @@ def _unseen(message: Message) -> str:
     return f"(The person sent something that cannot be perceived here: {what}.)"
 
 
-def _context(message: Message, *, edited: bool) -> str:
-    """Describe the context of the text: a correction, a forward, a reply."""
-    lines = CORRECTION if edited else ""
-    if message.forward_origin:
-        lines += "(Forwarded; these are not the person's own words:)\n"
-    if message.quote or message.reply_to_message:
-        answered = message.reply_to_message
-        quoted = message.quote.text if message.quote else (answered and (answered.text or answered.caption)) or ""
-        if quoted:
-            lines += f'(In answer to: "{_visible(quoted)[:QUOTE_CHARS]}")\n'
-    return lines
-
-
 def _with_links(text: str, entities: list[MessageEntity]) -> str:
     """Write the address behind each link after it; offsets are in UTF-16 units.
 
@@ -155,8 +192,3 @@ def _with_links(text: str, entities: list[MessageEntity]) -> str:
             end = 2 * (entity.offset + entity.length)
             units = units[:end] + f" ({entity.url})".encode("utf-16-le") + units[end:]
     return units.decode("utf-16-le", "replace")
-
-
-def _visible(text: str) -> str:
-    """Return the text as one line."""
-    return " ".join(text.split())

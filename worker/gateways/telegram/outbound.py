@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiogram.types import BufferedInputFile, LinkPreviewOptions, MessageEntity
 
@@ -33,6 +33,18 @@ PHOTO: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 _NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
 """Telegram would fetch a link to preview it, so a link that a mind was tricked into writing could leak data."""
+
+
+class _Place(NamedTuple):
+    """A chat, and the topic in it if it is a private chat with topics."""
+
+    chat: int
+    topic: int | None
+
+    @classmethod
+    def of(cls, place: str) -> _Place:
+        chat, _, topic = place.partition(":")
+        return cls(int(chat), int(topic) if topic else None)
 
 
 class TelegramSender(Sender[TelegramAccount]):
@@ -65,55 +77,72 @@ class TelegramSender(Sender[TelegramAccount]):
 
     async def show_typing(self, chat: str) -> None:
         """Show typing for 5 s (https://core.telegram.org/bots/api#sendchataction)."""
-        await self.account.bot.send_chat_action(int(chat), "typing")
+        place = _Place.of(chat)
+        await self.account.bot.send_chat_action(place.chat, "typing", message_thread_id=place.topic)
 
     async def send(self, chat: str, part: Part) -> str:
-        """Send one part. Returns no id: Telegram sends no receipts that would refer to it."""
+        """Send one part. Returns no id: Telegram sends no receipts that would refer to it.
+
+        If the person has deleted the topic, it goes to the chat itself.
+        """
+        place = _Place.of(chat)
         try:
-            if part.file is None:
-                await self._send_text(int(chat), part)
-            else:
-                file = BufferedInputFile(await self.content(part.file, MAX_UPLOAD), part.file.name)
-                await self._send_file(int(chat), part, file)
-        except OddAnswerError:
-            # Telegram's answer cannot be parsed, but it reports success.
-            return ""
+            await self._send(place, part)
+        except Refusal as error:
+            if place.topic is None or not _is_about_the_topic(error):
+                raise
+            self.log.info("telegram.topic_gone", reason=self.account.trouble(error).reason)
+            await asyncio.sleep(self.budget.reserve(chat))
+            await self._send(place._replace(topic=None), part)
         return ""
 
-    async def _send_text(self, chat: int, part: Part) -> None:
-        """Send a text with its entities; if Telegram rejects them, send it without."""
-        given = entities(part)
+    async def _send(self, place: _Place, part: Part) -> None:
         try:
-            await self.account.bot.send_message(chat, part.text, entities=given, link_preview_options=_NO_PREVIEW)
+            if part.file is None:
+                await self._send_text(place, part)
+            else:
+                file = BufferedInputFile(await self.content(part.file, MAX_UPLOAD), part.file.name)
+                await self._send_file(place, part, file)
+        except OddAnswerError:
+            # Telegram's answer cannot be parsed, but it reports success.
+            return
+
+    async def _send_text(self, place: _Place, part: Part) -> None:
+        """Send a text with its entities; if Telegram rejects them, send it without."""
+        given, bot = entities(part), self.account.bot
+        # Any: arguments of aiogram's, each of a different type.
+        options: dict[str, Any] = {"link_preview_options": _NO_PREVIEW, "message_thread_id": place.topic}
+        try:
+            await bot.send_message(place.chat, part.text, entities=given, **options)
         except Refusal as error:
             if not given or not _is_about_the_form(error):
                 raise
             self.log.info("telegram.sent_plain", reason=self.account.trouble(error).reason)
-            await asyncio.sleep(self.budget.reserve(str(chat)))
-            await self.account.bot.send_message(chat, part.text, link_preview_options=_NO_PREVIEW)
+            await asyncio.sleep(self.budget.reserve(str(place.chat)))
+            await bot.send_message(place.chat, part.text, **options)
 
-    async def _send_file(self, chat: int, part: Part, file: BufferedInputFile) -> None:
+    async def _send_file(self, place: _Place, part: Part, file: BufferedInputFile) -> None:
         """Send a file as a voice message or photo if Telegram takes its format as such, else as a document.
 
         https://core.telegram.org/bots/api#sendvoice
         """
         bot, extension = self.account.bot, Path(file.filename or "").suffix.lower()
-        # Any: two arguments of aiogram's, each of a different type.
-        text: dict[str, Any] = {"caption": part.text, "caption_entities": entities(part)}
-        limit = int(UPLOAD_TIMEOUT)
+        # Any: arguments of aiogram's, each of a different type.
+        options: dict[str, Any] = {"message_thread_id": place.topic, "request_timeout": int(UPLOAD_TIMEOUT)}
+        text: dict[str, Any] = {"caption": part.text, "caption_entities": entities(part), **options}
         try:
             if part.kind == "audio" and extension in VOICE:
-                await bot.send_voice(chat, file, request_timeout=limit, **text)
+                await bot.send_voice(place.chat, file, **text)
             elif part.kind == "image" and extension in PHOTO:
-                await bot.send_photo(chat, file, request_timeout=limit, **text)
+                await bot.send_photo(place.chat, file, **text)
             else:
-                await bot.send_document(chat, file, request_timeout=limit, **text)
+                await bot.send_document(place.chat, file, **text)
         except Refusal as error:
             if not _is_about_the_form(error):
                 raise
             self.log.info("telegram.file_as_document", reason=self.account.trouble(error).reason)
-            await asyncio.sleep(self.budget.reserve(str(chat)))
-            await bot.send_document(chat, file, caption=part.text, request_timeout=limit)
+            await asyncio.sleep(self.budget.reserve(str(place.chat)))
+            await bot.send_document(place.chat, file, caption=part.text, **options)
 
 
 def entities(part: Part) -> list[MessageEntity]:
@@ -132,4 +161,8 @@ def entities(part: Part) -> list[MessageEntity]:
 
 
 def _is_about_the_form(error: Refusal) -> bool:
-    return error.status == 400 and "chat not found" not in error.message.lower()
+    return error.status == 400 and "chat not found" not in error.message.lower() and not _is_about_the_topic(error)
+
+
+def _is_about_the_topic(error: Refusal) -> bool:
+    return error.status == 400 and "thread not found" in error.message.lower()

@@ -52,7 +52,7 @@ class TwilioSender(Sender[Twilio]):
     """Sends for one number."""
 
     # Twilio queues what exceeds the number's rate; our own pace keeps one person from getting too much at once
-    # (https://www.twilio.com/docs/messaging/services/tutorials/send-messages-with-messaging-services#rate-limits).
+    # (https://help.twilio.com/articles/115002943027).
     chat_pace = Pace(rate=1.0, burst=3.0)
     bot_pace = Pace(rate=50.0, burst=50.0)
     max_message = MAX_MESSAGE

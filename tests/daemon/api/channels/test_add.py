@@ -134,16 +134,17 @@ def test_a_provider_that_cannot_be_reached_is_400(
 
 
 def test_a_bot_has_one_owner(shared_daemon: DaemonProcess, make: Make, telegram: TelegramEmulator) -> None:
-    """A bot with a channel is refused, also with another token of the same bot, until that channel is removed."""
+    """A bot with a channel is refused until that is removed. Only its owner may give it another token of its own."""
     owner, other = make("Ada"), make("Bob")
     bot = telegram.add_bot(username="one_bot")
     second_token = telegram.add_bot(f"{bot.id}:{'B' * 35}", username="one_bot").token
     assert add(shared_daemon, owner, "telegram", bot.token).status_code == 200
-    for persona_id in (owner, other):
-        for token in (bot.token, second_token):
-            answer = add(shared_daemon, persona_id, "telegram", token)
-            words = "telegram validation failed: this bot already belongs to Ada's channel. Remove that one first."
-            assert (answer.status_code, answer.json()) == (400, {"detail": words})
+    words = "telegram validation failed: this bot already belongs to Ada's channel. Remove that one first."
+    for persona_id, token in ((owner, bot.token), (other, bot.token), (other, second_token)):
+        answer = add(shared_daemon, persona_id, "telegram", token)
+        assert (answer.status_code, answer.json()) == (400, {"detail": words})
+    assert add(shared_daemon, owner, "telegram", second_token).status_code == 200
+    assert [one["credentials"]["token"] for one in channels_on_disk(shared_daemon, owner)] == [second_token]
     assert channels_on_disk(shared_daemon, other) == []
     assert remove(shared_daemon, owner, "one_bot").status_code == 200
     assert add(shared_daemon, other, "telegram", second_token).status_code == 200

@@ -171,6 +171,25 @@ def test_a_full_channel_keeps_nobody_on_another_from_writing(
         small.daemon.close()
 
 
+def test_a_bot_gets_a_new_token(desk: Reception) -> None:
+    """A new token of the same bot is taken, and the channel stays what it was; another bot's is refused."""
+    token = desk.bot()
+    made = desk.create(botToken=token)
+    number = token.partition(":")[0]
+    new = desk.telegram.emulator.add_bot(f"{number}:{'B' * 35}", username="v1renewed").token
+    path = f"/v1/channels/{made['id']}"
+    for wrong, status in ((desk.bot(), 409), (f"{number}:{'C' * 35}", 422)):
+        answer = desk.http.patch(path, json={"botToken": wrong})
+        assert answer.status_code == status, answer.text
+        assert [error["pointer"] for error in problem(answer)["errors"]] == ["/botToken"]
+    answer = desk.http.patch(path, json={"botToken": new, "name": "Renewed"})
+    assert (answer.status_code, answer.json()["id"]) == (200, made["id"])
+    desk.telegram.revoke(token)
+    assert desk.http.post(f"{path}/test").json()["ok"] is True
+    assert desk.http.patch(path, json={"botToken": new}).json()["name"] == "Renewed"
+    assert desk.http.delete(path).status_code == 204
+
+
 def test_a_test_asks_the_provider_now(desk: Reception) -> None:
     """It says whose credentials they are, and what is wrong when they are revoked."""
     token = desk.bot()

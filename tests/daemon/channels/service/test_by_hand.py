@@ -55,8 +55,10 @@ async def test_a_channel_is_pasted(rig: Rig) -> None:
     await asyncio.gather(*rig.tasks.of(ADA)._running)
     (row,) = await rig.rows()
     assert (row.bot_id, row.bot_name, row.fields.name) == ("11", "eve_bot", "mine")
-    with pytest.raises(ChannelRefused):
-        await rig.service.add(ADA, "telegram", rig.bot("t2", "11"))
+    # A new token of this bot takes the pasted one's place.
+    await rig.service.add(ADA, "telegram", rig.bot("t2", "11"))
+    assert [row.channel for row in await rig.rows()] == [channel]
+    assert rig.processes.tokens(ADA) == ["t2"]
 
 
 async def test_a_pasted_channel_can_be_paired(rig: Rig) -> None:

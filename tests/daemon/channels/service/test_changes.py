@@ -9,10 +9,11 @@ import pytest
 
 from daemon.channels.errors import ChannelRefused
 from daemon.conversations.worker import StartFailed
-from daemon.ledger import ChannelFields
+from daemon.ledger import ChannelFields, SenderLimits
 from daemon.personas.personas import Personas, PersonasError
-from proto.gateways import GatewayState, Identified, channel_id
+from proto.gateways import GatewayState, Identified, Inbound, channel_id
 from proto.records import Organ, Persona
+from proto.secrets import Secret
 from tests.daemon.channels.service.changing import NOBODY, full, paired, refusal
 from tests.daemon.channels.service.rig import ADA, BOB, LINE, Rig
 
@@ -314,3 +315,66 @@ async def test_a_provider_is_asked_now(rig: Rig) -> None:
     rig.paste(None)
     await rig.personas._reload(ADA)
     assert "does not have this channel" in (await rig.service.ask(row)).reason
+
+
+# A new token of the same bot.
+
+
+async def test_a_new_token_keeps_the_pairing(rig: Rig) -> None:
+    """The new token takes the old one's place: same channel, same account, one gateway, also after a restart."""
+    await rig.service.add(ADA, "telegram", rig.bot("t1", "11", "eve_bot"))
+    code = await rig.write_to_bot("t1")
+    await rig.service.pair(ADA, code)
+    [before] = await rig.ledger.channels(ADA)
+    await rig.service.add(ADA, "telegram", rig.bot("t2", "11", "eve_bot"))
+    [after] = await rig.ledger.channels(ADA)
+    assert (after.channel, after.account, after.chat) == (before.channel, "77", "77")
+    assert rig.processes.tokens(ADA) == ["t2"]
+    [listed] = rig.listed()
+    assert (listed["name"], bool(listed["verified_at"])) == ("ann", True)
+    assert listed["credentials"] == {"token": "t2", "channel": before.channel}
+    await rig.register.reconcile()
+    assert [row.account for row in await rig.ledger.channels(ADA)] == ["77"]
+
+
+async def test_a_new_token_belongs_to_one_channel(rig: Rig) -> None:
+    """Nobody else gets a gateway for the new token, not even pasted by hand, and a repeated add is refused."""
+    await rig.persona(BOB, "Bob")
+    await rig.service.add(ADA, "telegram", rig.bot("t1", "11"))
+    await rig.service.add(ADA, "telegram", rig.bot("t2", "11"))
+    pasted = {"type": "telegram", "name": "mine", "credentials": {"token": "t2"}, "verified_at": None}
+    await rig.edit([pasted], BOB)
+    await rig.edit([*rig.listed(), pasted])
+    assert (rig.processes.tokens(ADA), rig.processes.tokens(BOB)) == (["t2"], [])
+    assert rig.processes.clashes == []
+    for who in (ADA, BOB):
+        assert (await refusal(rig.service.add(who, "telegram", "t2")))[0] == 409
+    rig.bot("t3", "11")
+    assert (await refusal(rig.service.add(BOB, "telegram", "t3")))[0] == 409
+
+
+async def test_an_open_channel_gets_a_new_token(rig: Rig) -> None:
+    """An open channel keeps its conversations, too; a token of another bot is refused."""
+    row = await rig.service.open(rig.request(rig.bot("open", "21")))
+    new = await rig.service.renew(row.channel, Secret(rig.bot("open2", "21")))
+    assert (new.channel, rig.processes.tokens(ADA)) == (row.channel, ["open2"])
+    for token, status in ((rig.bot("other", "22"), 409), ("unknown", 422), ("open2", 409)):
+        assert (await refusal(rig.service.renew(row.channel, Secret(token))))[0] == status
+    assert rig.processes.tokens(ADA) == ["open2"]
+    # The persona API does not take an open channel's bot.
+    assert (await refusal(rig.service.add(ADA, "telegram", rig.bot("open3", "21"))))[0] == 409
+
+
+async def test_an_open_channel_that_is_made_again_has_a_new_id(rig: Rig) -> None:
+    """Who knows the old id sees nothing of the new channel."""
+    rig.bot("open", "21")
+    first = await rig.service.open(rig.request("open"))
+    item = Inbound("1", "77", "ann", "77", private=True, kind="text", content="my secret", at=1)
+    await rig.ledger.visit(ADA, first.channel, [item], [], SenderLimits(9, 9), [1, 2], 1)
+    await rig.service.delete(first.channel)
+    second = await rig.service.open(rig.request("open"))
+    assert second.channel != first.channel
+    assert await rig.ledger.open_channel(first.channel, 0) is None
+    assert [one.channel for one in rig.processes.open[ADA]] == [second.channel]
+    await rig.register.reconcile()
+    assert [row.channel for row in await rig.rows()] == [second.channel]

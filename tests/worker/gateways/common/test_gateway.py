@@ -121,7 +121,7 @@ async def test_states(tmp_path: Path) -> None:
         assert [state.state for state in channel.states] == ["connecting", "connected", "degraded", "connected"]
         first, _, third, last = channel.states
         assert (first.error, first.error_class, first.round_trip) == (third.error, "transient", None)
-        assert first.error == "Nowhere cannot be reached: Connection reset by peer"
+        assert first.error == "Nowhere cannot be reached: Connection reset by peer."
         assert (last.error, last.hint, last.error_class) == ("", "", None)
 
 

@@ -43,6 +43,50 @@ def test_forms(markdown: str, text: str, expected: list[tuple[str, str]]) -> Non
     assert sorted(found) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2*3*4 = 24",
+        "2**3**4",
+        "a = *p*2",
+        "(a+b)*c*(d)",
+        "open __init__.py and __main__.py",
+        "if __name__ == x",
+        "*.py files in src/*.txt",
+        "src/**/*.py",
+        "/* a comment */",
+        "def f(*args, **kwargs)",
+        r"\(\pi r^2\) and \[x_1 * y_2 = *z*\]",
+        "$$a_1 + *b* + \\{c\\}$$",
+        "- 5 degrees",
+        "+ 5 degrees",
+        "un*believ*able",
+    ],
+)
+def test_no_markup(written: str) -> None:
+    """Sums, names in code, paths, patterns, formulas and signs are shown as they were written, without formatting."""
+    assert forms(written) == (written, [])
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text", "expected"),
+    [
+        ("**API**s", "APIs", [("bold", "API")]),
+        ("这是**重点**内容", "这是重点内容", [("bold", "重点")]),
+        ("東京*都*に", "東京都に", [("italic", "都")]),
+        ('(*aside*) and *"said"*.', '(aside) and "said".', [("italic", "aside"), ("italic", '"said"')]),
+        ("*...wait*", "...wait", [("italic", "...wait")]),
+        ("_word_ and __two words__", "word and two words", [("italic", "word"), ("bold", "two words")]),
+        (r"\(not a formula\) 4\*5", "(not a formula) 4*5", []),
+        ("- 5 apples\n- 6 pears", "• 5 apples\n• 6 pears", []),
+        ("- one", "• one", []),
+    ],
+)
+def test_still_markup(markdown: str, text: str, expected: list[tuple[str, str]]) -> None:
+    """What its writer can have meant as markup stays markup."""
+    assert forms(markdown) == (text, expected)
+
+
 def test_lists() -> None:
     """Lists keep their numbers and their nesting; the text after them is a paragraph."""
     markdown = "- one\n- two\n  - deeper\n    still\n- three\n\n3) third\n4) fourth\n\nafter"

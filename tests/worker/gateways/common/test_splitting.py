@@ -69,6 +69,45 @@ def test_entities_are_shared_out() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "\u1112\u1161\u11ab",
+        "\ud55c\u11ab",
+        "\U0001f1e9\U0001f1ea",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\U0001f44b\U0001f3fd",
+        "\u2764\ufe0f",
+        "\u0928\u0940",
+        "\u0e01\u0e33\u0e33",
+        "e\u0301\u0323",
+        "\uff76\uff9e",
+    ],
+    ids=[
+        "England",
+        "jamo",
+        "syllable and jamo",
+        "Germany",
+        "family",
+        "skin",
+        "heart",
+        "Hindi",
+        "Thai",
+        "accents",
+        "kana",
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "a", "ab"])
+@pytest.mark.parametrize("limit", [61, 62, 63])
+def test_no_visible_character_is_cut(seen: str, prefix: str, limit: int) -> None:
+    """Flags, tags, Hangul in parts, families and accents stay whole, wherever the limit falls."""
+    parts = split_rich(Rich(prefix + seen * 150), limit, characters)
+    assert "".join(part.text for part in parts) == prefix + seen * 150
+    assert all(part.text.removeprefix(prefix).replace(seen, "") == "" for part in parts)
+    assert all(len(part.text) <= limit for part in parts)
+
+
 def test_code_block_is_kept_whole() -> None:
     """A code block that fits into one part is not split."""
     text = "words before\n\ncode line\n\ncode line 2\n\nafter"

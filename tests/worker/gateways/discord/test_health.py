@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from proto.gateways import Identified, Identify
 from proto.secrets import Secret
+from tests.daemon_process import wait_for
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.discord_server import Server
 from tests.worker.gateways.discord.channel import SEND, TIMING, DiscordChannel, connected, opened
@@ -32,6 +33,15 @@ async def works(discord: DiscordEmulator, channel: DiscordChannel, text: str) ->
     discord.say(text)
     await channel.until(lambda: text in channel.texts)
     assert channel.texts.count(text) == 1
+
+
+async def sessions(discord: DiscordEmulator, *, resumed: int, begun: int) -> None:
+    """Wait until so many sessions were resumed and begun, and one is open."""
+
+    def there() -> bool:
+        return (discord.resumes(), discord.identifies(), discord.gateways()) == (resumed, begun, 1)
+
+    await asyncio.to_thread(wait_for, there, "the sessions")
 
 
 async def test_connected_after_a_session_has_begun(discord: DiscordEmulator, tmp_path: Path) -> None:
@@ -110,18 +120,33 @@ async def test_what_discord_asks_of_a_connection(discord: DiscordEmulator, tmp_p
     """Opcode 7 and a resumable opcode 9 resume; any other opcode 9 begins a new session."""
     async with connected(discord, tmp_path) as channel:
         discord.reconnect()
-        await channel.in_state("degraded")
-        await channel.in_state("connected")
-        assert (discord.resumes(), discord.identifies()) == (1, 1)
+        await sessions(discord, resumed=1, begun=1)
         discord.invalidate(resumable=True)
-        await channel.in_state("degraded")
-        await channel.in_state("connected")
-        assert (discord.resumes(), discord.identifies()) == (2, 1)
+        await sessions(discord, resumed=2, begun=1)
         discord.invalidate(resumable=False)
-        await channel.in_state("degraded")
-        await channel.in_state("connected")
-        assert (discord.resumes(), discord.identifies()) == (2, 2)
+        await sessions(discord, resumed=2, begun=2)
         await works(discord, channel, "and now?")
+
+
+async def test_reconnects_in_a_row(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """Reconnects that Discord asks for are no failures: each follows at once, and the channel stays connected."""
+    timing = replace(TIMING, shortest=1e6, longest=1e6)
+    async with connected(discord, tmp_path, timing=timing) as channel:
+        for number in range(1, 7):
+            discord.reconnect()
+            await sessions(discord, resumed=number, begun=1)
+            await works(discord, channel, f"word {number}")
+        assert [state.state for state in channel.states] == ["connected"]
+
+
+async def test_closes_in_a_row(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """When Discord closes connections that worked, the next one follows at once, however many there were."""
+    timing = replace(TIMING, shortest=1e6, longest=1e6)
+    async with connected(discord, tmp_path, timing=timing) as channel:
+        for number, code in enumerate((1001, 4000, 4000, 4007, 4009), 1):
+            discord.close_gateways(code)
+            await channel.until(lambda count=number: [one.state for one in channel.states].count("connected") > count)  # type: ignore[misc]  # mypy does not infer the default's type
+            await works(discord, channel, f"word {number}")
 
 
 async def test_session_that_discord_forgot(discord: DiscordEmulator, tmp_path: Path) -> None:

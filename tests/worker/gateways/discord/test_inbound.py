@@ -189,7 +189,31 @@ async def test_reply(discord: DiscordEmulator, tmp_path: Path) -> None:
     async with connected(discord, tmp_path) as channel:
         message = discord.say("tea or coffee?")
         discord.say("tea", reply_to=message.id)
-        assert (await channel.first(2))[1].content == '(In answer to: "tea or coffee?")\ntea'
+        assert (await channel.first(2))[1].content == '(In answer to their own words: "tea or coffee?")\ntea'
+
+
+async def test_reply_to_her(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """A reply to her own message says that the quoted words are hers."""
+    async with connected(discord, tmp_path) as channel:
+        discord.say("hello")
+        await channel.first()
+        channel.deliver("tea or coffee?", discord.channel_id)
+        await channel.outcome()
+        discord.say("tea", reply_to=discord.sent()[-1].id)
+        assert (await channel.first(2))[1].content == '(In answer to your words: "tea or coffee?")\ntea'
+
+
+async def test_reply_to_a_picture(discord: DiscordEmulator, tmp_path: Path) -> None:
+    """A reply to a picture without words says what it answers, and the picture comes with it again."""
+    async with connected(discord, tmp_path, paired=True) as channel:
+        message = discord.say("", Upload("cat.png", b"png"))
+        await channel.first()
+        discord.say("what colour is it?", reply_to=message.id)
+        _, words, picture = await channel.first(3)
+        assert picture.media
+        assert (channel.media / picture.media).read_bytes() == b"png"
+    assert words.content.startswith('(In answer to a file named "cat.png" of theirs, sent on ')
+    assert words.content.endswith(".)\nwhat colour is it?")
 
 
 async def test_odd_message(discord: DiscordEmulator, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.emulators.telegram import TelegramEmulator
 from tests.worker.gateways.telegram.channel import TIMING, connected, opened
 from worker.gateways.identify import identify
 from worker.gateways.telegram.account import TelegramAccount
+from worker.gateways.telegram.gateway import OWN_CONFLICTS
 
 
 @pytest.fixture
@@ -88,6 +89,23 @@ async def test_another_program_polls(telegram: TelegramEmulator, tmp_path: Path)
     assert "Stop the other program" in state.hint
     for number in refused:
         assert polls[number + 1].at - (polls[number].answered_at or 0) >= TIMING.conflict
+
+
+async def test_conflict_with_our_own_last_poll(telegram: TelegramEmulator, tmp_path: Path) -> None:
+    """After a restart Telegram may still hold the last process's poll: that is no other program, and passes soon."""
+    telegram.fail(409, "getUpdates", OWN_CONFLICTS)
+    async with opened(telegram, tmp_path, timing=replace(TIMING, conflict=1e9)) as channel:
+        await channel.in_state("connected")
+        assert [state.state for state in channel.states] == ["connected"]
+
+
+async def test_another_program_polls_at_the_start(telegram: TelegramEmulator, tmp_path: Path) -> None:
+    """A conflict that does not pass is reported."""
+    telegram.fail(409, "getUpdates", OWN_CONFLICTS + 1)
+    async with opened(telegram, tmp_path) as channel:
+        state = await channel.in_state("degraded")
+        await channel.in_state("connected")
+    assert "Another program polls" in state.error
 
 
 async def test_webhook_is_dropped_without_its_messages(telegram: TelegramEmulator, tmp_path: Path) -> None:
