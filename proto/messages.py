@@ -291,6 +291,8 @@ class OrganCall(msgspec.Struct, tag="organ_call"):
     title: Title = ""
     text: Text = ""
     datasets: list[DatasetName] | None = None
+    shrink: bool = False
+    """Let the eye answer with a smaller copy of the picture, a JPEG in base64, instead of looking at it."""
 
 
 class Probed(msgspec.Struct, tag="probed"):

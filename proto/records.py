@@ -22,6 +22,9 @@ ORGANS: Final[tuple[OrganName, ...]] = ("imagination", "mouth", "eye", "ear", "t
 EMBEDDED: Final = "embedded"
 """The provider name of organs whose model is part of an installed package."""
 
+PROVIDERS: Final = frozenset({EMBEDDED, "local", "openai", "anthropic", "xai", "gemini"})
+"""The providers that an organ may name; null is ``local``."""
+
 EMBEDDED_MIND: Final = "smollm2-135m-instruct"
 
 EMBEDDED_SENSES: Final[dict[OrganName, str]] = {
@@ -118,8 +121,11 @@ def organ_view(organ: Organ) -> OrganView:
     return OrganView(organ.name, organ.provider, organ.url)
 
 
-def persona_view(persona: Persona, running: bool) -> PersonaView:
-    """Return the reduced view: no version, no idle_timeout, no secrets; ``channels`` is never null."""
+def persona_view(persona: Persona, running: bool, status: Status | None = None) -> PersonaView:
+    """Return the reduced view: no version, no idle_timeout, no secrets; ``channels`` is never null.
+
+    ``status`` is shown instead of the record's.
+    """
     organs = {name: getattr(persona, name) for name in ORGANS}
     return PersonaView(
         id=persona.id,
@@ -127,7 +133,7 @@ def persona_view(persona: Persona, running: bool) -> PersonaView:
         base_model=persona.base_model,
         birthday=persona.birthday,
         running=running,
-        status=persona.status,
+        status=status or persona.status,
         thinking=organ_view(persona.thinking),
         channels=[ChannelView(c.type, c.name, c.verified_at is not None) for c in persona.channels or []],
         **{name: organ and organ_view(organ) for name, organ in organs.items()},

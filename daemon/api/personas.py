@@ -94,7 +94,8 @@ class PersonaRoutes:
 
     async def list_personas(self, _request: Request) -> Response:
         """``GET /api/personas``: the reduced views; a persona whose file is broken shows as she was last read."""
-        views = [persona_view(persona, self._supervisor.running(persona.id)) for persona in self._personas.all()]
+        running, status_of = self._supervisor.running, self._supervisor.status_of
+        views = [persona_view(persona, running(persona.id), status_of(persona)) for persona in self._personas.all()]
         return json_response({"personas": views})
 
     async def create(self, request: Request) -> Response:

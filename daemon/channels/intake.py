@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from daemon.channels.owner_intake import OwnerIntake
 from daemon.channels.visitor_intake import VisitorIntake
+from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.inbox import InboxFull
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
@@ -28,6 +29,7 @@ class ChannelIntake:
         terms: ChannelTerms,
         owner_intake: OwnerIntake,
         visitor_intake: VisitorIntake,
+        webhooks: WebhookQueue,
         tasks: PersonaTasks,
         log: Log,
     ) -> None:
@@ -36,6 +38,7 @@ class ChannelIntake:
         self._terms = terms
         self._owner_intake = owner_intake
         self._visitor_intake = visitor_intake
+        self._webhooks = webhooks
         self._log = log
         self._tasks = tasks
 
@@ -63,4 +66,6 @@ class ChannelIntake:
             rows = await self._ledger.channels(persona_id)
             row = next((row for row in rows if row.channel == message.channel), None)
             await self._owner_intake.take(persona, record, row, message.channel, worker, message.items)
+            await self._webhooks.close(persona_id, message.webhooks)
+        await self._webhooks.keep_unread(persona_id, message.channel, message.unread)
         return True

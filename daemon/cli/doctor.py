@@ -16,6 +16,7 @@ import msgspec
 
 from daemon.cli.client import Client, RefusedError, UnreachableError
 from daemon.cli.kernel_walls import in_words, report
+from daemon.cli.ledger_check import check_ledger
 from daemon.http.tokens import TokenError, read_tokens
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
@@ -58,6 +59,7 @@ def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> 
         lambda: _settings_file(settings),
         lambda: _directory("state directory", settings.state_dir),
         lambda: _free_space(settings.state_dir),
+        lambda: Finding("ledger", *check_ledger(settings.state_dir)),
         lambda: _directory("runtime directory", settings.runtime_dir),
         lambda: _token_file(settings),
         lambda: _accounts(settings),

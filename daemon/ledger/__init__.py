@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
-from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
-from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.errors import (
+    ChannelTaken,
+    ChannelUnknown,
+    LedgerBusy,
+    LedgerDamaged,
+    LedgerError,
+    LedgerFull,
+    LedgerLost,
+)
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
@@ -19,12 +26,16 @@ from daemon.ledger.open_channels import (
     ChannelStatus,
     OpenChannel,
 )
+from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "OPTED_OUT",
+    "PAGE_LINES",
     "ArchivedLine",
     "ChannelConversation",
     "ChannelFields",
@@ -41,8 +52,10 @@ __all__ = [
     "Idempotent",
     "Ledger",
     "LedgerBusy",
+    "LedgerDamaged",
     "LedgerError",
     "LedgerFull",
+    "LedgerLost",
     "Mirrored",
     "OpenChannel",
     "OpenWebhook",
@@ -57,4 +70,5 @@ __all__ = [
     "StoredLine",
     "Visited",
     "Waiting",
+    "Wanted",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -46,7 +47,8 @@ class Link:
     """Listens on a socket in ``runtime_dir``, which only the daemon's user can access."""
 
     def __init__(self, runtime_dir: Path, log: Log) -> None:
-        self.endpoint = f"ipc://{runtime_dir / SOCKET_NAME}"
+        self._path = runtime_dir / SOCKET_NAME
+        self.endpoint = f"ipc://{self._path}"
         self.dropped = 0
         self._log = log
         self._peers: dict[bytes, Peer[object]] = {}
@@ -75,9 +77,11 @@ class Link:
         self._peers.pop(routing_id, None)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and remove the socket's file: ZeroMQ leaves it where it is."""
         self._wire.close()
         self._context.term()
+        with suppress(OSError):
+            self._path.unlink()
 
     def _read(self, parts: list[bytes]) -> None:
         peer = self._peers.get(parts[0])

@@ -252,7 +252,7 @@ def _work(number: int, call: OrganCall, folder: Path, titles: Mapping[str, str])
         case "ear" if file:
             return Transcribe(number, file)
         case "eye" if file:
-            return Look(number, file)
+            return Look(number, file, call.shrink)
         case "researcher" if file:
             return Study(number, file, call.title, library)
         case "researcher":

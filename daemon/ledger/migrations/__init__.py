@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from daemon.ledger.migrations import step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_11, step_12
+from daemon.ledger.migrations import (
+    step_1,
+    step_2,
+    step_3,
+    step_4,
+    step_5,
+    step_6,
+    step_7,
+    step_8,
+    step_10,
+    step_11,
+    step_12,
+)
 
 MIGRATIONS: Final = (
     step_1.SQL,
@@ -19,6 +31,7 @@ MIGRATIONS: Final = (
     step_6.SQL,
     step_7.SQL,
     step_8.SQL,
+    step_10.SQL,
     step_11.SQL,
     step_12.SQL,
 )

@@ -117,7 +117,7 @@ async def test_a_channel_with_everything(ledger: Ledger, path: Path) -> None:
     assert files == {"1.jpg", "2.jpg", "made1.png"}
     await open_(ledger)
     await visit(ledger, inbound(1, "hello"), at=60)
-    assert [line.content for line in await ledger.channel_messages(CHANNEL, "42")] == ["hello", "Welcome!"]
+    assert [line.content for line in await ledger.channel_messages(CHANNEL, "42")] == ["Welcome!", "hello"]
 
 
 async def test_words_whose_time_is_over(ledger: Ledger) -> None:
