@@ -41,8 +41,6 @@ def write_persona(state: Path, persona: Persona) -> Path:
     """Put her on the disk before the daemon starts, and return her folder."""
     folder = state / "personas" / persona.id
     (folder / "media").mkdir(mode=0o700, parents=True)
-    (folder / "memory").mkdir(mode=0o700)
-    (folder / "memory/person.md").write_text("- Name: Ada")
     (folder / "config.json").write_bytes(to_json(persona))
     return folder
 
@@ -70,6 +68,8 @@ def test_a_worker_that_was_taken_over_reaches_nobody(tmp_path: Path, launch: Lau
         )
         daemon.token = "a" * 43
         daemon.start().ready()
+        (others / "memory").mkdir(mode=0o700, exist_ok=True)
+        (others / "memory/person.md").write_text("- Name: Ada")
         prey = Prey(
             key=str(others / "config.json"),
             token=str(token),
