@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from proto.perception import PerceptionKind
 from proto.secrets import Secret
-from proto.texts import MediaName, Nanoseconds, Reason, Text, Title
+from proto.texts import Label, MediaName, Nanoseconds, Reason, Text, Title
 
 ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """A channel's id in this daemon, made by ``channel_id`` from its type and token."""
@@ -106,7 +106,8 @@ class Inbound(msgspec.Struct):
     ``chat`` is a chat, or a thread in one (``chat_of``).
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
-    slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``.
+    slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``. ``opt_out``
+    is not None for a STOP (True) or START (False) of text messages, which is not for her.
     """
 
     key: InboundKey
@@ -120,6 +121,7 @@ class Inbound(msgspec.Struct):
     media: MediaName | None = None
     title: Title = ""
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
+    opt_out: bool | None = None
     revision: Revision | None = None
 
 
@@ -187,16 +189,37 @@ class WebhookRequest(msgspec.Struct, tag="webhook"):
     body: bytes
 
 
+MAX_UNREAD_BODY: Final = 1024 * 1024
+"""Bytes of an ``Unread`` that a gateway sends back."""
+
+
+class Unread(msgspec.Struct):
+    """What a gateway received and cannot read. The daemon keeps it, and hands it out again after an upgrade.
+
+    ``number`` is the webhook request that it came in; ``body`` is then the part of it that could not be read, empty for
+    all of it. What came in another way has the number 0 and a ``key`` that identifies its repetitions; it is kept, and
+    later handed out, as if it had come in a webhook request. ``reason`` holds nothing that people said.
+    """
+
+    reason: Reason
+    number: int = 0
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    content_type: Annotated[str, msgspec.Meta(max_length=255)] = "application/json"
+    body: Annotated[bytes, msgspec.Meta(max_length=MAX_UNREAD_BODY)] = b""
+
+
 class Received(msgspec.Struct, tag="received"):
     """Messages from one gateway, oldest first. Answered by ``Taken``; until then the provider gets no confirmation.
 
-    ``webhooks`` are the numbers of the webhook requests that are done once these messages are committed.
+    ``webhooks`` are the numbers of the webhook requests that are done once these messages are committed. ``unread`` is
+    what the gateway cannot read.
     """
 
     request: int
     channel: ChannelId
     items: Annotated[list[Inbound], msgspec.Meta(max_length=100)]
-    webhooks: list[int] = []
+    webhooks: Annotated[list[int], msgspec.Meta(max_length=1000)] = []
+    unread: Annotated[list[Unread], msgspec.Meta(max_length=50)] = []
 
 
 class PartSent(msgspec.Struct, tag="part_sent"):
@@ -218,6 +241,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
 
     ``permanent``: it never will. ``blocked``: it takes nothing for this chat until the person writes again.
     ``ambiguous``: it may have taken the part without confirming. ``retry_after``: seconds that the provider asks for.
+    ``tries``: give the message up after so many tries in all, 0 for the daemon's own limit.
     """
 
     seq: int
@@ -226,6 +250,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
     blocked: bool = False
     ambiguous: bool = False
     retry_after: float = 0.0
+    tries: int = 0
 
 
 class Receipt(msgspec.Struct, tag="receipt"):
@@ -246,6 +271,6 @@ class GatewayChanged(msgspec.Struct, tag="gateway_changed"):
 class Identified(msgspec.Struct, tag="identified"):
     """The bot that a token belongs to; or ``reason``, which tells a person why the token cannot be used."""
 
-    bot_id: str = ""
-    bot_name: str = ""
+    bot_id: Label = ""
+    bot_name: Label = ""
     reason: Reason = ""

@@ -33,10 +33,14 @@ class Transcribe(msgspec.Struct, tag="transcribe"):
 
 
 class Look(msgspec.Struct, tag="look"):
-    """Read the text in the picture at ``path``, and describe what can be found out without seeing."""
+    """Read the text in the picture at ``path``, and describe what can be found out without seeing.
+
+    With ``shrink``, answer with a smaller copy of it instead: a JPEG in base64, without what its camera wrote.
+    """
 
     call: int
     path: str
+    shrink: bool = False
 
 
 class Study(msgspec.Struct, tag="study"):

@@ -9,6 +9,9 @@ PerceptionKind = Literal["text", "image", "audio", "document"]
 VISITORS: Final = "visitor-"
 """The prefix of the names of files that came from people on open channels. Her owner's questions do not search them."""
 
+FORWARDED: Final = "(Forwarded; these are not the person's own words:)"
+"""The line above what a person passed on; they did not say it. Gateways write it, minds and memory heed it."""
+
 EXTENSIONS: Final[dict[str, PerceptionKind]] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp"), "image"),
     **dict.fromkeys((".wav", ".mp3", ".m4a", ".ogg", ".oga", ".webm", ".flac", ".aac", ".opus"), "audio"),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from proto.secrets import Secret
+from proto.texts import Label
 
 T = TypeVar("T")
 
@@ -21,6 +22,9 @@ ORGANS: Final[tuple[OrganName, ...]] = ("imagination", "mouth", "eye", "ear", "t
 
 EMBEDDED: Final = "embedded"
 """The provider name of organs whose model is part of an installed package."""
+
+PROVIDERS: Final = frozenset({EMBEDDED, "local", "openai", "anthropic", "xai", "gemini"})
+"""The providers that an organ may name; null is ``local``."""
 
 EMBEDDED_MIND: Final = "smollm2-135m-instruct"
 
@@ -52,8 +56,8 @@ class Organ(msgspec.Struct, forbid_unknown_fields=True):
 class Channel(msgspec.Struct, forbid_unknown_fields=True):
     """A way to reach her from outside. ``verified_at`` is ISO 8601 with an offset, or null until it is paired."""
 
-    type: str
-    name: str = ""
+    type: Label
+    name: Label = ""
     credentials: dict[str, Secret] = {}
     verified_at: str | None = None
 
@@ -118,8 +122,11 @@ def organ_view(organ: Organ) -> OrganView:
     return OrganView(organ.name, organ.provider, organ.url)
 
 
-def persona_view(persona: Persona, running: bool) -> PersonaView:
-    """Return the reduced view: no version, no idle_timeout, no secrets; ``channels`` is never null."""
+def persona_view(persona: Persona, running: bool, status: Status | None = None) -> PersonaView:
+    """Return the reduced view: no version, no idle_timeout, no secrets; ``channels`` is never null.
+
+    ``status`` is shown instead of the record's.
+    """
     organs = {name: getattr(persona, name) for name in ORGANS}
     return PersonaView(
         id=persona.id,
@@ -127,7 +134,7 @@ def persona_view(persona: Persona, running: bool) -> PersonaView:
         base_model=persona.base_model,
         birthday=persona.birthday,
         running=running,
-        status=persona.status,
+        status=status or persona.status,
         thinking=organ_view(persona.thinking),
         channels=[ChannelView(c.type, c.name, c.verified_at is not None) for c in persona.channels or []],
         **{name: organ and organ_view(organ) for name, organ in organs.items()},

@@ -74,6 +74,7 @@ class DaemonProcess:
         self.log = state_dir.with_name(state_dir.name + ".log")
         self.settings = dict(settings or {})
         self.token = ""
+        self.arguments: list[str] = []
         self._python = python
         self._process: subprocess.Popen[bytes] | None = None
         self._http: httpx.Client | None = None
@@ -113,7 +114,11 @@ class DaemonProcess:
         """Start it without waiting."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._python, "-m", "daemon", "serve"], cwd=ROOT, env=self.environ(), stderr=log, stdout=log
+                [self._python, "-m", "daemon", "serve", *self.arguments],
+                cwd=ROOT,
+                env=self.environ(),
+                stderr=log,
+                stdout=log,
             )
 
     def start(self) -> DaemonProcess:

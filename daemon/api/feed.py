@@ -44,7 +44,9 @@ _ENDED: Final[dict[Cause, tuple[int, str]]] = {
     "disk": (507, f"What she learned could not be written: {{reason}}. {_AGAIN}"),
     "died": (500, f"The process that reads the export died {MAX_DEATHS} times in a row: {{reason}}. {_AGAIN}"),
 }
-"""The seed's two texts stand alone; the log has the reason."""
+
+_WITH_REASON: Final[frozenset[Cause]] = frozenset(("format", "mind"))
+"""The seed's two texts stand alone as ``detail``; ``reason`` says what is wrong with this file or this mind."""
 
 
 class FeedRoutes:
@@ -109,7 +111,8 @@ class FeedRoutes:
             require_running(self._supervisor, persona_id)
             source = _source(form.values["source"])
             await self._uploads.run(spool.close)
-            await self._learn(request, persona_id, source, spool)
+            if unread := await self._learn(request, persona_id, source, spool):
+                return unread
         except TooLarge:
             words = (
                 f"The export is over the limit of {self._max_bytes} bytes: send a smaller one, or raise limits.feed."
@@ -126,8 +129,11 @@ class FeedRoutes:
             raise HTTPException(409, "Persona is not active.")
         return json_response({"persona": persona})
 
-    async def _learn(self, request: Request, persona_id: str, source: Source, spool: Spool) -> None:
-        """Raise HTTPException when the feed ends early, ClientDisconnect when the client has hung up."""
+    async def _learn(self, request: Request, persona_id: str, source: Source, spool: Spool) -> Response | None:
+        """Return None, or the refusal of an export or a mind: the seed's text as ``detail``, and beside it the reason.
+
+        Raises HTTPException when the feed ends early for another cause, ClientDisconnect when the client has hung up.
+        """
         gone = asyncio.Event()
         try:
             async with self._tasks.beside(hung_up(request)) as waiting:
@@ -138,8 +144,11 @@ class FeedRoutes:
             if ended.cause == "hung_up":
                 raise ClientDisconnect from ended
             status, words = _ENDED[ended.cause]
+            if ended.cause in _WITH_REASON:
+                return json_response({"detail": words, "reason": str(ended)}, status)
             headers = _RETRY_AFTER if status == 503 else None
             raise HTTPException(status, words.format(reason=ended), headers) from ended
+        return None
 
     async def _drop(self, persona_id: str, spool: Spool) -> None:
         try:

@@ -37,6 +37,13 @@ class Check(msgspec.Struct):
     reason: str = ""
 
 
+class Broken(msgspec.Struct):
+    """A record that cannot be read, and has never been since the start: nothing else shows this persona."""
+
+    id: str
+    fault: str
+
+
 class PersonaStatus(msgspec.Struct):
     """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions.
 
@@ -131,6 +138,7 @@ class HealthRoutes:
                 "sockets": self._hubs.sockets,
                 "ledger": {"commits": self._ledger.commits},
                 "personas": personas,
+                "broken": [Broken(name, fault) for name, fault in self._personas.broken().items()],
                 "dead_letters": await dead_letters(self._ledger, self._personas.all(), depths),
             }
         )
@@ -141,6 +149,8 @@ class HealthRoutes:
             disk = await asyncio.to_thread(os.statvfs, self._state_dir)
         except (LedgerError, OSError) as error:
             return Check(ok=False, reason=str(error))
+        if self._ledger.broken:
+            return Check(ok=False, reason=self._ledger.broken)
         if disk.f_flag & os.ST_RDONLY:
             return Check(ok=False, reason=f"{self._state_dir} is read-only: make it writable again")
         if disk.f_bavail * disk.f_frsize < LEAST_FREE:
@@ -158,8 +168,8 @@ class HealthRoutes:
         return Check(ok=False, reason=describe(fault.result())) if fault.done() else Check(ok=True)
 
     def _check_personas(self) -> Check:
-        """Each persona that should run does."""
-        late = []
+        """Each persona that should run does, and each record on the disk could be read."""
+        late = list(self._personas.broken().values())
         for persona in self._personas.all():
             view = self._supervisor.view(persona.id)
             if self._supervisor.running(persona.id) and view.state != "running":
@@ -171,7 +181,7 @@ class HealthRoutes:
         return PersonaStatus(
             id=persona.id,
             name=persona.name,
-            status=persona.status,
+            status=self._supervisor.status_of(persona),
             running=self._supervisor.running(persona.id),
             state=view.state,
             generation=view.generation,
@@ -184,7 +194,11 @@ class HealthRoutes:
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=await channel_health(
-                self._ledger, persona, self._supervisor.gateways(persona.id), self._clock.time_ns()
+                self._ledger,
+                persona,
+                self._supervisor.gateways(persona.id),
+                self._supervisor.minds_down(persona.id),
+                self._clock.time_ns(),
             ),
             set_aside=await set_aside(self._ledger, persona.id) if depth.poison else [],
         )

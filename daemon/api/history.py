@@ -20,10 +20,13 @@ from starlette.types import Receive, Scope, Send
 from daemon.api.errors import Unprocessable
 from daemon.api.lookup import find_persona
 from daemon.http.answers import NO_STORE, Fault, json_response, problem
-from daemon.ledger import DIED, Ledger, StoredLine
+from daemon.ledger import DIED, PAGE_LINES, Ledger, StoredLine, Wanted
 from daemon.personas.personas import Personas
 
-LARGEST: Final = 2**63 - 1
+MOST_LINES: Final = 1000
+"""Lines in one answer, whatever limit is asked for; the next page has the others."""
+
+LONGEST_SEARCH: Final = 200
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _RANGE: Final = re.compile(rb"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})\Z")
@@ -67,8 +70,9 @@ class AsideShown(msgspec.Struct):
 class Message(msgspec.Struct, omit_defaults=True):
     """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``.
 
-    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``set_aside`` marks
-    a message that she does not answer.
+    ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``id`` grows line by
+    line; a message that she has not answered is no line yet and has none. ``set_aside`` marks a message that she does
+    not answer.
     """
 
     role: str
@@ -79,6 +83,7 @@ class Message(msgspec.Struct, omit_defaults=True):
     title: str = ""
     perceived: str = ""
     set_aside: AsideShown | None = None
+    id: int = 0
 
 
 class HistoryRoutes:
@@ -95,10 +100,9 @@ class HistoryRoutes:
         ]
 
     async def conversation(self, request: Request) -> Response:
-        """``GET /api/persona/{persona_id}/conversation``: all lines, or with ``?limit=`` the last ones."""
+        """``GET /api/persona/{persona_id}/conversation``: the last lines, or those that the query asks for."""
         persona = find_persona(self._personas, request)
-        lines = await self._ledger.conversation(persona.id, read_limit(request))
-        # Years of conversation take a while to write down.
+        lines = await self._ledger.conversation(persona.id, read_wanted(request))
         return await asyncio.to_thread(_shown, lines)
 
     async def media(self, request: Request) -> Response:
@@ -112,13 +116,24 @@ class HistoryRoutes:
         return OpenFile(descriptor, name)
 
 
-def read_limit(request: Request) -> int | None:
-    """Return ``?limit=``, or None without one. Raises Unprocessable."""
-    text = request.query_params.get("limit")
+def read_wanted(request: Request) -> Wanted:
+    """Return which lines ``?limit=``, ``?before=``, ``?after=`` and ``?q=`` ask for. Raises Unprocessable."""
+    limit, before, after = (_number(request, name) for name in ("limit", "before", "after"))
+    if before is not None and after is not None:
+        raise Unprocessable([Fault("value_error", ("query", "after"), "Give before or after, not both")])
+    words = request.query_params.get("q", "")
+    if len(words) > LONGEST_SEARCH:
+        text = f"String should have at most {LONGEST_SEARCH} characters"
+        raise Unprocessable([Fault("string_too_long", ("query", "q"), text)])
+    return Wanted(PAGE_LINES if limit is None else min(limit, MOST_LINES), before, after, words)
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Unprocessable([Fault("int_parsing", ("query", "limit"), "Input should be a valid integer from 0 up")])
+        raise Unprocessable([Fault("int_parsing", ("query", name), "Input should be a valid integer from 0 up")])
     return int(text)
 
 
@@ -131,7 +146,7 @@ def _message(line: StoredLine) -> Message:
     when = datetime.fromtimestamp(line.at / 1e9, UTC).astimezone()
     time = when.isoformat(timespec="milliseconds")
     aside = AsideShown(line.set_aside, line.reason or DIED) if line.set_aside else None
-    return Message(line.role, line.content, channel, time, line.media, line.title, line.perceived, aside)
+    return Message(line.role, line.content, channel, time, line.media, line.title, line.perceived, aside, line.id)
 
 
 def _open(folder: Path, name: str) -> int | None:

@@ -98,7 +98,13 @@ class MetricsRoutes:
         return Response(await self._exposition(), headers={**NO_STORE, "content-type": CONTENT_TYPE})
 
     async def _channel_health(self, persona: Persona) -> list[ChannelHealth]:
-        return await channel_health(self._ledger, persona, self._supervisor.gateways(persona.id), self._clock.time_ns())
+        return await channel_health(
+            self._ledger,
+            persona,
+            self._supervisor.gateways(persona.id),
+            self._supervisor.minds_down(persona.id),
+            self._clock.time_ns(),
+        )
 
     async def _exposition(self) -> str:
         """Write all metrics."""

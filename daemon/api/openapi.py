@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.channels import AddRequest, PairRequest
-from daemon.api.health import Check, PersonaStatus
+from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
 from daemon.api.openapi_parts import INTEGER, REF, TEXT, Json, Operation, list_, object_, ref
@@ -41,7 +41,10 @@ PARAMETERS: Final[dict[str, Json]] = {
 }
 
 QUERY: Final[dict[str, Json]] = {
-    "limit": {"type": "integer", "minimum": 0},
+    "limit": {"type": "integer", "minimum": 0, "description": "At most so many; never more than 1000."},
+    "before": {"type": "integer", "minimum": 0, "description": "Only lines before the one with this id."},
+    "after": {"type": "integer", "minimum": 0, "description": "The first lines behind the one with this id."},
+    "q": {"type": "string", "maxLength": 200, "description": "Only lines that contain these words."},
     "lines": {"type": "integer", "minimum": 0},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
@@ -166,7 +169,10 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         ref("PairRequest"),
     ),
     ("GET", f"{_PERSONA}/conversation"): Operation(
-        "What was said.", object_(messages=list_("Message")), (404, 422), query=("limit",)
+        "What was said, in pages: the last 100 lines unless the query asks for others.",
+        object_(messages=list_("Message")),
+        (404, 422),
+        query=("limit", "before", "after", "q"),
     ),
     ("GET", f"{_PERSONA}/export"): Operation(
         "All of her as a ZIP archive, with her keys and tokens unless secrets is false.",
@@ -192,6 +198,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             sockets=INTEGER,
             ledger=object_(commits=INTEGER),
             personas=list_("PersonaStatus"),
+            broken=list_("Broken"),
             dead_letters=list_("DeadLetterShown"),
         ),
     ),
@@ -237,9 +244,10 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
     """Build the whole document."""
     kinds = (
         *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
-        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Fault),
+        *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Fault),
         *V1_KINDS,
-        *(Persona, Channel, PersonaView, PersonaStatus, DeadLetterShown, Check, Message, Knowledge, Restored, Fault),
+        *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
+        *(Restored, Fault),
     )
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_secret_schema, ref_template=REF)
     _in_ecma(schemas)

@@ -8,12 +8,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from daemon.conversations.lanes import MindTrouble
 from daemon.ledger import DeadLetter, Depth, Ledger, OpenChannel, StoredChannel
 from daemon.personas.channel_records import GATEWAYS, PAIRED, id_of
 from proto.gateways import GatewayState
 from proto.records import Channel, Persona
 
 DEAD_LETTERS: Final = 20
+MIND_DOWN: Final = "The mind cannot be reached; messages wait, and are answered when it is back."
 EXCERPT: Final = 80
 """Characters of a dead letter that are shown."""
 
@@ -24,7 +26,8 @@ class ChannelHealth(msgspec.Struct):
     ``state`` is ``closed`` while her process has no gateway for it. ``round_trip_s`` is the age in seconds of the last
     completed exchange with the provider. ``received`` counts the paired person's messages, ``strangers`` those of
     others; ``sent``, ``dead`` and ``pending`` count hers. ``channel`` is the id that logs use. On an ``open`` channel
-    ``received`` counts all messages, ``limited`` those over the senders' limits.
+    ``received`` counts all messages, ``limited`` those over the senders' limits,
+    ``unread`` what came in and this version cannot read.
     """
 
     type: str
@@ -44,6 +47,7 @@ class ChannelHealth(msgspec.Struct):
     paused: bool = False
     conversations: int = 0
     limited: int = 0
+    unread: int = 0
 
 
 class DeadLetterShown(msgspec.Struct):
@@ -59,11 +63,16 @@ class DeadLetterShown(msgspec.Struct):
 
 
 async def channel_health(
-    ledger: Ledger, persona: Persona, gateways: Iterable[GatewayState], now: int
+    ledger: Ledger,
+    persona: Persona,
+    gateways: Iterable[GatewayState],
+    minds_down: Mapping[str, MindTrouble],
+    now: int,
 ) -> list[ChannelHealth]:
     """Her channels in the order of her record.
 
-    ``gateways`` is what her process reported, ``now`` is in epoch nanoseconds. Raises LedgerError.
+    ``gateways`` is what her process reported, ``minds_down`` which of her minds cannot be reached, ``now`` is in epoch
+    nanoseconds. Raises LedgerError.
     """
     if not persona.channels:
         return []
@@ -77,7 +86,11 @@ async def channel_health(
         if health.channel is not None:
             _add_state(health, states.get(health.channel))
             _add_counts(health, stored.get(health.channel))
-            _add_terms(health, shown.get(health.channel))
+            row = shown.get(health.channel)
+            _add_terms(health, row)
+            mind = minds_down.get((row.fields.model if row else None) or "")
+            if mind and not health.error:
+                health.error, health.hint = MIND_DOWN, mind.reason
             health.pending = pending.get(health.channel, 0)
         found.append(health)
     return found
@@ -123,7 +136,9 @@ def _add_terms(health: ChannelHealth, row: OpenChannel | None) -> None:
     if row:
         health.verified |= row.open
         health.open, health.paused = row.open, row.status == "paused"
-        health.conversations, health.limited = row.conversation_count, row.limited
+        health.conversations, health.limited, health.unread = row.conversation_count, row.limited, row.unread
+        if row.unread and not health.error:
+            health.error = row.shown_error or ""
     if not health.open and health.type not in PAIRED and not health.error:
         health.error = f"A channel of the kind {health.type} is made by POST /v1/channels only."
         health.hint = "Remove it from config.json, and make it there."

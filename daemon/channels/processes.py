@@ -23,6 +23,9 @@ class Processes(Protocol):
         When this returns or raises StartFailed, the old process and its gateways are gone.
         """
 
+    async def match_record(self, persona_id: str) -> None:
+        """After an edit by hand: as ``follow``, and start or stop her as her record says. Raises StartFailed."""
+
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
     ) -> Identified:

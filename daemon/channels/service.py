@@ -269,8 +269,12 @@ class ChannelService:
 
     async def _free_unlisted(self, persona_id: str) -> None:
         """Have her process follow her list, then free the channels that are not in it. Raises StartFailed."""
+        await self._free_behind(persona_id, self._processes.follow(persona_id))
+
+    async def _free_behind(self, persona_id: str, following: Awaitable[None]) -> None:
+        """Free the channels that are not in her list, once no process has them open any more."""
         try:
-            await self._processes.follow(persona_id)
+            await following
         finally:
             for next_owner in self._register.listing(await self._register.remove_unlisted(persona_id)):
                 await self.edited(next_owner)
@@ -287,7 +291,7 @@ class ChannelService:
 
     async def _follow_edit(self, persona_id: str) -> None:
         try:
-            await self._free_unlisted(persona_id)
+            await self._free_behind(persona_id, self._processes.match_record(persona_id))
         except (StartFailed, LedgerError) as error:
             self._log.error("persona.edit_failed", persona=persona_id, reason=str(error))
 

@@ -11,7 +11,7 @@ from daemon.ledger import Ledger, LedgerError, OpenWebhook
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, Timer
 from daemon.runtime.tasks import PersonaTasks
-from proto.gateways import WebhookRequest
+from proto.gateways import Unread, WebhookRequest
 
 IN_FLIGHT: Final = 16
 """Requests that one process may have in hand."""
@@ -37,12 +37,16 @@ class _Feed:
 class WebhookQueue:
     """The feeds of all personas that run."""
 
-    def __init__(self, ledger: Ledger, poison_deaths: int, tasks: PersonaTasks, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, ledger: Ledger, poison_deaths: int, tasks: PersonaTasks, clock: Clock, log: Log, version: str
+    ) -> None:
+        """``version`` is this personad's: what it cannot read waits for another one."""
         self._ledger = ledger
         self._poison_deaths = poison_deaths
         self._tasks = tasks
         self._clock = clock
         self._log = log
+        self._version = version
         self._feeds: dict[str, _Feed] = {}
 
     async def accept(self, persona_id: str, channel: str, key: str, content_type: str, body: bytes) -> bool:
@@ -64,7 +68,7 @@ class WebhookQueue:
         self._pump(persona_id)
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:
-        """Her process is gone. Its requests are tried again, but a request that keeps killing processes is given up."""
+        """Her process is gone. Its requests are tried again, but one that keeps killing processes is kept unread."""
         feed = self._feeds.pop(persona_id, None)
         if feed is None:
             return
@@ -73,12 +77,30 @@ class WebhookQueue:
         if not crashed or not feed.in_flight:
             return
         try:
-            poison = await self._ledger.webhooks_died(list(feed.in_flight), self._poison_deaths)
+            poison = await self._ledger.webhooks_died(list(feed.in_flight), self._poison_deaths, self._version)
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             return
         for number in poison:
             self._log.error("hook.poison", persona=persona_id, hook=number)
+
+    async def close(self, persona_id: str, numbers: list[int]) -> None:
+        """Close requests whose messages are committed. Raises LedgerError."""
+        if numbers:
+            await self._ledger.close_webhooks(persona_id, numbers)
+            self.done(persona_id, numbers)
+
+    async def keep_unread(self, persona_id: str, channel: str, found: list[Unread]) -> None:
+        """Keep what her gateway cannot read: it is shown on the channel, and tried again after an upgrade.
+
+        Raises LedgerError.
+        """
+        if not found:
+            return
+        await self._ledger.keep_unread(persona_id, channel, found, self._clock.time_ns(), self._version)
+        for one in found:
+            self._log.error("hook.unreadable", persona=persona_id, channel=channel, hook=one.number, reason=one.reason)
+        self.done(persona_id, [one.number for one in found if one.number])
 
     def done(self, persona_id: str, numbers: list[int]) -> None:
         """Remove requests that are handled and committed as such."""
@@ -104,7 +126,8 @@ class WebhookQueue:
                 feed.unread = False
                 room = IN_FLIGHT - len(feed.in_flight)
                 if room > 0 and feed.suspect is None:
-                    self._send(persona_id, feed, await self._ledger.open_webhooks(persona_id, feed.last, room))
+                    found = await self._ledger.open_webhooks(persona_id, feed.last, room, self._version)
+                    self._send(persona_id, feed, found)
         except LedgerError as error:
             self._log.error("hook.unread", persona=persona_id, reason=str(error))
             self._tasks.of(persona_id).call_later(READ_RETRY, partial(self._pump, persona_id))

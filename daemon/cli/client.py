@@ -123,6 +123,12 @@ class Client:
             self.close()
             raise UnreachableError(f"personad at {self.url} ended the answer: {error}") from error
 
+    def broken(self) -> list[str]:
+        """Return the faults of records that the daemon could not load."""
+        status = self.get("/api/status")
+        found = status.get("broken") if isinstance(status, dict) else None
+        return [str(_field(one, "fault")) for one in found] if isinstance(found, list) else []
+
     def personas(self) -> list[Persona]:
         """Return all personas."""
         views = _field(self.get("/api/personas"), "personas")
@@ -262,9 +268,12 @@ def _field(value: object, name: str) -> object:
 def _detail(data: bytes) -> str:
     """Return the reason from an error answer; several invalid fields become one line."""
     try:
-        detail = _field(json.loads(data), "detail")
+        answer = json.loads(data)
     except ValueError:
-        detail = None
+        answer = None
+    detail = _field(answer, "detail")
+    if isinstance(detail, str) and (reason := _field(answer, "reason")):
+        return f"{detail} {reason}"
     if isinstance(detail, list):
         faults = [
             f"{'.'.join(map(str, one.get('loc', [])))}: {one.get('msg', '')}" for one in detail if isinstance(one, dict)

@@ -99,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--create-first", metavar="NAME", help="create a persona with the embedded mind if there is none"
     )
+    serve.add_argument(
+        "--accept-loss", action="store_true", help="start though the ledger lost what the personas were told"
+    )
 
     create = verb("create", "create", "Create a persona and start her.")
     create.add_argument("name", metavar="NAME")
@@ -143,6 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="how many events (100)")
 
     verb("status", "status", "Show the state of the daemon and its personas.")
+    repair = verb("repair", "repair", "Salvage a damaged ledger while no daemon runs.", client=False)
+    repair.add_argument("--json", action="store_true", help="print JSON instead of text")
     verb("doctor", "doctor", "Check the installation and say what to do.")
     token = verb("token", "token", "Make a token for the API and print it once.")
     token.add_argument(

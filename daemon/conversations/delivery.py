@@ -17,10 +17,11 @@ from typing import Final
 
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.worker import Worker
-from daemon.ledger import DeadLetter, Ledger, LedgerError, OutgoingRow
+from daemon.ledger import OPTED_OUT, DeadLetter, Ledger, LedgerError, OutgoingRow
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.runtime.clock import Clock, Timer, within
+from daemon.runtime.clock import Timer, within
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import Deliver, Delivered, PartSent, Receipt, Undelivered
 from proto.messages import Address
@@ -82,7 +83,7 @@ class Delivery:
     """The lanes of all personas' conversations."""
 
     def __init__(
-        self, ledger: Ledger, personas: Personas, hubs: Hubs, tasks: PersonaTasks, clock: Clock, log: Log
+        self, ledger: Ledger, personas: Personas, hubs: Hubs, tasks: PersonaTasks, clock: KeptClock, log: Log
     ) -> None:
         self._ledger = ledger
         self._personas = personas
@@ -184,7 +185,8 @@ class Delivery:
             return
         wait = lane.rows[0].not_before / SECOND - self._now()
         lane.cancel_timer()
-        if wait > 0:
+        # Later than a day is no wait that a provider asked for: the clock was set back since.
+        if 0 < wait <= MAX_AGE:
             lane.timer = self._tasks.of(persona_id).call_later(wait, partial(self._pump, persona_id, address, lane))
         elif len(self._in_hand[persona_id]) < IN_FLIGHT:
             lane.busy = True
@@ -194,7 +196,7 @@ class Delivery:
     async def _send(self, persona_id: str, address: Address, lane: Lane) -> None:
         row = lane.rows[0]
         try:
-            open_ = await self._ledger.sending(row.seq)
+            state = await self._ledger.sending(row.seq)
         except LedgerError as error:
             self._log.error("delivery.not_marked", persona=persona_id, reason=str(error))
             self._in_hand[persona_id].discard(address)
@@ -208,11 +210,15 @@ class Delivery:
         if worker is None or self._lanes.get(persona_id, {}).get(address) is not lane:
             return
         lane.rows.popleft()
-        if not open_:
+        if state == "closed":
             self._in_hand[persona_id].discard(address)
             self._pump_all(persona_id)
             return
         lane.in_flight = row
+        if state == "opted out":
+            refused = Undelivered(row.seq, OPTED_OUT, permanent=True, blocked=True)
+            await self._settle(persona_id, address, lane, row, refused)
+            return
         worker.send(
             Deliver(
                 seq=row.seq,
@@ -253,7 +259,7 @@ class Delivery:
             await self._until_kept(
                 persona_id, row, lambda: self._add_dead_letters(persona_id, address, lane, said.reason)
             )
-        elif said.permanent or self._too_late(persona_id, row):
+        elif said.permanent or 0 < said.tries <= row.attempts + 1 or self._too_late(persona_id, row):
             await self._until_kept(persona_id, row, lambda: self._add_dead_letter(persona_id, row, said.reason))
         else:
             self._postpone(lane, row, said)
@@ -284,7 +290,7 @@ class Delivery:
 
     def _too_late(self, persona_id: str, row: OutgoingRow) -> bool:
         tried = row.attempts + 1 >= MAX_ATTEMPTS and self._is_connected(persona_id, row.channel)
-        return tried or self._now() - row.created_at / SECOND > MAX_AGE
+        return tried or (self._clock.aged_ns() - row.created_at) / SECOND > MAX_AGE
 
     def _is_connected(self, persona_id: str, channel: str) -> bool:
         worker = self._running.get(persona_id)
@@ -331,7 +337,7 @@ class Delivery:
             self._log.error("delivery.receipt_lost", persona=persona_id, reason=str(error))
 
     async def _add_dead_letter(self, persona_id: str, row: OutgoingRow, reason: str) -> None:
-        await self._ledger.dead(row.seq, reason)
+        await self._ledger.dead(row.seq, reason, self._clock.time_ns())
         self._tell(persona_id, row, reason)
 
     async def _add_dead_letters(self, persona_id: str, address: Address, lane: Lane, reason: str) -> None:

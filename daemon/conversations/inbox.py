@@ -13,7 +13,7 @@ from typing import Final
 
 from daemon.conversations.endings import Endings
 from daemon.conversations.lane import Lane, Turn
-from daemon.conversations.lanes import Lanes
+from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.terms import ChannelTerms
@@ -192,6 +192,11 @@ class Inbox:
             return ""
         return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
 
+    def minds_down(self, persona_id: str) -> dict[str, MindTrouble]:
+        """Return her minds that cannot be reached, by the model's name; "" is her own."""
+        lanes = self._lanes.get(persona_id)
+        return lanes.troubles() if lanes else {}
+
     def attach(self, persona_id: str, worker: Worker) -> None:
         """Give this worker what waits."""
         self._running[persona_id] = worker
@@ -269,6 +274,7 @@ class Inbox:
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
+                    lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
 
     def pump(self, persona_id: str) -> None:

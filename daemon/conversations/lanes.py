@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from daemon.conversations.lane import Lane
 from daemon.ledger import Waiting
@@ -18,6 +18,13 @@ from proto.messages import Address, Conversation
 
 MAX_IN_HAND: Final = 7
 """Visitors' conversations in hand, including those whose mind is down. With the owner's turn a worker takes no more."""
+
+
+class MindTrouble(NamedTuple):
+    """Why a mind cannot be reached, and since when, in epoch nanoseconds."""
+
+    reason: str
+    since: int
 
 
 class Lanes:
@@ -35,6 +42,7 @@ class Lanes:
         model: Callable[[Conversation], str],
     ) -> None:
         self.down: set[str] = set()
+        self._troubles: dict[str, MindTrouble] = {}
         self._model = model
         self._history_lines = history_lines
         self._at_once = at_once
@@ -43,6 +51,17 @@ class Lanes:
         self._visitors: dict[Address, Lane] = {}
         """By conversation; the one whose turn is next comes first."""
         self.own = self._lane()
+
+    def trouble(self, lane: Lane, reason: str, at: int) -> None:
+        """Note why the mind that answers this lane cannot be reached. Call it before the lane is marked as such."""
+        model = "" if lane is self.own else self.model(lane)
+        if model not in self.troubles():
+            self._troubles[model] = MindTrouble(reason, at)
+
+    def troubles(self) -> dict[str, MindTrouble]:
+        """Return the minds that cannot be reached now; "" is her own."""
+        down = {*self.down, *([""] if self.own.mind_down else [])}
+        return {model: found for model, found in self._troubles.items() if model in down}
 
     def __iter__(self) -> Iterator[Lane]:
         yield self.own

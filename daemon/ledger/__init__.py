@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channels import Committed, StoredChannel
-from daemon.ledger.conversation import StoredLine
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
-from daemon.ledger.errors import ChannelTaken, ChannelUnknown, LedgerBusy, LedgerError, LedgerFull
+from daemon.ledger.errors import (
+    ChannelTaken,
+    ChannelUnknown,
+    LedgerBusy,
+    LedgerDamaged,
+    LedgerError,
+    LedgerFull,
+    LedgerLost,
+)
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
@@ -19,7 +26,9 @@ from daemon.ledger.open_channels import (
     ChannelStatus,
     OpenChannel,
 )
+from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
@@ -27,6 +36,8 @@ from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
+    "OPTED_OUT",
+    "PAGE_LINES",
     "ArchivedLine",
     "ChannelConversation",
     "ChannelFields",
@@ -43,8 +54,10 @@ __all__ = [
     "Idempotent",
     "Ledger",
     "LedgerBusy",
+    "LedgerDamaged",
     "LedgerError",
     "LedgerFull",
+    "LedgerLost",
     "Mirrored",
     "Notice",
     "OpenChannel",
@@ -61,4 +74,5 @@ __all__ = [
     "StoredLine",
     "Visited",
     "Waiting",
+    "Wanted",
 ]

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from proto.texts import MediaName, Title
 
-_FIELDS = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open"
+_FIELDS: Final = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open"
+
+_PAGE: Final = (
+    f"SELECT * FROM (SELECT id, {_FIELDS} FROM conversation WHERE persona = ?1 AND open = 0 AND id > ?2"  # noqa: S608 (constants)
+    " ORDER BY id LIMIT ?3)"
+    f" UNION ALL SELECT * FROM (SELECT id, {_FIELDS} FROM conversation WHERE persona = ?1 AND open = 1 AND id > ?2"
+    " ORDER BY id LIMIT ?3) ORDER BY id LIMIT ?3"
+)
+"""Two searches of the index, which has ``open`` before the id; one for both would sort all her lines for each page."""
 
 
 class ArchivedChannel(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,6 +59,8 @@ class Page(msgspec.Struct, frozen=True):
     up_to: int
     consolidated: int
     """How many of these lines are consolidated."""
+    left_out: list[int] = []
+    """The ids of lines that are damaged so much that nothing of them can be kept."""
 
 
 def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, up_to: int | None) -> Page:
@@ -62,10 +72,7 @@ def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, u
     # twice, or not at all.
     connection.execute("BEGIN")
     try:
-        rows = connection.execute(
-            f"SELECT id, {_FIELDS} FROM conversation WHERE persona = ? AND id > ? ORDER BY id LIMIT ?",  # noqa: S608 (a constant)
-            (persona, after, limit),
-        ).fetchall()
+        rows = connection.execute(_PAGE, (persona, after, limit)).fetchall()
         if up_to is None:
             known = connection.execute("SELECT up_to FROM consolidation WHERE persona = ?", (persona,)).fetchone()
             up_to = known[0] if known else 0
@@ -78,8 +85,11 @@ def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, u
         ).fetchall()
     finally:
         connection.execute("COMMIT")
-    lines = [_line(row[1:]) for row in rows] + [_line(row) for row in waiting]
-    return Page(lines, None if is_last else rows[-1][0], up_to, sum(row[0] <= up_to for row in rows))
+    read = [(row[0], _line(row[1:])) for row in rows]
+    lines = [line for _, line in read if line] + [line for row in waiting if (line := _line(row))]
+    consolidated = sum(id_ <= up_to for id_, line in read if line)
+    left_out = [id_ for id_, line in read if line is None]
+    return Page(lines, None if is_last else rows[-1][0], up_to, consolidated, left_out)
 
 
 def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[ArchivedLine]) -> int:
@@ -110,9 +120,16 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
     return last
 
 
-def _line(row: tuple[object, ...]) -> ArchivedLine:
+def _line(row: tuple[object, ...]) -> ArchivedLine | None:
+    """Make a line of a row. A damaged row loses what describes its file; None when even its words cannot be read."""
     role, content, at, type_, name, channel, chat, media, title, perceived, notice, open_ = row
-    line = {"role": role, "content": content, "at": at, "chat": chat}
+    line = {"role": role, "content": content, "at": at, "chat": chat, "notice": bool(notice), "open": bool(open_)}
     line |= {"channel": {"type": type_, "name": name, "id": channel}}
-    line |= {"media": media, "title": title, "perceived": perceived, "notice": bool(notice), "open": bool(open_)}
-    return msgspec.convert(line, ArchivedLine)
+    try:
+        return msgspec.convert(line | {"media": media, "title": title, "perceived": perceived}, ArchivedLine)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return msgspec.convert(line, ArchivedLine)
+    except msgspec.ValidationError:
+        return None

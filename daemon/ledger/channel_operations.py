@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.ledger import channels, delivery, idempotency, mirror, open_channels, visitors, webhooks
+from daemon.ledger import channels, delivery, idempotency, mirror, open_channels, opt_outs, visitors, webhooks
 from daemon.ledger.delivery import DeadLetter
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
@@ -19,7 +19,7 @@ from daemon.ledger.threads import Reader
 from daemon.ledger.visitors import SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 from daemon.ledger.writer import Writer
-from proto.gateways import ErrorClass, Inbound
+from proto.gateways import ErrorClass, Inbound, Unread
 
 FIRST = (0, "")
 """The cursor before the first channel."""
@@ -114,11 +114,11 @@ class ChannelOperations:
         return await self._reader.submit(open_channels.conversations, channel, before, limit)
 
     async def channel_messages(
-        self, channel: str, chat: str, before: int | None = None, limit: int = 100
+        self, channel: str, chat: str, before: tuple[int, int] | None = None, limit: int = 100
     ) -> list[ChannelMessage]:
-        """Return a conversation's messages, newest first; ``before`` is the id of the last one that the caller has.
+        """Return a conversation's messages, newest first; unanswered ones have the id 0.
 
-        Without ``before``, unanswered messages come first, with the id 0.
+        ``before`` is the ``(at, place)`` of the last one that the caller has.
         """
         return await self._reader.submit(open_channels.messages, channel, chat, before, limit)
 
@@ -157,13 +157,26 @@ class ChannelOperations:
         """
         return await self._writer.submit(webhooks.add, channel, key, content_type, body, at)
 
-    async def open_webhooks(self, persona_id: str, after: int = 0, limit: int = 100) -> list[OpenWebhook]:
-        """Return her webhook requests above the number ``after`` that no ``visit`` has closed, oldest first."""
-        return await self._reader.submit(webhooks.open_, persona_id, after, limit)
+    async def open_webhooks(
+        self, persona_id: str, after: int = 0, limit: int = 100, version: str = ""
+    ) -> list[OpenWebhook]:
+        """Return her webhook requests above the number ``after`` that are not closed, oldest first.
 
-    async def webhooks_died(self, numbers: list[int], limit: int) -> list[int]:
-        """Count a worker's death for the requests it had in hand. Set aside and return those that reach ``limit``."""
-        return await self._writer.submit(webhooks.died, numbers, limit)
+        Those that this version cannot read are left out.
+        """
+        return await self._reader.submit(webhooks.open_, persona_id, after, limit, version)
+
+    async def close_webhooks(self, persona_id: str, numbers: list[int]) -> None:
+        """Close requests whose messages are kept."""
+        await self._writer.submit(webhooks.done, persona_id, numbers)
+
+    async def keep_unread(self, persona_id: str, channel: str, found: list[Unread], at: int, version: str) -> None:
+        """Keep what her gateway cannot read, until another version reads it."""
+        await self._writer.submit(webhooks.unread, persona_id, channel, found, at, version)
+
+    async def webhooks_died(self, numbers: list[int], limit: int, version: str = "") -> list[int]:
+        """Count a worker's death for the requests it had in hand. Return those that become unread."""
+        return await self._writer.submit(webhooks.died, numbers, limit, version)
 
     async def receipt(self, persona_id: str, channel: str, provider_id: str, error: str, at: int) -> DeadLetter | None:
         """Give up a sent message that did not reach its person, and mark its conversation with the reason.
@@ -189,6 +202,6 @@ class ChannelOperations:
         await self._writer.submit(idempotency.drop, key)
 
     async def prune_channels(self, now: int) -> None:
-        """Delete expired webhook requests, idempotency keys and senders."""
-        for prune in (webhooks.prune, idempotency.prune, visitors.prune):
+        """Delete expired webhook requests, idempotency keys, senders and opt-ins."""
+        for prune in (webhooks.prune, idempotency.prune, visitors.prune, opt_outs.prune):
             await self._writer.submit(prune, now)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -29,22 +29,6 @@ _HEARD_WITH_FILES: Final = (
     "  coalesce((SELECT value FROM json_each(?2) WHERE key = CAST(inbox.id AS TEXT)), '') FROM inbox"
     " WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id"
 )
-
-
-class StoredLine(msgspec.Struct, frozen=True):
-    """A line as a person sees it; ``at`` is in epoch nanoseconds."""
-
-    role: Literal["person", "assistant"]
-    content: str
-    at: int
-    media: str | None
-    conversation: Conversation
-    title: str = ""
-    perceived: str = ""
-    set_aside: int = 0
-    """The message's id while it is set aside, else 0."""
-    reason: str = ""
-    """Why it is."""
 
 
 def heard(
@@ -103,27 +87,6 @@ def history(connection: sqlite3.Connection, persona: str, conversation: Conversa
         (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, limit),
     ).fetchall()
     return [Line(*row) for row in reversed(rows)]
-
-
-def lines(connection: sqlite3.Connection, persona: str, limit: int | None) -> list[StoredLine]:
-    """Return the last lines by time, oldest first. Unanswered messages are person lines. Open channels are left out."""
-    most = -1 if limit is None else limit
-    rows = connection.execute(
-        "SELECT role, content, at, media, type, name, channel, chat, title, perceived, aside, reason FROM ("
-        " SELECT * FROM (SELECT role, content, at, media, type, name, channel, chat, title, perceived, 0 AS aside,"
-        "  '' AS reason, 0 AS open, id"
-        "  FROM conversation WHERE persona = ?1 AND conversation.open = 0 ORDER BY at DESC, id DESC LIMIT ?2)"
-        " UNION ALL SELECT 'person', content, at, media, type, name, channel, chat, title, '',"
-        "  iif(state = 'poison', id, 0), reason, 1, id"
-        "  FROM inbox WHERE persona = ?1 AND state <> 'done' AND NOT EXISTS"
-        "   (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND channel.open = 1)"
-        ") ORDER BY at DESC, open DESC, id DESC LIMIT ?2",
-        (persona, most),
-    ).fetchall()
-    return [
-        StoredLine(role, content, at, media, Conversation(type_, name, channel, chat), title, perceived, aside, reason)
-        for role, content, at, media, type_, name, channel, chat, title, perceived, aside, reason in reversed(rows)
-    ]
 
 
 def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:

@@ -7,11 +7,14 @@ are never open.
 from __future__ import annotations
 
 import sqlite3
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from daemon.ledger import opt_outs
 from daemon.ledger.open_channels import mark_conversation
+
+Sending: TypeAlias = Literal["open", "closed", "opted out"]
 
 
 class OutgoingRow(msgspec.Struct):
@@ -65,12 +68,14 @@ def pending_by_channel(connection: sqlite3.Connection, persona: str) -> dict[str
     return dict(rows.fetchall())
 
 
-def sending(connection: sqlite3.Connection, seq: int) -> bool:
-    """Mark a row before it goes to the provider; return False when it is no longer open."""
+def sending(connection: sqlite3.Connection, seq: int) -> Sending:
+    """Mark a row before it goes to the provider, unless it is no longer open or its person opted out."""
+    if opt_outs.is_out(connection, seq):
+        return "opted out"
     marked = connection.execute(
         "UPDATE outbox SET state = 'sending' WHERE seq = ? AND state <> 'sent' AND state <> 'dead'", (seq,)
     )
-    return marked.rowcount > 0
+    return "open" if marked.rowcount else "closed"
 
 
 def part_sent(connection: sqlite3.Connection, seq: int, parts: int) -> None:
@@ -103,15 +108,16 @@ def retry_later(connection: sqlite3.Connection, seq: int, not_before: int, reaso
     )
 
 
-def dead(connection: sqlite3.Connection, seq: int, reason: str) -> None:
-    """Give up a row. Count it once on its channel."""
+def dead(connection: sqlite3.Connection, seq: int, reason: str, at: int) -> None:
+    """Give up a row, and show why on its conversation. Count it once on its channel."""
     rows = connection.execute(
         "UPDATE outbox SET state = 'dead', last_error = ?"
-        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, channel",
+        " WHERE seq = ? AND state <> 'sent' AND state <> 'dead' RETURNING persona, channel, chat",
         (reason, seq),
     ).fetchall()
-    for persona, channel in rows:
+    for persona, channel, chat in rows:
         _count_dead(connection, persona, channel, 1)
+        mark_conversation(connection, channel, chat, reason, at)
 
 
 def receipt(

@@ -45,6 +45,12 @@ def conversation(connection: sqlite3.Connection, channel: str, chat: str) -> Era
     heard = connection.execute(f"DELETE FROM inbox WHERE {_HERE} RETURNING id, media, state", place).fetchall()  # noqa: S608 - a constant
     if not (gone or files or heard):
         return None
+    connection.execute(
+        "DELETE FROM visitor WHERE channel = ?1 AND (account = ?2 OR account IN"
+        " (SELECT account FROM participant WHERE channel = ?1 AND chat = ?2"
+        " EXCEPT SELECT account FROM participant WHERE channel = ?1 AND chat <> ?2))",
+        place,
+    )
     for table in ("outage", "revision", "participant"):
         connection.execute(f"DELETE FROM {table} WHERE {_HERE}", place)  # noqa: S608 - a constant
     _drop_files(connection, *owner, [media for (media,) in files] + [media for _, media, _ in heard])
@@ -80,8 +86,9 @@ def conversations_of(connection: sqlite3.Connection, account: str) -> list[tuple
 
 
 def forget_sender(connection: sqlite3.Connection, account: str) -> None:
-    """Delete what is counted for this account."""
-    connection.execute("DELETE FROM sender WHERE account = ?", (account,))
+    """Delete what is counted for this account. That they opted out of text messages is kept: they asked for it."""
+    for table in ("sender", "visitor"):
+        connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a constant
 
 
 def take_part(connection: sqlite3.Connection, persona: str, channel: str, chat: str, account: str) -> None:
@@ -102,7 +109,13 @@ def idle_conversations(connection: sqlite3.Connection, before: int) -> list[tupl
 
 
 def old_lines(connection: sqlite3.Connection, persona: str, before: int) -> int:
-    """Erase her oldest lines from before ``before`` on open channels; return how many, at most ``BATCH``."""
+    """Erase her oldest lines from before ``before`` on open channels; return how many, at most ``BATCH``.
+
+    Requests of that age that nobody could read hold words, too.
+    """
+    connection.execute(
+        "DELETE FROM webhook WHERE persona = ? AND unread IS NOT NULL AND done = 0 AND at < ?", (persona, before)
+    )
     rows = connection.execute(
         "DELETE FROM conversation WHERE id IN (SELECT id FROM conversation"
         " WHERE persona = ?1 AND open = 1 AND at < ?2 ORDER BY at LIMIT ?3) RETURNING media",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,14 @@ class LedgerFull(LedgerError):
 
 class LedgerBusy(LedgerError):
     """The queue of operations is full, or another program holds the database. Try again shortly."""
+
+
+class LedgerDamaged(LedgerError):
+    """The file is not sound, or is no ledger. It needs somebody to act."""
+
+
+class LedgerLost(LedgerError):
+    """The file is missing, or is an earlier one than the personas know. It needs somebody to act."""
 
 
 class ChannelTaken(LedgerError):
@@ -52,17 +61,46 @@ _BUSY: Final = {
     sqlite3.SQLITE_LOCKED: "another program holds {path}: close it and try again",
 }
 _DAMAGED: Final = {
-    sqlite3.SQLITE_CORRUPT: "{path} is damaged: stop the daemon and restore a backup",
-    sqlite3.SQLITE_NOTADB: "{path} is not a ledger: move it away, or restore a backup",
+    sqlite3.SQLITE_CORRUPT: "{path} is damaged: stop the daemon and run `personad repair`, or put a backup there",
+    sqlite3.SQLITE_NOTADB: "{path} is not a ledger: put a backup in its place",
 }
 
 
+_PASSING: Final = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EDQUOT,
+        errno.EHOSTDOWN,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENODEV,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ENOTCONN,
+        errno.ENXIO,
+        errno.EROFS,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+def may_pass(error: OSError) -> bool:
+    """Return whether the disk may mend itself: it is full, remounted read-only, or a share that is away.
+
+    https://man7.org/linux/man-pages/man3/errno.3.html
+    """
+    return error.errno in _PASSING
+
+
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """Translate SQLite's error: LedgerFull for the disk, LedgerBusy for a lock, LedgerError for the rest."""
+    """Translate SQLite's error: LedgerFull for the disk, LedgerBusy for a lock, LedgerDamaged for the file itself."""
     # The low byte of an extended result code is its primary code (https://www.sqlite.org/rescode.html). Errors that
     # Python's module raises itself have no code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    for kind, texts in ((LedgerFull, _DISK), (LedgerBusy, _BUSY), (LedgerError, _DAMAGED)):
+    for kind, texts in ((LedgerFull, _DISK), (LedgerBusy, _BUSY), (LedgerDamaged, _DAMAGED)):
         if code in texts:
             return kind(f"{texts[code].format(path=path)} (SQLite: {error})")
     return LedgerError(f"the ledger refused an operation (SQLite: {error})")

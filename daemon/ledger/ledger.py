@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
 
-from daemon.ledger import answers, archive, channels, delivery, feeds, inbox, outbox, pairing, schema, set_aside
+from daemon.ledger import answers, archive, channels, delivery, feeds, inbox, outbox, paging, pairing, schema, set_aside
 from daemon.ledger import conversation as lines
 from daemon.ledger.archive import ArchivedLine, Page
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
-from daemon.ledger.conversation import StoredLine
-from daemon.ledger.delivery import DeadLetter, OutgoingRow
+from daemon.ledger.damage import Damage
+from daemon.ledger.delivery import DeadLetter, OutgoingRow, Sending
 from daemon.ledger.erasure_operations import ErasureOperations
 from daemon.ledger.feeds import Digest, FedConversation
 from daemon.ledger.inbox import Waiting
+from daemon.ledger.mark import Mark
 from daemon.ledger.outbox import StoredFrame
+from daemon.ledger.paging import LATEST, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
@@ -48,20 +50,27 @@ class Ledger(ChannelOperations, ErasureOperations):
     too many operations are waiting, and LedgerError after ``close``. A cancelled call may still be committed.
     """
 
-    def __init__(self, writer: Writer, reader: Reader) -> None:
+    def __init__(self, writer: Writer, reader: Reader, damage: Damage) -> None:
+        self._damage = damage
         self._writer = writer
         self._reader = reader
 
     @classmethod
-    async def open(cls, path: Path) -> Ledger:
+    async def open(
+        cls, path: Path, mark: Mark | None = None, unreadable: Callable[[str], object] = lambda _place: None
+    ) -> Ledger:
         """Open the file, or create it with mode 0600, and migrate it to this version.
+
+        ``mark`` is kept beside it unless it is given. ``unreadable`` is called with each row, such as
+        "conversation 177", that holds bytes which are no text: on the ledger's threads, once for each.
 
         Raise LedgerError for a file that is not a ledger or has a newer version, LedgerFull when the disk cannot be
         written. Every later call must come from the event loop that opened the ledger.
         """
         writing = await asyncio.to_thread(schema.open_writer, path)
         reading = await asyncio.to_thread(schema.open_reader, path)
-        return cls(Writer(path, writing), Reader("ledger-reader", path, reading))
+        kept, damage = mark or Mark(path.with_suffix(".mark")), Damage(unreadable)
+        return cls(Writer(path, writing, damage, kept), Reader("ledger-reader", path, reading, damage), damage)
 
     async def close(self) -> None:
         """Finish the queued operations, fold the write-ahead log into the database and close it."""
@@ -74,6 +83,11 @@ class Ledger(ChannelOperations, ErasureOperations):
     def commits(self) -> int:
         """The number of transactions committed since the ledger was opened."""
         return self._writer.commits
+
+    @property
+    def broken(self) -> str:
+        """What SQLite said when a page could not be read since the ledger was opened, or an empty string."""
+        return self._damage.broken
 
     async def accept(
         self,
@@ -147,9 +161,9 @@ class Ledger(ChannelOperations, ErasureOperations):
         """Return what her mind sees: a conversation's last lines in the order of insertion, without notices."""
         return await self._reader.submit(lines.history, persona_id, conversation, limit)
 
-    async def conversation(self, persona_id: str, limit: int | None = None) -> list[StoredLine]:
-        """Return what her owner sees: the last lines of all conversations by time, with unanswered messages."""
-        return await self._reader.submit(lines.lines, persona_id, limit)
+    async def conversation(self, persona_id: str, wanted: Wanted = LATEST) -> list[StoredLine]:
+        """Return a page of what her owner sees, oldest first: all conversations, with unanswered messages."""
+        return await self._reader.submit(paging.page, persona_id, wanted)
 
     async def mentions(self, persona_id: str, media: str) -> bool:
         """Return whether one of her perceptions, lines or held messages refers to this file."""
@@ -201,7 +215,10 @@ class Ledger(ChannelOperations, ErasureOperations):
 
     async def archive(self, persona_id: str, after: int, limit: int, up_to: int | None) -> Page:
         """Return a page of her conversation for an export: see ``daemon/ledger/archive.py``."""
-        return await self._reader.submit(archive.page, persona_id, after, limit, up_to)
+        page = await self._reader.submit(archive.page, persona_id, after, limit, up_to)
+        for line in page.left_out:
+            self._damage.found(f"conversation {line}")
+        return page
 
     async def put_back(self, persona_id: str, lines: list[ArchivedLine]) -> int:
         """Add lines of an export at the end of her conversation and return the id of the last one."""
@@ -295,8 +312,8 @@ class Ledger(ChannelOperations, ErasureOperations):
         """Count her messages that are neither sent nor dead, by channel id."""
         return await self._reader.submit(delivery.pending_by_channel, persona_id)
 
-    async def sending(self, seq: int) -> bool:
-        """Mark a message before it goes to the provider. Return False when it is already sent or dead."""
+    async def sending(self, seq: int) -> Sending:
+        """Mark a message before it goes to the provider, unless it is no longer open or its person opted out."""
         return await self._writer.submit(delivery.sending, seq)
 
     async def part_sent(self, seq: int, parts: int) -> None:
@@ -314,9 +331,9 @@ class Ledger(ChannelOperations, ErasureOperations):
         """Count a failed attempt. The next one comes no earlier than ``not_before``."""
         await self._writer.submit(delivery.retry_later, seq, not_before, reason, ambiguous)
 
-    async def dead(self, seq: int, reason: str) -> None:
-        """Give up a message."""
-        await self._writer.submit(delivery.dead, seq, reason)
+    async def dead(self, seq: int, reason: str, at: int = 0) -> None:
+        """Give up a message, and mark its conversation with the reason."""
+        await self._writer.submit(delivery.dead, seq, reason, at)
 
     async def blocked(self, persona_id: str, channel: str, chat: str, reason: str, at: int = 0) -> list[int]:
         """Give up all open messages of this chat, mark its conversation with the reason, return the seqs in order."""
@@ -333,6 +350,10 @@ class Ledger(ChannelOperations, ErasureOperations):
     async def last_seq(self) -> int:
         """Return the largest seq ever stored, even for a persona since deleted; 0 when there was none."""
         return await self._reader.submit(outbox.last_seq)
+
+    async def last_moment(self) -> int:
+        """Return the latest time of the last rows, 0 when there are none: the machine's clock was there once."""
+        return await self._reader.submit(_last_moment)
 
     async def depths(self) -> dict[str, Depth]:
         """Return the number of rows of each persona that has any."""
@@ -362,3 +383,11 @@ def _depths(connection: sqlite3.Connection) -> dict[str, Depth]:
     for persona, count in lines.counts(connection):
         depths[persona].lines = count
     return dict(depths)
+
+
+def _last_moment(connection: sqlite3.Connection) -> int:
+    latest = 0
+    for table, at, key in (("inbox", "at", "id"), ("conversation", "at", "id"), ("outbox", "created_at", "seq")):
+        rows = connection.execute(f"SELECT {at} FROM {table} ORDER BY {key} DESC LIMIT 100")  # noqa: S608 (constants)
+        latest = max(latest, *(moment for (moment,) in rows), 0)
+    return latest

@@ -19,16 +19,22 @@ SECOND: Final = 1_000_000_000
 TROUBLE_AFTER: Final = 300
 """Seconds after which a transient error is shown as the status ``error``."""
 
+_WAITING: Final = 2**60
+_PLACE: Final = f"iif(role = 'assistant', id + {2**61}, id)"
+"""The order of messages of the same time: what people said, what of it still waits, what was said to them."""
+
 ChannelStatus: TypeAlias = Literal["active", "paused", "error"]
 
 _STATUS: Final = (
     "CASE WHEN paused THEN 'paused' WHEN error_class IS NULL THEN 'active'"
     " WHEN error_class = 'credential' OR error_class = 'config' OR error_since <= ?1 THEN 'error' ELSE 'active' END"
 )
+_UNREAD: Final = "FROM webhook WHERE webhook.channel = channel.channel AND unread IS NOT NULL AND done = 0"
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
     f" welcome, fallback, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
-    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited"
+    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited,"
+    f" (SELECT count(*) {_UNREAD}), (SELECT unread {_UNREAD} ORDER BY number DESC LIMIT 1), (SELECT max(at) {_UNREAD})"
 )
 """The columns of ``OpenChannel`` and ``ChannelFields``. An error that began before ``?1`` has lasted too long."""
 
@@ -51,7 +57,8 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
 class OpenChannel(msgspec.Struct, frozen=True):
     """A channel as /v1 shows it; ``open`` is False for a persona API channel, which is paired with her owner.
 
-    ``error`` is the latest error, until the channel recovers. ``limited`` counts messages over the senders' limits.
+    ``error`` is the latest error, until the channel recovers. ``limited`` counts messages over the senders' limits,
+    ``unread`` what came in and this version cannot read, the last time for ``unread_why``.
     Times are in epoch nanoseconds.
     """
 
@@ -72,6 +79,24 @@ class OpenChannel(msgspec.Struct, frozen=True):
     message_count: int
     last_message_at: int | None
     limited: int
+    unread: int = 0
+    unread_why: str | None = None
+    unread_at: int | None = None
+
+    @property
+    def shown_error(self) -> str | None:
+        """The latest error, else what came in and could not be read."""
+        if self.error is not None or not self.unread:
+            return self.error
+        them, they = ("One message", "it") if self.unread == 1 else (f"{self.unread} messages", "they")
+        return (
+            f"{them} of the provider could not be read ({self.unread_why}). Update personad: {they} will be read then."
+        )
+
+    @property
+    def shown_error_at(self) -> int | None:
+        """When that happened."""
+        return self.unread_at if self.error is None else self.error_at
 
 
 class ChannelConversation(msgspec.Struct, frozen=True):
@@ -92,13 +117,17 @@ class ChannelConversation(msgspec.Struct, frozen=True):
 
 
 class ChannelMessage(msgspec.Struct, frozen=True):
-    """A line of a channel's conversation; ``id`` is 0 for an unanswered message, which is not a line yet."""
+    """A line of a channel's conversation; ``id`` is 0 for an unanswered message, which is not a line yet.
+
+    ``place`` orders messages of the same time.
+    """
 
     id: int
     role: Literal["person", "assistant"]
     content: str
     media: str | None
     at: int
+    place: int
 
 
 def add_open(
@@ -214,26 +243,29 @@ def conversations(
 
 
 def messages(
-    connection: sqlite3.Connection, channel: str, chat: str, before: int | None, limit: int
+    connection: sqlite3.Connection, channel: str, chat: str, before: tuple[int, int] | None, limit: int
 ) -> list[ChannelMessage]:
-    """Return a conversation's lines with an id below ``before``, newest first.
+    """Return a conversation's messages before ``before`` (``at`` and ``place`` of the caller's last one), newest first.
 
-    Without ``before``, unanswered messages come first. Lines from before the channel was open are left out.
+    Unanswered messages stand among the lines by their time. Lines from before the channel was open are left out.
     """
-    rows = connection.execute(
-        "SELECT id, role, content, media, at FROM conversation"
-        " WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND id < ?3"
-        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?1) ORDER BY id DESC LIMIT ?4",
-        (channel, chat, before or 2**63 - 1, limit),
-    ).fetchall()
-    if before is None:
-        waiting = connection.execute(
-            "SELECT 0, 'person', content, media, at FROM inbox WHERE state <> 'done' AND channel = ?1 AND chat = ?2"
-            " AND persona = (SELECT persona FROM channel WHERE channel = ?1 AND open = 1) ORDER BY id DESC LIMIT ?3",
-            (channel, chat, limit),
-        )
-        rows = [*waiting, *rows][:limit]
-    return [ChannelMessage(*row) for row in rows]
+    at, place = before or (2**63 - 1, 0)
+    lines = connection.execute(
+        f"SELECT id, role, content, media, at, {_PLACE} FROM conversation"  # noqa: S608 - a constant
+        f" WHERE channel = ?1 AND channel <> '' AND chat = ?2 AND at <= ?3 AND (at, {_PLACE}) < (?3, ?4)"
+        " AND open = 1 AND persona = (SELECT persona FROM channel WHERE channel = ?1)"
+        f" ORDER BY at DESC, {_PLACE} DESC LIMIT ?5",
+        (channel, chat, at, place, limit),
+    )
+    waiting = connection.execute(
+        f"SELECT 0, 'person', content, media, at, id + {_WAITING} FROM inbox"  # noqa: S608 - a constant
+        f" WHERE state <> 'done' AND channel = ?1 AND chat = ?2 AND (at, id + {_WAITING}) < (?3, ?4)"
+        " AND persona = (SELECT persona FROM channel WHERE channel = ?1 AND open = 1)"
+        " ORDER BY at DESC, id DESC LIMIT ?5",
+        (channel, chat, at, place, limit),
+    )
+    found = [ChannelMessage(*row) for row in (*lines, *waiting)]
+    return sorted(found, key=lambda one: (one.at, one.place), reverse=True)[:limit]
 
 
 def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, error: str | None, at: int) -> None:
@@ -246,14 +278,14 @@ def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, e
 
 
 def remove(connection: sqlite3.Connection, channel: str) -> None:
-    """Delete the channel's conversations, senders and webhook requests; the lines stay."""
-    for table in ("channel_conversation", "sender", "webhook"):
+    """Delete the channel's conversations, visitors, senders and webhook requests; the lines stay."""
+    for table in ("channel_conversation", "visitor", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all her conversations, senders and webhook requests on channels."""
-    for table in ("channel_conversation", "sender", "webhook"):
+    """Delete all her conversations, visitors, senders and webhook requests on channels."""
+    for table in ("channel_conversation", "visitor", "sender", "webhook"):
         connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.errors import LedgerError, LedgerFull, explain, may_pass
 from daemon.ledger.migrations import MIGRATIONS
+from daemon.ledger.paging import says
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait while another program, such as an sqlite3 shell, holds the database."""
@@ -42,7 +43,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
             if (file := Path(f"{path}{suffix}")).exists():
                 file.chmod(0o600)
     except OSError as error:
-        raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror}; check its folder's owner") from error
+        kind = LedgerFull if may_pass(error) else LedgerError
+        raise kind(f"the ledger {path} cannot be opened: {error.strerror}; check its disk and its owner") from error
     connection = _connect(path)
     try:
         # With NORMAL, a power cut could undo the last commits (https://www.sqlite.org/pragma.html#pragma_synchronous).
@@ -70,6 +72,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write, to a file that ``open_writer`` made."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
+    connection.create_function("says", 4, says, deterministic=True)
     connection.execute(f"PRAGMA cache_size = -{CACHE}")
     return connection
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 
-from daemon.ledger.errors import LedgerBusy, LedgerError, explain
+from daemon.ledger.damage import Damage, is_undecodable
+from daemon.ledger.errors import LedgerBusy, LedgerDamaged, LedgerError, explain
 
 QUEUE: Final = 4096
 """Operations that may wait or run on one thread; any more are refused."""
@@ -30,7 +31,8 @@ Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any, Exception | None]
 class ConnectionThread(ABC):
     """Runs operations in the order of submission; a subclass defines how it runs a batch."""
 
-    def __init__(self, name: str, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, name: str, path: Path, connection: sqlite3.Connection, damage: Damage) -> None:
+        self._damage = damage
         self._path = path
         self._connection = connection
         self._loop = asyncio.get_running_loop()
@@ -68,9 +70,21 @@ class ConnectionThread(ABC):
     def execute(self, batch: list[Task]) -> list[Outcome]:
         """Run a batch on the thread and return the outcome of each task."""
 
+    def next_task(self) -> Task | None:
+        """Wait on the thread for the next task; None when no more will come."""
+        return self._queue.get()
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Do on the thread what is left, after the last task and before the connection is closed."""
+
     def failed(self, task: Task, error: Exception) -> Outcome:
         """Return the outcome of a task that raised."""
-        return (task[2], None, explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
+        if isinstance(error, sqlite3.Error):
+            error = explain(error, self._path)
+        if isinstance(error, LedgerDamaged):
+            self._damage.broken = str(error)
+        return (task[2], None, error)
 
     def _run(self) -> None:
         try:
@@ -80,6 +94,7 @@ class ConnectionThread(ABC):
                 if self._batch:
                     self._loop.call_soon_threadsafe(self._resolve, self.execute(self._batch))
             self._batch = []
+            self.finish()
         finally:
             try:
                 self._connection.close()
@@ -102,7 +117,7 @@ class ConnectionThread(ABC):
         """Wait for a task and take those queued behind it; the second value is True when no more will come."""
         batch: list[Task] = []
         while not batch or (len(batch) < BATCH and not self._queue.empty()):
-            task = self._queue.get()
+            task = self.next_task()
             if task is None:
                 return batch, True
             batch.append(task)
@@ -126,9 +141,18 @@ class Reader(ConnectionThread):
         """Run each task. If one raises, only that one fails."""
         return [self._read(task) for task in batch]
 
+    def finish(self) -> None:
+        """Leave nothing: a reader has changed nothing."""
+
     def _read(self, task: Task) -> Outcome:
         operation, arguments, future = task
         try:
             return (future, operation(self._connection, *arguments), None)
         except Exception as error:  # noqa: BLE001 (the caller who awaits the future gets it)
+            if not is_undecodable(error):
+                return self.failed(task, error)
+        try:
+            with self._damage.read_around(self._connection):
+                return (future, operation(self._connection, *arguments), None)
+        except Exception as error:  # noqa: BLE001 (as above)
             return self.failed(task, error)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, erasure, inbox, revisions, webhooks
+from daemon.ledger import answers, erasure, inbox, opt_outs, revisions, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -17,6 +17,8 @@ from proto.messages import Conversation, Perception
 
 MINUTE: Final = 60 * 1_000_000_000
 DAY: Final = 24 * 60 * MINUTE
+FRESH: Final = 2 * 1_000_000_000
+"""Nanoseconds."""
 
 _TOO_MANY: Final = "You write faster than I can read: please wait {wait}. I did not keep your last message."
 
@@ -53,6 +55,7 @@ class _Open(msgspec.Struct, frozen=True):
     channel: str
     type: str
     welcome: str | None
+    is_paused: bool
 
 
 def take(
@@ -69,8 +72,8 @@ def take(
 
     ``seqs`` holds at least two numbers for each item. The webhook requests that brought the items are closed.
     """
-    row: tuple[str, str | None] | None = connection.execute(
-        "SELECT type, welcome FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
+    row: tuple[str, str | None, bool] | None = connection.execute(
+        "SELECT type, welcome, paused FROM channel WHERE persona = ? AND channel = ? AND open = 1", (persona, channel)
     ).fetchone()
     if row is None:
         raise ChannelUnknown(channel)
@@ -90,6 +93,9 @@ def _take_one(
     at: int,
     visited: Visited,
 ) -> None:
+    if sent.opt_out is not None:
+        opt_outs.note(connection, channel.channel, sent, at)
+        return
     name = _name(connection, channel.channel, sent.chat)
     conversation = Conversation(channel.type, name or _called(sent), channel.channel, sent.chat)
     if inbox.is_known(connection, channel.persona, conversation, sent.key):
@@ -105,12 +111,12 @@ def _take_one(
     if item is None:
         return
     if over := _over(connection, channel, item.account, limits, at):
-        if over.notify and name:
+        if over.notify and name and not channel.is_paused:
             _say(connection, channel, conversation, _TOO_MANY.format(wait=over.wait), seqs, at, visited)
         visited.unwanted.extend(filter(None, [item.media]))
         return
     content = f"/{item.command} {item.content}".strip() if item.command else item.content
-    when = min(item.at or at, at)
+    when = _when(item.at, at)
     id_ = inbox.accept(
         connection, channel.persona, conversation, item.kind, content, item.media, when, item.key, item.title
     )
@@ -121,7 +127,7 @@ def _take_one(
         "UPDATE channel SET received = received + 1 WHERE persona = ? AND channel = ?",
         (channel.persona, channel.channel),
     )
-    if not name and channel.welcome:
+    if not channel.is_paused and _is_new(connection, channel, item) and channel.welcome:
         _say(connection, channel, conversation, channel.welcome, seqs, at, visited)
         if item.command == "start":
             # The welcome answers the start command.
@@ -129,6 +135,26 @@ def _take_one(
             inbox.finish(connection, [id_])
             return
     visited.waiting.append(Waiting(Perception(id_, item.kind, content, when, item.media, item.title), conversation, 0))
+
+
+def _when(stated: int, at: int) -> int:
+    """Return when a message was written. Most providers state whole seconds, so for a fresh one our own time says more.
+
+    With it, a message that follows an answer within one second does not stand before that answer.
+    """
+    return at if not stated or at - stated < FRESH else stated
+
+
+def _is_new(connection: sqlite3.Connection, channel: _Open, item: Inbound) -> bool:
+    """Whether this person has not been welcomed on the channel, in whatever chat; from now on they have."""
+    known = connection.execute(
+        "SELECT 1 FROM visitor WHERE channel = ? AND account IN (?, ?)", (channel.channel, item.account, item.chat)
+    ).fetchone()
+    connection.execute(
+        "INSERT INTO visitor (channel, account, persona) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (channel.channel, item.account, channel.persona),
+    )
+    return known is None
 
 
 def _name(connection: sqlite3.Connection, channel: str, chat: str) -> str:

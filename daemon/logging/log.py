@@ -7,7 +7,8 @@ An event is a short dotted name with fields. On a terminal it is a readable line
 Logging never raises and never waits. A sink that fails or stalls loses lines and counts them (``log.dropped``).
 
 The daemon's exit codes, which go with its last event: 0 asked to stop, 3 another daemon holds the state directory,
-64 invalid settings, 69 the port is in use, 70 a fault.
+64 invalid settings, 65 a ledger that is damaged or lost, 69 the port is in use, 70 a fault, 75 a disk that cannot be
+used for now.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import watchfiles
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from proto.messages import Memory
-from proto.records import Persona, from_json, to_json
+from proto.records import ORGANS, PROVIDERS, Organ, Persona, from_json, to_json
 
 CONFIG: Final = "config.json"
 MAX_CONFIG: Final = 1024 * 1024
@@ -74,6 +74,10 @@ class Personas:
     def get(self, persona_id: str) -> Persona | None:
         """Return her last valid record, or None."""
         return self._personas.get(persona_id)
+
+    def broken(self) -> dict[str, str]:
+        """Return the faults of those records that were never valid: these personas are on the disk and nowhere else."""
+        return {name: fault for name, fault in self._faults.items() if name not in self._personas}
 
     def faults(self) -> dict[str, str]:
         """Return the exact fault of each invalid config.json, by persona id (or folder name)."""
@@ -205,7 +209,7 @@ class Personas:
                 if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
                     memories.add(parts[0])
             for persona_id in configs:
-                if not persona_id.startswith(_DELETED) and (persona := await self._reload(persona_id)):
+                if not persona_id.startswith(".") and (persona := await self._reload(persona_id)):
                     self._log.info("persona.edited", persona=persona.id)
                     await edited(persona)
             for persona_id in memories & self._personas.keys():
@@ -233,16 +237,23 @@ class Personas:
         folder = self.folder(persona.id)
 
         def write() -> None:
-            if fresh:
+            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
+
+        def make() -> None:
+            made = not folder.exists()
+            try:
                 for part in (folder, folder / "memory", folder / "media"):
                     part.mkdir(mode=0o700, parents=True, exist_ok=True)
-            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
-            if fresh:
+                write()
                 atomic_files.sync_directory(self._root)
+            except OSError:
+                if made:
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
         async with self._disk:
             try:
-                await asyncio.to_thread(write)
+                await asyncio.to_thread(make if fresh else write)
             except OSError as error:
                 raise PersonasError(f"Her record could not be written: {error}") from error
             self._personas[persona.id] = persona
@@ -259,6 +270,7 @@ class Personas:
             persona = from_json(data, Persona)
             if persona.id != persona_id:
                 raise msgspec.ValidationError(f"id is {persona.id}, but the folder is named {persona_id}")
+            _require_providers(persona)
         except FileNotFoundError:
             if persona_id not in self._personas:
                 return None
@@ -301,3 +313,12 @@ class Personas:
             except (OSError, UnicodeDecodeError) as error:
                 self._log.error("persona.memory_unreadable", persona=persona_id, file=name, reason=str(error))
         return memory
+
+
+def _require_providers(persona: Persona) -> None:
+    """Raise ValidationError for an organ whose provider does not exist: no process could start with it."""
+    for slot in ("thinking", *ORGANS):
+        organ: Organ | None = getattr(persona, slot)
+        if organ and organ.provider is not None and organ.provider not in PROVIDERS:
+            known = ", ".join(sorted(PROVIDERS))
+            raise msgspec.ValidationError(f"there is no such provider; use null or {known} - at `$.{slot}.provider`")

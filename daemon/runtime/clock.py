@@ -27,6 +27,9 @@ class Clock(Protocol):
     def time_ns(self) -> int:
         """Nanoseconds since the epoch; the clock may be set at any moment."""
 
+    def uptime_ns(self) -> int:
+        """Nanoseconds since the machine started, with the time that it slept; nobody can set it."""
+
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds``."""
 
@@ -42,6 +45,10 @@ class SystemClock:
 
     def time_ns(self) -> int:
         return time.time_ns()
+
+    def uptime_ns(self) -> int:
+        # https://man7.org/linux/man-pages/man2/clock_gettime.2.html
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -37,17 +37,21 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
+from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
+from daemon.settings import version
 from daemon.settings.accounts import ReadAccount, read_accounts, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.dispatch import Dispatch
+from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.keeper import Keeper
 from daemon.supervision.link import Link
 from daemon.supervision.linked_process import ProcessContext
@@ -60,8 +64,6 @@ from daemon.supervision.worker_start_and_exit import PersonaLifecycle, WorkerCli
 from daemon.webhooks import WebhookApp, WebhookChannels
 from proto.records import Organ
 
-LEDGER_NAME: Final = "ledger.db"
-PERSONAS_NAME: Final = "personas"
 HEARTBEATS_TO_HANG: Final = 3
 
 
@@ -99,21 +101,23 @@ class Assembled(NamedTuple):
     ledger: Ledger
     hubs: Hubs
     erasure: Erasure
+    clock: KeptClock
 
 
 async def assemble(
-    settings: Settings, stopping: asyncio.Event, tasks: Tasks, clock: Clock, log: Log, stack: AsyncExitStack
+    settings: Settings, stopping: asyncio.Event, tasks: Tasks, machine: Clock, log: Log, stack: AsyncExitStack
 ) -> Assembled:
     """Make everything but the processes and the listeners. ``stopping`` is set when the daemon begins to leave.
 
     Raises LedgerError, TokenError and SettingsError.
     """
-    own = PersonaTasks(clock, log)
+    own = PersonaTasks(machine, log)
     accounts, models = read_accounts(settings), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
-    ledger = await Ledger.open(settings.state_dir / LEDGER_NAME)
+    ledger = await _ledger(settings.state_dir, log)
     stack.push_async_callback(ledger.close)
+    clock = KeptClock(machine, await ledger.last_moment())
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, log)
     stack.callback(link.close)
@@ -124,7 +128,7 @@ async def assemble(
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, clock)
+    context = ProcessContext(spawner, link, Enclosures(settings), clock)
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
@@ -162,6 +166,7 @@ async def assemble(
             personas=personas,
             ledger=ledger,
             channels=channels,
+            inbox=said.inbox,
             erasure=erasure,
             accounts=accounts,
             models=models,
@@ -175,7 +180,14 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure)
+    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock)
+
+
+async def _ledger(state_dir: Path, log: Log) -> Ledger:
+    def unreadable(place: str) -> None:
+        log.error("ledger.unreadable", place=place)
+
+    return await Ledger.open(state_dir / LEDGER_NAME, mark_of(state_dir), unreadable)
 
 
 async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
@@ -195,6 +207,9 @@ def _clear(state_dir: Path) -> None:
     """Remove exports and archives whose request a crash cut short."""
     clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
     clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
+    # In an earlier version an index lay beside her keys. It is a cache, and is made again from her documents.
+    for index in (state_dir / PERSONAS_NAME).glob("*/library.db*"):
+        index.unlink(missing_ok=True)
 
 
 async def _conversations(
@@ -203,7 +218,7 @@ async def _conversations(
     personas: Personas,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
-    clock: Clock,
+    clock: KeptClock,
     log: Log,
 ) -> Conversations:
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
@@ -227,14 +242,14 @@ def _channels(
 ) -> Channels:
     hubs, publisher, terms, inbox, _, _ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log)
+    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
     register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
     webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
     gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
     states = GatewayStates(ledger, personas, terms, hubs, tasks, clock, log)
-    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log)
+    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, webhook_queue, tasks, log)
     return Channels(webhook_queue, commands, register, gateways, intake, states)
 
 
@@ -277,7 +292,6 @@ def _supervisor(
             dispatch,
             said.inbox,
             clients,
-            places.register,
             places.states,
             personas,
             said.hubs,

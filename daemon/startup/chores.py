@@ -10,9 +10,12 @@ from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas, WatchFailed
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from proto.records import Persona
 
 WATCH_RETRY: Final = 30.0
+IMPLAUSIBLE: Final = 24 * 3600.0
+"""Seconds that an unsynchronized clock may be ahead of the ledger before it is worth a line: a day without a word."""
 PRUNE_EVERY: Final = 24 * 3600.0
 DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
@@ -30,24 +33,26 @@ async def watch_personas(
         await clock.sleep(WATCH_RETRY)
 
 
-async def forget_visitors(erasure: Erasure, retention_days: int, clock: Clock, log: Log) -> None:
+async def forget_visitors(erasure: Erasure, retention_days: int, clock: KeptClock, log: Log) -> None:
     """Once a day, erase what visitors said too long ago, and the files of erased words that a kill left."""
     while True:
         try:
             await erasure.delete_files()
             if retention_days:
-                await erasure.expire(clock.time_ns() - retention_days * DAY)
+                await erasure.expire(clock.aged_ns() - retention_days * DAY)
         except (LedgerError, OSError) as error:
             log.error("visitor.not_erased", reason=str(error))
         await clock.sleep(PRUNE_EVERY)
 
 
-async def prune(ledger: Ledger, replay_days: int, clock: Clock, log: Log) -> None:
-    """Once a day, remove what was kept for repetitions and replays."""
+async def prune(ledger: Ledger, replay_days: int, clock: KeptClock, log: Log) -> None:
+    """Once a day, remove what was kept for repetitions and replays, by time that certainly passed."""
     while True:
+        if (ahead := clock.ahead()) > IMPLAUSIBLE:
+            log.warning("clock.implausible", ahead=round(ahead))
         try:
-            await ledger.prune(clock.time_ns() - replay_days * DAY)
-            await ledger.prune_channels(clock.time_ns())
+            await ledger.prune(clock.aged_ns() - replay_days * DAY)
+            await ledger.prune_channels(clock.aged_ns())
         except LedgerError as error:
             log.error("ledger.prune_failed", reason=str(error))
         await clock.sleep(PRUNE_EVERY)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.http.listening import PortInUse, listen
+from daemon.ledger.errors import may_pass
 from daemon.settings.settings import Settings
 from daemon.startup.notify import listen_fds
 
@@ -23,7 +24,11 @@ class Locked(RuntimeError):
 
 
 class DirectoryUnusable(RuntimeError):
-    """A directory cannot be made or is not ours."""
+    """A directory cannot be made or is not ours. ``passes`` when that may mend itself, as a full disk does."""
+
+    def __init__(self, reason: str, *, passes: bool = False) -> None:
+        super().__init__(reason)
+        self.passes = passes
 
 
 def private_directory(path: Path) -> None:
@@ -34,7 +39,15 @@ def private_directory(path: Path) -> None:
             raise DirectoryUnusable(f"{path} belongs to another user: choose another directory, or correct its owner.")
         path.chmod(0o700)
     except OSError as error:
-        raise DirectoryUnusable(f"{path} cannot be used: {error.strerror}. Choose another directory.") from error
+        passes = may_pass(error)
+        advice = "It is tried again" if passes else "Choose another directory"
+        raise DirectoryUnusable(f"{path} cannot be used: {error.strerror}. {advice}.", passes=passes) from error
+
+
+def leave(runtime_dir: Path) -> None:
+    """Remove the runtime directory, which is empty when nothing of ours runs; a service manager's own one stays."""
+    with suppress(OSError):
+        runtime_dir.rmdir()
 
 
 def lock(state_dir: Path) -> int:
@@ -42,7 +55,8 @@ def lock(state_dir: Path) -> int:
     try:
         descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DirectoryUnusable(f"{state_dir} cannot be written: {error.strerror}. Fix that first.") from error
+        text = f"{state_dir} cannot be written: {error.strerror}. Fix that first."
+        raise DirectoryUnusable(text, passes=may_pass(error)) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -23,7 +23,9 @@ from daemon.http.listening import PortInUse
 from daemon.http.protocols import HttpProtocol
 from daemon.http.tokens import TokenError
 from daemon.http.websocket_protocol import WebSocketProtocol
-from daemon.ledger import LedgerError
+from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, LedgerLost
+from daemon.ledger.errors import may_pass
+from daemon.ledger.known import require_known
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
@@ -36,7 +38,7 @@ from daemon.startup.chores import forget_visitors, prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
-from daemon.supervision.processes import become_subreaper, forbid_new_code
+from daemon.supervision.processes import become_subreaper, forbid_new_code, hide_memory
 from daemon.supervision.supervisor import Supervisor
 from proto import exits
 
@@ -49,8 +51,11 @@ SWITCH_INTERVAL: Final = 5e-5
 between two system calls; at Python's default of 5 ms a busy loop would let every commit wait for it."""
 
 
-def run(settings: Settings, create_first: str | None) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code (proto.exits). Errors are one clear line each."""
+def run(settings: Settings, create_first: str | None, *, accept_loss: bool) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code (proto.exits). Errors are one clear line each.
+
+    ``accept_loss`` goes on with a ledger that is not the one that the personas know.
+    """
     os.umask(0o077)
     try:
         resources.private_directory(settings.state_dir)
@@ -63,17 +68,37 @@ def run(settings: Settings, create_first: str | None) -> int:
     except PortInUse as error:
         return _refuse(error, exits.PORT_IN_USE)
     except resources.DirectoryUnusable as error:
-        return _refuse(error, exits.CONFIG)
+        return _refuse(error, exits.NOT_NOW if error.passes else exits.CONFIG)
     log = configure(settings.logs, sys.stderr)
     resources.raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
     forbid_new_code()
+    hide_memory()
     try:
+        require_known(settings.state_dir, accept_loss=accept_loss)
         return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
-        return _refuse(error, exits.CONFIG)
+        return _refuse(error, code_of(error))
+    except OSError as error:
+        if not may_pass(error):
+            raise
+        log.flush()
+        return _refuse(error, exits.NOT_NOW)
+    finally:
+        resources.leave(settings.runtime_dir)
+
+
+def code_of(error: LedgerError | TokenError | SettingsError) -> int:
+    """The exit code for what keeps the daemon from starting: tried again only if it may pass by itself."""
+    match error:
+        case LedgerFull() | LedgerBusy():
+            return exits.NOT_NOW
+        case LedgerLost() | LedgerDamaged():
+            return exits.DATA
+        case _:
+            return exits.CONFIG
 
 
 def _refuse(error: Exception, code: int) -> int:
@@ -105,8 +130,8 @@ async def _serve(
         parts.supervisor.boot()
         background = tasks.child()
         background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
-        background.start(prune(parts.ledger, settings.limits.replay_days, clock, log))
-        background.start(forget_visitors(parts.erasure, settings.channels.retention_days, clock, log))
+        background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
+        background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
         background.start(notifier.watch())
         background.start(parts.commands.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))

@@ -25,7 +25,7 @@ SECOND: Final = 1_000_000_000
 
 
 class KeeperView(msgspec.Struct):
-    """A keeper as status shows it; ``since`` is in epoch seconds."""
+    """A keeper as status shows it; ``since`` is in epoch seconds. ``sick``: she failed too often, and nothing tries."""
 
     state: State
     generation: int
@@ -33,6 +33,7 @@ class KeeperView(msgspec.Struct):
     restarts: int
     reason: str
     since: float
+    sick: bool
 
 
 class Keeper:
@@ -63,6 +64,7 @@ class Keeper:
         self._running_since = 0.0
         self._restarts = 0
         self._cleared = False
+        self._gave_up = False
         self._closed = False
         self._decided = asyncio.Event()
         self._state: State = "stopped"
@@ -73,7 +75,7 @@ class Keeper:
         """Her state; never ``running`` without a process."""
         pid = self._current.pid if self._current else None
         state = "restarting" if self._state == "running" and pid is None else self._state
-        return KeeperView(state, self._number, pid, self._restarts, self._reason, self._since)
+        return KeeperView(state, self._number, pid, self._restarts, self._reason, self._since, self._gave_up)
 
     def send(self, message: msgspec.Struct) -> None:
         """Send a message to her process, if there is one."""
@@ -85,9 +87,11 @@ class Keeper:
         return self._current.gateways if self._current else []
 
     def boot(self) -> None:
-        """Start her in the background, with as many tries as it takes."""
-        self.desired = True
-        self._watch()
+        """Start her in the background, with the usual tries; does nothing while the daemon is stopping."""
+        if not self._closed and not self.desired:
+            self._reset_failures()
+            self.desired = True
+            self._watch()
 
     async def start(self) -> bool:
         """Start her; False when she was wanted already. Raises StartFailed, and then leaves her stopped."""
@@ -140,6 +144,7 @@ class Keeper:
         async with self._lock:
             abort_timer.cancel()
             self.desired = False
+            self._gave_up = False
             self._stop_watching()
             self._enter("stopping")
             await self._retire()
@@ -299,6 +304,7 @@ class Keeper:
             self._enter("backoff", reason)
             return
         self.desired = False
+        self._gave_up = True
         self._enter("failed", reason)
         with self._tasks.contained():
             await self._lifecycle.gave_up(reason)
@@ -315,6 +321,7 @@ class Keeper:
         """Reset the failure counts, because somebody acted."""
         self._failures.clear()
         self._attempt = 0
+        self._gave_up = False
 
     def _refuse_closed(self) -> None:
         if self._closed:

@@ -62,4 +62,4 @@ class Lifecycle(Protocol):
         """Read what waits for her back from the ledger, after a fault. Raises GenerationFailed."""
 
     async def gave_up(self, reason: str) -> None:
-        """She failed too often: mark her as sick, and leave her stopped until somebody acts."""
+        """She failed too often: say so, and leave her stopped until somebody acts."""

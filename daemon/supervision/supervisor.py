@@ -14,6 +14,7 @@ import msgspec
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.lanes import MindTrouble
 from daemon.conversations.worker import StartFailed
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -25,7 +26,7 @@ from daemon.supervision.prober import Prober
 from daemon.supervision.provisions import kinds_for
 from daemon.supervision.spawner import Spawner
 from proto.gateways import GatewayState, GatewayType, Identified
-from proto.records import EMBEDDED, Organ, Slot
+from proto.records import EMBEDDED, Organ, Persona, Slot, Status
 from proto.secrets import Secret
 
 __all__ = ["PersonaState", "StartFailed", "Supervisor"]
@@ -40,6 +41,7 @@ class PersonaState(msgspec.Struct):
     restarts: int
     reason: str
     since: float
+    sick: bool
     mind: Literal["ok", "down"]
 
 
@@ -79,6 +81,8 @@ class Supervisor:
         self._tasks = tasks
         self._log = log
         self._keepers: dict[str, Keeper] = {}
+        self._put_down: set[str] = set()
+        """Personas whom a command stopped though their records say ``active``: an edit does not start them."""
 
     @property
     def spawner_mode(self) -> str:
@@ -116,10 +120,12 @@ class Supervisor:
 
     async def start(self, persona_id: str) -> bool:
         """Start her and wait until she runs; False when she was running already. Raises StartFailed."""
+        self._put_down.discard(persona_id)
         return await self._keeper(persona_id).start()
 
     async def restart(self, persona_id: str) -> None:
         """Replace her process with one that reads her record again. Raises StartFailed."""
+        self._put_down.discard(persona_id)
         await self._keeper(persona_id).restart()
 
     async def follow(self, persona_id: str) -> None:
@@ -128,8 +134,31 @@ class Supervisor:
         if self.running(persona_id):
             await self._keeper(persona_id).restart(if_wanted=True)
 
+    async def match_record(self, persona_id: str) -> None:
+        """After an edit by hand, make her what her record says: running when it is ``active``, else stopped.
+
+        Only whom a command stopped stays so. A process that runs is replaced. Raises StartFailed.
+        """
+        persona = self._personas.get(persona_id)
+        if persona is None:
+            return
+        if persona.status != "active":
+            await self.stop(persona_id)
+            self._put_down.discard(persona_id)
+        elif self.running(persona_id):
+            await self.follow(persona_id)
+        elif persona_id not in self._put_down:
+            self._keeper(persona_id).boot()
+
+    def status_of(self, persona: Persona) -> Status:
+        """Her status as people see it: her record's, unless she failed too often."""
+        keeper = self._keepers.get(persona.id)
+        return "sick" if keeper and keeper.view().sick else persona.status
+
     async def stop(self, persona_id: str) -> None:
         """End her process and wait until it is gone."""
+        if (persona := self._personas.get(persona_id)) and persona.status == "active":
+            self._put_down.add(persona_id)
         await self._end(persona_id, self._keeper(persona_id).stop())
         if not self.running(persona_id):
             await self._channels.stopped(persona_id)
@@ -145,6 +174,10 @@ class Supervisor:
         """Send a message to her process, if there is one; a later process reads the same from the ledger."""
         if keeper := self._keepers.get(persona_id):
             keeper.send(message)
+
+    def minds_down(self, persona_id: str) -> dict[str, MindTrouble]:
+        """Her minds that cannot be reached, by the model's name; "" is her own."""
+        return self._inbox.minds_down(persona_id)
 
     def gateways(self, persona_id: str) -> list[GatewayState]:
         """The states of her gateways that her worker reported last."""
@@ -166,6 +199,7 @@ class Supervisor:
     def forget(self, persona_id: str) -> None:
         """Forget a persona that was stopped and deleted, with everything that waits or runs for her."""
         self._keepers.pop(persona_id, None)
+        self._put_down.discard(persona_id)
         self._inbox.forget(persona_id)
         self._consolidation.forget(persona_id)
         self._tasks.forget(persona_id)

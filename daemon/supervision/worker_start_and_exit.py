@@ -9,14 +9,13 @@ from typing import Protocol
 
 import msgspec
 
-from daemon.channels.register import ChannelRegister
 from daemon.channels.states import GatewayStates
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import Worker
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas, PersonasError
+from daemon.personas.personas import Personas
 from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Supervision
 from daemon.supervision.briefing import Briefing
@@ -25,7 +24,6 @@ from daemon.supervision.generation import Generation
 from daemon.supervision.lifecycle import GenerationFailed, GenerationProcess
 from daemon.supervision.linked_process import ProcessContext
 from proto.messages import FromWorker, Prepare
-from proto.records import Persona
 
 
 class WorkerClient(Protocol):
@@ -50,7 +48,6 @@ class PersonaLifecycle:
         dispatch: Dispatch,
         inbox: Inbox,
         clients: Sequence[WorkerClient],
-        register: ChannelRegister,
         states: GatewayStates,
         personas: Personas,
         hubs: Hubs,
@@ -64,7 +61,6 @@ class PersonaLifecycle:
         self._dispatch = dispatch
         self._inbox = inbox
         self._clients = [inbox, *clients]
-        self._register = register
         self._states = states
         self._personas = personas
         self._hubs = hubs
@@ -117,19 +113,12 @@ class PersonaLifecycle:
             raise GenerationFailed(str(error)) from error
 
     async def gave_up(self, reason: str) -> None:
-        """She failed too often: mark her as sick, and leave her stopped until somebody acts."""
+        """She failed too often: say so, and leave her stopped until somebody acts. Her record is hers: it stays."""
         self._hubs.stopped(self._id)
-        try:
-            persona = await self._register.change_record(self._id, _sick)
-        except PersonasError as error:
-            self._log.error("persona.not_saved", persona=self._id, reason=str(error))
-            persona = self._personas.get(self._id)
+        persona = self._personas.get(self._id)
         if persona is None:
             return
         await self._states.failed(self._id, reason)
         self._log.error("persona.sick", persona=self._id, reason=reason)
-        self._hubs.signal("Event", "Persona became sick", _sick(persona), {"reason": reason})
-
-
-def _sick(persona: Persona) -> Persona:
-    return msgspec.structs.replace(persona, status="sick")
+        sick = msgspec.structs.replace(persona, status="sick")
+        self._hubs.signal("Event", "Persona became sick", sick, {"reason": reason})

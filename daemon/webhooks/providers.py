@@ -32,6 +32,9 @@ MAX_BODY: Final[Mapping[str, int]] = {
 
 NONE: Final = Secret("")
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is not as documented."""
+
 
 class WebhookChannel(NamedTuple):
     """A channel with webhooks: its persona and its account's credentials, which ``proto/README.md`` names."""
@@ -163,9 +166,9 @@ def _meta_check(credentials: Mapping[str, Secret], request: Request) -> Refused 
 
 
 class _SlackFrame(msgspec.Struct):
-    type: str = ""
-    challenge: str = ""
-    event_id: str = ""
+    type: str | None = None
+    challenge: str | None = None
+    event_id: str | None = None
 
 
 def _slack(credentials: Mapping[str, Secret], request: Request, now: float) -> Refused | Answer | Event:
@@ -176,11 +179,12 @@ def _slack(credentials: Mapping[str, Secret], request: Request, now: float) -> R
         return Refused(403, "the signature is not Slack's, or not fresh")
     try:
         frame = msgspec.json.decode(valid_json(request.body), type=_SlackFrame)
-    except (msgspec.DecodeError, RecursionError):
-        return Refused(403, "the body cannot be read")
+    except _UNREADABLE:
+        # It is Slack's, so it is kept, and the gateway says what is wrong with it.
+        return Event(_key("", request.body), OK)
     if frame.type == "url_verification":
-        return Answer(frame.challenge[:1024].encode(), "text/plain")
-    return Event(_key(frame.event_id, request.body), OK)
+        return Answer((frame.challenge or "")[:1024].encode(), "text/plain")
+    return Event(_key(frame.event_id or "", request.body), OK)
 
 
 class _TelegramFrame(msgspec.Struct):
@@ -194,8 +198,8 @@ def _telegram(credentials: Mapping[str, Secret], request: Request) -> Refused | 
         return Refused(403, "the secret token is not the configured one")
     try:
         frame = msgspec.json.decode(valid_json(request.body), type=_TelegramFrame)
-    except (msgspec.DecodeError, RecursionError):
-        return Refused(403, "the body cannot be read")
+    except _UNREADABLE:
+        return Event(_key("", request.body), OK)
     return Event(str(frame.update_id), OK)
 
 

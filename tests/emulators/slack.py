@@ -73,6 +73,12 @@ class SlackEmulator:
         self.most_sockets = 0
         self.files_at = ""
         """The base URL of files, "" for this server."""
+        self.threads: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        """The messages of threads that the app may read, by channel and time stamp."""
+        self.shared_files: dict[str, dict[str, Any]] = {}
+        """What another organization shares, by the file's id."""
+        self.surprises: dict[str, object] = {}
+        """Fields that every answer gets, or gets another value in."""
         self._again_after = again_after
         self._faults: deque[Fault] = deque()
         self._people: dict[str, str] = {}
@@ -234,6 +240,8 @@ class SlackEmulator:
             answer = {"ok": False, "error": fault.error}
         else:
             answer = self._do(method, data)
+            kept = ("url",) if method == "apps.connections.open" else ()
+            answer |= {name: value for name, value in self.surprises.items() if name not in kept}
         if fault and fault.mute and request.transport:
             request.transport.abort()
         headers = {"Retry-After": str(fault.retry_after)} if fault and fault.retry_after is not None else {}
@@ -249,6 +257,12 @@ class SlackEmulator:
             case "users.info":
                 name = self._people.get(data["user"], "")
                 return {"ok": bool(name), "user": {"name": name, "profile": {"display_name": name}}}
+            case "conversations.replies":
+                said = self.threads.get((data["channel"], data["ts"]))
+                earlier = [one for one in said or [] if float(one["ts"]) < float(data["latest"])]
+                return {"ok": True, "messages": earlier} if said else {"ok": False, "error": "missing_scope"}
+            case "files.info":
+                return {"ok": data["file"] in self.shared_files, "file": self.shared_files.get(data["file"])}
             case "chat.postMessage":
                 self.posted.append(Posted(data["channel"], data["text"], data.get("thread_ts") or ""))
                 return {"ok": True, "channel": data["channel"], "ts": f"{time.time():.6f}"}

@@ -129,8 +129,8 @@ class AssembledDaemon:
         async with asyncio.timeout(CLOSES):
             await self._stack.aclose()
 
-    async def _open_ledger(self, path: Path) -> Ledger:
-        ledger = await _open(path)
+    async def _open_ledger(self, path: Path, *told: Any) -> Ledger:  # Any: as Ledger.open takes them
+        ledger = await _open(path, *told)
         self.disk.watch(ledger)
         loop = asyncio.get_running_loop()
         assert isinstance(loop, JumpingLoop)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from worker.embedded.fault import HostFault
+from worker.embedded.encodings import encoding
 from worker.embedded.passages import Piece
 
-BLOCK: Final = 1 << 20
 MOST_LINE: Final = 1 << 16
 """Characters of one line that are read at a time."""
-
-SAMPLE: Final = 1 << 16
-BOMS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-CONTROLS: Final = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x1b"))
-MOST_CONTROLS: Final = 0.03
-"""The share of control characters above which a file is not text. Compressed data has over three times as many."""
 
 HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t#]*$")
 FENCE: Final = re.compile(r" {0,3}(```|~~~)")
@@ -44,7 +36,7 @@ Reader = Callable[[Path, Findings], Iterator[Piece]]
 def text_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
     """Read a text file line by line. Raises HostFault when it is not text, and OSError."""
     number = 0
-    for number, text in lines(path):
+    for number, text in lines(path, findings):
         yield Piece("line", number, text)
     findings.extent = f"a text of {counted(number, 'line')}"
 
@@ -58,7 +50,7 @@ def markdown_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
     above: list[tuple[int, str]] = []
     fence = ""
     number = headings = 0
-    for number, text in lines(path):
+    for number, text in lines(path, findings):
         if mark := FENCE.match(text):
             fence = "" if fence == mark[1] else fence or mark[1]
         elif not fence and (heading := HEADING.match(text)):
@@ -72,40 +64,20 @@ def markdown_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
     findings.extent = f"a Markdown text of {counted(number, 'line')} and {counted(headings, 'heading')}"
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, findings: Findings) -> Iterator[tuple[int, str]]:
     """Yield numbered lines. A very long line comes in several parts with the same number.
 
-    Raises HostFault when the file is not text, and OSError when it cannot be read.
+    What is uncertain about its letters is noted in ``findings``. Raises HostFault when the file is not text, and
+    OSError when it cannot be read.
     """
-    with path.open(encoding=encoding(path), errors="replace") as file:
+    written = encoding(path)
+    findings.notes += [written.note] if written.note else []
+    with path.open(encoding=written.name, errors="replace") as file:
         number = 1
         while line := file.readline(MOST_LINE):
             yield number, line.rstrip("\n")
             if line.endswith("\n"):
                 number += 1
-
-
-def encoding(path: Path) -> str:
-    """Return a text's encoding: the one of its byte order mark, else UTF-8 if all of it is valid, else cp1252.
-
-    Raises HostFault when the file is not text, and OSError when it cannot be read.
-    """
-    with path.open("rb") as file:
-        sample = file.read(SAMPLE)
-        for mark, name in BOMS.items():
-            if sample.startswith(mark):
-                return name
-        if len(sample) - len(sample.translate(None, CONTROLS)) > MOST_CONTROLS * len(sample):
-            raise HostFault("It is no text, whatever its name says.")
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        file.seek(0)
-        try:
-            while block := file.read(BLOCK):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252"
-    return "utf-8"
 
 
 def counted(number: int, noun: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from worker.embedded import ocr, weights
+from worker.embedded.documents import counted
 from worker.embedded.fault import HostFault
 
 if TYPE_CHECKING:
@@ -27,6 +31,17 @@ SECONDS: Final = 60.0
 
 MOST_TEXT: Final = 20_000
 """Characters of text in one picture."""
+
+BLIND: Final = "This eye reads text; it cannot tell what else the picture shows."
+SCRIPTS: Final = "this eye knows Latin, Chinese and Japanese letters only."
+
+COPY_SIDES: Final = (1_568, 1_024, 640, 320)
+"""Pixels of the longer side of a smaller copy. Claude scales down what is longer than the first
+(https://docs.anthropic.com/en/docs/build-with-claude/vision)."""
+
+COPY_QUALITY: Final = 80
+COPY_BYTES: Final = 180_000
+"""What fits into a text of a frame in base64."""
 
 THUMBNAIL: Final = 64
 PHOTO_COLOURS: Final = 150
@@ -91,22 +106,48 @@ class Eye:
 
         Raises HostFault when the picture cannot be read or is too large.
         """
-        from PIL import Image
-
-        # This filter applies to the whole process. It turns Pillow's warning about too many pixels into an error.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                told = [_sort(image), *_particulars(image)]
-                picture = upright(image)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise HostFault("This picture has too many pixels to be looked at: send a smaller one.") from error
-        except FileNotFoundError as error:
-            raise HostFault("The picture is not there any more.") from error
-        except DAMAGE as error:
-            raise HostFault("This file is no PNG, JPEG, GIF or WebP picture, or it is damaged.") from error
+        with _opened(path) as image:
+            told = [_sort(image), *_particulars(image)]
+            picture = upright(image)
         told[0] = told[0].format(look=_look(picture), colours=_colours(picture))
         return " ".join([*told, _text(ocr.shared().read(picture, SECONDS))])
+
+    def shrunk(self, path: str) -> str:
+        """Return a copy of the picture that fits a frame and every remote eye: an upright JPEG in base64.
+
+        Nothing that a camera wrote is in it. Raises HostFault as ``look`` does.
+        """
+        from PIL import Image
+
+        with _opened(path) as image:
+            picture = upright(image)
+        data = b""
+        for side in COPY_SIDES:
+            picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+            file = BytesIO()
+            picture.save(file, "JPEG", quality=COPY_QUALITY)
+            data = file.getvalue()
+            if len(data) <= COPY_BYTES:
+                break
+        return base64.b64encode(data).decode()
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    """Open a picture. Raises HostFault when it, or what is done with it, fails for its content."""
+    from PIL import Image
+
+    # This filter applies to the whole process. It turns Pillow's warning about too many pixels into an error.
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise HostFault("This picture has too many pixels to be looked at: send a smaller one.") from error
+    except FileNotFoundError as error:
+        raise HostFault("The picture is not there any more.") from error
+    except DAMAGE as error:
+        raise HostFault("This file is no PNG, JPEG, GIF or WebP picture, or it is damaged.") from error
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -116,6 +157,8 @@ def upright(image: Image.Image) -> Image.Image:
     image.draft("RGB", _bounded(image.size))
     image.load()
     turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith(("I", "F")):
+        turned = _in_eight_bits(turned)
     if turned.has_transparency_data:
         turned = _on_background(turned.convert("RGBA"))
     turned = turned.convert("RGB")
@@ -127,6 +170,18 @@ def upright(image: Image.Image) -> Image.Image:
 def _bounded(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size), SHORTEST / min(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey levels of 16 bits to 8, because Pillow would cut them off and leave a white picture.
+
+    PNG samples fill their range (https://www.w3.org/TR/png-3/#13Sample-depth-scaling).
+    """
+    import numpy as np
+    from PIL import Image
+
+    levels = np.asarray(image).astype(np.float32) / 257
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
 
 
 def _on_background(image: Image.Image) -> Image.Image:
@@ -201,12 +256,26 @@ def _distance(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _text(reading: ocr.Reading) -> str:
+    notes = _notes(reading)
     if not reading.text:
-        missing = "No text was found in it" if reading.whole else "Its text took too long to be read"
-        return f"{missing}. (This eye reads text; it cannot tell what else the picture shows.)"
-    cut = not reading.whole or len(reading.text) > MOST_TEXT
-    note = "There is more text, which was not read. " if cut else ""
-    return (
-        f"The text in it reads:\n{reading.text[:MOST_TEXT]}\n"
-        f"({note}This eye reads text; it cannot tell what else the picture shows.)"
-    )
+        missing = "No text was found in it"
+        if not reading.whole:
+            missing = "Its text took too long to be read"
+        elif reading.unread:
+            missing = "There is text in it, which could not be read"
+        return f"{missing}. ({notes}{BLIND})"
+    return f"The text in it reads:\n{reading.text[:MOST_TEXT]}\n({notes}{BLIND})"
+
+
+def _notes(reading: ocr.Reading) -> str:
+    """Return what must be known about a text besides its letters, as sentences that each end with a blank."""
+    notes = []
+    if reading.turned:
+        notes.append(f"The picture {reading.turned} and was turned to be read.")
+    if not reading.whole or len(reading.text) > MOST_TEXT:
+        notes.append("There is more text, which was not read.")
+    if reading.unread:
+        notes.append(f"{counted(reading.unread, 'line')} could not be read: {SCRIPTS}")
+    if reading.doubtful:
+        notes.append(f"{counted(reading.doubtful, 'line')} may be wrong.")
+    return "".join(f"{note} " for note in notes)

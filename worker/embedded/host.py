@@ -99,7 +99,9 @@ class CallHandler(NamedTuple):
 HANDLERS: Final[dict[type[Call], CallHandler]] = {
     Generate: CallHandler("thinking", lambda organs, call: organs.mind.generate(call.turns, call.max_tokens)),
     Transcribe: CallHandler("ear", lambda organs, call: organs.ear.transcribe(call.path)),
-    Look: CallHandler("eye", lambda organs, call: organs.eye.look(call.path)),
+    Look: CallHandler(
+        "eye", lambda organs, call: organs.eye.shrunk(call.path) if call.shrink else organs.eye.look(call.path)
+    ),
     Study: CallHandler("researcher", lambda organs, call: organs.library.study(call.path, call.title, call.library)),
     Search: CallHandler(
         "researcher",

@@ -11,17 +11,13 @@ from worker.embedded import ocr, weights
 from worker.embedded.documents import Findings, counted
 from worker.embedded.fault import HostFault
 from worker.embedded.passages import Piece
+from worker.embedded.pdf_forms import filled_in
+from worker.embedded.pdf_text import is_legible, text_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MOST_PAGES: Final = 3_000
-MOST_PAGE_TEXT: Final = 200_000
-"""Characters of one page."""
-
-LEGIBLE: Final = 8
-"""Characters of text without blanks. A page with fewer is read as a picture."""
-
 MOST_SCANS: Final = 30
 SCAN_SECONDS: Final = 40.0
 ALL_SCANS_SECONDS: Final = 180.0
@@ -47,6 +43,7 @@ class _Scans:
         self._read = 0
         self._left = ALL_SCANS_SECONDS
         self.missed: list[int] = []
+        self._unsure: list[int] = []
         self.fault = ""
 
     def text(self, page: Any, number: int) -> str:
@@ -68,6 +65,8 @@ class _Scans:
             return ""
         self._read += 1
         self._left -= time.monotonic() - begun
+        if reading.unread or reading.doubtful or not reading.whole:
+            self._unsure.append(number)
         return reading.text
 
     def notes(self) -> list[str]:
@@ -75,6 +74,11 @@ class _Scans:
         told = []
         if self._read:
             told.append(f"{counted(self._read, 'page')} had to be read off pictures, where letters may be wrong.")
+        if self._unsure:
+            told.append(
+                f"On {counted(len(self._unsure), 'page')} of these, the first of them page {self._unsure[0]}, lines "
+                "are missing or wrong: they are hard to read, or not in Latin, Chinese or Japanese letters."
+            )
         if self.missed:
             reason = self.fault or "there were too many"
             told.append(
@@ -96,6 +100,7 @@ def pdf_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
     scans = _Scans()
     broken: list[int] = []
     with document:
+        document.init_forms()
         pages = len(document)
         for number in range(1, min(pages, MOST_PAGES) + 1):
             try:
@@ -117,14 +122,11 @@ def _page_text(document: Any, number: int, scans: _Scans) -> str:
     # Any: pypdfium2 has no types.
     page = document[number - 1]
     try:
-        text = page.get_textpage()
-        try:
-            words = str(text.get_text_bounded())[:MOST_PAGE_TEXT]
-        finally:
-            text.close()
-        if len("".join(words.split())) >= LEGIBLE:
-            return words
-        return scans.text(page, number) or words
+        words = text_of(page)
+        if not is_legible(words):
+            words = scans.text(page, number) or words
+        fields = filled_in(page, document.formenv) if document.formenv else ""
+        return f"{words}\n\nFilled in:\n{fields}" if fields else words
     finally:
         page.close()
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-from worker.embedded.documents import MOST_LINE, Findings, counted, encoding, text_pieces
-from worker.embedded.passages import Piece
+from worker.embedded.documents import MOST_LINE, Findings, counted, text_pieces
+from worker.embedded.encodings import encoding
+from worker.embedded.passages import Piece, clean
 
 DELIMITERS: Final = ",;\t|"
+_SEPARATOR: Final = re.compile(r"sep=(?P<delimiter>.)\s*\Z", re.IGNORECASE)
 SAMPLE_LINES: Final = 30
 MOST_COLUMNS: Final = 200
 """Columns whose values come with a name; further values have none."""
@@ -29,27 +33,36 @@ FLAT: Final = 200
 
 
 def csv_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
-    """Read a table row by row, numbered as in a spreadsheet: the header is row 1.
+    """Read a table row by row, numbered as in a spreadsheet: the first line of the file is row 1.
 
+    A bank's lines about the account may stand above the header, and Excel's line ``sep=;`` above everything
+    (https://support.microsoft.com/office/import-or-export-text-txt-or-csv-files-5250ac4c-663c-47ce-937b-339e391393ba).
     Raises HostFault when the file is not text, and OSError when it cannot be read.
     """
-    with path.open(encoding=encoding(path), errors="replace", newline="") as file:
+    written = encoding(path)
+    findings.notes += [written.note] if written.note else []
+    with path.open(encoding=written.name, errors="replace", newline="") as file:
         source = iter(lambda: file.readline(MOST_LINE), "")
         sample = list(islice(source, SAMPLE_LINES))
-        rows = csv.reader(chain(sample, source), delimiter=_delimiter(sample))
+        named = _SEPARATOR.match(sample[0]) if sample else None
+        delimiter = named["delimiter"] if named else _delimiter(sample)
+        header = _header(sample, delimiter, skipped=bool(named))
+        rows = csv.reader(chain(sample, source), delimiter=delimiter)
         number = 0
         names: list[str] = []
         try:
             for number, row in enumerate(rows, 1):
-                if number == 1 and _is_header(row):
-                    names = [name.strip()[:MOST_NAME] for name in row[:MOST_COLUMNS]]
-                    yield Piece("row", 1, f"Columns: {', '.join(names)}")
+                if number == 1 and named:
+                    continue
+                if number == header:
+                    names = [clean(name).strip()[:MOST_NAME] for name in row[:MOST_COLUMNS]]
+                    yield Piece("row", number, f"Columns: {', '.join(filter(None, names))}")
                 else:
                     yield Piece("row", number, _row(names, row))
         except csv.Error:
             # For example, a quote that is never closed.
             findings.notes.append(f"From row {number + 1} on the table cannot be read.")
-    columns = f" with the columns {', '.join(names[:SHOWN_COLUMNS])}" if names else ""
+    columns = f" with the columns {', '.join(filter(None, names[:SHOWN_COLUMNS]))}" if any(names) else ""
     findings.extent = f"a table of {counted(number, 'row')}{columns}"
 
 
@@ -57,18 +70,46 @@ def _delimiter(sample: list[str]) -> str:
     """Return the delimiter that splits the most lines into the same number of columns, which is more than one."""
 
     def agreement(delimiter: str) -> tuple[int, int]:
-        try:
-            widths = [len(row) for row in csv.reader(sample, delimiter=delimiter) if row]
-        except csv.Error:
-            return (0, 0)
-        usual = max(set(widths), key=widths.count, default=1)
+        widths = [len(row) for row in _rows(sample, delimiter)]
+        usual = _usual(widths)
         return (widths.count(usual), usual) if usual > 1 else (0, 0)
 
     return max(DELIMITERS, key=agreement)
 
 
+def _header(sample: list[str], delimiter: str, *, skipped: bool) -> int:
+    """Return the number of the row that names the columns, 0 if there is none.
+
+    It is the first row in which every column has a value: what stands above it is about the table, not part of it.
+    """
+    rows = _rows(sample, delimiter)
+    usual = _usual([len(row) for row in rows if row])
+    columns = max((_filled(row) for row in rows if len(row) == usual), default=1)
+    for number, row in enumerate(rows, 1):
+        if _filled(row) >= columns and not (number == 1 and skipped):
+            return number if _is_header(row) else 0
+    return 0
+
+
+def _rows(sample: list[str], delimiter: str) -> list[list[str]]:
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows.extend(csv.reader(sample, delimiter=delimiter))
+    return rows
+
+
+def _usual(widths: list[int]) -> int:
+    """Return the width that most rows have, the larger one of two."""
+    return max(widths, key=lambda width: (widths.count(width), width), default=1)
+
+
+def _filled(row: list[str]) -> int:
+    """Return the number of columns up to the last one that is not empty: exports pad their first lines."""
+    return max((at for at, value in enumerate(row, 1) if value.strip()), default=0)
+
+
 def _is_header(row: list[str]) -> bool:
-    names = [name.strip() for name in row]
+    names = [name.strip() for name in row[: _filled(row)]]
     return all(names) and len(set(names)) == len(names) and not any(_is_number(name) for name in names)
 
 
@@ -78,7 +119,8 @@ def _is_number(text: str) -> bool:
 
 def _row(names: list[str], row: list[str]) -> str:
     values = [value.strip() for value in row]
-    named = [f"{name}: {value}" for name, value in zip(names, values, strict=False) if value]
+    named = [f"{name}: {value}" for name, value in zip(names, values, strict=False) if value and name]
+    named += [value for name, value in zip(names, values, strict=False) if value and not name]
     return "; ".join(named + [value for value in values[len(names) :] if value])
 
 
@@ -91,7 +133,7 @@ def json_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
         return text_pieces(path, findings)
     try:
         # Any: the file may contain any value.
-        value: Any = json.loads(path.read_text(encoding(path)))
+        value: Any = json.loads(path.read_text(encoding(path).name, "replace"))
     except (ValueError, RecursionError):
         findings.notes.append("It is not valid JSON, so it was read as text.")
         return text_pieces(path, findings)

@@ -19,6 +19,7 @@ from proto.gateways import (
     Say,
     Taken,
     Undelivered,
+    Unread,
     WebhookRequest,
 )
 from proto.messages import Conversation, FromWorker
@@ -47,6 +48,7 @@ class Switchboard:
     ) -> None:
         self._send = send
         self._failed = failed
+        self._log = log
         self._requests = itertools.count(1)
         self._commits: dict[int, asyncio.Future[bool]] = {}
         self._running: list[asyncio.Task[None]] = []
@@ -87,21 +89,23 @@ class Switchboard:
                 if gateway := self._gateways.get(message.channel):
                     gateway.webhook(message)
                 else:
-                    # No gateway will ever read it, and the daemon must not send it again for ever.
-                    self._send(Received(next(self._requests), message.channel, [], [message.number]))
+                    # The channel has just been made, and the process that takes this one's place will read it.
+                    self._log.info("gateway.not_open_yet", channel=message.channel, webhook=message.number)
 
     def typing(self, conversation: Conversation) -> None:
         """Show in this conversation that she is thinking about an answer."""
         if gateway := self._gateways.get(conversation.channel):
             gateway.typing(conversation.chat)
 
-    async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
+    async def received(
+        self, channel: str, items: list[Inbound], webhooks: Sequence[int] = (), unread: Sequence[Unread] = ()
+    ) -> bool:
         """Have the daemon commit messages. Returns False when they were not committed, or when that is unknown."""
         request = next(self._requests)
         commit: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._commits[request] = commit
         try:
-            self._send(Received(request, channel, items, list(webhooks)))
+            self._send(Received(request, channel, items, list(webhooks), list(unread)))
             return await asyncio.wait_for(commit, COMMIT_TIMEOUT)
         except TimeoutError:
             return False

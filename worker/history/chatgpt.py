@@ -13,6 +13,8 @@ from worker.history.imported import (
     AUDIO,
     EXTRACT_CHARS,
     IMAGE,
+    LINE_CHARS,
+    TITLE_CHARS,
     VIDEO,
     Imported,
     Said,
@@ -32,6 +34,13 @@ _ASSETS: Final = {
     "real_time_user_audio_video_asset_pointer": AUDIO,
 }
 _SPOKEN: Final = "audio_transcription"
+_CUSTOM: Final = "user_editable_context"
+"""The kind of the hidden message with the custom instructions."""
+
+MOST_CUSTOM: Final = 100
+"""Versions of the custom instructions in one export."""
+
+_CANVAS: Final = "canmore.create_textdoc"
 
 _CITATION: Final = re.compile("\ue200[^\ue200\ue201]{0,400}\ue201|【[^【】]{0,80}†[^【】]{0,80}】")
 """Marks in an answer that refer to its sources, which are not part of the export."""
@@ -50,6 +59,15 @@ class Content(msgspec.Struct):
     content_type: str | None = None
     parts: list[str | Part | None] | None = None
     text: str | None = None
+    user_profile: str | None = None
+    user_instructions: str | None = None
+
+
+class Canvas(msgspec.Struct):
+    """A document that the assistant writes beside the conversation."""
+
+    name: str | None = None
+    content: str | None = None
 
 
 class Author(msgspec.Struct):
@@ -92,11 +110,33 @@ class Record(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(Record)
+_canvases = msgspec.json.Decoder(Canvas)
 
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
-    """Yield the conversations, or None for one that has no text or cannot be read."""
-    return conversations_of("chatgpt", document.values(), _decoder, _talk)
+    """Yield the conversations, or None for one that has no text or cannot be read, then the custom instructions.
+
+    They are learned once, because as a part of each conversation they would change the keys of all.
+    """
+    told: dict[str, None] = {}
+
+    def talks_of(record: Record) -> Iterator[Imported | None]:
+        for text in map(_custom, record.mapping.values()):
+            if text and len(told) < MOST_CUSTOM:
+                told[text] = None
+        yield _talk(record)
+
+    yield from conversations_of("chatgpt", document.values(), _decoder, talks_of)
+    for text in told:
+        yield conversation("Custom instructions", 0, [Said("person", f"(What I told ChatGPT:)\n{text}")])
+
+
+def _custom(node: Node) -> str:
+    """Return what the person told ChatGPT about themselves, which stands in each conversation."""
+    content = node.message.content if node.message else None
+    if content is None or content.content_type != _CUSTOM:
+        return ""
+    return joined((content.user_profile, content.user_instructions))[:LINE_CHARS]
 
 
 def _talk(record: Record) -> Imported | None:
@@ -144,9 +184,13 @@ def _is_shown(node: Node) -> bool:
 def _said(message: Message) -> Said | None:
     """Return what the person saw of a message, or None for a hidden one."""
     hidden = message.metadata and message.metadata.is_visually_hidden_from_conversation
-    if hidden or message.content is None or message.recipient not in (None, "all"):
+    if hidden or message.content is None:
         return None
     at = from_stamp(message.create_time)
+    if message.recipient == _CANVAS:
+        return _written(message.content, at)
+    if message.recipient not in (None, "all"):
+        return None
     match message.author and message.author.role:
         case "user":
             said = Said("person", _words(message.content), at)
@@ -157,6 +201,18 @@ def _said(message: Message) -> Said | None:
         case _:
             return None
     return said if said.words else None
+
+
+def _written(content: Content, at: int) -> Said | None:
+    """Return a canvas as the assistant first wrote it; later changes to it are patterns and not text."""
+    code = content.text or joined(part for part in content.parts or () if isinstance(part, str))
+    try:
+        canvas = _canvases.decode(code)
+    except msgspec.DecodeError:
+        return None
+    text = (canvas.content or "").strip()[:EXTRACT_CHARS]
+    named = " ".join((canvas.name or "").split())[:TITLE_CHARS]
+    return Said("assistant", f"(a document: {named})\n{text}", at) if text else None
 
 
 def _words(content: Content) -> str:

@@ -22,6 +22,8 @@ class Marks(msgspec.Struct):
 
     mapping: msgspec.Raw = _ABSENT
     chat_messages: msgspec.Raw = _ABSENT
+    conversations_memory: msgspec.Raw = _ABSENT
+    prompt_template: msgspec.Raw = _ABSENT
     conversations: msgspec.Raw = _ABSENT
     responses: msgspec.Raw = _ABSENT
     chunked_prompt: msgspec.Raw = msgspec.field(default=_ABSENT, name="chunkedPrompt")
@@ -33,6 +35,8 @@ class Marks(msgspec.Struct):
 _MARKED: Final[tuple[tuple[str, Source], ...]] = (
     ("mapping", "chatgpt"),
     ("chat_messages", "claude"),
+    ("conversations_memory", "claude"),
+    ("prompt_template", "claude"),
     ("conversations", "grok"),
     ("responses", "grok"),
     ("chunked_prompt", "gemini"),
@@ -66,9 +70,9 @@ def conversations_of(
     source: Source,
     records: Iterator[bytes],
     decoder: msgspec.json.Decoder[T],
-    talk: Callable[[T], Imported | None],
+    talks: Callable[[T], Iterator[Imported | None]],
 ) -> Iterator[Imported | None]:
-    """Yield the conversation in each record, or None for one that cannot be read.
+    """Yield the conversations in each record, or None for one that cannot be read.
 
     Raises ForeignError when the first record does not come from the source.
     """
@@ -81,5 +85,5 @@ def conversations_of(
                 raise foreign(source, raw, str(error)) from None
             yield None
         else:
-            yield talk(record)
+            yield from talks(record)
         known = True

@@ -1,23 +1,37 @@
 """Gemini's exports: Takeout's My Activity, AI Studio's prompts in Drive, and sessions of the command line tool.
 
 My Activity has no conversations: every prompt is an entry with its answer in HTML, the newest first, among entries of
-other products. Prompts at most an hour apart are taken for one conversation.
+other products. It comes as JSON, or as a web page. Prompts at most an hour apart are taken for one conversation.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
 
+from worker.history.activity_page import ActivityPage, Entry
 from worker.history.forms import foreign
-from worker.history.imported import IMAGE, Imported, Said, Stamp, attached, conversation, from_stamp, joined
+from worker.history.imported import (
+    IMAGE,
+    ForeignError,
+    HistoryError,
+    Imported,
+    Said,
+    Stamp,
+    attached,
+    conversation,
+    from_stamp,
+    joined,
+)
 from worker.history.markup import plain_text
 from worker.history.stream import JsonStream
 
-MEMBERS: Final = re.compile(r".+\.json|[^.]+")
+MEMBERS: Final = re.compile(r".+\.json|.+\.html|[^.]+")
 """AI Studio's files in Drive have no extension."""
 
 GAP: Final = 3600 * 1_000_000_000
@@ -27,8 +41,16 @@ MOST_CHARS: Final = 1_000_000
 
 TITLE_CHARS: Final = 60
 
-_PROMPTED: Final = re.compile(r"Prompted |Eingegebener Prompt: ")
+_PROMPTED: Final = re.compile(r"Prompted[ \xa0]|Eingegebener Prompt:[ \xa0]")
 _OTHER_ACTIONS: Final = re.compile(r"(?:Gave feedback|Created|Used|Selected)\b")
+
+LEARNED: Final = 40
+LEARNED_BYTES: Final = 4_000_000
+"""How many entries are looked at for what My Activity calls a prompt in the person's language, and their size."""
+
+ALIKE: Final = 0.8
+"""The share of answered entries that begin with it, at least three of them."""
+
 _PRODUCT: Final = re.compile(r"\b(?:Gemini|Bard)\b", re.IGNORECASE)
 
 
@@ -100,24 +122,98 @@ _decoder = msgspec.json.Decoder(Record)
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
     """Yield the conversations, or None for one without text and for a record that cannot be read."""
-    known = False
+    records = _records(document)
+    first, broken = _first(records)
+    prompted = _learned([record for record in first if record and _is_gemini(record)])
     group: list[Turn] = []
-    for raw in document.values():
-        record = _record(raw, known=known)
-        known = True
+    for record in chain(first, (record for record, _ in records)):
         if record is None:
             yield None
         elif record.chunked_prompt:
             yield _studio(record.chunked_prompt)
         elif record.messages is not None:
             yield _session(record, record.messages)
-        elif turn := _turn(record):
+        elif turn := _turn(record, prompted):
             if group and not _together(group, turn):
                 yield _activity(group)
                 group = []
             group.append(turn)
+    if broken:
+        raise broken
     if group:
         yield _activity(group)
+
+
+def page_talks(page: ActivityPage) -> Iterator[Imported | None]:
+    """Yield the conversations of My Activity as a web page. Raises ForeignError when nothing in it is Gemini's."""
+    entries = page.entries()
+    first = list(islice(entries, LEARNED))
+    # The newest stands first, and may have no answer yet.
+    asking = {entry.action for entry in first if _is_prompt(entry)}
+    group: list[Turn] = []
+    is_known = False
+    for entry in chain(first, entries):
+        if not _PRODUCT.search(entry.product):
+            continue
+        is_known = True
+        if _is_prompt(entry):
+            asking.add(entry.action)
+        if entry.action not in asking:
+            continue
+        plain = entry.words if entry.action else _PROMPTED.sub("", entry.words, count=1)
+        turn = Turn(entry.at, plain, entry.answer)
+        if group and not _together(group, turn):
+            yield _activity(group)
+            group = []
+        group.append(turn)
+    if group:
+        yield _activity(group)
+    if not is_known:
+        raise ForeignError("it is no export of Gemini: the page holds no activity of Gemini")
+
+
+def _is_prompt(entry: Entry) -> bool:
+    """Return whether an entry is one in any case: by its action, or because Gemini answered."""
+    action = f"{entry.action} "
+    is_answered = bool(entry.answer) and bool(_PRODUCT.search(entry.product)) and not _OTHER_ACTIONS.match(action)
+    return is_answered or bool(_PROMPTED.match(action))
+
+
+def _records(document: JsonStream) -> Iterator[tuple[Record | None, int]]:
+    """Yield the records with their sizes in bytes, None for one that cannot be read."""
+    known = False
+    for raw in document.values():
+        yield _record(raw, known=known), len(raw)
+        known = True
+
+
+def _first(records: Iterator[tuple[Record | None, int]]) -> tuple[list[Record | None], HistoryError | None]:
+    """Take the first records, ``LEARNED`` of them unless they are large, and the error that ended them early."""
+    first: list[Record | None] = []
+    size = 0
+    try:
+        for record, length in records:
+            first.append(record)
+            size += length
+            if len(first) == LEARNED or size > LEARNED_BYTES:
+                break
+    except HistoryError as error:
+        return first, error
+    return first, None
+
+
+def _is_gemini(record: Record) -> bool:
+    return any(map(_PRODUCT.search, (record.header or "", *(record.products or ()))))
+
+
+def _learned(records: list[Record]) -> re.Pattern[str]:
+    """Return what a prompt's entry begins with: as known, or as most answered entries have it in common."""
+    titles = [record.title for record in records if record.title and record.answers]
+    starts = Counter(title[: end.end()] for title in titles for end in re.finditer(r"[\s\xa0:]+", title[:80]))
+    common = [start for start, count in starts.items() if count >= max(3, ALIKE * len(titles))]
+    if not common or any(map(_PROMPTED.match, titles)):
+        return _PROMPTED
+    return re.compile(f"{_PROMPTED.pattern}|{re.escape(max(common, key=len))}")
 
 
 def _record(raw: bytes, *, known: bool) -> Record | None:
@@ -137,14 +233,14 @@ def _record(raw: bytes, *, known: bool) -> Record | None:
     return None
 
 
-def _turn(record: Record) -> Turn | None:
+def _turn(record: Record, prompted: re.Pattern[str]) -> Turn | None:
     """Read an entry of My Activity. Return None if it belongs to another product or is not a prompt."""
     title = record.title or ""
-    if not any(map(_PRODUCT.search, (record.header or "", *(record.products or ())))):
+    if not _is_gemini(record):
         return None
     # If the answer was regenerated, the person went on with the last one.
     answers = [text for item in record.answers or () if (text := plain_text(item.html or ""))]
-    asked = _PROMPTED.match(title)
+    asked = prompted.match(title)
     if not asked and (not answers or _OTHER_ACTIONS.match(title)):
         return None
     prompt = joined((title[asked.end() :] if asked else title, IMAGE if record.image else ""))

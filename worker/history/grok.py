@@ -75,7 +75,11 @@ _decoder = msgspec.json.Decoder(Record)
 
 def talks(document: JsonStream) -> Iterator[Imported | None]:
     """Yield the conversations, or None for one that has no text or cannot be read."""
-    return conversations_of("grok", document.values("conversations"), _decoder, _talk)
+    return conversations_of("grok", document.values("conversations"), _decoder, _talks)
+
+
+def _talks(record: Record) -> Iterator[Imported | None]:
+    yield _talk(record)
 
 
 def _talk(record: Record) -> Imported | None:

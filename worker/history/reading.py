@@ -9,10 +9,13 @@ from typing import BinaryIO, Final, NamedTuple
 
 from proto.feeds import Source
 from worker.history import chatgpt, claude, gemini, grok, personad
+from worker.history.activity_page import ActivityPage
 from worker.history.archive import Archive, DamagedError, is_archive
 from worker.history.imported import ForeignError, HistoryError, Imported
-from worker.history.stream import JsonStream
+from worker.history.stream import JsonStream, Readable
 from worker.prompting.origin import LABELS
+
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 class Parser(NamedTuple):
@@ -20,17 +23,19 @@ class Parser(NamedTuple):
 
     ``members`` matches the names, without folders, of the archive members that hold conversations. If ``sifted``,
     members are recognized by their content, because their names vary with export version and the person's language.
+    ``page_talks`` reads a member, or a file, that is a web page.
     """
 
     talks: Callable[[JsonStream], Iterator[Imported | None]]
     members: re.Pattern[str]
     sifted: bool = False
+    page_talks: Callable[[ActivityPage], Iterator[Imported | None]] | None = None
 
 
 PARSERS: Final[dict[Source, Parser]] = {
     "chatgpt": Parser(chatgpt.talks, chatgpt.MEMBERS),
     "claude": Parser(claude.talks, claude.MEMBERS),
-    "gemini": Parser(gemini.talks, gemini.MEMBERS, sifted=True),
+    "gemini": Parser(gemini.talks, gemini.MEMBERS, sifted=True, page_talks=gemini.page_talks),
     "grok": Parser(grok.talks, grok.MEMBERS, sifted=True),
     "personad": Parser(personad.talks, personad.MEMBERS),
 }
@@ -63,7 +68,7 @@ class History:
                 yield from self._archived(file)
             else:
                 size = self._path.stat().st_size
-                yield from self._document(JsonStream(file), 0, size)
+                yield from self._document(file, 0, size, is_page=head.lstrip(_BOM).startswith(b"<"))
 
     def _archived(self, file: BinaryIO) -> Iterator[Found]:
         archive = Archive(file)
@@ -76,7 +81,7 @@ class History:
             with archive.open(info) as member:
                 found = False
                 try:
-                    for one in self._document(JsonStream(member), before, size):
+                    for one in self._document(member, before, size, is_page=info.filename.endswith(".html")):
                         found = True
                         yield one
                     read += 1
@@ -91,8 +96,15 @@ class History:
             hint = ": unpack it, and feed the archive that is in it" if inner else ""
             raise ForeignError(f"the archive holds no conversations of {self._label}{hint}")
 
-    def _document(self, document: JsonStream, before: int, size: int) -> Iterator[Found]:
-        for talk in self._parser.talks(document):
+    def _document(self, file: Readable, before: int, size: int, *, is_page: bool) -> Iterator[Found]:
+        document: JsonStream | ActivityPage
+        if is_page and self._parser.page_talks:
+            document = page = ActivityPage(file)
+            talks = self._parser.page_talks(page)
+        else:
+            document = stream = JsonStream(file)
+            talks = self._parser.talks(stream)
+        for talk in talks:
             if talk is None:
                 self.skipped += 1
             else:

@@ -114,7 +114,7 @@ class Body:
         from worker.organs.chat_organs import PICTURE_BYTES, PICTURE_BYTES_ANTHROPIC, ChatEye
 
         most = PICTURE_BYTES_ANTHROPIC if organ.provider == "anthropic" else PICTURE_BYTES
-        return ChatEye(self._persona.name, mind, self._media, most)
+        return ChatEye(self._persona.name, mind, self._calls, self._media, most)
 
     def _researcher(self, organ: Organ) -> Researcher:
         if is_embedded("researcher", organ):

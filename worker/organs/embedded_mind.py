@@ -18,7 +18,7 @@ from worker.organs.mind import HostCall, Mind
 from worker.organs.organ_requests import use_tool
 from worker.organs.quoting import Passage, quote, quote_line
 from worker.organs.statements import fold, stated
-from worker.prompting.perceived import read_in_pictures, spoken_or_written
+from worker.prompting.perceived import spoken_or_written, told_by_files
 from worker.prompting.prompt import Prompt
 from worker.prompting.tools import Tools
 
@@ -63,8 +63,8 @@ class EmbeddedMind(Mind):
             return done
         if quotation := quote(prompt.passages, words):
             return quotation
-        pictures = [Passage(title, text) for title, text in read_in_pictures(prompt.history)]
-        if quotation := quote_line(pictures, words):
+        seen = [Passage(title, text) for title, text in told_by_files(prompt.history)]
+        if quotation := quote_line(seen, words):
             return quotation
         system = f"You are a helpful AI assistant named {prompt.persona.name}."
         return await self.think([ChatTurn("system", system), ChatTurn("user", tail(words))], MOST_TOKENS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 from collections.abc import Callable
 from typing import Final
@@ -46,6 +47,10 @@ class HostCalls:
     async def look(self, media: str) -> str:
         """Return a description of a picture."""
         return await self._text(OrganCall(self._next(), "eye", media=media))
+
+    async def shrink(self, media: str) -> bytes:
+        """Return a smaller copy of a picture, as a JPEG."""
+        return base64.b64decode(await self._text(OrganCall(self._next(), "eye", media=media, shrink=True)))
 
     async def study(self, media: str, title: str) -> str:
         """Add a document to the index, and return its summary."""

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 from proto.messages import Perception
+from worker.organs.product import product_answer
+from worker.organs.quoting import best_line
 from worker.organs.statements import (
     CURLY,
     DISLIKES,
@@ -16,13 +18,16 @@ from worker.organs.statements import (
     LIKES,
     NAME,
     NOTE,
+    NOTE_CHARS,
     Fact,
     fold,
     same_key,
     stated,
+    too_long_to_note,
     written,
 )
-from worker.prompting.perceived import failure, is_heard, spoken_or_written
+from worker.prompting.origin import without_origins
+from worker.prompting.perceived import ear_notes, failure, is_heard, own_words, spoken_or_written, without_ear_notes
 from worker.prompting.prompt import Prompt, age
 
 Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
@@ -57,19 +62,22 @@ def typed_and_heard(prompt: Prompt) -> list[str]:
     for one in prompt.perceptions:
         text = prompt.perceived.get(one.id, "")
         if is_heard(one, text):
-            words.append(text)
+            words.append(without_ear_notes(text))
         elif one.kind == "text":
             words.append(one.content)
     return words
 
 
 def told_of_files(prompt: Prompt) -> list[str]:
-    """Return what she says about each file, except for speech addressed to her."""
-    return [
-        _told(one, text)
-        for one in prompt.perceptions
-        if one.kind != "text" and not is_heard(one, text := prompt.perceived.get(one.id, ""))
-    ]
+    """Return what she says about each file; of speech addressed to her only what she did not hear."""
+    told: list[str] = []
+    for one in prompt.perceptions:
+        text = prompt.perceived.get(one.id, "")
+        if is_heard(one, text):
+            told += [f"About your recording: {note}" for note in ear_notes(text)]
+        elif one.kind != "text":
+            told.append(_told(one, text))
+    return told
 
 
 def _told(perception: Perception, text: str) -> str:
@@ -83,14 +91,21 @@ def _told(perception: Perception, text: str) -> str:
 
 
 def _answer(prompt: Prompt, words: str) -> str | None:
-    question = _plain(words)
-    if not question:
+    if not words.strip():
         return "Your message was empty."
+    own = own_words(words)
+    question = _plain(own, prompt.persona.name)
+    known = Known(prompt)
     for pattern, answer in _QUESTIONS:
         if match := pattern.match(question):
-            return answer(Known(prompt), match)
-    facts = list(stated(words))
-    return _acknowledged(facts) if facts else None
+            return answer(known, match)
+    if told := product_answer(question, prompt.persona, visitor=prompt.visitor is not None):
+        return told
+    if facts := list(stated(own)):
+        return _acknowledged(facts)
+    if too_long_to_note(own):
+        return f"That is too long for me to keep word for word: tell me in at most {NOTE_CHARS} characters."
+    return _noted(known, question) if own.rstrip().endswith("?") or _ASKS.match(question) else None
 
 
 class Known:
@@ -102,15 +117,22 @@ class Known:
     @cached_property
     def facts(self) -> list[Fact]:
         """The facts in person.md, updated with statements in this conversation that are not consolidated yet."""
+        return written(self.person)
+
+    @cached_property
+    def person(self) -> str:
+        """person.md with the statements in this conversation that are not consolidated yet."""
         said = [spoken_or_written(line) for line in self.prompt.history if line.role == "person"]
-        said += typed_and_heard(self.prompt)
-        return written(fold(self.prompt.memory.get("person", ""), (fact for text in said for fact in stated(text))))
+        said += [own_words(words) for words in typed_and_heard(self.prompt)]
+        return fold(self.prompt.memory.get("person", ""), (fact for text in said for fact in stated(text)))
 
 
-def _plain(text: str) -> str:
-    """Return the text as one line in lower case, without greetings, polite words and final punctuation."""
+def _plain(text: str, name: str) -> str:
+    """Return the text as one line in lower case, without greetings, her name, polite words and final punctuation."""
     line = " ".join(text.casefold().replace(CURLY, "'").split()).strip(" ?!.")
-    return re.sub(r"\A(?:(?:hello|hi|hey|ok|okay|so|and|please|well)\b[,!. ]*)+(?=\w)", "", line)
+    called = re.escape(" ".join(name.casefold().split()))
+    opening = rf"\A(?:(?:hello|hi|hey|ok|okay|so|and|please|well|{called})\b[,!. ]*)+(?=\w)"
+    return re.sub(rf",? (?:{called}|please)\Z", "", re.sub(opening, "", line))
 
 
 def _acknowledged(facts: list[Fact]) -> str:
@@ -183,15 +205,28 @@ def _person_thing(known: Known, match: re.Match[str]) -> str:
     thing = (match["thing"] or match["named"]).strip()
     values = _values([fact for fact in known.facts if fact.key not in GATHERED], thing)
     if not values:
+        if noted := _noted(known, match.string):
+            return noted
         return f"I do not know that yet. Tell me about your {thing}, and I will remember it."
     asked_for_name = match["named"] or re.search(r"(?:name|called|named)\Z", match.string)
     return f"Your {thing} is called {values[-1]}." if asked_for_name else f"Your {thing} is {values[-1]}."
+
+
+def _noted(known: Known, question: str) -> str | None:
+    """Answer with the line of person.md that a question is about, or return None."""
+    lines = [without_origins(line).strip(" -*\t") for line in known.person.splitlines() if not line.startswith("#")]
+    found = best_line([line for line in lines if line], question)
+    if not found:
+        return None
+    note = found.rstrip(".").removeprefix(f"{NOTE}: ")
+    return f"You told me: {note}." if found.startswith(note) else f"You asked me to remember: {note}."
 
 
 def _listed(values: list[str]) -> str:
     return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
 
 
+_ASKS: Final = re.compile(r"(?:what|who|whom|whose|when|where|which|how|why|do|does|did|is|are|was|were|tell me)\b")
 _IS: Final = r"(?:'s| is| are|s)"
 _NATURES: Final = "(?:ai|bot|robot|human|real|real person|person|machine|persona)"
 _THING: Final = rf"(?:what|who|when){_IS} my (?P<thing>[\w' -]{{2,40}}?)(?:'s name| name| called| named)?"

@@ -24,6 +24,7 @@ _NOTE: Final = re.compile(r"\n\n\([^\n]*\)\Z")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|(?<!\s)[^\S\n]*+\n\s*+(?![a-z])")
 """A line that continues in lower case was only wrapped at the page's margin."""
 
+_DEFINITE: Final = re.compile(r"\b(?:my|our|the|i|we|me)\b")
 _WORD: Final = re.compile(r"[^\W_]+")
 
 # fmt: off
@@ -77,6 +78,18 @@ def quote_line(seen: list[Passage], question: str) -> str:
         return ""
     told = " / ".join(lines[at:]) if _stems(lines[at]) <= asked else lines[at]
     return f'{source}: "{_shortened(told)}"'
+
+
+def best_line(lines: list[str], question: str) -> str:
+    """Return the line of ``lines``, whose newest is last, that matches the question best, or "" if none does.
+
+    One word is a match only if the question says that it is about something the person knows of: "my", "the".
+    """
+    asked = _stems(question)
+    if not asked or not lines or (len(asked) == 1 and not _DEFINITE.search(question.casefold())):
+        return ""
+    best = max(reversed(lines), key=lambda line: _match(asked, line))
+    return best if _match(asked, best) >= ENOUGH else ""
 
 
 def _lines(text: str) -> list[str]:

@@ -16,6 +16,9 @@ from worker.prompting.origin import without_origins
 
 VALUE_CHARS: Final = 120
 
+NOTE_CHARS: Final = 1_000
+"""How long a note may be that the person asks her to keep."""
+
 CURLY: Final = "\u2019"
 """The apostrophe that phones type."""
 
@@ -37,12 +40,16 @@ class Fact(NamedTuple):
 
 
 _NAME: Final = r"(?P<value>[^\W\d_][\w'-]*(?-i:(?: [^\W\d_a-z][\w'-]*){0,3}))"
+_FULL_NAME: Final = r"(?P<value>(?-i:[^\W\d_a-z][\w'.-]*(?: [^\W\d_a-z][\w'-]*){0,3}))"
+"""A name that begins with a capital, and may have a title: "Dr. Braun"."""
+
 _VALUE: Final = r"(?P<value>\S.*)"
 
 _BEINGS: Final = (
     "dog|cat|horse|bird|parrot|rabbit|hamster|fish|pet|wife|husband|partner|girlfriend|boyfriend|fiancée?|son|daughter|"
     "child|mother|mum|mom|father|dad|brother|sister|grandmother|grandfather|aunt|uncle|cousin|friend|best friend|boss|"
-    "colleague|neighbour|neighbor|teacher|doctor"
+    "colleague|neighbour|neighbor|teacher|doctor|dentist|vet|lawyer|landlord|landlady|therapist|coach|manager|nephew|"
+    "niece|grandma|grandpa|flatmate|roommate|hairdresser|accountant"
 )
 _THINGS: Final = (
     "birthday|job|profession|hobby|hobbies|hometown|home town|email|email address|phone number|address|car|school|"
@@ -52,6 +59,10 @@ _THINGS: Final = (
 _I: Final = "I (?:really |also |still )*"
 _NOT_A_THING: Final = r"(?!(?:it|this|that|you|him|her|them)\b)"
 _NOT_A_MEMORY: Final = r"(?!(?:me|when|how|what|who|where|why)\b|the time\b)"
+_PLEASE: Final = r"(?:(?:please|just|can you|could you|will you|would you|i want you to|i would like you to|do)[,]? )*"
+_KEEP: Final = (
+    r"(?:remember|keep in mind|do not forget|don't forget|note|make a note|take a note|note down|memorize|memorise)"
+)
 
 _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     (rf"(?-i:[Mm]y) (?:first |full )?name(?:'s| is) {_NAME}", NAME),
@@ -60,19 +71,39 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     (rf"{_I}(?:like|love|enjoy|adore) {_NOT_A_THING}{_VALUE}", LIKES),
     (rf"{_I}(?:do not|don't) (?:really )?(?:like|enjoy) {_NOT_A_THING}{_VALUE}", DISLIKES),
     (rf"{_I}(?:hate|dislike) {_NOT_A_THING}{_VALUE}", DISLIKES),
-    (rf"(?:please )?remember(?: that|:|,)? {_NOT_A_MEMORY}{_VALUE}", NOTE),
+    (rf"{_PLEASE}{_KEEP}(?: for me)?(?: this| the following)?(?: that|:|,)? {_NOT_A_MEMORY}{_VALUE}", NOTE),
     (rf"my (?P<key>{_BEINGS})(?:'s name is| name is| is called| is named) {_VALUE}", "{}'s name"),
     (rf"I have an? (?P<key>{_BEINGS}) (?:called|named) {_VALUE}", "{}'s name"),
+    (
+        rf"my (?P<key>{_BEINGS}) is (?P<value>(?-i:[^\W\d_a-z])[\w'.-]*(?-i:(?: [^\W\d_a-z][\w'-]*){{0,3}}))",
+        "{}'s name",
+    ),
     (rf"my (?P<key>favou?rite [\w -]{{2,30}}?|{_THINGS}) (?:is|are) {_VALUE}", "{}"),
     (rf"I (?:work as|am employed as) (?:an? )?{_VALUE}", "Job"),
     (rf"I was born (?:on|in) {_VALUE}", "Born"),
 )
 """Patterns of whole sentences with the keys of their facts; ``{}`` is replaced by the pattern's group ``key``."""
 
-_OPENING: Final = r"(?:(?:and|also|well|oh|by the way|so|yes|no|hello|hi|hey)[,.!]? )*"
-_COMPILED: Final = tuple((re.compile(rf"\A{_OPENING}{pattern}\Z", re.IGNORECASE), key) for pattern, key in _PATTERNS)
+_CALLED: Final = r"(?-i:[^\W\d_a-z][\w'-]*(?: [^\W\d_a-z][\w'-]*){0,2})"
+_GREETING: Final = (
+    rf"(?:hello|hi|hey|dear|good (?:morning|afternoon|evening)|thanks|thank you)(?: {_CALLED})?(?: there)?"
+)
+_OPENING: Final = rf"(?:(?:{_GREETING}|and|also|well|oh|by the way|so|yes|no|ok|okay)[,.!:]? )*"
+_ADDRESS: Final = rf"(?:{_CALLED}[,:] )?"
+"""Her name in front of a request. In front of a statement it could be a place: "In Paris, I love the rain"."""
 
-_SENTENCES: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+_COMPILED: Final = tuple(
+    (re.compile(rf"\A{_OPENING}{_ADDRESS if key == NOTE else ''}{pattern}\Z", re.IGNORECASE), key)
+    for pattern, key in _PATTERNS
+)
+_CORRECTED: Final = re.compile(r"(?:,? now)?(?:, (?:and )?not [^,]+)?\Z", re.IGNORECASE)
+"""What a statement takes back: "I live in Bremen now, not in Hamburg"."""
+
+_REQUEST: Final = re.compile(rf"{_OPENING}{_ADDRESS}{_PLEASE}{_KEEP}\b", re.IGNORECASE)
+
+_TITLED: Final = "".join(rf"(?<!\b{title}\.)" for title in ("Dr", "Mr", "Mrs", "Ms", "St", "Prof"))
+_SENTENCES: Final = re.compile(rf'(?<=[.!?]){_TITLED}\s+|(?<=[.!?]["\u201d\u00bb])\s+|\n+')
+_QUOTE: Final = re.compile('["\u201c\u201d\u201e\u00ab\u00bb]')
 _CLAUSES: Final = re.compile(r"(?:, *(?:and )?|; *| and )(?=(?:I|my|please|call me)\b)", re.IGNORECASE)
 """Where another statement may begin within a sentence."""
 
@@ -80,22 +111,44 @@ _BULLET: Final = re.compile(r"[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*)\Z")
 
 
 def stated(text: str) -> Iterator[Fact]:
-    """Yield the facts that a person states in ``text``. Questions are ignored."""
-    for sentence in _SENTENCES.split(text.replace(CURLY, "'")):
+    """Yield the facts that a person states in ``text``. Questions and quotations are ignored."""
+    for sentence in _own_sentences(text.replace(CURLY, "'")):
         plain = sentence.strip()
-        if plain.endswith("?"):
+        if plain.endswith("?") and not _REQUEST.match(plain):
             continue
         clauses = [_fact_in(clause) for clause in _CLAUSES.split(plain)]
         # A sentence is split only if every part states a fact: "I love Rome and my wife" is one statement.
         for fact in clauses if all(clauses) else [_fact_in(plain)]:
             if fact:
                 yield fact
+                # A note that is a statement counts as one too: "remember that my name is Sam".
+                if fact.key == NOTE and (within := _fact_in(fact.value)) and within.key != NOTE:
+                    yield within
+
+
+def too_long_to_note(text: str) -> bool:
+    """Return whether the person asks her to remember more than she can keep word for word."""
+    return any(_REQUEST.match(line) and len(line) > NOTE_CHARS for line in text.splitlines()) and not any(stated(text))
+
+
+def _own_sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of ``text``, except for those in a quotation that is longer than a sentence."""
+    is_quoted = False
+    # A single mark is an inch or a slip: it opens nothing.
+    may_quote = len(_QUOTE.findall(text)) % 2 == 0
+    for sentence in _SENTENCES.split(text):
+        turns = may_quote and len(_QUOTE.findall(sentence)) % 2 == 1
+        if not is_quoted and not turns:
+            yield sentence
+        is_quoted ^= turns
 
 
 def _fact_in(clause: str) -> Fact | None:
-    plain = clause.strip().rstrip(".!,; ")
+    plain = clause.strip().rstrip(".!,;? ")
+    corrected = _CORRECTED.sub("", plain, count=1)
     for pattern, key in _COMPILED:
-        if (match := pattern.match(plain)) and len(match["value"]) <= VALUE_CHARS:
+        match = pattern.match(plain if key == NOTE else corrected)
+        if match and len(match["value"]) <= (NOTE_CHARS if key == NOTE else VALUE_CHARS):
             about = match.groupdict().get("key") or ""
             return Fact(_titled(key.format(about.lower())), match["value"].strip())
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from typing import Final
 
@@ -39,6 +40,17 @@ _EMPTY: Final[dict[PerceptionKind, str]] = {
 }
 
 
+_FORWARDED: Final = re.compile(r"(?m)^\(Forwarded\b(?!; these are the person's own)[^\n]*\)$")
+"""The line above what was forwarded, ``proto.perception.FORWARDED``, whatever else it says."""
+
+_EAR_NOTE: Final = re.compile(r"\((?:Only the first .+ were listened to|\d+ passages? could not be made out)\b.*\)\Z")
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
+
+_NOTE: Final = re.compile(r"\(.*\)\s*\Z")
+"""A line that a gateway wrote about a message: a quotation that it answers, a contact, a place, a poll."""
+
+
 def failed(reason: str) -> str:
     """Return the text that is kept for a file that an organ could not perceive."""
     return f"{_FAILED}{reason})"
@@ -55,20 +67,50 @@ def nothing(kind: PerceptionKind) -> str:
 
 
 def is_heard(perception: Perception, text: str) -> bool:
-    """Return whether speech was heard in this perception."""
-    return perception.kind == "audio" and bool(text) and failure(text) is None and text != _EMPTY["audio"]
+    """Return whether the person spoke to her in this perception, and words were heard.
+
+    A recording that has a name or was forwarded is a file that she received: whoever speaks in it, it is not the person
+    who talks with her now (the perception seed keeps hearing apart from receiving an audio file).
+    """
+    is_speech = perception.kind == "audio" and _is_own_speech(perception.title, perception.content)
+    return is_speech and _has_words(text)
 
 
 def spoken_or_written(line: Line) -> str:
-    """Return the text of a line, including speech."""
-    is_spoken = line.media and _kind(line.media) == "audio" and failure(line.perceived) is None
-    return f"{line.perceived}\n{line.content}".strip() if is_spoken else line.content
+    """Return the person's own words in a line: what they typed, and what they said to her."""
+    is_spoken = line.media and _kind(line.media) == "audio" and _is_own_speech(line.title, line.content)
+    written = own_words(line.content)
+    return f"{line.perceived}\n{written}".strip() if is_spoken and _has_words(line.perceived) else written
 
 
-def read_in_pictures(history: list[Line]) -> list[tuple[str, str]]:
-    """Return the names of a conversation's pictures with the text that was read in each, the newest last."""
-    pictures = (line for line in history if line.media and line.perceived and _kind(line.media) == "image")
-    return [(line.title or "your picture", line.perceived) for line in pictures if failure(line.perceived) is None]
+def ear_notes(text: str) -> list[str]:
+    """Return what an ear adds about a recording below its words: what it left out or could not make out."""
+    lines = text.splitlines()[1:]
+    return [line.strip("() ") for line in lines if _EAR_NOTE.match(line)]
+
+
+def without_ear_notes(text: str) -> str:
+    """Return the words of a recording alone."""
+    first, *others = text.splitlines() or [""]
+    return "\n".join([first, *(line for line in others if not _EAR_NOTE.match(line))])
+
+
+def own_words(content: str) -> str:
+    """Return a message without the words of others: what was forwarded, and the notes that gateways write about it."""
+    own = _FORWARDED.split(content, maxsplit=1)[0]
+    return "\n".join(line for line in own.splitlines() if not _NOTE.match(line)).strip()
+
+
+def told_by_files(history: list[Line]) -> list[tuple[str, str]]:
+    """Return the names of a conversation's pictures and received recordings, with the lines in each, newest last."""
+    told: list[tuple[str, str]] = []
+    for line in history:
+        kind = _kind(line.media) if line.media and _has_words(line.perceived) else None
+        if kind == "image":
+            told.append((line.title or "your picture", line.perceived))
+        elif kind == "audio" and not _is_own_speech(line.title, line.content):
+            told.append((line.title or "your recording", _SENTENCE_END.sub("\n", line.perceived)))
+    return told
 
 
 def described(perception: Perception, text: str, can_search: bool, room: int = CHARS) -> str:
@@ -78,8 +120,11 @@ def described(perception: Perception, text: str, can_search: bool, room: int = C
     """
     if perception.kind == "text":
         return perception.content if perception.content.strip() else "(The person sent an empty message.)"
-    shown = _as_prompt(perception.kind, perception.title, text, room, can_search) if text else f"({lack(perception)})"
-    return _with_caption(shown, perception.content)
+    if not text:
+        return _with_caption(f"({lack(perception)})", perception.content)
+    if is_heard(perception, text):
+        return _with_caption(_heard(text, room), perception.content)
+    return _with_caption(_as_prompt(perception.kind, perception.title, text, room, can_search), perception.content)
 
 
 def lack(perception: Perception) -> str:
@@ -96,6 +141,8 @@ def said(line: Line, room: int = HISTORY_CHARS) -> str:
     if line.role == "assistant":
         # The text of her own recording is the line's content.
         return line.content if kind == "audio" else _with_caption("(You sent a picture.)", line.content)
+    if kind == "audio" and _is_own_speech(line.title, line.content) and _has_words(line.perceived):
+        return _with_caption(_heard(line.perceived, room), line.content)
     if line.perceived:
         return _with_caption(_as_prompt(kind, line.title, line.perceived, room, can_search=False), line.content)
     return _with_caption(f"({_sent(kind, line.title)}, which you could not perceive.)", line.content)
@@ -123,10 +170,21 @@ def _as_prompt(kind: PerceptionKind, title: str, text: str, room: int, can_searc
         return f"({_sent(kind, title)}. You could not understand it: {reason} Say so.)"
     shown = text.strip()[:room]
     rest = "" if len(text.strip()) <= room else "\n" + (_LOOK_UP if can_search and kind == "document" else _LEFT_OUT)
-    if kind == "audio" and not title and text != _EMPTY["audio"]:
-        # Speech addressed to her counts like typed text.
-        return f"{_SPOKEN}\n{shown}{rest}"
     return f"({_sent(kind, title)}. {_TOLD[kind]})\n{quoted(shown)}{rest}"
+
+
+def _heard(text: str, room: int) -> str:
+    """Speech addressed to her counts like typed text."""
+    shown = text.strip()[:room]
+    return f"{_SPOKEN}\n{shown}" + ("" if len(text.strip()) <= room else f"\n{_LEFT_OUT}")
+
+
+def _is_own_speech(title: str, content: str) -> bool:
+    return not title and not _FORWARDED.search(content)
+
+
+def _has_words(text: str) -> bool:
+    return bool(text) and failure(text) is None and text not in _EMPTY.values()
 
 
 def _sent(kind: PerceptionKind, title: str) -> str:

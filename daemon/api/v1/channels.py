@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, get_args
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias, get_args
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from daemon.api.v1.problems import Refused, refused_parameter
 from daemon.api.v1.requests import CREATE, UPDATE
 from daemon.api.v1.testing import tested
 from daemon.channels.service import ChannelService
+from daemon.conversations.lanes import MindTrouble
 from daemon.http.answers import NO_STORE, json_response
 from daemon.ledger import ChannelStatus, Ledger, OpenChannel
 from daemon.ledger.channel_operations import FIRST
@@ -48,6 +50,9 @@ class Filter(msgspec.Struct, rename="camel"):
     channel_type: ChannelType | None = None
 
 
+MindsDown: TypeAlias = Callable[[str], Mapping[str, MindTrouble]]
+"""Returns a persona's minds that cannot be reached, by the model's name; "" is her own."""
+
 FILTERS: Final = {"status": get_args(ChannelStatus), "channelType": get_args(ChannelType)}
 
 
@@ -66,6 +71,7 @@ class OpenChannelRoutes:
         choices: Choices,
         clock: Clock,
         keys: Keys,
+        minds_down: MindsDown,
         organization_id: str,
         webhooks_url: str,
     ) -> None:
@@ -75,6 +81,7 @@ class OpenChannelRoutes:
         self._choices = choices
         self._clock = clock
         self._keys = keys
+        self._minds_down = minds_down
         self._organization_id = organization_id
         self._webhooks_url = webhooks_url
         self._updating = asyncio.Lock()
@@ -162,7 +169,8 @@ class OpenChannelRoutes:
         return await find_channel(self._ledger, self._clock, request)
 
     def _shown(self, channel: OpenChannel) -> ChannelObject:
-        return channel_object(channel, self._organization_id, self._webhooks_url)
+        mind = self._minds_down(channel.persona).get(channel.fields.model or "")
+        return channel_object(channel, self._organization_id, self._webhooks_url, mind)
 
 
 def _filter(request: Request) -> Filter:

@@ -34,7 +34,8 @@ class ConversationPlace(msgspec.Struct, array_like=True, forbid_unknown_fields=T
 class MessagePlace(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """A position in the list: older than this message."""
 
-    id: Number
+    at: Number
+    place: Number
 
 
 async def find_channel(ledger: Ledger, clock: Clock, request: Request) -> OpenChannel:
@@ -85,14 +86,16 @@ class ConversationRoutes:
         channel = await find_channel(self._ledger, self._clock, request)
         if not channel.open:
             raise Refused(409, OWNERS)
-        limit, below = limit_of(request), cursor_of(request, MessagePlace)
+        limit, after = limit_of(request), cursor_of(request, MessagePlace)
         chat = request.path_params["conversation_id"]
-        found = await self._ledger.channel_messages(channel.channel, chat, below.id if below else None, limit + 1)
-        if not found and below is None:
+        found = await self._ledger.channel_messages(
+            channel.channel, chat, (after.at, after.place) if after else None, limit + 1
+        )
+        if not found and after is None:
             raise Refused(
                 404, "There is no conversation with this id; GET .../conversations lists those that there are."
             )
-        return json_response(page(found, limit, message_object, lambda message: MessagePlace(message.id)))
+        return json_response(page(found, limit, message_object, lambda one: MessagePlace(one.at, one.place)))
 
     async def erase_conversation(self, request: Request) -> Response:
         """``DELETE /v1/channels/{channel_id}/conversations/{conversation_id}``: its words, answers and files.

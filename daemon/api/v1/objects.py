@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from daemon.channels.health import MIND_DOWN
+from daemon.conversations.lanes import MindTrouble
 from daemon.conversations.terms import DEFAULT_FALLBACK
 from daemon.ledger import ChannelConversation, ChannelMessage, ChannelStatus, OpenChannel
 from daemon.settings.sections import Hooks
@@ -80,9 +82,14 @@ class TestObject(msgspec.Struct, rename="camel"):
     tested_at: DateTime
 
 
-def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str) -> ChannelObject:
-    """Show a channel; ``webhooks_url`` is the address that providers call."""
+def channel_object(
+    channel: OpenChannel, organization_id: str, webhooks_url: str, mind: MindTrouble | None
+) -> ChannelObject:
+    """Show a channel; ``webhooks_url`` is the address that providers call, ``mind`` why its mind cannot be reached."""
     fields = channel.fields
+    error, error_at = channel.shown_error, channel.shown_error_at
+    if mind and channel.error is None:
+        error, error_at = f"{MIND_DOWN} {mind.reason}", mind.since
     return ChannelObject(
         id=channel.channel,
         organization_id=organization_id,
@@ -95,8 +102,8 @@ def channel_object(channel: OpenChannel, organization_id: str, webhooks_url: str
         welcome_message=fields.welcome,
         fallback_message=fields.fallback or DEFAULT_FALLBACK,
         status=channel.status,
-        last_error=channel.error,
-        last_error_at=date_time(channel.error_at),
+        last_error=error,
+        last_error_at=date_time(error_at),
         conversation_count=channel.conversation_count,
         message_count=channel.message_count,
         last_message_at=date_time(channel.last_message_at),

@@ -13,9 +13,14 @@ def run(context: Context) -> int:
         say_json(client.get("/api/personas"))
         return 0
     personas = client.personas()
-    if not personas:
+    broken = client.broken()
+    for fault in broken:
+        say(f"Not loaded: {fault}")
+    if not personas and not broken:
         say("There is no persona yet; create one with: personad create NAME")
         return 0
     rows = [[one.name, "running" if one.running else "stopped", one.status, one.id] for one in personas]
+    if not personas:
+        return 0
     say_table([["NAME", "PROCESS", "STATUS", "ID"], *rows])
     return 0

@@ -9,4 +9,4 @@ def run(context: Context) -> int:
     """Run until the daemon is asked to stop; return its exit code."""
     from daemon.startup.serve import run as serve
 
-    return serve(context.settings, context.arguments.create_first)
+    return serve(context.settings, context.arguments.create_first, accept_loss=context.arguments.accept_loss)

@@ -23,10 +23,13 @@ def run(context: Context) -> int:
     uptime, pid = _duration(float(status.get("uptime_s", 0))), status.get("pid")
     say(f"personad {status.get('version')} at {client.url}: up {uptime}, pid {pid}, {_size(status.get('rss'))}")
     personas = status.get("personas") or []
-    if not personas:
+    for one in status.get("broken") or []:
+        say(f"Not loaded: {one.get('fault')}")
+    if not personas and not status.get("broken"):
         say("There is no persona yet; create one with: personad create NAME")
         return 0
-    say_table([HEADING, *map(_row, personas)])
+    if personas:
+        say_table([HEADING, *map(_row, personas)])
     for persona in personas:
         for trouble in (persona.get("reason"), persona.get("fault")):
             if trouble:

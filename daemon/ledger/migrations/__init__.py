@@ -18,6 +18,7 @@ from daemon.ledger.migrations import (
     step_7,
     step_8,
     step_9,
+    step_10,
     step_11,
     step_12,
 )
@@ -32,6 +33,7 @@ MIGRATIONS: Final = (
     step_7.SQL,
     step_8.SQL,
     step_9.SQL,
+    step_10.SQL,
     step_11.SQL,
     step_12.SQL,
 )

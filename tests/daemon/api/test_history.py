@@ -34,9 +34,9 @@ def test_conversation(front: DaemonProcess, make: Make) -> None:
     front.http.post(f"/api/persona/{persona_id}/stop")
     said = messages(front, persona_id)
     assert [line["role"] for line in said] == ["person", "assistant"]
-    assert said[0]["content"] == "hello \x00 there"
+    assert said[0]["content"] == "hello \N{REPLACEMENT CHARACTER} there"
     for line in said:
-        assert set(line) == {"role", "content", "channel", "time"}
+        assert set(line) == {"role", "content", "channel", "time", "id"}
         assert line["channel"] == {"type": "web", "name": persona_id}
         when = datetime.fromisoformat(line["time"])
         assert when.utcoffset() is not None
@@ -50,6 +50,31 @@ def test_conversation_limit_is_a_number(front: DaemonProcess, make: Make, limit:
     answer = front.http.get(f"/api/persona/{make()}/conversation?limit={limit}")
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["query", "limit"]
+
+
+def test_conversation_in_pages(front: DaemonProcess, make: Make) -> None:
+    """Pages before and after a line, and those that contain words; a page never has more than 1000 lines."""
+    persona_id = make()
+    with front.socket(f"/ws/{persona_id}"):
+        front.read(persona_id, "hello there")
+        wait_for(lambda: len(messages(front, persona_id)) == 2, "her answer")
+    first, second = messages(front, persona_id)
+    assert 0 < first["id"] < second["id"]
+    assert messages(front, persona_id, f"?before={second['id']}&limit={'9' * 18}") == [first]
+    assert messages(front, persona_id, f"?after={first['id']}") == [second]
+    assert first in messages(front, persona_id, "?q=HELLO")
+    assert messages(front, persona_id, "?q=goodbye") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("before=-1", "before"), ("after=x", "after"), ("before=1&after=1", "after"), (f"q={'x' * 201}", "q")],
+)
+def test_conversation_query_that_cannot_be_taken(front: DaemonProcess, make: Make, query: str, name: str) -> None:
+    """A cursor that is no number, two directions and an endless search are 422 and name the parameter."""
+    answer = front.http.get(f"/api/persona/{make()}/conversation?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["query", name]
 
 
 def test_conversation_of_nobody(front: DaemonProcess) -> None:

@@ -86,6 +86,8 @@ def test_what_cannot_be_fed(shared_daemon: DaemonProcess, learner: str, file: Pa
     unknown = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "eliza")
     file.write_bytes(b"rubbish")
     broken = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "claude")
+    file.write_text('[{"mapping": {}}]')
+    foreign = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "claude")
     with file.open("wb") as stream:
         stream.truncate(4_400_000_000)
     large = personad(shared_daemon, "feed", "Zoë", str(file), "--source", "claude")
@@ -93,4 +95,5 @@ def test_what_cannot_be_fed(shared_daemon: DaemonProcess, learner: str, file: Pa
     assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
     assert (unknown.returncode, "Accepted: chatgpt, claude" in unknown.stderr) == (1, True)
     assert (broken.returncode, "Could not parse the external data." in broken.stderr) == (1, True)
+    assert "it is an export of ChatGPT, not of Claude: name chatgpt as its source" in foreign.stderr
     assert (large.returncode, "limits.feed" in large.stderr) == (1, True)

@@ -121,3 +121,20 @@ def test_a_mind_that_is_down_keeps_nobody_from_another() -> None:
     assert start(lanes) == []
     finish(lanes, "b2")
     assert start(lanes) == ["b3"]
+
+
+def test_minds_that_are_down_say_why() -> None:
+    """Each mind has its own reason, from its first failure on, until it answers."""
+    lanes = Lanes(10, 4, lambda _: False, lambda conversation: conversation.channel.strip("x"))
+    lanes.admit([waiting(1, "a"), waiting(2, "b", channel="xclerk")], visitors=True)
+    own, clerk = lanes.visitor(("x", "a")), lanes.visitor(("xclerk", "b"))
+    assert lanes.troubles() == {}
+    for lane, reason, at in ((own, "no network", 5), (own, "still none", 6), (clerk, "no key", 7)):
+        lanes.trouble(lane, reason, at)
+        lanes.down.add(lanes.model(lane))
+    assert lanes.troubles() == {"": ("no network", 5), "clerk": ("no key", 7)}
+    lanes.down.discard("")
+    assert lanes.troubles() == {"clerk": ("no key", 7)}
+    lanes.trouble(lanes.own, "again", 8)
+    lanes.own.mind_down = "I cannot reach my mind."
+    assert lanes.troubles() == {"": ("again", 8), "clerk": ("no key", 7)}

@@ -78,6 +78,9 @@ class LoopClock:
     def time_ns(self) -> int:
         return EPOCH + int(self.monotonic() * 1e9)
 
+    def uptime_ns(self) -> int:
+        return int(self.monotonic() * 1e9)
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 

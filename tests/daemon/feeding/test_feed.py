@@ -121,7 +121,8 @@ def test_order_of_refusals(kitchen: DaemonProcess, eve: str) -> None:
     assert unknown.status_code == 400
     assert "chatgpt, claude, gemini, grok, personad" in unknown.json()["detail"]
     broken = post(eve, b"rubbish", "chatgpt")
-    assert (broken.status_code, broken.json()) == (400, {"detail": FORMAT})
+    assert (broken.status_code, broken.json()["detail"]) == (400, FORMAT)
+    assert broken.json()["reason"].startswith("The file cannot be read: ")
     kitchen.http.post(f"/api/persona/{eve}/stop")
     assert post(eve, b"[]", "chatgpt").status_code == 409
     kitchen.http.post(f"/api/persona/{eve}/start")
@@ -148,7 +149,8 @@ def test_a_mind_that_is_away(kitchen: DaemonProcess, eve: str, mind: LearningMin
     mind.answer = learn
     again = feed(kitchen, eve, export(facts(4)))
 
-    assert (answer.status_code, answer.json()) == (400, {"detail": MIND})
+    assert (answer.status_code, answer.json()["detail"]) == (400, MIND)
+    assert answer.json()["reason"]
     assert before == Counter(facts(2))
     assert again.status_code == 200
     assert learned(kitchen, eve) == Counter(facts(4))

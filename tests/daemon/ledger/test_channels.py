@@ -195,10 +195,9 @@ async def test_a_removed_channel_leaves_its_lines_only(ledger: Ledger) -> None:
     assert [row.seq for row in await ledger.outgoing(ADAM)] == [3]
     letters = [(letter.content, letter.reason) for letter in await ledger.dead_letters(ADAM, 10)]
     assert letters == [("no mind", "the channel was removed"), ("never sent", "the channel was removed")]
-    assert (await ledger.conversation(ADAM))[:2] == [
-        StoredLine("person", "asked here", 5, None, CONVERSATION),
-        StoredLine("person", "asked there", 6, None, OTHER_CONVERSATION),
-    ]
+    shown = await ledger.conversation(ADAM)
+    assert [line.content for line in shown if line.conversation == CONVERSATION][-1] == "asked here"
+    assert StoredLine("person", "asked there", 6, None, OTHER_CONVERSATION) in shown
     assert await ledger.depths() == {ADAM: Depth(pending=1, outbox_pending=1, outbox_dead=2, lines=5)}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.ledger import Depth, Ledger, LedgerError, StoredFrame, StoredLine, Waiting
+from daemon.ledger import Depth, Ledger, LedgerError, StoredFrame, StoredLine, Waiting, Wanted
 from proto.messages import Conversation, Line, Outgoing, Perception
 from tests.daemon.ledger.deaths import die
 
@@ -86,10 +86,10 @@ async def test_an_answer_moves_the_messages_and_keeps_the_frames(ledger: Ledger)
     assert await ledger.answer(ADAM, [two, one], WEB, said, [100, 101], 30)
     assert await ledger.waiting(ADAM) == []
     assert await ledger.conversation(ADAM) == [
-        StoredLine("person", "hello", 10, None, WEB),
-        StoredLine("person", "this", 20, "cat.png", WEB),
-        StoredLine("assistant", "Hi.", 30, None, WEB),
-        StoredLine("assistant", "A cat!", 30, "drawn.png", WEB),
+        StoredLine("person", "hello", 10, None, WEB, id=1),
+        StoredLine("person", "this", 20, "cat.png", WEB, id=2),
+        StoredLine("assistant", "Hi.", 30, None, WEB, id=3),
+        StoredLine("assistant", "A cat!", 30, "drawn.png", WEB, id=4),
     ]
     assert await ledger.frames(ADAM, 0, 10) == [
         StoredFrame(100, "text", "Hi.", None),
@@ -155,8 +155,8 @@ async def test_people_see_what_is_not_answered_in_its_place(ledger: Ledger) -> N
     await die(ledger, ADAM, [bad], 1)
     assert await ledger.answer(ADAM, [early], WEB, [Outgoing("answer")], [1], 40)
     assert await texts(ledger) == ["early", "poison", "meanwhile", "answer"]
-    assert [line.content for line in await ledger.conversation(ADAM, limit=2)] == ["meanwhile", "answer"]
-    assert [line.content for line in await ledger.conversation(ADAM, limit=3)] == ["poison", "meanwhile", "answer"]
+    assert [line.content for line in await ledger.conversation(ADAM, Wanted(2))] == ["meanwhile", "answer"]
+    assert [line.content for line in await ledger.conversation(ADAM, Wanted(3))] == ["poison", "meanwhile", "answer"]
 
 
 async def test_a_mind_sees_its_conversation_in_order_of_insertion(ledger: Ledger) -> None:
@@ -254,7 +254,7 @@ async def test_everything_is_there_after_a_restart(ledger: Ledger, path: Path) -
     waiting = await hear(ledger, "hello")
     await ledger.tell(ADAM, WEB, "cannot think", 77, 5_000)
     await ledger.close()
-    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+    assert {file.name for file in path.parent.iterdir()} == {"ledger.db", "ledger.mark"}
     again = await Ledger.open(path)
     try:
         assert [row.perception.id for row in await again.waiting(ADAM)] == [waiting]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from daemon.ledger import ChannelFields, ChannelTaken, ChannelUnknown, Ledger, OpenChannel, SenderLimits
+from daemon.ledger.open_channels import messages
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.deaths import die
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, CONVERSATION, EVE, OTHER, WEB, add, inbound, pair
@@ -85,10 +89,48 @@ async def test_what_is_committed_is_counted(ledger: Ledger) -> None:
     ]
     assert await ledger.channel_conversations(CHANNEL, (40, "42")) == known[1:]
     said = await ledger.channel_messages(CHANNEL, "42")
-    assert [line.content for line in reversed(said)] == ["Welcome!", "hello", "again", "hi", "there"]
-    assert [line.content for line in await ledger.channel_messages(CHANNEL, "42", said[1].id, 2)] == ["again", "hello"]
-    (waiting, welcome) = await ledger.channel_messages(CHANNEL, "43")
+    assert [line.content for line in reversed(said)] == ["hello", "again", "Welcome!", "hi", "there"]
+    (welcome, waiting) = await ledger.channel_messages(CHANNEL, "43")
     assert (waiting.id, waiting.content, welcome.content) == (0, "good day", "Welcome!")
+
+
+async def test_messages_stand_in_the_order_of_their_time(ledger: Ledger) -> None:
+    """What waits stands where it was written, and pages of any size hold every message once."""
+    await open_(ledger)
+    (first,) = await visit(ledger, ("1", "42", "one"), at=30)
+    await visit(ledger, ("2", "42", "two"), at=40)
+    # An answer to the first, while the second waits, and a line that came late but was written early.
+    assert await ledger.answer(ADAM, [first], VISITOR, [Outgoing("to one"), Outgoing("more")], [1, 2], 50)
+    await ledger.visit(ADAM, CHANNEL, [inbound("3", "before", at=2)], [], LIMITS, [60, 61], 10_000_000_000)
+    written = await ledger.channel_messages(CHANNEL, "42")
+    assert [(one.content, one.id > 0) for one in reversed(written)] == [
+        ("before", False),
+        ("one", True),
+        ("Welcome!", True),
+        ("two", False),
+        ("to one", True),
+        ("more", True),
+    ]
+    assert [one.at for one in written] == sorted((one.at for one in written), reverse=True)
+    for size in (1, 2, 4):
+        read, place = list[str](), None
+        while found := await ledger.channel_messages(CHANNEL, "42", place, size):
+            read += [one.content for one in found]
+            place = (found[-1].at, found[-1].place)
+        assert read == [one.content for one in written]
+
+
+async def test_a_page_of_messages_is_found_by_an_index(ledger: Ledger, path: Path) -> None:
+    """A long conversation is not read whole and sorted for each page."""
+    await open_(ledger)
+    with closing(sqlite3.connect(path)) as connection:
+        seen: list[str] = []
+        connection.set_trace_callback(seen.append)
+        messages(connection, CHANNEL, "42", (50, 7), 20)
+        connection.set_trace_callback(None)
+        plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {seen[0]}")]
+    assert "USING INDEX conversation_chat (channel=? AND chat=? AND at<?)" in plan[0]
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
 
 
 async def test_a_paired_channel_is_counted_too(ledger: Ledger) -> None:
@@ -149,8 +191,8 @@ async def test_a_copy_of_her_keeps_visitors_apart(ledger: Ledger) -> None:
     assert (await shown(ledger)).message_count == 5
     assert [line.content for line in await ledger.channel_messages(CHANNEL, "42")] == [
         "to a stranger",
-        "a stranger's",
         "Welcome!",
+        "a stranger's",
     ]
 
 

@@ -22,13 +22,14 @@ def mode(path: Path) -> int:
 
 
 async def test_only_the_owner_can_read_it(ledger: Ledger, path: Path) -> None:
-    """The folder is 0700, and the database, its log and its index are 0600."""
+    """The folder is 0700, and the database, its log, its index and its mark are 0600."""
     await ledger.accept("p", WEB, "text", "hello", None, 1, None)
     assert mode(path.parent) == 0o700
     assert {file.name: mode(file) for file in path.parent.iterdir()} == {
         "ledger.db": 0o600,
         "ledger.db-wal": 0o600,
         "ledger.db-shm": 0o600,
+        "ledger.mark": 0o600,
     }
 
 
@@ -125,7 +126,7 @@ async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     """Another kind of file under the ledger's name is reported and left alone."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"a shopping list\n" * 100)
-    with pytest.raises(LedgerError, match="is not a ledger: move it away"):
+    with pytest.raises(LedgerError, match="is not a ledger: put a backup"):
         await Ledger.open(path)
     assert path.read_bytes() == b"a shopping list\n" * 100
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.ledger.damage import Damage
 from daemon.ledger.errors import LedgerError
 from daemon.ledger.threads import ConnectionThread, Outcome, Task
 from daemon.runtime.tasks import Tasks
@@ -24,12 +25,15 @@ class Failing(ConnectionThread):
 
     def __init__(self, path: Path) -> None:
         self.go = threading.Event()
-        super().__init__("failing", path, sqlite3.connect(":memory:", check_same_thread=False))
+        super().__init__("failing", path, sqlite3.connect(":memory:", check_same_thread=False), Damage(print))
 
     def execute(self, batch: list[Task]) -> list[Outcome]:
         """The mistake."""
         self.go.wait()
         raise OURS
+
+    def finish(self) -> None:
+        """Not reached."""
 
 
 @pytest.fixture(autouse=True)

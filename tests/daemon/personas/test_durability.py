@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from daemon.logging.log import Log, Sink
 from daemon.personas import atomic_files
 from daemon.personas.media import Incoming
-from daemon.personas.personas import CONFIG, Personas
+from daemon.personas.personas import CONFIG, Personas, PersonasError
 from daemon.settings.settings import Logs
 from proto.records import Organ, Persona
 from tests.fsyncs import Sync, assert_durable, recorded
@@ -78,3 +79,24 @@ async def test_a_persona_comes_and_goes_durably(tmp_path: Path, log: Log) -> Non
         await personas.adopt(twin)
     assert folders(syncs) == [root]
     assert twin.id in syncs[-1].names
+
+
+async def test_a_persona_who_cannot_be_written_leaves_no_folder(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk nothing of her stays; a record that could not be replaced stays with its folder."""
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    kept, persona = eve(), eve()
+    await personas.create(kept)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic_files, "write", full)
+    with pytest.raises(PersonasError, match="No space left"):
+        await personas.create(persona)
+    assert not personas.folder(persona.id).exists()
+    with pytest.raises(PersonasError, match="No space left"):
+        await personas.save(kept)
+    assert (personas.folder(kept.id) / CONFIG).exists()

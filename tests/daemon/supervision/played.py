@@ -53,6 +53,9 @@ class ManualClock:
     def time_ns(self) -> int:
         return int(self.now * 1e9)
 
+    def uptime_ns(self) -> int:
+        return int(self.monotonic() * 1e9)
+
     async def sleep(self, seconds: float) -> None:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = self.call_later(seconds, partial(over.set_result, None))

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from daemon.ledger.known import LEDGER_NAME
+from daemon.ledger.schema import open_writer
+from proto.records import Organ, Persona, to_json
+from proto.secrets import Secret
+from tests.daemon.cli.command_line import personad
 from tests.daemon_process import DaemonProcess
 
 Launch = Callable[..., DaemonProcess]
@@ -35,6 +42,14 @@ def test_a_second_daemon(launch: Launch, tmp_path: Path) -> None:
     first.kill()
     second.log.unlink()
     second.start().ready()
+
+
+def test_an_orderly_stop_leaves_no_runtime_directory(launch: Launch) -> None:
+    """It is made at the start, often below /tmp, and removed when nothing runs in it any more."""
+    daemon = launch()
+    assert daemon.runtime_dir.is_dir()
+    assert daemon.stop() == 0
+    assert not daemon.runtime_dir.exists()
 
 
 def test_a_port_in_use(launch: Launch) -> None:
@@ -85,3 +100,41 @@ def test_a_state_dir_of_another_user(launch: Launch, tmp_path: Path) -> None:
     code, text = refused(launch(state, start=False))
     assert code == 64
     assert "belongs to another user" in text
+
+
+def test_a_ledger_that_is_held_by_another_program(launch: Launch, tmp_path: Path) -> None:
+    """A lock passes: the daemon exits with 75, after which systemd tries again, and then it starts."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    with closing(open_writer(state / LEDGER_NAME)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        daemon = launch(state, start=False)
+        code, text = refused(daemon)
+        assert code == 75
+        assert "another program holds" in text
+    daemon.start().ready()
+
+
+def test_a_ledger_that_is_lost(launch: Launch, tmp_path: Path) -> None:
+    """The daemon exits with 65, which systemd does not retry, until the loss is accepted; doctor says the same."""
+    state = tmp_path / "state"
+    eve = Persona(str(uuid.uuid4()), "Eve", Organ("m", "openai", Secret("k")), status="hibernate")
+    memory = state / "personas" / eve.id / "memory"
+    memory.mkdir(parents=True)
+    state.chmod(0o700)
+    (memory / "person.md").write_text("- Name: Ada")
+    (memory.parent / "config.json").write_bytes(to_json(eve))
+    daemon = launch(state, start=False)
+    code, text = refused(daemon)
+    assert code == 65
+    assert all(words in text for words in (str(state / LEDGER_NAME), "is missing", "--accept-loss"))
+    assert not (state / LEDGER_NAME).exists()
+    doctor = personad(daemon, "doctor")
+    assert doctor.returncode == 1
+    assert f"FAIL  ledger: {state / LEDGER_NAME} is missing" in doctor.stdout
+    daemon.arguments = ["--accept-loss"]
+    daemon.start().ready()
+    assert daemon.stop() == 0
+    daemon.arguments = []
+    daemon.start().ready()
+    assert "ok    ledger" in personad(daemon, "doctor").stdout

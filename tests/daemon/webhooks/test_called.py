@@ -83,6 +83,50 @@ def test_a_conversation_on_whatsapp(office: Office) -> None:
     assert 'personad_hooks_total{provider="whatsapp",status="403"} 1' in metrics
 
 
+def test_what_cannot_be_read_is_shown(office: Office) -> None:
+    """A batch with one message that no version understands: the others are answered, and the channel says so."""
+    channel = office.open("whatsapp", WHATSAPP_LINE)
+    odd = office.meta.message("15550000012", text={"body": {"parts": ["hello"]}})
+    body = office.meta.batch(office.meta.message("15550000011", body="I am well"), odd)
+    for _ in range(2):
+        assert office.meta.call(office.local(channel), body).status_code == 200
+    wait_for(partial(office.whatsapp_answers, "15550000011"), "an answer to the one who can be read")
+    wait_for(lambda: office.shown(channel)["lastError"], "the channel to say so")
+    shown = office.shown(channel)
+    assert shown["status"] == "active"
+    assert shown["lastError"].startswith("One message of the provider could not be read (it.text.body is no text")
+    [health] = [one for one in status(office.daemon, office.persona)["channels"] if one["channel"] == channel]
+    assert (health["unread"], health["error"]) == (1, shown["lastError"])
+    # A restart is no upgrade: nothing is answered twice, and it is still there.
+    os.kill(status(office.daemon, office.persona)["pid"], signal.SIGKILL)
+    assert office.meta.call(office.local(channel), office.meta.batch(office.meta.message("15550000013"))).is_success
+    wait_for(partial(office.whatsapp_answers, "15550000013"), "an answer by her next process")
+    assert len(office.whatsapp_answers("15550000011")) == 1
+    assert office.shown(channel)["lastError"] == shown["lastError"]
+
+
+def test_stop_outlives_her_process(office: Office) -> None:
+    """After STOP she sends that person nothing, also from her next process, where Twilio does not see to it."""
+    channel, bob = office.open("sms", SMS_LINE), "+15557650001"
+    office.sms(channel, bob, "STOP")
+    wait_for(lambda: "twilio.opting" in office.daemon.log.read_text(), "the STOP")
+    office.twilio.opted_out.clear()
+    office.daemon.http.post(f"/api/persona/{office.persona}/restart")
+    office.connected(channel)
+    office.sms(channel, bob, "are you there?")
+
+    def refused() -> bool:
+        found = office.daemon.http.get(f"/v1/channels/{channel}/conversations").json()["items"]
+        return any(one["id"] == bob[1:] and "opted out with STOP" in (one["lastError"] or "") for one in found)
+
+    wait_for(refused, "her answer to be refused")
+    assert office.sms_answers(bob) == []
+    office.sms(channel, bob, "START")
+    office.sms(channel, bob, "and now?")
+    wait_for(lambda: office.sms_answers(bob), "an answer")
+    assert ["and now?" in answer for answer in office.sms_answers(bob)] == [True]
+
+
 def test_messages_wait_for_a_daemon_that_was_killed(office: Office) -> None:
     """A message answered with 200 is not lost when the daemon dies, and is answered once afterwards."""
     channel = office.open("sms", SMS_LINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from tests.patience import PATIENCE
 from tests.worker.conftest import WEB, Seat, SeatMaker
 from worker.organs.chat_organs import PICTURE_BYTES_ANTHROPIC
 from worker.prompting.perceived import CHARS
+
+JPEG = b"\xff\xd8\xff\xe1\x00\x0fExif\0\0 GPS 47\xff\xda\x00\x04\x00\x00pixels\xff\xd9"
+"""A picture that says where it was taken."""
 
 KEY = Secret("sk-test-0123456789")
 
@@ -199,17 +203,50 @@ async def test_an_eye_that_sees(
     assert "here she is" in str(asked)
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ({"text": base64.b64encode(b"\xff\xd8\xff a smaller one").decode()}, "A cat."),
+        (
+            {"error": "The embedded eye cannot read it."},
+            "The picture is larger than the 3.75 MB that the eye takes. The embedded eye cannot read it.",
+        ),
+    ],
+)
 async def test_picture_that_is_too_large(
-    seat: SeatMaker, openai: OpenAIEmulator, anthropic: AnthropicEmulator, tmp_path: Path
+    seat: SeatMaker,
+    openai: OpenAIEmulator,
+    anthropic: AnthropicEmulator,
+    tmp_path: Path,
+    answer: dict[str, str],
+    outcome: str,
 ) -> None:
-    """A picture that is too large for the provider is refused with a reason, and not sent."""
+    """The organ host makes a smaller copy of a picture that is too large; if it cannot, nothing is sent."""
+    anthropic.script(Step("A cat."))
     adam = seat(at(openai), eye=at(anthropic), media=tmp_path)
     large = picture(tmp_path)
     with (tmp_path / "p.png").open("ab") as file:
         file.truncate(PICTURE_BYTES_ANTHROPIC + 100_000)
     give(adam, large)
-    assert "The picture has 3.9 MB, and the eye takes 3.75 MB at most." in (await adam.first(Reply)).perceived[1]
-    assert anthropic.journal == []
+    call = await adam.host(1, **answer)
+    assert (call.organ, call.media, call.shrink) == ("eye", "p.png", True)
+    assert outcome in (await adam.first(Reply)).perceived[1]
+    assert "image/jpeg" in str([one.body for one in anthropic.journal]) if "text" in answer else not anthropic.journal
+
+
+async def test_where_a_picture_was_taken_stays_here(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
+    """What a remote eye gets has no position, and a picture that cannot be taken apart is not sent."""
+    whole = (tmp_path / "p.jpg", tmp_path / "q.jpg")
+    whole[0].write_bytes(JPEG)
+    whole[1].write_bytes(JPEG[:-2])
+    openai.script(Step("A cat."))
+    adam = seat(at(openai), eye=at(openai), media=tmp_path)
+    give(adam, Perception(1, "image", "", 1, "p.jpg"), Perception(2, "image", "", 1, "q.jpg"))
+    reply = await adam.first(Reply)
+    sent = next(str(one.body) for one in openai.journal if "image_url" in str(one.body))
+    data = base64.b64decode(sent.partition("base64,")[2].partition("'")[0])
+    assert (b"GPS" in JPEG, b"GPS" in data) == (True, False)
+    assert "was not sent" in reply.perceived[2]
 
 
 async def test_picture_that_is_none(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:

@@ -43,6 +43,74 @@ def pdf(pages: Sequence[Sequence[str]], font: str = "Helvetica", size: int = 14)
         content = f"BT /F {size} Tf {size * 1.5} TL 50 780 Td {shown} ET"
         bodies.append(f"<</Type/Page/Parent 2 0 R/Contents {5 + 2 * at} 0 R>>")
         bodies.append(f"<</Length {len(content)}>>stream\n{content}\nendstream")
+    return _file(bodies)
+
+
+def form(*fields: str) -> bytes:
+    """Write a PDF of one page with these fields, each the entries of its dictionary."""
+    first = 6
+    kids = " ".join(f"{first + at} 0 R" for at in range(len(fields)))
+    content = "BT /F 14 Tf 50 780 Td (Name: Plate: Resident:) Tj ET"
+    return _file(
+        [
+            f"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[{kids}]>>>>",
+            "<</Type/Pages/Count 1/Kids[5 0 R]/MediaBox[0 0 595 842]/Resources<</Font<</F 4 0 R>>>>>>",
+            "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Length 0>>stream\n\nendstream",
+            "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+            f"<</Type/Page/Parent 2 0 R/Contents {first + len(fields)} 0 R/Annots[{kids}]>>",
+            *(
+                f"<</Type/Annot/Subtype/Widget/Rect[100 {700 - 30 * at} 300 {720 - 30 * at}]{field}>>"
+                for at, field in enumerate(fields)
+            ),
+            f"<</Length {len(content)}>>stream\n{content}\nendstream",
+        ]
+    )
+
+
+def arabic(words: str, drawn: str) -> bytes:
+    """Write a PDF of one line in a font of boxes that says which letters they are (PDF 32000-1, 9.10.3).
+
+    ``drawn``: "left to right" as most programs do, "right to left" or "word by word" as Chromium does, which moves back
+    before each letter.
+    """
+    codes = {letter: 33 + at for at, letter in enumerate(sorted(set(words)))}
+    pairs = " ".join(f"<{code:02X}> <{ord(letter):04X}>" for letter, code in codes.items())
+    names = " ".join(f"/g{code}" for code in codes.values())
+    unicode = (
+        "begincmap 1 begincodespacerange <00> <FF> endcodespacerange "
+        f"{len(codes)} beginbfchar {pairs} endbfchar endcmap"
+    )
+    box = "500 0 0 0 450 500 d1 0 0 450 500 re f"
+
+    def backwards(part: str, right: int) -> str:
+        return f"1 0 0 1 {right} 700 Tm [{' 1000 '.join(f'<{codes[one]:02X}>' for one in part)}] TJ"
+
+    if drawn == "left to right":
+        content = f"1 0 0 1 50 700 Tm <{''.join(f'{codes[one]:02X}' for one in words[::-1])}> Tj"
+    elif drawn == "right to left":
+        content = backwards(words, 300)
+    else:
+        first, second = words.split()
+        content = f"{backwards(first, 300)} {backwards(second, 290 - 10 * len(first))}"
+    content = f"BT /F 20 Tf {content} ET"
+    return _file(
+        [
+            "<</Type/Catalog/Pages 2 0 R>>",
+            "<</Type/Pages/Count 1/Kids[4 0 R]/MediaBox[0 0 595 842]/Resources<</Font<</F 3 0 R>>>>>>",
+            (
+                "<</Type/Font/Subtype/Type3/FontBBox[0 0 500 500]/FontMatrix[0.001 0 0 0.001 0 0]/FirstChar 33"
+                f"/LastChar {32 + len(codes)}/Widths[{'500 ' * len(codes)}]/Encoding<</Differences[33 {names}]>>"
+                f"/CharProcs<<{' '.join(f'/g{code} 6 0 R' for code in codes.values())}>>/Resources<<>>"
+                "/ToUnicode 7 0 R>>"
+            ),
+            "<</Type/Page/Parent 2 0 R/Contents 5 0 R>>",
+            *(f"<</Length {len(one)}>>stream\n{one}\nendstream" for one in (content, box, unicode)),
+        ]
+    )
+
+
+def _file(bodies: Sequence[str]) -> bytes:
+    """Write numbered objects, the first of them the catalog, as a file."""
     written = BytesIO()
     written.write(b"%PDF-1.4\n")
     offsets = []

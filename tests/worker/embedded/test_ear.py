@@ -6,6 +6,7 @@ import socket
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -63,6 +64,63 @@ def test_silence_and_noise_are_told_as_what_they_are(host: OrganHostProcess, tmp
     for name, samples in sounds.items():
         answer = host.ask(Transcribe(1, write(tmp_path, name, samples)))
         assert (answer.text, answer.error) == ("Nothing was said in it.", None), name
+
+
+class Segment(NamedTuple):
+    """What Whisper makes of a part of a window."""
+
+    text: str
+    avg_logprob: float
+
+
+class Model:
+    """A model that hears what it is told, one list of segments for each window."""
+
+    def __init__(self, *windows: list[Segment]) -> None:
+        self._windows = iter(windows)
+
+    def transcribe(self, _window: Samples, **_options: object) -> tuple[Iterator[Segment], None]:
+        return iter(next(self._windows)), None
+
+
+CLEAR = Segment(" The rent is 900 euros.", -0.3)
+INVENTED = Segment(" My doctor, Hi-Slayer, to be born", -0.9)
+
+
+def heard(monkeypatch: pytest.MonkeyPatch, path: str, *windows: list[Segment]) -> str:
+    """What an ear with such a model tells of a file."""
+    monkeypatch.setattr(Ear, "_load", lambda _self: Model(*windows))
+    return Ear(1).transcribe(path)
+
+
+def test_another_language_is_not_told_as_english(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the decoder itself does not believe is no text: the person learns that the ear understands English only."""
+    path = write(tmp_path, "clip.wav", silence(5))
+    with pytest.raises(HostFault, match=r"Nothing in it could be made out\. This ear understands English only\."):
+        heard(monkeypatch, path, [INVENTED, INVENTED])
+    assert heard(monkeypatch, path, [CLEAR, INVENTED]) == (
+        "The rent is 900 euros.\n(1 passage could not be made out. This ear understands English only.)"
+    )
+    assert heard(monkeypatch, path, [CLEAR]) == "The rent is 900 euros."
+    assert heard(monkeypatch, path, []) == "Nothing was said in it."
+
+
+@pytest.mark.slow
+def test_a_long_list_loses_no_words(host: OrganHostProcess, tmp_path: Path) -> None:
+    """Sentences that resemble each other, for longer than one window, are all heard.
+
+    Whisper without timestamps stopped at the first of them in each of its own windows of 30 seconds.
+    """
+    things = ["nails", "paper", "candles", "soap", "brushes", "plates", "cups", "spoons", "ropes", "lamps", "maps"]
+    pieces: list[Samples] = []
+    for number, thing in enumerate(things, 1):
+        words = f"Item number {number} is a box of {thing}. It stands on shelf {number}."
+        spoken = host.ask(Speak(number, words, str(tmp_path)))
+        pieces += [*read(str(tmp_path / str(spoken.media))), silence(0.25)]
+    whole = np.concatenate(pieces)
+    assert whole.size > 45 * RATE
+    told = host.ask(Transcribe(99, write(tmp_path, "list.wav", whole))).text or ""
+    assert [thing for thing in things if thing not in told.lower()] == []
 
 
 def hostile(folder: Path, port: int) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from collections.abc import Callable
@@ -65,6 +66,61 @@ def test_a_camera_that_was_held_upright(host: OrganHostProcess, tmp_path: Path) 
     assert f"JPEG of {page.width}x{page.height} pixels" in told
     assert "it was taken on 2026-05-01 at 14:03." in told
     assert not any(place in told for place in ("52", "31.0", "13.0", "GPS"))
+
+
+@pytest.mark.parametrize(
+    ("turn", "how"),
+    [
+        (Image.Transpose.ROTATE_180, "stands upside down"),
+        (Image.Transpose.ROTATE_90, "lies on its side"),
+        (Image.Transpose.ROTATE_270, "lies on its side"),
+    ],
+)
+def test_a_page_that_does_not_stand_upright(
+    host: OrganHostProcess, tmp_path: Path, turn: Image.Transpose, how: str
+) -> None:
+    """A page without a mark of its camera is turned until its text can be read, and she says how it stood."""
+    picture(BILL, size=20).transpose(turn).save(tmp_path / "page.png")
+    told = look(host, tmp_path / "page.png")
+    assert read(told) == BILL
+    assert f"The picture {how} and was turned to be read." in told
+
+
+def test_letters_that_the_eye_does_not_know(host: OrganHostProcess, tmp_path: Path) -> None:
+    """Lines in another script are counted and not invented."""
+    page = Image.new("RGB", (900, 300), "white")
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(30)
+    for number, line in enumerate(["Invoice 2026-0817", "Договор аренды жилья", "Плата тридцать рублей"]):
+        draw.text((40, 30 + 80 * number), line, "black", font)
+    page.save(tmp_path / "page.png")
+    told = look(host, tmp_path / "page.png")
+    assert read(told) == ["Invoice 2026-0817"]
+    assert "2 lines could not be read: this eye knows Latin, Chinese and Japanese letters only." in told
+
+
+def test_sixteen_bits_of_grey(host: OrganHostProcess, tmp_path: Path) -> None:
+    """A scan with 65,536 shades is scaled and not cut off to white."""
+    import numpy as np
+
+    shades = np.asarray(picture(BILL, size=20).convert("L")).astype(np.uint16) * 200
+    Image.fromarray(shades).save(tmp_path / "scan.png")
+    assert read(look(host, tmp_path / "scan.png")) == BILL
+
+
+def test_a_smaller_copy(host: OrganHostProcess, tmp_path: Path) -> None:
+    """The copy for a remote eye is upright, fits into a frame, and says nothing of its camera."""
+    exif = Image.Exif()
+    exif[274] = 6
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})
+    Image.effect_noise((4000, 2000), 90).convert("RGB").save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    answer = host.ask(Look(1, str(tmp_path / "photo.jpg"), shrink=True))
+    data = base64.b64decode(answer.text or "")
+    assert len(data) <= 180_000
+    with Image.open(BytesIO(data)) as copy:
+        assert copy.height > copy.width
+        assert not copy.getexif()
+    assert host.ask(Look(2, str(tmp_path / "none.jpg"), shrink=True)).error == "The picture is not there any more."
 
 
 def test_small_text_on_a_large_screen(host: OrganHostProcess, tmp_path: Path) -> None:

@@ -91,6 +91,55 @@ def test_model_answers_the_rest(words: str) -> None:
     assert asked(words) is None
 
 
+NOTED = """\
+- Remember: my sister Eva is coming on Friday
+- Remember: the code of the garage is 4711
+- Remember: my dentist appointment is on Tuesday at ten
+- Allergic to: nuts
+The boiler was repaired in May.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("When is my sister coming?", "You asked me to remember: my sister Eva is coming on Friday."),
+        ("Hello Adam, who is coming on Friday?", "You asked me to remember: my sister Eva is coming on Friday."),
+        ("What is the code of the garage?", "You asked me to remember: the code of the garage is 4711."),
+        ("what's the garage code", "You asked me to remember: the code of the garage is 4711."),
+        (
+            "When is my dentist appointment?",
+            "You asked me to remember: my dentist appointment is on Tuesday at ten.",
+        ),
+        ("What am I allergic to?", "You told me: Allergic to: nuts."),
+        ("When was the boiler repaired?", "You told me: The boiler was repaired in May."),
+        ("When is my exam?", "I do not know that yet. Tell me about your exam, and I will remember it."),
+        ("What is a garage?", None),
+        ("What is the capital of France?", None),
+        ("When does the train to Hamburg leave?", None),
+    ],
+)
+def test_a_noted_fact_is_found_by_its_subject(question: str, answer: str | None) -> None:
+    """What she was asked to remember answers the questions about it, however they are put."""
+    assert asked(question, person=NOTED) == answer
+
+
+def test_a_fact_noted_in_this_conversation_is_found() -> None:
+    """No consolidation is needed in between, and a note that states a fact is that fact."""
+    history = [Line("person", "Hello Adam, please remember that my dentist is Dr. Braun.", 1)]
+    assert asked("Who is my dentist?", person="", history=history) == "Your dentist is Dr. Braun."
+    assert asked("What did I ask you to remember?", person="", history=history) == (
+        "You asked me to remember: my dentist is Dr. Braun."
+    )
+
+
+def test_a_note_that_is_too_long_is_not_promised() -> None:
+    """What she cannot keep word for word she says, and does not leave to the model."""
+    assert asked(f"Please remember that {'word ' * 300}") == (
+        "That is too long for me to keep word for word: tell me in at most 1000 characters."
+    )
+
+
 def test_who_are_you_is_honest() -> None:
     """She says who she is and that her built-in mind is very small."""
     answer = asked("Who are you?") or ""
@@ -103,7 +152,7 @@ def test_what_was_just_said_is_known() -> None:
     history = [Line("person", "My name is Kim. I live in Porto.", 1), Line("assistant", "My name is Adam.", 2)]
     assert asked("What is my name?", history=history) == "Your name is Kim."
     assert asked("I live in Braga now.", "Where do I live?", history=history) == (
-        "I will remember that. You live in Braga now."
+        "I will remember that. You live in Braga."
     )
     assert asked("What is my name?", person="") == "I do not know your name yet. Tell me, and I will remember it."
 
@@ -137,6 +186,24 @@ def test_burst_with_one_question_for_the_model() -> None:
         ("Is my name Sam?", []),
         ("My day is terrible", []),
         ("He said my name is Sam", []),
+        ("My dog is sick", []),
+        ("In Paris, I love the rain", []),
+        ("I live in Bremen now, not in Hamburg.", [("Lives in", "Bremen")]),
+        ("I like tea, not coffee", [("Likes", "tea")]),
+        ("My dentist is Dr. Braun.", [("Dentist's name", "Dr. Braun")]),
+        ("Remember the door is locked, not open", [("Remember", "the door is locked, not open")]),
+        ("Hello Ada, please remember that Eva is coming.", [("Remember", "Eva is coming")]),
+        ("Hello Adam, Please remember that Eva is coming", [("Remember", "Eva is coming")]),
+        ("Ada, remember that Eva is coming", [("Remember", "Eva is coming")]),
+        ("Good morning Ada! Please remember: Eva is coming", [("Remember", "Eva is coming")]),
+        ("Can you please remember that Eva is coming?", [("Remember", "Eva is coming")]),
+        ("Don\u2019t forget that Eva is coming", [("Remember", "Eva is coming")]),
+        ("Please note that Eva is coming", [("Remember", "Eva is coming")]),
+        ("Do you remember that Eva is coming?", []),
+        ("Remember when Eva came?", []),
+        ("Hi Ada, my name is Sam.", [("Name", "Sam")]),
+        ("Remember that my name is Sam.", [("Remember", "my name is Sam"), ("Name", "Sam")]),
+        (f"Remember that {'a word ' * 40}counts", [("Remember", f"{'a word ' * 40}counts")]),
     ],
 )
 def test_statements(words: str, facts: list[tuple[str, str]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, WebhookRequest
+from proto.gateways import Deliver, Delivered, GatewayState, Inbound, Receipt, Undelivered, Unread, WebhookRequest
 from tests.patience import PATIENCE
 from worker.base.log import WorkerLog
 from worker.gateways.common.gateway import Gateway
@@ -30,6 +30,7 @@ class Channel:
         self.states: list[GatewayState] = []
         self.refusals = 0
         self.webhooks_done: list[int] = []
+        self.unread: list[Unread] = []
         self.media = folder / "media"
         self.log_file = folder / "log"
         self._webhooks = 0
@@ -38,7 +39,9 @@ class Channel:
         self.gateway = open_gateway(self.media, self, WorkerLog(self._log))
         self._run = asyncio.create_task(self.gateway.run())
 
-    async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
+    async def received(
+        self, channel: str, items: list[Inbound], webhooks: Sequence[int] = (), unread: Sequence[Unread] = ()
+    ) -> bool:
         """Refuse the first ``refusals`` batches, and commit all others."""
         assert channel == self.gateway.channel
         self.offers.append(items)
@@ -48,6 +51,7 @@ class Channel:
             return False
         self.batches.append(items)
         self.webhooks_done += webhooks
+        self.unread += unread
         return True
 
     def changed(self, state: GatewayState) -> None:
@@ -77,6 +81,12 @@ class Channel:
         self._webhooks += 1
         self.gateway.webhook(WebhookRequest(self._webhooks, self.gateway.channel, content_type, body))
         return self._webhooks
+
+    async def handled(self, number: int) -> list[Inbound]:
+        """Wait until a webhook request is done or kept unread, and return all committed messages."""
+        kept = self.unread
+        await self.until(lambda: number in self.webhooks_done or any(one.number == number for one in kept) or None)
+        return self.items
 
     def deliver(self, content: str, chat: int | str, *, seq: int = 1, **fields: object) -> None:
         """Ask the gateway to deliver a message."""

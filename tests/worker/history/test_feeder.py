@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,8 +25,8 @@ AT_ONCE = MindLimits(first_token=5.0, total=10.0, retries=0)
 
 
 @pytest.fixture
-def feeder(tmp_path: Path) -> Iterator[FeederProcess]:
-    with FeederProcess(tmp_path) as process:
+def feeder(tmp_path: Path, openai_server: OpenAIEmulator) -> Iterator[FeederProcess]:
+    with FeederProcess(tmp_path, urlsplit(openai_server.url).port or 0) as process:
         yield process
 
 
@@ -64,10 +65,12 @@ def test_the_built_in_mind_digests_an_export(feeder: FeederProcess) -> None:
     second = feeder.first(Offered)
     feeder.send(Wanted(second.number))
     assert feeder.next_digest(digested.memory) == {}
-    assert feeder.first(Fed) == Fed(3, 1)
+    # The custom instructions come last.
+    assert feeder.next_digest(digested.memory) == {}
+    assert feeder.first(Fed) == Fed(4, 1)
     feeder.first(Heartbeat)
     assert feeder.stop() == 0
-    assert [one.number for one in feeder.messages if isinstance(one, Digested)] == [1, 3]
+    assert [one.number for one in feeder.messages if isinstance(one, Digested)] == [1, 3, 4]
 
 
 def test_a_remote_mind_digests(feeder: FeederProcess, openai: OpenAIEmulator, tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ TYPES: Final = {
     "text/markdown": ".md",
     "application/json": ".json",
 }
+NO_TEXT: Final = frozenset({"text/html", "text/rtf", "text/vcard", "text/x-vcard", "text/calendar"})
+"""Texts that are not meant to be read as they are."""
+
 NOUNS: Final = {
     "image": "a picture",
     "audio": "a voice message or audio file",
@@ -70,15 +73,21 @@ class Attachment(NamedTuple):
 
     @property
     def extension(self) -> str:
-        """The extension that decides which perception takes the file, "" if none does."""
-        found = TYPES.get(self.type) or PurePosixPath(self.title).suffix.lower()
+        """The extension that decides which perception takes the file, "" if none does.
+
+        The name's own ending counts if a perception knows it, else the provider's type; any other text is plain text.
+        """
+        ending = PurePosixPath(self.title).suffix.lower()
+        found = ending if ending in EXTENSIONS else TYPES.get(self.type, "")
+        if not found and self.type.startswith("text/") and self.type not in NO_TEXT:
+            found = ".txt"
         return found if found in EXTENSIONS else ""
 
     @property
     def what(self) -> str:
         """What the file is, as part of a sentence."""
         noun = self.noun or NOUNS.get(self.type) or (NOUNS.get(self.type.partition("/")[0]) if not self.title else "")
-        named = f' named "{shown(self.title)}"' if self.title else ""
+        named = f' named "{_shortened(self.title)}"' if self.title else ""
         return f"{noun or 'a file'}{named}"
 
 
@@ -100,7 +109,7 @@ def lost(file: Attachment, error: NotFetchedError) -> str:
 
 def attach(inbound: Inbound, file: Attachment, name: str) -> None:
     """Attach a fetched file to its message."""
-    inbound.kind, inbound.media, inbound.title = EXTENSIONS[file.extension], name, shown(file.title)
+    inbound.kind, inbound.media, inbound.title = EXTENSIONS[file.extension], name, _shortened(file.title)
 
 
 def joined(*parts: str) -> str:
@@ -111,3 +120,12 @@ def joined(*parts: str) -> str:
 def shown(text: str) -> str:
     """Return the text as one short line."""
     return " ".join(text.split())[:TITLE_CHARS]
+
+
+def _shortened(title: str) -> str:
+    """Return a file's name as one short line that keeps its ending."""
+    line = " ".join(title.split())
+    ending = PurePosixPath(line).suffix
+    if len(line) <= TITLE_CHARS or len(ending) > TITLE_CHARS // 2:
+        return line[:TITLE_CHARS]
+    return f"{line[: TITLE_CHARS - len(ending) - 1]}…{ending}"

@@ -22,12 +22,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from proto import gateways as proto
-from proto.gateways import Deliver, GatewayState, Inbound, Say, Undelivered, WebhookRequest
+from proto.gateways import MAX_UNREAD_BODY, Deliver, GatewayState, Inbound, Say, Undelivered, Unread, WebhookRequest
 from proto.unicode_text import valid_texts
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
@@ -65,6 +65,13 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """For one request including its whole answer."""
     fetch: float = 60.0
     """For one try to fetch a file."""
+
+
+class Reading(NamedTuple):
+    """What webhook requests contain: messages in order, and what could not be read."""
+
+    items: list[Inbound]
+    unread: Sequence[Unread] = ()
 
 
 A = TypeVar("A", bound=Account)
@@ -126,10 +133,10 @@ class Gateway(ABC, Generic[A, S, T]):
         """Check the configuration without a request. Returns what is wrong with it, or None."""
         return self.account.unreachable() or self.account.unusable()
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        """Return the messages in webhook requests, in order, with their files. What cannot be read is logged."""
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> Reading:
+        """Return the messages in webhook requests, in order, with their files, and what cannot be read."""
         del webhooks
-        return []
+        return Reading([])
 
     async def committed(self, items: Sequence[Inbound]) -> None:
         """Called after these messages were committed; does nothing by default."""
@@ -238,22 +245,24 @@ class Gateway(ABC, Generic[A, S, T]):
         self.standing, self._trouble = state, found
         self.link.changed(self.state())
 
-    async def commit(self, items: Sequence[Inbound], webhooks: Sequence[int] = ()) -> None:
+    async def commit(
+        self, items: Sequence[Inbound], webhooks: Sequence[int] = (), unread: Sequence[Unread] = ()
+    ) -> None:
         """Offer messages to the daemon until it has committed them; the last batch completes the webhook requests."""
         backoff = self.backoff()
         for start in range(0, max(1, len(items)), MAX_ITEMS):
             some = list(items[start : start + MAX_ITEMS])
-            done = webhooks if start + MAX_ITEMS >= len(items) else ()
-            while (some or done) and not await self.taken(some, done):
+            done, kept = (webhooks, unread) if start + MAX_ITEMS >= len(items) else ((), ())
+            while (some or done or kept) and not await self.taken(some, done, kept):
                 wait = backoff.next()
                 self.log.warning("gateway.not_taken", items=len(some), wait=round(wait, 1))
                 await asyncio.sleep(wait)
         await self.committed(items)
 
-    async def taken(self, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:
+    async def taken(self, items: list[Inbound], webhooks: Sequence[int] = (), unread: Sequence[Unread] = ()) -> bool:
         """Offer messages to the daemon once. Returns False if they were not committed, or that is unknown."""
         try:
-            return await self.link.received(self.channel, valid_texts(items), webhooks)
+            return await self.link.received(self.channel, valid_texts(items), webhooks, unread)
         except (ConnectionError, TimeoutError):
             return False
 
@@ -268,7 +277,9 @@ class Gateway(ABC, Generic[A, S, T]):
                 await self._news.wait()
                 continue
             some = [self._webhooks.popleft() for _ in range(min(WEBHOOKS_TOGETHER, len(self._webhooks)))]
-            await self.commit(await self.read(some), [webhook.number for webhook in some])
+            items, unread = await self.read(some)
+            kept = {one.number for one in unread}
+            await self.commit(items, [one.number for one in some if one.number not in kept], _in_one_frame(unread))
 
     async def _ask_on(self) -> None:
         """Exchange with the provider until it refuses the channel; wait after temporary trouble."""
@@ -302,3 +313,12 @@ class Gateway(ABC, Generic[A, S, T]):
 
     def _sent(self, _: asyncio.Task[None]) -> None:
         self._sending -= 1
+
+
+def _in_one_frame(unread: Sequence[Unread]) -> list[Unread]:
+    """Leave out the bodies that do not fit into a frame. Those requests are then kept whole."""
+    room, found = MAX_UNREAD_BODY, []
+    for one in unread:
+        room -= len(one.body)
+        found.append(one if room >= 0 else msgspec.structs.replace(one, body=b""))
+    return found

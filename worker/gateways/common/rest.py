@@ -16,6 +16,7 @@ import msgspec
 from proto.gateways import Gateway
 from worker.gateways.common.account import CONNECT_TIMEOUT, REQUEST_TIMEOUT, Account
 from worker.gateways.common.media_download import Hosts, chunks_of
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.trouble import DEFAULT_WAIT, Refusal, UnreadableError, clean
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ class Rest(Account):
 
     @abstractmethod
     def read_error(self, body: bytes) -> ErrorBody:
-        """Read the body of an error answer. Raises msgspec.DecodeError if it is not the provider's."""
+        """Read the body of an error answer. Raises DecodeError or UnreadableError if it is not the provider's."""
 
     def chunks(self, url: str) -> AsyncIterator[bytes]:
         hosts = Hosts(self.url, self.file_suffixes, self.trusted_suffixes)
@@ -83,15 +84,12 @@ class Rest(Account):
             self.answered()
             if not 200 <= response.status < 300:
                 raise self._refusal(response, body)
-        try:
-            return msgspec.json.decode(body) if body else None
-        except msgspec.DecodeError as error:
-            raise UnreadableError(str(error)) from None
+        return parsed(body) if body else None
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Refusal:
         try:
             error = self.read_error(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, UnreadableError):
             error = ErrorBody()
         wait = error.retry_after or _seconds(response.headers.get("Retry-After", ""))
         if response.status == 429:
@@ -119,7 +117,4 @@ def _seconds(header: str) -> float:
 
 def understood(answer: object, kind: type[T]) -> T:
     """Convert an answer to the expected type. Raises UnreadableError."""
-    try:
-        return msgspec.convert(answer, kind)
-    except msgspec.ValidationError as error:
-        raise UnreadableError(str(error)) from None
+    return fitted(answer, kind)

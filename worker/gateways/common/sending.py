@@ -27,6 +27,9 @@ MARK: Final = "(perhaps repeated)\n"
 MAX_WAIT: Final = 20.0
 """Seconds that a message may wait here; one that must wait longer goes back to the outbox."""
 
+UNCLEAR_TRIES: Final = 8
+"""Tries of a message that is refused for an unknown reason. With the outbox's growing waits they take some minutes."""
+
 MAX_ID: Final = 128
 LONG: Final = 4000
 """Characters above which a text is split on a thread, so that the event loop is not blocked."""
@@ -199,6 +202,7 @@ class Sender(ABC, Generic[A]):
             blocked=found.fate == "blocked",
             ambiguous=found.fate == "perhaps",
             retry_after=0.0 if permanent else found.retry_after,
+            tries=UNCLEAR_TRIES if found.fate == "unclear" else 0,
         )
 
     def _noted(self, error: Exception, chat: str) -> Trouble:

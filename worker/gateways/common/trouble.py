@@ -24,10 +24,11 @@ SHORTEST: Final = 6
 NETWORK: Final = "Check this machine's network and whether the provider is up. personad tries again by itself."
 WAIT: Final = "Nothing to do: personad continues by itself."
 
-Fate: TypeAlias = Literal["again", "perhaps", "never", "blocked"]
+Fate: TypeAlias = Literal["again", "perhaps", "unclear", "never", "blocked"]
 """What becomes of a message that could not be sent. ``again``: it was not taken and may be tried again. ``perhaps``: it
-may have been taken. ``never``: it will never be taken. ``blocked``: nothing for this chat will be taken until the
-person writes again."""
+may have been taken. ``unclear``: it was not taken for a reason that we do not know, so a few tries must show whether
+that passes. ``never``: it will never be taken. ``blocked``: nothing for this chat will be taken until the person writes
+again."""
 
 PASSING: Final = frozenset({401, 408, 425, 429})
 """HTTP statuses that concern the moment or the channel, not the message."""

@@ -37,7 +37,9 @@ async def inbound(message: Message, files: Files, own_id: str, *, edited: bool) 
     if edited:
         return _correction(message)
     passed_on = [file for snapshot in message.message_snapshots for file in snapshot.message.attachments]
-    sent = [_attachment(file) for file in (*message.attachments, *passed_on)]
+    sent = [_attachment(file) for file in message.attachments]
+    # Each file is a message of its own, so each needs the note.
+    sent += [_attachment(file)._replace(note=forwarded(Author("other")).strip()) for file in passed_on]
     if not sent and (command := _COMMAND.match(message.content)):
         item = _item(message, message.id, (command[2] or "").strip())
         item.command = command[1].lower()

@@ -12,16 +12,21 @@ import msgspec
 from proto.gateways import Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import (
     DEFAULT_WAIT,
     NETWORK,
     PROVIDER_ERRORS,
     WAIT,
+    Fate,
     Refusal,
     Trouble,
     passing,
 )
+
+THREAD: Final = 200
+"""Messages of a thread that are asked for."""
 
 NAMES: Final = 1000
 """People whose names are cached."""
@@ -32,7 +37,8 @@ NEW_TOKEN: Final = (
 )
 SCOPES: Final = (
     "Give the app the scopes chat:write, im:history, app_mentions:read, users:read, files:read and files:write "
-    "(api.slack.com/apps, OAuth & Permissions), and install it again."
+    "(api.slack.com/apps, OAuth & Permissions), and install it again. With channels:history and groups:history she "
+    "also reads the thread in which somebody mentions her."
 )
 
 CREDENTIALS: Final = frozenset(
@@ -56,6 +62,32 @@ UNREACHABLE: Final = frozenset(
     {"channel_not_found", "is_archived", "not_in_channel", "restricted_action", "cannot_dm_bot", "user_disabled"}
 )
 """Errors that concern one conversation only (https://api.slack.com/methods/chat.postMessage#errors)."""
+
+UNSENDABLE: Final = frozenset(
+    {
+        "msg_too_long",
+        "no_text",
+        "msg_blocks_too_long",
+        "markdown_text_conflict",
+        "too_many_attachments",
+        "cannot_reply_to_message",
+        "invalid_arguments",
+        "invalid_arg_name",
+        "invalid_charset",
+        "invalid_form_data",
+        "file_not_found",
+        "file_upload_size_restricted",
+        "file_uploads_disabled",
+        "file_uploads_except_images_disabled",
+        "slack_connect_file_upload_sharing_blocked",
+    }
+)
+"""Errors that concern this message and will always be the same
+(https://api.slack.com/methods/chat.postMessage#errors,
+https://api.slack.com/methods/files.completeUploadExternal#errors)."""
+
+PASSING: Final = frozenset({"team_added_to_org", "message_limit_exceeded"})
+"""Errors of the workspace that pass: it is being moved, or all of it sends too much. The message was not taken."""
 
 FAULTS: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 """Slack's own faults, after which "some aspect of the operation" may have succeeded
@@ -82,6 +114,36 @@ class _User(msgspec.Struct):
 
 class _UserInfo(msgspec.Struct):
     user: _User
+
+
+class File(msgspec.Struct):
+    """A file of a message (https://api.slack.com/types/file). ``subtype`` is ``slack_audio`` for a recorded clip."""
+
+    id: str = ""
+    subtype: str = ""
+    name: str = ""
+    title: str = ""
+    mimetype: str = ""
+    file_access: str = ""
+    size: int = 0
+    url_private_download: str = ""
+    url_private: str = ""
+
+
+class _FileInfo(msgspec.Struct):
+    file: File
+
+
+class Said(msgspec.Struct):
+    """A message of a thread."""
+
+    ts: str
+    user: str = ""
+    text: str = ""
+
+
+class _Thread(msgspec.Struct):
+    messages: list[Said] = []
 
 
 class _Test(msgspec.Struct):
@@ -152,6 +214,25 @@ class Slack(Rest):
             self._names[user] = " ".join(name.split())[:128] or user
         return self._names[user]
 
+    async def file(self, id_: str) -> File | None:
+        """Look up a file; None if Slack does not return it (https://api.slack.com/methods/files.info)."""
+        try:
+            return understood(await self.call("files.info", {"file": id_}), _FileInfo).file
+        except PROVIDER_ERRORS:
+            return None
+
+    async def thread(self, channel: str, ts: str, until: str) -> list[Said]:
+        """Return a thread's messages before ``until``, oldest first; none if the app may not read the channel.
+
+        https://api.slack.com/methods/conversations.replies
+        """
+        arguments = {"channel": channel, "ts": ts, "latest": until, "limit": str(THREAD)}
+        try:
+            return understood(await self.call("conversations.replies", arguments), _Thread).messages
+        except PROVIDER_ERRORS:
+            # The scopes channels:history and groups:history are optional: the mention itself can be answered.
+            return []
+
     def classify(self, error: Exception) -> Trouble:
         match error:
             case Refusal(status=status, code=code) if status == 429 or code in ("ratelimited", "rate_limited"):
@@ -162,16 +243,20 @@ class Slack(Rest):
             case Refusal(code="missing_scope", message=needed):
                 reason = f"The Slack app lacks a permission (missing_scope: {needed.rstrip('.')})."
                 return Trouble("config", reason, SCOPES)
-            case Refusal(code=code) if code in UNREACHABLE:
+            case Refusal(code=code) if code in UNREACHABLE or str(code).startswith("restricted_action_"):
                 reason = f"Slack does not let her write there ({code})."
                 return Trouble("recipient", reason, "Invite the app to that channel.", fate="blocked")
             case Refusal(code=code) if code in FAULTS:
                 return Trouble("transient", f"Slack has an internal fault ({code}).", NETWORK, fate="perhaps")
+            case Refusal(code=code) if code in PASSING:
+                return Trouble("transient", f"Slack does not take messages at the moment ({code}).", NETWORK)
             case Refusal(status=200, code=code):
-                return Trouble("transient", f"Slack refused the request ({code}).", NETWORK, fate="never")
+                # Slack's lists of errors are not complete, so an unknown one may also pass.
+                fate: Fate = "never" if code in UNSENDABLE else "unclear"
+                return Trouble("transient", f"Slack refused the request ({code}).", NETWORK, fate=fate)
             case _:
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Answer)
+        found = fitted(parsed(body), _Answer)
         return ErrorBody(found.error or None, found.needed or found.error)

@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
+from proto.gateways import MAX_UNREAD_BODY, Inbound, Unread, WebhookRequest
 from proto.gateways import Gateway as Channel
-from proto.gateways import Inbound, WebhookRequest
-from proto.unicode_text import valid_json
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.account import CONNECT_TIMEOUT
 from worker.gateways.common.link import GatewayLink
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.trouble import NETWORK, Trouble, TroubleError, UnreadableError
 from worker.gateways.slack.account import Slack
-from worker.gateways.slack.inbound import Event, chat_of, inbound, is_for_her, read
+from worker.gateways.slack.inbound import Event, chat_of, inbound, key_of, read
 from worker.gateways.slack.outbound import SlackSender
 
 MAX_RECEIVING: Final = 256
@@ -54,7 +54,8 @@ class Envelope(msgspec.Struct):
     type: str = ""
     envelope_id: str = ""
     reason: str = ""
-    payload: msgspec.Raw = msgspec.Raw(b"null")
+    payload: Any = None
+    """Any: JSON that is read later."""
 
 
 class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
@@ -89,12 +90,19 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
         # Slack asks for a new connection now and then. The pause keeps us from reconnecting in a tight loop.
         return self.timing.shortest
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> kernel.Reading:
         """Return the messages in these events."""
         await self.known.wait()
-        events = [event for webhook in webhooks if (event := self._event(webhook.body))]
+        events: list[Event] = []
+        unread: list[Unread] = []
+        for webhook in webhooks:
+            try:
+                events.extend(filter(None, [read(parsed(webhook.body), self.identity.id)]))
+            except UnreadableError as error:
+                self.log.error("slack.unreadable", reason=str(error))
+                unread.append(Unread(str(error), webhook.number))
         found = await asyncio.gather(*(self._items(event) for event in events))
-        return [item for items in found for item in items]
+        return kernel.Reading([item for items in found for item in items], unread)
 
     async def _hold_socket(self) -> None:
         """Hold one Socket Mode connection until Slack asks for a new one."""
@@ -116,10 +124,7 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
             frame = await socket.receive(timeout=self.timing.silence)
             match frame.type:
                 case aiohttp.WSMsgType.TEXT:
-                    try:
-                        return msgspec.json.decode(valid_json(frame.data), type=Envelope)
-                    except msgspec.DecodeError as error:
-                        raise UnreadableError(str(error)) from None
+                    return fitted(parsed(frame.data), Envelope)
                 case aiohttp.WSMsgType.PING:
                     await socket.pong(frame.data)
                 case aiohttp.WSMsgType.PONG:
@@ -159,9 +164,22 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
 
         https://api.slack.com/apis/socket-mode
         """
-        event = self._event(envelope.payload)
-        if event is None or await self._in_turn(event):
+        try:
+            event = read(envelope.payload, self.identity.id)
+        except UnreadableError as error:
+            done = await self._keep_unread(envelope.payload, str(error))
+        else:
+            done = event is None or await self._in_turn(event)
+        if done:
             await self._acknowledge(socket, envelope)
+
+    async def _keep_unread(self, payload: Any, reason: str) -> bool:
+        """Have the daemon keep what cannot be read (Any: JSON). Returns False if it was not kept."""
+        self.log.error("slack.unreadable", reason=reason)
+        body = msgspec.json.encode(payload)
+        if len(body) > MAX_UNREAD_BODY:
+            return True
+        return await self.taken([], unread=[Unread(reason, key=key_of(payload, body), body=body)])
 
     async def _acknowledge(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
         try:
@@ -169,15 +187,6 @@ class SlackGateway(kernel.Gateway[Slack, SlackSender, Timing]):
         except ConnectionError:
             # Slack delivers the event again over the next connection, where its key is already known.
             return
-
-    def _event(self, body: bytes | msgspec.Raw) -> Event | None:
-        """Return the event, None if it is not for her."""
-        try:
-            event = read(body)
-        except msgspec.DecodeError as error:
-            self.log.error("slack.unreadable", reason=str(error))
-            return None
-        return event if event and is_for_her(event, self.identity.id) else None
 
     async def _in_turn(self, event: Event) -> bool:
         """Commit a message after the earlier ones of its conversation, whose files may take a while.

@@ -53,7 +53,7 @@ class SlackSender(Sender[Slack]):
             await self._upload(chat, text, part.file.name, await self.content(part.file, MAX_UPLOAD))
         except Refusal as error:
             found = self.account.trouble(error)
-            if not text or not (found.error_class == "config" or found.fate == "never"):
+            if not text or not (found.error_class == "config" or found.fate in ("never", "unclear")):
                 raise
             # The app may not upload files, or Slack does not accept this one, so the text is sent alone.
             self.log.info("slack.file_as_text", reason=found.reason)

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from aiogram.types import BotCommand, Update
 from pydantic import ValidationError
 
 from proto.gateways import Gateway as Channel
-from proto.gateways import Inbound, WebhookRequest
+from proto.gateways import Inbound, Unread, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.attachments import joined
 from worker.gateways.common.link import GatewayLink
-from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble
+from worker.gateways.common.reading import fitted, parsed
+from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble, UnreadableError
 from worker.gateways.telegram.account import OTHER_POLLER_WAIT, OddAnswerError, TelegramAccount
 from worker.gateways.telegram.inbound import Draft, drafts
 from worker.gateways.telegram.outbound import TelegramSender
@@ -106,9 +106,11 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
             self._offset = updates[-1].update_id + 1
         return 0.0
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> kernel.Reading:
         """Return the messages in these updates."""
-        return await self._items([update for one in webhooks if (update := self._decoded(one))])
+        found = [(one.number, self._decoded(one)) for one in webhooks]
+        unread = [Unread("Telegram's update has an unknown form", number) for number, update in found if not update]
+        return kernel.Reading(await self._items([update for _, update in found if update]), unread)
 
     async def _poll(self) -> list[Update]:
         """Return the next updates. The first poll, also after trouble, returns at once to show that polling works."""
@@ -181,8 +183,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     def _decoded(self, webhook: WebhookRequest) -> Update | None:
         try:
-            return self._readable(msgspec.json.decode(webhook.body, type=dict[str, Any]))
-        except msgspec.DecodeError as error:
+            return self._readable(fitted(parsed(webhook.body), dict[str, Any]))
+        except UnreadableError as error:
             self.log.error("telegram.unreadable", update=str(webhook.number), reason=str(error))
             return None
 

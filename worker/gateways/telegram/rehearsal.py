@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, channel_id
+from proto.gateways import Deliver, Delivered, Gateway, GatewayState, Inbound, Unread, channel_id
 from proto.secrets import Secret
 from worker.base import tls
 from worker.base.log import WorkerLog
@@ -57,7 +57,13 @@ class _Link:
         self.came = asyncio.Event()
         self.went = asyncio.Event()
 
-    async def received(self, channel: str, items: list[Inbound], webhooks: Sequence[int] = ()) -> bool:  # noqa: ARG002
+    async def received(
+        self,
+        channel: str,  # noqa: ARG002
+        items: list[Inbound],  # noqa: ARG002
+        webhooks: Sequence[int] = (),  # noqa: ARG002
+        unread: Sequence[Unread] = (),  # noqa: ARG002
+    ) -> bool:
         self.came.set()
         return True
 

@@ -16,6 +16,7 @@ import msgspec
 from proto.gateways import ErrorClass, Gateway, GatewayType
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
@@ -41,7 +42,7 @@ CONFIG: Final[Mapping[int, str]] = {
     30034: "Register the number for A2P 10DLC in Twilio's console.",
     63007: "Connect the number to WhatsApp in Twilio's console (Messaging, Senders), or use the sandbox's number.",
 }
-THROTTLE: Final = frozenset({14107, 20429, 30001, 30022, 63018})
+THROTTLE: Final = frozenset({14107, 20429, 21611, 30001, 30022, 63018})
 PERSON: Final[Mapping[int, str]] = {
     21211: "Twilio does not accept the person's number.",
     21217: "Twilio does not accept the person's number.",
@@ -181,7 +182,7 @@ class Twilio(Rest):
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Error)
+        found = fitted(parsed(body), _Error)
         return ErrorBody(found.code, found.message)
 
 

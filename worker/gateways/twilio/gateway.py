@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from proto.gateways import Gateway as Channel
-from proto.gateways import Inbound, WebhookRequest
+from proto.gateways import Inbound, Unread, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.link import GatewayLink
 from worker.gateways.twilio.account import Twilio, digits
-from worker.gateways.twilio.inbound import Draft, OptChange, draft, form_of, opt_change, receipt, with_files
+from worker.gateways.twilio.inbound import Draft, draft, form_of, opt_change, receipt, with_files
 from worker.gateways.twilio.outbound import TwilioSender
 from worker.gateways.twilio.poll import Poller
 
@@ -56,7 +56,7 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         rows = await self._poller.new_messages()
         self.up()
         polled = [one for row in rows if (one := await self._poller.draft(row))]
-        found = [one for one in polled if not self._is_not_for_her(one)]
+        found = [one for one in polled if self._is_wanted(one)]
         for start in range(0, len(found), kernel.MAX_ITEMS):
             await self.commit(await self._with_files(found[start : start + kernel.MAX_ITEMS]))
         self._poller.read(rows)
@@ -68,22 +68,24 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         lively = asyncio.get_running_loop().time() < self._lively_until
         return self.timing.poll if lively else self.timing.idle
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> kernel.Reading:
         """Return the messages in these requests. Receipts for her own messages are reported at once."""
-        drafts = []
+        drafts: list[Draft] = []
+        unread: list[Unread] = []
         for webhook in webhooks:
             try:
                 form = form_of(webhook.body)
                 found = None if "MessageStatus" in form else self._draft(form)
             except ValueError as error:
                 self.log.error("twilio.unreadable", webhook=webhook.number, reason=type(error).__name__)
+                unread.append(Unread("Twilio's form cannot be read", webhook.number))
                 continue
             if failed := receipt(self.channel, form):
                 self.link.send(failed)
             if found:
                 self._is_called = True
                 drafts.append(found)
-        return await self._with_files(drafts)
+        return kernel.Reading(await self._with_files(drafts), unread)
 
     async def committed(self, items: Sequence[Inbound]) -> None:
         self._poller.know([item.key.partition(".")[0] for item in items])
@@ -96,23 +98,24 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         found = draft(form) if ours or "messaging_service_sid" in self.gateway.credentials else None
         if found is None:
             self.log.warning("twilio.not_ours", message=form.get("MessageSid", "")[:64])
-        return found if found and not self._is_not_for_her(found, form.get("OptOutType", "")) else None
+        return found if found and self._is_wanted(found, form.get("OptOutType", "")) else None
 
-    def _is_not_for_her(self, found: Draft, opt_out_type: str = "") -> bool:
-        """Whether she should not see a message: it is her own, or STOP, START or HELP, which Twilio answers itself.
+    def _is_wanted(self, found: Draft, opt_out_type: str = "") -> bool:
+        """Whether a message goes to the daemon: not her own, and not HELP, which Twilio answers itself.
 
-        After STOP nothing is sent to this person until START.
+        STOP and START go there as such: the daemon sends this person nothing from STOP until START. The sender knows it
+        at once, so that the rest of a message that is on its way stays here.
         """
         inbound = found.inbound
         if inbound.account == digits(self.gateway.phone):
-            return True
-        match opt_change(self.gateway.type, inbound.account, inbound.content, opt_out_type):
-            case OptChange(account, out):
-                (self.sender.stopped.add if out else self.sender.stopped.discard)(account)
-                self.log.info("twilio.opting", message=inbound.key, out=out)
-                return True
-            case "":
+            return False
+        match opt_change(self.gateway.type, inbound.content, opt_out_type):
+            case "help":
                 return False
+            case "stop" | "start" as word:
+                inbound.opt_out = word == "stop"
+                self.sender.opting(inbound.chat, out=inbound.opt_out)
+                self.log.info("twilio.opting", message=inbound.key, out=inbound.opt_out)
         return True
 
     async def _with_files(self, drafts: Sequence[Draft]) -> list[Inbound]:

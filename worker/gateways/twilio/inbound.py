@@ -5,13 +5,15 @@ https://www.twilio.com/docs/messaging/guides/webhook-request
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from proto.gateways import GatewayType, Inbound, Receipt
+from proto.perception import FORWARDED
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
 from worker.gateways.twilio.account import class_of, digits, moment, undelivered
@@ -20,6 +22,8 @@ MAX_FILES: Final = 10
 """Files of one message (https://www.twilio.com/docs/messaging/api/media-resource)."""
 
 MAX_FIELDS: Final = 500
+MAX_CODE: Final = 9
+"""Digits of an error code."""
 
 STOP: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 START: Final = frozenset({"start", "unstop"})
@@ -29,12 +33,7 @@ opts in only people who had opted out, and otherwise it is an ordinary answer.""
 
 FAILED: Final = frozenset({"failed", "undelivered"})
 
-
-class OptChange(NamedTuple):
-    """A person opted out with STOP (``out``), or in again with START."""
-
-    account: str
-    out: bool
+_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
 
 class Draft(NamedTuple):
@@ -71,15 +70,19 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 def draft(form: dict[str, str]) -> Draft | None:
-    """Return the message in a webhook request, None if its sender cannot be answered. Raises ValueError."""
+    """Return the message in a webhook request, None if its sender cannot be answered.
+
+    The files are those that have an address, whatever their number is said to be. Raises ValueError.
+    """
     account, sid = digits(form.get("From", "")), form.get("MessageSid") or form.get("SmsSid", "")
     if not account or not sid:
         return None
-    count = min(int(form.get("NumMedia") or "0"), MAX_FILES)
+    if not _SID.match(sid):
+        raise ValueError("the message's id is none of Twilio's")
     files = tuple(
         Attachment(form[f"MediaUrl{n}"], form.get(f"MediaContentType{n}", ""))
-        for n in range(count)
-        if f"MediaUrl{n}" in form
+        for n in range(MAX_FILES)
+        if form.get(f"MediaUrl{n}")
     )
     name = form.get("ProfileName") or f"+{account}"
     return Draft(_item(sid, account, name, _text(form, len(files)), time.time_ns()), files)
@@ -88,22 +91,22 @@ def draft(form: dict[str, str]) -> Draft | None:
 def draft_of_row(row: Row, files: tuple[Attachment, ...]) -> Draft | None:
     """Return the message in a row of the list, None if its sender cannot be answered."""
     account = digits(row.from_ or "")
-    if not account:
+    if not account or not _SID.match(row.sid):
         return None
     return Draft(_item(row.sid, account, f"+{account}", row.body or "", row.at * 1_000_000_000), files)
 
 
-def opt_change(kind: GatewayType, account: str, text: str, opt_out_type: str = "") -> OptChange | str:
-    """Return the opt-out or opt-in that a message means to Twilio, "help" for HELP, "" for all other messages.
+def opt_change(kind: GatewayType, text: str, opt_out_type: str = "") -> Literal["stop", "start", "help", ""]:
+    """Return which keyword a message is to Twilio, "" if it is none.
 
     On WhatsApp Twilio handles no keywords, unless the webhook has an ``opt_out_type``
     (https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out).
     """
     word = opt_out_type.lower() or (" ".join(text.split()).lower() if kind == "sms" else "")
     if word in STOP:
-        return OptChange(account, out=True)
+        return "stop"
     if word in START:
-        return OptChange(account, out=False)
+        return "start"
     return "help" if word in HELP else ""
 
 
@@ -115,7 +118,7 @@ def receipt(channel: str, form: dict[str, str]) -> Receipt | None:
     if form.get("MessageStatus", "") not in FAILED:
         return None
     code = form.get("ErrorCode", "")
-    number = int(code) if code.isdigit() else None
+    number = int(code) if code.isdecimal() and len(code) <= MAX_CODE else None
     return Receipt(channel, form.get("MessageSid", "")[:128], undelivered(number), class_of(number))
 
 
@@ -137,7 +140,7 @@ def _text(form: dict[str, str], files: int) -> str:
     """Return the text, with a description of what WhatsApp sends besides text and files."""
     notes = []
     if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
-        notes.append("(Forwarded; these are not the person's own words:)")
+        notes.append(FORWARDED)
     if form.get("Latitude") and form.get("Longitude"):
         label = shown(" ".join(form[key] for key in ("Label", "Address") if form.get(key)))
         place = f"{label}, " if label else ""
@@ -152,7 +155,7 @@ def _text(form: dict[str, str], files: int) -> str:
 
 def _item(sid: str, account: str, name: str, text: str, at: int) -> Inbound:
     return Inbound(
-        key=sid[:120],
+        key=sid,
         account=account,
         account_name=shown(name),
         chat=account,

@@ -32,6 +32,7 @@ LOOK_BACK: Final = "50"
 
 PICTURE: Final = "(This came with a picture that cannot be sent here.)"
 OPTED_OUT: Final = "The person opted out with STOP; they can write START."
+MAX_STOPPED: Final = 1000
 NEVER: Final = frozenset({"failed", "undelivered", "canceled"})
 
 
@@ -68,8 +69,7 @@ class TwilioSender(Sender[Twilio]):
         log: WorkerLog,
     ) -> None:
         super().__init__(gateway, account, folder, report, refused, log)
-        self.stopped: set[str] = set()
-        """Chats of people who opted out with STOP; Twilio remembers them beyond this process."""
+        self._stopped: dict[str, None] = {}
         self.awaiting_receipt: dict[str, float] = {}
         """Loop time of each accepted message whose delivery is not known yet, by its SID."""
         self._service = gateway.credentials.get("messaging_service_sid", Secret(""))
@@ -110,8 +110,16 @@ class TwilioSender(Sender[Twilio]):
             return found._replace(error_class="recipient", fate="never")
         return found
 
+    def opting(self, chat: str, *, out: bool) -> None:
+        """Note that a person has just opted out or in. The daemon knows it longer, and sends nothing to them."""
+        self._stopped.pop(chat, None)
+        if out:
+            self._stopped[chat] = None
+        if len(self._stopped) > MAX_STOPPED:
+            del self._stopped[next(iter(self._stopped))]
+
     def opted_out(self, chat: str) -> str:
-        return OPTED_OUT if chat in self.stopped else ""
+        return OPTED_OUT if chat in self._stopped else ""
 
     async def sent_already(self, message: Deliver, part: Part) -> str:
         """Look for the text among the messages to this person since she wrote it; ``seq`` is that time in microseconds.

@@ -97,13 +97,13 @@ class Poller:
 
         https://www.twilio.com/docs/messaging/api/media-resource
         """
-        count = int(row.num_media) if row.num_media.isdigit() else 0
         files: tuple[Attachment, ...] = ()
-        if count:
+        if row.num_media.strip("0"):
             try:
                 files = await self._files(row.sid)
             except PROVIDER_ERRORS as error:
                 self._log.warning("twilio.media_unlisted", reason=self._twilio.trouble(error).reason)
+                count = int(row.num_media[:2]) if row.num_media.isdecimal() else 1
                 files = (Attachment("", ""),) * min(count, MAX_FILES)
         return draft_of_row(row, files)
 

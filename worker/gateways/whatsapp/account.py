@@ -14,8 +14,9 @@ from proto.gateways import ErrorClass, Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity, Located
 from worker.gateways.common.attachments import Attachment
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
-from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
+from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Fate, Refusal, Trouble, TroubleError, passing
 
 VERSION: Final = "/v23.0"
 FIELDS: Final = "display_phone_number,verified_name,quality_rating,code_verification_status"
@@ -24,7 +25,11 @@ NEEDED: Final = ("access_token", "phone_number_id", "app_secret", "verify_token"
 TOKEN: Final = frozenset({0, 190})
 PERMISSION: Final = frozenset({3, 10, 131005, *range(200, 300)})
 NUMBER: Final = frozenset({33, 131031, 131037, 131042, 131045, 133010})
-THROTTLE: Final = frozenset({4, 80007, 130429, 131048, 131057, 133016, 2})
+THROTTLE: Final = frozenset({4, 17, 32, 341, 613, 80007, 130429, 131048, 131057, 133016, 2})
+"""Codes that ask to wait (https://developers.facebook.com/docs/graph-api/overview/rate-limiting#error-codes)."""
+
+UNSENDABLE: Final = frozenset({100, 131008, 131009, 131051})
+"""Codes that concern this message and will always be the same."""
 PAIR: Final = 131056
 UNKNOWN_ID: Final = 100
 GONE: Final = 33
@@ -138,12 +143,16 @@ class Meta(Rest):
                 return Trouble("config", f"WhatsApp refuses the number ({code}): {error.message}", NUMBER_HINT)
             case Refusal(status=status, code=code) if status == 429 or code in THROTTLE:
                 seconds = error.retry_after or DEFAULT_WAIT
-                return Trouble("throttle", f"WhatsApp asks us to wait {seconds:g} s ({code}).", WAIT, seconds)
+                doubt: Fate = "perhaps" if status >= 500 else "again"
+                return Trouble("throttle", f"WhatsApp asks us to wait {seconds:g} s ({code}).", WAIT, seconds, doubt)
+            case Refusal(status=status, code=int(code)) if status < 500 and code not in UNSENDABLE:
+                # Meta answers 400 also for faults of its own, such as code 1, "unknown error".
+                return passing(self.provider, error)._replace(fate="unclear")
             case _:
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Error).error
+        found = fitted(parsed(body), _Error).error
         return ErrorBody(found.code, (found.error_data.details if found.error_data else "") or found.message)
 
 

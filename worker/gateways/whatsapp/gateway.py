@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 
 from proto.gateways import Gateway as Channel
-from proto.gateways import Inbound, WebhookRequest
+from proto.gateways import Inbound, Unread, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
 from worker.gateways.common.link import GatewayLink
-from worker.gateways.common.trouble import Trouble
+from worker.gateways.common.trouble import Trouble, UnreadableError
 from worker.gateways.whatsapp.account import WEBHOOK_HINT, Meta
-from worker.gateways.whatsapp.inbound import Draft, read_batch, with_file
+from worker.gateways.whatsapp.inbound import Draft, Reader, with_file
 from worker.gateways.whatsapp.outbound import MetaSender
 
 MAX_MOVED: Final = 100
@@ -41,7 +41,8 @@ class MetaGateway(kernel.Gateway[Meta, MetaSender, kernel.Timing]):
     ) -> None:
         super().__init__(gateway, url, media, link, log, timing)
         self._moved: dict[str, str] = {}
-        self._unread: dict[str, str] = {}
+        self._reader = Reader(self.account.number_id, self.channel, self._moved, self.log)
+        self._unmarked: dict[str, str] = {}
 
     def unusable(self) -> Trouble | None:
         if not (found := super().unusable()) and not self.gateway.webhook:
@@ -54,27 +55,32 @@ class MetaGateway(kernel.Gateway[Meta, MetaSender, kernel.Timing]):
         self.up()
         return self.timing.check
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> kernel.Reading:
         """Return the messages in these requests. Receipts for her own messages are reported at once."""
         drafts: list[Draft] = []
+        unread: list[Unread] = []
         for webhook in webhooks:
             try:
-                found = read_batch(webhook.body, self.account.number_id, self.channel, self._moved, self.log)
-            except msgspec.DecodeError as error:
+                found = self._reader.read(webhook.body)
+            except UnreadableError as error:
                 self.log.error("meta.unreadable", webhook=webhook.number, reason=str(error))
+                unread.append(Unread(str(error), webhook.number))
                 continue
             drafts += found.drafts
             for receipt in found.receipts:
                 self.link.send(receipt)
+            if found.rest:
+                rest = msgspec.json.encode({"entry": found.rest})
+                unread.append(Unread(found.reasons[0], webhook.number, body=rest))
         while len(self._moved) > MAX_MOVED:
             del self._moved[next(iter(self._moved))]
-        self._unread |= {one.inbound.key: one.message_id for one in drafts}
-        return list(await asyncio.gather(*(with_file(one, self.files) for one in drafts)))
+        self._unmarked |= {one.inbound.key: one.message_id for one in drafts}
+        return kernel.Reading(list(await asyncio.gather(*(with_file(one, self.files) for one in drafts))), unread)
 
     async def committed(self, items: Sequence[Inbound]) -> None:
         """Mark the last message of each chat as read: it is committed, so she will certainly perceive it."""
         for item in items:
-            if message_id := self._unread.pop(item.key, ""):
+            if message_id := self._unmarked.pop(item.key, ""):
                 self.sender.heard(item.chat, message_id)
         for chat in {item.chat for item in items}:
             self.start(self.sender.mark_read(chat))

@@ -5,170 +5,36 @@ https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
 
 from __future__ import annotations
 
-import re
-from hashlib import sha256
-from typing import Final, NamedTuple
-
-import msgspec
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from proto.gateways import Inbound, Receipt
+from proto.perception import FORWARDED
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
+from worker.gateways.common.reading import fitted, nanoseconds, parsed
+from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.whatsapp.account import class_of, undelivered
+from worker.gateways.whatsapp.batch import (
+    ACCOUNT,
+    Batch,
+    Change,
+    Contact,
+    Entry,
+    Fault,
+    Form,
+    Message,
+    Order,
+    Status,
+    Value,
+    key_of,
+)
 
-MAX_KEY: Final = 120
-FORWARDED: Final = "(Forwarded; these are not the person's own words:)"
+MAX_FIELDS: Final = 50
+"""Fields of a form, or products of an order, that are told."""
 
-_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-
-
-class Text(msgspec.Struct):
-    body: str = ""
-
-
-class File(msgspec.Struct):
-    id: str = ""
-    mime_type: str = ""
-    caption: str = ""
-    filename: str = ""
-
-
-class Button(msgspec.Struct):
-    text: str = ""
-
-
-class Chosen(msgspec.Struct):
-    title: str = ""
-    description: str = ""
-
-
-class Interactive(msgspec.Struct):
-    button_reply: Chosen | None = None
-    list_reply: Chosen | None = None
-
-
-class Location(msgspec.Struct):
-    latitude: float = 0.0
-    longitude: float = 0.0
-    name: str = ""
-    address: str = ""
-
-
-class ContactName(msgspec.Struct):
-    formatted_name: str = ""
-
-
-class ContactPhone(msgspec.Struct):
-    phone: str = ""
-
-
-class SharedContact(msgspec.Struct):
-    name: ContactName = msgspec.field(default_factory=ContactName)
-    phones: list[ContactPhone] = []
-
-
-class Reaction(msgspec.Struct):
-    emoji: str = ""
-
-
-class System(msgspec.Struct):
-    type: str = ""
-    wa_id: str = ""
-    new_wa_id: str = ""
-
-
-class Context(msgspec.Struct):
-    forwarded: bool = False
-    frequently_forwarded: bool = False
-
-
-class Fault(msgspec.Struct):
-    code: int | None = None
-    title: str = ""
-    message: str = ""
-
-
-class Message(msgspec.Struct):
-    """One message. ``from`` is missing if the person shows a user name instead of a number."""
-
-    id: str
-    type: str = "text"
-    from_: str = msgspec.field(name="from", default="")
-    from_user_id: str = ""
-    timestamp: str = "0"
-    text: Text | None = None
-    image: File | None = None
-    audio: File | None = None
-    video: File | None = None
-    document: File | None = None
-    sticker: File | None = None
-    button: Button | None = None
-    interactive: Interactive | None = None
-    location: Location | None = None
-    contacts: list[SharedContact] = []
-    reaction: Reaction | None = None
-    system: System | None = None
-    context: Context | None = None
-
-    @property
-    def account(self) -> str:
-        """The writer's id: their number without its plus, else the user id that WhatsApp assigns for this business."""
-        found = self.from_.removeprefix("+") or self.from_user_id
-        return found if _ACCOUNT.match(found) else ""
-
-    @property
-    def key(self) -> str:
-        """The message's key, made from its id."""
-        return key_of(self.id)
-
-    @property
-    def file(self) -> File | None:
-        """The message's file, if any."""
-        return self.image or self.audio or self.video or self.document or self.sticker
-
-
-class Status(msgspec.Struct):
-    id: str
-    status: str = ""
-    errors: list[Fault] = []
-
-
-class Profile(msgspec.Struct):
-    name: str = ""
-
-
-class Contact(msgspec.Struct):
-    profile: Profile = msgspec.field(default_factory=Profile)
-    wa_id: str = ""
-    user_id: str = ""
-
-
-class Metadata(msgspec.Struct):
-    phone_number_id: str = ""
-
-
-class Value(msgspec.Struct):
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
-    contacts: list[Contact] = []
-    messages: list[msgspec.Raw] = []
-    statuses: list[msgspec.Raw] = []
-    errors: list[Fault] = []
-
-
-class Change(msgspec.Struct):
-    field: str = ""
-    value: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class Entry(msgspec.Struct):
-    changes: list[Change] = []
-
-
-class Batch(msgspec.Struct):
-    """One webhook request: changes of several accounts, each with several messages."""
-
-    entry: list[Entry] = []
+EMPTY: Final = "(The person sent an empty message.)"
 
 
 class Draft(NamedTuple):
@@ -180,41 +46,131 @@ class Draft(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a webhook request contains for one number."""
+    """What a webhook request contains for one number.
+
+    ``rest`` holds the entries of the request (Any: their JSON) with what could not be read, ``reasons`` why.
+    """
 
     drafts: list[Draft]
     receipts: list[Receipt]
+    rest: list[Any]
+    reasons: list[str]
 
 
-def read_batch(body: bytes, number_id: str, channel: str, moved: dict[str, str], log: WorkerLog) -> Contents:
-    """Read a request. What belongs to another number or cannot be read is logged and left out.
+class Reader(NamedTuple):
+    """Reads requests for one number. ``moved`` maps people's new numbers to their old ones."""
 
-    ``moved`` maps people's new numbers to their old ones. Raises msgspec.DecodeError if the body is not one of Meta's.
-    """
-    found = Contents([], [])
-    for entry in msgspec.json.decode(body, type=Batch).entry:
-        for change in entry.changes:
-            if change.field != "messages":
-                log.info("meta.ignored", field=change.field[:64])
-                continue
+    number_id: str
+    channel: str
+    moved: dict[str, str]
+    log: WorkerLog
+
+    def read(self, body: bytes) -> Contents:
+        """Read a request; what belongs to another number is left out. Raises UnreadableError if nothing can be read."""
+        found = Contents([], [], [], [])
+        for entry in fitted(parsed(body), Batch).entry:
             try:
-                value = msgspec.json.decode(change.value, type=Value)
-            except msgspec.ValidationError as error:
-                log.error("meta.unreadable", reason=str(error))
+                changes = fitted(entry, Entry).changes
+            except UnreadableError as error:
+                self._leave(found, str(error))
+                found.rest.append(entry)
                 continue
-            if value.metadata.phone_number_id != number_id:
-                log.warning("meta.not_ours", number=value.metadata.phone_number_id[:32])
+            if rest := [left for change in changes if (left := self._change(change, found))]:
+                found.rest.append({**entry, "changes": rest})
+        return found
+
+    def _change(self, raw: Any, found: Contents) -> Any:
+        """Read one change. Returns what could not be read of it, None if that is nothing (Any: JSON)."""
+        try:
+            change = fitted(raw, Change)
+            if change.field != "messages":
+                self.log.info("meta.ignored", field=change.field[:64])
+                return None
+            value = _value(change)
+        except UnreadableError as error:
+            self._leave(found, str(error))
+            return raw
+        if value.metadata.phone_number_id != self.number_id:
+            self.log.warning("meta.not_ours", number=value.metadata.phone_number_id[:32])
+            return None
+        for fault in value.errors:
+            self.log.warning("meta.reported", reason=undelivered(fault.code, fault.message or fault.title))
+        self._receipts(value, found)
+        if rest := self._messages(value, found):
+            return {**raw, "value": {**change.value, "messages": rest, "statuses": []}}
+        return None
+
+    def _messages(self, value: Value, found: Contents) -> list[Any]:
+        """Read the messages. Returns those that cannot be read (Any: their JSON)."""
+        rest = []
+        for raw in value.messages:
+            try:
+                draft = self._draft(fitted(raw, Message), value.contacts)
+            except UnreadableError as error:
+                self._leave(found, str(error))
+                rest.append(raw)
+            else:
+                found.drafts.extend(filter(None, [draft]))
+        return rest
+
+    def _receipts(self, value: Value, found: Contents) -> None:
+        for raw in value.statuses:
+            try:
+                status = fitted(raw, Status)
+            except UnreadableError as error:
+                self.log.error("meta.unreadable", reason=str(error))
                 continue
-            for fault in value.errors:
-                log.warning("meta.reported", reason=undelivered(fault.code, fault.message or fault.title))
-            _read_value(value, channel, moved, found, log)
-    return found
+            if status.status == "failed":
+                fault = status.errors[0] if status.errors else Fault()
+                reason = undelivered(fault.code, fault.message or fault.title)
+                found.receipts.append(Receipt(self.channel, key_of(status.id), reason, class_of(fault.code)))
+
+    def _draft(self, message: Message, contacts: Sequence[Contact]) -> Draft | None:
+        """Return a message, None for what nobody wrote. Raises UnreadableError if it does not say who wrote it."""
+        account = message.account or _only(contacts)
+        if message.type == "system":
+            if message.system and (new := message.system.new_wa_id or message.system.wa_id):
+                self.moved[new] = account
+                self.log.info("meta.number_changed", message=message.key)
+            return None
+        if message.type == "revoke" or (message.reaction and not message.reaction.emoji):
+            return None
+        if not account:
+            raise UnreadableError("the message does not say who wrote it")
+        text, file = _text(message), message.file
+        if old := self.moved.pop(account, ""):
+            text = f"(This person used to write from the number +{old}.)\n{text}"
+        names = {key: one.profile.name for one in contacts for key in (one.wa_id, one.user_id) if key}
+        inbound = Inbound(
+            key=message.key,
+            account=account,
+            account_name=shown(names.get(account, "")) or (f"+{account}" if account.isdigit() else account),
+            chat=account,
+            private=not message.group_id,
+            kind="text",
+            content=text or ("" if file else EMPTY),
+            at=nanoseconds(message.timestamp),
+        )
+        return Draft(inbound, message.id, _attachment(message))
+
+    def _leave(self, found: Contents, reason: str) -> None:
+        self.log.error("meta.unreadable", reason=reason)
+        found.reasons.append(reason)
 
 
-def key_of(message_id: str) -> str:
-    """Return a message id as a key: unchanged if it is short and printable, else its hash."""
-    plain = message_id.isascii() and message_id.isprintable() and " " not in message_id
-    return message_id if plain and 0 < len(message_id) <= MAX_KEY else sha256(message_id.encode()).hexdigest()
+def _value(change: Change) -> Value:
+    value = fitted(change.value, Value)
+    if value.messages and not value.metadata.phone_number_id:
+        raise UnreadableError("it does not say whose number it is for")
+    return value
+
+
+def _only(contacts: Sequence[Contact]) -> str:
+    """Return who wrote if only one person is named: a message's own ``from`` may be missing."""
+    if len(contacts) != 1:
+        return ""
+    found = contacts[0].wa_id.removeprefix("+") or contacts[0].user_id
+    return found if ACCOUNT.match(found) else ""
 
 
 async def with_file(one: Draft, files: Files) -> Inbound:
@@ -224,54 +180,13 @@ async def with_file(one: Draft, files: Files) -> Inbound:
     return one.inbound
 
 
-def _read_value(value: Value, channel: str, moved: dict[str, str], found: Contents, log: WorkerLog) -> None:
-    names = {key: contact.profile.name for contact in value.contacts for key in (contact.wa_id, contact.user_id) if key}
-    for raw in value.messages:
-        try:
-            message = msgspec.json.decode(raw, type=Message)
-        except msgspec.ValidationError as error:
-            log.error("meta.unreadable", reason=str(error))
-            continue
-        if draft := _draft(message, names, moved, log):
-            found.drafts.append(draft)
-    for raw in value.statuses:
-        try:
-            status = msgspec.json.decode(raw, type=Status)
-        except msgspec.ValidationError as error:
-            log.error("meta.unreadable", reason=str(error))
-            continue
-        if status.status == "failed":
-            fault = status.errors[0] if status.errors else Fault()
-            reason = undelivered(fault.code, fault.message or fault.title)
-            found.receipts.append(Receipt(channel, key_of(status.id), reason, class_of(fault.code)))
-
-
-def _draft(message: Message, names: dict[str, str], moved: dict[str, str], log: WorkerLog) -> Draft | None:
-    account = message.account
-    if message.type == "system":
-        if message.system and (new := message.system.new_wa_id or message.system.wa_id):
-            moved[new] = account
-            log.info("meta.number_changed", message=message.key)
-        return None
-    if not account or (message.reaction and not message.reaction.emoji):
-        return None
-    text = _text(message)
-    if old := moved.pop(account, ""):
-        text = f"(This person used to write from the number +{old}.)\n{text}"
-    seconds = int(message.timestamp) if message.timestamp.isdigit() else 0
-    inbound = Inbound(
-        key=message.key,
-        account=account,
-        account_name=shown(names.get(account, "")) or (f"+{account}" if account.isdigit() else account),
-        chat=account,
-        private=True,
-        kind="text",
-        content=text,
-        at=seconds * 1_000_000_000,
-    )
+def _attachment(message: Message) -> Attachment | None:
     file = message.file
-    attachment = Attachment(file.id, file.mime_type, file.filename) if file else None
-    return Draft(inbound, message.id, attachment)
+    if not file:
+        return None
+    # Audio files come without a name; only what the person recorded for her has none.
+    is_audio_file = file is message.audio and not file.voice
+    return Attachment(file.id, file.mime_type, file.filename or ("audio file" if is_audio_file else ""))
 
 
 def _text(message: Message) -> str:
@@ -288,11 +203,17 @@ def _content(message: Message) -> str:
         return message.file.caption
     if message.button:
         return message.button.text
+    if message.interactive and message.interactive.nfm_reply:
+        return _filled_in(message.interactive.nfm_reply)
+    if message.order:
+        return _ordered(message.order)
     if message.interactive and (chosen := message.interactive.button_reply or message.interactive.list_reply):
         return ": ".join(part for part in (chosen.title, chosen.description) if part)
     if place := message.location:
         named = "".join(f"{part}, " for part in (shown(place.name), shown(place.address)) if part)
-        return f"(The person sent a location: {named}latitude {place.latitude}, longitude {place.longitude}.)"
+        parts = [("latitude", place.latitude), ("longitude", place.longitude)]
+        point = ", ".join(f"{name} {number}" for name, number in parts if number is not None)
+        return f"(The person sent a location: {named}{point or 'without coordinates'}.)"
     if message.contacts:
         people = "; ".join(
             ", ".join([shown(one.name.formatted_name), *(shown(phone.phone) for phone in one.phones)])
@@ -302,3 +223,22 @@ def _content(message: Message) -> str:
     if message.reaction:
         return f"(The person reacted to your message with {shown(message.reaction.emoji)}.)"
     return f"(The person sent something that cannot be perceived here: {shown(message.type)}.)"
+
+
+def _filled_in(form: Form) -> str:
+    """Tell what a person filled in (https://developers.facebook.com/docs/whatsapp/flows/reference/responsemsgwebhook)."""
+    try:
+        fields = fitted(parsed(form.response_json.encode()), dict[str, Any])
+    except UnreadableError:
+        return joined("(The person filled in a form:)", form.response_json)
+    told = [f"{shown(name)}: {shown(str(value))}" for name, value in fields.items() if name != "flow_token"]
+    return joined("(The person filled in a form:)", *told[:MAX_FIELDS])
+
+
+def _ordered(order: Order) -> str:
+    """Tell what a person put into their cart."""
+    told = []
+    for one in order.product_items[:MAX_FIELDS]:
+        price = "" if one.item_price is None else f" for {one.item_price:g} {shown(one.currency)} each".rstrip()
+        told.append(f"{one.quantity} x {shown(one.product_retailer_id)}{price}")
+    return joined(f"(The person ordered: {'; '.join(told)}.)", order.text)

@@ -21,7 +21,7 @@ from worker.gateways.common.sending import MARK, Part, Sender, UnsendableError
 from worker.gateways.common.splitting import Rich, split_rich
 from worker.gateways.common.trouble import PROVIDER_ERRORS, Refusal, Trouble
 from worker.gateways.whatsapp.account import PAIR, VERSION, Meta
-from worker.gateways.whatsapp.inbound import key_of
+from worker.gateways.whatsapp.batch import key_of
 
 MAX_MESSAGE: Final = 4096 - len(MARK)
 """Characters (https://developers.facebook.com/docs/whatsapp/cloud-api/messages/text-messages)."""

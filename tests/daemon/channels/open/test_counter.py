@@ -53,7 +53,7 @@ def test_the_first_words_are_welcomed(counter: Counter) -> None:
     assert counter.view()["running"] is True
     (conversation,) = counter.conversations()
     said = counter.said(conversation["id"])
-    assert said[:3] == [("assistant", "Good day!"), ("user", "/start"), ("user", "/stop")]
+    assert said[:3] == [("user", "/start"), ("assistant", "Good day!"), ("user", "/stop")]
     assert [role for role, _ in said[3:]] == ["assistant"]
     shown = counter.shown()
     assert (shown["conversationCount"], shown["messageCount"]) == (1, 4)
@@ -190,11 +190,17 @@ def test_a_mind_that_is_away_is_announced_at_once(counter: Counter) -> None:
         person.write("anybody there?")
         person.hears("Away.")
     assert counter.view()["mind"] == "down"
+    shown = counter.shown()
+    assert (shown["status"], shown["lastErrorAt"] is not None) == ("active", True)
+    assert shown["lastError"].startswith("The mind cannot be reached; messages wait")
+    assert "503" in shown["lastError"]
+    assert (counter.health()["state"], "503" in counter.health()["hint"]) == ("connected", True)
     counter.brain.answer = lambda _: None
     for person in people:
         person.hears("anybody there?")
         assert person.texts() == ["Away.", "anybody there?"]
     assert counter.view()["mind"] == "ok"
+    assert (counter.shown()["lastError"], counter.shown()["lastErrorAt"]) == (None, None)
 
 
 def test_another_mind_answers(strict_counter: Counter, clerk: ScriptedMind) -> None:

@@ -132,6 +132,9 @@ class PlayedProcesses:
             raise StartFailed(self.fault)
         self._connect(persona_id, gateways)
 
+    async def match_record(self, persona_id: str) -> None:
+        await self.follow(persona_id)
+
     async def identify(
         self, kind: GatewayType, token: Secret, phone: str = "", credentials: Mapping[str, Secret] | None = None
     ) -> Identified:
@@ -288,7 +291,7 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     terms = ChannelTerms(ledger, {}, clock, log)
     inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, tasks, clock, log)
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, asyncio.Queue(), clock)
-    queue = WebhookQueue(ledger, 3, tasks, clock, log)
+    queue = WebhookQueue(ledger, 3, tasks, clock, log, "1")
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, queue, clock)
     register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
     accounts = {
@@ -335,7 +338,7 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
         hubs,
         register,
         gateways,
-        ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, tasks, log),
+        ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, queue, tasks, log),
         GatewayStates(ledger, personas, terms, hubs, tasks, clock, log),
         processes,
         service,

@@ -113,7 +113,7 @@ async def test_a_token_is_changed(rig: Rig) -> None:
     (row,) = await rig.ledger.channels(ADA)
     assert (row.channel, row.account) == (channel_id("telegram", "t2"), None)
     assert [(one.token.reveal(), one.account) for one in rig.processes.open[ADA]] == [("t2", None)]
-    (health,) = await channel_health(rig.ledger, rig.record(), [], 0)
+    (health,) = await channel_health(rig.ledger, rig.record(), [], {}, 0)
     assert not health.verified
     await rig.service.pair(ADA, await rig.write_to_bot("t2"))
 
@@ -132,10 +132,10 @@ async def test_a_hand_cannot_pair(rig: Rig) -> None:
     """``verified_at`` in the file names no account: the channel still needs a code."""
     await rig.edit([line("t1", verified_at="2026-01-01T00:00:00.000+00:00")])
     assert [one.account for one in rig.processes.open[ADA]] == [None]
-    (health,) = await channel_health(rig.ledger, rig.record(), [], 0)
+    (health,) = await channel_health(rig.ledger, rig.record(), [], {}, 0)
     assert not health.verified
     await rig.service.pair(ADA, await rig.write_to_bot("t1"))
-    (health,) = await channel_health(rig.ledger, rig.record(), [], 0)
+    (health,) = await channel_health(rig.ledger, rig.record(), [], {}, 0)
     assert health.verified
 
 

@@ -18,7 +18,7 @@ from tests.worker.gateways.channel import Channel
 from worker.base.backoff import Backoff
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
 from worker.gateways.common.budget import Pace
-from worker.gateways.common.gateway import MAX_ITEMS, MAX_SENDING, Gateway, Timing
+from worker.gateways.common.gateway import MAX_ITEMS, MAX_SENDING, Gateway, Reading, Timing
 from worker.gateways.common.sending import Part, Sender
 from worker.gateways.common.splitting import Rich
 from worker.gateways.common.trouble import Refusal, Trouble, TroubleError
@@ -87,8 +87,8 @@ class Nowhere(Gateway[Someone, Sends, Timing]):
             raise error
         return 0.0
 
-    async def read(self, webhooks: Sequence[WebhookRequest]) -> list[Inbound]:
-        return [item(webhook.body.decode()) for webhook in webhooks]
+    async def read(self, webhooks: Sequence[WebhookRequest]) -> Reading:
+        return Reading([item(webhook.body.decode()) for webhook in webhooks])
 
 
 def meets(gateway: Nowhere, *errors: Exception | None) -> None:

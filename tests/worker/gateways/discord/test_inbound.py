@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from proto.gateways import Inbound
+from proto.perception import FORWARDED
 from tests.emulators.discord import VOICE_MESSAGE, DiscordEmulator, Upload
 from tests.worker.gateways.discord.channel import HISTORY, TIMING, connected, opened
+from worker.gateways.common.attachments import Attachment, attach
+from worker.gateways.common.media_download import Files
+from worker.gateways.discord.frames import Account, Forwarded, Message, Snapshot, UploadedFile
+from worker.gateways.discord.inbound import inbound
 
 # nextcord passes two arguments that aiohttp has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -99,6 +105,27 @@ async def test_voice(discord: DiscordEmulator, tmp_path: Path) -> None:
         [item] = await channel.first()
         assert (item.kind, item.content, item.key.endswith(".01")) == ("audio", "", True)
         assert (channel.media / str(item.media)).read_bytes() == b"OggS"
+
+
+class Fetched(Files):
+    """Every file is there."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def fetch(self, item: Inbound, file: Attachment) -> str:
+        attach(item, file, "voice.ogg")
+        return file.note
+
+
+async def test_a_forwarded_voice_message() -> None:
+    """What somebody else said stays marked as forwarded, though the file is a message of its own."""
+    sent = Account(id="7", username="ann")
+    voice = UploadedFile("http://127.0.0.1/v", "voice-message.ogg", 4, duration_secs=1.5)
+    snapshot = Snapshot(Forwarded("", [voice]))
+    message = Message(id="1", channel_id="2", author=sent, message_snapshots=[snapshot])
+    items = await inbound(message, Fetched(), "1", edited=False)
+    assert [(item.kind, item.title, FORWARDED in item.content) for item in items if item.media] == [("audio", "", True)]
 
 
 async def test_files_that_cannot_be_had(discord: DiscordEmulator, tmp_path: Path) -> None:

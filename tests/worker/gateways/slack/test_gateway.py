@@ -68,7 +68,11 @@ async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path
         slack.deliver(slack.message(bob, "an edit", subtype="message_changed"))
         slack.say(ann, "last")
         items = await channel.first(4)
-        assert [item.content for item in items[1:]] == ["in a thread", "what now?", "last"]
+        assert [item.content for item in items[1:]] == [
+            "in a thread",
+            "(Bob writes in this thread:)\nwhat now?",
+            "last",
+        ]
         assert items[1].chat == f"{slack.direct(ann)}:1700000000.000100"
         assert items[2].chat.startswith("C1:")
         await asyncio.to_thread(slack.wait, lambda: len(slack.acknowledged) == 7, "all events to be acknowledged")
@@ -111,6 +115,76 @@ async def test_files(slack: SlackEmulator, tmp_path: Path) -> None:
         assert other.media is None
 
 
+async def test_a_clip_is_speech(slack: SlackEmulator, tmp_path: Path) -> None:
+    """A clip recorded in Slack is said to her, whatever Slack calls it; an audio file that was uploaded is a file."""
+    async with connected(slack, tmp_path) as channel:
+        clip = {**slack.file("audio_message.mp4", b"clip"), "subtype": "slack_audio", "mimetype": "video/mp4"}
+        slack.say(slack.person("Ann"), "", subtype="file_share", files=[clip, slack.file("song.mp3", b"ID3")])
+        spoken, song = await channel.first(2)
+    assert (spoken.kind, spoken.title) == ("audio", "")
+    assert (song.kind, song.title) == ("audio", "song.mp3")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("Untitled", "text/plain", "document"),
+        ("main.py", "text/x-python", "document"),
+        ("err.log", "text/plain", "document"),
+        ("image", "image/jpeg", "image"),
+        (f"{'number two ' * 12}approved.txt", "", "document"),
+        ("notes.md", "text/plain", "document"),
+        ("voice.m4a", "application/octet-stream", "audio"),
+        ("page", "text/html", None),
+        ("tool.exe", "application/octet-stream", None),
+    ],
+)
+async def test_what_a_file_is(slack: SlackEmulator, tmp_path: Path, name: str, kind: str, expected: str | None) -> None:
+    """The whole name and the type that Slack gives decide together; a long name keeps its ending."""
+    async with connected(slack, tmp_path) as channel:
+        file = {**slack.file(name, b"some words"), "mimetype": kind}
+        slack.say(slack.person("Ann"), "", subtype="file_share", files=[file])
+        [item] = await channel.first()
+    assert (item.kind if item.media else None) == expected
+    if expected:
+        assert (len(item.title) <= 100, item.title[-4:]) == (True, name[-4:])
+
+
+async def test_a_file_of_another_organization(slack: SlackEmulator, tmp_path: Path) -> None:
+    """Slack only names it in the message, and tells the rest when it is asked."""
+    async with connected(slack, tmp_path) as channel:
+        shared = {"id": "F77", "file_access": "check_file_info", "name": None}
+        slack.shared_files["F77"] = {**slack.file("plan.pdf", PDF), "id": "F77", "mimetype": "application/pdf"}
+        ann = slack.person("Ann")
+        slack.say(ann, "", subtype="file_share", files=[shared, {**shared, "id": "F78"}])
+        known, unknown = await channel.first(2)
+    assert (known.title, known.kind, unknown.media) == ("plan.pdf", "document", None)
+
+
+async def test_a_mention_in_a_thread(slack: SlackEmulator, tmp_path: Path) -> None:
+    """She reads what was said there since her last message, if she may, and knows who writes."""
+    ann, bob = slack.person("Ann"), slack.person("Bob")
+    thread = "1700000000.000100"
+    slack.threads["C1", thread] = [
+        {"user": ann, "text": "old", "ts": thread},
+        {"user": BOT, "text": "hers", "ts": "1700000000.000200"},
+        {"user": ann, "text": f"<@{BOT}> she has this already", "ts": "1700000000.000300"},
+        {"user": bob, "text": "Shall we ship\non <https://example.org|Friday>?", "ts": "1700000000.000400"},
+        {"user": None, "text": None, "ts": "1700000000.000500"},
+    ]
+    async with connected(slack, tmp_path) as channel:
+        slack.say(ann, f"<@{BOT}> what do you think?", channel="C1", thread_ts=thread)
+        slack.say(bob, f"<@{BOT}>", channel="C2", thread_ts=thread)
+        first, second = sorted(await channel.first(2), key=lambda item: item.account)
+    assert first.content == (
+        "(Earlier in this thread, Bob: Shall we ship on Friday (https://example.org)?)\n"
+        "(Earlier in this thread, somebody: something without words)\n"
+        "(Ann writes in this thread:)\nwhat do you think?"
+    )
+    assert second.content == "(Bob writes in this thread:)\n(The person only mentioned her.)"
+    assert {first.chat, second.chat} == {f"C1:{thread}", f"C2:{thread}"}
+
+
 async def test_files_of_one_sender_are_limited(slack: SlackEmulator, tmp_path: Path) -> None:
     """At most 100 MB per hour are fetched from one sender; the note for her asks to tell the person about the rest."""
     async with connected(slack, tmp_path) as channel:
@@ -144,7 +218,17 @@ async def test_sends_in_the_thread(slack: SlackEmulator, tmp_path: Path) -> None
     ("fault", "expected"),
     [
         ({"error": "channel_not_found"}, {"permanent": True, "blocked": True}),
+        ({"error": "restricted_action_thread_locked"}, {"permanent": True, "blocked": True}),
         ({"error": "msg_too_long"}, {"permanent": True, "blocked": False}),
+        ({"error": "no_text"}, {"permanent": True, "blocked": False}),
+        *(
+            ({"error": error}, {"permanent": False, "ambiguous": True, "tries": 0})
+            for error in ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
+        ),
+        ({"error": "team_added_to_org"}, {"permanent": False, "ambiguous": False, "tries": 0}),
+        ({"error": "message_limit_exceeded"}, {"permanent": False, "ambiguous": False, "tries": 0}),
+        ({"error": "an_error_of_tomorrow"}, {"permanent": False, "ambiguous": False, "tries": 8}),
+        ({"error": ""}, {"permanent": False, "ambiguous": False, "tries": 8}),
         ({"error": "ratelimited", "status": 429, "retry_after": 7}, {"permanent": False, "retry_after": 7.0}),
         ({"status": 503, "error": "internal"}, {"permanent": False, "ambiguous": True}),
         ({"mute": True}, {"permanent": False, "ambiguous": True}),
@@ -199,8 +283,60 @@ async def test_webhooks(slack: SlackEmulator, tmp_path: Path) -> None:
             b'{"type": "event_callback", "event": {"type": "reaction_added"}}', "application/json"
         )
         broken = channel.webhook(b"{", "application/json")
-        await channel.until(lambda: channel.webhooks_done[1:] == [ignored, broken])
+        await channel.handled(broken)
+        assert (channel.webhooks_done[1:], [one.number for one in channel.unread]) == ([ignored], [broken])
         assert slack.most_sockets == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"channel_type": None},
+        {"channel_type": 7},
+        {"subtype": None, "bot_id": None, "thread_ts": None, "files": None},
+        {"files": [{"name": None, "size": None, "url_private_download": None, "url_private": None}]},
+        {"files": [None, {"size": "big"}, 7]},
+        {"blocks": [{"half": "\ud83d"}]},
+        {"ts": "999999999999.5"},
+        {"ts": 1700000000.5, "thread_ts": 1700000000.0001},
+    ],
+)
+async def test_a_surprise_in_a_side_field(slack: SlackEmulator, tmp_path: Path, fields: dict[str, object]) -> None:
+    """Her words arrive, over the socket and by webhook, whatever stands beside them."""
+    ann = slack.person("Ann")
+    async with connected(slack, tmp_path) as channel:
+        slack.deliver(slack.message(ann, "by socket", **fields))
+        await channel.first()
+        body, headers = slack.signed(slack.payload(slack.message(ann, "by post", **fields)))
+        await channel.handled(channel.webhook(body, headers["Content-Type"]))
+    assert [text for text in channel.texts if not text.startswith("(")] == ["by socket", "by post"]
+    assert channel.unread == []
+    if fields.get("thread_ts"):
+        assert channel.items[0].chat == f"{slack.direct(ann)}:1700000000.000100"
+
+
+@pytest.mark.parametrize("fields", [{"text": {"rich": 1}}, {"ts": None}, {"user": ["U1"]}, {"channel": None}])
+async def test_what_cannot_be_read_is_kept(slack: SlackEmulator, tmp_path: Path, fields: dict[str, object]) -> None:
+    """An event from the socket is acknowledged once the daemon has it, and can be read later like a webhook's."""
+    ann = slack.person("Ann")
+    async with connected(slack, tmp_path) as channel:
+        channel.refusals = 1
+        event = slack.deliver({**slack.message(ann, "who knows", channel_type="im"), **fields})
+        await asyncio.to_thread(slack.wait, lambda: event in slack.acknowledged, "the acknowledgement")
+        [kept] = channel.unread
+        assert (kept.key, kept.number, len(channel.offers), channel.items) == (event, 0, 2, [])
+        number = channel.webhook(kept.body, kept.content_type)
+        await channel.handled(number)
+    assert [one.number for one in channel.unread] == [0, number]
+
+
+async def test_answers_of_slack_with_surprises(slack: SlackEmulator, tmp_path: Path) -> None:
+    """A null beside what is needed keeps nobody from connecting."""
+    slack.surprises = {"team": None, "url": None, "profile": None, "is_enterprise_install": None}
+    async with connected(slack, tmp_path) as channel:
+        slack.say(slack.person("Ann"), "hello")
+        [item] = await channel.first()
+    assert (item.content, item.account_name) == ("hello", "Ann")
 
 
 async def test_identify(slack: SlackEmulator) -> None:

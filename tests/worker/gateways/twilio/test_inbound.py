@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulators.twilio import TwilioEmulator
+from tests.emulators.twilio import FORM, TwilioEmulator
 from tests.worker.gateways.twilio.channel import ANN, OURS, TIMING, opened, webhook
 from worker.gateways.twilio.gateway import TwilioGateway
 
@@ -190,17 +190,61 @@ async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
         await channel.until(lambda: len(channel.webhooks_done) == 3 or None)
         channel.deliver("hello again", int(ANN), seq=2)
         await channel.outcome(2)
-    assert not channel.items
+    # The daemon keeps both; HELP is Twilio's alone.
+    assert [(item.opt_out, item.account) for item in channel.items] == [(True, ANN[1:]), (False, ANN[1:])]
     assert getattr(refused, "blocked", False)
     assert [message["body"] for message in twilio.sent] == ["hello again"]
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xff\xfe", b"", b"From=x", b"NumMedia=many&MessageSid=SM1&From=%2B15557654321&To=%2B15005550006"]
+    "body",
+    [
+        b"",
+        b"From=x",
+        b"From=Shop&MessageSid=SM1&To=%2B15005550006",
+        b"MessageSid=SM1&MessageStatus=failed&ErrorCode=%C2%B2",
+    ],
 )
-async def test_unreadable_requests_are_completed(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
-    """An unreadable request is logged and completed: it must not come back for ever."""
+async def test_requests_without_a_message_are_completed(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
+    """What nobody wrote, or nobody who can be answered, is logged and completed: it must not come back for ever."""
     async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
         number = channel.webhook(body, "application/x-www-form-urlencoded")
         await channel.until(lambda: number in channel.webhooks_done or None)
     assert not channel.items
+
+
+@pytest.mark.parametrize("count", ["", "abc", "1e3", "10.0", "0", "99", "-1"])
+async def test_a_surprise_in_the_number_of_files(twilio: TwilioEmulator, tmp_path: Path, count: str) -> None:
+    """The words and the files arrive, whatever number is given."""
+    message = twilio.text(ANN, OURS, "look", ("image/jpeg", b"jpeg!"))
+    async with opened(twilio, tmp_path, webhook=WEBHOOK, since=time.time() + 60) as channel:
+        await channel.handled(webhook(channel, {**twilio.form(message), "NumMedia": count}))
+    assert [(item.kind, item.content) for item in channel.items] == [("image", "look")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe",
+        b"From=%2B15557654321&Body=\xff",
+        b"&".join([b"a=1"] * 600),
+        b"MessageSid=S%20M&From=%2B15557654321&To=%2B15005550006&Body=hello",
+    ],
+)
+async def test_a_form_that_cannot_be_read(twilio: TwilioEmulator, tmp_path: Path, body: bytes) -> None:
+    """It is not done: it is kept with the reason."""
+    async with opened(twilio, tmp_path, webhook=WEBHOOK) as channel:
+        number = channel.webhook(body, FORM)
+        assert await channel.handled(number) == []
+    assert ([one.number for one in channel.unread], channel.webhooks_done) == ([number], [])
+
+
+async def test_a_row_with_surprises(twilio: TwilioEmulator, tmp_path: Path) -> None:
+    """One odd row in the list holds up nobody's message."""
+    odd = twilio.text(ANN, OURS, "odd")
+    odd.update(num_media=None, status=None, error_code="x", price=None)
+    twilio.text(ANN, OURS, "plain")
+    twilio.text(ANN, OURS, "without an id")["sid"] = None
+    async with opened(twilio, tmp_path) as channel:
+        await channel.first(2)
+    assert channel.texts == ["odd", "plain"]

@@ -68,6 +68,10 @@ async def test_voice_and_pictures(meta: MetaEmulator, tmp_path: Path) -> None:
         (130429, 429, False, False, "connected"),
         (131056, 400, False, False, "connected"),
         (2, 500, False, False, "connected"),
+        (131000, 500, False, False, "connected"),
+        (613, 400, False, False, "connected"),
+        (1, 400, False, False, "connected"),
+        (4242, 400, False, False, "connected"),
         (190, 401, False, False, "stopped"),
         (10, 403, False, False, "stopped"),
         (33, 400, False, False, "stopped"),
@@ -85,7 +89,8 @@ async def test_error_codes(
         assert isinstance(outcome, Undelivered)
         assert channel.gateway.state().state == state
     assert (outcome.permanent, outcome.blocked) == (permanent, blocked)
-    assert (outcome.retry_after > 0) == (code in (130429, 131056, 2))
+    assert (outcome.retry_after > 0) == (code in (130429, 131056, 2, 613))
+    assert (outcome.ambiguous, outcome.tries) == (status >= 500, 8 if code in (1, 4242) else 0)
     if code == 190:
         assert "system user" in channel.states[-1].hint
         assert channel.states[-1].error_class == "credential"

@@ -1,0 +1,63 @@
+"""What ``personad doctor`` says about the ledger's file: whether it is there, whole, private and of this version."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from daemon.ledger import LedgerBusy, LedgerError
+from daemon.ledger.inspection import Inspection, inspect
+from daemon.ledger.known import LEDGER_NAME, WAY_BACK, damage, what_is_lost
+from daemon.ledger.migrations import MIGRATIONS
+
+Verdict: TypeAlias = tuple[Literal["ok", "warn", "fail"], str]
+
+
+def check_ledger(state_dir: Path) -> Verdict:
+    """Read the whole file and change nothing; a daemon may use it meanwhile."""
+    path = state_dir / LEDGER_NAME
+    try:
+        found = inspect(path, integrity=True, texts=True)
+        if lost := what_is_lost(state_dir, found):
+            return "fail", f"{path} {lost}. {WAY_BACK}"
+        if found is None:
+            return "ok", f"{path} does not exist yet; the daemon creates it"
+        return _exposed(path) or _content(path, found)
+    except LedgerBusy as error:
+        return "warn", str(error)
+    except LedgerError as error:
+        return "fail", str(error)
+    except OSError as error:
+        return "warn", f"{path}: {error.strerror}; run doctor as the daemon's user"
+
+
+def _exposed(path: Path) -> Verdict | None:
+    status = path.stat()
+    if os.geteuid() not in (0, status.st_uid):
+        return "fail", f"{path} belongs to uid {status.st_uid}; run as that user, or chown it to {os.geteuid()}"
+    if status.st_uid != path.parent.stat().st_uid:
+        owner = path.parent.stat().st_uid
+        return "fail", f"{path} belongs to uid {status.st_uid}, its folder to {owner}; chown {owner} {path}"
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        return "fail", f"{path} is open to others (mode {mode:04o}); chmod 600 {path}"
+    return None
+
+
+def _content(path: Path, found: Inspection) -> Verdict:
+    if found.faults:
+        return "fail", damage(path, found.faults)
+    if found.version > len(MIGRATIONS):
+        return "fail", (
+            f"{path} has version {found.version}, but this personad only knows up to {len(MIGRATIONS)}: "
+            "run the newer personad that wrote it, or put an older backup there"
+        )
+    if found.unreadable:
+        rows = ", ".join(found.unreadable[:10])
+        return "warn", (
+            f"{path} holds bytes that are no text, in {rows}; they are read as \N{REPLACEMENT CHARACTER}. "
+            "To write them so, stop the daemon and run `personad repair`"
+        )
+    return "ok", f"{path} is whole, up to line {found.reached.conversation} of the conversations"

@@ -1,0 +1,94 @@
+"""Clocks that start in the past or in the future, and jump: nothing written stands before, nothing ages by a jump."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from daemon.runtime.clock import SystemClock
+from daemon.runtime.kept_clock import LOOK_EVERY, KeptClock
+
+HOUR: Final = 3600 * 10**9
+YEAR: Final = 365 * 24 * HOUR
+LAST: Final = 1_793_600_000 * 10**9
+
+
+class Machine(SystemClock):
+    """A machine whose clock, uptime and synchronization the test sets."""
+
+    def __init__(self, wall: int) -> None:
+        self.wall = wall
+        self.uptime = 7 * HOUR
+        self.synchronized = False
+
+    def time_ns(self) -> int:
+        return self.wall
+
+    def uptime_ns(self) -> int:
+        return self.uptime
+
+    def passes(self, nanoseconds: int) -> None:
+        """Time passes, on both clocks."""
+        self.wall += nanoseconds
+        self.uptime += nanoseconds
+
+
+def kept(machine: Machine, last: int = LAST) -> KeptClock:
+    """A clock on this machine."""
+    return KeptClock(machine, last, lambda: machine.synchronized)
+
+
+@pytest.mark.parametrize("away", [HOUR, 2 * 24 * HOUR, 10 * YEAR])
+def test_a_clock_that_is_ahead_at_the_start_makes_nothing_old(away: int) -> None:
+    """Only uptime counts: after an hour an hour has passed, wherever the clock stands."""
+    machine = Machine(LAST + away)
+    clock = kept(machine)
+    assert (clock.aged_ns(), clock.time_ns()) == (LAST, LAST + away)
+    machine.passes(HOUR)
+    assert clock.aged_ns() == LAST + HOUR
+    assert clock.ahead() == away / 1e9
+
+
+@pytest.mark.parametrize("back", [HOUR, 55 * YEAR])
+def test_a_clock_that_is_behind_at_the_start_writes_nothing_before_the_last(back: int) -> None:
+    """What is written goes on from the ledger's last moment, and nothing is old by a clock that is behind."""
+    machine = Machine(LAST - back)
+    clock = kept(machine)
+    assert clock.time_ns() == LAST
+    machine.passes(HOUR)
+    assert clock.time_ns() == LAST + HOUR
+    assert clock.aged_ns() <= LAST + HOUR
+
+
+@pytest.mark.parametrize("jump", [-20 * YEAR, -HOUR, HOUR, 10 * YEAR])
+def test_a_jump_is_not_time(jump: int) -> None:
+    """A clock that is set while the daemon runs neither ages anything nor turns what is written back."""
+    machine = Machine(LAST + 1)
+    clock = kept(machine)
+    machine.passes(HOUR)
+    machine.wall += jump
+    machine.passes(HOUR)
+    assert clock.aged_ns() <= LAST + 2 * HOUR
+    assert clock.time_ns() >= LAST + 2 * HOUR
+
+
+def test_a_synchronized_clock_is_believed() -> None:
+    """Once a server has set it, its time counts; when it is set by hand later, only uptime does again."""
+    machine = Machine(LAST - 30 * YEAR)
+    clock = kept(machine)
+    machine.wall, machine.synchronized = LAST + 3 * 24 * HOUR, True
+    machine.passes(LOOK_EVERY)
+    now = machine.wall
+    assert clock.aged_ns() == clock.time_ns() == now
+    assert clock.ahead() == 0
+    machine.synchronized = False
+    machine.passes(LOOK_EVERY)
+    machine.wall += YEAR
+    assert clock.aged_ns() == now + LOOK_EVERY
+
+
+def test_a_new_ledger_takes_the_clock_as_it_is() -> None:
+    """Nothing there can be too old."""
+    machine = Machine(123 * HOUR)
+    assert kept(machine, 0).time_ns() == 123 * HOUR
