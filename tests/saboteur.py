@@ -29,10 +29,19 @@ STRAY: Final = """\
 """It makes a child in a session of its own, which no signal to its group reaches."""
 
 
-def on_signal(folder: Path, body: str) -> str:
-    """Write the hook and return the PYTHONPATH that brings it in."""
+NO_WALLS: Final = """\
+import worker.walls.filter, worker.walls.landlock
+
+worker.walls.filter.available = lambda _: False
+worker.walls.landlock.version = lambda: 0
+"""
+"""A kernel with neither Landlock nor seccomp: what a process of it can do that no other can."""
+
+
+def on_signal(folder: Path, body: str, before: str = "") -> str:
+    """Write the hook, with code that runs ``before`` it, and return the PYTHONPATH that brings it in."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(first() + _HOOK.format(body=body))
+    (folder / "sitecustomize.py").write_text(first() + before + _HOOK.format(body=body))
     return python_path(folder)
 
 

@@ -119,7 +119,7 @@ async def assemble(
     stack.push_async_callback(ledger.close)
     clock = KeptClock(machine, await ledger.last_moment())
     personas = await _personas(settings.state_dir, ledger, log)
-    link = Link(settings.runtime_dir, log)
+    link = Link(settings.runtime_dir, clock, log)
     stack.callback(link.close)
     said = await _conversations(settings, ledger, personas, models, own, clock, log)
     stack.push_async_callback(own.close)

@@ -88,8 +88,6 @@ def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
     """Where secrets and everybody's words lie: no process may read a folder with one of these in it."""
     yield str(settings.state_dir)
     yield str(settings.runtime_dir)
-    if settings.file:
-        yield str(settings.file)
     if settings.http.token_file:
         yield settings.http.token_file
     if folder := environ.get("CREDENTIALS_DIRECTORY"):

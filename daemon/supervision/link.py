@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 import zmq
 
 from daemon.logging.log import Log
+from daemon.runtime.clock import Clock
 from daemon.supervision.budget import FRAMES, Bucket, Budget
 from proto.framing import Codec, FrameError
 from proto.messages import MAX_FRAME
@@ -42,8 +42,8 @@ class Peer(Generic[T]):
         self._codec = codec
         self._receive = receive
         self._greedy = greedy
-        self._frames = Bucket(budget.frames, time.monotonic)
-        self._bytes = Bucket(budget.bytes, time.monotonic)
+        self._frames = Bucket(budget.frames, link.clock.monotonic)
+        self._bytes = Bucket(budget.bytes, link.clock.monotonic)
         self.refused = 0
 
     def send(self, message: msgspec.Struct) -> None:
@@ -66,7 +66,8 @@ class Peer(Generic[T]):
 class Link:
     """Listens on a socket in ``runtime_dir``, which only the daemon's user can access."""
 
-    def __init__(self, runtime_dir: Path, log: Log) -> None:
+    def __init__(self, runtime_dir: Path, clock: Clock, log: Log) -> None:
+        self.clock = clock
         self._path = runtime_dir / SOCKET_NAME
         self.endpoint = f"ipc://{self._path}"
         self.dropped = 0

@@ -18,6 +18,7 @@ from proto.secrets import redact
 from proto.wire import WireError
 from worker.base.link import Link
 from worker.base.log import WorkerLog
+from worker.walls.grounds import NAME_SERVERS, is_shut
 from worker.walls.raising import close_local_sockets
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class RoleProcess(Generic[T]):
         self.link = Link(birth.endpoint, birth.routing_id, codec, self._heard)
         self._walls = birth.walls
         self._linked = False
+        self._finds_names = birth.walls.ports is not None and not is_shut(NAME_SERVERS)
         self._heartbeat = birth.heartbeat
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()
@@ -115,3 +117,5 @@ class RoleProcess(Generic[T]):
             lag = self._loop.time() - due
             self.link.send(Heartbeat(lag, self.gateways()))
             due = self._loop.time() + self._heartbeat
+            if self._finds_names and is_shut(NAME_SERVERS):
+                self.end(exits.FAULT, f"{NAME_SERVERS} was replaced, and only a new process may read it")

@@ -34,6 +34,7 @@ SYSTEM: Final = (
     "/sys/devices/system/node",
     "/sys/kernel/mm/transparent_hugepage",
 )
+NAME_SERVERS: Final = "/etc/resolv.conf"
 CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PARTS_OF_A_PERSONA: Final = ("media", "library", "datasets")
 """What the organ host gets of a persona's folder: files that she was sent, their index, and her datasets."""
@@ -71,6 +72,21 @@ def without(root: str, secrets: list[str]) -> Iterator[str]:
         return
     for entry in entries:
         yield from without(entry, secrets)
+
+
+def is_shut(path: str) -> bool:
+    """Whether a file is there and these walls do not let it be read.
+
+    A rule holds for a file, not for its name. Where a secret lies in /etc, its other files have rules of their own, and
+    one that is replaced while we run, as name servers are, is out of reach for a process that began before.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def parts_of_personas(folder: str) -> Iterator[str]:

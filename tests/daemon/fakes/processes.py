@@ -157,7 +157,7 @@ class PlayedLink:
         self.dropped = 0
         self.peers: dict[bytes, PlayedPeer] = {}
 
-    def expect(self, codec: object, receive: Callable[[Any], None]) -> PlayedPeer:
+    def expect(self, codec: object, receive: Callable[[Any], None], *_: object) -> PlayedPeer:
         peer = PlayedPeer(b"p%d" % len(self.peers), receive)
         self.peers[peer.routing_id] = peer
         return peer
@@ -232,8 +232,9 @@ class PlayedWorker:
             case Stop():
                 self._later(0.01, lambda: self.process.end(Exit(0, None)))
             case Identify():
-                token = message.token.reveal()
-                self._say(Identified(bot_id=f"id-{token}", bot_name=f"{token}_bot"))
+                # What follows the colon is another token of the same bot.
+                bot = message.token.reveal().partition(":")[0]
+                self._say(Identified(bot_id=f"id-{bot}", bot_name=f"{bot}_bot"))
             case Probe():
                 self._say(Probed())
             case Perceive(turn):

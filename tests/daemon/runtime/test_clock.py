@@ -20,6 +20,9 @@ REASONS: Final = {
     "daemon/logging/writer.py": "As above, on a thread that waits for a descriptor.",
     "daemon/http/tokens.py": "It compares a file's state with the one a second ago; its tests change the file.",
     "daemon/api/v1/jwks.py": "It bounds a blocking fetch on a thread of its own, which no event loop's clock reaches.",
+    "daemon/ledger/writer.py": "The room imports no other, and its thread waits by the queue's timeout.",
+    "daemon/ledger/known.py": "As above, before there is a clock: a file that is set aside gets the time as its name.",
+    "daemon/ledger/repair.py": "As above.",
     "daemon/cli/": "The command line is another program, with nothing that a test has to turn.",
 }
 

@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from daemon.logging.log import Log, Sink
+from daemon.runtime.clock import SystemClock
 from daemon.settings.settings import Logs
 from daemon.supervision import pipes
 from daemon.supervision.budget import FRAMES, Bucket, Budget, Rate
@@ -51,7 +52,7 @@ async def test_greedy_process_is_ended_and_heard_no_more(tmp_path: Path, budget:
     reasons: list[str] = []
     with (tmp_path / "log").open("wb") as stream:
         log = Log(Sink(Logs(), stream.fileno(), terminal=False))
-        link = Link(tmp_path, log)
+        link = Link(tmp_path, SystemClock(), log)
         greedy = link.expect(CODEC, heard.append, budget, reasons.append)
         other = link.expect(CODEC, calm.append)
         sockets = [context.socket(zmq.DEALER) for _ in range(2)]

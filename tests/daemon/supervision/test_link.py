@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from daemon.logging.log import Log, Sink
+from daemon.runtime.clock import SystemClock
 from daemon.settings.settings import Logs
 from daemon.supervision.link import Link
 from proto.framing import Codec
@@ -23,7 +24,7 @@ CODEC: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # a unio
 async def link(tmp_path: Path) -> AsyncIterator[Link]:
     """A link that listens."""
     with (tmp_path / "log").open("wb") as stream:
-        made = Link(tmp_path, Log(Sink(Logs(), stream.fileno(), terminal=False)))
+        made = Link(tmp_path, SystemClock(), Log(Sink(Logs(), stream.fileno(), terminal=False)))
         yield made
         made.close()
 

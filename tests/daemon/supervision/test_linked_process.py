@@ -106,7 +106,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
     with log_to(folder / "log") as log:
-        link = Link(folder, log)
+        link = Link(folder, clock, log)
         starter = ProcessStarter(link)
         tasks = daemon_tasks(clock, log)
         enclosures = Enclosures(Settings(state_dir=folder, runtime_dir=folder))

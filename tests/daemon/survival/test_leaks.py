@@ -14,7 +14,7 @@ from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
 from tests.observed import all_gone, events, family, lives, worker
-from tests.saboteur import BUSY_LOOP, STRAY, on_signal
+from tests.saboteur import BUSY_LOOP, NO_WALLS, STRAY, on_signal
 
 Launch = Callable[..., DaemonProcess]
 
@@ -59,7 +59,7 @@ def test_nothing_grows(launch: Launch, brain: ScriptedMind) -> None:
 
 def test_a_stray_is_ended(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
     """A process that a worker left in another session ends with the worker, even if it holds the worker's log open."""
-    daemon = launch(PYTHONPATH=on_signal(tmp_path / "site", STRAY.format(seconds=300)))
+    daemon = launch(PYTHONPATH=on_signal(tmp_path / "site", STRAY.format(seconds=300), NO_WALLS))
     persona_id = create(daemon, brain)
     fds = psutil.Process(daemon.pid).num_fds()
     victim = worker(daemon, persona_id)

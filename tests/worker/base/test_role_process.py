@@ -9,6 +9,7 @@ import pytest
 
 from proto import exits
 from proto.birth import Birth
+from proto.gateways import GatewayState
 from proto.messages import Fault, Hello, MindLimits, Probe
 from proto.records import Organ
 from proto.walls import Walls
@@ -73,3 +74,34 @@ async def test_a_heartbeat_that_fails_ends_the_process(process: type[main.ProbeP
     beating.link.full = True
     assert await asyncio.wait_for(beating.run(), PATIENCE) == exits.FAULT
     assert [type(message) for message in sent(beating)] == [Hello]
+
+
+async def test_name_servers_that_can_no_longer_be_read_end_the_process(
+    process: type[main.ProbeProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without them would find no provider again; the next one may read the new file."""
+    shut = iter([False, False, True, True, True])
+    monkeypatch.setattr(role_process, "is_shut", lambda _: next(shut))
+    named = process(msgspec.structs.replace(BIRTH, heartbeat=0.0, walls=Walls(ports=[443])))
+    assert await asyncio.wait_for(named.run(), PATIENCE) == exits.FAULT
+    last = sent(named)[-1]
+    assert isinstance(last, Fault)
+    assert "/etc/resolv.conf was replaced" in last.reason
+
+
+async def test_name_servers_that_could_never_be_read_are_no_reason(
+    process: type[main.ProbeProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each process would end at once."""
+    monkeypatch.setattr(role_process, "is_shut", lambda _: True)
+    named = process(msgspec.structs.replace(BIRTH, heartbeat=0.0, walls=Walls(ports=[443])))
+    beats = iter(range(3))
+
+    def gateways() -> list[GatewayState]:
+        if next(beats, None) is None:
+            named.leave()
+        return []
+
+    monkeypatch.setattr(named, "gateways", gateways)
+    assert await asyncio.wait_for(named.run(), PATIENCE) == exits.OK
+    assert next(beats, None) is None

@@ -21,6 +21,7 @@ from worker.embedded.speech import foreign, speakable
 def test_what_is_said_is_a_whole_file_that_can_be_understood(host: OrganHostProcess, tmp_path: Path) -> None:
     """Markdown, an address and an emoji are not spoken; the file is OGG/Opus, loud, and still ``.part-``."""
     words = "The **train** to [Lisbon](https://a.example/b) leaves at noon. 🚆 See https://a.example/c for more."
+    (tmp_path / "media").mkdir()
     spoken = host.ask(Speak(3, words, str(tmp_path / "media")))
     assert (spoken.call, spoken.text, spoken.error) == (3, None, None)
     name = spoken.media or ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from proto.walls import Walls
+from tests.daemon_process import ROOT
 from tests.hostile import Order, Prey, report
 from worker.walls import grounds, landlock
 from worker.walls.calls import FORBIDDEN, NONE, PROCESSORS, processor
@@ -181,6 +183,42 @@ def test_a_secret_inside_a_readable_folder_is_left_out(tmp_path: Path) -> None:
     assert found == ["/etc/hosts", "/etc/personad/more", "/etc/ssl"]
     assert list(grounds.without(str(tmp_path / "etc"), [str(tmp_path / "state")])) == [str(tmp_path / "etc")]
     assert list(grounds.without(str(tmp_path / "etc"), [str(tmp_path)])) == []
+
+
+REPLACED = """
+import os, sys
+from proto.walls import Walls
+from worker.walls.grounds import is_shut
+from worker.walls.raising import raise_walls
+folder, named = sys.argv[1], sys.argv[1] + "/named"
+raise_walls(Walls(read=[named], write=[folder + "/new"]))
+print(is_shut(named), is_shut(folder + "/gone"))
+sys.stdin.readline()
+print(is_shut(named))
+"""
+
+
+@needs_landlock
+def test_a_file_that_is_replaced_is_shut(tmp_path: Path) -> None:
+    """A rule for a single file goes with the old one; the process can tell, and one that is gone is not shut."""
+    (tmp_path / "named").write_text("a")
+    process = subprocess.Popen(
+        [sys.executable, "-c", REPLACED, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
+    with process:
+        assert process.stdin
+        assert process.stdout
+        before = process.stdout.readline()
+        (tmp_path / "draft").write_text("b")
+        (tmp_path / "draft").rename(tmp_path / "named")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        after = process.stdout.readline()
+    assert (before, after) == ("False False\n", "True\n")
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,13 @@ if "worker.process.zygote" in sys.orig_argv:
     from proto.framing import Codec
 
     decode = Codec.decode
+    # Opened before the worker's walls stand.
+    log = open({file!r}, "ab", buffering=0)
 
     def recorded(codec, frame):
         message = msgspec.msgpack.decode(frame)
         if message.get("type") == "perceive":
-            with open({file!r}, "ab") as log:
-                log.write(msgspec.json.encode(message) + b"\\n")
+            log.write(msgspec.json.encode(message) + b"\\n")
         return decode(codec, frame)
 
     Codec.decode = recorded
