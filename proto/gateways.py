@@ -9,7 +9,7 @@ import msgspec
 
 from proto.perception import PerceptionKind
 from proto.secrets import Secret
-from proto.texts import MediaName, Nanoseconds, Reason, Text, Title
+from proto.texts import Label, MediaName, Nanoseconds, Reason, Text, Title
 
 ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 """A channel's id in this daemon, made by ``channel_id`` from its type and token."""
@@ -218,7 +218,7 @@ class Received(msgspec.Struct, tag="received"):
     request: int
     channel: ChannelId
     items: Annotated[list[Inbound], msgspec.Meta(max_length=100)]
-    webhooks: list[int] = []
+    webhooks: Annotated[list[int], msgspec.Meta(max_length=1000)] = []
     unread: Annotated[list[Unread], msgspec.Meta(max_length=50)] = []
 
 
@@ -271,6 +271,6 @@ class GatewayChanged(msgspec.Struct, tag="gateway_changed"):
 class Identified(msgspec.Struct, tag="identified"):
     """The bot that a token belongs to; or ``reason``, which tells a person why the token cannot be used."""
 
-    bot_id: str = ""
-    bot_name: str = ""
+    bot_id: Label = ""
+    bot_name: Label = ""
     reason: Reason = ""

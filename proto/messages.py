@@ -29,9 +29,12 @@ from proto.gateways import (
 )
 from proto.perception import PerceptionKind
 from proto.records import Organ, Persona, Slot
-from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
+from proto.texts import DatasetName, Label, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
 VERSION: Final = 3
+
+MAX_ITEMS: Final = 10_000
+"""Items of one list or table in a message of a worker."""
 
 MAX_FRAME: Final = 4 * 1024 * 1024
 """Bytes in one frame. The link's sockets drop a peer that sends a larger one."""
@@ -52,10 +55,10 @@ class Conversation(msgspec.Struct, frozen=True):
     the chat. The web has neither.
     """
 
-    type: str
-    name: str
-    channel: str = ""
-    chat: str = ""
+    type: Label
+    name: Label
+    channel: Label = ""
+    chat: Label = ""
 
     @property
     def address(self) -> Address:
@@ -228,7 +231,7 @@ class Prepared(msgspec.Struct, tag="prepared"):
 class Ready(msgspec.Struct, tag="ready"):
     """The gateways are open: she is running."""
 
-    gateways: list[GatewayState]
+    gateways: Annotated[list[GatewayState], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
 class Typing(msgspec.Struct, tag="typing"):
@@ -244,9 +247,9 @@ class Reply(msgspec.Struct, tag="reply"):
     """
 
     turn: int
-    perceptions: list[int]
+    perceptions: Annotated[list[int], msgspec.Meta(max_length=MAX_ITEMS)]
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
-    perceived: dict[int, Text] = {}
+    perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -261,7 +264,7 @@ class Consolidated(msgspec.Struct, tag="consolidated"):
     """The memory files that changed, each in full."""
 
     task: int
-    memory: dict[MemoryName, Text]
+    memory: Annotated[dict[MemoryName, Text], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
 class ConsolidationFailed(msgspec.Struct, tag="consolidation_failed"):
@@ -285,12 +288,12 @@ class OrganCall(msgspec.Struct, tag="organ_call"):
 
     call: int
     organ: EmbeddedOrgan
-    turns: list[ChatTurn] = []
+    turns: Annotated[list[ChatTurn], msgspec.Meta(max_length=MAX_ITEMS)] = []
     max_tokens: int = 0
     media: MediaName | None = None
     title: Title = ""
     text: Text = ""
-    datasets: list[DatasetName] | None = None
+    datasets: Annotated[list[DatasetName], msgspec.Meta(max_length=MAX_ITEMS)] | None = None
     shrink: bool = False
     """Let the eye answer with a smaller copy of the picture, a JPEG in base64, instead of looking at it."""
 
@@ -305,7 +308,7 @@ class Heartbeat(msgspec.Struct, tag="heartbeat"):
     """Sent from the worker's event loop. ``lag`` is how late the loop woke for it, in seconds."""
 
     lag: float
-    gateways: list[GatewayState]
+    gateways: Annotated[list[GatewayState], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
 class Fault(msgspec.Struct, tag="fault"):

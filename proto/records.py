@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from proto.secrets import Secret
+from proto.texts import Label
 
 T = TypeVar("T")
 
@@ -55,8 +56,8 @@ class Organ(msgspec.Struct, forbid_unknown_fields=True):
 class Channel(msgspec.Struct, forbid_unknown_fields=True):
     """A way to reach her from outside. ``verified_at`` is ISO 8601 with an offset, or null until it is paired."""
 
-    type: str
-    name: str = ""
+    type: Label
+    name: Label = ""
     credentials: dict[str, Secret] = {}
     verified_at: str | None = None
 

@@ -24,5 +24,8 @@ MemoryName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}\Z")]
 Title = Annotated[str, msgspec.Meta(max_length=255)]
 """A file's name on the person's device. It is shown and quoted, never used as a path."""
 
+Label = Annotated[str, msgspec.Meta(max_length=1024)]
+"""A name that people see, or an id that a provider gave."""
+
 DatasetName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 """A bare folder name in a persona's ``datasets``."""

@@ -5,6 +5,9 @@ A worker hands over everything that its bots receive. Only the daemon decides wh
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Final
+
 from daemon.channels.owner_intake import OwnerIntake
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
@@ -17,6 +20,9 @@ from daemon.personas.channel_records import channel_named
 from daemon.personas.personas import Personas
 from daemon.runtime.tasks import PersonaTasks
 from proto.gateways import Received, Taken
+
+MAX_IN_HAND: Final = 64
+"""Batches of one persona that wait for the ledger. Each of her gateways offers one at a time."""
 
 
 class ChannelIntake:
@@ -41,10 +47,21 @@ class ChannelIntake:
         self._webhooks = webhooks
         self._log = log
         self._tasks = tasks
+        self._in_hand: Counter[str] = Counter()
 
     def received(self, persona_id: str, worker: Worker, message: Received) -> None:
-        """Take a batch of messages from one gateway."""
-        self._tasks.of(persona_id).start(self._take(persona_id, worker, message))
+        """Take a batch of messages from one gateway; a worker with too many in hand has to offer it again."""
+        if self._in_hand[persona_id] >= MAX_IN_HAND:
+            worker.send(Taken(message.request, ok=False))
+            return
+        self._in_hand[persona_id] += 1
+        taking = self._tasks.of(persona_id).start(self._take(persona_id, worker, message))
+        taking.add_done_callback(lambda _: self._left(persona_id))
+
+    def _left(self, persona_id: str) -> None:
+        self._in_hand[persona_id] -= 1
+        if not self._in_hand[persona_id]:
+            del self._in_hand[persona_id]
 
     async def _take(self, persona_id: str, worker: Worker, message: Received) -> None:
         try:

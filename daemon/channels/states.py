@@ -42,6 +42,8 @@ class GatewayStates:
         self._clock = clock
         self._log = log
         self._tasks = tasks
+        self._unkept: dict[tuple[str, str], GatewayState] = {}
+        """The latest state of each gateway that is being written, by persona and channel."""
 
     def changed(self, persona_id: str, worker: Worker, state: GatewayState) -> None:
         """Take a gateway's new state."""
@@ -57,7 +59,13 @@ class GatewayStates:
             log.info("gateway.changed", state=state.state)
         details = {"channel": {"type": record.type, "name": record.name}, "state": state.state, "reason": state.error}
         self._hubs.signal("Event", "Gateway changed", persona, details)
-        self._tasks.of(persona_id).start(self._keep(persona_id, state))
+        key = (persona_id, state.channel)
+        is_kept = key in self._unkept
+        self._unkept[key] = state
+        if not is_kept:
+            keeping = self._tasks.of(persona_id).start(self._keep_latest(key))
+            # Nobody takes up what a cancelled task leaves, and the next state has to begin another.
+            keeping.add_done_callback(lambda task: task.cancelled() and self._unkept.pop(key, None))
 
     async def failed(self, persona_id: str, reason: str) -> None:
         """Her process has failed too often: record on each channel that it does not work until somebody acts."""
@@ -77,6 +85,16 @@ class GatewayStates:
                     await self._ledger.channel_error(persona_id, row.channel, NOT_RUNNING, now, "config")
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona_id, reason=str(error))
+
+    async def _keep_latest(self, key: tuple[str, str]) -> None:
+        """Write a gateway's state, and again while it has changed meanwhile; what lay between is not written."""
+        persona_id, _ = key
+        while True:
+            state = self._unkept[key]
+            await self._keep(persona_id, state)
+            if self._unkept[key] is state:
+                del self._unkept[key]
+                return
 
     async def _keep(self, persona_id: str, state: GatewayState) -> None:
         """Store the channel's error, if any, and its bot's identity, which a channel added by hand does not know yet.

@@ -171,6 +171,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MAX_AHEAD:
             self._stop(TOO_FAR_AHEAD)
+        if self.limit_concurrency is not None and self.limit_concurrency <= max(len(self.connections), len(self.tasks)):
+            # uvicorn refuses it too, but with a warning for each.
+            self._stop(TOO_MANY)
         self._in_head, self._in_body = False, True
         self._body_until = self.loop.time() + self.stall_timeout
         before: RequestResponseCycle | None = self.cycle

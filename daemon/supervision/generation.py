@@ -42,6 +42,7 @@ class Generation:
         self._limits = limits
         self._log = log
         self._receive = receive
+        self._unreachable = False
         self._process = LinkedProcess("persona", _codec, self._take, context, tasks, log)
         self._process.end.add_done_callback(self._ended)
         self._prepared: asyncio.Future[None] = loop.create_future()
@@ -58,8 +59,11 @@ class Generation:
             self._process.send(message)
         except (WireError, FrameError) as error:
             # An organ's answer may come after the process has ended; that is not worth a warning.
-            if not self.end.done():
+            if not self.end.done() and not self._unreachable:
                 self._log.warning("worker.unreachable", reason=str(error))
+            self._unreachable = True
+        else:
+            self._unreachable = False
 
     async def prepare(self, prepare: Prepare, kinds: frozenset[str]) -> None:
         """Start the process and prepare everything except its gateways. Raises GenerationFailed.

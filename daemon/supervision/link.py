@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import zmq
 
 from daemon.logging.log import Log
+from daemon.supervision.budget import FRAMES, Bucket, Budget
 from proto.framing import Codec, FrameError
 from proto.messages import MAX_FRAME
 from proto.wire import HIGH_WATER_MARK, Wire
@@ -20,15 +22,29 @@ T = TypeVar("T")
 
 SOCKET_NAME: Final = "link.sock"
 
+RECEIVED_AHEAD: Final = 32
+"""Frames of one process that wait in the daemon's memory; the others wait in its own."""
+LOGGED: Final = 100
+"""Of the frames of one process that are refused, the first and then one in so many are logged."""
+
 
 class Peer(Generic[T]):
-    """One process as the link knows it. Its routing id is a secret of 128 random bits that only this process gets."""
+    """One process as the link knows it. Its routing id is a secret of 128 random bits that only this process gets.
 
-    def __init__(self, link: Link, codec: Codec[T], receive: Callable[[T], None]) -> None:
+    A process that goes over its budget is forgotten, and ``greedy`` is called with the reason.
+    """
+
+    def __init__(
+        self, link: Link, codec: Codec[T], receive: Callable[[T], None], budget: Budget, greedy: Callable[[str], None]
+    ) -> None:
         self.routing_id = b"p" + secrets.token_bytes(16)
         self._link = link
         self._codec = codec
         self._receive = receive
+        self._greedy = greedy
+        self._frames = Bucket(budget.frames, time.monotonic)
+        self._bytes = Bucket(budget.bytes, time.monotonic)
+        self.refused = 0
 
     def send(self, message: msgspec.Struct) -> None:
         """Queue one message. Raises WireError when the process is not connected or takes no messages."""
@@ -36,6 +52,10 @@ class Peer(Generic[T]):
 
     def take(self, frame: bytes) -> None:
         """Decode one frame and hand the message on. Raises FrameError for a frame that is not a message."""
+        if self._frames.take(1) or self._bytes.take(len(frame)):
+            self.forget()
+            self._greedy("it sent more messages, or larger ones, than the daemon takes from one process")
+            return
         self._receive(self._codec.decode(frame))
 
     def forget(self) -> None:
@@ -58,13 +78,19 @@ class Link:
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-        socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.RCVHWM, RECEIVED_AHEAD)
         socket.bind(self.endpoint)
         self._wire = Wire(socket, self._read)
 
-    def expect(self, codec: Codec[T], receive: Callable[[T], None]) -> Peer[T]:
+    def expect(
+        self,
+        codec: Codec[T],
+        receive: Callable[[T], None],
+        budget: Budget = FRAMES,
+        greedy: Callable[[str], None] = lambda _reason: None,
+    ) -> Peer[T]:
         """The peer for a process that is about to be started."""
-        peer = Peer(self, codec, receive)
+        peer = Peer(self, codec, receive, budget, greedy)
         self._peers[peer.routing_id] = peer  # type: ignore[assignment]  # each peer keeps to its own codec's type
         return peer
 
@@ -92,4 +118,6 @@ class Link:
             peer.take(parts[-1])
         except FrameError as error:
             self.dropped += 1
-            self._log.warning("link.frame_refused", reason=str(error))
+            if peer.refused % LOGGED == 0:
+                self._log.warning("link.frame_refused", reason=str(error), before=peer.refused)
+            peer.refused += 1

@@ -19,6 +19,7 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, Timer, deadline
 from daemon.runtime.tasks import Tasks
+from daemon.supervision.budget import budget_of
 from daemon.supervision.link import Link
 from daemon.supervision.processes import Exit, Process
 from proto.birth import Role
@@ -104,7 +105,7 @@ class LinkedProcess(Generic[T]):
         self._tasks = tasks
         self._log = log
         self._unread = unread
-        self._peer = context.link.expect(codec, self._take)
+        self._peer = context.link.expect(codec, self._take, budget_of(role), self._overrun)
         self._process: Process | None = None
         self._fault = ""
         self._hello: asyncio.Future[None] = loop.create_future()
@@ -220,6 +221,11 @@ class LinkedProcess(Generic[T]):
             case Heartbeat():
                 self._heard_at = self._clock.monotonic()
         self._tasks.call(lambda: self._receive(message))
+
+    def _overrun(self, reason: str) -> None:
+        """It went over its budget: end it before it costs the others anything."""
+        self._log.error("worker.greedy", pid=self.pid, reason=reason)
+        self.kill(reason)
 
     def _look(self) -> None:
         silent = self._clock.monotonic() - self._heard_at

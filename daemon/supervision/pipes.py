@@ -7,22 +7,31 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from daemon.supervision.budget import LOG_BYTES, LOG_LINES, Bucket
+
 CHUNK: Final = 65_536
+CALM: Final = 60.0
+"""Seconds after which a process that still writes too much is told again."""
 
 
 class LogPipe:
     """A pipe whose write end becomes a process's standard error. Each line is given to ``take``.
 
-    A line longer than ``limit`` bytes is cut, and its rest is dropped. Leaving the context closes the daemon's copy of
-    the write end; the read end is closed when the last writer is gone.
+    A line longer than ``limit`` bytes is cut, and its rest is dropped. A process that writes more than its budget waits
+    while its pipe is not read; ``held`` is called once for as long as that goes on. Leaving the context closes the
+    daemon's copy of the write end; the read end is closed when the last writer is gone.
     """
 
-    def __init__(self, take: Callable[[bytes], None], limit: int) -> None:
+    def __init__(self, take: Callable[[bytes], None], limit: int, held: Callable[[], None] = lambda: None) -> None:
         self._take = take
+        self._held = held
+        self._told = -CALM
         self._limit = limit
         self._partial = b""
         self._skipping = False
         self._loop = asyncio.get_running_loop()
+        self._lines = Bucket(LOG_LINES, self._loop.time)
+        self._bytes = Bucket(LOG_BYTES, self._loop.time)
         self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read_end, False)
         self._loop.add_reader(self._read_end, self._drain)
@@ -40,11 +49,22 @@ class LogPipe:
             return
         if chunk:
             self._split(chunk)
+            if wait := max(self._lines.take(chunk.count(b"\n")), self._bytes.take(len(chunk))):
+                self._pause(wait)
             return
         if self._partial:
             self._take(self._partial)
         self._loop.remove_reader(self._read_end)
         os.close(self._read_end)
+
+    def _pause(self, seconds: float) -> None:
+        """Read nothing for so long."""
+        self._loop.remove_reader(self._read_end)
+        self._loop.call_later(seconds, self._loop.add_reader, self._read_end, self._drain)
+        now = self._loop.time()
+        if now - self._told >= CALM:
+            self._told = now
+            self._held()
 
     def _split(self, chunk: bytes) -> None:
         *lines, self._partial = (self._partial + chunk).split(b"\n")

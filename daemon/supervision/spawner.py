@@ -87,7 +87,9 @@ class Spawner:
                 await self._first_warm.wait()
                 while self._zygote and not kinds <= self._zygote.kinds and not self._warm_enough.is_set():
                     await self._warm_enough.wait()
-            with LogPipe(lambda line: worker_line(log, line), self._line_limit) as pipe:
+            with LogPipe(
+                lambda line: worker_line(log, line), self._line_limit, lambda: log.warning("worker.log_held")
+            ) as pipe:
                 process = await self._make(birth, pipe.write_end)
             self._processes[process.pid] = process
         except TimeoutError:

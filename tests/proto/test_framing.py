@@ -25,6 +25,12 @@ FRAMES: Final = {
     "with bytes that are no text": b"\x82\xa4type\xa5fault\xa6reason\xa1\xff",
     "with half a character": b"\x82\xa4type\xa5fault\xa6reason\xa3\xed\xa0\xbd",
     "of a type that is no text": b"\x81\xa4type\xa1\xff",
+    "with a name that is too long": msgspec.msgpack.encode(
+        {"type": "typing", "conversation": {"type": "web", "name": "x" * 1025}}
+    ),
+    "with too many items": msgspec.msgpack.encode(
+        {"type": "reply", "turn": 1, "perceptions": [1] * 10_001, "messages": []}
+    ),
     "too deep": FAULT[:-1] + b"\x91" * 200_000 + b"\xc0",
 }
 

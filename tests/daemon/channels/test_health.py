@@ -37,7 +37,7 @@ def test_a_revoked_token(stage: Stage) -> None:
     health = wait_for(lambda: (found := stage.channel())["state"] == "stopped" and found, "the channel to stop")
     assert isinstance(health, dict)
     assert "token" in health["error"]
-    assert "add it again" in health["hint"]
+    assert "the channel again" in health["hint"]
     requests = stage.provider.requests(stage.token)
     talks_on_the_web(stage, "still here")
     view = stage.view()

@@ -341,6 +341,11 @@ def test_peers_cannot_write_to_the_log(caplog: pytest.LogCaptureFixture) -> None
             await peer.send(request)
             await peer.closed.wait()
             assert peer.status() in (b"400", b"401")
+        crowded = Peer()
+        crowded.protocol.limit_concurrency = 1
+        await crowded.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert crowded.status() == b"503"
+        await crowded.closed.wait()
 
     run(test)
     assert caplog.records == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -35,11 +36,12 @@ async def answered(ledger: Ledger, perception: int, where: Conversation, seq: in
 
 
 def traces(path: Path, word: str) -> list[str]:
-    """The tables of the file in which this word stands somewhere."""
+    """The tables of the file in which this stands somewhere as a whole word: a random key may hold any two digits."""
+    whole = re.compile(rf"\b{re.escape(word)}\b")
     with closing(sqlite3.connect(path)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         rows = {table: connection.execute(f'SELECT * FROM "{table}"').fetchall() for table in tables}  # noqa: S608 - from the schema
-    return [table for table, found in rows.items() if any(word in str(row) for row in found)]
+    return [table for table, found in rows.items() if any(whole.search(str(row)) for row in found)]
 
 
 async def test_one_conversation(ledger: Ledger, path: Path) -> None:
