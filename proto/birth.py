@@ -6,6 +6,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from proto.walls import Walls
+
 Role = Literal["persona", "probe", "organ_host", "feeder"]
 
 MAX_BIRTH: Final = 16 * 1024
@@ -22,12 +24,19 @@ class Birth(msgspec.Struct, tag="birth"):
     routing_id: bytes
     heartbeat: float
     """Seconds between heartbeats."""
+    walls: Walls
+    """What the process may still reach."""
 
 
 class Warm(msgspec.Struct, tag="warm"):
-    """The zygote is ready to fork. ``failed`` maps each module that it could not preload to the reason."""
+    """The zygote is ready to fork.
+
+    ``failed`` maps each module that it could not preload to the reason; ``lacking`` says what the kernel's walls around
+    the processes cannot hold.
+    """
 
     failed: dict[str, str]
+    lacking: list[str] = []
 
 
 class Born(msgspec.Struct, tag="born"):

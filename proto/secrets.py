@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 MASK: Final = "***"
@@ -84,6 +85,13 @@ def redact(text: str) -> str:
     for needles, pattern in _RULES:
         if any(needle in lowered for needle in needles):
             text = pattern.sub(_mask, text)
+    return text
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """Replace these secrets in ``text`` with ``***``, whatever form they have."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
     return text
 
 

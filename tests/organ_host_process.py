@@ -19,6 +19,7 @@ from proto.birth import Birth
 from proto.framing import Codec
 from proto.host import Answered, Equip, FromHost, ToHost
 from proto.messages import Heartbeat, Hello, Stop
+from proto.walls import Walls
 from tests.daemon_process import ROOT
 from tests.measured import python_path
 from tests.patience import PATIENCE
@@ -29,9 +30,12 @@ _codec: Codec[FromHost] = Codec(FromHost)  # type: ignore[arg-type]  # mypy take
 
 
 class OrganHostProcess:
-    """The daemon's side of the link, and the host behind it; ``home`` is its home, in which nothing should appear."""
+    """The daemon's side of the link, and the host behind it; ``home`` is its home, in which nothing should appear.
 
-    def __init__(self, home: Path, model: str = "", threads: int = 0) -> None:
+    It may work in ``home`` and in ``places``.
+    """
+
+    def __init__(self, home: Path, *places: Path, model: str = "", threads: int = 0) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="personad-test-", dir="/tmp")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
@@ -39,7 +43,10 @@ class OrganHostProcess:
         self._socket.bind(endpoint)
         self._routing_id = secrets.token_bytes(16)
         death, self._lifecycle = os.pipe()
-        birth = Birth(1, "organ_host", "organ-host", endpoint, self._routing_id, HEARTBEAT)
+        walls = Walls(
+            write=[str(home), *map(str, places)], read=[model] if model else [], scratch=f"{self._folder.name}/organs"
+        )
+        birth = Birth(1, "organ_host", "organ-host", endpoint, self._routing_id, HEARTBEAT, walls)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", str(death), str(os.getpid())],
             cwd=ROOT,

@@ -101,7 +101,7 @@ WORKER: Final = (
     room("worker.__main__", "process", "The program is a process of the role that it is given."),
     room(
         "worker.process",
-        "agent history gateways organs embedded base",
+        "agent history gateways organs embedded base walls",
         "The roof: it decides what a process is and brings up its parts.",
     ),
     room("worker.agent", "organs prompting base", "A turn: it asks organs, and knows no provider and no gateway."),
@@ -131,7 +131,8 @@ WORKER: Final = (
         "worker.embedded", "base", "Models on this machine, behind the same questions; loaded in the organ host only."
     ),
     room("worker.prompting", "base", "Texts for minds: pure, so that agent, organs and feeder share them."),
-    room("worker.base", "", "What every process has: link, life, log, errors."),
+    room("worker.base", "walls", "What every process has: link, life, log, errors."),
+    room("worker.walls", "", "What the kernel takes from every process; it knows no role."),
 )
 
 RULES: Final = {one.name: one for one in (*DAEMON, *WORKER)}

@@ -27,12 +27,14 @@ from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import Personas, PersonasError
 from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import ORGANS, Organ, Persona, PersonaName, Slot, Status, persona_view
-from proto.secrets import Secret
+from proto.secrets import Secret, without
 
 MIND: Final = "thinking"
 SLOTS: Final[tuple[Slot, ...]] = (MIND, *ORGANS)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
+UPDATED: Final = ("status", *SLOTS)
+"""What ``update`` takes, beside ``clear_<organ>``."""
 ORGAN_FIELDS: Final = ("model", "url", "provider", "api_key")
 OrganText = Annotated[str, msgspec.Meta(max_length=2048)]
 
@@ -176,9 +178,11 @@ class PersonaRoutes:
     async def _probe(self, organs: dict[Slot, Organ | None]) -> None:
         """Try each organ in its slot. Raises 400 with the reason of the first that fails."""
         trials = [self._supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
+        keys = [organ.api_key.reveal() for organ in organs.values() if organ is not None and organ.api_key]
         for reason in await asyncio.gather(*trials):
             if reason:
-                raise HTTPException(400, f"Environment preparation failed: {reason}")
+                # A provider may repeat the key that it refuses.
+                raise HTTPException(400, f"Environment preparation failed: {without(keys, reason)}")
 
     async def _reconcile(self, persona: Persona) -> None:
         if persona.status != "active":
@@ -233,7 +237,8 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
             if value:
                 changes[key.removeprefix("clear_")] = None
         else:
-            raise HTTPException(400, f"Unknown key {_shown(key)}: send status, an organ, or clear_<organ>.")
+            # Not shown: it may be a key that was pasted into the wrong place.
+            raise HTTPException(400, f"An unknown key was sent: send {', '.join(UPDATED)}, or clear_<organ>.")
     changed = msgspec.structs.replace(persona, **changes)
     if changed.thinking != persona.thinking:
         changed.base_model = changed.thinking.name if changed.thinking.provider is None else ""
@@ -250,6 +255,8 @@ class OrganChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _updated_organ(slot: str, organ: Organ | None, asked: object) -> Organ:
+    if isinstance(asked, dict) and not asked.keys() <= set(ORGAN_FIELDS):
+        raise HTTPException(400, f"{slot} cannot be taken: it has an unknown field; send {', '.join(ORGAN_FIELDS)}.")
     try:
         change = msgspec.convert(asked, OrganChange)
     except msgspec.ValidationError as error:
@@ -269,8 +276,8 @@ def _updated_organ(slot: str, organ: Organ | None, asked: object) -> Organ:
 
 
 def _secret(text: str | None) -> Secret | None:
-    return Secret(text) if text else None
-
-
-def _shown(key: str) -> str:
-    return repr(key if len(key) <= 100 else key[:100] + "...")
+    """A key without the blanks around it that come with a paste. Raises 400 for one that no header can carry."""
+    key = (text or "").strip()
+    if any(not "!" <= character <= "~" for character in key):
+        raise HTTPException(400, "An api_key has a blank or a character that no provider's key has: copy it again.")
+    return Secret(key) if key else None

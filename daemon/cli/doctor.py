@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from daemon.cli.client import Client, RefusedError, UnreachableError
+from daemon.cli.kernel_walls import in_words, report
 from daemon.cli.ledger_check import check_ledger
 from daemon.http.tokens import TokenError, read_tokens
 from daemon.settings.accounts import read_accounts, read_models
@@ -63,6 +64,7 @@ def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> 
         lambda: _token_file(settings),
         lambda: _accounts(settings),
         _embedded_organs,
+        _walls,
         _unit,
         lambda: _daemon(client, status),
         lambda: _port(settings, status),
@@ -158,6 +160,11 @@ def _embedded_organs() -> Finding:
             "embedded organs", "warn", f"not installed: {', '.join(absent)}; run `make setup`, or use other organs"
         )
     return Finding("embedded organs", "ok", f"{', '.join(EMBEDDED_PACKAGES)} are installed")
+
+
+def _walls() -> Finding:
+    stand, words = in_words(report())
+    return Finding("walls", "ok" if stand else "warn", words)
 
 
 def _unit() -> Finding:

@@ -37,6 +37,7 @@ class Feeder:
 
     def __init__(self, context: ProcessContext, limits: Supervision, tasks: Tasks, log: Log) -> None:
         self._limits = limits
+        self._enclosures = context.enclosures
         self._reports: asyncio.Queue[FeederReport | FeederDied] = asyncio.Queue()
         self._process = LinkedProcess("feeder", _codec, self._take, context, tasks, log, unread=UNREAD)
         self._process.end.add_done_callback(self._ended)
@@ -44,7 +45,7 @@ class Feeder:
     async def begin(self, feed: Feed, kinds: frozenset[str]) -> None:
         """Start the process and tell it what to read. Raises FeederDied."""
         try:
-            await self._process.start("feeder", kinds, self._limits.ready_timeout)
+            await self._process.start("feeder", kinds, self._enclosures.feeder(feed), self._limits.ready_timeout)
         except (SpawnFailed, ProcessFailed) as error:
             raise FeederDied(str(error)) from error
         self._process.watch_heart(self._limits.hang_after)

@@ -30,6 +30,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
 Bytes = Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)]
 FileBytes = Annotated[int, msgspec.Meta(ge=1024, le=1_099_511_627_776)]
+Memory = Annotated[int, msgspec.Meta(ge=67_108_864, le=1_099_511_627_776)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -97,15 +98,20 @@ class Limits(msgspec.Struct, frozen=True):
     feed: FileBytes = 4_294_967_296
     feeds_at_once: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     archive: FileBytes = 17_179_869_184
+    process_memory: Memory = 1_073_741_824
     replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 
 class Organs(msgspec.Struct, frozen=True):
-    """The embedded models: seconds until an idle host ends, another GGUF file, threads (0: one less than cores)."""
+    """The embedded models.
+
+    Seconds until an idle host ends, another GGUF file, threads (0: one less than cores), bytes of memory for the host.
+    """
 
     idle_timeout: Seconds = 600.0
     mind_model: FilePath = ""
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    memory: Memory = 4_294_967_296
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -146,13 +152,19 @@ class V1(msgspec.Struct, frozen=True):
 
 
 class Oidc(msgspec.Struct, frozen=True):
-    """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do."""
+    """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do.
+
+    At least one of ``organization_claim``, ``required_scope`` and ``required_role`` says who of the issuer's users may.
+    """
 
     issuer: OneLine = ""
     audience: OneLine = ""
     jwks_url: Annotated[str, check_keys_url] = ""
     jwks_file: FilePath = ""
     organization_claim: OneLine = ""
+    required_scope: OneLine = ""
+    required_role: OneLine = ""
+    roles_claim: OneLine = "roles"
 
 
 class Model(msgspec.Struct, frozen=True):

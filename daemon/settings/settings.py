@@ -297,9 +297,14 @@ def _check_together(settings: Settings, given: Mapping[Key, Given]) -> None:
 
 def _oidc_fault(oidc: Oidc) -> str:
     """Return why tokens could not be verified with these settings, or ""."""
-    given = [name for name in Oidc.__struct_fields__ if getattr(oidc, name)]
+    given = [name for name in Oidc.__struct_fields__ if name != "roles_claim" and getattr(oidc, name)]
     if given and not (oidc.issuer and oidc.audience):
         return f"oidc.{given[0]} needs oidc.issuer and oidc.audience; set both"
     if given and bool(oidc.jwks_url) == bool(oidc.jwks_file):
         return "oidc.issuer needs the keys that sign its tokens: set one of oidc.jwks_url and oidc.jwks_file"
+    if given and not (oidc.organization_claim or oidc.required_scope or oidc.required_role):
+        return (
+            "oidc.issuer would open /v1 to everybody whom the issuer knows: set oidc.organization_claim, "
+            "oidc.required_scope or oidc.required_role"
+        )
     return ""

@@ -51,6 +51,7 @@ from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.dispatch import Dispatch
+from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.keeper import Keeper
 from daemon.supervision.link import Link
 from daemon.supervision.linked_process import ProcessContext
@@ -127,7 +128,7 @@ async def assemble(
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, clock)
+    context = ProcessContext(spawner, link, Enclosures(settings), clock)
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
@@ -206,6 +207,9 @@ def _clear(state_dir: Path) -> None:
     """Remove exports and archives whose request a crash cut short."""
     clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
     clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
+    # In an earlier version an index lay beside her keys. It is a cache, and is made again from her documents.
+    for index in (state_dir / PERSONAS_NAME).glob("*/library.db*"):
+        index.unlink(missing_ok=True)
 
 
 async def _conversations(

@@ -38,7 +38,7 @@ from daemon.startup.chores import forget_visitors, prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
-from daemon.supervision.processes import become_subreaper, forbid_new_code
+from daemon.supervision.processes import become_subreaper, forbid_new_code, hide_memory
 from daemon.supervision.supervisor import Supervisor
 from proto import exits
 
@@ -74,6 +74,7 @@ def run(settings: Settings, create_first: str | None, *, accept_loss: bool) -> i
     sys.setswitchinterval(SWITCH_INTERVAL)
     become_subreaper()
     forbid_new_code()
+    hide_memory()
     try:
         require_known(settings.state_dir, accept_loss=accept_loss)
         return uvloop.run(_serve(settings, log, listening, called, create_first))

@@ -40,6 +40,7 @@ class Generation:
         self.lag = 0.0
         self.end: asyncio.Future[GenerationFailed] = loop.create_future()
         self._limits = limits
+        self._enclosures = context.enclosures
         self._log = log
         self._receive = receive
         self._unreachable = False
@@ -71,7 +72,8 @@ class Generation:
         ``kinds`` are the kinds of minds whose libraries it needs.
         """
         try:
-            await self._process.start(prepare.persona.name, kinds, self._limits.ready_timeout)
+            walls = self._enclosures.persona(prepare)
+            await self._process.start(prepare.persona.name, kinds, walls, self._limits.ready_timeout)
         except SpawnFailed as error:
             raise GenerationFailed(str(error)) from error
         except ProcessFailed as error:

@@ -20,15 +20,18 @@ from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, Timer, deadline
 from daemon.runtime.tasks import Tasks
 from daemon.supervision.budget import budget_of
+from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.link import Link
-from daemon.supervision.processes import Exit, Process
+from daemon.supervision.processes import Exit, Process, anonymous
 from proto.birth import Role
 from proto.framing import Codec
 from proto.messages import VERSION, Fault, Heartbeat, Hello, Stop
+from proto.walls import Walls
 from proto.wire import WireError
 
 T = TypeVar("T")
 
+MIB: Final = 1_048_576
 TERM_TIMEOUT: Final = 1.0
 KILL_TIMEOUT: Final = 5.0
 UNREAD: Final = 0.3
@@ -41,8 +44,10 @@ DUMP_TIMEOUT: Final = 0.5
 class ProcessStarter(Protocol):
     """Starts processes; the spawner implements this."""
 
-    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
-        """Start a process that greets on the link as ``routing_id``. Raises SpawnFailed."""
+    async def spawn(
+        self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
+    ) -> Process:
+        """Start a process that greets on the link as ``routing_id`` from behind ``walls``. Raises SpawnFailed."""
 
     def reaped(self, process: Process) -> None:
         """Report that the process is gone, so that its stray descendants can be ended."""
@@ -50,10 +55,14 @@ class ProcessStarter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """What every linked process needs: ``starter`` starts it, ``link`` carries its messages, ``clock`` times it."""
+    """What every linked process needs.
+
+    ``starter`` starts it, ``link`` carries its messages, ``enclosures`` draws its walls, ``clock`` times it.
+    """
 
     starter: ProcessStarter
     link: Link
+    enclosures: Enclosures
     clock: Clock
 
 
@@ -112,6 +121,7 @@ class LinkedProcess(Generic[T]):
         self._heard_at = 0.0
         self._hang_after = 0.0
         self._suspected = False
+        self._ceiling = 0
         self._watch: Timer | None = None
 
     @property
@@ -119,13 +129,14 @@ class LinkedProcess(Generic[T]):
         """Its pid while it is alive."""
         return self._process.pid if self._process and not self.end.done() else None
 
-    async def start(self, title: str, kinds: frozenset[str], greet_within: float) -> None:
-        """Start it and wait for its greeting; ``kinds`` are the kinds of minds whose libraries it needs.
+    async def start(self, title: str, kinds: frozenset[str], walls: Walls, greet_within: float) -> None:
+        """Start it behind ``walls`` and wait for its greeting; ``kinds`` are the minds whose libraries it needs.
 
         A process that greets with another version of the protocol is killed. Raises SpawnFailed, ProcessFailed.
         """
         try:
-            process = await self._starter.spawn(self._role, title, self._peer.routing_id, kinds, self._log)
+            self._ceiling = walls.memory
+            process = await self._starter.spawn(self._role, title, self._peer.routing_id, kinds, walls, self._log)
         except BaseException:
             self._peer.forget()
             raise
@@ -220,12 +231,19 @@ class LinkedProcess(Generic[T]):
                 self._fault = self._fault or reason
             case Heartbeat():
                 self._heard_at = self._clock.monotonic()
+                self._weigh()
         self._tasks.call(lambda: self._receive(message))
 
     def _overrun(self, reason: str) -> None:
         """It went over its budget: end it before it costs the others anything."""
         self._log.error("worker.greedy", pid=self.pid, reason=reason)
         self.kill(reason)
+
+    def _weigh(self) -> None:
+        """Kill it when it holds more memory than it may."""
+        held = anonymous(self._process.pid) if self._ceiling and self._process else None
+        if held is not None and held > self._ceiling:
+            self.kill(f"killed for memory: it held {held / MIB:,.0f} MiB and may hold {self._ceiling / MIB:,.0f} MiB")
 
     def _look(self) -> None:
         silent = self._clock.monotonic() - self._heard_at

@@ -38,8 +38,8 @@ MAX_CALLS: Final = 256
 DATASETS: Final = "datasets"
 """The folder in a persona's folder that has one folder per dataset."""
 
-LIBRARY: Final = "library.db"
-"""The index of a persona's documents, a cache that only the host writes."""
+LIBRARY: Final = "library/library.db"
+"""The index of a persona's documents, a cache that only the host writes, in a folder that only the host may fill."""
 
 Work: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
 
@@ -76,6 +76,8 @@ class OrganHost:
         self._log = log.bind(role="organ_host")
         self._lock = asyncio.Lock()
         self._host: LinkedProcess[FromHost] | None = None
+        self._within: frozenset[Path] = frozenset()
+        """The personas' folders that the host's walls let it into: those that there were at its birth."""
         self._numbers = itertools.count(1)
         self._calls: dict[int, asyncio.Future[Answered]] = {}
         self._asked = 0
@@ -120,7 +122,7 @@ class OrganHost:
         reply: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         work = _work(number, call, folder, await self._titles(call, folder))
         try:
-            host = await self._up()
+            host = await self._up(folder)
             self._calls[number] = reply
             host.send(work)
             return await reply
@@ -140,19 +142,22 @@ class OrganHost:
             raise HostFailed(str(error)) from error
         return {name: title for name, title in titles.items() if EXTENSIONS.get(Path(name).suffix) == "document"}
 
-    async def _up(self) -> LinkedProcess[FromHost]:
-        """The host; its process is started if there is none. Raises HostFailed."""
+    async def _up(self, folder: Path) -> LinkedProcess[FromHost]:
+        """The host; its process is started if there is none that may enter this persona's folder. Raises HostFailed."""
         async with self._lock:
             if self._idle:
                 self._idle.cancel()
             if self._host and not self._host.end.done():
-                return self._host
+                if folder in self._within:
+                    return self._host
+                await self._renewed()
             if self._clock.monotonic() < self._not_before:
                 raise HostFailed(f"the organ host keeps failing: {self._fault}")
+            self._within = await asyncio.to_thread(_neighbours, folder)
             host = LinkedProcess("organ_host", _codec, self._take, self._context, self._tasks, self._log)
             host.end.add_done_callback(self._ended)
             try:
-                await host.start("organ-host", NO_KINDS, HELLO_TIMEOUT)
+                await host.start("organ-host", NO_KINDS, self._context.enclosures.organ_host(), HELLO_TIMEOUT)
             except SpawnFailed as error:
                 raise HostFailed(f"the organ host could not be made: {error}") from error
             except ProcessFailed as error:
@@ -205,15 +210,34 @@ class OrganHost:
 
     async def _stop(self) -> None:
         async with self._lock:
-            host = self._host
-            if host is None or self._calls:
-                return
-            try:
-                await host.stop(STOP_TIMEOUT)
-            except Unkillable as error:
-                self._log.error("worker.unkillable", reason=str(error))
-            else:
-                self._log.info("organ_host.ended")
+            if self._host and not self._calls:
+                await self._end(self._host)
+
+    async def _renewed(self) -> None:
+        """End a host that has never seen this persona's folder, once its calls in hand are answered.
+
+        Walls cannot be widened, and a wall around the parent folder would let it read everybody's keys.
+        """
+        if in_hand := list(self._calls.values()):
+            await asyncio.wait(in_hand)
+        if self._host:
+            await self._end(self._host)
+
+    async def _end(self, host: LinkedProcess[FromHost]) -> None:
+        try:
+            await host.stop(STOP_TIMEOUT)
+        except Unkillable as error:
+            self._log.error("worker.unkillable", reason=str(error))
+        else:
+            self._log.info("organ_host.ended")
+
+
+def _neighbours(folder: Path) -> frozenset[Path]:
+    """The folders of all personas. Blocks. Raises HostFailed."""
+    try:
+        return frozenset(folder.parent.iterdir())
+    except OSError as error:
+        raise HostFailed(f"the folders of the personas cannot be read: {error.strerror}") from error
 
 
 def _work(number: int, call: OrganCall, folder: Path, titles: Mapping[str, str]) -> Work:

@@ -83,7 +83,7 @@ class Prober:
 
         process = LinkedProcess("probe", _codec, take, self._context, self._tasks, self._log)
         try:
-            await process.start("probe", _kinds(question), PROBE_TIMEOUT)
+            await process.start("probe", _kinds(question), self._context.enclosures.probe(question), PROBE_TIMEOUT)
             process.watch_heart(self._hang_after)
             process.send(question)
             either: list[asyncio.Future[Probed | Identified | Fault] | asyncio.Future[Ended]] = [answer, process.end]

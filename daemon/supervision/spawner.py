@@ -21,6 +21,7 @@ from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, children, end_strays, execute
 from daemon.supervision.zygote import SpawnFailed, Zygote, ZygoteGone
 from proto.birth import Birth, Role
+from proto.walls import Walls
 
 WARM_TIMEOUT: Final = 60.0
 RETRY_MIN: Final = 1.0
@@ -72,15 +73,17 @@ class Spawner:
             self._warm_enough.clear()
             self._rewarm.set()
 
-    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
-        """Start a process that will greet on the link as ``routing_id``. Raises SpawnFailed.
+    async def spawn(
+        self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
+    ) -> Process:
+        """Start a process that will greet on the link as ``routing_id`` from behind ``walls``. Raises SpawnFailed.
 
         ``kinds`` are the kinds of minds that it is for. If a zygote is warming for them, this waits: a worker that
         imported the same libraries itself would start later and always take more memory.
         """
         self.need(kinds)
         self._asked += 1
-        birth = Birth(self._asked, role, title, self._endpoint, routing_id, self._heartbeat)
+        birth = Birth(self._asked, role, title, self._endpoint, routing_id, self._heartbeat, walls)
         self._spawning += 1
         try:
             async with asyncio.timeout(WARM_TIMEOUT):

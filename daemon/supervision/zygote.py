@@ -120,7 +120,9 @@ class Zygote:
 
     def _take(self, message: FromZygote, descriptors: list[int]) -> None:
         match message:
-            case Warm(failed):
+            case Warm(failed, lacking):
+                for what in lacking:
+                    self._log.warning("walls.missing", reason=what)
                 for module, reason in failed.items():
                     self._log.error("zygote.preload_failed", module=module, reason=reason)
                 self.warm.set_result(None)

@@ -18,6 +18,7 @@ from proto.secrets import redact
 from proto.wire import WireError
 from worker.base.link import Link
 from worker.base.log import WorkerLog
+from worker.walls.raising import close_local_sockets
 
 T = TypeVar("T")
 
@@ -33,7 +34,9 @@ class RoleProcess(Generic[T]):
 
     def __init__(self, birth: Birth, codec: Codec[T]) -> None:
         self.log = WorkerLog(role=birth.role)
-        self.link = Link(birth.endpoint, birth.routing_id, codec, self.receive)
+        self.link = Link(birth.endpoint, birth.routing_id, codec, self._heard)
+        self._walls = birth.walls
+        self._linked = False
         self._heartbeat = birth.heartbeat
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = self._loop.create_future()
@@ -94,9 +97,16 @@ class RoleProcess(Generic[T]):
         error = context.get("exception")
         if isinstance(error, BaseException):
             self.log.error("worker.fault", trace="".join(traceback.format_exception(error))[-MAX_TRACE:])
-            self.end(exits.FAULT, f"{type(error).__name__}: {error}")
+            out_of_memory = "killed for memory: it asked for more than it may hold. " * isinstance(error, MemoryError)
+            self.end(exits.FAULT, f"{out_of_memory}{type(error).__name__}: {error}")
         else:
             self.log.warning("worker.loop", text=str(context.get("message", "")))
+
+    def _heard(self, message: T) -> None:
+        if not self._linked:
+            self._linked = True
+            close_local_sockets(self._walls)
+        self.receive(message)
 
     async def _beat(self) -> None:
         due = self._loop.time() + self._heartbeat

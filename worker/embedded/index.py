@@ -87,11 +87,16 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         """Open the database at ``path``, or create it with mode 0600. Raises OSError when that fails."""
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
         self._database = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
         try:
             self._database.execute(f"PRAGMA cache_size = {CACHE}")
+            # No other folder than the index's own may be written to.
+            self._database.execute("PRAGMA temp_store = MEMORY")
             if self._layout() != LAYOUT:
                 self._make()
         except sqlite3.Error:

@@ -17,13 +17,16 @@ from worker.gateways.identify import identify
 from worker.organs.probe import probe
 from worker.process.child_setup import end_group, forbid_new_code
 from worker.process.persona_process import PersonaProcess
+from worker.walls.raising import raise_walls
 
 if TYPE_CHECKING:
     from worker.embedded.host import OrganHost
 
 
 def run(birth: Birth, death_pipe: int) -> int:
-    """Run until asked to stop, and return the exit code."""
+    """Run behind walls until asked to stop, and return the exit code. Raises OSError when a wall does not stand."""
+    # While there is one thread: Landlock binds the thread that asks for it, and what that starts.
+    raise_walls(birth.walls)
     if birth.role != "organ_host":
         # The embedded ear compiles its first layers for the processor that it runs on.
         forbid_new_code()

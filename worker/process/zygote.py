@@ -31,6 +31,7 @@ from worker.gateways import REHEARSALS
 from worker.organs.choice import PRELOAD
 from worker.process.child_setup import die_with, set_up_child
 from worker.process.main import run
+from worker.walls.raising import lacking_here
 
 REHEARSAL: Final = "worker.organs.rehearsal"
 """Imported only when needed, because it brings an HTTP library that the embedded mind does not use."""
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> None:
         failed["threads"] = "a preloaded module started a thread, which a fork would lose"
     gc.collect()
     gc.freeze()
-    control.send(msgspec.msgpack.encode(Warm(failed)))
+    control.send(msgspec.msgpack.encode(Warm(failed, lacking_here())))
     while request := receive(control):
         birth, log_pipe = request
         try:

@@ -71,11 +71,11 @@ class Authentication:
 
 
 async def _judged(verifier: JwtVerifier, token: str) -> Response | None:
-    from daemon.api.v1.jwt_tokens import JwtRefused, KeysUnavailable, WrongOrganization
+    from daemon.api.v1.jwt_tokens import JwtRefused, KeysUnavailable, NotEntitled
 
     try:
         await verifier.check(token)
-    except WrongOrganization as error:
+    except NotEntitled as error:
         return _challenge(403, "insufficient_scope", str(error))
     except JwtRefused as error:
         return _challenge(401, "invalid_token", str(error))

@@ -112,7 +112,8 @@ class Choices:
         folder = self._personas.folder(persona.id) / DATASETS
         errors = [
             FieldError(
-                f"{persona.name} has no such dataset: put its documents into a folder of this name under {folder}.",
+                f"{persona.name} has no such dataset: put its documents into a folder of this name in"
+                f" personas/{persona.id}/{DATASETS} of the state directory.",
                 pointer=f"/datasetIds/{place}",
             )
             for place, id_ in enumerate(ids)

@@ -51,6 +51,7 @@ class Keys:
         self._lock = threading.Lock()
         self._keys: list[PyJWK] = []
         self._fetched = self._asked = float("-inf")
+        self._sought: str | None = None
         self.fault = ""
         if oidc.jwks_file:
             self._keys = usable(_read(oidc.jwks_file))
@@ -64,11 +65,19 @@ class Keys:
         with self._lock:
             age = time.monotonic() - self._fetched
             if age > LIFETIME or not (found := self._matching(kid, algorithm)):
-                self._refresh()
+                self._refresh(kid)
                 found = self._matching(kid, algorithm)
+            if not found and self._may_be_new(kid):
+                raise KeysUnavailable(f"the keys are asked for again within {LEAST_INTERVAL:g} s")
             if not found and self.fault and time.monotonic() - self._fetched > STALE:
                 raise KeysUnavailable(self.fault)
             return found
+
+    def _may_be_new(self, kid: str | None) -> bool:
+        """Whether a key with this id may have been published since the last fetch, which looked for another one."""
+        if kid is None or kid == self._sought or not self._oidc.jwks_url:
+            return False
+        return all(key.key_id != kid for key in self._keys)
 
     def _matching(self, kid: str | None, algorithm: str) -> list[PyJWK]:
         if time.monotonic() - self._fetched > STALE:
@@ -77,11 +86,12 @@ class Keys:
             key for key in self._keys if key.algorithm_name == algorithm and (kid is None or key.key_id in (kid, None))
         ]
 
-    def _refresh(self) -> None:
+    def _refresh(self, kid: str | None) -> None:
         now = time.monotonic()
         if now - self._asked < LEAST_INTERVAL:
             return
         self._asked = now
+        self._sought = kid
         try:
             self._keys = usable(_fetch(self._oidc.jwks_url) if self._oidc.jwks_url else _read(self._oidc.jwks_file))
         except KeysUnavailable as error:

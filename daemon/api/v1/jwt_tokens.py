@@ -8,6 +8,7 @@ from typing import Final
 
 import jwt
 
+from daemon.api.v1.claims import missing
 from daemon.api.v1.jwks import ALGORITHMS, Keys, KeysUnavailable
 from daemon.logging.log import Log
 from daemon.settings.settings import Oidc
@@ -32,12 +33,12 @@ class JwtRefused(Exception):
     """A token that is not accepted; the text says why, for RFC 6750's ``error_description``."""
 
 
-class WrongOrganization(JwtRefused):
-    """A valid token of another organization than this daemon's."""
+class NotEntitled(JwtRefused):
+    """A valid token of another organization, or without the scope or role that is needed."""
 
 
 class JwtVerifier:
-    """Checks the signature, issuer, audience, times and organization of tokens.
+    """Checks the signature, issuer, audience, times, organization, scope and role of tokens.
 
     ``organization`` is the value that the claim ``oidc.organization_claim`` must have, if that is set. Raises
     KeysUnavailable when ``oidc.jwks_file`` cannot be used.
@@ -53,7 +54,7 @@ class JwtVerifier:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="jwt")
 
     async def check(self, token: str) -> None:
-        """Raise JwtRefused, WrongOrganization, or KeysUnavailable when the token cannot be checked at the moment."""
+        """Raise JwtRefused, NotEntitled, or KeysUnavailable when the token cannot be checked at the moment."""
         if len(token) > MAX_TOKEN:
             raise JwtRefused(f"The token is longer than {MAX_TOKEN} characters.")
         try:
@@ -76,9 +77,8 @@ class JwtVerifier:
         if not keys:
             raise JwtRefused("The token is signed with a key that its issuer does not publish.")
         claims = self._claims(token, keys)
-        claim = self._oidc.organization_claim
-        if claim and claims.get(claim) != self._organization:
-            raise WrongOrganization(f"The token's claim {claim} is not this daemon's organization.")
+        if lacks := missing(self._oidc, self._organization, claims):
+            raise NotEntitled(lacks)
 
     def _claims(self, token: str, keys: list[jwt.PyJWK]) -> dict[str, object]:
         """The claims, verified with the first key that fits. Raises JwtRefused."""
@@ -107,4 +107,4 @@ class JwtVerifier:
         raise JwtRefused(words) from last
 
 
-__all__ = ["JwtRefused", "JwtVerifier", "KeysUnavailable", "WrongOrganization"]
+__all__ = ["JwtRefused", "JwtVerifier", "KeysUnavailable", "NotEntitled"]

@@ -187,12 +187,12 @@ def test_update_changes_organs_and_keeps_the_key(front: DaemonProcess, make: Mak
     [
         ({"status": "dead"}, "Status must be one of: active, hibernate, sick."),
         ({"status": ["active"]}, "Status must be one of: active, hibernate, sick."),
-        ({"colour": "red"}, "'colour'"),
-        ({"clear_thinking": True}, "'clear_thinking'"),
+        ({"colour": "red"}, "An unknown key was sent"),
+        ({"clear_thinking": True}, "An unknown key was sent"),
         ({"clear_eye": "yes"}, "clear_eye must be true or false."),
         ({"eye": "see"}, "eye cannot be taken"),
         ({"eye": {"model": 5}}, "eye cannot be taken"),
-        ({"eye": {"modle": "x"}}, "modle"),
+        ({"eye": {"send model, url, provider, api_key": "x"}}, "modle"),
         ({"eye": {"provider": "openai"}}, "A model name is required when using a remote provider."),
     ],
 )

@@ -6,6 +6,7 @@ import json
 import socket
 from pathlib import Path
 
+from daemon.cli.kernel_walls import Report, in_words
 from tests.daemon.cli.command_line import personad
 from tests.daemon_process import DaemonProcess
 
@@ -70,3 +71,12 @@ def test_doctor_reports_settings_that_cannot_be_taken(nowhere: dict[str, str]) -
 
     assert ended.returncode == 1
     assert [one["check"] for one in json.loads(ended.stdout)] == ["settings"]
+
+
+def test_doctor_says_what_the_kernel_lacks(nowhere: dict[str, str]) -> None:
+    """It asks this kernel; an older one's gaps become one warning that says what to do."""
+    state, words = findings(nowhere)["walls"]
+    assert (state == "ok") == words.startswith("Landlock ")
+    assert in_words(Report(6, [])) == (True, "Landlock 6 and seccomp close in every worker")
+    assert in_words(Report(2, ["no ports; set http.token_file"])) == (False, "no ports; set http.token_file")
+    assert in_words(None)[0] is False

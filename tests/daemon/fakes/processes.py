@@ -177,7 +177,7 @@ class PlayedSpawner:
         """Nothing is warmed."""
 
     async def spawn(
-        self, role: str, title: str, routing_id: bytes, kinds: frozenset[str], log: object
+        self, role: str, title: str, routing_id: bytes, kinds: frozenset[str], walls: object, log: object
     ) -> PlayedProcess:
         process = PlayedProcess(next(self._pids))
         peer = self._link.peers[routing_id]

@@ -163,6 +163,10 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
         ('[v1]\norganization_id = ""\n', ["v1.organization_id", "1 to 100 characters"]),
         ('[oidc]\naudience = "personad"\n', ["oidc.audience needs oidc.issuer"]),
         ('[oidc]\nissuer = "i"\naudience = "a"\n', ["one of oidc.jwks_url and oidc.jwks_file"]),
+        (
+            '[oidc]\nissuer = "i"\naudience = "a"\njwks_url = "https://a.example/keys"\n',
+            ["everybody whom the issuer knows", "oidc.organization_claim"],
+        ),
         ('[oidc]\njwks_url = "http://a.example/keys"\n', ["oidc.jwks_url", "https://"]),
         ("models = 1\n", ["section of tables", "[models.NAME]"]),
         ("[models]\nfast = 1\n", ["models.fast is a table", "[models.fast]"]),

@@ -17,7 +17,8 @@ from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, SystemClock
 from daemon.runtime.tasks import Tasks, daemon_tasks
-from daemon.settings.settings import Organs, Supervision
+from daemon.settings.settings import Organs, Settings, Supervision
+from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.generation import Generation
 from daemon.supervision.lifecycle import GenerationFailed
 from daemon.supervision.link import Link
@@ -41,6 +42,7 @@ from proto.messages import (
     Probed,
 )
 from proto.records import Organ, Persona
+from proto.walls import Walls
 from tests.daemon.supervision.played import ManualClock, log_to, logged, settled
 from tests.patience import PATIENCE
 from worker.base.link import Link as WorkerLink
@@ -67,7 +69,9 @@ class ProcessStarter:
     reaped_: list[int] = field(default_factory=list)
     lines: list[WorkerLink[Any]] = field(default_factory=list)
 
-    async def spawn(self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], log: Log) -> Process:
+    async def spawn(
+        self, role: Role, title: str, routing_id: bytes, kinds: frozenset[str], walls: Walls, log: Log
+    ) -> Process:
         process = _sleeper()
         self.made.append(process)
         self.lines.append(WorkerLink(self.link.endpoint, routing_id, ANY, lambda _: None))
@@ -105,7 +109,8 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
         link = Link(folder, log)
         starter = ProcessStarter(link)
         tasks = daemon_tasks(clock, log)
-        yield Stage(starter, ProcessContext(starter, link, clock), tasks, log)
+        enclosures = Enclosures(Settings(state_dir=folder, runtime_dir=folder))
+        yield Stage(starter, ProcessContext(starter, link, enclosures, clock), tasks, log)
         await tasks.close()
         for line in starter.lines:
             line.close()
@@ -189,7 +194,7 @@ def _clock(stage: Stage) -> ManualClock:
 
 async def _greeted(stage: Stage, heard: Callable[[FromWorker], None] = lambda _: None) -> LinkedProcess[FromWorker]:
     process = LinkedProcess("persona", CODEC, heard, stage.context, stage.tasks, stage.log)
-    await process.start("Eve", frozenset(), 20.0)
+    await process.start("Eve", frozenset(), Walls(), 20.0)
     process.watch_heart(15.0)
     return process
 
@@ -198,7 +203,7 @@ async def test_one_that_does_not_greet_is_killed(slow: Stage) -> None:
     """It is killed at the deadline, with the reason."""
     slow.starter.greeting = None
     process = LinkedProcess("persona", CODEC, lambda _: None, slow.context, slow.tasks, slow.log)
-    greeting = asyncio.create_task(process.start("Eve", frozenset(), 20.0))
+    greeting = asyncio.create_task(process.start("Eve", frozenset(), Walls(), 20.0))
     await until(lambda: bool(slow.starter.made))
     await _clock(slow).advance(20.0)
     await _clock(slow).advance(1.0)
@@ -216,6 +221,20 @@ async def test_silence_is_the_end(slow: Stage) -> None:
     assert "it hung: no heartbeat for 15 s" in str(await process.end)
     assert len(logged(slow.log, "worker.hung")) == 1
     assert slow.starter.all_reaped()
+
+
+async def test_more_memory_than_it_may_hold_is_the_end(slow: Stage) -> None:
+    """It is weighed at each heartbeat; one over its ceiling is killed, and the reason says so."""
+    ends = []
+    for ceiling in (1 << 40, 4096):
+        process = LinkedProcess("persona", CODEC, lambda _: None, slow.context, slow.tasks, slow.log)
+        await process.start("Eve", frozenset(), Walls(memory=ceiling), 20.0)
+        process.watch_heart(15.0)
+        slow.starter.lines[-1].send(Heartbeat(0.0, []))
+        ends.append(process)
+    assert str(await ends[1].end).startswith("killed for memory: it held ")
+    assert ends[0].pid
+    await ends[0].killed()
 
 
 async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:

@@ -14,6 +14,7 @@ from daemon.runtime.tasks import Tasks
 from daemon.supervision import spawner
 from daemon.supervision.processes import Process
 from daemon.supervision.spawner import STRAYS_AFTER, Spawner
+from proto.walls import Walls
 from tests.daemon.supervision.played import ManualClock, log_to
 from tests.patience import PATIENCE
 
@@ -45,7 +46,7 @@ async def test_a_process_that_starts_meanwhile_is_no_stray(tmp_path: Path, monke
         tasks = Tasks(clock, log, lambda _: None)
         monkeypatch.setattr(tasks, "child", lambda: tasks)
         made = Spawner("ipc://none", 1.0, 1000, tasks, clock, log)
-        starting = asyncio.create_task(made.spawn("persona", "Eve", b"1", frozenset(), log))
+        starting = asyncio.create_task(made.spawn("persona", "Eve", b"1", frozenset(), Walls(), log))
         await asyncio.sleep(0)
         made.reaped(await ended_process())
         await clock.advance(STRAYS_AFTER)

@@ -69,7 +69,7 @@ def test_what_the_library_lost(launch: Launch) -> None:
         assert daemon.http.post(f"/api/persona/{persona_id}/attach", files=sent).status_code == 200
         listener.hears("I have read your document")
     daemon.kill()
-    (daemon.state_dir / "personas" / persona_id / "library.db").unlink()
+    (daemon.state_dir / "personas" / persona_id / "library" / "library.db").unlink()
     daemon.start().ready()
     with Listener(daemon, persona_id) as listener:
         assert daemon.read(persona_id, "How many litres has the boiler?").status_code == 200

@@ -11,12 +11,13 @@ from proto import exits
 from proto.birth import Birth
 from proto.messages import Fault, Hello, MindLimits, Probe
 from proto.records import Organ
+from proto.walls import Walls
 from proto.wire import WireError
 from tests.patience import PATIENCE
 from worker.base import role_process
 from worker.process import main
 
-BIRTH = Birth(1, "probe", "probe", "ipc://none", b"p", 3600.0)
+BIRTH = Birth(1, "probe", "probe", "ipc://none", b"p", 3600.0, Walls())
 
 
 class PlayedLink:

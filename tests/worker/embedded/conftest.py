@@ -17,8 +17,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def host(home: Path) -> Iterator[OrganHostProcess]:
+def host(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrganHostProcess]:
     """A real organ host."""
-    process = OrganHostProcess(home)
+    process = OrganHostProcess(home, tmp_path_factory.getbasetemp())
     yield process
     process.close()

@@ -19,20 +19,23 @@ from proto.feeds import Digested, Feed, FromFeeder, Offered, Source, Wanted
 from proto.framing import Codec
 from proto.messages import Hello, Memory, MindLimits, Stop
 from proto.records import Organ
+from proto.walls import Walls
 from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
 BEAT: Final = 0.05
 
+FIXTURES: Final = Path(__file__).parents[2] / "fixtures"
+
 _ROUTING_ID: Final = b"\x01" * 16
 _CODEC: Final[Codec[FromFeeder]] = Codec(FromFeeder)  # type: ignore[arg-type]  # a union is no type to mypy
 
 
 class FeederProcess:
-    """Born by exec, as when there is no zygote; use it as a context."""
+    """Born by exec, as when there is no zygote; use it as a context. It may connect to ``ports``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *ports: int) -> None:
         self.messages: list[FromFeeder] = []
         self._folder = folder
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -40,7 +43,8 @@ class FeederProcess:
         endpoint = f"ipc://{folder}/link.sock"
         self._socket.bind(endpoint)
         death_pipe, self._alive = os.pipe()
-        birth = Birth(1, "feeder", "feeder", endpoint, _ROUTING_ID, BEAT)
+        walls = Walls(read=[str(folder), str(FIXTURES)], ports=list(ports))
+        birth = Birth(1, "feeder", "feeder", endpoint, _ROUTING_ID, BEAT, walls)
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker", str(death_pipe), str(os.getpid())],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,8 +25,8 @@ AT_ONCE = MindLimits(first_token=5.0, total=10.0, retries=0)
 
 
 @pytest.fixture
-def feeder(tmp_path: Path) -> Iterator[FeederProcess]:
-    with FeederProcess(tmp_path) as process:
+def feeder(tmp_path: Path, openai_server: OpenAIEmulator) -> Iterator[FeederProcess]:
+    with FeederProcess(tmp_path, urlsplit(openai_server.url).port or 0) as process:
         yield process
 
 

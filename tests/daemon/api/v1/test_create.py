@@ -134,6 +134,7 @@ def test_a_faulty_field_is_named(desk: Reception, changed: dict[str, object], po
     errors = problem(answer)["errors"]
     assert [error["pointer"] for error in errors] == [pointer]
     assert words in errors[0]["message"]
+    assert str(desk.daemon.state_dir) not in answer.text
     assert desk.get("", limit=100)["items"] == before
 
 

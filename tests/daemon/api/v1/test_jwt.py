@@ -131,7 +131,10 @@ def test_forgeries_are_refused(trusting: Trusting) -> None:
 
 
 def test_a_new_key_is_asked_for_but_invented_ones_do_not_hammer(tmp_path: Path) -> None:
-    """A key that the provider added is accepted at once; unknown key ids cause at most two fetches a minute."""
+    """A key that the provider added is accepted at once; unknown key ids cause at most two fetches a minute.
+
+    Until the next fetch nobody knows whether such a key is new: the answer is 503, and a client tries again.
+    """
     with Issuer() as issuer:
         issuer.add_key("old", "ES256")
         process = with_token(DaemonProcess(tmp_path / "state", issuer.settings()))
@@ -143,8 +146,10 @@ def test_a_new_key_is_asked_for_but_invented_ones_do_not_hammer(tmp_path: Path) 
             del issuer.keys["later"]
             assert trusting.get(issuer.token("new")).status_code == 200
             for _ in range(20):
-                assert trusting.get(late).status_code == 401
+                refused = trusting.get(late)
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
             assert trusting.get(issuer.token("old")).status_code == 200
+            assert trusting.get(issuer.signed("old", {"kid": "new"}, {"exp": 1})).status_code == 401
             assert issuer.asked == 1
         finally:
             process.close()
