@@ -13,7 +13,7 @@ from daemon.ledger.damage import Damage, is_undecodable
 from daemon.ledger.mark import Mark, reach
 from daemon.ledger.threads import ConnectionThread, Outcome, Task
 
-MARK_EVERY: Final = 0.2
+MARK_EVERY: Final = 0.05
 """Seconds between two marks while messages come in; the last one follows when none has come for as long."""
 
 FOLD_AFTER: Final = 30.0
