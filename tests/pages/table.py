@@ -43,6 +43,7 @@ INSTEAD: Final = (
     _row(r"personad channel remove ", Stage.remove, "NAME is what the list shows"),
     _row(r"personad pair ", Stage.pair, "CODE is what the bot shows"),
     _row(r"personad restore ", Stage.restore, "a persona is not restored beside herself: another machine"),
+    _row(r"^sudo -u personad ", Stage.known, "the service's user and folders are not there"),
     _row(r"^(sudo )?(systemctl|journalctl|systemd-analyze|loginctl)\b", Stage.known, "a test has no systemd that runs"),
 )
 
