@@ -111,4 +111,4 @@ async def test_a_search_finds_words_in_any_case(ledger: Ledger) -> None:
         ("nothing", []),
     ):
         assert words(await ledger.conversation(ADA, Wanted(9, words=asked))) == found
-    assert words(await ledger.conversation(ADA, Wanted(9, after=2, words="äpfel"))) == ["äpfel, please"]
+    assert words(await ledger.conversation(ADA, Wanted(9, after=1, words="äpfel"))) == ["100% ÄPFEL", "äpfel, please"]
