@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
@@ -187,6 +187,16 @@ class DaemonProcess:
         assert answer.status_code == 200, answer.text
         persona_id: str = answer.json()["persona"]["id"]
         return persona_id
+
+    def conversation(self, persona_id: str) -> list[dict[str, Any]]:
+        """Her whole conversation, page by page (Any: JSON)."""
+        path = f"/api/persona/{persona_id}/conversation"
+        page: list[dict[str, Any]] = self.http.get(path, params={"limit": 1000}).json()["messages"]
+        messages = page
+        while first := next((line["id"] for line in page if "id" in line), None):
+            page = self.http.get(path, params={"limit": 1000, "before": first}).json()["messages"]
+            messages = page + messages
+        return messages
 
     def socket(
         self,

@@ -83,8 +83,7 @@ def zygote(daemon: DaemonProcess) -> psutil.Process:
 
 def lines(daemon: DaemonProcess, persona_id: str) -> list[tuple[str, str]]:
     """Her conversation: (role, content)."""
-    messages = daemon.http.get(f"/api/persona/{persona_id}/conversation").json()["messages"]
-    return [(message["role"], message["content"]) for message in messages]
+    return [(message["role"], message["content"]) for message in daemon.conversation(persona_id)]
 
 
 def config(daemon: DaemonProcess, persona_id: str) -> dict[str, Any]:

@@ -38,6 +38,10 @@ PARAMETERS: Final[dict[str, Json]] = {
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
     "channel_id": {"type": "string", "description": "The channel's id."},
     "conversation_id": {"type": "string", "description": "The conversation's id."},
+    "sender_id": {
+        "type": "string",
+        "description": "A person's id at the provider, as in a conversation's `senderIds`.",
+    },
 }
 
 QUERY: Final[dict[str, Json]] = {

@@ -58,7 +58,8 @@ class StoredLine(msgspec.Struct, frozen=True):
 class Wanted(msgspec.Struct, frozen=True):
     """Which lines: at most ``limit`` of those behind ``after`` and before ``before`` that contain ``words``.
 
-    The first ones when ``after`` is given, else the last ones.
+    The first ones when ``after`` is given, else the last ones. With one of the two, messages that are not answered come
+    on top of the limit, and only together with lines.
     """
 
     limit: int
@@ -95,7 +96,10 @@ def page(connection: sqlite3.Connection, persona: str, wanted: Wanted) -> list[S
     finally:
         connection.execute("COMMIT")
     merged = list(_merged(lines, unanswered))
-    return merged[: wanted.limit] if forward else merged[max(0, len(merged) - wanted.limit) :]
+    if wanted.before is None and wanted.after is None:
+        return merged[max(0, len(merged) - wanted.limit) :]
+    # Only lines lead on to the next page: one without any is the end.
+    return merged if lines else []
 
 
 def _taken(cursor: sqlite3.Cursor, limit: int) -> tuple[list[StoredLine], bool]:

@@ -159,6 +159,15 @@ class Stage:
         assert all(word in helped for word in words if word.startswith("--")), helped
         return helped
 
+    def has_verb(self, command: str) -> str:
+        """Assert that the installed command, wherever it stands in the line, knows the verb and its options."""
+        words = shlex.split(command, comments=True)
+        installed = next(at for at, word in enumerate(words) if word.endswith("/bin/personad"))
+        verb, *options = words[installed + 1 :]
+        helped = self.run(f".venv/bin/personad {verb} --help")
+        assert all(option in helped for option in options), helped
+        return helped
+
     def begin_provider(self, command: str) -> str:
         """Start an emulator on a free port; the token that it prints is typed next."""
         command = re.sub(r"--port \d+", "--port 0", self.filled_in(command))

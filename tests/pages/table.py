@@ -29,6 +29,7 @@ def _row(pattern: str, carry_out: Callable[[Stage, str], str], reason: str) -> R
 INSTEAD: Final = (
     _row(r"^(\w+=\S+ +)?make run$", Stage.serve, "it runs until it is stopped; what it would install is there"),
     _row(r"^sudo make (un)?install\b", Stage.would_make, "it changes the machine, and needs root"),
+    _row(r"^sudo -u personad ", Stage.has_verb, "there is no user personad, and the ledger here is whole"),
     _row(
         r"^make (test|coverage|lint|types|bench|lock|changelog)\b", Stage.would_make, "it runs all tests, or installs"
     ),
@@ -43,6 +44,7 @@ INSTEAD: Final = (
     _row(r"personad channel remove ", Stage.remove, "NAME is what the list shows"),
     _row(r"personad pair ", Stage.pair, "CODE is what the bot shows"),
     _row(r"personad restore ", Stage.restore, "a persona is not restored beside herself: another machine"),
+    _row(r"^sudo -u personad ", Stage.known, "the service's user and folders are not there"),
     _row(r"^(sudo )?(systemctl|journalctl|systemd-analyze|loginctl)\b", Stage.known, "a test has no systemd that runs"),
 )
 
@@ -53,7 +55,7 @@ PRINTS: Final = (
     (r"/feed ", r'^\{"persona": ?\{'),
     (r"/v1/channels ", r'"channelType": ?"telegram"'),
     (r"personad chat ", r"Adam"),
-    (r"personad feed ", r"Adam: 3 conversations read, 3 new to her"),
+    (r"personad feed ", r"Adam: 4 conversations read, 4 new to her"),
     (r"personad channel add ", r"Adam: telegram \S+ added"),
     (r"personad channel list ", r"telegram"),
     (r"personad channel remove ", r"removed"),

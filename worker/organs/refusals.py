@@ -46,8 +46,8 @@ _DECLINED_CODES: Final = frozenset(
     ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "data_inspection_failed", "safety")
 )
 _DECLINED: Final = re.compile(
-    r"content (?:filter|management|policy)|responsible ai|violat\w* (?:our|the|its) \w* ?polic|usage guidelines"
-    r"|requires moderation|input was flagged|data may contain inappropriate|safety (?:system|reasons|check)",
+    r"content (?:filter|management|policy)|responsible ai|violat\w{0,10} (?:our|the|its) \w{0,20} ?polic"
+    r"|usage guidelines|requires moderation|input was flagged|data may contain inappropriate|safety (?:system|reasons|check)",
     re.IGNORECASE,
 )
 _CONTEXT: Final = tuple(

@@ -91,13 +91,13 @@ def converse(daemon: DaemonProcess, persona_id: str) -> None:
 
 
 def shown(daemon: DaemonProcess, persona_id: str) -> list[dict[str, Any]]:
-    """Her conversation as the API shows it (Any: JSON)."""
-    messages: list[dict[str, Any]] = daemon.http.get(f"/api/persona/{persona_id}/conversation").json()["messages"]
-    return messages
+    """Her conversation as the API shows it, without the ids, which are the ledger's own (Any: JSON)."""
+    return [{key: value for key, value in line.items() if key != "id"} for line in daemon.conversation(persona_id)]
 
 
 def bodies(daemon: DaemonProcess, persona_id: str) -> list[bytes]:
     """Everything that the API shows of her, byte for byte."""
     names = [one["media"] for one in shown(daemon, persona_id) if one.get("media")]
-    paths = ["conversation", "knowledge", *(f"media/{name}" for name in names)]
-    return [daemon.http.get(f"/api/persona/{persona_id}/{path}").content for path in paths]
+    paths = ["knowledge", *(f"media/{name}" for name in names)]
+    said = json.dumps(shown(daemon, persona_id)).encode()
+    return [said, *(daemon.http.get(f"/api/persona/{persona_id}/{path}").content for path in paths)]

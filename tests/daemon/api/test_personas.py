@@ -192,7 +192,7 @@ def test_update_changes_organs_and_keeps_the_key(front: DaemonProcess, make: Mak
         ({"clear_eye": "yes"}, "clear_eye must be true or false."),
         ({"eye": "see"}, "eye cannot be taken"),
         ({"eye": {"model": 5}}, "eye cannot be taken"),
-        ({"eye": {"send model, url, provider, api_key": "x"}}, "modle"),
+        ({"eye": {"modle": "x"}}, "send model, url, provider, api_key"),
         ({"eye": {"provider": "openai"}}, "A model name is required when using a remote provider."),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from daemon.ledger.known import MARK_NAME
 from tests.daemon.api.archives import (
     MANIFEST,
     converse,
@@ -57,7 +58,7 @@ def names(daemon: DaemonProcess) -> list[str]:
 def left(daemon: DaemonProcess) -> list[str]:
     """Leftovers: unexpected files in the state directory, and rows of unknown personas in the ledger."""
     found = [path.name for path in daemon.state_dir.iterdir() if path.name.startswith("restore-")]
-    found += [path.name for path in (daemon.state_dir / "personas").iterdir()]
+    found += [path.name for path in (daemon.state_dir / "personas").iterdir() if path.name != MARK_NAME]
     with sqlite3.connect(daemon.state_dir / "ledger.db") as ledger:
         found += [str(row) for row in ledger.execute("SELECT DISTINCT persona FROM conversation")]
     ledger.close()

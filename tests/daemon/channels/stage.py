@@ -103,8 +103,7 @@ class Stage:
 
     def lines(self) -> list[dict[str, Any]]:
         """Her conversation."""
-        messages: list[dict[str, Any]] = self.daemon.http.get(f"/api/persona/{self.id}/conversation").json()["messages"]
-        return messages
+        return self.daemon.conversation(self.id)
 
     @property
     def media(self) -> Path:

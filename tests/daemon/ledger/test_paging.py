@@ -89,7 +89,9 @@ async def test_what_is_not_answered_stands_on_one_page(ledger: Ledger) -> None:
     assert words(await ledger.conversation(ADA, Wanted(3))) == ["word 3", "re: 3", "late"]
     assert words(await ledger.conversation(ADA, Wanted(2, before=5))) == ["word 2", "re: 2"]
     assert words(await ledger.conversation(ADA, Wanted(9, before=5))) == ["word 1", "re: 1", "early", "word 2", "re: 2"]
-    assert words(await ledger.conversation(ADA, Wanted(3, after=0))) == ["word 1", "re: 1", "early"]
+    assert words(await ledger.conversation(ADA, Wanted(3, after=0))) == ["word 1", "re: 1", "early", "word 2"]
+    assert words(await ledger.conversation(ADA, Wanted(9, before=1))) == []
+    assert words(await ledger.conversation(ADA, Wanted(9, after=6))) == []
     assert words(await ledger.conversation(ADA, Wanted(9, after=3))) == ["re: 2", "word 3", "re: 3", "late"]
 
 
@@ -109,4 +111,4 @@ async def test_a_search_finds_words_in_any_case(ledger: Ledger) -> None:
         ("nothing", []),
     ):
         assert words(await ledger.conversation(ADA, Wanted(9, words=asked))) == found
-    assert words(await ledger.conversation(ADA, Wanted(9, after=2, words="äpfel"))) == ["äpfel, please"]
+    assert words(await ledger.conversation(ADA, Wanted(9, after=1, words="äpfel"))) == ["100% ÄPFEL", "äpfel, please"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, SenderLimits, Wanted
+from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted
 from daemon.ledger.channel_operations import ChannelOperations
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
@@ -67,7 +67,11 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "answer": (ADA, [1], WEB, [Outgoing("re")], [99_999], NOW),
     "tell": (ADA, WEB, "down", 99_998, NOW),
     "say": (ADA, WEB, "welcome", 99_997, NOW),
-    "died": ([1], 3),
+    "died": (ADA, [Notice(1, WEB, "it did not go", 99_996)], 3, NOW),
+    "refuse": (ADA, [1], "a filter", Notice(1, WEB, "I cannot", 99_995), NOW),
+    "set_aside": (ADA, 50),
+    "take_up": (ADA, None),
+    "drop_set_aside": (ADA, None),
     "consolidated": (ADA, 5),
     "applied": (ADA, "k"),
     "take": (ADA, TELEGRAM, CHAT, [ITEM], NOW),

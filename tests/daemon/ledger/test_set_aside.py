@@ -33,7 +33,7 @@ async def test_a_refusal_is_told_once_and_shown(ledger: Ledger) -> None:
     assert await ledger.conversation(ADAM) == [
         StoredLine("person", "bad", 1_000, None, WEB, set_aside=bad, reason="a filter"),
         StoredLine("person", "fine", 1_000, None, WEB),
-        StoredLine("assistant", "I cannot", 2_000, None, WEB),
+        StoredLine("assistant", "I cannot", 2_000, None, WEB, id=1),
     ]
     assert await ledger.history(ADAM, WEB, 10) == []
 
@@ -88,6 +88,6 @@ async def test_what_is_dropped_stays_a_line_that_her_mind_never_sees(ledger: Led
     assert await ledger.drop_set_aside(ADAM, bad) == [bad]
     assert await ledger.drop_set_aside(ADAM, None) == []
     assert await ledger.answer(ADAM, [fine], WEB, [Outgoing("good")], [2], 3_000)
-    assert [line.content for line in await ledger.conversation(ADAM)] == ["bad", "fine", "I cannot", "good"]
+    assert [line.content for line in await ledger.conversation(ADAM)] == ["I cannot", "bad", "fine", "good"]
     assert await ledger.history(ADAM, WEB, 10) == [Line("person", "fine", 1_000), Line("assistant", "good", 3_000)]
     assert [line.content for line in (await ledger.unconsolidated(ADAM, 10))[1]] == ["fine", "good"]

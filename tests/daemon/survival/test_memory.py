@@ -162,20 +162,20 @@ def test_a_broken_edit_changes_nothing(daemon: DaemonProcess, brain: ScriptedMin
 
 
 def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
-    """A record that broke while the daemon was down is reported and kept; others start, and so can she after a fix."""
+    """A record that broke while the daemon was down is reported and kept; others start, and so does she after a fix."""
     daemon = launch()
     broken, well = create(daemon, brain, "Broken"), create(daemon, brain, "Well")
     good = config_file(daemon, broken).read_text()
     daemon.stop()
     config_file(daemon, broken).write_text("{")
-    daemon.start().ready()
-    assert status(daemon, well)["state"] == "running"
+    daemon.start()
+    worker(daemon, well)
     assert [event["level"] for event in events(daemon, "persona.config_invalid")] == ["error"]
     config_file(daemon, broken).write_text(good)
     wait_for(
         lambda: broken in {one["id"] for one in daemon.http.get("/api/personas").json()["personas"]}, "the mended one"
     )
-    assert daemon.http.post(f"/api/persona/{broken}/start").json() == {"status": "started"}
+    worker(daemon, broken)
 
 
 def test_an_edited_memory_is_in_the_next_prompt(daemon: DaemonProcess, brain: ScriptedMind) -> None:
@@ -205,7 +205,7 @@ def test_a_folder_that_is_put_back(daemon: DaemonProcess, brain: ScriptedMind, t
         return persona_id in {one["id"] for one in daemon.http.get("/api/personas").json()["personas"]}
 
     wait_for(listed, "her to be seen")
-    assert daemon.http.post(f"/api/persona/{persona_id}/start").json() == {"status": "started"}
+    worker(daemon, persona_id)
     talk(daemon, persona_id, "apple")
     assert "Plays the oboe" in brain.journal[-1].body["messages"][0]["content"]
 

@@ -94,5 +94,4 @@ class Counter:
 
     def lines(self) -> list[dict[str, Any]]:
         """Her owner's conversation."""
-        found = self.daemon.http.get(f"/api/persona/{self.id}/conversation").json()["messages"]
-        return cast("list[dict[str, Any]]", found)
+        return self.daemon.conversation(self.id)

@@ -1,0 +1,56 @@
+"""What she was asked to remember, and the questions that find it."""
+
+from __future__ import annotations
+
+import pytest
+
+from proto.messages import Line
+from tests.worker.embedded.test_mind import asked
+
+NOTED = """\
+- Remember: my sister Eva is coming on Friday
+- Remember: the code of the garage is 4711
+- Remember: my dentist appointment is on Tuesday at ten
+- Allergic to: nuts
+The boiler was repaired in May.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("When is my sister coming?", "You asked me to remember: my sister Eva is coming on Friday."),
+        ("Hello Adam, who is coming on Friday?", "You asked me to remember: my sister Eva is coming on Friday."),
+        ("What is the code of the garage?", "You asked me to remember: the code of the garage is 4711."),
+        ("what's the garage code", "You asked me to remember: the code of the garage is 4711."),
+        (
+            "When is my dentist appointment?",
+            "You asked me to remember: my dentist appointment is on Tuesday at ten.",
+        ),
+        ("What am I allergic to?", "You told me: Allergic to: nuts."),
+        ("When was the boiler repaired?", "You told me: The boiler was repaired in May."),
+        ("When is my exam?", "I do not know that yet. Tell me about your exam, and I will remember it."),
+        ("What is a garage?", None),
+        ("What is the capital of France?", None),
+        ("When does the train to Hamburg leave?", None),
+    ],
+)
+def test_a_noted_fact_is_found_by_its_subject(question: str, answer: str | None) -> None:
+    """What she was asked to remember answers the questions about it, however they are put."""
+    assert asked(question, person=NOTED) == answer
+
+
+def test_a_fact_noted_in_this_conversation_is_found() -> None:
+    """No consolidation is needed in between, and a note that states a fact is that fact."""
+    history = [Line("person", "Hello Adam, please remember that my dentist is Dr. Braun.", 1)]
+    assert asked("Who is my dentist?", person="", history=history) == "Your dentist is Dr. Braun."
+    assert asked("What did I ask you to remember?", person="", history=history) == (
+        "You asked me to remember: my dentist is Dr. Braun."
+    )
+
+
+def test_a_note_that_is_too_long_is_not_promised() -> None:
+    """What she cannot keep word for word she says, and does not leave to the model."""
+    assert asked(f"Please remember that {'word ' * 300}") == (
+        "That is too long for me to keep word for word: tell me in at most 1000 characters."
+    )
