@@ -47,7 +47,8 @@ _DECLINED_CODES: Final = frozenset(
 )
 _DECLINED: Final = re.compile(
     r"content (?:filter|management|policy)|responsible ai|violat\w{0,10} (?:our|the|its) \w{0,20} ?polic"
-    r"|usage guidelines|requires moderation|input was flagged|data may contain inappropriate|safety (?:system|reasons|check)",
+    r"|usage guidelines|requires moderation|input was flagged|data may contain inappropriate"
+    r"|safety (?:system|reasons|check)",
     re.IGNORECASE,
 )
 _CONTEXT: Final = tuple(
