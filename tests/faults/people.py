@@ -19,5 +19,5 @@ DESK: Final = channel_id("telegram", "desk")
 """Ada's channel that is open to everybody."""
 OWNER: Final = "77"
 WEB_CHAT: Final = Conversation(WEB, "web")
-DEAD: Final = {"v-dead", "v-blocked"}
+DEAD: Final = {"v-dead", "v-blocked", "v-out"}
 """Their answers never arrive, and those who watch are told so."""

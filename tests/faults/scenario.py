@@ -4,53 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
-import msgspec
-
-from daemon.channels.errors import ChannelRefused
 from daemon.channels.new_channel import NewChannel, OpenChannelRequest
-from daemon.conversations.consolidation import SleepFailed
-from daemon.conversations.inbox import InboxFull
-from daemon.conversations.worker import StartFailed
-from daemon.ledger import ChannelFields, LedgerError
+from daemon.ledger import ChannelFields
 from daemon.ledger.pairing import CODES
 from daemon.personas.channel_records import channel_named
-from daemon.personas.personas import PersonasError
-from proto.gateways import GatewayState, Identified, Inbound, Receipt, Undelivered, channel_id
+from proto.gateways import GatewayState, Identified, Receipt, Undelivered, channel_id
 from proto.records import Organ, Persona
 from proto.secrets import Secret
-from tests.daemon.fakes.clock import LoopClock
 from tests.daemon.fakes.processes import Outside
 from tests.faults.assembled_daemon import SENDER_PER_MINUTE, AssembledDaemon
-from tests.faults.awaits import Sabotage
-from tests.faults.people import ADA, BOB, DEAD, DESK, EVE, NOBODY, OWNER, PHONE, WEB_CHAT, ZOE
-
-T = TypeVar("T")
+from tests.faults.clients import PATIENCE, Clients
+from tests.faults.people import ADA, BOB, DEAD, DESK, EVE, NOBODY, OWNER, PHONE, ZOE
 
 QUIET: Final = 400.0
 """Seconds after which everything is answered, whatever happened: more than one webhook request's patience."""
-PATIENCE: Final = 900.0
-"""Seconds of the jumping clock: more than every backoff and retry of the daemon that the day can meet."""
-REFUSALS: Final = (StartFailed, ChannelRefused, InboxFull, LedgerError, SleepFailed, PersonasError)
 
 
-class Day:
-    """Clients of one daemon over all its lives. ``accepted`` are the words that it said it has."""
-
-    def __init__(self, outside: Outside) -> None:
-        self.outside = outside
-        self.accepted: list[str] = []
-        self.answers_sent: list[str] = []
-        """Those of ``accepted`` whose answers go over a gateway."""
-        self.failed_requests: list[Sabotage] = []
-        self.refused: list[str] = []
-        self.lies: list[str] = []
-        self._keys = 0
-        self._last: list[str] = []
+class Day(Clients):
+    """What the clients do, part by part, and whether it came out right."""
 
     async def set_up(self, daemon: AssembledDaemon) -> None:
         """Ada, who runs, with a paired channel and an open one."""
@@ -146,57 +121,6 @@ class Day:
             wrong.append(f"the inbox's depth is {depth}")
         return wrong
 
-    async def ask(self, work: Awaitable[T]) -> T | None:
-        """A client's request: a refusal and a failure are told to the client."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await work
-        except Sabotage as error:
-            self.failed_requests.append(error)
-        except REFUSALS as error:
-            self.refused.append(str(error))
-        except TimeoutError:
-            self.lies.append(f"a request was never answered: {work}")
-        return None
-
-    async def say(self, daemon: AssembledDaemon, words: str) -> None:
-        """The owner writes on the web."""
-        if await daemon.inbox.accept(ADA, WEB_CHAT, "text", words):
-            self.accepted.append(words)
-
-    async def call(self, daemon: AssembledDaemon, words: str) -> None:
-        """A provider calls with what a visitor wrote."""
-        body = msgspec.json.encode(self._item("h1", words))
-        if await daemon.webhooks.accept(ADA, DESK, f"key-{words}", "application/json", body):
-            self.accepted.append(words)
-            self.answers_sent.append(words)
-
-    def post(self, channel: str, account: str, words: str, *, answered: bool = True, **fields: object) -> None:
-        """Somebody writes to a bot; the provider keeps it until it is taken."""
-        if answered:
-            self.accepted.append(words)
-            self.answers_sent.append(words)
-        self.outside.write(channel, msgspec.structs.replace(self._item(account, words), **fields))
-
-    def _item(self, account: str, words: str) -> Inbound:
-        self._keys += 1
-        at = LoopClock().time_ns()
-        return Inbound(f"k{self._keys}", account, f"name-{account}", account, True, "text", words, at)  # noqa: FBT003
-
-    def _code(self, channel: str = PHONE) -> str:
-        """The code that was shown last."""
-        shown = [one.content for one in self.outside.shown if one.channel == channel]
-        return shown[-1].split("\n\n")[1] if shown else "NOCODE"
-
-    async def _lines(self, daemon: AssembledDaemon, role: str) -> list[str]:
-        """What one side said to or as Ada, in every conversation."""
-
-        def read(connection: sqlite3.Connection) -> list[str]:
-            asked = "SELECT content FROM conversation WHERE persona = ? AND role = ?"
-            return [content for (content,) in connection.execute(asked, (ADA, role))]
-
-        return await daemon.ledger._reader.submit(read)
-
     async def _watch(self, daemon: AssembledDaemon) -> None:
         """Status never says running without a process."""
         while True:
@@ -215,6 +139,11 @@ class Day:
         for account, words in (("v1", "v1"), ("v2", "v2"), ("v3", "v-dead"), ("v4", "v-blocked")):
             self.post(DESK, account, words)
         await self.ask(self.call(daemon, "h1"))
+        await self.ask(self.call(daemon, "ph1", PHONE))
+        self.outside.unreadable.add("h-unread")
+        await self.ask(self._call_with(daemon, DESK, "h-unread"))
+        self.post(DESK, "v10", "v-out")
+        self.post(DESK, "v10", "STOP", answered=False, opt_out=True)
         self.post(DESK, "v5", "v-group", answered=False, private=False)
         self.post(PHONE, "99", "p-stranger", answered=False)
         self.post(DESK, "v1", "v-twice", key="twice")
@@ -316,16 +245,17 @@ class Day:
         await self._edit(daemon)
 
     async def _edit(self, daemon: AssembledDaemon) -> None:
-        """A name is changed by hand, and one that the ledger knows better."""
+        """A name is changed by hand, and one that the ledger knows better. Then she is stopped by hand, and started."""
         file = daemon.personas.folder(ADA) / "config.json"
         record = json.loads(file.read_text())
         for channel in record["channels"] or []:
             if channel["credentials"]["token"] == "desk":
                 channel["name"] = "Counter"
-        file.write_text(json.dumps(record))
-        if persona := await daemon.personas._reload(ADA):
-            await self.ask(daemon.channels.edited(persona))
-        await asyncio.sleep(5)
+        for status in ("active", "hibernate", "active"):
+            file.write_text(json.dumps({**record, "status": status}))
+            if persona := await daemon.personas._reload(ADA):
+                await self.ask(daemon.channels.edited(persona))
+            await asyncio.sleep(5)
 
     async def _pairings(self, daemon: AssembledDaemon) -> None:
         channels, disk = daemon.channels, daemon.disk

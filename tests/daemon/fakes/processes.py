@@ -29,6 +29,7 @@ from proto.gateways import (
     Say,
     Taken,
     Undelivered,
+    Unread,
     WebhookRequest,
 )
 from proto.messages import (
@@ -78,6 +79,8 @@ class Outside:
     """Words over which the mind is away for a while, once."""
     drawing: set[str] = field(default_factory=set)
     """Words that are answered with a picture."""
+    unreadable: set[str] = field(default_factory=set)
+    """Words in a webhook request that the gateway cannot read."""
     silent: set[str] = field(default_factory=set)
     """Messages of which nothing is heard again, once."""
     refusing: bool = False
@@ -292,6 +295,10 @@ class PlayedWorker:
         if item.content in self._outside.fatal:
             self._outside.fatal.discard(item.content)
             self.process.kill()
+            return
+        if item.content in self._outside.unreadable:
+            unread = [Unread("it cannot be read", message.number)]
+            self._hand_over(message.number, Received(0, message.channel, [], unread=unread))
             return
         self._hand_over(message.number, Received(0, message.channel, [item], [message.number]))
 
