@@ -22,8 +22,12 @@ TOGETHER: Final = (
 )
 """Folders whose tests share daemons, emulators or models that take long to start, so that they start once."""
 
+SPLIT: Final = "tests/faults/test_matrix.py"
+"""The file that takes longest. Its tests stay together by the module that they strike."""
+
 FIRST: Final = (
     "tests/daemon/channels",
+    "tests/faults",
     "tests/daemon/api",
     "tests/worker/embedded",
     "tests/daemon/api/v1",
@@ -39,8 +43,10 @@ FIRST: Final = (
 
 
 def group(nodeid: str) -> str:
-    """The folder of tests that stay together, or the file."""
-    file = nodeid.partition("::")[0]
+    """The folder of tests that stay together, or the file; for the fault matrix also the module that is struck."""
+    file, _, test = nodeid.partition("::")
+    if file == SPLIT:
+        return f"{file}::{test.partition(':')[0]}"
     folder = str(PurePosixPath(file).parent)
     return folder if folder in TOGETHER else file
 
