@@ -38,13 +38,13 @@ ANSWERING = """
 """Her answer is committed but not published, and the code after that does not run."""
 
 COMMITTING = """
-    from daemon.conversations import inbox
-    commit = inbox.Inbox._commit
-    async def broken(self, persona_id, reply, *others):
-        if any("boom" in message.content for message in reply.messages):
+    from daemon.ledger import Ledger
+    answer = Ledger.answer
+    async def broken(self, persona_id, perceptions, conversation, messages, *others):
+        if any("boom" in message.content for message in messages):
             raise ValueError("a mistake of ours")
-        return await commit(self, persona_id, reply, *others)
-    inbox.Inbox._commit = broken
+        return await answer(self, persona_id, perceptions, conversation, messages, *others)
+    Ledger.answer = broken
 """
 """Her answer cannot be committed, however often the mind gives it."""
 

@@ -92,8 +92,9 @@ def test_the_message_that_kills_her_is_found(counter: Counter) -> None:
         for number, person in enumerate(innocents):
             person.hears(f"innocent{number}")
         wait_for(lambda: counter.view()["poison"] == 1, "the poison to be set aside")
-        culprit.write("sorry")
-        culprit.hears("sorry")
+        culprit.hears("I could not answer your message")
+        culprit.write("harmless")
+        culprit.hears("harmless")
     finally:
         counter.brain.strike = None
     assert culprit.count("poison") == 0
