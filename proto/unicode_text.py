@@ -1,7 +1,7 @@
-"""Text of others, made valid at the border where it enters.
+"""Text from outside, made valid where it enters.
 
-JSON can write half of a surrogate pair (RFC 8259, section 8.2), and whoever cuts a text between two UTF-16 units does.
-No UTF-8 can hold it (RFC 3629, section 3), so it would raise wherever it is next written. NUL is valid, but ends a
+JSON can hold half of a surrogate pair (RFC 8259, section 8.2). Programs that cut a text between two UTF-16 units write
+one. UTF-8 cannot hold it (RFC 3629, section 3), so the next write of the text would raise. NUL is valid, but ends a
 text early in SQLite's functions and in programs written in C. Both become U+FFFD.
 """
 

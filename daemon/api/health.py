@@ -38,7 +38,7 @@ class Check(msgspec.Struct):
 
 
 class Broken(msgspec.Struct):
-    """A record that cannot be read, and has never been since the start: nothing else shows this persona."""
+    """A record that could not be read once since the start. Nothing else shows this persona."""
 
     id: str
     fault: str

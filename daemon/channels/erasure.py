@@ -1,4 +1,4 @@
-"""Erases what visitors said: on request, with their channel, and when it is older than the operator wants.
+"""Erases what visitors said: on request, with their channel, and when it is older than the operator wants to keep it.
 
 The lines of paired channels are her owner's and are not touched. Nothing of visitors is in her memory.
 """

@@ -138,7 +138,7 @@ class ChannelRegister:
             return changed
 
     async def renew(self, channel: str, new: NewChannel) -> Persona:
-        """Give a channel a new token of the same bot; everything else of it stays. Returns her new record.
+        """Give a channel a new token of the same bot; nothing else of it changes. Returns her new record.
 
         The list is written first. After a kill before the row has the new claim, the next ``read_back`` writes it.
         Raises ChannelRefused (404, 507), LedgerError.

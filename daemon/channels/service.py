@@ -228,7 +228,7 @@ class ChannelService:
         new = NewChannel(type=request.type, token=token, bot=bot, fields=request.fields)
         if not await self._ledger.is_former_channel(new.claim):
             return new
-        # Who knows the id of the bot's channel before this one has nothing here.
+        # The id of the bot's earlier channel must not lead to this one.
         return msgspec.structs.replace(new, id=secrets.token_hex(8))
 
     def _credentials(self, request: OpenChannelRequest) -> tuple[Secret, Mapping[str, Secret]]:
@@ -249,7 +249,7 @@ class ChannelService:
             raise taken(owner.name, kind)
 
     async def _hers(self, persona_id: str, new: NewChannel) -> str | None:
-        """Return the paired channel of hers that this bot already has, or None."""
+        """Return her paired channel that already belongs to this bot, or None."""
         owner = await self._register.owner(new.channel, new.type, new.bot.bot_id)
         if owner is None or owner.persona != persona_id or not owner.keeps:
             return None

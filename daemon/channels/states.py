@@ -64,7 +64,7 @@ class GatewayStates:
         self._unkept[key] = state
         if not is_kept:
             keeping = self._tasks.of(persona_id).start(self._keep_latest(key))
-            # Nobody takes up what a cancelled task leaves, and the next state has to begin another.
+            # A cancelled task writes nothing more, so the next state has to start a new one.
             keeping.add_done_callback(lambda task: task.cancelled() and self._unkept.pop(key, None))
 
     async def failed(self, persona_id: str, reason: str) -> None:

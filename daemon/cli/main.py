@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--create-first", metavar="NAME", help="create a persona with the embedded mind if there is none"
     )
     serve.add_argument(
-        "--accept-loss", action="store_true", help="start though the ledger lost what the personas were told"
+        "--accept-loss", action="store_true", help="start although the ledger lost something, with what is left"
     )
 
     create = verb("create", "create", "Create a persona and start her.")

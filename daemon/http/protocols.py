@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol, with the bounds that it lacks: of a connection, nothing is without one.
+"""Uvicorn's HTTP protocol, with the bounds that it lacks: no part of a connection is without a bound.
 
 - A head: its bytes, its fields, and the time in which it comes whole.
 - A body: what the application is given counts against the application's own limits. It may neither stall nor drip.
@@ -8,7 +8,7 @@
 - Connections, and the bytes behind the last request of one.
 
 An answer that is sent before its request's body was read whole ends the connection (RFC 9112, section 9.6). Nothing
-here writes to the log: whoever can connect could fill it.
+here writes to the log, because anybody who can connect could fill it.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ FRAMING: Final = 8
 """Bytes of chunk lines for one byte of the body: a chunk of one byte has five."""
 LINGER: Final = 3.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
-"""How long, and how much, is read and thrown away after an answer that ends the connection. Whoever closes while bytes
-arrive sends a reset, and the peer may lose the answer to it (RFC 9112, section 9.6)."""
+"""How long, and how much, is read and thrown away after an answer that ends the connection. Closing while bytes
+arrive sends a reset, and the peer may lose the answer because of it (RFC 9112, section 9.6)."""
 
 
 class Refusal(NamedTuple):
@@ -269,7 +269,7 @@ class HttpProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         answering = cycle is not None and cycle.response_started and not cycle.response_complete
         if cycle is not None and not cycle.response_complete:
-            # From here on the application speaks to nobody.
+            # From here on, what the application sends reaches nobody.
             cycle.disconnected = True
             cycle.message_event.set()
         if self._began and not answering and not self.pipeline:

@@ -11,11 +11,11 @@ from daemon.runtime.clock import Timer
 from daemon.runtime.tasks import Tasks
 
 EVERY: Final = 60.0
-"""Seconds between two events. Whoever can connect could fill a log that has a line for each."""
+"""Seconds between two events. Anybody who can connect could fill a log that has a line for each."""
 
 
 class RefusedTokens:
-    """The first refusal is told at once, those of the next minute together at its end."""
+    """The first refusal is logged at once, those of the next minute together at its end."""
 
     def __init__(self, tasks: Tasks, log: Log) -> None:
         self._tasks = tasks

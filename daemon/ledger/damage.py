@@ -1,7 +1,7 @@
-"""What is damaged in the file: texts that are no UTF-8 are read around, and anything worse is remembered.
+"""What is damaged in the file: texts that are not UTF-8 are read with replacements, and anything worse is remembered.
 
 SQLite keeps a text's bytes as they are (https://www.sqlite.org/datatype3.html), so one flipped bit makes a row that
-cannot be decoded. Reading it again would fail for ever.
+cannot be decoded. Reading it again would always fail.
 """
 
 from __future__ import annotations

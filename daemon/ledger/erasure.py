@@ -1,4 +1,4 @@
-"""Erasing what visitors said: a conversation, everything of a channel, and what is older than its time.
+"""Erasing what visitors said: a conversation, everything of a channel, and what is older than its time to be kept.
 
 The lines of a paired channel are her owner's and stay. Deleted content is overwritten (``secure_delete``). The files of
 erased words are noted in the same transaction and deleted afterwards, so that a kill in between leaves none behind.
@@ -86,7 +86,7 @@ def conversations_of(connection: sqlite3.Connection, account: str) -> list[tuple
 
 
 def forget_sender(connection: sqlite3.Connection, account: str) -> None:
-    """Delete what is counted for this account. That they opted out of text messages is kept: they asked for it."""
+    """Delete what is counted for this account. An opt-out from text messages is kept: the person asked for it."""
     for table in ("sender", "visitor"):
         connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a constant
 

@@ -78,7 +78,7 @@ def faults(connection: sqlite3.Connection) -> list[str]:
 def open_unchanged(path: Path) -> sqlite3.Connection:
     """Return a connection that changes neither the file nor its log, not even when it is closed.
 
-    Without a log the file is read as it is, so that no log and no index of it are made beside it
+    Without a log the file is read as it is, so that SQLite makes no log and no index of one beside it
     (https://www.sqlite.org/uri.html#uriimmutable).
     """
     how = "mode=ro" if log_of(path).exists() else "mode=ro&immutable=1"

@@ -49,7 +49,7 @@ class Mark:
         self.path = path
 
     def read(self) -> Reach | None:
-        """Return the mark, or None when there is none. A mark that cannot be read is one of the beginning."""
+        """Return the mark, or None when there is none. A mark that cannot be read counts as one of an empty ledger."""
         try:
             with self.path.open("rb") as file:
                 return msgspec.json.decode(file.read(LARGEST), type=Reach)

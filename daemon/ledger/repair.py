@@ -70,7 +70,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> tuple[dict[
     short: list[str] = []
     target.execute("BEGIN")
     for name, _ in triggers:
-        # They have counted these rows once.
+        # The triggers counted these rows when they were first written.
         target.execute(f'DROP TRIGGER "{name}"')
     for table, without_rowid in tables.items():
         kept[table], complete = _copy_table(source, target, table, by_rowid=not without_rowid)
@@ -126,7 +126,7 @@ def _rows(
 
 
 def _copy_counters(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Never give a number again that a lost row had."""
+    """Never give the number of a lost row to a new one."""
     with suppress(sqlite3.DatabaseError):
         for name, seq in source.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             changed = target.execute("UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1", (name, seq))
@@ -135,7 +135,7 @@ def _copy_counters(source: sqlite3.Connection, target: sqlite3.Connection) -> No
 
 
 def _exchange(path: Path, fresh: Path) -> list[Path]:
-    """Put the new file in place; the log goes first, since it must never lie beside a file that it is not of."""
+    """Put the new file in place; the log goes first, since it must never lie beside a file of another ledger."""
     stamp = time.time_ns()
     old = []
     for part in (log_of(path), path.with_name(f"{path.name}-shm"), path):

@@ -97,7 +97,7 @@ def take_up(connection: sqlite3.Connection, persona: str, perception: int | None
 def drop(connection: sqlite3.Connection, persona: str, perception: int | None) -> list[int]:
     """Close her messages that are set aside, one or all, without an answer; return their ids.
 
-    They stay lines of the conversation that her owner sees, and that her mind never does.
+    They stay in the conversation as lines that her owner sees and her mind never gets.
     """
     rows = connection.execute(
         "SELECT id FROM inbox WHERE persona = ?1 AND state = 'poison' AND state <> 'done'"

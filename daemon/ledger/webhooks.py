@@ -29,7 +29,7 @@ MOST_OPEN: Final = 1000
 MOST_UNREAD: Final = 100
 """Requests that are kept unread for one channel; beyond that the oldest is given up."""
 UNREAD_FOR: Final = 90 * 24 * 3600
-"""Seconds for which an unread request is kept: nobody waits longer for an answer."""
+"""Seconds for which an unread request is kept. Nobody waits longer for an answer."""
 DEADLY: Final = "Her process died several times with it in hand."
 
 

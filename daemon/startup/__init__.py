@@ -1,1 +1,1 @@
-"""The roof: it makes the parts, brings the personas up, and leaves in order. Only the command imports it."""
+"""Makes the parts, brings the personas up, and stops in order. Only the command imports it."""

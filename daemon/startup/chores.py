@@ -15,7 +15,7 @@ from proto.records import Persona
 
 WATCH_RETRY: Final = 30.0
 IMPLAUSIBLE: Final = 24 * 3600.0
-"""Seconds that an unsynchronized clock may be ahead of the ledger before it is worth a line: a day without a word."""
+"""Seconds that an unsynchronized clock may be ahead of the ledger before that is logged. A quiet day is normal."""
 PRUNE_EVERY: Final = 24 * 3600.0
 DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""

@@ -35,9 +35,9 @@ def callback_failed(tasks: Tasks, loop: asyncio.AbstractEventLoop, context: dict
 
 @contextmanager
 def threads_watched(tasks: Tasks, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """A thread that ends with an exception is a fault: what the daemon left to it would never be done again.
+    """A thread that ends with an exception is a fault: nobody would do its work any more.
 
-    The hook of before has logged it with the thread's name
+    The previous hook has logged it with the thread's name
     (https://docs.python.org/3/library/threading.html#threading.excepthook).
     """
     logged = threading.excepthook

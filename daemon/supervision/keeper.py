@@ -25,7 +25,7 @@ SECOND: Final = 1_000_000_000
 
 
 class KeeperView(msgspec.Struct):
-    """A keeper as status shows it; ``since`` is in epoch seconds. ``sick``: she failed too often, and nothing tries."""
+    """A keeper in the status; ``since`` is in epoch seconds. ``sick``: she failed too often and stays stopped."""
 
     state: State
     generation: int

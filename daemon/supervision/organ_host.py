@@ -77,7 +77,7 @@ class OrganHost:
         self._lock = asyncio.Lock()
         self._host: LinkedProcess[FromHost] | None = None
         self._within: frozenset[Path] = frozenset()
-        """The personas' folders that the host's walls let it into: those that there were at its birth."""
+        """The personas' folders that the host's walls let it enter: those that existed when it was started."""
         self._numbers = itertools.count(1)
         self._calls: dict[int, asyncio.Future[Answered]] = {}
         self._asked = 0

@@ -11,7 +11,7 @@ from daemon.supervision.budget import LOG_BYTES, LOG_LINES, Bucket
 
 CHUNK: Final = 65_536
 CALM: Final = 60.0
-"""Seconds after which a process that still writes too much is told again."""
+"""Seconds after which a process that still writes too much is logged again."""
 
 
 class LogPipe:
@@ -58,7 +58,7 @@ class LogPipe:
         os.close(self._read_end)
 
     def _pause(self, seconds: float) -> None:
-        """Read nothing for so long."""
+        """Read nothing for this many seconds."""
         self._loop.remove_reader(self._read_end)
         self._loop.call_later(seconds, self._loop.add_reader, self._read_end, self._drain)
         now = self._loop.time()

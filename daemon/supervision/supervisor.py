@@ -82,7 +82,7 @@ class Supervisor:
         self._log = log
         self._keepers: dict[str, Keeper] = {}
         self._put_down: set[str] = set()
-        """Personas whom a command stopped though their records say ``active``: an edit does not start them."""
+        """Personas whom a command stopped although their records say ``active``: an edit does not start them."""
 
     @property
     def spawner_mode(self) -> str:
@@ -137,7 +137,7 @@ class Supervisor:
     async def match_record(self, persona_id: str) -> None:
         """After an edit by hand, make her what her record says: running when it is ``active``, else stopped.
 
-        Only whom a command stopped stays so. A process that runs is replaced. Raises StartFailed.
+        A persona whom a command stopped stays stopped. A process that runs is replaced. Raises StartFailed.
         """
         persona = self._personas.get(persona_id)
         if persona is None:

@@ -113,7 +113,7 @@ class PersonaLifecycle:
             raise GenerationFailed(str(error)) from error
 
     async def gave_up(self, reason: str) -> None:
-        """She failed too often: say so, and leave her stopped until somebody acts. Her record is hers: it stays."""
+        """She failed too often: say so, and leave her stopped until somebody acts. Her record does not change."""
         self._hubs.stopped(self._id)
         persona = self._personas.get(self._id)
         if persona is None:

@@ -13,13 +13,13 @@ from worker.base.organ_errors import OrganUnreachable
 
 
 class Outages:
-    """One backoff for each mind that is down. Turns may take turns at it without asking it more often."""
+    """One backoff for each mind that is down. Several turns may try it in turn without asking it more often."""
 
     def __init__(self, pace: Pace, log: WorkerLog) -> None:
         self._pace = pace
         self._log = log
         self._down: dict[bytes, Backoff] = {}
-        """By the mind's record; none for her own is empty."""
+        """By the mind's record; the key of her own mind is empty."""
 
     async def wait_out(self, mind: Organ | None, error: OrganUnreachable) -> None:
         """Wait before this mind is tried again."""

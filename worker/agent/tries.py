@@ -44,7 +44,7 @@ class Tries:
             self.most = len(prompt.perceptions) // 2
             return True
         if not self.is_bare and (prompt.history or prompt.passages):
-            # What was said before may be what a filter or a template stumbles over.
+            # A filter or a template may fail because of what was said before.
             self.is_bare = True
             return True
         return False

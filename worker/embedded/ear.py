@@ -26,7 +26,7 @@ LEAST_CONFIDENCE: Final = -0.75
 """The mean log probability of a segment's words below which the decoder has invented them.
 
 Measured with synthetic voices: English had -0.05 to -0.63, also through a telephone's band with echo and noise; German,
-Spanish, French, Italian and Polish -0.81 to -1.85, but for clear Italian read by an English voice, which had -0.67.
+Spanish, French, Italian and Polish had -0.81 to -1.85, except clear Italian read by an English voice, which had -0.67.
 """
 
 MOST_SECONDS: Final = 30 * 60

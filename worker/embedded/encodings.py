@@ -47,7 +47,7 @@ FEWEST: Final = 4
 
 @dataclass(frozen=True)
 class Encoding:
-    """Python's name of an encoding, and a sentence for whom the file is told to, "" if it is certain."""
+    """Python's name of an encoding, and a sentence for the person who gets the text, "" if it is certain."""
 
     name: str
     note: str = ""

@@ -146,7 +146,7 @@ class Reader:
             turned, look = self._turned(pixels, time.monotonic() + seconds)
             _give_back()
         if look.certainty < POOR:
-            # What the model is so unsure of is no text that anybody wrote.
+            # Where the model is so unsure, nobody wrote any text.
             lines = [line for line in look.lines if line.certainty >= POOR]
             look = _Look(lines, look.unread + len(look.lines) - len(lines), look.whole)
         doubtful = sum(line.certainty < SURE for line in look.lines)

@@ -1,4 +1,4 @@
-"""The text of a PDF's page as people read it: whether its letters are letters, and words from right to left."""
+"""The text of a PDF's page as people read it: whether its letters can be read, and words from right to left."""
 
 from __future__ import annotations
 

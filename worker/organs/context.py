@@ -1,6 +1,6 @@
 """Asks a local server how many tokens its model takes: Ollama in its own API, any other in its list of models.
 
-Ollama cuts what is longer in silence, the oldest and the system turn first (https://docs.ollama.com/context-length).
+Ollama silently cuts what is longer, the oldest and the system turn first (https://docs.ollama.com/context-length).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proto.messages import MindLimits
 from worker.organs.remote import http_client
 
 MAX_ASKED: Final = 3
-"""How often a server is asked that does not tell."""
+"""How often a server that does not tell is asked."""
 
 TIMEOUT: Final = 5.0
 MAX_BODY: Final = 4 * 1024 * 1024

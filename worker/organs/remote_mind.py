@@ -159,7 +159,7 @@ class RemoteMind(Remote, Mind):
             raise self._slow(f"did not finish an answer within {self._limits.total:g} s.") from None
 
     async def _with_retries(self, question: Question, retries: int) -> Said:
-        """Ask until there is a whole answer. One that breaks off each time is returned as far as it came."""
+        """Ask until there is a whole answer. If it breaks off each time, the last one is returned as far as it came."""
         backoff, lessons = Backoff(0.5, LONGEST_WAIT), 0
         while True:
             try:

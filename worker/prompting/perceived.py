@@ -69,8 +69,8 @@ def nothing(kind: PerceptionKind) -> str:
 def is_heard(perception: Perception, text: str) -> bool:
     """Return whether the person spoke to her in this perception, and words were heard.
 
-    A recording that has a name or was forwarded is a file that she received: whoever speaks in it, it is not the person
-    who talks with her now (the perception seed keeps hearing apart from receiving an audio file).
+    A recording that has a name or was forwarded is a file that she received. The voice in it need not be the voice of
+    the person who talks with her now (the perception seed keeps hearing apart from receiving an audio file).
     """
     is_speech = perception.kind == "audio" and _is_own_speech(perception.title, perception.content)
     return is_speech and _has_words(text)

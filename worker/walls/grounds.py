@@ -75,7 +75,7 @@ def without(root: str, secrets: list[str]) -> Iterator[str]:
 
 
 def is_shut(path: str) -> bool:
-    """Whether a file is there and these walls do not let it be read.
+    """Whether a file exists that these walls do not let this process read.
 
     A rule holds for a file, not for its name. Where a secret lies in /etc, its other files have rules of their own, and
     one that is replaced while we run, as name servers are, is out of reach for a process that began before.

@@ -64,7 +64,7 @@ def file_rights(abi: int) -> int:
 
 
 def enclose(abi: int, read: Iterable[str], write: Iterable[str], scratch: str, ports: Iterable[int]) -> None:
-    """Take everything from this thread, and what it starts, but these paths and ports. Raises OSError.
+    """Take everything except these paths and ports from this thread and from what it starts. Raises OSError.
 
     A path that does not exist is left out: nothing can be reached by it.
     """

@@ -15,9 +15,9 @@ DNS_PORT = 53
 
 
 def raise_walls(walls: Walls, abi: int | None = None) -> None:
-    """Close everything but what ``walls`` names. ``abi`` caps what is asked of Landlock, as an older kernel would.
+    """Close everything except what ``walls`` names. ``abi`` limits what is asked of Landlock, as an older kernel would.
 
-    What the kernel does not have is left out: ``lacking`` tells. Raises OSError when a wall that it has does not stand.
+    What the kernel does not have is left out; ``lacking`` names it. Raises OSError when it refuses a wall that it has.
     """
     own = landlock.version()
     abi = own if abi is None else min(abi, own)

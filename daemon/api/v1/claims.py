@@ -14,7 +14,7 @@ SCOPES: Final = ("scope", "scp")
 def found_at(claims: Mapping[str, object], path: str) -> object:
     """The value at ``path``: a claim's name, or names with dots between them, one for each nested object.
 
-    A name may have dots itself, as ``https://stytch.com/organization``; the longest that is there counts.
+    A name may have dots itself, as ``https://stytch.com/organization``; the longest one that is there counts.
     """
     if path in claims:
         return claims[path]

@@ -1,4 +1,4 @@
-"""Reads the JSON of providers so that a surprise in one field costs that field, and nobody's message.
+"""Reads the JSON of providers so that a surprise in one field costs only that field, and never a message.
 
 Providers add, empty and retype fields without notice. So null counts as absent, a number where text belongs is its
 digits, and a field that is only a decoration and does not fit is left out. What carries a message's words is marked
@@ -24,7 +24,7 @@ Words: TypeAlias = Annotated[T, _MARK]
 """A field of a Struct that carries what a person sent: it may be absent, but not misunderstood."""
 
 LATEST: Final = 4_102_444_800
-"""Epoch seconds: the year 2100. A later time does not fit into the ledger's nanoseconds for ever."""
+"""Epoch seconds: the year 2100. Much later times do not fit into the ledger's nanoseconds."""
 
 
 class _Field(NamedTuple):

@@ -64,7 +64,7 @@ def draft(update: Update, bot: Identity) -> Draft | None:
 
 
 def _revision(update: Update, message: Message, said: str) -> Revision:
-    """Say which message this is. Nobody can edit a location but by walking, so its edits are steps.
+    """Say which message this is. A location is edited only because its person moves, so its edits are steps.
 
     https://core.telegram.org/bots/api#location
     """
@@ -82,7 +82,7 @@ def _file(message: Message) -> str:
 
 
 def _is_late(update: Update, message: Message) -> bool:
-    """Whether this is an edit that no person can have made any more: Telegram then tells of something unseen."""
+    """Whether this edit comes too late to be a person's: then Telegram reports a change that nobody sees."""
     if update.message is not None or message.location or not message.edit_date:
         return False
     return message.edit_date - message.date.timestamp() > EDITABLE

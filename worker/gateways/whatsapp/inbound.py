@@ -80,7 +80,7 @@ class Reader(NamedTuple):
         return found
 
     def _change(self, raw: Any, found: Contents) -> Any:
-        """Read one change. Returns what could not be read of it, None if that is nothing (Any: JSON)."""
+        """Read one change. Returns what could not be read of it, None if all of it was read (Any: JSON)."""
         try:
             change = fitted(raw, Change)
             if change.field != "messages":
