@@ -1,4 +1,4 @@
-"""The proxy that the environment sets for a host, as the gateways' HTTP clients follow it.
+"""The proxy that the environment sets for a host, as the HTTP clients of gateways and minds follow it.
 
 ``HTTPS_PROXY`` and ``NO_PROXY`` count, ``ALL_PROXY`` does not
 (https://docs.aiohttp.org/en/stable/client_advanced.html#proxy-support). aiohttp speaks HTTP to any proxy, so one that

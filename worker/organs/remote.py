@@ -15,6 +15,7 @@ from proto.records import Organ, Slot
 from proto.secrets import MASK, redact
 from worker.base import tls
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
+from worker.base.proxies import proxy_for, unspoken
 from worker.organs import refusals
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -132,16 +133,21 @@ class Remote:
 def http_client(url: str, limits: MindLimits, transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
     """Create a client that follows no redirects, which would forward the key, and uses no proxy for this machine.
 
-    ``transport`` replaces the network in a rehearsal.
+    ``transport`` replaces the network in a rehearsal. Raises httpx2.UnsupportedProtocol for a proxy that it cannot
+    speak to, which the library itself would only notice as a missing module.
     """
     secure = urlsplit(url).scheme == "https"
+    proxy = None if _is_loopback(urlsplit(url).hostname or "") else proxy_for(url)
+    if proxy and (why := unspoken(url)):
+        raise httpx2.UnsupportedProtocol(why)
     return httpx2.AsyncClient(
         verify=tls.context() if secure else False,
         timeout=httpx2.Timeout(limits.total, connect=min(CONNECT_TIMEOUT, limits.first_token)),
         limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE),
         follow_redirects=False,
         transport=transport,
-        trust_env=not _is_loopback(urlsplit(url).hostname or ""),
+        proxy=proxy,
+        trust_env=False,
     )
 
 
