@@ -22,7 +22,10 @@ Launch = Callable[..., DaemonProcess]
 def write(daemon: DaemonProcess, persona_id: str, record: dict[str, Any]) -> str:
     """Save her record as an editor does; return its text."""
     text = json.dumps(record, indent=4)
-    config_file(daemon, persona_id).write_text(text)
+    file = config_file(daemon, persona_id)
+    draft = file.with_name("draft")
+    draft.write_text(text)
+    draft.rename(file)
     return text
 
 
