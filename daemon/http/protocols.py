@@ -224,7 +224,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._thrown_away = 0
-        self._expect(LINGER)
+        self._expect(None)
+        # Nothing may be written after the end of the stream, not even a refusal.
+        self._deadline = self.loop.call_later(LINGER, self.transport.close)
         self.transport.write_eof()
 
     def _throw_away(self, size: int) -> None:
