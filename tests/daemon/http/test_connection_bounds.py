@@ -57,6 +57,9 @@ class Peer(asyncio.Transport):
         return self.received.rpartition(b"HTTP/1.1 ")[2][:3]
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.ended:
+            # As a transport does, but where a test sees it.
+            self.received += b"AFTER THE END"
         self.received += data
 
     def write_eof(self) -> None:
@@ -181,6 +184,7 @@ def test_refusal_of_a_slow_body_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             await peer.send(b"1\r\na\r\n")
             await asyncio.sleep(0.5)
         assert asyncio.get_running_loop().time() <= protocols.LINGER + 1
+        assert b"AFTER THE END" not in peer.received
 
     run(test)
 
