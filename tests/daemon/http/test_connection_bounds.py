@@ -87,7 +87,7 @@ class Peer(asyncio.Transport):
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer 401 without a look at the body, as whoever has no token is answered."""
+    """Answer 401 without a look at the body, as a request without a token is answered."""
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
     await send({"type": f"{kind}.start", "status": 401, "headers": [(b"content-length", b"2")]})
     await send({"type": f"{kind}.body", "body": b"no"})
@@ -155,7 +155,7 @@ def test_bytes_without_end_are_cut(what: str, app: Any) -> None:
 
 @pytest.mark.parametrize("body", ["trailers", "body"])
 def test_refused_bodies_are_thrown_away_for_a_moment(body: str) -> None:
-    """Whoever is refused learns it, is told that the connection ends, and makes it read no more than so much."""
+    """A refused client learns it and that the connection ends, and no more than the limit is read from it."""
 
     async def test() -> None:
         peer = Peer()

@@ -233,7 +233,7 @@ async def test_what_cannot_be_read_is_erased_with_what_was_said(ledger: Ledger) 
 
 
 async def test_an_erased_person_is_new(ledger: Ledger) -> None:
-    """Who is erased is welcomed again, but not whoever also wrote in another conversation; a STOP is kept."""
+    """An erased sender is welcomed again, except one who also wrote in another conversation; a STOP is kept."""
     await open_(ledger)
     seqs = iter(range(1, 99))
 
