@@ -175,14 +175,21 @@ def kill_group(pgid: int) -> None:
         return
 
 
-def end_strays(pids: Iterable[int]) -> None:
-    """Kill and reap children that escaped a worker's process group and were adopted by the daemon. Blocking."""
+def end_strays(pids: Iterable[int]) -> list[int]:
+    """Kill and reap children that the daemon adopted without knowing them; return those that were alive. Blocking.
+
+    They escaped a worker's process group, or are what a zygote that died in the middle of a fork left behind.
+    """
+    alive = list[int]()
     for pid in pids:
         try:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                alive.append(pid)
         except (ProcessLookupError, ChildProcessError):
             continue
+    return alive
 
 
 def children() -> list[int]:

@@ -121,9 +121,9 @@ class Spawner:
             # A process that was started meanwhile may not be known yet, or not be known any more because it has ended.
             # The search is repeated when the next process ends.
             return
-        if strays := set(found) - known - set(self._processes):
-            await asyncio.to_thread(end_strays, strays)
-            self._log.warning("spawner.strays_ended", pids=", ".join(map(str, sorted(strays))))
+        strays = sorted(set(found) - known - set(self._processes))
+        if ended := await asyncio.to_thread(end_strays, strays):
+            self._log.warning("spawner.strays_ended", pids=", ".join(map(str, ended)))
 
     async def close(self) -> None:
         """End the zygote and all remaining children; workers must have ended before."""
@@ -138,6 +138,17 @@ class Spawner:
         await asyncio.to_thread(lambda: end_strays(children()))
         os.close(self._death_write)
         os.close(self._death_read)
+
+    def _discard(self, process: Process) -> None:
+        """End a process that nobody waits for any more; until it is reaped it is no stray."""
+
+        async def end() -> None:
+            await process.wait()
+            self.reaped(process)
+
+        self._processes[process.pid] = process
+        process.kill()
+        self._tasks.start(end())
 
     async def _make(self, birth: Birth, log_pipe: int) -> Process:
         if self._zygote:
@@ -178,7 +189,8 @@ class Spawner:
         """Warm a zygote and replace the old one with it; False when it cannot warm."""
         self._asked += 1
         try:
-            zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._log.bind(role="zygote"))
+            log = self._log.bind(role="zygote")
+            zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._discard, log)
         except OSError as error:
             self._log.error("zygote.failed", reason=str(error))
             self._first_warm.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -32,8 +33,17 @@ class ZygoteGone(SpawnFailed):
 class Zygote:
     """A zygote that warms for ``kinds`` of minds. ``warm`` is done when it can fork, and fails if it never will."""
 
-    def __init__(self, kinds: frozenset[str], death_pipe: int, line_limit: int, log: Log) -> None:
+    def __init__(
+        self,
+        kinds: frozenset[str],
+        death_pipe: int,
+        line_limit: int,
+        discard: Callable[[Process], None],
+        log: Log,
+    ) -> None:
+        """``discard`` gets each process that nobody waits for any more."""
         self.kinds = kinds
+        self._discard = discard
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._forks: dict[int, asyncio.Future[Process]] = {}
@@ -136,7 +146,6 @@ class Zygote:
         wanted = fork if fork and not fork.done() else None
         if not descriptors:
             # The kernel had no room for its descriptor. The child is unknown here and will be ended as a stray.
-
             if wanted:
                 wanted.set_exception(SpawnFailed("no descriptor is left for another process"))
             return
@@ -144,4 +153,4 @@ class Zygote:
         if wanted:
             wanted.set_result(process)
         else:
-            process.kill()
+            self._discard(process)

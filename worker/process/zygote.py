@@ -95,19 +95,28 @@ def receive(control: socket.socket) -> tuple[Birth, int] | None:
 
 
 def fork_worker(control: socket.socket, birth: Birth, log_pipe: int, death_pipe: int, daemon_pid: int) -> None:
-    """Fork a worker that does not stay a child of the zygote."""
+    """Fork a worker that does not stay a child of the zygote, and that ends if the daemon cannot know of it."""
     middle = os.fork()
     if middle:
-        os.waitpid(middle, 0)
+        _, status = os.waitpid(middle, 0)
+        if os.WIFSIGNALED(status):
+            reason = f"the fork was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+            control.send(msgspec.msgpack.encode(Stillborn(birth.request, reason)))
         return
     try:
+        announced, tell = os.pipe()
         child = os.fork()
         if child:
             announce(control, birth, child)
+            os.write(tell, b"1")
             os._exit(0)
     except OSError as error:
         control.send(msgspec.msgpack.encode(Stillborn(birth.request, f"fork failed: {error}")))
         os._exit(1)
+    os.close(tell)
+    if not os.read(announced, 1):
+        os._exit(1)
+    os.close(announced)
     run_child(control, birth, log_pipe, death_pipe, daemon_pid)
 
 

@@ -12,7 +12,7 @@ from tests.daemon.channels.stage import Stage, ledger
 from tests.daemon_process import wait_for
 from tests.emulators.server import Step
 from tests.listener import Listener
-from tests.observed import events
+from tests.observed import logged
 from tests.providers import SEND, Discord, Provider, Telegram
 from tests.saboteur import at_start
 
@@ -134,7 +134,7 @@ def test_a_person_who_blocks_the_bot(stage: Stage) -> None:
     assert letter["reason"]
     health = stage.channel()
     assert (health["state"], health["dead"], health["pending"]) == ("connected", 1, 0)
-    assert [event["persona"] for event in events(stage.daemon, "delivery.dead_letter")][-1] == stage.id
+    assert [event["persona"] for event in logged(stage.daemon, "delivery.dead_letter", stage.id)][-1] == stage.id
     chat.unblock()
     chat.write("friends again")
     chat.hears("friends again")

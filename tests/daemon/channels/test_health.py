@@ -11,7 +11,7 @@ import pytest
 from tests.daemon.channels.stage import Stage
 from tests.daemon_process import wait_for
 from tests.listener import Listener
-from tests.observed import config, config_file, events
+from tests.observed import config, config_file, logged
 from tests.patience import PATIENCE
 from tests.providers import Telegram
 
@@ -42,7 +42,7 @@ def test_a_revoked_token(stage: Stage) -> None:
     talks_on_the_web(stage, "still here")
     view = stage.view()
     assert (view["state"], view["pid"], view["running"]) == ("running", pid, True)
-    (told,) = [event for event in events(stage.daemon, "gateway.troubled") if event.get("persona") == stage.id]
+    (told,) = logged(stage.daemon, "gateway.troubled", stage.id)
     assert (told["state"], told["hint"]) == ("stopped", health["hint"])
     # One answer later, still nothing was asked.
     talks_on_the_web(stage, "and here")

@@ -120,12 +120,6 @@ def create(daemon: DaemonProcess, mind: ScriptedMind, name: str = "Eve") -> str:
     )
 
 
-def events(daemon: DaemonProcess, event: str) -> list[dict[str, Any]]:
-    """The daemon's log lines of this event (Any: JSON)."""
-    entries = [json.loads(line) for line in daemon.log.read_text().splitlines() if line.startswith("{")]
-    return [entry for entry in entries if entry["event"] == event]
-
-
 def _conversation(fact: str) -> dict[str, Any]:
     said = [("user", f"remember {fact}"), ("assistant", "I shall.")]
     mapping: dict[str, Any] = {"root": {"id": "root", "message": None, "parent": None, "children": ["0"]}}

@@ -18,7 +18,6 @@ from tests.daemon.feeding.feeding import (
     Feeding,
     LearningMind,
     create,
-    events,
     export,
     facts,
     feed,
@@ -27,6 +26,7 @@ from tests.daemon.feeding.feeding import (
     leftovers,
 )
 from tests.daemon_process import DaemonProcess, wait_for
+from tests.observed import events, logged
 from tests.patience import PATIENCE
 
 Own = Callable[[], DaemonProcess]
@@ -89,7 +89,7 @@ def test_a_feeder_that_hangs_is_replaced(kitchen: DaemonProcess, eve: str, mind:
 
     assert (answer.status_code, stopped[0].is_running()) == (200, False)
     assert learned(kitchen, eve) == Counter(facts(3))
-    assert any("heartbeat" in entry["reason"] for entry in events(kitchen, "feed.feeder_died"))
+    assert any("heartbeat" in entry["reason"] for entry in logged(kitchen, "feed.feeder_died"))
 
 
 @pytest.mark.parametrize("verb", ["stop", "delete"])

@@ -13,7 +13,7 @@ import pytest
 
 from daemon.settings import version
 from tests.daemon_process import DaemonProcess
-from tests.observed import events
+from tests.observed import logged
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
 ROOT = Path(__file__).parents[3]
@@ -107,6 +107,6 @@ def test_status_and_log_say_it(daemon: DaemonProcess) -> None:
     """The status and the log show which version runs."""
     status = daemon.http.get("/api/status").json()
     assert (status["version"], status["commit"]) == (version.number(), version.commit() or None)
-    (listening,) = events(daemon, "daemon.listening")
+    (listening,) = logged(daemon, "daemon.listening")
     assert listening["version"] == version.described()
     assert re.fullmatch(r"personad \S+( \([0-9a-f]{7}\))?", version.described())

@@ -14,7 +14,7 @@ from tests.daemon.survival.conftest import create
 from tests.daemon_process import ROOT, DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
-from tests.observed import events, lines, status, worker
+from tests.observed import events, lines, logged, status, worker
 from tests.saboteur import at_start
 
 Launch = Callable[..., DaemonProcess]
@@ -137,9 +137,9 @@ def broken(launch: Launch, folder: Path, code: str, **settings: str) -> DaemonPr
     return launch(PYTHONPATH=at_start(folder / "site", code), **settings)
 
 
-def traces(daemon: DaemonProcess, event: str) -> list[str]:
-    """The traces of these events."""
-    return [str(one["trace"]) for one in events(daemon, event)]
+def traces(daemon: DaemonProcess, event: str, count: int = 1) -> list[str]:
+    """The traces of these events, which there are at least ``count`` of."""
+    return [str(one["trace"]) for one in logged(daemon, event, count=count)]
 
 
 def test_an_answer_that_cannot_be_committed(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
@@ -156,8 +156,9 @@ def test_an_answer_that_cannot_be_committed(launch: Launch, brain: ScriptedMind,
     view = status(daemon, persona_id)
     assert (view["inbox"], view["poison"]) == (0, 1)
     assert view["restarts"] >= 3
-    assert all("a mistake of ours" in trace for trace in traces(daemon, "persona.fault"))
-    assert len(traces(daemon, "persona.fault")) == 3
+    told = traces(daemon, "persona.fault", 3)
+    assert all("a mistake of ours" in trace for trace in told)
+    assert len(told) == 3
 
 
 def test_an_answer_that_cannot_be_shown(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:

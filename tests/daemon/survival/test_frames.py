@@ -10,7 +10,7 @@ from tests.daemon_process import ROOT, DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step
 from tests.listener import Listener
-from tests.observed import events, status
+from tests.observed import logged, status
 from tests.saboteur import at_start
 
 Launch = Callable[..., DaemonProcess]
@@ -41,6 +41,6 @@ def test_an_answer_larger_than_a_frame_is_set_aside(launch: Launch, brain: Scrip
         listener.hears("apple")
         assert ["I have set it aside" in one for one in listener.words] == [True, False]
     assert status(daemon, persona_id)["inbox"] == 0
-    reasons = [event["reason"] for event in events(daemon, "worker.failed")]
+    reasons = [event["reason"] for event in logged(daemon, "worker.failed", count=2)]
     assert len(reasons) == 2
     assert all("a Reply of " in reason and "larger than a frame" in reason for reason in reasons)

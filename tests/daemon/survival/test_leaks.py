@@ -13,7 +13,7 @@ from tests.daemon.survival.conftest import create
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
-from tests.observed import all_gone, events, family, lives, worker
+from tests.observed import all_gone, events, family, lives, logged, worker
 from tests.saboteur import BUSY_LOOP, NO_WALLS, STRAY, on_signal
 
 Launch = Callable[..., DaemonProcess]
@@ -83,6 +83,6 @@ def test_a_blocked_loop_shows_its_stacks(launch: Launch, brain: ScriptedMind, tm
         daemon.read(persona_id, "apple")
         listener.hears("apple")
     all_gone([victim])
-    output = [event["text"] for event in events(daemon, "worker.output") if event.get("persona") == persona_id]
+    assert len(logged(daemon, "worker.hung")) == 1
+    output = [event["text"] for event in logged(daemon, "worker.output", persona_id)]
     assert any("in act" in line and "sitecustomize.py" in line for line in output), output
-    assert len(events(daemon, "worker.hung")) == 1

@@ -14,7 +14,7 @@ from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step
 from tests.listener import Listener
-from tests.observed import config, config_file, events, status, worker
+from tests.observed import config, config_file, events, logged, status, worker
 from tests.patience import PATIENCE
 
 Launch = Callable[..., DaemonProcess]
@@ -107,7 +107,7 @@ def test_words_are_answered_while_she_consolidates(daemon: DaemonProcess, brain:
     talk(daemon, persona_id, "Are you there?")
     brain.let_go("talk")
     sleeping.join(PATIENCE)
-    assert events(daemon, "consolidation.done", persona_id)
+    assert logged(daemon, "consolidation.done", persona_id)
 
 
 def test_a_memory_edited_while_she_consolidates(daemon: DaemonProcess, brain: ScriptedMind) -> None:
@@ -124,7 +124,7 @@ def test_a_memory_edited_while_she_consolidates(daemon: DaemonProcess, brain: Sc
     sleeping.join(PATIENCE)
     assert brain.times(TALK) == 2
     assert "Allergy: nuts" in brain.heard[-1]
-    assert events(daemon, "consolidation.done", persona_id)
+    assert logged(daemon, "consolidation.done", persona_id)
 
 
 def test_a_valid_edit_takes_effect(daemon: DaemonProcess, brain: ScriptedMind) -> None:
@@ -158,7 +158,7 @@ def test_a_broken_edit_changes_nothing(daemon: DaemonProcess, brain: ScriptedMin
         config_file(daemon, persona_id).write_text(good)
         wait_for(lambda: status(daemon, persona_id)["fault"] == "", "the mended record")
     assert worker(daemon, persona_id).pid == first.pid
-    assert len(events(daemon, "persona.config_invalid", persona_id)) >= 4
+    assert logged(daemon, "persona.config_invalid", persona_id, 4)
 
 
 def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
@@ -170,7 +170,7 @@ def test_a_broken_record_at_boot(launch: Launch, brain: ScriptedMind) -> None:
     config_file(daemon, broken).write_text("{")
     daemon.start()
     worker(daemon, well)
-    assert [event["level"] for event in events(daemon, "persona.config_invalid")] == ["error"]
+    assert [event["level"] for event in logged(daemon, "persona.config_invalid")] == ["error"]
     config_file(daemon, broken).write_text(good)
     wait_for(
         lambda: broken in {one["id"] for one in daemon.http.get("/api/personas").json()["personas"]}, "the mended one"

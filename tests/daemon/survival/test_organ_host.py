@@ -10,7 +10,7 @@ import pytest
 
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.listener import Listener
-from tests.observed import events, family, lines, lives, no_stray_was_killed, status, worker
+from tests.observed import family, lines, lives, logged, no_stray_was_killed, status, worker
 
 Launch = Callable[..., DaemonProcess]
 
@@ -41,7 +41,7 @@ def test_killed_while_it_thinks(launch: Launch) -> None:
     assert [worker(daemon, persona_id).pid for persona_id in personas] == workers
     assert [role for role, _ in lines(daemon, personas[0])].count("person") == 1
     assert all(lives(process) for process in family(daemon))
-    assert events(daemon, "organ_host.died")
+    assert logged(daemon, "organ_host.died")
     no_stray_was_killed(daemon)
 
 

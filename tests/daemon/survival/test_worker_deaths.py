@@ -11,7 +11,7 @@ from tests.daemon.survival.conftest import create
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
-from tests.observed import all_gone, config, events, lines, no_stray_was_killed, status, worker
+from tests.observed import all_gone, config, events, lines, logged, no_stray_was_killed, status, worker
 
 Launch = Callable[..., DaemonProcess]
 
@@ -84,7 +84,7 @@ def test_poison_is_set_aside(launch: Launch, brain: ScriptedMind) -> None:
         assert listener.count("poison") == 0
     view = status(daemon, persona_id)
     assert (view["poison"], view["inbox"], view["state"]) == (1, 0, "running")
-    assert [event["persona"] for event in events(daemon, "inbox.poison")] == [persona_id]
+    assert [event["persona"] for event in logged(daemon, "inbox.poison")] == [persona_id]
     daemon.kill()
     daemon.start().ready()
     assert status(daemon, persona_id)["poison"] == 1
@@ -134,7 +134,7 @@ def test_hung_worker_is_killed(launch: Launch, brain: ScriptedMind) -> None:
         listener.hears("apple")
         assert listener.words == ["apple"]
     all_gone([victim])
-    reasons = [event["reason"] for event in events(daemon, "worker.hung")]
+    reasons = [event["reason"] for event in logged(daemon, "worker.hung")]
     assert len(reasons) == 1
     assert "no heartbeat" in reasons[0]
 

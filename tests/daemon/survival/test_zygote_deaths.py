@@ -14,7 +14,7 @@ from tests.daemon.survival.conftest import create
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
-from tests.observed import all_gone, events, family, no_stray_was_killed, spawner_mode, worker, zygote
+from tests.observed import all_gone, events, family, logged, no_stray_was_killed, spawner_mode, worker, zygote
 from tests.saboteur import at_start
 
 Launch = Callable[..., DaemonProcess]
@@ -24,6 +24,19 @@ import sys
 if "worker.process.zygote" in sys.orig_argv:
     raise SystemExit("no zygote today")
 """
+
+IN_A_FORK = """\
+import os, pathlib, signal, sys
+if "worker.process.zygote" in sys.orig_argv:
+    open_ = os.pidfd_open
+    def pidfd_open(pid, flags=0):
+        if pathlib.Path({marker!r}).exists():
+            os.unlink({marker!r})
+            os.kill({victim}, signal.SIGKILL)
+        return open_(pid, flags)
+    os.pidfd_open = pidfd_open
+"""
+"""While the marker exists, the process between zygote and worker kills somebody before it announces the worker."""
 
 
 def talk(daemon: DaemonProcess, persona_id: str, word: str) -> None:
@@ -65,12 +78,32 @@ def test_a_zygote_that_hangs_is_replaced(launch: Launch, brain: ScriptedMind) ->
     no_stray_was_killed(daemon)
 
 
+@pytest.mark.parametrize("victim", ["os.getpid()", "os.getppid()"])
+def test_a_death_in_the_middle_of_a_fork(launch: Launch, brain: ScriptedMind, tmp_path: Path, victim: str) -> None:
+    """Whether the process between or the zygote dies, she starts at once, and nothing that runs is left behind."""
+    marker = tmp_path / "now"
+    daemon = launch(PYTHONPATH=at_start(tmp_path / "site", IN_A_FORK.format(marker=str(marker), victim=victim)))
+    one, other = create(daemon, brain, "One"), create(daemon, brain, "Other")
+    zygote(daemon)
+    marker.touch()
+    worker(daemon, one).send_signal(signal.SIGKILL)
+    wait_for(lambda: not marker.exists(), "the fork")
+    talk(daemon, one, "apple")
+    wait_for(lambda: spawner_mode(daemon) == "zygote", "a zygote")
+    known = {worker(daemon, one).pid, worker(daemon, other).pid, zygote(daemon).pid}
+    worker(daemon, other).send_signal(signal.SIGKILL)
+    talk(daemon, other, "pear")
+    known.add(worker(daemon, other).pid)
+    wait_for(lambda: {process.pid for process in family(daemon)} <= known, "an end of all others")
+    no_stray_was_killed(daemon)
+
+
 def test_births_by_exec_behave_the_same(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
     """If no zygote can warm, the log says so; a worker still has its group and its log, and ends as usual."""
     daemon = launch(PYTHONPATH=at_start(tmp_path / "site", NO_ZYGOTE))
     persona_id = create(daemon, brain)
     assert spawner_mode(daemon) == "exec"
-    assert events(daemon, "zygote.failed")
+    assert logged(daemon, "zygote.failed")
     talk(daemon, persona_id, "apple")
     first = worker(daemon, persona_id)
     assert (os.getpgid(first.pid), os.getsid(first.pid)) == (first.pid, first.pid)

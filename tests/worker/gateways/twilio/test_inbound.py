@@ -172,8 +172,10 @@ async def test_files_get_credentials_from_twilio_only(twilio: TwilioEmulator, tm
         webhook(channel, twilio.form(message))
         [item] = await channel.first()
     assert item.media, item.content
-    [fetched] = [call for call in twilio.calls if call.path.startswith("/cdn/")]
-    assert "authorization" not in fetched.headers
+    # A slow machine may give the first download up and try again.
+    fetched = [call for call in twilio.calls if call.path.startswith("/cdn/")]
+    assert fetched
+    assert not any("authorization" in call.headers for call in fetched)
 
 
 async def test_stop_and_start(twilio: TwilioEmulator, tmp_path: Path) -> None:
