@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from daemon.ledger import LedgerBusy, LedgerError
+from daemon.ledger.errors import WAY_BACK, too_new
 from daemon.ledger.inspection import Inspection, inspect
-from daemon.ledger.known import LEDGER_NAME, WAY_BACK, damage, what_is_lost
+from daemon.ledger.known import LEDGER_NAME, damage, what_is_lost
 from daemon.ledger.migrations import MIGRATIONS
+from daemon.ledger.repair import NOTE, gaps
 
 Verdict: TypeAlias = tuple[Literal["ok", "warn", "fail"], str]
 
@@ -47,17 +49,25 @@ def _exposed(path: Path) -> Verdict | None:
 
 
 def _content(path: Path, found: Inspection) -> Verdict:
+    if found.version > len(MIGRATIONS):
+        return "fail", too_new(path, found.version)
     if found.faults:
         return "fail", damage(path, found.faults)
-    if found.version > len(MIGRATIONS):
-        return "fail", (
-            f"{path} has version {found.version}, but this personad only knows up to {len(MIGRATIONS)}: "
-            "run the newer personad that wrote it, or put an older backup there"
-        )
     if found.unreadable:
         rows = ", ".join(found.unreadable[:10])
         return "warn", (
             f"{path} holds bytes that are no text, in {rows}; they are read as \N{REPLACEMENT CHARACTER}. "
             "To write them so, stop the daemon and run `personad repair`"
         )
+    if lost := gaps(path.parent):
+        return "warn", _hint(path, lost)
     return "ok", f"{path} is whole, up to line {found.reached.conversation} of the conversations"
+
+
+def _hint(path: Path, lost: dict[Path, list[str]]) -> str:
+    tables = ", ".join(sorted({table for short in lost.values() for table in short})) or "it"
+    old = ", ".join(str(note).removesuffix(NOTE) + "*" for note in lost)
+    return (
+        f"{path} is whole, but a repair could not read some rows of {tables}. The damaged file is kept; "
+        f"when you need it no more, delete {old}"
+    )

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from daemon.ledger.damage import undecodable_rows
-from daemon.ledger.errors import explain
+from daemon.ledger.errors import LedgerUnreadable, explain
 from daemon.ledger.mark import Reach, reach
 from daemon.ledger.migrations import MIGRATIONS
 
@@ -55,13 +55,28 @@ def inspect(path: Path, *, integrity: bool, texts: bool = False) -> Inspection |
         return None
     try:
         with closing(open_unchanged(path)) as connection:
-            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            version = readable_version(connection, path)
             reached = reach(connection)
             found = faults(connection) if integrity else []
             unreadable = undecodable_rows(connection) if texts and version == len(MIGRATIONS) and not found else []
             return Inspection(version, reached, found, unreadable)
     except sqlite3.Error as error:
         raise explain(error, path) from error
+
+
+def readable_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the file's tables. Raise LedgerUnreadable when its head, and so nothing, can be read."""
+    try:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise explain(error, path) from error
+        raise LedgerUnreadable(path, str(error)) from error
+    if version < 0:
+        raise LedgerUnreadable(path, f"version {version}")
+    return version
 
 
 def faults(connection: sqlite3.Connection) -> list[str]:
@@ -84,4 +99,7 @@ def open_unchanged(path: Path) -> sqlite3.Connection:
     how = "mode=ro" if log_of(path).exists() else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, isolation_level=None)
     connection.text_factory = lambda raw: raw.decode(errors="replace")
+    # So that a file without its last pages, or with a damaged list of tables, is read as far as it goes
+    # (https://www.sqlite.org/pragma.html#pragma_writable_schema). The connection cannot write.
+    connection.execute("PRAGMA writable_schema = ON")
     return connection
