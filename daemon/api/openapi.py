@@ -147,7 +147,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", f"{_PERSONA}/delete"): Operation("Delete her and all her data.", NOTHING, (400, 404)),
     ("POST", f"{_PERSONA}/start"): Operation("Start her.", STATUS, (400, 404)),
-    ("POST", f"{_PERSONA}/stop"): Operation("Stop her.", STATUS, (404,)),
+    ("POST", f"{_PERSONA}/stop"): Operation("Stop her.", STATUS, (400, 404)),
     ("POST", f"{_PERSONA}/restart"): Operation("Restart her, or start her.", STATUS, (400, 404)),
     ("POST", f"{_PERSONA}/sleep"): Operation("Fold the talk into what she knows.", NOTHING, (400, 409)),
     ("POST", f"{_PERSONA}/retry"): Operation(
@@ -200,7 +200,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             spawner=TEXT,
             organ_host=object_(pid={"type": ["integer", "null"]}),
             sockets=INTEGER,
-            ledger=object_(commits=INTEGER),
+            ledger=object_(commits=INTEGER, fault=TEXT),
             personas=list_("PersonaStatus"),
             broken=list_("Broken"),
             dead_letters=list_("DeadLetterShown"),

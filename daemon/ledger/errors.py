@@ -27,6 +27,10 @@ class LedgerBusy(LedgerError):
     """The queue of operations is full, or another program holds the database. Try again shortly."""
 
 
+class LedgerEnded(LedgerError):
+    """The ledger is closed, or its thread has failed: the daemon is about to leave."""
+
+
 class LedgerDamaged(LedgerError):
     """The file is not sound, or is no ledger. It needs somebody to act."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,10 @@ def require_known(state_dir: Path, *, accept_loss: bool) -> AcceptedLoss | None:
             raise
         return _accept(state_dir, None, f"cannot be read ({error.reason})")
     accepted = None
+    if missing := missing_personas(state_dir, found):
+        if not accept_loss:
+            raise LedgerLost(missing)
+        return _accept(state_dir, None, missing)
     if loss := what_is_lost(state_dir, found):
         if not accept_loss:
             raise LedgerLost(f"{path} {loss}. {WAY_BACK}")
@@ -60,6 +65,32 @@ def require_known(state_dir: Path, *, accept_loss: bool) -> AcceptedLoss | None:
     if found and found.faults and found.version <= len(MIGRATIONS):
         raise LedgerDamaged(damage(path, found.faults))
     return accepted
+
+
+def missing_personas(state_dir: Path, found: Inspection | None) -> str:
+    """Return what is wrong and what to do when there is no persona at all beside a ledger with conversations, or "".
+
+    One who is being deleted has a folder still, under another name.
+    """
+    personas = state_dir / PERSONAS_NAME
+    if found is None or not found.personas or any(_folders(personas)) or any(personas.glob(".deleted-*")):
+        return ""
+    return (
+        f"{personas} has no persona, and {state_dir / LEDGER_NAME} has conversations of {len(found.personas)}: "
+        "put the newest copy of the folder back. Or start once with `personad serve --accept-loss`: the ledger is then "
+        "kept under another name, and a new one begins"
+    )
+
+
+def unknown_personas(state_dir: Path, found: Inspection) -> list[str]:
+    """Return the ids of those who have conversations in the ledger and no folder."""
+    personas = state_dir / PERSONAS_NAME
+    known = {folder.name.removeprefix(".deleted-") for folder in personas.glob("*")}
+    return [persona for persona in found.personas if persona not in known]
+
+
+def _folders(personas: Path) -> Iterator[Path]:
+    return (folder for folder in personas.glob("[!.]*") if folder.is_dir())
 
 
 def what_is_lost(state_dir: Path, found: Inspection | None) -> str:
