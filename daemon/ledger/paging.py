@@ -6,7 +6,9 @@ no line yet: it stands where it came in, by its time.
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -21,6 +23,9 @@ PAGE_TEXT: Final = 1_000_000
 """Characters after which a page ends, however many lines it may have: lines can be 64 KiB each."""
 
 LAST: Final = 2**63 - 1
+
+_WORD: Final = re.compile(r'"([^"]*)"|(\S+)')
+"""A phrase in quotes, or a word; a quote without its partner belongs to its word."""
 
 _COLUMNS: Final = "content, at, media, type, name, channel, chat, title"
 _FOUND: Final = "AND (?4 = '' OR says(CAST(content AS BLOB), CAST(title AS BLOB), CAST(perceived AS BLOB), ?4))"
@@ -56,7 +61,7 @@ class StoredLine(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which lines: at most ``limit`` of those behind ``after`` and before ``before`` that contain ``words``.
+    """Which lines: at most ``limit`` of those behind ``after`` and before ``before`` that contain all ``words``.
 
     The first ones when ``after`` is given, else the last ones. With one of the two, messages that are not answered come
     on top of the limit, and only together with lines.
@@ -73,15 +78,31 @@ LATEST: Final = Wanted(PAGE_LINES)
 
 
 def says(content: bytes, title: bytes, perceived: bytes | None, words: str) -> bool:
-    """Return whether one of these texts contains the words, in upper or lower case: for SQLite."""
-    return any(words in text.decode(errors="replace").casefold() for text in (content, title, perceived) if text)
+    """Return whether each of these words, one a line, stands anywhere in one of these texts: for SQLite."""
+    texts = [_folded(text.decode(errors="replace")) for text in (content, title, perceived) if text]
+    return all(any(word in text for text in texts) for word in words.split("\n"))
+
+
+def _words(asked: str) -> str:
+    """Return the words and quoted phrases of a search, one a line, each once; "" when there are none."""
+    found = (" ".join((phrase or word).split()) for phrase, word in _WORD.findall(asked))
+    return "\n".join(dict.fromkeys(_folded(one) for one in found if one))
+
+
+def _folded(text: str) -> str:
+    """Return the text without the differences of case and composition.
+
+    Normalized before and after folding, as the canonical caseless match of the Unicode Standard, section 3.13, D145:
+    https://www.unicode.org/versions/latest/core-spec/chapter-3/
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def page(connection: sqlite3.Connection, persona: str, wanted: Wanted) -> list[StoredLine]:
     """Return a page, oldest first. Conversations with visitors are left out."""
     lower = 0 if wanted.after is None else wanted.after
     upper = LAST if wanted.before is None else wanted.before
-    words = wanted.words.casefold()
+    words = _words(wanted.words)
     forward = wanted.after is not None
     # Both tables are read in one transaction, or a message that is answered meanwhile would come twice or not at all.
     connection.execute("BEGIN")

@@ -96,7 +96,7 @@ async def test_what_is_not_answered_stands_on_one_page(ledger: Ledger) -> None:
 
 
 async def test_a_search_finds_words_in_any_case(ledger: Ledger) -> None:
-    """Content, file names and what she saw are searched, waiting messages too; % and _ are letters."""
+    """Content, file names and what she saw are searched for each word, waiting messages too; % and _ are letters."""
     heard = await ledger.accept(ADA, WEB, "image", "", "a.jpg", 1, None, "Größe.JPG")
     assert heard is not None
     said = [Outgoing("100% ÄPFEL"), Outgoing("1000")]
@@ -109,6 +109,16 @@ async def test_a_search_finds_words_in_any_case(ledger: Ledger) -> None:
         ("100%", ["100% ÄPFEL"]),
         ("1_0", []),
         ("nothing", []),
+        ("a\N{COMBINING DIAERESIS}pfel", ["100% ÄPFEL", "äpfel, please"]),
+        ("please äpfel", ["äpfel, please"]),
+        ("please  nothing", []),
+        ("cat größe\tjpg", [""]),
+        ('"äpfel, please"', ["äpfel, please"]),
+        ('"please äpfel"', []),
+        ('"100%  äpfel" pfe', ["100% ÄPFEL"]),
+        ('"100%', []),
+        ('"" " "', ["", "100% ÄPFEL", "1000", "äpfel, please"]),
+        ("\0", []),
     ):
         assert words(await ledger.conversation(ADA, Wanted(9, words=asked))) == found
     assert words(await ledger.conversation(ADA, Wanted(9, after=1, words="äpfel"))) == ["100% ÄPFEL", "äpfel, please"]
