@@ -71,8 +71,8 @@ class Message(msgspec.Struct, omit_defaults=True):
     """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``.
 
     ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``id`` grows line by
-    line; a message that she has not answered is no line yet and has none. ``set_aside`` marks a message that she does
-    not answer.
+    line and leads on to other pages; a message that she has not answered is no line yet and has none. ``set_aside``
+    marks a message that she does not answer.
     """
 
     role: str
