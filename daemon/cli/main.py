@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     retry.add_argument("--drop", action="store_true", help="close them without an answer")
 
-    _add_persona(chat := verb("chat", "chat", "Talk to a persona; Ctrl-D leaves."))
+    _add_persona(chat := verb("chat", "chat", "Talk to a persona, or send her files; Ctrl-D leaves."))
     chat.add_argument(
         "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="how long to wait for an answer (180)"
     )
