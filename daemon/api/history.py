@@ -28,6 +28,8 @@ MOST_LINES: Final = 1000
 
 LONGEST_SEARCH: Final = 200
 
+_MOST: Final = 10**18 - 1
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _RANGE: Final = re.compile(rb"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})\Z")
 
@@ -133,7 +135,8 @@ def _number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Unprocessable([Fault("int_parsing", ("query", name), "Input should be a valid integer from 0 up")])
+        wanted = f"Input should be a whole number from 0 to {_MOST}"
+        raise Unprocessable([Fault("int_parsing", ("query", name), wanted)])
     return int(text)
 
 

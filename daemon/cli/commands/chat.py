@@ -98,7 +98,7 @@ def _pipe(client: Client, persona: Persona, socket: ChatSocket, timeout: float, 
 
 
 def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout: float, *, as_json: bool) -> bool:
-    """Print her messages until she has answered; return whether she has."""
+    """Print her messages until she has answered; return whether she has. To be told of a refusal is no answer."""
     deadline = time.monotonic() + timeout
     answered = False
     while True:
@@ -113,7 +113,9 @@ def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout:
         if heard.kind == "said":
             # While her mind is unreachable, the message is only a notice, and the answer is still to come.
             answered = answered or not _mind_is_down(client, persona)
-        elif heard.kind in ("end", "set_aside"):
+        elif heard.kind == "set_aside":
+            return False
+        elif heard.kind == "end":
             return answered
 
 

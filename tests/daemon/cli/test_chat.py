@@ -110,6 +110,18 @@ def test_no_answer_in_time_is_exit_1(daemon: DaemonProcess, eve: str, own_mind: 
     assert ended.stderr == "personad: no answer within 0.5 s; Eve keeps your message and answers when she can\n"
 
 
+def test_a_refusal_is_told_as_one(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
+    """Her notice is printed, the reason is the mind's, and the exit code says that there was no answer."""
+    own_mind.script(Step(status=400, code="content_filter", message="The response was filtered"))
+    ended = personad(daemon, "chat", "Eve", stdin="hello\n")
+
+    assert ended.returncode == 1
+    assert ended.stdout.startswith('I cannot answer "hello"')
+    assert ended.stderr.startswith("personad: a message was set aside (")
+    assert "The response was filtered" in ended.stderr
+    assert "`personad retry` takes it up again" in ended.stderr
+
+
 def test_a_persona_who_does_not_run_is_refused(daemon: DaemonProcess, eve: str) -> None:
     """Exit 1, with the command to start her."""
     personad(daemon, "stop", "Eve")
