@@ -79,7 +79,7 @@ def test_conversation_query_that_cannot_be_taken(front: DaemonProcess, make: Mak
 
 
 def test_conversation_of_nobody(front: DaemonProcess) -> None:
-    """An unknownera has no conversation."""
+    """An unknown persona has no conversation."""
     answer = front.http.get("/api/persona/nobody/conversation")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Persona not found."})
 
