@@ -90,6 +90,7 @@ class OpenChannelRoutes:
         return [
             Route(CHANNELS, self.list_channels),
             Route(CHANNELS, self.create, methods=["POST"]),
+            Route(f"{CHANNELS}/options", self.options),
             Route(CHANNEL, self.show),
             Route(CHANNEL, self.update, methods=["PATCH"]),
             Route(CHANNEL, self.delete, methods=["DELETE"]),
@@ -124,6 +125,10 @@ class OpenChannelRoutes:
             return msgspec.Raw(to_json(self._shown(made or await make(self._channels, new))))
 
         return await self._keys.once(request, asked, carry_out)
+
+    async def options(self, _request: Request) -> Response:
+        """``GET /v1/channels/options``: what a channel can be made of. No channel has the id ``options``."""
+        return json_response(await self._choices.options(self._organization_id))
 
     async def show(self, request: Request) -> Response:
         """``GET /v1/channels/{channel_id}``."""

@@ -82,6 +82,40 @@ class TestObject(msgspec.Struct, rename="camel"):
     tested_at: DateTime
 
 
+class PersonaOption(msgspec.Struct, rename="camel"):
+    """A persona who can answer. ``dataset_ids`` are her folders of documents, at most 1,000 of them."""
+
+    system_prompt_id: str
+    name: str
+    dataset_ids: list[str]
+
+
+class ModelOption(msgspec.Struct, rename="camel"):
+    """A mind that can answer in place of her own; ``name`` is the provider's name for it."""
+
+    model_id: str
+    name: str
+    provider: str
+
+
+class AccountOption(msgspec.Struct, rename="camel"):
+    """A provider account, the types of channel that it can carry, and its phone numbers."""
+
+    account: str
+    channel_types: list[ChannelType]
+    phone_numbers: list[str]
+
+
+class OptionsObject(msgspec.Struct, rename="camel"):
+    """What a channel can be made of. ``default_system_prompt_id`` answers if a create names nobody; null: it must."""
+
+    organization_id: str
+    default_system_prompt_id: str | None
+    system_prompts: list[PersonaOption]
+    models: list[ModelOption]
+    accounts: list[AccountOption]
+
+
 def channel_object(
     channel: OpenChannel, organization_id: str, webhooks_url: str, mind: MindTrouble | None
 ) -> ChannelObject:

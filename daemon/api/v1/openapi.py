@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from daemon.api.openapi_parts import Json, Operation, list_, object_, ref
-from daemon.api.v1.objects import ChannelObject, ChannelType, ConversationObject, MessageObject, TestObject
+from daemon.api.v1.objects import (
+    ChannelObject,
+    ChannelType,
+    ConversationObject,
+    MessageObject,
+    OptionsObject,
+    TestObject,
+)
 from daemon.api.v1.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
 from daemon.api.v1.requests import CreateChannel, UpdateChannel
 from daemon.http.problems import FieldError, Problem
@@ -13,6 +20,7 @@ from daemon.ledger import ChannelStatus
 
 KINDS: Final = (
     *(CreateChannel, UpdateChannel, ChannelObject, ConversationObject, MessageObject, TestObject),
+    OptionsObject,
     *(Problem, FieldError),
 )
 """The schemas of the components."""
@@ -62,6 +70,11 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         headers=("Idempotency-Key",),
         status=201,
         answer_headers=("Location", "Idempotency-Replayed"),
+        problems=True,
+    ),
+    ("GET", f"{_CHANNELS}/options"): Operation(
+        "What a channel can be made of: personas with their datasets, models and accounts.",
+        ref("OptionsObject"),
         problems=True,
     ),
     ("GET", _CHANNEL): Operation("A channel.", ref("ChannelObject"), (404,), problems=True),
