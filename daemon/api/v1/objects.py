@@ -22,7 +22,10 @@ MICROSECOND: Final = 1000
 
 
 class ChannelObject(msgspec.Struct, rename="camel"):
-    """A channel. ``status`` is ``error`` if its credentials or configuration must be fixed or a failure persists."""
+    """A channel. ``status`` is ``error`` if its credentials or configuration must be fixed or a failure persists.
+
+    The fields are the documented ones in their order; ``instructions`` are ours.
+    """
 
     id: str
     organization_id: str
@@ -43,6 +46,7 @@ class ChannelObject(msgspec.Struct, rename="camel"):
     created_at: DateTime
     updated_at: DateTime
     phone_number: str | None
+    instructions: str | None
 
 
 class ConversationObject(msgspec.Struct, rename="camel"):
@@ -144,6 +148,7 @@ def channel_object(
         created_at=moment(channel.created_at),
         updated_at=moment(channel.updated_at),
         phone_number=fields.phone,
+        instructions=fields.instructions,
     )
 
 
