@@ -32,8 +32,8 @@ _STATUS: Final = (
 _UNREAD: Final = "FROM webhook WHERE webhook.channel = channel.channel AND unread IS NOT NULL AND done = 0"
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
-    f" welcome, fallback, instructions, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
-    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited,"
+    f" welcome, fallback, instructions, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class,"
+    " last_error, last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited,"
     f" (SELECT count(*) {_UNREAD}), (SELECT unread {_UNREAD} ORDER BY number DESC LIMIT 1), (SELECT max(at) {_UNREAD})"
 )
 """The columns of ``OpenChannel`` and ``ChannelFields``. An error that began before ``?1`` has lasted too long."""
@@ -298,9 +298,8 @@ def _require(changed: sqlite3.Cursor, channel: str) -> None:
 
 def _shown(row: tuple[Any, ...]) -> OpenChannel:
     # Any: the schema determines the columns' types.
-    channel, persona, type_, open_, name, phone, account, model, datasets, welcome, fallback, instructions, *figures = (
-        row
-    )
+    channel, persona, type_, open_, name, phone, account, model, datasets, *rest = row
+    welcome, fallback, instructions, *figures = rest
     fields = ChannelFields(
         name=name,
         phone=phone,
