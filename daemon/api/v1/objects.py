@@ -24,7 +24,7 @@ MICROSECOND: Final = 1000
 class ChannelObject(msgspec.Struct, rename="camel"):
     """A channel. ``status`` is ``error`` if its credentials or configuration must be fixed or a failure persists.
 
-    The fields are the documented ones in their order; ``instructions`` are ours.
+    The fields are the documented ones in their order; ``instructions`` are ours, and absent in older stored answers.
     """
 
     id: str
@@ -46,7 +46,7 @@ class ChannelObject(msgspec.Struct, rename="camel"):
     created_at: DateTime
     updated_at: DateTime
     phone_number: str | None
-    instructions: str | None
+    instructions: str | None = None
 
 
 class ConversationObject(msgspec.Struct, rename="camel"):
