@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tests.daemon.api.v1.reception import PHONES, SHARED, Reception
+import pytest
+
+from tests.daemon.api.v1.reception import PHONES, SHARED, Reception, secret_file
 from tests.daemon.api.v1.test_authentication import problem
+from tests.daemon_process import wait_for
 
 
 def test_everything_that_create_takes_is_listed(desk: Reception) -> None:
@@ -44,3 +47,25 @@ def test_it_needs_a_token_and_is_only_read(desk: Reception) -> None:
     assert without.status_code == 401
     problem(without)
     assert desk.http.post("/v1/channels/options").status_code == 405
+
+
+@pytest.mark.slow
+def test_an_account_is_read_again_without_a_restart(lonely: Reception) -> None:
+    """A new account is offered as soon as the file has it; a faulty file changes nothing, and readiness says why."""
+    lonely.persona()
+    file = lonely.daemon.state_dir.parent / ".config/personad/personad.toml"
+    good = file.read_text()
+    file.write_text(f"{good}[accounts")
+
+    def reason() -> str:
+        checks: dict[str, dict[str, str]] = lonely.http.get("/readyz").json()["checks"]
+        return checks["accounts"]["reason"]
+
+    assert "not TOML" in wait_for(reason, "the fault")
+    assert [one["account"] for one in lonely.get("/options")["accounts"]] == ["home", "shop"]
+    token = secret_file(lonely.daemon.state_dir.parent, lonely.bot())
+    file.write_text(f'{good}[accounts.robot]\ntype = "telegram"\nbot_token_file = "{token}"\n')
+    wait_for(lambda: not reason(), "the correction")
+    assert [one["account"] for one in lonely.get("/options")["accounts"]] == ["home", "robot", "shop"]
+    made = lonely.post({"name": "Robot", "channelType": "telegram", "account": "robot"})
+    assert (made.status_code, made.json().get("status")) == (201, "active"), made.text
