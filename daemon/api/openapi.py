@@ -345,7 +345,7 @@ def _done(operation: Operation) -> Json:
 def _refusal(status: int, problems: bool) -> Json:
     if problems:
         content = {MEDIA_TYPE: {"schema": ref("Problem")}}
-        return {"description": V1_STATUS_WORDS.get(status, _STATUS_WORDS[status]), "content": content}
+        return {"description": V1_STATUS_WORDS.get(status) or _STATUS_WORDS[status], "content": content}
     schema = ref("Unprocessable" if status == 422 else "Detail")
     return {"description": _STATUS_WORDS[status], "content": {"application/json": {"schema": schema}}}
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from daemon.api.openapi_parts import Json, Operation, list_, object_, ref
-from daemon.api.v1.objects import ChannelObject, ChannelType, ConversationObject, MessageObject, TestObject
+from daemon.api.v1.objects import (
+    ChannelObject,
+    ChannelType,
+    ConversationObject,
+    MessageObject,
+    OptionsObject,
+    TestObject,
+)
 from daemon.api.v1.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
 from daemon.api.v1.requests import CreateChannel, UpdateChannel
 from daemon.http.problems import FieldError, Problem
@@ -13,6 +20,7 @@ from daemon.ledger import ChannelStatus
 
 KINDS: Final = (
     *(CreateChannel, UpdateChannel, ChannelObject, ConversationObject, MessageObject, TestObject),
+    OptionsObject,
     *(Problem, FieldError),
 )
 """The schemas of the components."""
@@ -28,6 +36,7 @@ STATUS_WORDS: Final = {
     400: "The Authorization header is malformed.",
     403: "The Origin is not this daemon's own, or the token is of another organization.",
     409: "The request conflicts with the current state; the detail says why.",
+    412: "The channel was changed since; If-Match has an older ETag.",
     415: "The body is not JSON.",
     422: "Faulty fields; errors lists them.",
     500: "Saved, but her process did not follow; or a bug.",
@@ -61,28 +70,44 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         ref("CreateChannel"),
         headers=("Idempotency-Key",),
         status=201,
-        answer_headers=("Location", "Idempotency-Replayed"),
+        answer_headers=("Location", "ETag", "Idempotency-Replayed"),
         problems=True,
     ),
-    ("GET", _CHANNEL): Operation("A channel.", ref("ChannelObject"), (404,), problems=True),
+    ("GET", f"{_CHANNELS}/options"): Operation(
+        "What a channel can be made of: personas with their datasets, models and accounts.",
+        ref("OptionsObject"),
+        problems=True,
+    ),
+    ("GET", _CHANNEL): Operation("A channel.", ref("ChannelObject"), (404,), answer_headers=("ETag",), problems=True),
     ("PATCH", _CHANNEL): Operation(
         "Change a channel: absent fields stay, null sets the default.",
         ref("ChannelObject"),
-        (404, 409, 413, 415, 422, 500, 503, 507),
+        (404, 409, 412, 413, 415, 422, 500, 503, 507),
         ref("UpdateChannel"),
+        headers=("If-Match",),
+        answer_headers=("ETag",),
         problems=True,
     ),
-    ("DELETE", _CHANNEL): Operation("Delete a channel.", None, (404, 500, 503, 507), status=204, problems=True),
+    ("DELETE", _CHANNEL): Operation(
+        "Delete a channel.",
+        None,
+        (404, 412, 422, 500, 503, 507),
+        headers=("If-Match",),
+        status=204,
+        problems=True,
+    ),
     ("POST", f"{_CHANNEL}/pause"): Operation(
         "Stop answering on a channel until it is resumed; incoming messages are kept.",
         ref("ChannelObject"),
         (404, 503, 507),
+        answer_headers=("ETag",),
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/resume"): Operation(
         "Answer again, beginning with what was written meanwhile; a channel that its provider refused is tried again.",
         ref("ChannelObject"),
         (404, 503, 507),
+        answer_headers=("ETag",),
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/test"): Operation(
