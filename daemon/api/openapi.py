@@ -18,6 +18,17 @@ from daemon.http.answers import json_response
 from daemon.http.problems import MEDIA_TYPE
 from daemon.settings import version
 
+_DESCRIPTION: Final = """\
+What a persona says arrives on her WebSocket, which OpenAPI cannot describe.
+
+Open `/ws/{persona_id}` before you send her something. Each text frame is JSON: a `ChatFrame` when its `type` begins
+with `chat_`, otherwise a `SignalFrame`. Answers to `hear` come as `chat_audio` if she has a mouth: `url` is the path of
+a recording (Ogg with Opus), to be fetched with `getMedia`, and `content` has the same words.
+
+After a lost connection, open `/ws/{persona_id}?after=SEQ` with the `seq` of the last frame that you have.
+`/ws/system` receives the signals of all personas. What a client sends on a socket is ignored.
+"""
+
 _STATUS_WORDS: Final = {
     400: "Cannot be done; the detail says why.",
     401: "The token is missing or wrong.",
@@ -48,6 +59,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         "info": {
             "title": "personad",
             "version": version.number(),
+            "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         # Relative to where this document was fetched, which only the client knows behind a proxy.

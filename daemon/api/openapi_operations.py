@@ -110,7 +110,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/hear"): Operation(
         "hear",
         "perception",
-        "Send her an audio clip, as if she heard the person speak.",
+        "Send her an audio clip, as if she heard the person speak; with a mouth she answers in a `chat_audio` frame.",
         STATUS,
         _UPLOAD_ERRORS,
         _form("audio"),
