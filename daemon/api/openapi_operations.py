@@ -11,7 +11,7 @@ from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
 from daemon.api.v1.openapi import TAG as V1_TAG
 from proto.feeds import SOURCES
-from proto.records import ORGANS
+from proto.records import NAME_PATTERN, ORGANS
 
 TAGS: Final = {
     "perception": "What a persona perceives: messages, recordings, files, the history with another AI.",
@@ -84,7 +84,12 @@ _RESTORE_FORM: Final[Json] = {
     "type": "object",
     "properties": {
         "archive": {"type": "string", "format": "binary"},
-        "name": {"type": "string", "description": "A name instead of her own."},
+        "name": {
+            "type": "string",
+            "maxLength": 100,
+            "pattern": NAME_PATTERN.replace("+", "*"),
+            "description": "A name instead of her own, unless it is empty.",
+        },
         "new_id": {"type": "boolean", "default": False},
     },
     "required": ["archive"],
