@@ -21,7 +21,7 @@ from daemon.archives.archive import ArchiveError
 from daemon.archives.export import Export, TooManyFiles
 from daemon.archives.restore import RESTORE_FOLDER, NoRoom, Restored, Restorer
 from daemon.conversations.hubs import Hubs
-from daemon.http.answers import NO_STORE, Fault, json_response, problem
+from daemon.http.answers import NO_STORE, Fault, json_response, problem, sentence
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
@@ -112,7 +112,7 @@ class ArchiveRoutes:
             except IdTaken as error:
                 raise HTTPException(409, f"{error} Delete her first, or restore this one with new_id=true.") from error
             except (NoRoom, PersonasError) as error:
-                raise HTTPException(507, f"Nothing was restored: {error}") from error
+                raise HTTPException(507, sentence(f"Nothing was restored: {error}")) from error
             except OSError as error:
                 words = f"Nothing was restored: the disk does not take it ({error.strerror})."
                 raise HTTPException(507, words) from error
@@ -128,7 +128,7 @@ class ArchiveRoutes:
             try:
                 await self._supervisor.start(persona.id)
             except StartFailed as error:
-                raise HTTPException(500, f"Persona restored but failed to start: {error}") from error
+                raise HTTPException(500, sentence(f"Persona restored but failed to start: {error}")) from error
         return json_response(restored)
 
 

@@ -36,10 +36,14 @@ PARAMETERS: Final[dict[str, Json]] = {
 }
 
 QUERY: Final[dict[str, Json]] = {
-    "limit": {"type": "integer", "minimum": 0, "description": "The greatest number of lines; never more than 1000."},
+    "limit": {"type": "integer", "minimum": 0, "description": "The greatest number of lines with an id, at most 1000."},
     "before": {"type": "integer", "minimum": 0, "description": "Only lines before the one with this id."},
     "after": {"type": "integer", "minimum": 0, "description": "The first lines after the one with this id."},
-    "q": {"type": "string", "maxLength": LONGEST_SEARCH, "description": "Only lines that contain these words."},
+    "q": {
+        "type": "string",
+        "maxLength": LONGEST_SEARCH,
+        "description": 'Only lines that contain all these words or "phrases".',
+    },
     "lines": {"type": "integer", "minimum": 0, "maximum": MAX_LINES},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
