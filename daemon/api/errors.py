@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from daemon.conversations.inbox import InboxFull
-from daemon.http.answers import Fault, problem
+from daemon.http.answers import Fault, problem, sentence
 from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerEnded, LedgerFull
 
 
@@ -38,7 +38,7 @@ async def _inbox_full(_request: Request, _error: Exception) -> Response:
 
 
 async def _ledger_full(_request: Request, error: Exception) -> Response:
-    return problem(507, f"Nothing was kept: {error}")
+    return problem(507, sentence(f"Nothing was kept: {error}"))
 
 
 async def _ledger_busy(_request: Request, _error: Exception) -> Response:
@@ -46,7 +46,7 @@ async def _ledger_busy(_request: Request, _error: Exception) -> Response:
 
 
 async def _ledger_unusable(_request: Request, error: Exception) -> Response:
-    return problem(503, f"Nothing was read or kept: {error}", {"retry-after": "60"})
+    return problem(503, sentence(f"Nothing was read or kept: {error}"), {"retry-after": "60"})
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:

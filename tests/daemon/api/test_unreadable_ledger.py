@@ -18,7 +18,8 @@ from daemon.conversations.inbox import Inbox
 from daemon.ledger import Ledger
 from daemon.personas.personas import Personas
 from daemon.runtime.tasks import daemon_tasks
-from daemon.settings.settings import Limits
+from daemon.settings.accounts import Accounts
+from daemon.settings.settings import Limits, Settings
 from daemon.supervision.supervisor import PersonaState, Supervisor
 from proto.records import Organ, Persona
 from tests.daemon.supervision.played import ManualClock, log_to
@@ -55,6 +56,7 @@ async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
             ledger=ledger,
             hubs=Hubs(ledger, Limits(), 0, clock),
             state_dir=tmp_path,
+            accounts=Accounts(Settings(state_dir=tmp_path, runtime_dir=tmp_path), {}),
             tasks=daemon_tasks(clock, log),
             started_at=0.0,
             clock=clock,
