@@ -32,6 +32,8 @@ SIZE: Final = 4096
 def path(tmp_path: Path) -> Path:
     """A ledger in which every table that can be large has a tree of several pages."""
     path = tmp_path / LEDGER_NAME
+    (tmp_path / "personas" / ADA).mkdir(parents=True)
+    (tmp_path / "personas" / ADA / "config.json").write_text("{}")
     with closing(open_writer(path)) as connection:
         connection.execute("BEGIN")
         for number in range(1, LINES + 1):
@@ -159,9 +161,6 @@ HEADS: Final[dict[str, Callable[[bytearray], None]]] = {
 @pytest.mark.parametrize("kind", HEADS)
 def test_one_thing_is_said_of_what_cannot_be_repaired(path: Path, kind: str) -> None:
     """Start, doctor and repair all name the backup and `--accept-loss`, which then works."""
-    config = path.parent / "personas" / ADA / "config.json"
-    config.parent.mkdir(parents=True)
-    config.write_text("{}")
     data = bytearray(path.read_bytes())
     HEADS[kind](data)
     path.write_bytes(data)
