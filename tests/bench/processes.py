@@ -42,8 +42,8 @@ def pss(pid: int) -> int:
 def processor_seconds(pid: int) -> float:
     """Return the time that a process and its descendants have had a processor so far, in seconds.
 
-    From each thread's schedstat, in nanoseconds: the times in /proc/PID/stat are counted in ticks of 10 ms, by which the
-    same idle tree seems to take between 0.7 % and 2.5 % of a core in 20 s
+    From each thread's schedstat, in nanoseconds: the times in /proc/PID/stat are counted in ticks of 10 ms, by which
+    the same idle tree seems to take between 0.7 % and 2.5 % of a core in 20 s
     (https://docs.kernel.org/scheduler/sched-stats.html).
     """
     spent = 0
