@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from proto.messages import Fault, Heartbeat, Hello, Memory, MindLimits, Stop
+from proto.messages import MAX_ITEMS, Fault, Heartbeat, Hello, Memory, MindLimits, Stop
 from proto.records import Organ
 from proto.texts import MemoryName, Nanoseconds, Reason, Text, Title
 
@@ -57,7 +57,7 @@ class Digested(msgspec.Struct, tag="digested"):
 
     number: int
     key: ConversationKey
-    memory: dict[MemoryName, Text]
+    memory: Annotated[dict[MemoryName, Text], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
 class Undigested(msgspec.Struct, tag="undigested"):

@@ -278,7 +278,7 @@ class Refused(msgspec.Struct, tag="refused"):
     """A turn is done: her mind works, but gives no answer to these perceptions. They are to be set aside."""
 
     turn: int
-    perceptions: list[int]
+    perceptions: Annotated[list[int], msgspec.Meta(max_length=MAX_ITEMS)]
     kind: Refusal
     reason: Reason
 

@@ -166,3 +166,12 @@ def to_json(value: object) -> bytes:
 def from_json(data: bytes | str, kind: type[T]) -> T:
     """Decode a record. Raises ``msgspec.DecodeError`` when it is invalid (a ``ValidationError`` names the field)."""
     return msgspec.json.decode(data, type=kind, dec_hook=seal_secrets)
+
+
+def require_providers(persona: Persona) -> None:
+    """Raise ValidationError for an organ whose provider does not exist: no process could start with it."""
+    for slot in ("thinking", *ORGANS):
+        organ: Organ | None = getattr(persona, slot)
+        if organ and organ.provider is not None and organ.provider not in PROVIDERS:
+            known = ", ".join(sorted(PROVIDERS))
+            raise msgspec.ValidationError(f"there is no such provider; use null or {known} - at `$.{slot}.provider`")

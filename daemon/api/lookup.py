@@ -12,10 +12,12 @@ from proto.records import Persona
 
 
 def find_persona(personas: Personas, request: Request) -> Persona:
-    """Return the persona that a path names; raises 404, also for what is no id at all."""
-    persona = personas.get(request.path_params["persona_id"])
+    """Return the persona that a path names; raises 404, also for what is no id at all, and says if hers is broken."""
+    persona_id = request.path_params["persona_id"]
+    persona = personas.get(persona_id)
     if persona is None:
-        raise HTTPException(404, "Persona not found.")
+        fault = personas.broken().get(persona_id)
+        raise HTTPException(404, f"Persona not found: her record is broken. {fault}" if fault else "Persona not found.")
     return persona
 
 

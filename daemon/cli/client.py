@@ -123,11 +123,11 @@ class Client:
             self.close()
             raise UnreachableError(f"personad at {self.url} ended the answer: {error}") from error
 
-    def broken(self) -> list[str]:
-        """Return the faults of records that the daemon could not load."""
+    def broken(self) -> dict[str, str]:
+        """Return the faults of records that the daemon could not load, by persona id."""
         status = self.get("/api/status")
         found = status.get("broken") if isinstance(status, dict) else None
-        return [str(_field(one, "fault")) for one in found] if isinstance(found, list) else []
+        return {str(_field(one, "id")): str(_field(one, "fault")) for one in found} if isinstance(found, list) else {}
 
     def personas(self) -> list[Persona]:
         """Return all personas."""
@@ -158,7 +158,17 @@ class Client:
             if found:
                 ids = ", ".join(one.id for one in found)
                 raise RefusedError(409, f"{len(found)} personas are named {named!r}; use one of their ids: {ids}")
-        raise RefusedError(404, f"there is no persona {named!r}; `personad list` shows them")
+        raise RefusedError(404, self._absent(named))
+
+    def _absent(self, named: str) -> str:
+        """Say that nobody has this name; a record that cannot be read hides its name, so it may be hers."""
+        broken = self.broken()
+        if named in broken:
+            return f"her record is broken: {broken[named]} `personad doctor` checks it."
+        if broken:
+            faults = " ".join(broken.values())
+            return f"no persona {named!r} is loaded. A record that may be hers is broken: {faults}"
+        return f"there is no persona {named!r}; `personad list` shows them"
 
     def lines(self, path: str) -> Iterator[bytes]:
         """Yield the lines of an answer as they arrive, until the daemon ends it. Raises as ``get``."""

@@ -20,7 +20,7 @@ from daemon.cli.ledger_check import check_ledger
 from daemon.http.tokens import TokenError, read_tokens
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
-from proto.records import Persona, from_json
+from proto.records import Persona, from_json, require_providers
 
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_FREE: Final = 10 * 1_048_576
@@ -233,6 +233,7 @@ def _record(file: Path) -> Finding | None:
     try:
         with file.open("rb") as stream:
             persona = from_json(stream.read(MAX_CONFIG), Persona)
+        require_providers(persona)
     except OSError as error:
         return Finding(check, "warn", f"{file}: {error.strerror}; run doctor as the daemon's user")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -256,9 +257,7 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
         elif persona.get("mind") == "down":
             findings.append(Finding(check, "warn", "her mind cannot be reached; `personad logs` says why"))
         elif persona.get("poison"):
-            findings.append(
-                Finding(
-                    check, "warn", f"{persona['poison']} messages were set aside; `personad status` says which and why"
-                )
-            )
+            count = persona["poison"]
+            words = "1 message was" if count == 1 else f"{count} messages were"
+            findings.append(Finding(check, "warn", f"{words} set aside; `personad status` says which and why"))
     return findings

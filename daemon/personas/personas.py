@@ -19,7 +19,7 @@ import watchfiles
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from proto.messages import Memory
-from proto.records import ORGANS, PROVIDERS, Organ, Persona, from_json, to_json
+from proto.records import Persona, from_json, require_providers, to_json
 
 CONFIG: Final = "config.json"
 MAX_CONFIG: Final = 1024 * 1024
@@ -270,7 +270,7 @@ class Personas:
             persona = from_json(data, Persona)
             if persona.id != persona_id:
                 raise msgspec.ValidationError(f"id is {persona.id}, but the folder is named {persona_id}")
-            _require_providers(persona)
+            require_providers(persona)
         except FileNotFoundError:
             if persona_id not in self._personas:
                 return None
@@ -287,7 +287,7 @@ class Personas:
 
     def _fault(self, persona_id: str, reason: str) -> None:
         kept = "her last good record stays in force" if persona_id in self._personas else "she cannot be loaded"
-        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until the file is corrected."
+        self._faults[persona_id] = f"{self.folder(persona_id) / CONFIG}: {reason}; {kept} until the file is corrected."
         self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
 
     async def _reload_memory(self, persona_id: str) -> None:
@@ -313,12 +313,3 @@ class Personas:
             except (OSError, UnicodeDecodeError) as error:
                 self._log.error("persona.memory_unreadable", persona=persona_id, file=name, reason=str(error))
         return memory
-
-
-def _require_providers(persona: Persona) -> None:
-    """Raise ValidationError for an organ whose provider does not exist: no process could start with it."""
-    for slot in ("thinking", *ORGANS):
-        organ: Organ | None = getattr(persona, slot)
-        if organ and organ.provider is not None and organ.provider not in PROVIDERS:
-            known = ", ".join(sorted(PROVIDERS))
-            raise msgspec.ValidationError(f"there is no such provider; use null or {known} - at `$.{slot}.provider`")

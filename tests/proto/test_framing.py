@@ -31,6 +31,9 @@ FRAMES: Final = {
     "with too many items": msgspec.msgpack.encode(
         {"type": "reply", "turn": 1, "perceptions": [1] * 10_001, "messages": []}
     ),
+    "with too many refusals": msgspec.msgpack.encode(
+        {"type": "refused", "turn": 1, "perceptions": [1] * 10_001, "kind": "empty", "reason": ""}
+    ),
     "too deep": FAULT[:-1] + b"\x91" * 200_000 + b"\xc0",
 }
 

@@ -14,7 +14,7 @@ def run(context: Context) -> int:
         return 0
     personas = client.personas()
     broken = client.broken()
-    for fault in broken:
+    for fault in broken.values():
         say(f"Not loaded: {fault}")
     if not personas and not broken:
         say("There is no persona yet; create one with: personad create NAME")

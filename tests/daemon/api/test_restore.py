@@ -117,6 +117,15 @@ BENT: Final[tuple[tuple[dict[str, bytes | None], dict[str, object], str], ...]] 
     ({"config.json": b"{}"}, {}, "no file of a persona"),
     ({"persona.json": None}, {}, "no persona.json"),
     ({"persona.json": b"{}"}, {}, "persona.json cannot be read"),
+    ({"persona.json": b"null"}, {}, "persona.json cannot be read"),
+    (
+        {
+            "persona.json": b'{"id":"5d90869a-6161-4142-85fe-edb749d91456","name":"A",'
+            b'"thinking":{"name":"m","provider":"opnai"}}'
+        },
+        {},
+        "there is no such provider",
+    ),
     ({"conversation.jsonl": b'{"role": "system"}\n'}, {}, "line 1"),
     ({"conversation.jsonl": b"\xff\n"}, {}, "line 1"),
     ({"conversation.jsonl": b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}\n"}, {}, "line 1"),

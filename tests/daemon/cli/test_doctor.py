@@ -6,7 +6,12 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
+
+from daemon.cli.client import UnreachableError
+from daemon.cli.doctor import _personas
 from daemon.cli.kernel_walls import Report, in_words
+from daemon.settings.settings import Settings
 from tests.daemon.cli.command_line import personad
 from tests.daemon_process import DaemonProcess
 
@@ -54,6 +59,37 @@ def test_doctor_says_what_is_wrong_and_what_to_do(nowhere: dict[str, str], tmp_p
     assert state_of_record == "fail"
     assert str(record) in words
     assert "$.name" in words
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ("null", "got `null`"),
+        ('{"id": "%s", "name": "A", "thinking": {"name": "m", "provider": "opnai"}}', "$.thinking.provider"),
+        (
+            '{"id": "%s", "name": "A", "thinking": {"name": "m"}, "ear": {"name": "m", "provider": "x"}}',
+            "$.ear.provider",
+        ),
+    ],
+)
+def test_doctor_refuses_the_records_that_the_daemon_refuses(tmp_path: Path, record: str, words: str) -> None:
+    """A record that is null, or names a provider that does not exist, is a fault before the daemon reads it."""
+    persona_id = "6c17c83c-3158-450d-8e43-0e7efea717c1"
+    file = tmp_path / "personas" / persona_id / "config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(record.replace("%s", persona_id))
+    file.chmod(0o600)
+    settings = Settings(state_dir=tmp_path, runtime_dir=tmp_path)
+    [found] = _personas(settings, UnreachableError("no daemon"))
+    assert (found.state, str(file) in found.words, words in found.words) == ("fail", True, True)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 message was set aside"), (2, "2 messages were set aside")])
+def test_doctor_counts_in_english(tmp_path: Path, count: int, words: str) -> None:
+    """One message is one message."""
+    settings = Settings(state_dir=tmp_path, runtime_dir=tmp_path)
+    [found] = _personas(settings, {"personas": [{"name": "Eve", "status": "active", "poison": count}]})
+    assert words in found.words
 
 
 def test_doctor_before_the_first_start_only_warns(nowhere: dict[str, str]) -> None:

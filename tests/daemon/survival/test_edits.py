@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,13 +121,17 @@ def test_who_failed_too_often_runs_again_when_her_record_is_mended(launch: Launc
     assert status(daemon, persona_id)["status"] == "active"
 
 
-def test_a_record_that_is_broken_at_the_start(launch: Launch, brain: ScriptedMind) -> None:
-    """It shows in status, in the list and in readiness; when it is mended, she runs without a command."""
+@pytest.mark.parametrize("content", ['{"id":', "null"])
+def test_a_record_that_is_broken_at_the_start(
+    launch: Launch, brain: ScriptedMind, tmp_path: Path, content: str
+) -> None:
+    """It shows in status, in the list, in readiness and to every command; when it is mended, she runs without one."""
     daemon = launch()
     persona_id = create(daemon, brain)
     record = config(daemon, persona_id)
     assert daemon.stop() == 0
-    config_file(daemon, persona_id).write_text('{"id":')
+    file = config_file(daemon, persona_id)
+    file.write_text(content)
     daemon.start()
     [broken] = daemon.http.get("/api/status").json()["broken"]
     assert broken["id"] == persona_id
@@ -134,6 +139,15 @@ def test_a_record_that_is_broken_at_the_start(launch: Launch, brain: ScriptedMin
     assert (ready.status_code, persona_id in ready.json()["checks"]["personas"]["reason"]) == (503, True)
     for verb in ("list", "status"):
         assert broken["fault"] in personad(daemon, verb).stdout
+    assert str(file) in broken["fault"]
+    for verb, named in (("start", record["name"]), ("chat", record["name"]), ("export", persona_id)):
+        arguments = [str(tmp_path / "eve.zip")] if verb == "export" else []
+        refused = personad(daemon, verb, named, *arguments)
+        assert refused.returncode == 1
+        assert broken["fault"] in refused.stderr
+        assert "there is no persona" not in refused.stderr
+    answer = daemon.http.get(f"/api/persona/{persona_id}/export")
+    assert (answer.status_code, broken["fault"] in answer.json()["detail"]) == (404, True)
     write(daemon, persona_id, record)
     wait_for(lambda: daemon.http.get("/api/status").json()["personas"], "her")
     is_in(daemon, persona_id, "running")
