@@ -107,7 +107,8 @@ class Inbound(msgspec.Struct):
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
     slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``. ``opt_out``
-    is not None for a STOP (True) or START (False) of text messages, which is not for her.
+    is not None for a STOP (True) or START (False) of text messages, which is not for her. ``unaddressed`` was said in
+    a thread without naming her, and is for her only if that thread is a conversation with her already.
     """
 
     key: InboundKey
@@ -123,6 +124,7 @@ class Inbound(msgspec.Struct):
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
     opt_out: bool | None = None
     revision: Revision | None = None
+    unaddressed: bool = False
 
 
 class Taken(msgspec.Struct, tag="taken"):

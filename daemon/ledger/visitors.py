@@ -97,6 +97,8 @@ def _take_one(
         opt_outs.note(connection, channel.channel, sent, at)
         return
     name = _name(connection, channel.channel, sent.chat)
+    if sent.unaddressed and not name:
+        return
     conversation = Conversation(channel.type, name or _called(sent), channel.channel, sent.chat)
     if inbox.is_known(connection, channel.persona, conversation, sent.key):
         return

@@ -41,6 +41,21 @@ async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
     assert [row.content for row in await ledger.outgoing(ADAM)] == ["Welcome!", "Welcome!"]
 
 
+async def test_what_names_nobody_is_for_her_where_she_takes_part(ledger: Ledger) -> None:
+    """Said in a thread without a mention, it waits only if the thread is a conversation already; else nothing stays."""
+    await open_(ledger)
+    aside = replace(inbound("1", "among others", "43"), chat="C1:17", unaddressed=True)
+    visited = await ledger.visit(ADAM, CHANNEL, [aside], [], LIMITS, SEQS, 9)
+    assert (visited.waiting, visited.said) == ([], [])
+    assert await ledger.channel_conversations(CHANNEL) == []
+
+    mention = replace(inbound("2", "what do you think?"), chat="C1:17")
+    again = replace(aside, key="3", content="and on Friday?")
+    visited = await ledger.visit(ADAM, CHANNEL, [mention, again], [], LIMITS, SEQS, 10)
+    assert [one.perception.content for one in visited.waiting] == ["what do you think?", "and on Friday?"]
+    assert {one.conversation.address for one in visited.waiting} == {(CHANNEL, "C1:17")}
+
+
 async def test_start_is_answered_by_the_welcome(ledger: Ledger) -> None:
     """Only without a welcome does /start wait for an answer; other commands are ordinary messages."""
     await open_(ledger)
