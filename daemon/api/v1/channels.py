@@ -188,8 +188,8 @@ class OpenChannelRoutes:
 
 
 def _filter(request: Request) -> Filter:
-    """The query's filters; an empty one counts as absent. Raises Refused."""
-    given = {name: value for name in FILTERS if (value := request.query_params.get(name))}
+    """The query's filters. Raises Refused."""
+    given = {name: value for name in FILTERS if (value := request.query_params.get(name)) is not None}
     for name, value in given.items():
         if value not in FILTERS[name]:
             raise refused_parameter(name, f"{name} must be one of: {', '.join(FILTERS[name])}.")

@@ -43,6 +43,8 @@ STATUS_WORDS: Final = {
 }
 """The descriptions that differ from those of the persona API."""
 
+TAG: Final = "v1"
+
 _CHANNELS: Final = "/v1/channels"
 _CHANNEL: Final = f"{_CHANNELS}/{{channel_id}}"
 _CONVERSATIONS: Final = f"{_CHANNEL}/conversations"
@@ -57,6 +59,8 @@ def _page(name: str) -> Json:
 
 OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", _CHANNELS): Operation(
+        "listChannels",
+        TAG,
         "List the channels, oldest first.",
         _page("ChannelObject"),
         (422,),
@@ -64,6 +68,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("POST", _CHANNELS): Operation(
+        "createChannel",
+        TAG,
         "Create a channel on which anybody can talk to a persona.",
         ref("ChannelObject"),
         (409, 413, 415, 422, 500, 503, 507),
@@ -74,12 +80,18 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("GET", f"{_CHANNELS}/options"): Operation(
+        "getChannelOptions",
+        TAG,
         "What a channel can be made of: personas with their datasets, models and accounts.",
         ref("OptionsObject"),
         problems=True,
     ),
-    ("GET", _CHANNEL): Operation("A channel.", ref("ChannelObject"), (404,), answer_headers=("ETag",), problems=True),
+    ("GET", _CHANNEL): Operation(
+        "getChannel", TAG, "A channel.", ref("ChannelObject"), (404,), answer_headers=("ETag",), problems=True
+    ),
     ("PATCH", _CHANNEL): Operation(
+        "updateChannel",
+        TAG,
         "Change a channel: absent fields stay, null sets the default.",
         ref("ChannelObject"),
         (404, 409, 412, 413, 415, 422, 500, 503, 507),
@@ -89,6 +101,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("DELETE", _CHANNEL): Operation(
+        "deleteChannel",
+        TAG,
         "Delete a channel.",
         None,
         (404, 412, 422, 500, 503, 507),
@@ -97,6 +111,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/pause"): Operation(
+        "pauseChannel",
+        TAG,
         "Stop answering on a channel until it is resumed; incoming messages are kept.",
         ref("ChannelObject"),
         (404, 503, 507),
@@ -104,6 +120,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/resume"): Operation(
+        "resumeChannel",
+        TAG,
         "Answer again, beginning with what was written meanwhile; a channel that its provider refused is tried again.",
         ref("ChannelObject"),
         (404, 503, 507),
@@ -111,12 +129,16 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("POST", f"{_CHANNEL}/test"): Operation(
+        "testChannel",
+        TAG,
         "Ask the provider now whether the channel's credentials are good.",
         ref("TestObject"),
         (404, 503),
         problems=True,
     ),
     ("GET", _CONVERSATIONS): Operation(
+        "listConversations",
+        TAG,
         "List a channel's conversations, most recently active first.",
         _page("ConversationObject"),
         (404, 422),
@@ -124,6 +146,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("DELETE", f"{_CONVERSATIONS}/{{conversation_id}}"): Operation(
+        "eraseConversation",
+        TAG,
         "Erase a conversation: its messages, her answers and its files.",
         None,
         (404, 409, 503, 507),
@@ -131,6 +155,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("DELETE", "/v1/senders/{sender_id}"): Operation(
+        "eraseSender",
+        TAG,
         "Erase a sender everywhere: all conversations on open channels in which this account wrote.",
         None,
         (404, 503, 507),
@@ -138,6 +164,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         problems=True,
     ),
     ("GET", f"{_CONVERSATIONS}/{{conversation_id}}/messages"): Operation(
+        "listMessages",
+        TAG,
         "List a conversation's messages, newest first.",
         _page("MessageObject"),
         (404, 409, 422),

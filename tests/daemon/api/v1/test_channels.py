@@ -56,6 +56,8 @@ def test_lists_come_in_pages(lonely: Reception) -> None:
         ("cursor=WzFlOTk5LCJhIl0=", "cursor"),
         ("cursor=" + "A" * 5000, "cursor"),
         ("status=open", "status"),
+        ("status=", "status"),
+        ("channelType=", "channelType"),
         ("channelType=discord", "channelType"),
     ],
 )
