@@ -15,7 +15,7 @@ from worker.gateways.common.reading import Words
 
 MAX_KEY: Final = 120
 
-ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}\Z")
 
 
 class Text(msgspec.Struct):
@@ -189,12 +189,18 @@ class Status(msgspec.Struct):
 
 class Profile(msgspec.Struct):
     name: str = ""
+    username: str = ""
 
 
 class Contact(msgspec.Struct):
     profile: Profile = msgspec.field(default_factory=Profile)
     wa_id: str = ""
     user_id: str = ""
+
+    @property
+    def ids(self) -> list[str]:
+        """The person's ids: their number without its plus, if it is shown, and the one that WhatsApp assigns."""
+        return [found for found in (self.wa_id.removeprefix("+"), self.user_id) if ACCOUNT.match(found)]
 
 
 class Metadata(msgspec.Struct):

@@ -143,7 +143,7 @@ class Reader(NamedTuple):
         text, file = (CORRECTION if revision.edit else "") + _text(message.said), message.said.file
         if old := self.moved.pop(account, ""):
             text = f"(This person used to write from the number +{old}.)\n{text}"
-        names = {key: one.profile.name for one in contacts for key in (one.wa_id, one.user_id) if key}
+        names = {id_: one.profile.name or one.profile.username for one in contacts for id_ in one.ids}
         inbound = Inbound(
             key=message.key,
             account=account,
@@ -154,6 +154,7 @@ class Reader(NamedTuple):
             content=text or ("" if file else EMPTY),
             at=nanoseconds(message.timestamp),
             revision=revision,
+            alias=_alias(message, account, contacts),
         )
         return Draft(inbound, message.id, _attachment(message.said))
 
@@ -177,12 +178,20 @@ def _value(change: Change) -> Value:
     return value
 
 
+def _alias(message: Message, account: str, contacts: Sequence[Contact]) -> str | None:
+    """Return the writer's other id, if the request names it.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+    """
+    theirs = [message.from_user_id, *(id_ for one in contacts if account in one.ids for id_ in one.ids)]
+    return next((id_ for id_ in theirs if id_ != account and ACCOUNT.match(id_)), None)
+
+
 def _only(contacts: Sequence[Contact]) -> str:
     """Return who wrote if only one person is named: a message's own ``from`` may be missing."""
     if len(contacts) != 1:
         return ""
-    found = contacts[0].wa_id.removeprefix("+") or contacts[0].user_id
-    return found if ACCOUNT.match(found) else ""
+    return next(iter(contacts[0].ids), "")
 
 
 async def with_file(one: Draft, files: Files) -> Inbound:

@@ -309,8 +309,25 @@ async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> No
         [item] = await taken(channel, meta.batch(message))
         channel.deliver("hello", item.chat)
         await channel.outcome()
-    assert (item.account, item.account_name) == ("US.13491208655302741918", "Ann")
+    assert (item.account, item.account_name, item.alias) == ("US.13491208655302741918", "Ann", None)
     assert (meta.sent[0]["recipient"], meta.sent[0].get("to")) == (item.chat, None)
+
+
+async def test_both_ids_of_a_person(meta: MetaEmulator, tmp_path: Path) -> None:
+    """The number comes first, and the other id with it, wherever it stands; the longest id that Meta documents fits."""
+    long = f"US.ENT.{'9' * 128}"
+    hidden = meta.message("", from_user_id=long)
+    del hidden["from"]
+    by_contact = json.loads(meta.batch(meta.message(ANN)))
+    (person,) = by_contact["entry"][0]["changes"][0]["value"]["contacts"]
+    person |= {"user_id": "US.8", "profile": {"username": "@ann"}}
+    async with opened(meta, tmp_path) as channel:
+        [by_message] = await taken(channel, meta.batch(meta.message(ANN, from_user_id="US.9")))
+        [named] = await taken(channel, json.dumps(by_contact).encode())
+        [unnumbered] = await taken(channel, meta.batch(hidden))
+    assert (by_message.account, by_message.alias) == (ANN, "US.9")
+    assert (named.account, named.alias, named.account_name) == (ANN, "US.8", "@ann")
+    assert (unnumbered.account, unnumbered.chat) == (long, long)
 
 
 async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:
