@@ -16,6 +16,7 @@ from daemon.channels.errors import ChannelRefused
 from daemon.channels.service import ChannelService
 from daemon.conversations.worker import StartFailed
 from daemon.http.answers import json_response, sentence
+from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import Personas
 
 MAX_TOKEN: Final = 512
@@ -32,7 +33,7 @@ class Credentials(msgspec.Struct):
 class AddRequest(msgspec.Struct):
     """The body of add."""
 
-    kind: Annotated[str, msgspec.Meta(max_length=64)]
+    kind: Annotated[str, msgspec.Meta(max_length=64, extra_json_schema={"enum": sorted(PAIRED)})]
     credentials: Credentials
 
 

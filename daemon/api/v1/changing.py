@@ -43,6 +43,7 @@ async def changed_fields(
         datasets=datasets,
         welcome=_chosen(asked.welcome_message, old.welcome, None) or None,
         fallback=_chosen(asked.fallback_message, old.fallback, None) or None,
+        instructions=_chosen(asked.instructions, old.instructions, None) or None,
     )
 
 

@@ -40,6 +40,7 @@ async def channel_request(choices: Choices, asked: CreateChannel) -> OpenChannel
         datasets=datasets,
         welcome=asked.welcome_message or None,
         fallback=asked.fallback_message or None,
+        instructions=asked.instructions or None,
     )
     return OpenChannelRequest(
         persona=persona.id, type=asked.channel_type, fields=fields, token=Secret(token) if token else None
