@@ -236,7 +236,7 @@ def test_every_folder_is_a_room() -> None:
     assert set(RULES) <= MODULES.keys()
 
 
-def test_only_serve_imports_the_roof() -> None:
+def test_only_serve_imports_the_top() -> None:
     """The command line imports `startup` in one place."""
     importers = {one.importer for one in all_imports() if room_of(one.imported) == "daemon.startup"}
     outside = {name for name in importers if room_of(name) != "daemon.startup"}
