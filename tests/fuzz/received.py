@@ -29,7 +29,8 @@ K = TypeVar("K", bound="Kernel[Any, Any, Any]")
 
 CHANNEL: Final = "0123456789abcdef"
 LOG: Final = WorkerLog(os.open(os.devnull, os.O_WRONLY))
-CODEC: Final[Codec[Any]] = Codec(FromWorker)
+_UNION: Final[Any] = FromWorker
+CODEC: Final = Codec[Any](_UNION)
 
 ids = st.sampled_from(["1", "7", "42", "U1", "C1", "D9", "15557654321", "SM" + "a" * 32, "wamid.x"])
 odd_ids = ids | words | st.integers().map(str)

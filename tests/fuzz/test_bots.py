@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -190,7 +191,7 @@ kinds = st.sampled_from(
 @example((Discord, DISCORD), b'{"retry_after": 1e308, "message": "x", "errors": {"a": [1]}}')
 @example((Discord, DISCORD), b'{"retry_after": "nan"}')
 @example((TelegramAccount, TELEGRAM), b'{"ok": false, "parameters": {"retry_after": -1}, "x":' + b"[" * DEEP)
-def test_error_bodies(kind: tuple[type[Rest], Gateway], body: bytes) -> None:
+def test_error_bodies(kind: tuple[Callable[[Gateway, str], Rest], Gateway], body: bytes) -> None:
     """An error's body gives its words and a time to wait that ends, whatever it holds."""
     made, gateway = kind
     found = ErrorBody()

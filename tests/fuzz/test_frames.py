@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -19,16 +19,19 @@ from proto.secrets import Secret
 from proto.unicode_text import valid_text, valid_texts
 from tests.fuzz.strategies import SECRET, bent, json_values, outcome, words
 
-CODECS = {
-    "from a worker": Codec[Any](FromWorker),
-    "to a worker": Codec[Any](ToWorker),
-    "from the feeder": Codec[Any](FromFeeder),
-    "to the feeder": Codec[Any](ToFeeder),
-    "from the organ host": Codec[Any](FromHost),
-    "to the organ host": Codec[Any](ToHost),
-    "from the zygote": Codec[Any](FromZygote),
-    "to the zygote": Codec[Any](Birth),
+KINDS: Final[dict[str, Any]] = {
+    "from a worker": FromWorker,
+    "to a worker": ToWorker,
+    "from the feeder": FromFeeder,
+    "to the feeder": ToFeeder,
+    "from the organ host": FromHost,
+    "to the organ host": ToHost,
+    "from the zygote": FromZygote,
+    "to the zygote": Birth,
 }
+"""The types of messages on each way (Any: unions)."""
+
+CODECS: Final = {name: Codec[Any](kind) for name, kind in KINDS.items()}
 codecs = st.sampled_from(sorted(CODECS)).map(CODECS.__getitem__)
 
 secrets: st.SearchStrategy[Secret] = words.map(valid_text).map(Secret)
@@ -41,18 +44,7 @@ def _is_whole(message: object) -> bool:
 
 
 messages = st.one_of(
-    *(
-        st.tuples(st.just(CODECS[name]), st.from_type(kind).filter(_is_whole))
-        for name, kind in (
-            ("from a worker", FromWorker),
-            ("to a worker", ToWorker),
-            ("from the feeder", FromFeeder),
-            ("to the feeder", ToFeeder),
-            ("from the organ host", FromHost),
-            ("to the organ host", ToHost),
-            ("from the zygote", FromZygote),
-        )
-    )
+    *(st.tuples(st.just(CODECS[name]), st.from_type(kind).filter(_is_whole)) for name, kind in KINDS.items())
 )
 """Messages of the declared types, whose bounds they may break, each with its codec."""
 

@@ -13,7 +13,18 @@ from typing import Final
 import msgspec
 
 from worker.history.forms import foreign, source_of
-from worker.history.imported import LINE_CHARS, TITLE_CHARS, Imported, Role, Said, Stamp, attached, conversation, from_stamp, joined
+from worker.history.imported import (
+    LINE_CHARS,
+    TITLE_CHARS,
+    Imported,
+    Role,
+    Said,
+    Stamp,
+    attached,
+    conversation,
+    from_stamp,
+    joined,
+)
 from worker.history.stream import JsonStream
 
 MEMBERS: Final = re.compile(
