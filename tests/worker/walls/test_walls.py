@@ -244,7 +244,7 @@ def test_what_a_kernel_lacks_is_said(abi: int, filters: bool, words: list[str]) 
 def test_a_filter_decides_each_call_on_both_processors(machine: str) -> None:
     """The program for each processor, run by a machine of the test: what is forbidden is, and the rest is not."""
     chosen = PROCESSORS[machine]
-    steps = program(chosen, (socket.AF_UNIX,))
+    steps = program(chosen, (socket.AF_UNIX,), me=os.getpid())
     for name, numbers in FORBIDDEN.items():
         if numbers[chosen.column] != NONE:
             assert decide(steps, chosen.audit, numbers[chosen.column]) == 0x50001, name
