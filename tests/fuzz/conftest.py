@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 EXAMPLES: Final = "PERSONAD_FUZZ_EXAMPLES"
 """The environment variable with the number of random examples for each property."""
 
-SHORT: Final = 20
+SHORT: Final = 8
 
 _SLOW_MACHINE: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 """Checks of how long an example takes to make, which depends on what else the machine does."""

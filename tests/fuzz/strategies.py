@@ -8,9 +8,11 @@ import itertools
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
+
+E = TypeVar("E", bound=BaseException)
 
 SECRET: Final = "quite-a-SECRET-4711"
 """Something that no error text may quote."""
@@ -99,11 +101,14 @@ def bent(draw: st.DrawFn, files: st.SearchStrategy[bytes]) -> bytes:
 
 
 def packed(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A ZIP file."""
+    """A ZIP file; a member's name may be empty."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
-            archive.writestr(name, data)
+            info = zipfile.ZipInfo()
+            info.filename, info.compress_type = name, method
+            with archive.open(info, "w") as member:
+                member.write(data)
     return file.getvalue()
 
 
@@ -112,10 +117,16 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def outcome(call: Callable[[], object], *errors: type[BaseException]) -> str:
-    """Call a parser that may raise only these; return the text of what it raised, "" for nothing."""
+def caught(call: Callable[[], object], *errors: type[E]) -> E | None:
+    """Call a parser that may raise only these; return what it raised."""
     try:
         call()
     except errors as error:
-        return str(error) or type(error).__name__
-    return ""
+        return error
+    return None
+
+
+def outcome(call: Callable[[], object], *errors: type[BaseException]) -> str:
+    """Call a parser that may raise only these; return the text of what it raised, "" for nothing."""
+    error = caught(call, *errors)
+    return "" if error is None else str(error) or type(error).__name__

@@ -178,6 +178,8 @@ def canvas(text: str) -> bytes:
 @example(written([{"name": "n" * (LINE_CHARS - 12), "prompt_template": "x"}]), "claude")
 @example(written([{"name": "n" * (LINE_CHARS + 5), "prompt_template": "x"}]), "claude")
 @example(b'{"role": "person", "content": "x", "at": %d, "channel": "web"}' % 10**25, "personad")
+@example(written({"conversations": [{"conversation": {"title": "\ud83d"}}]}), "personad")
+@example(b'{"x": ' + b"[" * DEEP, "personad")
 @example(b'{"role": "person", "content": "x", "at": -1, "channel": "web"}', "personad")
 @example(b'{"role": "person", "content": "x", "at": %d, "channel": "web"}' % (2**63 - 1), "personad")
 @example(b'[{"mapping": {}, "x": ' + b"[" * 900 + b"]" * 900 + b"}]", "chatgpt")
@@ -220,7 +222,7 @@ _archive = st.dictionaries(
 
 
 @given(bent(_archive), sources)
-@example(packed({"conversations.json": b"[]"}).replace(b"\x01\x02", b"\xff\xff"), "chatgpt")
+@example(packed({"": b"[]"}), "chatgpt")
 def test_archives(data: bytes, source: Source) -> None:
     """Any ZIP file, whole or bent."""
     read(data, source)

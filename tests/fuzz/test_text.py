@@ -206,7 +206,7 @@ said = st.lists(
     )
     | words,
     max_size=12,
-).map("".join)
+).map(lambda parts: valid_text("".join(parts)))
 
 
 @given(said, said)
