@@ -62,7 +62,7 @@ needs_filters = pytest.mark.skipif(not available(processor()), reason="this kern
 
 @pytest.fixture
 def prey(tmp_path: Path) -> Iterator[Prey]:
-    """A house with two personas, a process of the same user, and two services on this machine."""
+    """The files of two personas, a process of the same user, and two services on this machine."""
     other, own = tmp_path / "state/personas/other", tmp_path / "state/personas/own/media"
     (other / "memory").mkdir(parents=True)
     own.mkdir(parents=True)
@@ -96,7 +96,7 @@ def prey(tmp_path: Path) -> Iterator[Prey]:
 
 
 def walls(prey: Prey) -> Walls:
-    """A persona's walls in this house."""
+    """The walls of the persona whose media folder is her own there."""
     return Walls(write=[prey.own], closed=[prey.state, prey.token], ports=[prey.allowed_port])
 
 
