@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from proto.unicode_text import valid_texts
 from tests.fuzz.received import META, SLACK, TWILIO, moments, odd_ids, read, taken, times
 from tests.fuzz.strategies import DEEP, SECRET, documents, json_values, numbers, objects, outcome, words, written
+from worker.gateways.common.batches import MOST_WORDS, REST, fitting, groups
 from worker.gateways.common.reading import Words, fitted, nanoseconds, parsed
 from worker.gateways.common.trouble import UnreadableError
 from worker.gateways.slack.gateway import SlackGateway
@@ -253,3 +254,13 @@ def test_twilio_rows(document: bytes) -> None:
 def test_moments(text: str) -> None:
     """Dates as mail has them are epoch seconds, or 0."""
     assert 0 <= moment(text) * 10**9 < 2**63
+
+
+def test_many_long_messages() -> None:
+    """Messages that are larger than a frame together are handed on in several; a longer one is cut, and says so."""
+    said = [{"id": str(number), "from": "15557654321", "text": {"body": "x" * 150_000}} for number in range(60)]
+    items = fitting(read(MetaGateway, META, batch(*said)))
+    assert len(items) == 60
+    assert all(item.content.endswith(REST) and len(item.content) == MOST_WORDS for item in items)
+    assert [item for group in groups(items) for item in group] == items
+    assert len(groups(items)) > 1
