@@ -15,7 +15,7 @@ from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
-from daemon.api.openapi_parts import INTEGER, REF, TEXT, Json, Operation, list_, object_, ref
+from daemon.api.openapi_parts import INTEGER, REF, SECURITY_SCHEME, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
 from daemon.api.retry import RetryRequest
@@ -227,7 +227,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
 _STATUS_WORDS: Final = {
     400: "Cannot be done; the detail says why.",
     401: "The token is missing or wrong.",
-    403: "This Host or Origin is not answered.",
+    403: "This Host or Origin is not answered, or the token may only read.",
     404: "There is no such thing.",
     408: "It did not come in time.",
     409: "She is not running.",
@@ -264,7 +264,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         "openapi": "3.1.0",
         "info": {"title": "personad", "version": version.number()},
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "securitySchemes": {"token": SECURITY_SCHEME}},
         "security": [{}, {"token": []}],
     }
 

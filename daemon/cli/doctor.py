@@ -135,10 +135,13 @@ def _token_file(settings: Settings) -> Finding:
     if not settings.http.token_file:
         return Finding("token", "ok", "none for /api, so only this machine is answered; `personad token` makes one")
     try:
-        count = len(read_tokens(Path(settings.http.token_file)))
+        tokens = read_tokens(Path(settings.http.token_file))
     except TokenError as error:
         return Finding("token", "fail", str(error))
-    return Finding("token", "ok", f"{count} in {settings.http.token_file}")
+    words = f"{sum(map(len, tokens))} in {settings.http.token_file}, {len(tokens.reading)} of them read-only"
+    if not tokens.full:
+        return Finding("token", "warn", f"{words}: nobody can change anything; `personad token` makes one that may")
+    return Finding("token", "ok", words)
 
 
 def _accounts(settings: Settings) -> Finding:

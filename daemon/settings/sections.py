@@ -156,6 +156,7 @@ class Oidc(msgspec.Struct, frozen=True):
     """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do.
 
     At least one of ``organization_claim``, ``required_scope`` and ``required_role`` says who of the issuer's users may.
+    With ``read_scope`` in place of ``required_scope`` a token may only read.
     """
 
     issuer: OneLine = ""
@@ -164,6 +165,7 @@ class Oidc(msgspec.Struct, frozen=True):
     jwks_file: FilePath = ""
     organization_claim: OneLine = ""
     required_scope: OneLine = ""
+    read_scope: OneLine = ""
     required_role: OneLine = ""
     roles_claim: OneLine = "roles"
 

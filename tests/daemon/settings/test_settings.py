@@ -167,6 +167,10 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
             '[oidc]\nissuer = "i"\naudience = "a"\njwks_url = "https://a.example/keys"\n',
             ["everybody whom the issuer knows", "oidc.organization_claim"],
         ),
+        (
+            '[oidc]\nissuer = "i"\naudience = "a"\njwks_file = "/k"\nrequired_role = "r"\nread_scope = "read"\n',
+            ["oidc.read_scope", "set oidc.required_scope"],
+        ),
         ('[oidc]\njwks_url = "http://a.example/keys"\n', ["oidc.jwks_url", "https://"]),
         ("models = 1\n", ["section of tables", "[models.NAME]"]),
         ("[models]\nfast = 1\n", ["models.fast is a table", "[models.fast]"]),
