@@ -4,7 +4,8 @@
    own, or one that the operator allowed. (A page of a stranger can make a browser send requests here under a name that
    it has pointed at 127.0.0.1; its Host gives it away.)
 2. ``Origin``, where present, must be the daemon's own: scheme, host and port equal those of ``Host``. This holds for
-   sockets, which browsers open across sites, too.
+   sockets, which browsers open across sites, too. Behind a TLS proxy the scheme is the one that the proxy tells, if it
+   is one of ``http.trusted_proxies``.
 3. With a token every route and socket needs it, as ``Authorization: Bearer <token>``, or in the handshake of a socket
    as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories. A token is looked up for
    each request; a socket whose token is revoked is closed. A read-only token may GET and listen at sockets, whatever
@@ -72,7 +73,7 @@ _HOST_REFUSED: Final = (
 )
 _ORIGIN_REFUSED: Final = (
     "Pages of another origin may not use this daemon. Open the page from the daemon's own address, or call it from a"
-    " program, without an Origin header."
+    " program, without an Origin header. If this is its own address behind a TLS proxy, set http.trusted_proxies."
 )
 _TOKEN_REFUSED: Final = (
     "This daemon needs its token: send 'Authorization: Bearer <token>', or open a socket with the subprotocols"

@@ -11,6 +11,7 @@ from daemon.settings.checks import (
     check_host,
     check_hosts,
     check_keys_url,
+    check_networks,
     check_optional_url,
     check_path,
     check_phones,
@@ -23,6 +24,7 @@ OptionalUrl = Annotated[str, check_optional_url]
 OneLine = Annotated[str, check_text]
 Host = Annotated[str, check_host]
 Hosts = Annotated[tuple[str, ...], check_hosts]
+Networks = Annotated[tuple[str, ...], check_networks]
 FilePath = Annotated[str, check_path]
 CredentialFile = Annotated[str, check_credential]
 Phones = Annotated[tuple[str, ...], check_phones]
@@ -42,6 +44,7 @@ class Http(msgspec.Struct, frozen=True):
     port: Port = 5000
     token_file: FilePath = ""
     allowed_hosts: Hosts = ()
+    trusted_proxies: Networks = ()
     max_body: Bytes = 1_048_576
     shutdown_timeout: Seconds = 5.0
 

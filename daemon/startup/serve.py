@@ -170,7 +170,9 @@ def _config(app: ASGIApp, settings: Settings) -> Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        # X-Forwarded-For and X-Forwarded-Proto are anybody's words, unless a proxy of the operator's sent them.
+        proxy_headers=bool(settings.http.trusted_proxies),
+        forwarded_allow_ips=list(settings.http.trusted_proxies),
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=max(1, round(settings.http.shutdown_timeout)),
