@@ -1,7 +1,7 @@
 """The rooms: which may import which, and why. The table is the map of the tree; the tests hold it to the code.
 
 A room is a folder of ``daemon/`` or ``worker/`` (and each provider's folder under ``worker/gateways/``). The tables go
-from the roof to the ground: a room imports rooms that stand below it, and ``proto``, which imports no room.
+from top to bottom: a room imports rooms that stand below it, and ``proto``, which imports no room.
 All imports count, also those inside functions and those for type checkers only.
 """
 
@@ -46,7 +46,7 @@ DAEMON: Final = (
         "daemon.startup",
         "api webhooks feeding archives supervision channels conversations personas http ledger runtime logging"
         " settings",
-        "The roof: it constructs every part and gives each what it uses, so no part has to import it.",
+        "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
     room(
         "daemon.api",
@@ -102,7 +102,7 @@ WORKER: Final = (
     room(
         "worker.process",
         "agent history gateways organs embedded base walls",
-        "The roof: it decides what a process is and brings up its parts.",
+        "The top: it decides what a process is and brings up its parts.",
     ),
     room("worker.agent", "organs prompting base", "A turn: it asks organs, and knows no provider and no gateway."),
     room(

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from daemon.conversations.inbox import InboxFull
-from daemon.http.answers import Fault, problem
+from daemon.http.answers import Fault, problem, sentence
 from daemon.ledger import LedgerBusy, LedgerFull
 
 
@@ -38,7 +38,7 @@ async def _inbox_full(_request: Request, _error: Exception) -> Response:
 
 
 async def _ledger_full(_request: Request, error: Exception) -> Response:
-    return problem(507, f"Nothing was kept: {error}")
+    return problem(507, sentence(f"Nothing was kept: {error}"))
 
 
 async def _ledger_busy(_request: Request, _error: Exception) -> Response:

@@ -22,6 +22,7 @@ from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
 from daemon.settings import version
+from daemon.settings.accounts import Accounts
 from daemon.supervision.processes import private
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Persona, Status
@@ -79,6 +80,7 @@ class HealthRoutes:
         supervisor: Supervisor,
         ledger: Ledger,
         hubs: Hubs,
+        accounts: Accounts,
         state_dir: Path,
         tasks: Tasks,
         started_at: float,
@@ -89,6 +91,7 @@ class HealthRoutes:
         self._supervisor = supervisor
         self._ledger = ledger
         self._hubs = hubs
+        self._accounts = accounts
         self._state_dir = state_dir
         self._tasks = tasks
         self._started_at = started_at
@@ -112,6 +115,7 @@ class HealthRoutes:
             "ledger": await self._check_ledger(),
             "spawner": self._check_spawner(),
             "personas": self._check_personas(),
+            "accounts": self._check_accounts(),
             "tasks": self._check_tasks(),
         }
         ready = all(check.ok for check in checks.values()) and not self._stopping.is_set()
@@ -161,6 +165,10 @@ class HealthRoutes:
         if self._supervisor.spawner_mode == "warming":
             return Check(ok=False, reason="the zygote is warming")
         return Check(ok=True)
+
+    def _check_accounts(self) -> Check:
+        """What the settings and the secrets' files hold now can be used; if not, the accounts of before still are."""
+        return Check(not self._accounts.fault, self._accounts.fault)
 
     def _check_tasks(self) -> Check:
         """No task of the daemon itself has failed; after one it leaves, to be started again."""

@@ -65,7 +65,9 @@ class SocketRoutes:
         hubs = self._hubs
         after = websocket.query_params.get("after")
         if after is not None and not _SEQ.fullmatch(after):
-            await _deny(websocket, 400, "after must be the seq of the last frame you have: a whole number.")
+            await _deny(
+                websocket, 400, "after must be the seq of the last frame you have: a number of up to 18 digits."
+            )
             return
         try:
             socket = hubs.connect(persona_id, opens=not reads_only(websocket))

@@ -335,6 +335,7 @@ class Inbox:
             visitor=turn.conversation.name,
             mind=terms.mind if terms else None,
             datasets=terms.datasets if terms else [],
+            instructions=terms.instructions if terms else "",
         )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:

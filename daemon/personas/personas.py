@@ -119,7 +119,7 @@ class Personas:
             try:
                 await asyncio.to_thread(write)
             except OSError as error:
-                raise PersonasError(f"What she learned could not be written: {error}") from error
+                raise PersonasError(f"What she learned could not be written: {error}.") from error
             self._memories[persona_id] = {**found, **memory}
 
     async def delete(self, persona_id: str) -> None:
@@ -136,7 +136,7 @@ class Personas:
             except OSError as error:
                 if persona:
                     self._personas[persona_id] = persona
-                raise PersonasError(f"Her folder could not be removed: {error}") from error
+                raise PersonasError(f"Her folder could not be removed: {error}.") from error
             self._being_removed.add(persona_id)
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
@@ -161,7 +161,7 @@ class Personas:
             try:
                 await asyncio.to_thread(make)
             except OSError as error:
-                raise PersonasError(f"Her folder could not be made: {error}") from error
+                raise PersonasError(f"Her folder could not be made: {error}.") from error
             self._being_removed.add(persona_id)
         return folder
 
@@ -180,7 +180,7 @@ class Personas:
             try:
                 await asyncio.to_thread(put_in_place)
             except OSError as error:
-                raise PersonasError(f"Her folder could not be put in place: {error}") from error
+                raise PersonasError(f"Her folder could not be put in place: {error}.") from error
             self._personas[persona.id] = persona
             self._being_removed.discard(persona.id)
         await self._reload_memory(persona.id)
@@ -255,7 +255,7 @@ class Personas:
             try:
                 await asyncio.to_thread(make if fresh else write)
             except OSError as error:
-                raise PersonasError(f"Her record could not be written: {error}") from error
+                raise PersonasError(f"Her record could not be written: {error}.") from error
             self._personas[persona.id] = persona
             self._faults.pop(persona.id, None)
 

@@ -7,6 +7,7 @@ closed before the parts that use it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -46,7 +47,7 @@ from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
-from daemon.settings.accounts import ReadAccount, read_accounts, read_models
+from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
@@ -102,6 +103,7 @@ class Assembled(NamedTuple):
     hubs: Hubs
     erasure: Erasure
     clock: KeptClock
+    accounts: Accounts
 
 
 async def assemble(
@@ -112,7 +114,7 @@ async def assemble(
     Raises LedgerError, TokenError and SettingsError.
     """
     own = PersonaTasks(machine, log)
-    accounts, models = read_accounts(settings), read_models(settings)
+    accounts, models = Accounts(settings, os.environ), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
     ledger = await _ledger(settings.state_dir, log)
@@ -128,7 +130,7 @@ async def assemble(
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, Enclosures(settings), clock)
+    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock)
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
@@ -153,6 +155,7 @@ async def assemble(
             channels=channels,
             feeds=feeds,
             uploads=uploads,
+            accounts=accounts,
             request_counts=request_counts,
             webhook_counts=webhook_counts,
             tasks=tasks,
@@ -180,7 +183,9 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock)
+    return Assembled(
+        api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock, accounts
+    )
 
 
 async def _ledger(state_dir: Path, log: Log) -> Ledger:

@@ -43,7 +43,7 @@ from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
-from daemon.settings.accounts import ReadAccount
+from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Organ
@@ -62,6 +62,7 @@ def api_routes(
     channels: ChannelService,
     feeds: Feeds,
     uploads: Uploads,
+    accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
     webhook_counts: Counter[tuple[str, int]],
     tasks: Tasks,
@@ -130,6 +131,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             hubs=hubs,
+            accounts=accounts,
             state_dir=settings.state_dir,
             tasks=tasks,
             started_at=started_at,

@@ -34,7 +34,7 @@ from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
-from daemon.startup.chores import forget_visitors, prune, watch_personas
+from daemon.startup.chores import follow_accounts, forget_visitors, prune, watch_personas
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -130,6 +130,7 @@ async def _serve(
         parts.supervisor.boot()
         background = tasks.child()
         background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
+        background.start(follow_accounts(parts.accounts, parts.channels.accounts_changed, clock, log))
         background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
         background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
         background.start(notifier.watch())

@@ -17,6 +17,7 @@ from starlette.types import ExceptionHandler
 
 from daemon.api.errors import Unprocessable
 from daemon.channels.errors import ChannelRefused
+from daemon.http.answers import sentence
 from daemon.http.problems import FieldError, problem
 from daemon.ledger import LedgerBusy, LedgerFull
 from daemon.logging.log import Log
@@ -50,7 +51,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _channel_refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ChannelRefused)
-    return problem(error.status, str(error))
+    return problem(error.status, sentence(error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -81,7 +82,7 @@ async def _unprocessable(_request: Request, error: Exception) -> Response:
 
 
 async def _ledger_full(_request: Request, error: Exception) -> Response:
-    return problem(507, f"Nothing was kept: {error}")
+    return problem(507, sentence(f"Nothing was kept: {error}"))
 
 
 async def _ledger_busy(_request: Request, _error: Exception) -> Response:

@@ -21,6 +21,7 @@ from daemon.ledger.migrations import (
     step_10,
     step_11,
     step_12,
+    step_13,
 )
 
 MIGRATIONS: Final = (
@@ -36,4 +37,5 @@ MIGRATIONS: Final = (
     step_10.SQL,
     step_11.SQL,
     step_12.SQL,
+    step_13.SQL,
 )

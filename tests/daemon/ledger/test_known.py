@@ -146,8 +146,8 @@ async def test_an_accepted_loss_is_accepted_once(kind: str, killed: Path) -> Non
 
 async def test_an_orderly_stop_leaves_all_in_the_file(tmp_path: Path) -> None:
     """Everything is in ledger.db itself, even while another program has it open, and a copy of it is enough."""
-    folder = persona(tmp_path / "house")
-    path = tmp_path / "house" / LEDGER_NAME
+    folder = persona(tmp_path / "state")
+    path = tmp_path / "state" / LEDGER_NAME
     ledger = await Ledger.open(path, mark_of(path.parent))
     await ledger.accept(ADA, WEB, "text", "hello", None, 1, None)
     with other_program(path):

@@ -109,7 +109,7 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
         link = Link(folder, clock, log)
         starter = ProcessStarter(link)
         tasks = daemon_tasks(clock, log)
-        enclosures = Enclosures(Settings(state_dir=folder, runtime_dir=folder))
+        enclosures = Enclosures(Settings(state_dir=folder, runtime_dir=folder), list)
         yield Stage(starter, ProcessContext(starter, link, enclosures, clock), tasks, log)
         await tasks.close()
         for line in starter.lines:

@@ -68,7 +68,7 @@ BLOCKED: Final = frozenset({21610, 63016})
 
 CREDENTIAL_HINT: Final = (
     "Look in Twilio's console: the account must be active, and the account SID and the auth token (or the API key) "
-    "must belong to it. Correct the account's files and restart personad."
+    "must belong to it. Correct the account in the settings or the files that it names."
 )
 NUMBER_HINT: Final = "Give the channel a number that this Twilio account owns and that can send text messages."
 

@@ -56,6 +56,8 @@ def test_lists_come_in_pages(lonely: Reception) -> None:
         ("cursor=WzFlOTk5LCJhIl0=", "cursor"),
         ("cursor=" + "A" * 5000, "cursor"),
         ("status=open", "status"),
+        ("status=", "status"),
+        ("channelType=", "channelType"),
         ("channelType=discord", "channelType"),
     ],
 )
@@ -107,6 +109,30 @@ def test_a_change_that_cannot_be_is_refused(
     assert answer.status_code == status, answer.text
     assert [error["pointer"] for error in problem(answer)["errors"]] == [pointer]
     assert desk.get(f"/{made['id']}") == made
+
+
+def test_a_channels_instructions_reach_her_mind(desk: Reception) -> None:
+    """What visitors of the channel get is answered with its present instructions; null and "" take them away."""
+    token = desk.bot()
+    made = desk.create(botToken=token, instructions="Sell tickets only.")
+    path, ann = f"/v1/channels/{made['id']}", desk.telegram.chat(token, "ann_instructed")
+
+    def prompt(words: str) -> str:
+        ann.write(words)
+        ann.hears(words)
+        return next(str(call.body) for call in desk.mind.journal if words in str(call.body))
+
+    assert made["instructions"] == "Sell tickets only."
+    assert "Sell tickets only." in prompt("the first question")
+    changed = desk.http.patch(path, json={"instructions": "Sell nothing."}).json()
+    assert (changed["instructions"], changed["name"]) == ("Sell nothing.", made["name"])
+    second = prompt("the second question")
+    assert "Sell nothing." in second
+    assert "Sell tickets" not in second
+    for none in (None, ""):
+        desk.http.patch(path, json={"instructions": "Sell nothing."})
+        assert desk.http.patch(path, json={"instructions": none}).json()["instructions"] is None
+    assert "Sell" not in prompt("the third question")
 
 
 def test_a_paused_channel_keeps_words_and_answers_when_resumed(desk: Reception) -> None:
