@@ -268,6 +268,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             sockets=INTEGER,
             ledger=object_(commits=INTEGER),
             personas=list_("PersonaStatus"),
+            edits=TEXT,
             broken=list_("Broken"),
             dead_letters=list_("DeadLetterShown"),
         ),

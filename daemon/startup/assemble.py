@@ -40,6 +40,7 @@ from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
 from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
@@ -97,6 +98,7 @@ class Assembled(NamedTuple):
     webhooks: ASGIApp
     supervisor: Supervisor
     personas: Personas
+    edits: EditWatch
     channels: ChannelService
     commands: BotCommands
     ledger: Ledger
@@ -139,6 +141,7 @@ async def assemble(
     commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
+    edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
     stack.push_async_callback(feeds.close)
@@ -146,6 +149,7 @@ async def assemble(
         api_routes(
             settings=settings,
             personas=personas,
+            edits=edits,
             supervisor=supervisor,
             ledger=ledger,
             hubs=said.hubs,
@@ -184,7 +188,7 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(
-        api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock, accounts
+        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
     )
 
 

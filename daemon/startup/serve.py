@@ -34,7 +34,7 @@ from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
-from daemon.startup.chores import follow_accounts, forget_visitors, prune, watch_personas
+from daemon.startup.chores import follow_accounts, forget_visitors, prune
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -129,8 +129,8 @@ async def _serve(
         webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
         background = tasks.child()
-        background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
         background.start(follow_accounts(parts.accounts, parts.channels.accounts_changed, clock, log))
+        background.start(parts.edits.run())
         background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
         background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
         background.start(notifier.watch())
