@@ -16,8 +16,9 @@ ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
 GatewayType = Literal["telegram", "discord", "sms", "whatsapp", "slack"]
 
-AccountId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,63}\Z")]
-"""A provider's immutable id of an account or chat, as text: a number, a phone number without its plus, a Slack id."""
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,159}\Z")]
+"""A provider's immutable id of an account or chat, as text: a number, a phone number without its plus, a Slack id.
+The longest are WhatsApp's user ids: a country's letters, dots, and up to 128 characters."""
 
 InboundKey = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}\Z")]
 """Identifies an inbound message that is delivered more than once: a Telegram update id, a Discord message id."""
@@ -107,7 +108,9 @@ class Inbound(msgspec.Struct):
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
     slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``. ``opt_out``
-    is not None for a STOP (True) or START (False) of text messages, which is not for her.
+    is not None for a STOP (True) or START (False) of text messages, which is not for her. ``unaddressed`` was said in
+    a thread without naming her, and is for her only if that thread is a conversation with her already. ``alias`` is
+    another id of the same person, where the provider has two and may leave one out.
     """
 
     key: InboundKey
@@ -123,6 +126,8 @@ class Inbound(msgspec.Struct):
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
     opt_out: bool | None = None
     revision: Revision | None = None
+    unaddressed: bool = False
+    alias: AccountId | None = None
 
 
 class Taken(msgspec.Struct, tag="taken"):

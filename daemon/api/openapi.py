@@ -139,9 +139,8 @@ def _done(operation: Operation) -> Json:
 
 
 def _refusal(status: int, operation: Operation) -> Json:
-    words = _STATUS_WORDS[status]
     if operation.problems:
         content = {MEDIA_TYPE: {"schema": ref("Problem")}}
-        return {"description": V1_STATUS_WORDS.get(status) or words, "content": content}
+        return {"description": V1_STATUS_WORDS.get(status) or _STATUS_WORDS[status], "content": content}
     schema = operation.refusals.get(status) or ref("Unprocessable" if status == 422 else "Detail")
-    return {"description": words, "content": {"application/json": {"schema": schema}}}
+    return {"description": _STATUS_WORDS[status], "content": {"application/json": {"schema": schema}}}

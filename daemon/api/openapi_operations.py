@@ -61,6 +61,7 @@ HEADERS: Final[dict[str, Json]] = {
         "pattern": "^[!-~]+$",
         "description": "The same key makes a repeated request the same request.",
     },
+    "If-Match": {"type": "string", "description": "The ETag of the channel as it was read; 412 if it is another now."},
     "Range": {"type": "string", "description": "A range of bytes, such as bytes=0-1023."},
 }
 

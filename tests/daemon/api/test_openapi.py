@@ -25,7 +25,7 @@ IDS: Final = {
     "memory": ("getConversation", "getKnowledge", "getMedia"),
     "daemon": ("getStatus", "getLogs", "getLiveness", "getReadiness", "getMetrics", "getOpenApi"),
     "v1": (
-        *("listChannels", "createChannel", "getChannel", "updateChannel", "deleteChannel"),
+        *("listChannels", "getChannelOptions", "createChannel", "getChannel", "updateChannel", "deleteChannel"),
         *("pauseChannel", "resumeChannel", "testChannel"),
         *("listConversations", "eraseConversation", "eraseSender", "listMessages"),
     ),

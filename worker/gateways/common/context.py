@@ -10,6 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 from worker.gateways.common.graphemes import clipped
 
+CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
+
 QUOTE_CHARS: Final = 200
 NAME_CHARS: Final = 64
 

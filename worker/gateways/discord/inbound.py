@@ -9,11 +9,9 @@ from typing import Final, Literal
 from proto.gateways import Inbound, Revision, digest
 from proto.perception import EXTENSIONS
 from worker.gateways.common.attachments import Attachment, joined, shown
-from worker.gateways.common.context import Author, Quoted, forwarded, in_answer_to, one_line
+from worker.gateways.common.context import CORRECTION, Author, Quoted, forwarded, in_answer_to, one_line
 from worker.gateways.common.media_download import Files
 from worker.gateways.discord.frames import HUMAN, Answered, Message, UploadedFile, moment_number, moment_of, nanoseconds
-
-CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
 
 _COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
 

@@ -14,8 +14,8 @@ from aiogram.types import Message, MessageEntity, Update
 from proto.gateways import Inbound, Revision, digest
 from worker.gateways.common.account import Identity
 from worker.gateways.common.attachments import Attachment, joined
-from worker.gateways.common.context import one_line
-from worker.gateways.telegram.context import CORRECTION, THINGS, context, photo_of, quoted_photo
+from worker.gateways.common.context import CORRECTION, one_line
+from worker.gateways.telegram.context import THINGS, context, photo_of, quoted_photo
 
 _COMMAND: Final = re.compile(r"/([A-Za-z][A-Za-z0-9_]{0,31})(?:@(\w+))?\Z")
 _TYPES: Final = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/flac": ".flac"}
