@@ -262,10 +262,7 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
     findings = []
     for persona in personas if isinstance(personas, list) else []:
         check = f"persona {persona.get('name')}"
-        if persona.get("status") == "sick" and persona.get("state") == "running":
-            words = 'was sick and runs again; to start her with the daemon, set her status to "active" in config.json'
-            findings.append(Finding(check, "warn", words))
-        elif persona.get("status") == "sick" or persona.get("state") == "failed":
+        if persona.get("status") == "sick" or persona.get("state") == "failed":
             reason = persona.get("reason") or "she failed too often"
             words = f"sick: {reason}; once that is fixed, run: personad start {persona.get('id')}"
             findings.append(Finding(check, "fail", words))

@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("list", "list_personas", "List the personas.")
     for name, text in (
         ("start", "Start a persona."),
-        ("stop", "Stop a persona until she is started again."),
+        ("stop", "Stop a persona until she is started again, also when the daemon restarts."),
         ("restart", "Give a persona a new process."),
         ("delete", "Delete a persona with all her data."),
     ):

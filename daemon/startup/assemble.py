@@ -52,6 +52,7 @@ from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
+from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.keeper import Keeper
@@ -139,7 +140,8 @@ async def assemble(
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
-    commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    by_people = Commands(personas, places.register, supervisor)
+    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
@@ -157,6 +159,7 @@ async def assemble(
             inbox=said.inbox,
             consolidation=said.consolidation,
             register=places.register,
+            commands=by_people,
             channels=channels,
             feeds=feeds,
             uploads=uploads,

@@ -46,6 +46,7 @@ from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
+from daemon.supervision.commands import Commands
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Organ
 
@@ -61,6 +62,7 @@ def api_routes(
     inbox: Inbox,
     consolidation: Consolidation,
     register: ChannelRegister,
+    commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
     uploads: Uploads,
@@ -123,7 +125,14 @@ def api_routes(
             clock=clock,
             log=log,
         ),
-        LifecycleRoutes(personas=personas, supervisor=supervisor, consolidation=consolidation, hubs=hubs, log=log),
+        LifecycleRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            commands=commands,
+            consolidation=consolidation,
+            hubs=hubs,
+            log=log,
+        ),
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import uvicorn
 import uvloop
+from msgspec.structs import asdict
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 
@@ -25,7 +26,7 @@ from daemon.http.tokens import TokenError
 from daemon.http.websocket_protocol import WebSocketProtocol
 from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, LedgerLost
 from daemon.ledger.errors import may_pass
-from daemon.ledger.known import require_known
+from daemon.ledger.known import LEDGER_NAME, require_known
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
@@ -76,7 +77,8 @@ def run(settings: Settings, create_first: str | None, *, accept_loss: bool) -> i
     forbid_new_code()
     hide_memory()
     try:
-        require_known(settings.state_dir, accept_loss=accept_loss)
+        if accepted := require_known(settings.state_dir, accept_loss=accept_loss):
+            log.warning("ledger.loss_accepted", file=str(settings.state_dir / LEDGER_NAME), **asdict(accepted))
         return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()

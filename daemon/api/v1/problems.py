@@ -19,7 +19,7 @@ from daemon.api.errors import Unprocessable
 from daemon.channels.errors import ChannelRefused
 from daemon.http.answers import sentence
 from daemon.http.problems import FieldError, problem
-from daemon.ledger import LedgerBusy, LedgerFull
+from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerEnded, LedgerFull
 from daemon.logging.log import Log
 
 _UNPROCESSABLE: Final = "The request cannot be taken; errors lists each faulty field and what it must be."
@@ -89,6 +89,10 @@ async def _ledger_busy(_request: Request, _error: Exception) -> Response:
     return problem(503, "The ledger is busy and nothing was kept; send it again in a moment.", {"retry-after": "1"})
 
 
+async def _ledger_unusable(_request: Request, error: Exception) -> Response:
+    return problem(503, sentence(f"Nothing was read or kept: {error}"), {"retry-after": "60"})
+
+
 async def _client_gone(_request: Request, _error: Exception) -> Response:
     """The client does not read this answer, but without it a hang-up would be logged as a fault of the daemon."""
     return problem(400, "The request ended before its body did.")
@@ -110,6 +114,8 @@ def handlers(log: Log) -> dict[type[Exception], ExceptionHandler]:
         Unprocessable: _unprocessable,
         LedgerFull: _ledger_full,
         LedgerBusy: _ledger_busy,
+        LedgerDamaged: _ledger_unusable,
+        LedgerEnded: _ledger_unusable,
         ClientDisconnect: _client_gone,
         Exception: unexpected,
     }
