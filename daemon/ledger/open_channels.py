@@ -280,14 +280,14 @@ def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, e
 
 
 def remove(connection: sqlite3.Connection, channel: str) -> None:
-    """Delete the channel's conversations, visitors, senders and webhook requests; the lines stay."""
-    for table in ("channel_conversation", "visitor", "sender", "webhook"):
+    """Delete the channel's conversations, visitors, senders, their ids and webhook requests; the lines stay."""
+    for table in ("channel_conversation", "visitor", "sender", "webhook", "alias"):
         connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
     """Delete all her conversations, visitors, senders and webhook requests on channels."""
-    for table in ("channel_conversation", "visitor", "sender", "webhook"):
+    for table in ("channel_conversation", "visitor", "sender", "webhook", "alias"):
         connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
 
 

@@ -22,6 +22,7 @@ from daemon.ledger.migrations import (
     step_11,
     step_12,
     step_13,
+    step_14,
 )
 
 MIGRATIONS: Final = (
@@ -38,4 +39,5 @@ MIGRATIONS: Final = (
     step_11.SQL,
     step_12.SQL,
     step_13.SQL,
+    step_14.SQL,
 )

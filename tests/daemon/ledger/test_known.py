@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from daemon.cli.ledger_check import check_ledger
 from daemon.ledger import Ledger, LedgerDamaged, LedgerLost
@@ -174,7 +175,7 @@ def test_a_damaged_file_is_refused_after_a_crash(killed: Path) -> None:
     assert all(text in str(refused.value) for text in (str(path), "is damaged", "personad repair", "backup"))
 
 
-def test_a_fresh_house_is_not_refused(tmp_path: Path) -> None:
+def test_a_fresh_state_is_not_refused(tmp_path: Path) -> None:
     """No personas, or a record put there by hand before the first start, need no ledger."""
     require_known(tmp_path, accept_loss=False)
     folder = tmp_path / "personas" / ADA
@@ -184,7 +185,7 @@ def test_a_fresh_house_is_not_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["memory/person.md", "media/0a1b.jpg"])
-def test_a_house_of_an_earlier_version_is_known_by_its_files(tmp_path: Path, file: str) -> None:
+def test_the_state_of_an_earlier_version_is_known_by_its_files(tmp_path: Path, file: str) -> None:
     """Earlier versions kept no mark; what she wrote down or was given tells that she has spoken."""
     folder = persona(tmp_path)
     (folder / file).parent.mkdir(exist_ok=True)
@@ -208,6 +209,20 @@ async def test_a_ledger_that_went_on_is_not_refused(tmp_path: Path) -> None:
     require_known(tmp_path, accept_loss=False)
     mark.remove()
     require_known(tmp_path, accept_loss=False)
+
+
+@pytest.mark.parametrize("table", Reach.__struct_fields__)
+async def test_a_ledger_that_lost_the_end_of_one_table_is_refused(tmp_path: Path, table: str) -> None:
+    """Each kind of row is counted on its own: an older copy may lack answers only, or deliveries only."""
+    persona(tmp_path)
+    ledger = await Ledger.open(tmp_path / LEDGER_NAME, mark_of(tmp_path))
+    await ledger.say(ADA, WEB, "hello", 1, 1)
+    await ledger.close()
+    reached = mark_of(tmp_path).read()
+    assert reached is not None
+    mark_of(tmp_path).write(replace(reached, **{table: getattr(reached, table) + 1}))
+    with pytest.raises(LedgerLost, match="is not the one that it was"):
+        require_known(tmp_path, accept_loss=False)
 
 
 async def test_deleting_is_no_loss(tmp_path: Path) -> None:
