@@ -18,6 +18,7 @@ from daemon.channels.health import ChannelHealth, DeadLetterShown, channel_healt
 from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
@@ -32,7 +33,7 @@ LEAST_FREE: Final = 1_048_576
 
 
 class Check(msgspec.Struct):
-    """One condition of readiness; ``reason`` says what is missing, and is empty when nothing is."""
+    """One condition of readiness; ``reason`` says what is missing, or works in part only, and is empty otherwise."""
 
     ok: bool
     reason: str = ""
@@ -88,6 +89,7 @@ class HealthRoutes:
         self,
         *,
         personas: Personas,
+        edits: EditWatch,
         supervisor: Supervisor,
         ledger: Ledger,
         hubs: Hubs,
@@ -99,6 +101,7 @@ class HealthRoutes:
         stopping: asyncio.Event,
     ) -> None:
         self._personas = personas
+        self._edits = edits
         self._supervisor = supervisor
         self._ledger = ledger
         self._hubs = hubs
@@ -127,6 +130,7 @@ class HealthRoutes:
             "spawner": self._check_spawner(),
             "personas": self._check_personas(),
             "accounts": self._check_accounts(),
+            "edits": Check(ok=True, reason=self._edits.fault),
             "tasks": self._check_tasks(),
         }
         ready = all(check.ok for check in checks.values()) and not self._stopping.is_set()
@@ -156,6 +160,7 @@ class HealthRoutes:
                 "sockets": self._hubs.sockets,
                 "ledger": {"commits": self._ledger.commits, "fault": fault},
                 "personas": personas,
+                "edits": self._edits.fault,
                 "broken": [Broken(name, fault) for name, fault in self._personas.broken().items()],
                 "dead_letters": kept.dead_letters if kept else [],
             }

@@ -269,6 +269,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             sockets=INTEGER,
             ledger=object_(commits=INTEGER, fault=TEXT),
             personas=list_("PersonaStatus"),
+            edits=TEXT,
             broken=list_("Broken"),
             dead_letters=list_("DeadLetterShown"),
         ),

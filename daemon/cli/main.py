@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
     )
+    token.add_argument("--read-only", action="store_true", help="a token that may read, and changes nothing")
     return parser
 
 

@@ -39,6 +39,7 @@ from daemon.conversations.inbox import Inbox
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
@@ -54,6 +55,7 @@ def api_routes(
     *,
     settings: Settings,
     personas: Personas,
+    edits: EditWatch,
     supervisor: Supervisor,
     ledger: Ledger,
     hubs: Hubs,
@@ -137,6 +139,7 @@ def api_routes(
         KnowledgeRoutes(personas=personas, log=log),
         HealthRoutes(
             personas=personas,
+            edits=edits,
             supervisor=supervisor,
             ledger=ledger,
             hubs=hubs,

@@ -35,7 +35,7 @@ from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
-from daemon.startup.chores import follow_accounts, forget_visitors, prune, watch_personas
+from daemon.startup.chores import follow_accounts, forget_visitors, prune
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -131,8 +131,8 @@ async def _serve(
         webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
         background = tasks.child()
-        background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
         background.start(follow_accounts(parts.accounts, parts.channels.accounts_changed, clock, log))
+        background.start(parts.edits.run())
         background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
         background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
         background.start(notifier.watch())
@@ -173,7 +173,9 @@ def _config(app: ASGIApp, settings: Settings) -> Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        # X-Forwarded-For and X-Forwarded-Proto are anybody's words, unless a proxy of the operator's sent them.
+        proxy_headers=bool(settings.http.trusted_proxies),
+        forwarded_allow_ips=list(settings.http.trusted_proxies),
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=max(1, round(settings.http.shutdown_timeout)),
