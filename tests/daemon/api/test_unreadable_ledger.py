@@ -16,6 +16,7 @@ from daemon.api.retry import RetryRoutes
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.ledger import Ledger
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.personas import Personas
 from daemon.runtime.tasks import daemon_tasks
 from daemon.settings.accounts import Accounts
@@ -42,6 +43,10 @@ def at_rest() -> Supervisor:
     return cast("Supervisor", stand_in)
 
 
+async def unedited(_: Persona) -> None:
+    """Nothing happens at an edit."""
+
+
 async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
     """The status shows the personas with the ledger's fault instead of its counts, and a route says that it cannot."""
     clock = ManualClock()
@@ -52,6 +57,7 @@ async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
         await ledger._reader.close()
         health = HealthRoutes(
             personas=personas,
+            edits=EditWatch(personas, unedited, tmp_path, clock, log),
             supervisor=at_rest(),
             ledger=ledger,
             hubs=Hubs(ledger, Limits(), 0, clock),
