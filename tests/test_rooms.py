@@ -84,7 +84,10 @@ DAEMON: Final = (
         "Inbox, turns and delivery: they talk to a process through the protocol `Worker`, which lies here.",
     ),
     room(
-        "daemon.personas", "ledger logging", "Her record and files; a leftover file is kept if the ledger mentions it."
+        "daemon.personas",
+        "ledger runtime logging",
+        "Her record and files; a leftover file is kept if the ledger mentions it. Edits that the kernel does not"
+        " report are looked for by the clock.",
     ),
     room(
         "daemon.http",
@@ -236,7 +239,7 @@ def test_every_folder_is_a_room() -> None:
     assert set(RULES) <= MODULES.keys()
 
 
-def test_only_serve_imports_the_roof() -> None:
+def test_only_serve_imports_the_top() -> None:
     """The command line imports `startup` in one place."""
     importers = {one.importer for one in all_imports() if room_of(one.imported) == "daemon.startup"}
     outside = {name for name in importers if room_of(name) != "daemon.startup"}

@@ -308,4 +308,9 @@ def _oidc_fault(oidc: Oidc) -> str:
             "oidc.issuer would open /v1 to everybody whom the issuer knows: set oidc.organization_claim, "
             "oidc.required_scope or oidc.required_role"
         )
+    if oidc.read_scope and not oidc.required_scope:
+        return (
+            "oidc.read_scope is for tokens that may only read, but without oidc.required_scope every token may do"
+            " everything: set oidc.required_scope to the scope that changes need"
+        )
     return ""
