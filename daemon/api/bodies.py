@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from daemon.api.errors import Unprocessable
 from daemon.http.answers import Fault
+from proto.unicode_text import valid_text
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -63,7 +64,9 @@ class Body(Generic[T]):
         fields = parse_object(raw, headers)
         if faults := list(self._faults(fields)):
             raise Unprocessable(faults)
-        return msgspec.convert(fields, self.kind)
+        # Unknown fields are left out here, because msgspec does not take a name with half a character.
+        known = {field.encode_name for field in msgspec.structs.fields(self.kind)}
+        return msgspec.convert({name: fields[name] for name in known & fields.keys()}, self.kind)
 
     def _faults(self, fields: dict[str, object]) -> Iterable[Fault]:
         for field in msgspec.structs.fields(self.kind):
@@ -85,7 +88,8 @@ class Body(Generic[T]):
 async def read_object(request: Request) -> dict[str, object]:
     """Read a body that is an object of free keys. Raises Unprocessable."""
     fields = parse_object(await request.body(), request.scope["headers"])
-    if faults := [Fault("string_unicode", ("body", key), _BAD_TEXT) for key in fields if not _is_unicode(fields[key])]:
+    odd = [key for key, value in fields.items() if not (_is_unicode(key) and _is_unicode(value))]
+    if faults := [Fault("string_unicode", ("body", valid_text(key)), _BAD_TEXT) for key in odd]:
         raise Unprocessable(faults)
     return fields
 

@@ -49,9 +49,9 @@ _TAIL: Final = _RECORD + _LOCATOR + _END
 _MAX_DIRECTORY: Final = MAX_MEMBERS * 400
 _BROKEN: Final = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError),
-    *(OverflowError, IndexError, KeyError),
+    *(OverflowError, IndexError, KeyError, OSError),
 )
-"""What the standard library raises for archives that somebody bent."""
+"""What the standard library raises for archives that somebody bent; OSError for a place before the file's beginning."""
 
 
 class ArchiveError(ValueError):

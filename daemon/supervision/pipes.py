@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from daemon.runtime.clock import Clock
 from daemon.supervision.budget import LOG_BYTES, LOG_LINES, Bucket
 
 CHUNK: Final = 65_536
@@ -19,19 +20,22 @@ class LogPipe:
 
     A line longer than ``limit`` bytes is cut, and its rest is dropped. A process that writes more than its budget waits
     while its pipe is not read; ``held`` is called once for as long as that goes on. Leaving the context closes the
-    daemon's copy of the write end; the read end is closed when the last writer is gone.
+    daemon's copy of the write end; the read end is closed when the last writer is gone. ``clock`` times the budget.
     """
 
-    def __init__(self, take: Callable[[bytes], None], limit: int, held: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, take: Callable[[bytes], None], limit: int, clock: Clock, held: Callable[[], None] = lambda: None
+    ) -> None:
         self._take = take
         self._held = held
-        self._told = -CALM
+        self._clock = clock
+        self._told = clock.monotonic() - CALM
         self._limit = limit
         self._partial = b""
         self._skipping = False
         self._loop = asyncio.get_running_loop()
-        self._lines = Bucket(LOG_LINES, self._loop.time)
-        self._bytes = Bucket(LOG_BYTES, self._loop.time)
+        self._lines = Bucket(LOG_LINES, clock.monotonic)
+        self._bytes = Bucket(LOG_BYTES, clock.monotonic)
         self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read_end, False)
         self._loop.add_reader(self._read_end, self._drain)
@@ -60,8 +64,8 @@ class LogPipe:
     def _pause(self, seconds: float) -> None:
         """Read nothing for this many seconds."""
         self._loop.remove_reader(self._read_end)
-        self._loop.call_later(seconds, self._loop.add_reader, self._read_end, self._drain)
-        now = self._loop.time()
+        self._clock.call_later(seconds, lambda: self._loop.add_reader(self._read_end, self._drain))
+        now = self._clock.monotonic()
         if now - self._told >= CALM:
             self._told = now
             self._held()

@@ -91,7 +91,10 @@ class Spawner:
                 while self._zygote and not kinds <= self._zygote.kinds and not self._warm_enough.is_set():
                     await self._warm_enough.wait()
             with LogPipe(
-                lambda line: worker_line(log, line), self._line_limit, lambda: log.warning("worker.log_held")
+                lambda line: worker_line(log, line),
+                self._line_limit,
+                self._clock,
+                lambda: log.warning("worker.log_held"),
             ) as pipe:
                 process = await self._make(birth, pipe.write_end)
             self._processes[process.pid] = process
@@ -190,7 +193,7 @@ class Spawner:
         self._asked += 1
         try:
             log = self._log.bind(role="zygote")
-            zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._discard, log)
+            zygote = Zygote(self._kinds, self._death_read, self._line_limit, self._discard, self._clock, log)
         except OSError as error:
             self._log.error("zygote.failed", reason=str(error))
             self._first_warm.set()

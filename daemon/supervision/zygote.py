@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from daemon.logging.log import Log, worker_line
+from daemon.runtime.clock import Clock
 from daemon.supervision.pipes import LogPipe
 from daemon.supervision.processes import Process, execute
 from proto.birth import MAX_BIRTH, Birth, Born, FromZygote, Stillborn, Warm
@@ -39,6 +40,7 @@ class Zygote:
         death_pipe: int,
         line_limit: int,
         discard: Callable[[Process], None],
+        clock: Clock,
         log: Log,
     ) -> None:
         """``discard`` gets each process that nobody waits for any more."""
@@ -53,7 +55,7 @@ class Zygote:
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(0)
-        pipe = LogPipe(lambda line: worker_line(log, line), line_limit)
+        pipe = LogPipe(lambda line: worker_line(log, line), line_limit, clock)
         with theirs, pipe:
             descriptors = {1: pipe.write_end, 2: pipe.write_end, 3: death_pipe, 4: theirs.fileno()}
             arguments = ["4", "3", str(os.getpid()), ",".join(sorted(kinds))]

@@ -89,6 +89,7 @@ manifests = objects(
 
 @given(bent(archives) | manifests.map(lambda one: archive({RECORD: HER, CONVERSATION: b"", FED: b""}, one)))
 @example(archive({RECORD: HER, CONVERSATION: b"", FED: b"", "": b""}))
+@example(archive({RECORD: HER, CONVERSATION: b"", FED: b""})[1:])
 @example(packed({MANIFEST: b"[" * DEEP}))
 @example(packed({MANIFEST: b'{"members": [], "x": ' + b"[" * DEEP}))
 def test_archives(data: bytes) -> None:

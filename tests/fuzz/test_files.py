@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -167,6 +168,7 @@ def test_bare_pictures(data: bytes) -> None:
         assert bare(found[0]) == found[0]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damage that it reads around
 @given(pictures | st.binary(max_size=60))
 def test_seen_pictures(data: bytes) -> None:
     """A picture is made smaller for a remote eye, or its fault is told."""

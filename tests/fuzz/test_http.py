@@ -44,6 +44,9 @@ _bodies = documents | objects(
 
 @given(st.sampled_from([READ_BODY, Body(CreateChannel), Body(UpdateChannel)]), _bodies)
 @example(READ_BODY, b'{"message": "\\ud83d"}')
+@example(READ_BODY, b'{"\\ud83d": null}')
+@example(READ_BODY, b'{"message": "x", "\\ud83d": "\\ud83d"}')
+@example(Body(UpdateChannel), b'{"\\ud83d": null}')
 @example(READ_BODY, b'{"message": "x", "y": ' + b"[" * DEEP + b"]" * DEEP + b"}")
 @example(READ_BODY, b'{"message": "x", "y": NaN}')
 @example(READ_BODY, '{"message": "x"}'.encode("utf-16"))

@@ -28,6 +28,12 @@ SMALL: Final = 1024 * 1024
 
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_BROKEN: Final = (
+    *(zipfile.BadZipFile, struct.error, NotImplementedError, RuntimeError, ValueError, OverflowError, LookupError),
+    *(EOFError, OSError),
+)
+"""What the standard library raises for a directory or a header that somebody bent."""
+
 _MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 _END: Final = struct.Struct("<4s4H2LH")
@@ -52,7 +58,7 @@ class Archive:
         _check_directory(file)
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        except _BROKEN as error:
             raise HistoryError(f"the archive cannot be read: {error}") from error
         if len(self._zip.infolist()) > MAX_MEMBERS:
             raise HistoryError(f"the archive has more than {MAX_MEMBERS} members")
@@ -82,7 +88,7 @@ class Archive:
         """Open a member that ``check`` has accepted. Raises HistoryError when it cannot be opened."""
         try:
             file = cast("zipfile.ZipExtFile", self._zip.open(info))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _BROKEN as error:
             raise HistoryError(f"the archive cannot be read: {error}") from error
         with file:
             yield Member(file, info.file_size)

@@ -18,7 +18,7 @@ from daemon.supervision.link import RECEIVED_AHEAD, Link
 from daemon.supervision.pipes import LogPipe
 from proto.framing import Codec
 from proto.messages import Conversation, Fault, FromWorker, Typing
-from tests.daemon.fakes.clock import JumpingLoop
+from tests.daemon.fakes.clock import JumpingLoop, LoopClock
 from tests.patience import PATIENCE
 
 CODEC: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # a union is no type to mypy
@@ -86,7 +86,9 @@ def test_log_is_read_as_fast_as_its_budget(monkeypatch: pytest.MonkeyPatch) -> N
         loop = asyncio.get_running_loop()
         lines: list[tuple[float, bytes]] = []
         held: list[float] = []
-        with LogPipe(lambda line: lines.append((loop.time(), line)), 100, lambda: held.append(loop.time())) as pipe:
+        with LogPipe(
+            lambda line: lines.append((loop.time(), line)), 100, LoopClock(), lambda: held.append(loop.time())
+        ) as pipe:
             end = os.dup(pipe.write_end)
         try:
             for burst in range(4):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from daemon.logging.log import Log
+from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
 from daemon.supervision import spawner
 from daemon.supervision.processes import Process
@@ -66,7 +67,9 @@ async def test_a_process_that_starts_meanwhile_is_no_stray(tmp_path: Path, monke
 class _Warm:
     """A zygote that is warm at once and only says what nobody waits for any more."""
 
-    def __init__(self, kinds: frozenset[str], _: int, __: int, discard: Callable[[Process], None], ___: Log) -> None:
+    def __init__(
+        self, kinds: frozenset[str], _: int, __: int, discard: Callable[[Process], None], ___: Clock, ____: Log
+    ) -> None:
         self.kinds = kinds
         self.discard = discard
         self.warm = asyncio.get_running_loop().create_future()
