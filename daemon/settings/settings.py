@@ -197,7 +197,8 @@ def _read(path: Path) -> dict[str, object]:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Besides its own errors tomllib raises those of numbers with thousands of digits, and of thousands of brackets.
         raise SettingsError(f"{path}: not TOML: {error}; correct it") from error
 
 

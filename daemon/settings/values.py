@@ -34,7 +34,8 @@ def checked(dotted: str, kind: Any, given: Given, environ: Mapping[str, str]) ->
     fault = ""
     try:
         value = msgspec.convert(value, kind, strict=not given.text)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        # The latter for a variable that is not UTF-8, where a number belongs.
         fault = _wanted(kind)
     if not fault and isinstance(value, float) and not math.isfinite(value):
         fault = _wanted(kind)

@@ -67,9 +67,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """All methods of the resource. One route of Starlette knows only its own."""
-    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in routes if isinstance(route, Route) for method in route.methods or ()})
+    """All methods of the resource, where a route of Starlette knows only its own.
+
+    The first route that takes the path says which resource it is: ``/v1/channels/options`` is no channel.
+    """
+    routes = [
+        one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for one in routes if one.path == routes[0].path for method in one.methods or ()})
 
 
 async def _unprocessable(_request: Request, error: Exception) -> Response:
