@@ -43,8 +43,8 @@ def at_rest() -> Supervisor:
     return cast("Supervisor", stand_in)
 
 
-async def nothing(_: Persona) -> None:
-    """Nobody acts on edits."""
+async def unedited(_: Persona) -> None:
+    """Nothing happens at an edit."""
 
 
 async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
         personas = Personas(tmp_path / "personas", log)
         await personas.create(EVE)
         await ledger._reader.close()
-        edits = EditWatch(personas, nothing, tmp_path / "personas", clock, log)
+        edits = EditWatch(personas, unedited, tmp_path / "personas", clock, log)
         edits.fault = "raise it with `sysctl fs.inotify.max_user_watches=524288`"
         health = HealthRoutes(
             personas=personas,
