@@ -130,11 +130,6 @@ def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> No
     )
 
 
-def counts(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """Count the lines: (persona, count)."""
-    return connection.execute("SELECT persona, count(*) FROM conversation GROUP BY persona").fetchall()
-
-
 def forget(connection: sqlite3.Connection, persona: str) -> None:
     """Delete all her lines."""
     connection.execute("DELETE FROM conversation WHERE persona = ?", (persona,))

@@ -34,13 +34,12 @@ from proto.perception import PerceptionKind
 
 
 class Depth(msgspec.Struct):
-    """The number of a persona's rows: inbox and outbox rows by state, and conversation lines."""
+    """The number of a persona's open rows in the inbox and the outbox, by state."""
 
     pending: int = 0
     poison: int = 0
     outbox_pending: int = 0
     outbox_dead: int = 0
-    lines: int = 0
 
 
 class Ledger(ChannelOperations, ErasureOperations):
@@ -356,7 +355,10 @@ class Ledger(ChannelOperations, ErasureOperations):
         return await self._reader.submit(_last_moment)
 
     async def depths(self) -> dict[str, Depth]:
-        """Return the number of rows of each persona that has any."""
+        """Return the number of open rows of each persona that has any, from the indexes of what is open.
+
+        Lines of the conversation are not counted: a monitor that asks often would read a whole index each time.
+        """
         return await self._reader.submit(_depths)
 
     async def prune(self, before: int) -> None:
@@ -380,8 +382,6 @@ def _depths(connection: sqlite3.Connection) -> dict[str, Depth]:
             depths[persona].outbox_dead = count
         else:
             depths[persona].outbox_pending += count
-    for persona, count in lines.counts(connection):
-        depths[persona].lines = count
     return dict(depths)
 
 

@@ -36,7 +36,11 @@ def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
     files = {"persona.json", "conversation.jsonl", "fed.jsonl", "memory/person.md", "memory/wishes.md"}
     files.add(f"media/{file.name}")
     assert running.keys() - {"manifest.json"} == stopped.keys() - {"manifest.json"} == files
-    assert all(running[name] == stopped[name] for name in files)
+    assert all(running[name] == stopped[name] for name in files - {"persona.json"})
+    # A stop is written into her record.
+    records = [json.loads(one["persona.json"]) for one in (running, stopped)]
+    assert [record.pop("status") for record in records] == ["active", "hibernate"]
+    assert records[0] == records[1]
     manifest = manifest_of(answer.content)
     assert (manifest["format"], manifest["version"], manifest["id"], manifest["name"]) == (
         "personad-archive",

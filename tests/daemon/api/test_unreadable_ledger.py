@@ -48,16 +48,21 @@ async def unedited(_: Persona) -> None:
 
 
 async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
-    """The status shows the personas with the ledger's fault instead of its counts, and a route says that it cannot."""
+    """The status shows the personas with the ledger's fault instead of its counts, and a route says that it cannot.
+
+    What the kernel refuses to the watch of edits is said beside it, and leaves the daemon ready.
+    """
     clock = ManualClock()
     with log_to(tmp_path / "log") as log:
         ledger = await Ledger.open(tmp_path / "ledger.db")
         personas = Personas(tmp_path / "personas", log)
         await personas.create(EVE)
         await ledger._reader.close()
+        edits = EditWatch(personas, unedited, tmp_path / "personas", clock, log)
+        edits.fault = "raise it with `sysctl fs.inotify.max_user_watches=524288`"
         health = HealthRoutes(
             personas=personas,
-            edits=EditWatch(personas, unedited, tmp_path, clock, log),
+            edits=edits,
             supervisor=at_rest(),
             ledger=ledger,
             hubs=Hubs(ledger, Limits(), 0, clock),
@@ -77,7 +82,10 @@ async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
             assert "closed" in body["ledger"]["fault"]
             [eve] = body["personas"]
             assert (eve["name"], eve["inbox"], eve["channels"]) == ("Eve", None, [])
-            assert (await client.get("/readyz")).json()["checks"]["ledger"]["ok"] is False
+            assert body["edits"] == edits.fault
+            checks = (await client.get("/readyz")).json()["checks"]
+            assert checks["ledger"]["ok"] is False
+            assert checks["edits"] == {"ok": True, "reason": edits.fault}
             await ledger.close()
             refused = await client.post(f"/api/persona/{EVE.id}/retry", json={"drop": True})
             assert refused.status_code == 503

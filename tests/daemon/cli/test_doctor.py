@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli.client import UnreachableError
-from daemon.cli.doctor import _personas
+from daemon.cli.doctor import Finding, _edits, _personas
 from daemon.cli.kernel_walls import Report, in_words
 from daemon.settings.settings import Settings
 from tests.daemon.cli.command_line import personad
@@ -116,3 +116,11 @@ def test_doctor_says_what_the_kernel_lacks(nowhere: dict[str, str]) -> None:
     assert in_words(Report(6, [])) == (True, "Landlock 6 and seccomp close in every worker")
     assert in_words(Report(2, ["no ports; set http.token_file"])) == (False, "no ports; set http.token_file")
     assert in_words(None)[0] is False
+
+
+def test_doctor_passes_on_the_limit_of_watches() -> None:
+    """The limit is of the daemon's user, so the daemon says whether it is reached."""
+    limit = "edits by hand are noticed only after 5 seconds: raise it with `sysctl fs.inotify.max_user_watches=524288`"
+    assert _edits({"edits": limit}) == Finding("edits", "warn", limit)
+    assert _edits({"edits": ""}).state == "ok"
+    assert _edits(UnreachableError("nobody answers")).state == "ok"

@@ -11,6 +11,7 @@ import pytest
 from daemon.ledger import Depth, Ledger, LedgerError, StoredFrame, StoredLine, Waiting, Wanted
 from proto.messages import Conversation, Line, Outgoing, Perception
 from tests.daemon.ledger.deaths import die
+from tests.daemon.ledger.kept_lines import kept_lines
 
 ADAM = "0a1b2c3d-0000-4000-8000-000000000001"
 EVE = "0a1b2c3d-0000-4000-8000-000000000002"
@@ -142,7 +143,8 @@ async def test_a_gateway_answer_waits_in_the_outbox(ledger: Ledger) -> None:
     heard = await hear(ledger, "hello", conversation=TELEGRAM)
     assert await ledger.answer(ADAM, [heard], TELEGRAM, [Outgoing("Hi.")], [9], 5_000)
     assert await ledger.frames(ADAM, 0, 10) == []
-    assert await ledger.depths() == {ADAM: Depth(outbox_pending=1, lines=2)}
+    assert await ledger.depths() == {ADAM: Depth(outbox_pending=1)}
+    assert await kept_lines(ledger, ADAM) == 2
 
 
 async def test_people_see_what_is_not_answered_in_its_place(ledger: Ledger) -> None:
@@ -203,7 +205,8 @@ async def test_what_keeps_killing_workers_becomes_poison(ledger: Ledger) -> None
     assert await die(ledger, ADAM, [deadly, fine], 3) == [deadly]
     assert await die(ledger, ADAM, [deadly, fine], 3) == []
     assert await ledger.waiting(ADAM) == []
-    assert await ledger.depths() == {ADAM: Depth(poison=1, lines=1)}
+    assert await ledger.depths() == {ADAM: Depth(poison=1)}
+    assert await kept_lines(ledger, ADAM) == 1
 
 
 async def test_consolidation_goes_on_where_it_ended(ledger: Ledger) -> None:

@@ -99,7 +99,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
 ALLOWED: Final[dict[str, str]] = {
-    "depths": "counts each persona's lines in an index, for monitors",
     "fed": "an export names all conversations that were fed to her",
 }
 

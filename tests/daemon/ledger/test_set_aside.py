@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from daemon.ledger import DIED, Depth, Ledger, Notice, SetAside, StoredLine, Waiting
 from proto.messages import Conversation, Line, Outgoing, Perception
+from tests.daemon.ledger.kept_lines import kept_lines
 
 ADAM = "0a1b2c3d-0000-4000-8000-000000000001"
 EVE = "0a1b2c3d-0000-4000-8000-000000000002"
@@ -77,7 +78,9 @@ async def test_what_is_taken_up_waits_as_if_it_were_new(ledger: Ledger) -> None:
     assert [one.perception.id for one in await ledger.take_up(ADAM, None)] == [first, third]
     assert [one.perception.id for one in await ledger.waiting(ADAM)] == [first, second, third]
     assert await ledger.take_up(ADAM, None) == []
-    assert await ledger.depths() == {ADAM: Depth(pending=3, lines=3), EVE: Depth(poison=1, lines=1)}
+    assert await ledger.depths() == {ADAM: Depth(pending=3), EVE: Depth(poison=1)}
+    assert await kept_lines(ledger, ADAM) == 3
+    assert await kept_lines(ledger, EVE) == 1
 
 
 async def test_what_is_dropped_stays_a_line_that_her_mind_never_sees(ledger: Ledger) -> None:
