@@ -247,13 +247,15 @@ class Typing(msgspec.Struct, tag="typing"):
 class Reply(msgspec.Struct, tag="reply"):
     """A turn is done: these perceptions are answered by these messages (none: she chose silence).
 
-    ``perceived`` holds what her organs made of files, by the perception's id.
+    ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
+    her mind folds these into her memory without any cost.
     """
 
     turn: int
     perceptions: Annotated[list[int], msgspec.Meta(max_length=MAX_ITEMS)]
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
+    told: bool = False
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):

@@ -265,7 +265,8 @@ class Turn:
         said = [await self._said(answer, prompt.is_aloud)] if answer else []
         room = KEPT_CHARS // len(prompt.perceptions)
         kept = {id_: prompt.perceived[id_][:room] for id_ in _ids(prompt) if id_ in prompt.perceived}
-        return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept)
+        told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)
+        return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept, told)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
         """She answers speech with speech if she has a mouth."""

@@ -21,6 +21,7 @@ from worker.organs.statements import (
     NOTE_CHARS,
     Fact,
     fold,
+    keeps,
     same_key,
     stated,
     too_long_to_note,
@@ -42,6 +43,8 @@ _FINDINGS: Final = {
 
 SHOWN_CHARS: Final = 700
 """How many characters of a file's text she repeats without being asked."""
+
+FULL: Final = "I cannot remember that: my memory of you is full. Take something out of person.md, and tell me again."
 
 
 def known_answer(prompt: Prompt) -> str | None:
@@ -102,7 +105,7 @@ def _answer(prompt: Prompt, words: str) -> str | None:
     if told := product_answer(question, prompt.persona, visitor=prompt.visitor is not None):
         return told
     if facts := list(stated(own)):
-        return _acknowledged(facts)
+        return _acknowledged(facts) if keeps(known.person, facts) else FULL
     if too_long_to_note(own):
         return f"That is too long for me to keep word for word: tell me in at most {NOTE_CHARS} characters."
     return _noted(known, question) if own.rstrip().endswith("?") or _ASKS.match(question) else None

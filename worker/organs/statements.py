@@ -172,6 +172,16 @@ def fold(person: str, facts: Iterable[Fact]) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
+def keeps(person: str, facts: Iterable[Fact]) -> bool:
+    """Return whether person.md holds all ``facts``, of several values for one key the last."""
+    newest = {(_plain(fact.key), fact.value if fact.key in GATHERED else ""): fact for fact in facts}
+    known = written(person)
+    return all(
+        any(same_key(one.key, fact.key) and one.value.casefold() == fact.value.casefold() for one in known)
+        for fact in newest.values()
+    )
+
+
 def same_key(one: str, other: str) -> bool:
     """Compare keys as a person would: ``dog``, ``dog name`` and ``Dog's name`` are the same."""
     return _plain(one) == _plain(other)

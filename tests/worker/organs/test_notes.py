@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from proto.messages import Line
-from tests.worker.embedded.test_mind import asked
+from proto.messages import Line, Perceive, Reply
+from tests.worker.conftest import WEB, SeatMaker
+from tests.worker.embedded.test_mind import ORGAN, asked
+from worker.organs.known import FULL
+from worker.prompting.memory import FILE_BYTES
 
 NOTED = """\
 - Remember: my sister Eva is coming on Friday
@@ -54,3 +57,23 @@ def test_a_note_that_is_too_long_is_not_promised() -> None:
     assert asked(f"Please remember that {'word ' * 300}") == (
         "That is too long for me to keep word for word: tell me in at most 1000 characters."
     )
+
+
+def test_a_full_memory_promises_nothing() -> None:
+    """A fact for which there is no room in person.md is not acknowledged, and one that is there already is."""
+    full = "".join(f"- Remember: {'word ' * 150}{number}\n" for number in range(22))[: FILE_BYTES - 10]
+    assert asked("Please remember that Eva is coming", person=full) == FULL
+    assert asked(f"Please remember that {'word ' * 150}3", person=full) == "I will remember that."
+    assert asked("I live in Braga. I live in Porto.", person="") == "I will remember that."
+
+
+async def test_facts_of_the_owner_are_to_be_folded_at_once(seat: SeatMaker) -> None:
+    """The reply says that her owner stated facts; words without any do not, and a visitor has no memory here."""
+    for words, visitor, told in (
+        ("My name is Sam", None, True),
+        ("What is your name?", None, False),
+        ("My name is Sam", "Sam", False),
+    ):
+        adam = seat(ORGAN)
+        adam.agent.receive(Perceive(1, WEB, adam.perceptions(words), [], {}, visitor=visitor))
+        assert (await adam.first(Reply)).told is told
