@@ -7,7 +7,7 @@ import pytest
 from proto.messages import Line, Perceive, Reply
 from tests.worker.conftest import WEB, SeatMaker
 from tests.worker.embedded.test_mind import ORGAN, asked
-from worker.organs.known import FULL
+from worker.organs.known import FULL, UNKNOWN
 from worker.prompting.memory import FILE_BYTES
 
 NOTED = """\
@@ -41,6 +41,47 @@ The boiler was repaired in May.
 def test_a_noted_fact_is_found_by_its_subject(question: str, answer: str | None) -> None:
     """What she was asked to remember answers the questions about it, however they are put."""
     assert asked(question, person=NOTED) == answer
+
+
+THINGS = """\
+- Remember: my bicycle is green
+- Remember: my bicycle cost 500 euros
+- Remember: my car was built in 2010
+- Remember: my keys are in the drawer
+- Remember: my exam is on Monday
+- Remember: my rucksack is 60 cm high
+- Dog's name: Biscuit
+- Favourite colour: blue
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What colour is my bicycle?", "You asked me to remember: my bicycle is green."),
+        ("what color is my bicycle", "You asked me to remember: my bicycle is green."),
+        ("Which colour does my bicycle have?", "You asked me to remember: my bicycle is green."),
+        ("What is the colour of my bicycle?", "You asked me to remember: my bicycle is green."),
+        ("what's my bicycle's color?", "You asked me to remember: my bicycle is green."),
+        ("Do you know what colour my bicycle is?", "You asked me to remember: my bicycle is green."),
+        ("Tell me the colour of my bicycle", "You asked me to remember: my bicycle is green."),
+        ("How much was my bicycle?", "You asked me to remember: my bicycle cost 500 euros."),
+        ("How old is my car?", "You asked me to remember: my car was built in 2010."),
+        ("Where are my keys?", "You asked me to remember: my keys are in the drawer."),
+        ("What day is my exam?", "You asked me to remember: my exam is on Monday."),
+        ("What size is my rucksack?", "You asked me to remember: my rucksack is 60 cm high."),
+        ("Can you remember my dog's name?", "Your dog is called Biscuit."),
+        ("Do you remember what my dog is called?", "Your dog is called Biscuit."),
+        ("What is my favorite color?", "You told me: Favourite colour: blue."),
+        ("What size is my hat?", UNKNOWN),
+        ("How tall is my brother?", UNKNOWN),
+        ("What colour is the sky?", None),
+        ("How old is the universe?", None),
+    ],
+)
+def test_an_attribute_is_found_by_its_subject(question: str, answer: str | None) -> None:
+    """A note rarely names the attribute that it tells; what she was not told she does not make up."""
+    assert asked(question, person=THINGS) == answer
 
 
 def test_a_fact_noted_in_this_conversation_is_found() -> None:
