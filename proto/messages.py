@@ -266,11 +266,11 @@ class MindDown(msgspec.Struct, tag="mind_down"):
     hint: Reason
 
 
-Refusal: TypeAlias = Literal["declined", "too_long", "empty", "faulty"]
+Refusal: TypeAlias = Literal["declined", "too_long", "empty", "faulty", "broken"]
 """Why a mind that works gives no answer to a prompt.
 
 ``declined``: a filter stopped it. ``too_long``: nothing more can be left out. ``empty``: it answers with nothing.
-``faulty``: it fails with this prompt and answers others.
+``faulty``: it fails with this prompt and answers others. ``broken``: the connection breaks within each answer.
 """
 
 

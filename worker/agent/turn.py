@@ -26,6 +26,7 @@ from worker.agent.outages import Outages
 from worker.agent.pace import Pace
 from worker.agent.senses import Senses, Understood
 from worker.agent.tries import Tries
+from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
@@ -96,6 +97,7 @@ class Turn:
         self._perceiving: dict[int, asyncio.Task[str]] = {}
         self._found: dict[str, Found] = {}
         self._tries = Tries()
+        self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
 
     def join(self, perceptions: list[Perception]) -> None:
@@ -130,7 +132,8 @@ class Turn:
                 self._means.log.warning("mind.refused", kind=refusal.kind, reason=refusal.reason, hint=refusal.hint)
                 if len(self._perceptions) == known and not self._tries.again(refusal, prompt):
                     return Refused(self.number, _ids(prompt), refusal.kind, refusal.reason)
-                await self._means.outages.pause()
+                # A connection may break for a while: a server that is restarted, a network that changes.
+                await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
             except OrganUnreachable as error:
                 typing.cancel()
                 if reported != (error.reason, error.hint):

@@ -14,7 +14,8 @@ class OrganUnreachable(Exception):
 
     ``permanent``: the same call will fail until somebody changes something. ``retry_after``: the wait in seconds that
     the provider asks for. ``again``: a retry makes sense. ``status``: the HTTP status, 0 for none. ``is_doubtful``:
-    what was sent may have caused it, and another prompt may be answered.
+    what was sent may have caused it, and another prompt may be answered. ``is_unconnected``: a connection
+    could not be made or broke. ``is_broken``: it broke after the answer had begun.
     """
 
     def __init__(
@@ -27,6 +28,8 @@ class OrganUnreachable(Exception):
         again: bool = False,
         status: int = 0,
         is_doubtful: bool = False,
+        is_unconnected: bool = False,
+        is_broken: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -36,6 +39,8 @@ class OrganUnreachable(Exception):
         self.again = again
         self.status = status
         self.is_doubtful = is_doubtful
+        self.is_unconnected = is_unconnected
+        self.is_broken = is_broken
 
     def shown(self, *, visitor: bool) -> str:
         """Return the reason in the form that may be shown in the conversation.

@@ -109,8 +109,16 @@ class Remote:
         """Return the error for a connection that could not be made or that broke."""
         why = str(error) or type(error).__name__
         return OrganUnreachable(
-            self._clean(f"Could not connect to {self._host}. ({why})"), self._hint_connect, again=True
+            self._clean(f"Could not connect to {self._host}. ({why})"),
+            self._hint_connect,
+            again=True,
+            is_unconnected=True,
         )
+
+    def _broken(self) -> OrganUnreachable:
+        """Return the error for a connection that broke after the answer had begun."""
+        reason = f"The connection to {self._host} broke in the middle of an answer."
+        return OrganUnreachable(self._clean(reason), self._hint_connect, again=True, is_broken=True)
 
     def _garbled(self, why: BaseException | str) -> OrganUnreachable:
         """Return the error for an answer that does not follow the provider's protocol."""

@@ -102,6 +102,8 @@ class RemoteMind(Remote, Mind):
         except PromptRefused:
             raise
         except OrganUnreachable as error:
+            if error.is_broken:
+                raise PromptRefused("broken", error.reason, error.hint) from error
             if error.is_doubtful and await self._answers_others():
                 raise PromptRefused("faulty", error.reason, status=error.status) from error
             raise
@@ -191,11 +193,12 @@ class RemoteMind(Remote, Mind):
 
     async def _attempt(self, question: Question) -> Said:
         question = replace(question, turns=self._dialect.turns(question.turns), max_tokens=self._length(question))
-        parts, said, room = list[str](), Said(), MAX_TEXT
+        parts, said, room, has_begun = list[str](), Said(), MAX_TEXT, False
         first = asyncio.timeout(self._limits.first_token)
         try:
             async with first, aclosing(self._pieces(question)) as pieces:
                 async for piece in pieces:
+                    has_begun = True
                     if first.when() is not None and said.end is End.CUT:
                         # A server that works on the answer may take until the total timeout for its first word.
                         now = asyncio.get_running_loop().time()
@@ -212,6 +215,11 @@ class RemoteMind(Remote, Mind):
                     if room <= 0:
                         said.end = End.LENGTH
                         break
+        except OrganUnreachable as error:
+            if not has_begun or not error.is_unconnected:
+                raise
+            if said.end is End.CUT:
+                raise self._broken() from error
         except TimeoutError:
             if not first.expired():
                 raise
