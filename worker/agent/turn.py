@@ -48,6 +48,9 @@ CONTEXT_CHARS: Final = 1_000
 
 TEACH_TOKENS: Final = 2048
 
+KEEPS_TRYING: Final = "She keeps trying."
+"""Added here to what is told of an outage: a check before she exists, or a consolidation, tries once."""
+
 KEPT_CHARS: Final = 704 * 1024
 """Characters of perceived text that one reply may carry in all.
 
@@ -138,7 +141,8 @@ class Turn:
                 typing.cancel()
                 if reported != (error.reason, error.hint):
                     reported = (error.reason, error.hint)
-                    self._means.send(MindDown(self.number, error.reason, error.hint))
+                    hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
+                    self._means.send(MindDown(self.number, error.reason, hint))
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)

@@ -10,7 +10,7 @@ NOT_NOW: Final = "It does not work at the moment."
 
 
 class OrganUnreachable(Exception):
-    """The organ gave no answer. ``reason`` says why, ``hint`` what a person can do about it.
+    """The organ gave no answer. ``reason`` says why, ``hint`` what a person can do about it; both are whole sentences.
 
     ``permanent``: the same call will fail until somebody changes something. ``retry_after``: the wait in seconds that
     the provider asks for. ``again``: a retry makes sense. ``status``: the HTTP status, 0 for none. ``is_doubtful``:
@@ -31,8 +31,8 @@ class OrganUnreachable(Exception):
         is_unconnected: bool = False,
         is_broken: bool = False,
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = _sentence(reason)
+        super().__init__(self.reason)
         self.hint = hint
         self.permanent = permanent
         self.retry_after = retry_after
@@ -67,3 +67,8 @@ class PromptRefused(OrganUnreachable):
 
 class OrganConfigError(Exception):
     """The organ's record names a model that does not exist. The error text says what to change."""
+
+
+def _sentence(text: str) -> str:
+    """Return a reason, which may be a provider's own words, so that another sentence can follow."""
+    return f"{text}." if text and text[-1] not in ".!?\u2026)" else text

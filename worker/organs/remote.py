@@ -44,7 +44,7 @@ _HINTS: Final[Mapping[int, str]] = {
     429: "The provider's rate limit is reached: wait, or raise it there.",
 }
 _HINT_REFUSED: Final = "Check the model name of her {organ} and what the model accepts."
-_HINT_CONNECT: Final = "Check the network and the url of her {organ}{again}."
+_HINT_CONNECT: Final = "Check the network and the url of her {organ}."
 _TOO_LONG: Final = "Write less at once, or give her a model with a larger context."
 _DECLINED: Final = "Say it in other words."
 _TOO_LARGE: Final = "The file is too large for this provider."
@@ -64,12 +64,11 @@ class Remote:
 
     @property
     def _hint_slow(self) -> str:
-        keeps = "She keeps trying. " if self._is_mind else ""
-        return f"{keeps}For a model that is always slow, raise [mind] first_token_timeout and total_timeout."
+        return "For a model that is always slow, raise [mind] first_token_timeout and total_timeout."
 
     @property
     def _hint_connect(self) -> str:
-        return _HINT_CONNECT.format(organ=self._called, again="; she keeps trying" if self._is_mind else "")
+        return _HINT_CONNECT.format(organ=self._called)
 
     def _refused(
         self, status: int, message: str, retry_after: float | None, *, exhausted: bool = False, code: str = ""
@@ -98,7 +97,7 @@ class Remote:
         if status == 413:
             return _TOO_LARGE
         if status not in _HINTS and temporary:
-            return f"Nothing to do if this passes{': she keeps trying' if self._is_mind else ''}."
+            return "Nothing to do if this passes."
         return _HINTS.get(status, _HINT_REFUSED).format(organ=self._called)
 
     def _slow(self, reason: str) -> OrganUnreachable:
