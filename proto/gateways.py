@@ -16,12 +16,16 @@ ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
 GatewayType = Literal["telegram", "discord", "sms", "whatsapp", "slack"]
 
-AccountId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,63}\Z")]
-"""A provider's immutable id of an account or chat, as text: a number, a phone number without its plus, a Slack id."""
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,159}\Z")]
+"""A provider's immutable id of an account or chat, as text: a number, a phone number without its plus, a Slack id.
+The longest are WhatsApp's user ids: a country's letters, dots, and up to 128 characters."""
 
 InboundKey = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}\Z")]
 """Identifies an inbound message that is delivered more than once: a Telegram update id, a Discord message id."""
 
+
+LONGEST_WAIT: Final = 86_400.0
+"""Seconds. A provider that asks for a longer pause is taken to ask for this one."""
 
 ErrorClass = Literal["credential", "config", "throttle", "transient", "recipient"]
 """What is wrong. ``credential`` and ``config`` last until somebody corrects them. ``throttle`` and ``transient`` pass.
@@ -107,7 +111,9 @@ class Inbound(msgspec.Struct):
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
     slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``. ``opt_out``
-    is not None for a STOP (True) or START (False) of text messages, which is not for her.
+    is not None for a STOP (True) or START (False) of text messages, which is not for her. ``unaddressed`` was said in
+    a thread without naming her, and is for her only if that thread is a conversation with her already. ``alias`` is
+    another id of the same person, where the provider has two and may leave one out.
     """
 
     key: InboundKey
@@ -123,6 +129,8 @@ class Inbound(msgspec.Struct):
     command: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] | None = None
     opt_out: bool | None = None
     revision: Revision | None = None
+    unaddressed: bool = False
+    alias: AccountId | None = None
 
 
 class Taken(msgspec.Struct, tag="taken"):
@@ -249,7 +257,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
     permanent: bool = False
     blocked: bool = False
     ambiguous: bool = False
-    retry_after: float = 0.0
+    retry_after: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0.0
     tries: int = 0
 
 

@@ -145,7 +145,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
 
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
-    None means her own documents, and ``has_documents`` says whether there are any.
+    None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
+    channel's operator asks of her there.
     """
 
     turn: int
@@ -157,6 +158,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     visitor: str | None = None
     mind: Organ | None = None
     datasets: list[str] | None = None
+    instructions: Text = ""
 
 
 class Join(msgspec.Struct, tag="join"):

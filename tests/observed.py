@@ -50,12 +50,8 @@ def events(daemon: DaemonProcess, name: str = "", persona_id: str = "") -> list[
 def logged(daemon: DaemonProcess, name: str, persona_id: str = "", count: int = 1) -> list[dict[str, Any]]:
     """Wait until the log has this event at least ``count`` times; a thread of the daemon writes it a little later."""
 
-    def written() -> list[dict[str, Any]] | None:
-        found = events(daemon, name, persona_id)
-        return found if len(found) >= count else None
-
-    found: list[dict[str, Any]] = wait_for(written, f"{count} of {name} in {daemon.log}")  # type: ignore[assignment]
-    return found
+    wait_for(lambda: len(events(daemon, name, persona_id)) >= count, f"{count} of {name} in {daemon.log}")
+    return events(daemon, name, persona_id)
 
 
 def status(daemon: DaemonProcess, persona_id: str) -> dict[str, Any]:

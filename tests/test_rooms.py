@@ -1,7 +1,7 @@
 """The rooms: which may import which, and why. The table is the map of the tree; the tests hold it to the code.
 
 A room is a folder of ``daemon/`` or ``worker/`` (and each provider's folder under ``worker/gateways/``). The tables go
-from the roof to the ground: a room imports rooms that stand below it, and ``proto``, which imports no room.
+from top to bottom: a room imports rooms that stand below it, and ``proto``, which imports no room.
 All imports count, also those inside functions and those for type checkers only.
 """
 
@@ -46,7 +46,7 @@ DAEMON: Final = (
         "daemon.startup",
         "api webhooks feeding archives supervision channels conversations personas http ledger runtime logging"
         " settings",
-        "The roof: it constructs every part and gives each what it uses, so no part has to import it.",
+        "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
     room(
         "daemon.api",
@@ -84,7 +84,10 @@ DAEMON: Final = (
         "Inbox, turns and delivery: they talk to a process through the protocol `Worker`, which lies here.",
     ),
     room(
-        "daemon.personas", "ledger logging", "Her record and files; a leftover file is kept if the ledger mentions it."
+        "daemon.personas",
+        "ledger runtime logging",
+        "Her record and files; a leftover file is kept if the ledger mentions it. Edits that the kernel does not"
+        " report are looked for by the clock.",
     ),
     room(
         "daemon.http",
@@ -102,7 +105,7 @@ WORKER: Final = (
     room(
         "worker.process",
         "agent history gateways organs embedded base walls",
-        "The roof: it decides what a process is and brings up its parts.",
+        "The top: it decides what a process is and brings up its parts.",
     ),
     room("worker.agent", "organs prompting base", "A turn: it asks organs, and knows no provider and no gateway."),
     room(
@@ -236,7 +239,7 @@ def test_every_folder_is_a_room() -> None:
     assert set(RULES) <= MODULES.keys()
 
 
-def test_only_serve_imports_the_roof() -> None:
+def test_only_serve_imports_the_top() -> None:
     """The command line imports `startup` in one place."""
     importers = {one.importer for one in all_imports() if room_of(one.imported) == "daemon.startup"}
     outside = {name for name in importers if room_of(name) != "daemon.startup"}

@@ -35,6 +35,9 @@ _TRANSLATIONS: Final = (
     (r"Expected `str", "string_type", "Input should be a valid string"),
     (r"Expected `object", "dict_type", "Input should be a valid dictionary"),
     (r"Expected `array", "list_type", "Input should be a valid list"),
+    (r"Expected `bool", "bool_type", "Input should be true or false"),
+    # The only whole numbers in bodies are the ids of rows.
+    (r"Expected `int", "int_type", f"Input should be a whole number from 1 to {2**63 - 1}"),
 )
 
 
@@ -76,7 +79,7 @@ class Body(Generic[T]):
             try:
                 msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
-                yield _fault(loc, str(error))
+                yield fault(loc, error)
 
 
 async def read_object(request: Request) -> dict[str, object]:
@@ -119,8 +122,9 @@ def _is_unicode(value: object) -> bool:
     return True
 
 
-def _fault(loc: tuple[str, ...], message: str) -> Fault:
-    words, _, path = message.partition(" - at `$")
+def fault(loc: tuple[str, ...], error: msgspec.ValidationError) -> Fault:
+    """Return what is wrong with the field at ``loc``, in words that name no type of Python."""
+    words, _, path = str(error).partition(" - at `$")
     inner = tuple(re.findall(r"\w+", path))
     for pattern, kind, text in _TRANSLATIONS:
         if found := re.match(pattern, words):

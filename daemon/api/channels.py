@@ -15,7 +15,8 @@ from daemon.api.lookup import find_persona
 from daemon.channels.errors import ChannelRefused
 from daemon.channels.service import ChannelService
 from daemon.conversations.worker import StartFailed
-from daemon.http.answers import json_response
+from daemon.http.answers import json_response, sentence
+from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import Personas
 
 MAX_TOKEN: Final = 512
@@ -32,7 +33,7 @@ class Credentials(msgspec.Struct):
 class AddRequest(msgspec.Struct):
     """The body of add."""
 
-    kind: Annotated[str, msgspec.Meta(max_length=64)]
+    kind: Annotated[str, msgspec.Meta(max_length=64, extra_json_schema={"enum": sorted(PAIRED)})]
     credentials: Credentials
 
 
@@ -70,7 +71,7 @@ class ChannelRoutes:
         except ChannelRefused as error:
             raise refused(error, f"{asked.kind} validation failed") from error
         except StartFailed as error:
-            raise HTTPException(500, f"Channel added but restart failed: {error}") from error
+            raise HTTPException(500, sentence(f"Channel added but restart failed: {error}")) from error
         return json_response({"kind": asked.kind})
 
     async def remove(self, request: Request) -> Response:
@@ -81,7 +82,7 @@ class ChannelRoutes:
         except ChannelRefused as error:
             raise refused(error) from error
         except StartFailed as error:
-            raise HTTPException(500, f"Channel removed but restart failed: {error}") from error
+            raise HTTPException(500, sentence(f"Channel removed but restart failed: {error}")) from error
         return json_response({"removed": name})
 
     async def pair(self, request: Request) -> Response:
@@ -90,7 +91,7 @@ class ChannelRoutes:
         try:
             persona, channel = await self._channels.pair(request.path_params["persona_id"], code)
         except ChannelRefused as error:
-            raise HTTPException(error.status, str(error)) from error
+            raise HTTPException(error.status, sentence(error)) from error
         return json_response({"persona": persona, "channel": channel})
 
 
@@ -99,8 +100,8 @@ def refused(error: ChannelRefused, validation_failed: str = "") -> HTTPException
     if error.status == 404:
         return HTTPException(404, "Persona not found.")
     if error.status not in (409, 422):
-        return HTTPException(error.status, str(error))
+        return HTTPException(error.status, sentence(error))
     reason = str(error)
     if error.owner:
         reason = f"this bot already belongs to {error.owner}'s channel. Remove that one first."
-    return HTTPException(400, f"{validation_failed}: {reason}")
+    return HTTPException(400, sentence(f"{validation_failed}: {reason}"))

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from daemon.conversations.inbox import InboxFull
-from daemon.http.answers import Fault, problem
-from daemon.ledger import LedgerBusy, LedgerFull
+from daemon.http.answers import Fault, problem, sentence
+from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerEnded, LedgerFull
 
 
 class Unprocessable(Exception):
@@ -38,11 +38,15 @@ async def _inbox_full(_request: Request, _error: Exception) -> Response:
 
 
 async def _ledger_full(_request: Request, error: Exception) -> Response:
-    return problem(507, f"Nothing was kept: {error}")
+    return problem(507, sentence(f"Nothing was kept: {error}"))
 
 
 async def _ledger_busy(_request: Request, _error: Exception) -> Response:
     return problem(503, "The ledger is busy and nothing was kept; send it again in a moment.", {"retry-after": "1"})
+
+
+async def _ledger_unusable(_request: Request, error: Exception) -> Response:
+    return problem(503, sentence(f"Nothing was read or kept: {error}"), {"retry-after": "60"})
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
@@ -61,6 +65,8 @@ HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
     InboxFull: _inbox_full,
     LedgerFull: _ledger_full,
     LedgerBusy: _ledger_busy,
+    LedgerDamaged: _ledger_unusable,
+    LedgerEnded: _ledger_unusable,
     ClientDisconnect: _client_gone,
     Exception: _unexpected,
 }

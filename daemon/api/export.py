@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.errors import Unprocessable
+from daemon.api.flags import read_flag
 from daemon.api.forms import Form
 from daemon.api.lookup import find_persona, require_room
 from daemon.api.streams import RETRY_AFTER, FormReader
@@ -20,7 +21,8 @@ from daemon.archives.archive import ArchiveError
 from daemon.archives.export import Export, TooManyFiles
 from daemon.archives.restore import RESTORE_FOLDER, NoRoom, Restored, Restorer
 from daemon.conversations.hubs import Hubs
-from daemon.http.answers import NO_STORE, Fault, json_response, problem
+from daemon.http.answers import NO_STORE, Fault, json_response, problem, sentence
+from daemon.http.security import reads_only
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
@@ -34,8 +36,11 @@ from proto.records import PersonaName
 TIMEOUT: Final = 3600.0
 """Seconds that an archive may take to arrive."""
 
+_NO_SECRETS: Final = (
+    "This token may only read, and the archive would hold keys and tokens: send secrets=false, or a token that may do"
+    " everything."
+)
 _FIELDS: Final = {"name": 100, "new_id": 5}
-_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 class ArchiveRoutes:
@@ -77,7 +82,9 @@ class ArchiveRoutes:
     async def export(self, request: Request) -> Response:
         """``GET /api/persona/{persona_id}/export``: with ``?secrets=false`` her keys and tokens stay here."""
         persona = find_persona(self._personas, request)
-        with_secrets = _truth(("query", "secrets"), request.query_params.get("secrets", "true"))
+        with_secrets = read_flag(("query", "secrets"), request.query_params.get("secrets", "true"))
+        if with_secrets and reads_only(request):
+            raise HTTPException(403, _NO_SECRETS)
         made = Export(persona, self._personas.folder(persona.id), self._ledger, self._clock, secrets=with_secrets)
         try:
             await made.prepare()
@@ -100,7 +107,7 @@ class ArchiveRoutes:
             try:
                 await self._forms.read(request, form, TIMEOUT, "archive")
                 name = _name(form.values.get("name", ""))
-                new_id = _truth(("body", "new_id"), form.values.get("new_id", "0"))
+                new_id = read_flag(("body", "new_id"), form.values.get("new_id", "0"))
                 require_room(self._personas, self._limits.personas)
                 await uploads.run(spool.close)
                 restored = await self._restorer.restore(spool.path, name, new_id=new_id)
@@ -112,7 +119,7 @@ class ArchiveRoutes:
             except IdTaken as error:
                 raise HTTPException(409, f"{error} Delete her first, or restore this one with new_id=true.") from error
             except (NoRoom, PersonasError) as error:
-                raise HTTPException(507, f"Nothing was restored: {error}") from error
+                raise HTTPException(507, sentence(f"Nothing was restored: {error}")) from error
             except OSError as error:
                 words = f"Nothing was restored: the disk does not take it ({error.strerror})."
                 raise HTTPException(507, words) from error
@@ -128,14 +135,8 @@ class ArchiveRoutes:
             try:
                 await self._supervisor.start(persona.id)
             except StartFailed as error:
-                raise HTTPException(500, f"Persona restored but failed to start: {error}") from error
+                raise HTTPException(500, sentence(f"Persona restored but failed to start: {error}")) from error
         return json_response(restored)
-
-
-def _truth(loc: tuple[str, str], text: str) -> bool:
-    if text not in _TRUTHS:
-        raise Unprocessable([Fault("bool_parsing", loc, "Input should be a valid boolean, unable to interpret input")])
-    return _TRUTHS[text]
 
 
 def _name(text: str) -> str | None:

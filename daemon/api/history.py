@@ -28,6 +28,8 @@ MOST_LINES: Final = 1000
 
 LONGEST_SEARCH: Final = 200
 
+_MOST: Final = 10**18 - 1
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _RANGE: Final = re.compile(rb"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})\Z")
 
@@ -71,8 +73,8 @@ class Message(msgspec.Struct, omit_defaults=True):
     """One line of the conversation; ``time`` is ISO 8601 with its offset, ``media`` a file under ``.../media/``.
 
     ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``id`` grows line by
-    line; a message that she has not answered is no line yet and has none. ``set_aside`` marks a message that she does
-    not answer.
+    line and leads on to other pages; a message that she has not answered is no line yet and has none. ``set_aside``
+    marks a message that she does not answer.
     """
 
     role: str
@@ -133,7 +135,8 @@ def _number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Unprocessable([Fault("int_parsing", ("query", name), "Input should be a valid integer from 0 up")])
+        wanted = f"Input should be a whole number from 0 to {_MOST}"
+        raise Unprocessable([Fault("int_parsing", ("query", name), wanted)])
     return int(text)
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.errors import Unprocessable
+from daemon.api.flags import read_flag
 from daemon.http.answers import NO_STORE, Fault, problem
 from daemon.logging.tail import MAX_FOLLOWERS, Tail
 
@@ -36,7 +37,7 @@ class LogRoutes:
         tail = self._tail
         persona = request.query_params.get("persona") or None
         lines = _lines(request.query_params.get("lines", str(DEFAULT_LINES)))
-        follow = _flag("follow", request.query_params.get("follow", "false"))
+        follow = read_flag(("query", "follow"), request.query_params.get("follow", "false"))
         if not follow:
             return Response(b"".join(tail.last(lines, persona)), media_type=MEDIA_TYPE, headers=NO_STORE)
         if not tail.has_room:
@@ -62,9 +63,3 @@ def _lines(text: str) -> int:
             [Fault("int_parsing", ("query", "lines"), f"Input should be a whole number from 0 to {MAX_LINES}")]
         )
     return int(text)
-
-
-def _flag(name: str, text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0"):
-        raise Unprocessable([Fault("bool_parsing", ("query", name), "Input should be true or false")])
-    return text.lower() in ("true", "1")

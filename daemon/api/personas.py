@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from daemon.api.bodies import Body, read_object
+from daemon.api.bodies import Body, fault, read_object
 from daemon.api.channels import refused
 from daemon.api.lookup import find_persona, require_room
 from daemon.channels.errors import ChannelRefused
@@ -21,7 +21,7 @@ from daemon.channels.new_channel import NewChannel
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
 from daemon.conversations.hubs import Hubs
-from daemon.http.answers import json_response
+from daemon.http.answers import json_response, sentence
 from daemon.ledger import Ledger
 from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import Personas, PersonasError
@@ -111,7 +111,7 @@ class PersonaRoutes:
         try:
             await self._supervisor.start(persona.id)
         except StartFailed as error:
-            raise HTTPException(500, f"Persona created but failed to start: {error}") from error
+            raise HTTPException(500, sentence(f"Persona created but failed to start: {error}")) from error
         return json_response({"persona": persona, "recovery_phrase": None})
 
     async def update(self, request: Request) -> Response:
@@ -130,7 +130,7 @@ class PersonaRoutes:
         try:
             await self._reconcile(changed)
         except StartFailed as error:
-            raise HTTPException(500, f"Updated but lifecycle change failed: {error}") from error
+            raise HTTPException(500, sentence(f"Updated but lifecycle change failed: {error}")) from error
         self._hubs.signal("Event", "Persona updated", changed, {"status": changed.status})
         return json_response({"status": changed.status, "running": self._supervisor.running(persona.id)})
 
@@ -182,7 +182,7 @@ class PersonaRoutes:
         for reason in await asyncio.gather(*trials):
             if reason:
                 # A provider may repeat the key that it refuses.
-                raise HTTPException(400, f"Environment preparation failed: {without(keys, reason)}")
+                raise HTTPException(400, sentence(f"Environment preparation failed: {without(keys, reason)}"))
 
     async def _reconcile(self, persona: Persona) -> None:
         if persona.status != "active":
@@ -260,8 +260,10 @@ def _updated_organ(slot: str, organ: Organ | None, asked: object) -> Organ:
     try:
         change = msgspec.convert(asked, OrganChange)
     except msgspec.ValidationError as error:
-        # The words name the field and the type that was expected, never the value.
-        raise HTTPException(400, f"{slot} cannot be taken: {error}.") from error
+        # The words name the field and what was expected, never the value.
+        found = fault((slot,), error)
+        field = "".join(f"{name}: " for name in found.loc[1:])
+        raise HTTPException(400, f"{slot} cannot be taken: {field}{found.msg}.") from error
     old = organ or Organ("")
     provider = old.provider if change.provider is msgspec.UNSET else _provider(change.provider)
     if provider != old.provider:

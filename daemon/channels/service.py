@@ -8,7 +8,7 @@ it leaves the list, the persona's process follows the list, its row is removed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -208,6 +208,13 @@ class ChannelService:
         except LedgerError as error:
             self._log.error("channel.not_kept", persona=persona.id, reason=str(error))
         self._tasks.of(persona.id).start_command(self._follow_edit(persona.id))
+
+    async def accounts_changed(self, names: Collection[str]) -> None:
+        """Reopen the gateways of all channels that use one of these accounts, in the background."""
+        for persona_id in await self._ledger.channel_owners():
+            rows = await self._ledger.channels_of(persona_id, self._clock.time_ns())
+            if used := [row.channel for row in rows if row.open and row.fields.account in names]:
+                self._tasks.of(persona_id).start_command(self._restart(persona_id, used[0]))
 
     def forget(self, persona_id: str) -> None:
         """Forget a deleted persona."""

@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("list", "list_personas", "List the personas.")
     for name, text in (
         ("start", "Start a persona."),
-        ("stop", "Stop a persona until she is started again."),
+        ("stop", "Stop a persona until she is started again, also when the daemon restarts."),
         ("restart", "Give a persona a new process."),
         ("delete", "Delete a persona with all her data."),
     ):
@@ -126,11 +126,11 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_persona(retry := verb("retry", "retry", "Take up again the messages that a persona has set aside."))
     retry.add_argument(
-        "message", nargs="?", type=_number, metavar="MESSAGE", help="only this one: its number in `personad status`"
+        "message", nargs="?", type=_message, metavar="MESSAGE", help="only this one: its number in `personad status`"
     )
     retry.add_argument("--drop", action="store_true", help="close them without an answer")
 
-    _add_persona(chat := verb("chat", "chat", "Talk to a persona; Ctrl-D leaves."))
+    _add_persona(chat := verb("chat", "chat", "Talk to a persona, or send her files; Ctrl-D leaves."))
     chat.add_argument(
         "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="how long to wait for an answer (180)"
     )
@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
     )
+    token.add_argument("--read-only", action="store_true", help="a token that may read, and changes nothing")
     return parser
 
 
@@ -226,22 +227,27 @@ def _add_persona(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("persona", metavar="PERSONA", help="an id or a unique name")
 
 
-def _number(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 2**63:
-        raise argparse.ArgumentTypeError("must be the number that `personad status` shows")
-    return number
+def _message(text: str) -> int:
+    if not _whole(text, 1, 2**63 - 1):
+        raise argparse.ArgumentTypeError("must be a message's number, which `personad status` shows")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError("must be more than 0 and at most 86400 seconds")
+        raise argparse.ArgumentTypeError("must be a number of seconds, more than 0 and at most 86400")
     return seconds
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if not 0 <= count <= 100_000:
-        raise argparse.ArgumentTypeError("must be from 0 to 100000")
-    return count
+    if not _whole(text, 0, 100_000):
+        raise argparse.ArgumentTypeError("must be a whole number from 0 to 100000")
+    return int(text)
+
+
+def _whole(text: str, least: int, most: int) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 19 and least <= int(text) <= most

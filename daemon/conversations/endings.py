@@ -15,7 +15,7 @@ from daemon.conversations.lane import Lane, Turn, lines_of
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
-from daemon.ledger import Ledger, LedgerError, Notice, Waiting
+from daemon.ledger import DIED, Ledger, LedgerError, Notice, Waiting
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import unmark
@@ -118,7 +118,7 @@ class Endings:
                 lambda: self._ledger.refuse(persona_id, refused.perceptions, refused.reason, notice, at),
             )
             if committed:
-                self._tell(persona_id, notice, slot)
+                self._tell(persona_id, notice, refused.reason, slot)
         finally:
             lane.committing -= 1
             slot.drop()
@@ -155,7 +155,7 @@ class Endings:
             for notice in notices:
                 if notice.perception in aside:
                     self._log.error("inbox.poison", persona=persona_id, perception=notice.perception)
-                    self._tell(persona_id, notice, by_seq.get(notice.seq))
+                    self._tell(persona_id, notice, DIED, by_seq.get(notice.seq))
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             aside = []
@@ -201,8 +201,9 @@ class Endings:
             await self._clock.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
-    def _tell(self, persona_id: str, notice: Notice, slot: Slot | None) -> None:
-        self._publisher.signal("Event", "Perception set aside", persona_id, notice.conversation)
+    def _tell(self, persona_id: str, notice: Notice, reason: str, slot: Slot | None) -> None:
+        about = {"message": notice.perception, "reason": reason}
+        self._publisher.signal("Event", "Perception set aside", persona_id, notice.conversation, **about)
         if slot:
             said = [Outgoing(notice.content)]
             self._publisher.publish(persona_id, notice.conversation, said, [slot], title="Notified")

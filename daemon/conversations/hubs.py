@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -33,8 +33,36 @@ REPLAY_PAGE: Final = 256
 CLOSE_TIMEOUT: Final = 1.0
 
 SignalType: TypeAlias = Literal["Plan", "Event", "Message", "Inquiry", "Command"]
+ChatType: TypeAlias = Literal["chat_message", "chat_audio", "chat_image"]
 
-_CHAT_TYPES: Final = {"text": "chat_message", "audio": "chat_audio", "image": "chat_image"}
+_CHAT_TYPES: Final[dict[str, ChatType]] = {"text": "chat_message", "audio": "chat_audio", "image": "chat_image"}
+
+
+class ChatFrame(msgspec.Struct):
+    """What she says, as her socket receives it. ``url`` is the path of a file that goes with it.
+
+    ``chat_message`` is text. ``chat_audio`` is speech: ``url`` has the recording, ``content`` the same words.
+    ``chat_image`` is a picture that she made: ``url`` has it, ``content`` describes it.
+    """
+
+    type: ChatType
+    persona_id: str
+    content: str
+    seq: int
+    url: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class SignalFrame(msgspec.Struct):
+    """What happens to a persona, as her socket and ``/ws/system`` receive it; ``time`` is epoch nanoseconds.
+
+    What ``details`` holds depends on the title; ``persona`` in it says whose signal it is.
+    """
+
+    type: SignalType
+    title: str
+    time: int
+    details: dict[str, Any]  # Any: msgspec describes it as any JSON, and an object as none
+    seq: int
 
 
 class HubsRefusal(Exception):
@@ -52,17 +80,19 @@ class SocketClosed(Exception):
 
 def chat_frame(persona_id: str, seq: int, kind: str, content: str, media: str | None) -> str:
     """Encode her message as the chat frame for its kind: ``text``, ``audio`` or ``image``."""
-    frame = {"type": _CHAT_TYPES[kind], "persona_id": persona_id, "content": content, "seq": seq}
-    if media is not None:
-        frame["url"] = f"/api/persona/{persona_id}/media/{media}"
-    return msgspec.json.encode(frame).decode()
+    url = msgspec.UNSET if media is None else f"/api/persona/{persona_id}/media/{media}"
+    return msgspec.json.encode(ChatFrame(_CHAT_TYPES[kind], persona_id, content, seq, url)).decode()
 
 
 class Socket:
-    """One subscriber: the bounded queue between the hubs and the sender of one WebSocket."""
+    """One subscriber: the bounded queue between the hubs and the sender of one WebSocket.
 
-    def __init__(self, persona_id: str | None, until: int, limit: int) -> None:
+    One that ``opens`` opens her web channel as well.
+    """
+
+    def __init__(self, persona_id: str | None, until: int, limit: int, *, opens: bool = True) -> None:
         self.persona_id = persona_id
+        self.opens = opens
         self.until = until
         """Frames up to this ``seq`` were sent before the subscription; all later ones come to the queue."""
         self._limit = limit
@@ -219,7 +249,7 @@ class Hubs:
         if persona is not None:
             shown["persona"] = {"id": persona.id, "name": persona.name}
         seq = self._next_seq()
-        frame = {"type": kind, "title": title, "time": self._clock.time_ns(), "details": shown, "seq": seq}
+        frame = SignalFrame(kind, title, self._clock.time_ns(), shown, seq)
         text = redact(msgspec.json.encode(frame, enc_hook=_mask).decode())
         self._ring.add(_Signal(seq, persona.id if persona else None, text))
         for socket in self._system:
@@ -230,10 +260,10 @@ class Hubs:
             hub.flush()
 
     def started(self, persona_id: str) -> None:
-        """She runs: her web channel is open only if a socket is connected."""
+        """She runs: her web channel is open only if a socket that opens it is connected."""
         hub = self._hub(persona_id)
         hub.running = True
-        hub.is_open = bool(hub.sockets)
+        hub.is_open = any(socket.opens for socket in hub.sockets)
 
     def stopped(self, persona_id: str) -> None:
         """She no longer runs: her web channel is closed. Her sockets stay and get signals."""
@@ -258,8 +288,11 @@ class Hubs:
         for socket in hub.sockets if hub else ():
             socket.close(NORMAL_CLOSURE, "this persona was deleted")
 
-    def connect(self, persona_id: str | None) -> Socket:
-        """Subscribe a socket to a persona's frames, or with None to all signals. Raises HubsRefusal."""
+    def connect(self, persona_id: str | None, *, opens: bool = True) -> Socket:
+        """Subscribe a socket to a persona's frames, or with None to all signals. Raises HubsRefusal.
+
+        One that does not ``opens`` leaves her web channel as it is.
+        """
         if self._closing:
             raise HubsRefusal("personad is stopping; try again when it runs.")
         if len(self._sockets) >= self._limits.sockets:
@@ -270,9 +303,9 @@ class Hubs:
         else:
             hub = self._hub(persona_id)
             until = hub.waiting[0].seq - 1 if hub.waiting else self._seq
-            socket = Socket(persona_id, until, self._limits.socket_queue)
+            socket = Socket(persona_id, until, self._limits.socket_queue, opens=opens)
             hub.sockets.add(socket)
-            hub.is_open = hub.running
+            hub.is_open = hub.running and (opens or hub.is_open)
         self._sockets.add(socket)
         self._empty.clear()
         return socket

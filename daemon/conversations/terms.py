@@ -27,6 +27,7 @@ class Terms(msgspec.Struct, frozen=True):
     mind: Organ | None
     datasets: list[str]
     fallback: str
+    instructions: str
 
 
 class ChannelTerms:
@@ -102,4 +103,5 @@ class ChannelTerms:
             mind=self._models.get(model) if model is not None else None,
             datasets=list(row.fields.datasets),
             fallback=row.fields.fallback or DEFAULT_FALLBACK,
+            instructions=row.fields.instructions or "",
         )

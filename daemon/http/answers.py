@@ -22,6 +22,12 @@ class Fault(msgspec.Struct, frozen=True):
     msg: str
 
 
+def sentence(text: object) -> str:
+    """Return a text that ends in a reason from elsewhere with its full stop, which only some reasons have."""
+    words = str(text).rstrip()
+    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
+
+
 def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with JSON. Secrets inside records are in the clear: only for what a seed leaves unmasked."""
     return Response(to_json(content), status, {**NO_STORE, **(headers or {})}, "application/json")

@@ -157,16 +157,17 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        self._count_head(len(url))
+        self._head += len(url)
+        if self._head > self.max_head:
+            self._stop(TOO_LARGE)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return
-        self._count_head(len(name) + len(value) + 4)
-        if len(self.headers) >= MAX_FIELDS:
-            self._stop(TOO_LARGE)
-        super().on_header(name, value)
+        if self._in_head:
+            self._head += len(name) + len(value) + 4
+            if self._head > self.max_head or len(self.headers) >= MAX_FIELDS:
+                self._stop(TOO_LARGE)
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MAX_AHEAD:
@@ -179,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
         before: RequestResponseCycle | None = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            self.cycle.transport = self._parting
+            self.cycle.transport = self._parting  # type: ignore[assignment] # it has all that a cycle calls
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:
@@ -190,11 +191,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_body = False
         super().on_message_complete()
 
-    def _count_head(self, size: int) -> None:
-        self._head += size
-        if self._head > self.max_head:
-            self._stop(TOO_LARGE)
-
     def _stop(self, refusal: Refusal) -> None:
         self._refusal = refusal
         raise _Stopped
@@ -203,6 +199,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application; an answer to a request that is still on its way says that the connection ends."""
+        if not self._in_body:
+            # Nearly always: the whole request came before its task began.
+            await self._application(scope, receive, send)
+            return
 
         async def sending(message: Message) -> None:
             if self._in_body and message["type"] == "http.response.start" and self.scope is scope:
@@ -279,19 +279,10 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class _Parting(asyncio.Transport):
+class _Parting:
     """What an answer is written to: it hangs up through the protocol, which first takes what is still on its way."""
 
     def __init__(self, transport: asyncio.Transport, leave: Callable[[], None]) -> None:
-        super().__init__()
-        self._transport = transport
-        self._leave = leave
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._leave()
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = leave

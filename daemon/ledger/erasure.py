@@ -51,6 +51,7 @@ def conversation(connection: sqlite3.Connection, channel: str, chat: str) -> Era
         " EXCEPT SELECT account FROM participant WHERE channel = ?1 AND chat <> ?2))",
         place,
     )
+    connection.execute("DELETE FROM alias WHERE channel = ?1 AND account = ?2", place)
     for table in ("outage", "revision", "participant"):
         connection.execute(f"DELETE FROM {table} WHERE {_HERE}", place)  # noqa: S608 - a constant
     _drop_files(connection, *owner, [media for (media,) in files] + [media for _, media, _ in heard])

@@ -32,8 +32,8 @@ _STATUS: Final = (
 _UNREAD: Final = "FROM webhook WHERE webhook.channel = channel.channel AND unread IS NOT NULL AND done = 0"
 _COLUMNS: Final = (
     "channel, persona, type, open, coalesce(name, account_name, bot_name), phone, provider_account, model, datasets,"
-    f" welcome, fallback, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class, last_error,"
-    " last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited,"
+    f" welcome, fallback, instructions, iif(bot_id = channel, '', bot_id), bot_name, {_STATUS}, error_class,"
+    " last_error, last_error_at, created_at, updated_at, conversations, messages, last_message_at, limited,"
     f" (SELECT count(*) {_UNREAD}), (SELECT unread {_UNREAD} ORDER BY number DESC LIMIT 1), (SELECT max(at) {_UNREAD})"
 )
 """The columns of ``OpenChannel`` and ``ChannelFields``. An error that began before ``?1`` has lasted too long."""
@@ -42,7 +42,7 @@ _COLUMNS: Final = (
 class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that an open channel's operator sets.
 
-    ``account`` names an entry of ``[accounts]``, ``model`` one of ``[models]``.
+    ``account`` names an entry of ``[accounts]``, ``model`` one of ``[models]``. ``instructions`` stand in the prompt.
     """
 
     name: str
@@ -52,6 +52,7 @@ class ChannelFields(msgspec.Struct, frozen=True, kw_only=True):
     datasets: tuple[str, ...] = ()
     welcome: str | None = None
     fallback: str | None = None
+    instructions: str | None = None
 
 
 class OpenChannel(msgspec.Struct, frozen=True):
@@ -154,8 +155,8 @@ def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, 
     """
     changed = connection.execute(
         "UPDATE channel SET mirror_name = iif(name IS ?1, mirror_name, coalesce(mirror_name, name)), name = ?1,"
-        " phone = ?2, provider_account = ?3, model = ?4, datasets = ?5, welcome = ?6, fallback = ?7, updated_at = ?8"
-        " WHERE channel = ?9",
+        " phone = ?2, provider_account = ?3, model = ?4, datasets = ?5, welcome = ?6, fallback = ?7, instructions = ?8,"
+        " updated_at = ?9 WHERE channel = ?10",
         (
             fields.name,
             fields.phone,
@@ -164,6 +165,7 @@ def update(connection: sqlite3.Connection, channel: str, fields: ChannelFields, 
             json.dumps(fields.datasets),
             fields.welcome,
             fields.fallback,
+            fields.instructions,
             at,
             channel,
         ),
@@ -278,14 +280,14 @@ def mark_conversation(connection: sqlite3.Connection, channel: str, chat: str, e
 
 
 def remove(connection: sqlite3.Connection, channel: str) -> None:
-    """Delete the channel's conversations, visitors, senders and webhook requests; the lines stay."""
-    for table in ("channel_conversation", "visitor", "sender", "webhook"):
+    """Delete the channel's conversations, visitors, senders, their ids and webhook requests; the lines stay."""
+    for table in ("channel_conversation", "visitor", "sender", "webhook", "alias"):
         connection.execute(f"DELETE FROM {table} WHERE channel = ?", (channel,))  # noqa: S608 - a constant
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
     """Delete all her conversations, visitors, senders and webhook requests on channels."""
-    for table in ("channel_conversation", "visitor", "sender", "webhook"):
+    for table in ("channel_conversation", "visitor", "sender", "webhook", "alias"):
         connection.execute(f"DELETE FROM {table} WHERE persona = ?", (persona,))  # noqa: S608 - a constant
 
 
@@ -296,7 +298,8 @@ def _require(changed: sqlite3.Cursor, channel: str) -> None:
 
 def _shown(row: tuple[Any, ...]) -> OpenChannel:
     # Any: the schema determines the columns' types.
-    channel, persona, type_, open_, name, phone, account, model, datasets, welcome, fallback, *figures = row
+    channel, persona, type_, open_, name, phone, account, model, datasets, *rest = row
+    welcome, fallback, instructions, *figures = rest
     fields = ChannelFields(
         name=name,
         phone=phone,
@@ -305,5 +308,6 @@ def _shown(row: tuple[Any, ...]) -> OpenChannel:
         datasets=tuple(json.loads(datasets)),
         welcome=welcome,
         fallback=fallback,
+        instructions=instructions,
     )
     return OpenChannel(channel, persona, type_, bool(open_), fields, *figures)

@@ -1,12 +1,15 @@
 """Pages of what was said to a persona and by her, as her owner sees it.
 
 Lines stand in the order in which they were written, whatever the clock showed. A message that she has not answered is
-no line yet: it stands where it came in, by its time.
+no line yet and has no number to go on from. It stands behind the last line that is not younger, and a page shows those
+that stand among its lines, so each is on one page, also after the clock was set.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -20,7 +23,13 @@ PAGE_LINES: Final = 100
 PAGE_TEXT: Final = 1_000_000
 """Characters after which a page ends, however many lines it may have: lines can be 64 KiB each."""
 
+MOST_UNANSWERED: Final = 1000
+"""Unanswered messages that a page has beside its lines: the newest of them."""
+
 LAST: Final = 2**63 - 1
+
+_WORD: Final = re.compile(r'"([^"]*)"|(\S+)')
+"""A phrase in quotes, or a word; a quote without its partner belongs to its word."""
 
 _COLUMNS: Final = "content, at, media, type, name, channel, chat, title"
 _FOUND: Final = "AND (?4 = '' OR says(CAST(content AS BLOB), CAST(title AS BLOB), CAST(perceived AS BLOB), ?4))"
@@ -34,8 +43,14 @@ _UNANSWERED: Final = (
     f"SELECT 0, 'person', '', iif(state = 'poison', id, 0), reason, {_COLUMNS} FROM inbox"  # noqa: S608 (constants)
     " WHERE persona = ?1 AND state <> 'done' AND at >= ?2 AND at < ?3 AND NOT EXISTS"
     " (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND channel.open = 1)"
-    f" {_FOUND.replace('CAST(perceived AS BLOB)', 'NULL')} ORDER BY id"
+    f" {_FOUND.replace('CAST(perceived AS BLOB)', 'NULL')} ORDER BY id DESC"
 )
+_ANY_UNANSWERED: Final = "SELECT EXISTS (SELECT 1 FROM inbox WHERE persona = ? AND state <> 'done')"
+_EARLIEST: Final = (
+    "SELECT at FROM conversation INDEXED BY conversation_time WHERE persona = ? AND open = 0 AND id >= ?"
+    " ORDER BY at LIMIT 1"
+)
+_LINE_UP_TO: Final = "SELECT id FROM conversation WHERE persona = ? AND open = 0 AND id <= ? ORDER BY id DESC LIMIT 1"
 
 
 class StoredLine(msgspec.Struct, frozen=True):
@@ -56,10 +71,10 @@ class StoredLine(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which lines: at most ``limit`` of those behind ``after`` and before ``before`` that contain ``words``.
+    """Which lines: at most ``limit`` of those behind ``after`` and before ``before`` that contain all ``words``.
 
-    The first ones when ``after`` is given, else the last ones. With one of the two, messages that are not answered come
-    on top of the limit, and only together with lines.
+    The first ones when ``after`` is given, else the last ones. Messages that are not answered come on top of the limit.
+    With ``after`` or ``before`` they come only together with lines.
     """
 
     limit: int
@@ -73,33 +88,48 @@ LATEST: Final = Wanted(PAGE_LINES)
 
 
 def says(content: bytes, title: bytes, perceived: bytes | None, words: str) -> bool:
-    """Return whether one of these texts contains the words, in upper or lower case: for SQLite."""
-    return any(words in text.decode(errors="replace").casefold() for text in (content, title, perceived) if text)
+    """Return whether each of these words, one a line, stands anywhere in one of these texts: for SQLite."""
+    texts = [_folded(text.decode(errors="replace")) for text in (content, title, perceived) if text]
+    return all(any(word in text for text in texts) for word in words.split("\n"))
+
+
+def _words(asked: str) -> str:
+    """Return the words and quoted phrases of a search, one a line, each once; "" when there are none."""
+    found = (" ".join((phrase or word).split()) for phrase, word in _WORD.findall(asked))
+    return "\n".join(dict.fromkeys(_folded(one) for one in found if one))
+
+
+def _folded(text: str) -> str:
+    """Return the text without the differences of case and composition.
+
+    Normalized before and after folding, as the canonical caseless match of the Unicode Standard, section 3.13, D145:
+    https://www.unicode.org/versions/latest/core-spec/chapter-3/
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def page(connection: sqlite3.Connection, persona: str, wanted: Wanted) -> list[StoredLine]:
     """Return a page, oldest first. Conversations with visitors are left out."""
-    lower = 0 if wanted.after is None else wanted.after
-    upper = LAST if wanted.before is None else wanted.before
-    words = wanted.words.casefold()
+    if wanted.limit == 0:
+        return []
     forward = wanted.after is not None
+    span = (wanted.after or 0, LAST if wanted.before is None else wanted.before)
+    words = _words(wanted.words)
     # Both tables are read in one transaction, or a message that is answered meanwhile would come twice or not at all.
     connection.execute("BEGIN")
     try:
-        cursor = connection.execute(_FORWARD if forward else _BACKWARD, (persona, lower, upper, words))
+        cursor = connection.execute(_FORWARD if forward else _BACKWARD, (persona, *span, words))
         lines, complete = _taken(cursor, wanted.limit)
         if not forward:
             lines.reverse()
-        since = _time_of(connection, persona, lower) if forward else 0 if complete or not lines else lines[0].at
-        until = _time_of(connection, persona, upper) if not forward else LAST if complete else lines[-1].at
-        unanswered, _ = _taken(connection.execute(_UNANSWERED, (persona, since, until, words)), wanted.limit)
+        unanswered: list[StoredLine] = []
+        # Only lines lead on to the next page: one without any is the end.
+        if (lines or span == (0, LAST)) and connection.execute(_ANY_UNANSWERED, (persona,)).fetchone()[0]:
+            times = _times(connection, persona, wanted, lines, complete)
+            unanswered, _ = _taken(connection.execute(_UNANSWERED, (persona, *times, words)), MOST_UNANSWERED)
     finally:
         connection.execute("COMMIT")
-    merged = list(_merged(lines, unanswered))
-    if wanted.before is None and wanted.after is None:
-        return merged[max(0, len(merged) - wanted.limit) :]
-    # Only lines lead on to the next page: one without any is the end.
-    return merged if lines else []
+    return list(_merged(lines, unanswered[::-1]))
 
 
 def _taken(cursor: sqlite3.Cursor, limit: int) -> tuple[list[StoredLine], bool]:
@@ -115,11 +145,30 @@ def _taken(cursor: sqlite3.Cursor, limit: int) -> tuple[list[StoredLine], bool]:
     return lines, True
 
 
-def _time_of(connection: sqlite3.Connection, persona: str, line: int) -> int:
-    """Return the time of a line, or one beyond all for a line that is not there."""
-    if line in (0, LAST):
-        return line
-    found = connection.execute("SELECT at FROM conversation WHERE id = ? AND persona = ?", (line, persona)).fetchone()
+def _times(
+    connection: sqlite3.Connection, persona: str, wanted: Wanted, lines: list[StoredLine], complete: bool
+) -> tuple[int, int]:
+    """Return from which time on, and before which, messages stand among these lines.
+
+    A message stands behind a line when that one is not younger and all lines behind it are. The earliest time from a
+    line on never falls from line to line, so the spans of two pages have nothing in common.
+    """
+    if wanted.after is not None:
+        behind = connection.execute(_LINE_UP_TO, (persona, wanted.after)).fetchone()
+        since = _earliest(connection, persona, behind[0]) if behind else 0
+        return since, LAST if complete else _earliest(connection, persona, lines[-1].id)
+    until = LAST if wanted.before is None else _earliest(connection, persona, wanted.before)
+    if complete:
+        return 0, until
+    if wanted.words:
+        return _earliest(connection, persona, lines[0].id), until
+    # All lines from the first one on are at hand.
+    return min(until, *(line.at for line in lines)), until
+
+
+def _earliest(connection: sqlite3.Connection, persona: str, line: int) -> int:
+    """Return the earliest time of this line and those behind it, or one beyond all when there are none."""
+    found = connection.execute(_EARLIEST, (persona, line)).fetchone()
     return int(found[0]) if found else LAST
 
 

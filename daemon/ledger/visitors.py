@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import answers, erasure, inbox, opt_outs, revisions, webhooks
+from daemon.ledger import aliases, answers, erasure, inbox, opt_outs, revisions, webhooks
 from daemon.ledger import conversation as lines
 from daemon.ledger.errors import ChannelUnknown
 from daemon.ledger.inbox import Waiting
@@ -96,7 +96,10 @@ def _take_one(
     if sent.opt_out is not None:
         opt_outs.note(connection, channel.channel, sent, at)
         return
+    sent = aliases.resolved(connection, channel.persona, channel.channel, sent)
     name = _name(connection, channel.channel, sent.chat)
+    if sent.unaddressed and not name:
+        return
     conversation = Conversation(channel.type, name or _called(sent), channel.channel, sent.chat)
     if inbox.is_known(connection, channel.persona, conversation, sent.key):
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
 from typing import Final, TypeVar
 
 from daemon.logging.log import Log, trace_of
@@ -63,8 +64,10 @@ class Tasks:
 
     def call(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` now; an exception in it is a fault and is not raised."""
-        with self.contained():
+        try:
             callback()
+        except Exception as error:  # noqa: BLE001 (an unexpected exception is what this is for)
+            self.failed(error)
 
     @contextmanager
     def contained(self) -> Iterator[None]:
@@ -74,16 +77,9 @@ class Tasks:
         except Exception as error:  # noqa: BLE001 (an unexpected exception is what this is for)
             self.failed(error)
 
-    @contextmanager
-    def reported(self, *expected: type[Exception]) -> Iterator[None]:
+    def reported(self, *expected: type[Exception]) -> Reported:
         """What is not ``expected`` is a fault, and is raised again for a caller that has another owner."""
-        try:
-            yield
-        except expected:
-            raise
-        except Exception as error:
-            self.failed(error)
-            raise
+        return Reported(self, expected)
 
     def failed(self, error: Exception) -> None:
         """Report an unexpected exception as a fault of this owner."""
@@ -165,6 +161,23 @@ class Tasks:
 
         task.add_done_callback(ended)
         return task
+
+
+class Reported:
+    """A block whose unexpected exceptions are faults of ``owner``. Each message goes through one, so it is cheap."""
+
+    __slots__ = ("_expected", "_owner")
+
+    def __init__(self, owner: Tasks, expected: tuple[type[Exception], ...]) -> None:
+        self._owner = owner
+        self._expected = expected
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, Exception) and not isinstance(error, self._expected):
+            self._owner.failed(error)
 
 
 class PersonaTasks:

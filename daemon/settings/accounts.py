@@ -1,15 +1,20 @@
-"""The operator's provider accounts and channel models with their secrets, read once at the start."""
+"""The operator's provider accounts and channel models with their secrets.
+
+Models are read once at the start. Accounts are read again when the settings file or a secret's file changes.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from daemon.settings.private_files import PrivateFileError, read_private
 from daemon.settings.sections import AccountType
-from daemon.settings.settings import Settings, SettingsError
+from daemon.settings.settings import Account, Settings, SettingsError, load
 from proto.records import Organ
 from proto.secrets import Secret
 
@@ -27,6 +32,88 @@ class ReadAccount(msgspec.Struct, frozen=True):
     type: AccountType
     phones: tuple[str, ...]
     credentials: dict[str, Secret]
+
+
+class Mark(NamedTuple):
+    """What tells a changed file from an unchanged one."""
+
+    inode: int
+    modified: int
+    changed: int
+    size: int
+
+
+Marks = dict[str, Mark | None]
+"""The marks of files by their paths; None for a file that is not there."""
+
+
+class Accounts(Mapping[str, ReadAccount]):
+    """The accounts by name, as they were last in order. Raises SettingsError when they cannot be used at the start.
+
+    ``fault`` says why what the files hold now cannot be used; it is empty when they are in order.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings_file = settings.file
+        self._environ = environ
+        self._files = account_files(settings.accounts)
+        # The settings were read a moment ago: the first look that finds the files settled reads them again.
+        self._read: Marks = {}
+        self._seen: Marks = {}
+        self._accounts = read_accounts(settings)
+        self.fault = ""
+
+    def __getitem__(self, name: str) -> ReadAccount:
+        return self._accounts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._accounts)
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def files(self) -> list[str]:
+        """The paths of the accounts' secrets."""
+        return list(self._files)
+
+    async def refresh(self) -> set[str]:
+        """Look at the files, and read them if they changed. Returns the names of the accounts that are other ones now.
+
+        Files that differ from the last look, too, are still being written, and are left until the next one.
+        """
+        if self._settings_file is None:
+            return set()
+        marks = await asyncio.to_thread(self._marks)
+        is_settled, self._seen = marks == self._seen, marks
+        if marks == self._read or not is_settled:
+            return set()
+        self._read = marks
+        try:
+            settings = await asyncio.to_thread(load, self._settings_file, self._environ)
+            self._files = account_files(settings.accounts)
+            accounts = await asyncio.to_thread(read_accounts, settings)
+        except SettingsError as error:
+            self.fault = str(error)
+            return set()
+        before, self._accounts, self.fault = self._accounts, accounts, ""
+        return {name for name in {*before, *accounts} if before.get(name) != accounts.get(name)}
+
+    def _marks(self) -> Marks:
+        return {file: _mark(file) for file in (str(self._settings_file), *self._files)}
+
+
+def account_files(accounts: Mapping[str, Account]) -> list[str]:
+    """The paths of these accounts' secrets."""
+    values = ((key, value) for account in accounts.values() for key, value in msgspec.structs.asdict(account).items())
+    return [value for key, value in values if key.endswith(FILE) and value.startswith("/")]
+
+
+def _mark(file: str) -> Mark | None:
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return Mark(found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
 def read_accounts(settings: Settings) -> dict[str, ReadAccount]:

@@ -7,6 +7,7 @@ closed before the parts that use it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -39,6 +40,7 @@ from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
 from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
@@ -46,15 +48,17 @@ from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
-from daemon.settings.accounts import ReadAccount, read_accounts, read_models
+from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
+from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.keeper import Keeper
 from daemon.supervision.link import Link
 from daemon.supervision.linked_process import ProcessContext
+from daemon.supervision.oom_kills import OomKills, own_events
 from daemon.supervision.organ_host import OrganHost
 from daemon.supervision.prober import Prober
 from daemon.supervision.provisions import mind_limits, provider_urls
@@ -96,12 +100,14 @@ class Assembled(NamedTuple):
     webhooks: ASGIApp
     supervisor: Supervisor
     personas: Personas
+    edits: EditWatch
     channels: ChannelService
     commands: BotCommands
     ledger: Ledger
     hubs: Hubs
     erasure: Erasure
     clock: KeptClock
+    accounts: Accounts
 
 
 async def assemble(
@@ -112,7 +118,7 @@ async def assemble(
     Raises LedgerError, TokenError and SettingsError.
     """
     own = PersonaTasks(machine, log)
-    accounts, models = read_accounts(settings), read_models(settings)
+    accounts, models = Accounts(settings, os.environ), read_models(settings)
     request_counts: Counter[tuple[str, str, int]] = Counter()
     webhook_counts: Counter[tuple[str, int]] = Counter()
     ledger = await _ledger(settings.state_dir, log)
@@ -128,15 +134,17 @@ async def assemble(
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, Enclosures(settings), clock)
+    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
-    commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    by_people = Commands(personas, places.register, supervisor)
+    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
+    edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
     stack.push_async_callback(feeds.close)
@@ -144,15 +152,18 @@ async def assemble(
         api_routes(
             settings=settings,
             personas=personas,
+            edits=edits,
             supervisor=supervisor,
             ledger=ledger,
             hubs=said.hubs,
             inbox=said.inbox,
             consolidation=said.consolidation,
             register=places.register,
+            commands=by_people,
             channels=channels,
             feeds=feeds,
             uploads=uploads,
+            accounts=accounts,
             request_counts=request_counts,
             webhook_counts=webhook_counts,
             tasks=tasks,
@@ -180,7 +191,9 @@ async def assemble(
     )
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
-    return Assembled(api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock)
+    return Assembled(
+        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
+    )
 
 
 async def _ledger(state_dir: Path, log: Log) -> Ledger:

@@ -1,19 +1,19 @@
-"""What the daemon does beside serving: it follows edits by hand and forgets what is too old."""
+"""What the daemon does beside serving: it forgets what is too old."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from daemon.channels.erasure import Erasure
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas, WatchFailed
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
-from proto.records import Persona
+from daemon.settings.accounts import Accounts
 
-WATCH_RETRY: Final = 30.0
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks at the accounts' files. A few ``stat`` calls cost less than a watch of whole folders."""
 IMPLAUSIBLE: Final = 24 * 3600.0
 """Seconds that an unsynchronized clock may be ahead of the ledger before that is logged. A quiet day is normal."""
 PRUNE_EVERY: Final = 24 * 3600.0
@@ -21,16 +21,26 @@ DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
 
 
-async def watch_personas(
-    personas: Personas, edited: Callable[[Persona], Awaitable[None]], clock: Clock, log: Log
+async def follow_accounts(
+    accounts: Accounts, changed: Callable[[Collection[str]], Awaitable[None]], clock: Clock, log: Log
 ) -> None:
-    """Follow edits by hand; when the kernel gives no watch, say so and try again."""
+    """Read accounts again when their files change, and have ``changed`` told; files in disorder change nothing."""
+    pending: set[str] = set()
     while True:
+        await clock.sleep(LOOK_EVERY)
+        before = accounts.fault
+        found = await accounts.refresh()
+        if accounts.fault and accounts.fault != before:
+            log.error("accounts.unusable", reason=accounts.fault)
+        if found or (before and not accounts.fault):
+            log.info("accounts.read", changed=", ".join(sorted(found)))
+        pending |= found
         try:
-            await personas.watch(edited)
-        except WatchFailed as error:
-            log.error("personas.watch_failed", reason=str(error))
-        await clock.sleep(WATCH_RETRY)
+            if pending:
+                await changed(pending)
+                pending = set()
+        except LedgerError as error:
+            log.error("accounts.not_followed", accounts=", ".join(sorted(pending)), reason=str(error))
 
 
 async def forget_visitors(erasure: Erasure, retention_days: int, clock: KeptClock, log: Log) -> None:

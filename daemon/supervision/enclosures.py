@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,15 +25,21 @@ SCRATCH: Final = "organs"
 
 
 class Enclosures:
-    """Draws the walls of each process. Paths are handed over as they are; the process resolves them."""
+    """Draws the walls of each process. Paths are handed over as they are; the process resolves them.
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    ``account_files`` returns the files of the present accounts' secrets.
+    """
+
+    def __init__(
+        self, settings: Settings, account_files: Callable[[], list[str]], environ: Mapping[str, str] = os.environ
+    ) -> None:
         self._personas = str(settings.state_dir / PERSONAS)
         self._scratch = str(settings.runtime_dir / SCRATCH)
         self._mind_model = settings.organs.mind_model
         self._memory = settings.limits.process_memory
         self._host_memory = settings.organs.memory
-        self._closed = list(_secrets(settings, environ))
+        self._secrets = list(_secrets(settings, environ))
+        self._account_files = account_files
         urls = [url for kind, url in provider_urls(settings).items() if kind != EMBEDDED]
         urls += [model.url for model in settings.models.values()]
         urls += [environ.get(name, "") for name in PROXIES]
@@ -58,15 +64,18 @@ class Enclosures:
         """The organ host works with the files of all personas, without any network."""
         return Walls(
             read=[self._mind_model] if self._mind_model else [],
-            closed=self._closed,
+            closed=self._closed(),
             personas=self._personas,
             scratch=self._scratch,
             memory=self._host_memory,
         )
 
+    def _closed(self) -> list[str]:
+        return [*self._secrets, *self._account_files()]
+
     def _walls(self, urls: Iterable[str], write: list[str] | None = None, read: list[str] | None = None) -> Walls:
         ports = sorted(self._ports | set(_ports(urls)))
-        return Walls(write=write or [], read=read or [], closed=self._closed, ports=ports, memory=self._memory)
+        return Walls(write=write or [], read=read or [], closed=self._closed(), ports=ports, memory=self._memory)
 
 
 def _urls(organs: Iterable[Organ]) -> list[str]:
@@ -85,14 +94,17 @@ def _ports(urls: Iterable[str]) -> Iterator[int]:
 
 
 def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
-    """Where secrets and everybody's words lie: no process may read a folder with one of these in it."""
+    """Where secrets and everybody's words lie, beside those of accounts.
+
+    No process may read a folder with one of these in it.
+    """
     yield str(settings.state_dir)
     yield str(settings.runtime_dir)
     if settings.http.token_file:
         yield settings.http.token_file
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
         yield folder
-    for table in (*settings.accounts.values(), *settings.models.values()):
+    for table in settings.models.values():
         for name, value in msgspec.structs.asdict(table).items():
             if name.endswith("_file") and isinstance(value, str) and value.startswith("/"):
                 yield value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,7 +9,6 @@ from typing import Final, NamedTuple
 import psutil
 
 _FIELD: Final = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
-_TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Memory(NamedTuple):
@@ -42,9 +40,14 @@ def pss(pid: int) -> int:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the user and system time of a process and its descendants so far, in seconds."""
-    ticks = 0
+    """Return the time that a process and its descendants have had a processor so far, in seconds.
+
+    From each thread's schedstat, in nanoseconds: the times in /proc/PID/stat are counted in ticks of 10 ms, by which
+    the same idle tree seems to take between 0.7 % and 2.5 % of a core in 20 s
+    (https://docs.kernel.org/scheduler/sched-stats.html).
+    """
+    spent = 0
     for one in tree(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks * _TICK
+        for thread in Path(f"/proc/{one}/task").iterdir():
+            spent += int((thread / "schedstat").read_text().split()[0])
+    return spent / 1e9

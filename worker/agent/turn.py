@@ -218,11 +218,12 @@ class Turn:
             self._message.visitor,
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
+            self._message.instructions,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
         """Return the messages that the next mind call is about."""
-        return take(self._perceptions[: self._tries.most or None], understood, self._room())
+        return take(self._perceptions[: self._tries.most or None], understood, self._room(), self._message.instructions)
 
     async def _prepare(self) -> None:
         # If this mind does not exist, the call itself reports it.

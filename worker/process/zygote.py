@@ -31,7 +31,7 @@ from worker.gateways import REHEARSALS
 from worker.organs.choice import PRELOAD
 from worker.process.child_setup import die_with, set_up_child
 from worker.process.main import run
-from worker.walls.raising import lacking_here
+from worker.walls.raising import prepare
 
 REHEARSAL: Final = "worker.organs.rehearsal"
 """Imported only when needed, because it brings an HTTP library that the embedded mind does not use."""
@@ -51,9 +51,10 @@ def main(arguments: list[str]) -> None:
     failed = preload([kind for kind in arguments[3].split(",") if kind])
     if threading.active_count() != 1:
         failed["threads"] = "a preloaded module started a thread, which a fork would lose"
+    lacking = prepare()
     gc.collect()
     gc.freeze()
-    control.send(msgspec.msgpack.encode(Warm(failed, lacking_here())))
+    control.send(msgspec.msgpack.encode(Warm(failed, lacking)))
     while request := receive(control):
         birth, log_pipe = request
         try:

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.walls.calls import (
     ABSENT,
@@ -57,6 +57,12 @@ SECCOMP_AVAILABLE: Final = 2
 Instruction = tuple[int, int, int, int]
 """An operation, how far to jump if it holds and if it does not, and its operand."""
 
+_INSTRUCTION: Final = struct.Struct("=HBBI")
+_OPERAND_AT: Final = 4
+
+ME: Final = 0x7FFF_FFFF
+"""Stands for the pid of the process that installs the filter. No process has it: Linux has at most 2**22."""
+
 INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -71,9 +77,26 @@ def available(machine: Processor | None) -> bool:
     return True
 
 
-def program(machine: Processor, families: Iterable[int], *, listens: bool = False) -> list[Instruction]:
+class Filter(NamedTuple):
+    """A filter that is made before the process exists that it is for: ``mine`` are the places of its pid."""
+
+    code: bytes
+    mine: tuple[int, ...] = ()
+
+    def length(self) -> int:
+        """The number of instructions."""
+        return len(self.code) // _INSTRUCTION.size
+
+
+def made_of(instructions: Iterable[Instruction]) -> Filter:
+    """Pack instructions; where one compares with ``ME``, the pid is filled in when the filter is installed."""
+    listed = list(instructions)
+    mine = (number * _INSTRUCTION.size + _OPERAND_AT for number, one in enumerate(listed) if one[3] == ME)
+    return Filter(b"".join(_INSTRUCTION.pack(*one) for one in listed), tuple(mine))
+
+
+def program(machine: Processor, families: Iterable[int], *, listens: bool = False, me: int = ME) -> list[Instruction]:
     """A process's filter. It may open sockets of these families, and signal itself and its own group only."""
-    me = os.getpid()
     column = machine.column
     calls = {name: numbers[column] for name, numbers in LOOKED_INTO.items()}
     made: list[Instruction] = [*_of_this_processor(machine), (AT_LEAST, 0, 1, UNKNOWN_FROM), _error(errno.ENOSYS)]
@@ -120,12 +143,13 @@ def listening_only(machine: Processor) -> list[Instruction]:
     return [*_of_this_processor(machine), *refused, *_only(number, 1, streams), _allow()]
 
 
-def install(machine: Processor, instructions: list[Instruction]) -> None:
+def install(machine: Processor, made: Filter) -> None:
     """Put the filter onto every thread of this process, for good. Raises OSError."""
-    code = b"".join(struct.pack("=HBBI", *one) for one in instructions)
-    held = _buffer(code)
+    held = _buffer(made.code)
+    for place in made.mine:
+        struct.pack_into("=I", held, place, os.getpid())
     # struct sock_fprog: a count, then a pointer at its natural alignment.
-    handle = struct.pack("@HP", len(instructions), ctypes.addressof(held))
+    handle = struct.pack("@HP", made.length(), ctypes.addressof(held))
     call(SECCOMP[machine.column], SET_FILTER, ALL_THREADS, _buffer(handle))
 
 

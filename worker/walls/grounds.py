@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -49,14 +50,18 @@ def code() -> Iterator[str]:
     yield from (path for path in sys.path if path.endswith("site-packages"))
 
 
+@cache
+def roots() -> tuple[str, ...]:
+    """Everything that any process reads. The zygote asks first, so that no process pays for the search."""
+    own = [os.environ[name] for name in CERTIFICATES if os.environ.get(name)]
+    found = [os.path.realpath(root) if root != "/proc/self" else root for root in (*code(), *SYSTEM, *own)]
+    return tuple(dict.fromkeys(found))
+
+
 def readable(closed: Iterable[str]) -> list[str]:
     """Everything that any process reads, without the places in ``closed``."""
     secrets = [os.path.realpath(place) for place in closed]
-    own = [os.environ[name] for name in CERTIFICATES if os.environ.get(name)]
-    found: dict[str, None] = {}
-    for root in dict.fromkeys([*code(), *SYSTEM, *own]):
-        found.update(dict.fromkeys(without(os.path.realpath(root) if root != "/proc/self" else root, secrets)))
-    return list(found)
+    return list(dict.fromkeys(path for root in roots() for path in without(root, secrets)))
 
 
 def without(root: str, secrets: list[str]) -> Iterator[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import resource
 import socket
+from functools import cache
 
 from proto.walls import Walls
 from worker.walls import filter as calls_filter
 from worker.walls import grounds, landlock
-from worker.walls.calls import processor
+from worker.walls.calls import Processor, processor
+from worker.walls.filter import Filter
 from worker.walls.kernel import give_up_privileges
 
 DNS_PORT = 53
@@ -32,9 +34,8 @@ def raise_walls(walls: Walls, abi: int | None = None) -> None:
         landlock.enclose(abi, readable, [*write, "/dev/null"], walls.scratch, ports)
     machine = processor()
     if machine and calls_filter.available(machine):
-        internet = () if walls.ports is None else calls_filter.INTERNET
         calls_filter.install(
-            machine, calls_filter.program(machine, (socket.AF_UNIX, *internet), listens=bool(walls.scratch))
+            machine, first_filter(machine, internet=walls.ports is not None, listens=bool(walls.scratch))
         )
 
 
@@ -45,11 +46,34 @@ def close_local_sockets(walls: Walls) -> None:
     """
     machine = processor()
     if machine and calls_filter.available(machine):
-        if walls.scratch:
-            calls_filter.install(machine, calls_filter.listening_only(machine))
-        else:
-            families = () if walls.ports is None else calls_filter.INTERNET
-            calls_filter.install(machine, calls_filter.sockets_only(machine, families))
+        calls_filter.install(
+            machine, later_filter(machine, internet=walls.ports is not None, listens=bool(walls.scratch))
+        )
+
+
+@cache
+def first_filter(machine: Processor, *, internet: bool, listens: bool) -> Filter:
+    """The filter of a process that still has its link to make."""
+    families = (socket.AF_UNIX, *(calls_filter.INTERNET if internet else ()))
+    return calls_filter.made_of(calls_filter.program(machine, families, listens=listens))
+
+
+@cache
+def later_filter(machine: Processor, *, internet: bool, listens: bool) -> Filter:
+    """The filter of a process whose link stands."""
+    if listens:
+        return calls_filter.made_of(calls_filter.listening_only(machine))
+    return calls_filter.made_of(calls_filter.sockets_only(machine, calls_filter.INTERNET if internet else ()))
+
+
+def prepare() -> list[str]:
+    """Make in advance what is the same for every process that is forked from this one; return what the kernel lacks."""
+    grounds.roots()
+    if machine := processor():
+        for internet in (False, True):
+            first_filter(machine, internet=internet, listens=False)
+            later_filter(machine, internet=internet, listens=False)
+    return lacking_here()
 
 
 def limit_memory(ceiling: int) -> None:

@@ -11,6 +11,7 @@ from daemon.api.v1.problems import refused_field
 from daemon.api.v1.requests import UpdateChannel
 from daemon.channels.errors import ChannelRefused
 from daemon.channels.service import ChannelService
+from daemon.http.answers import sentence
 from daemon.ledger import ChannelFields, OpenChannel
 from daemon.personas.channel_records import channel_named, claim_of
 from proto.gateways import channel_id
@@ -42,6 +43,7 @@ async def changed_fields(
         datasets=datasets,
         welcome=_chosen(asked.welcome_message, old.welcome, None) or None,
         fallback=_chosen(asked.fallback_message, old.fallback, None) or None,
+        instructions=_chosen(asked.instructions, old.instructions, None) or None,
     )
 
 
@@ -58,7 +60,7 @@ async def renewed(
     try:
         await channels.renew(channel.channel, token)
     except ChannelRefused as error:
-        raise refused_field("botToken", str(error), status=422 if error.status == 404 else error.status) from error
+        raise refused_field("botToken", sentence(error), status=422 if error.status == 404 else error.status) from error
 
 
 def _chosen(asked: T | msgspec.UnsetType | None, old: T, default: T) -> T:

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from daemon.api.v1.changing import changed_fields, renewed
 from daemon.api.v1.choices import Choices
+from daemon.api.v1.conditions import check_match, etag
 from daemon.api.v1.conversations import CHANNEL, CHANNELS, find_channel
 from daemon.api.v1.creating import channel_request, made_since, make
 from daemon.api.v1.idempotency import Keys
@@ -90,6 +91,7 @@ class OpenChannelRoutes:
         return [
             Route(CHANNELS, self.list_channels),
             Route(CHANNELS, self.create, methods=["POST"]),
+            Route(f"{CHANNELS}/options", self.options),
             Route(CHANNEL, self.show),
             Route(CHANNEL, self.update, methods=["PATCH"]),
             Route(CHANNEL, self.delete, methods=["DELETE"]),
@@ -125,12 +127,16 @@ class OpenChannelRoutes:
 
         return await self._keys.once(request, asked, carry_out)
 
+    async def options(self, _request: Request) -> Response:
+        """``GET /v1/channels/options``: what a channel can be made of. No channel has the id ``options``."""
+        return json_response(await self._choices.options(self._organization_id))
+
     async def show(self, request: Request) -> Response:
         """``GET /v1/channels/{channel_id}``."""
-        return json_response(self._shown(await self._find(request)))
+        return self._answered(await self._find(request))
 
     async def update(self, request: Request) -> Response:
-        """``PATCH /v1/channels/{channel_id}``: absent fields stay, null sets the default."""
+        """``PATCH /v1/channels/{channel_id}``: absent fields stay, null sets the default; ``If-Match`` is looked at."""
         await self._find(request)
         asked = await UPDATE.read(request)
         # One at a time: no other request may change what this one leaves as it is.
@@ -138,28 +144,32 @@ class OpenChannelRoutes:
             channel = await self._find(request)
             if not channel.open:
                 raise Refused(409, _PAIRED)
+            check_match(request, self._shown(channel))
             persona = self._personas.get(channel.persona)
             fields = await changed_fields(self._choices, persona, channel, asked)
             await renewed(self._channels, persona, channel, asked)
             if fields != channel.fields:
                 channel = await self._channels.update(channel.channel, fields)
-        return json_response(self._shown(channel))
+        return self._answered(channel)
 
     async def delete(self, request: Request) -> Response:
         """``DELETE /v1/channels/{channel_id}``: open or paired; visitors' words are erased, her owner's stay."""
-        await self._channels.delete((await self._find(request)).channel)
+        async with self._updating:
+            channel = await self._find(request)
+            check_match(request, self._shown(channel))
+            await self._channels.delete(channel.channel)
         return Response(None, 204, NO_STORE)
 
     async def pause(self, request: Request) -> Response:
         """``POST /v1/channels/{channel_id}/pause``: keep incoming messages unanswered."""
-        return json_response(self._shown(await self._channels.pause((await self._find(request)).channel)))
+        return self._answered(await self._channels.pause((await self._find(request)).channel))
 
     async def resume(self, request: Request) -> Response:
         """``POST /v1/channels/{channel_id}/resume``: answer again, beginning with what was written meanwhile.
 
         A channel that its provider refused is tried again; its ``status`` is active as soon as the provider answers.
         """
-        return json_response(self._shown(await self._channels.resume((await self._find(request)).channel)))
+        return self._answered(await self._channels.resume((await self._find(request)).channel))
 
     async def test(self, request: Request) -> Response:
         """``POST /v1/channels/{channel_id}/test``: check the credentials with the provider now; changes nothing."""
@@ -168,14 +178,18 @@ class OpenChannelRoutes:
     async def _find(self, request: Request) -> OpenChannel:
         return await find_channel(self._ledger, self._clock, request)
 
+    def _answered(self, channel: OpenChannel) -> Response:
+        shown = self._shown(channel)
+        return json_response(shown, headers={"etag": etag(shown)})
+
     def _shown(self, channel: OpenChannel) -> ChannelObject:
         mind = self._minds_down(channel.persona).get(channel.fields.model or "")
         return channel_object(channel, self._organization_id, self._webhooks_url, mind)
 
 
 def _filter(request: Request) -> Filter:
-    """The query's filters; an empty one counts as absent. Raises Refused."""
-    given = {name: value for name in FILTERS if (value := request.query_params.get(name))}
+    """The query's filters. Raises Refused."""
+    given = {name: value for name in FILTERS if (value := request.query_params.get(name)) is not None}
     for name, value in given.items():
         if value not in FILTERS[name]:
             raise refused_parameter(name, f"{name} must be one of: {', '.join(FILTERS[name])}.")

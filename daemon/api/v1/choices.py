@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from daemon.api.v1.objects import ChannelType
+from daemon.api.v1.objects import AccountOption, ChannelType, ModelOption, OptionsObject, PersonaOption
 from daemon.api.v1.problems import Refused, refused_field
 from daemon.http.problems import FieldError
 from daemon.personas.personas import Personas
@@ -30,6 +31,8 @@ DATASETS: Final = "datasets"
 _DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """proto.texts.DatasetName."""
 
+MAX_DATASETS_SHOWN: Final = 1000
+
 
 class Choices:
     """The available choices. ``default_persona`` is the id of the persona that answers if none is asked for, or ""."""
@@ -46,6 +49,32 @@ class Choices:
         self._accounts = accounts
         self._models = models
         self._default_persona = default_persona
+
+    async def options(self, organization_id: str) -> OptionsObject:
+        """Everything that there is to choose from, each by the name under which ``create`` takes it."""
+        personas = self._personas.all()
+        default = self._default_persona if self._personas.get(self._default_persona) else ""
+        if not self._default_persona and len(personas) == 1:
+            default = personas[0].id
+        return OptionsObject(
+            organization_id=organization_id,
+            default_system_prompt_id=default or None,
+            system_prompts=[
+                PersonaOption(one.id, one.name, await asyncio.to_thread(_datasets, self._datasets_of(one)))
+                for one in personas
+            ],
+            models=[
+                ModelOption(id_, model.name, model.provider or "local") for id_, model in sorted(self._models.items())
+            ],
+            accounts=[
+                AccountOption(
+                    account.name,
+                    [type_ for type_, types in ACCOUNT_TYPES.items() if account.type in types],
+                    list(account.phones),
+                )
+                for account in sorted(self._accounts.values(), key=lambda one: one.name)
+            ],
+        )
 
     def persona(self, system_prompt_id: str | None) -> Persona:
         """The persona that answers: the one asked for, else the operator's default, else the only one there is.
@@ -109,7 +138,7 @@ class Choices:
 
     async def check_datasets(self, persona: Persona, ids: Iterable[str]) -> None:
         """Raise Refused, naming each dataset for which the persona has no folder."""
-        folder = self._personas.folder(persona.id) / DATASETS
+        folder = self._datasets_of(persona)
         errors = [
             FieldError(
                 f"{persona.name} has no such dataset: put its documents into a folder of this name in"
@@ -121,6 +150,17 @@ class Choices:
         ]
         if errors:
             raise Refused(422, errors[0].message, errors)
+
+    def _datasets_of(self, persona: Persona) -> Path:
+        return self._personas.folder(persona.id) / DATASETS
+
+
+def _datasets(folder: Path) -> list[str]:
+    try:
+        found = (one.name for one in folder.iterdir() if _DATASET.fullmatch(one.name) and one.is_dir())
+        return sorted(islice(found, MAX_DATASETS_SHOWN))
+    except OSError:
+        return []
 
 
 async def _is_dataset(folder: Path, id_: str) -> bool:

@@ -8,6 +8,7 @@ from daemon.api.v1.requests import CreateChannel
 from daemon.channels.errors import ChannelRefused
 from daemon.channels.new_channel import OpenChannelRequest
 from daemon.channels.service import ChannelService
+from daemon.http.answers import sentence
 from daemon.ledger import ChannelFields, Ledger, OpenChannel
 from daemon.personas.channel_records import claim_of, id_of
 from proto.gateways import channel_id
@@ -39,6 +40,7 @@ async def channel_request(choices: Choices, asked: CreateChannel) -> OpenChannel
         datasets=datasets,
         welcome=asked.welcome_message or None,
         fallback=asked.fallback_message or None,
+        instructions=asked.instructions or None,
     )
     return OpenChannelRequest(
         persona=persona.id, type=asked.channel_type, fields=fields, token=Secret(token) if token else None
@@ -51,7 +53,7 @@ async def make(channels: ChannelService, new: OpenChannelRequest) -> OpenChannel
         return await channels.open(new)
     except ChannelRefused as error:
         field = "botToken" if new.token else "phoneNumber" if new.fields.phone else "account"
-        raise refused_field(field, str(error), status=422 if error.status == 404 else error.status) from error
+        raise refused_field(field, sentence(error), status=422 if error.status == 404 else error.status) from error
 
 
 async def made_since(

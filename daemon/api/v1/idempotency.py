@@ -14,6 +14,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from daemon.api.v1.conditions import etag
+from daemon.api.v1.objects import ChannelObject
 from daemon.api.v1.problems import refused_parameter
 from daemon.http.answers import NO_STORE
 from daemon.http.problems import problem
@@ -93,6 +95,6 @@ def _fingerprint(request: Request, asked: msgspec.Struct) -> str:
 
 
 def _created(body: msgspec.Raw, headers: dict[str, str] | None = None) -> Response:
-    made: str = msgspec.json.decode(body)["id"]
-    location = {"location": f"/v1/channels/{made}"}
-    return Response(bytes(body), 201, {**NO_STORE, **location, **(headers or {})}, "application/json")
+    made = msgspec.json.decode(body, type=ChannelObject)
+    of_it = {"location": f"/v1/channels/{made.id}", "etag": etag(made)}
+    return Response(bytes(body), 201, {**NO_STORE, **of_it, **(headers or {})}, "application/json")

@@ -22,7 +22,10 @@ MICROSECOND: Final = 1000
 
 
 class ChannelObject(msgspec.Struct, rename="camel"):
-    """A channel. ``status`` is ``error`` if its credentials or configuration must be fixed or a failure persists."""
+    """A channel. ``status`` is ``error`` if its credentials or configuration must be fixed or a failure persists.
+
+    The fields are the documented ones in their order; ``instructions`` are ours, and absent in older stored answers.
+    """
 
     id: str
     organization_id: str
@@ -43,6 +46,7 @@ class ChannelObject(msgspec.Struct, rename="camel"):
     created_at: DateTime
     updated_at: DateTime
     phone_number: str | None
+    instructions: str | None = None
 
 
 class ConversationObject(msgspec.Struct, rename="camel"):
@@ -82,6 +86,40 @@ class TestObject(msgspec.Struct, rename="camel"):
     tested_at: DateTime
 
 
+class PersonaOption(msgspec.Struct, rename="camel"):
+    """A persona who can answer. ``dataset_ids`` are her folders of documents, at most 1,000 of them."""
+
+    system_prompt_id: str
+    name: str
+    dataset_ids: list[str]
+
+
+class ModelOption(msgspec.Struct, rename="camel"):
+    """A mind that can answer in place of her own; ``name`` is the provider's name for it."""
+
+    model_id: str
+    name: str
+    provider: str
+
+
+class AccountOption(msgspec.Struct, rename="camel"):
+    """A provider account, the types of channel that it can carry, and its phone numbers."""
+
+    account: str
+    channel_types: list[ChannelType]
+    phone_numbers: list[str]
+
+
+class OptionsObject(msgspec.Struct, rename="camel"):
+    """What a channel can be made of. ``default_system_prompt_id`` answers if a create names nobody; null: it must."""
+
+    organization_id: str
+    default_system_prompt_id: str | None
+    system_prompts: list[PersonaOption]
+    models: list[ModelOption]
+    accounts: list[AccountOption]
+
+
 def channel_object(
     channel: OpenChannel, organization_id: str, webhooks_url: str, mind: MindTrouble | None
 ) -> ChannelObject:
@@ -110,6 +148,7 @@ def channel_object(
         created_at=moment(channel.created_at),
         updated_at=moment(channel.updated_at),
         phone_number=fields.phone,
+        instructions=fields.instructions,
     )
 
 

@@ -1,4 +1,6 @@
-"""The bodies of ``/v1``: the documented fields, and ``account``, which names one of the operator's ``[accounts]``.
+"""The bodies of ``/v1``: the documented fields, and two of our own.
+
+``account`` names one of the operator's ``[accounts]``; ``instructions`` stand in the prompt of the channel.
 
 Unknown fields are ignored, as in the documented system.
 """
@@ -28,7 +30,7 @@ Token = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Id = Annotated[str, msgspec.Meta(max_length=100)]
 DatasetIds = Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=MAX_DATASETS)]
 Words = Annotated[str, msgspec.Meta(max_length=4096)]
-"""A text to send; an empty one counts as none."""
+"""A text to send or to follow; an empty one counts as none."""
 
 WANTED: Final = {
     "channelType": f"Input should be one of: {', '.join(get_args(ChannelType))}",
@@ -50,6 +52,7 @@ class CreateChannel(msgspec.Struct, rename="camel"):
     welcome_message: Words | None = None
     fallback_message: Words | None = None
     account: Id | None = None
+    instructions: Words | None = None
 
 
 class UpdateChannel(msgspec.Struct, rename="camel"):
@@ -61,6 +64,7 @@ class UpdateChannel(msgspec.Struct, rename="camel"):
     welcome_message: Words | msgspec.UnsetType | None = msgspec.UNSET
     fallback_message: Words | msgspec.UnsetType | None = msgspec.UNSET
     account: Id | msgspec.UnsetType | None = msgspec.UNSET
+    instructions: Words | msgspec.UnsetType | None = msgspec.UNSET
     channel_type: ChannelType | msgspec.UnsetType = msgspec.UNSET
     phone_number: Phone | msgspec.UnsetType | None = msgspec.UNSET
     bot_token: Token | msgspec.UnsetType | None = msgspec.UNSET

@@ -1,4 +1,7 @@
-"""``personad chat PERSONA``: a conversation on the terminal, or line by line from a pipe."""
+"""``personad chat PERSONA``: a conversation on the terminal, or line by line from a pipe.
+
+A line ``/attach FILE [caption]`` sends a file, whether somebody types it or a script writes it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.cli.client import Client, Persona, RefusedError, UnreachableError
-from daemon.cli.commands import Context
+from daemon.cli.commands import Context, UsageError
 from daemon.cli.commands.chat_socket import ChatSocket, Heard
 from daemon.logging.terminal import lines, one_line
 
@@ -45,14 +48,25 @@ def run(context: Context) -> int:
     return _pipe(client, persona, socket, arguments.timeout, as_json=arguments.json)
 
 
-def _send(client: Client, persona: Persona, message: str) -> None:
-    """Deliver one message. Raises RefusedError, UnreachableError."""
-    _deliver(lambda: client.post(f"/api/persona/{persona.id}/read", {"message": message}))
-
-
-def _attach(client: Client, persona: Persona, file: Path, caption: str) -> None:
-    """Deliver one file. Raises OSError when it cannot be read, RefusedError, UnreachableError."""
-    _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", "file", file, {"caption": caption}))
+def _send(client: Client, persona: Persona, line: str) -> None:
+    """Deliver what was typed: a message, or a file. Raises UsageError, RefusedError, UnreachableError."""
+    if line.split(maxsplit=1)[0] != "/attach":
+        _deliver(lambda: client.post(f"/api/persona/{persona.id}/read", {"message": line}))
+        return
+    attachment = ATTACH.fullmatch(line.strip())
+    if attachment is None:
+        raise UsageError("a file is sent by: /attach FILE [caption], with double quotes around a path that has spaces")
+    name, caption = attachment[1] or attachment[2], attachment[3]
+    try:
+        file = Path(name).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{name}: cannot be read: this user has no home directory") from error
+    try:
+        _deliver(lambda: client.upload(f"/api/persona/{persona.id}/attach", "file", file, {"caption": caption}))
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: cannot be read: {error}") from error
 
 
 def _deliver(post: Callable[[], object]) -> None:
@@ -84,7 +98,7 @@ def _pipe(client: Client, persona: Persona, socket: ChatSocket, timeout: float, 
 
 
 def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout: float, *, as_json: bool) -> bool:
-    """Print her messages until she has answered; return whether she has."""
+    """Print her messages until she has answered; return whether she has. To be told of a refusal is no answer."""
     deadline = time.monotonic() + timeout
     answered = False
     while True:
@@ -99,7 +113,9 @@ def _print_answer(client: Client, persona: Persona, socket: ChatSocket, timeout:
         if heard.kind == "said":
             # While her mind is unreachable, the message is only a notice, and the answer is still to come.
             answered = answered or not _mind_is_down(client, persona)
-        elif heard.kind in ("end", "set_aside"):
+        elif heard.kind == "set_aside":
+            return False
+        elif heard.kind == "end":
             return answered
 
 
@@ -145,17 +161,10 @@ def _chat(client: Client, persona: Persona, socket: ChatSocket) -> None:
             message = input(PROMPT)
             if not message.strip():
                 continue
-            # Only on a terminal: text from a pipe must not choose files of this machine.
-            attachment = ATTACH.fullmatch(message)
             try:
-                if attachment:
-                    _attach(client, persona, Path(attachment[1] or attachment[2]).expanduser(), attachment[3])
-                else:
-                    _send(client, persona, message)
-            except (OSError, RuntimeError) as error:
-                # RuntimeError: the daemon refused or is unreachable, or a "~user" has no home on this machine.
-                reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-                print(f"(not sent: {one_line(reason)})")
+                _send(client, persona, message)
+            except (UsageError, RefusedError, UnreachableError) as error:
+                print(f"(not sent: {one_line(str(error))})")
     print()
 
 

@@ -134,14 +134,14 @@ def _heard(frame: Mapping[str, object]) -> Heard | None:
         content, url = str(frame.get("content", "")), frame.get("url")
         return Heard("said", f"{content} [{url}]".strip() if url else content, frame)
     title, details = str(frame.get("title", "")), frame.get("details")
-    channel = details.get("channel") if isinstance(details, dict) else None
+    about = details if isinstance(details, dict) else {}
+    channel = about.get("channel")
     on_web = isinstance(channel, dict) and channel.get("type") == "web"
     if title == "Persona wants to type" and on_web:
         return Heard("typing", frame=frame)
     if title == "Perception set aside" and on_web:
-        return Heard(
-            "set_aside", "a message made her fail too often and was set aside; the daemon's log shows why", frame
-        )
+        reason = about.get("reason") or "`personad status` shows why"
+        return Heard("set_aside", f"a message was set aside ({reason}); `personad retry` takes it up again", frame)
     return Heard("notice", SIGNALS[title], frame) if title in SIGNALS else None
 
 

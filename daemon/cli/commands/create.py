@@ -6,7 +6,7 @@ import shlex
 
 from daemon.cli.client import SLOW_TIMEOUT, Client, RefusedError
 from daemon.cli.commands import Context, UsageError, read_secret, say, say_json
-from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES
+from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, PROVIDERS
 
 
 def run(context: Context) -> int:
@@ -38,6 +38,8 @@ def _mind(context: Context) -> dict[str, str]:
     """Return the ``thinking_*`` fields. Raises UsageError."""
     arguments = context.arguments
     provider = arguments.provider or (EMBEDDED if arguments.mind_url is None and arguments.model is None else "local")
+    if provider not in PROVIDERS:
+        raise UsageError(f"there is no provider {provider!r}; use {', '.join(sorted(PROVIDERS))}")
     model = arguments.model or (EMBEDDED_MIND if provider == EMBEDDED else "")
     if not model:
         raise UsageError(f"name the model of {provider} with --model")

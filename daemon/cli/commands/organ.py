@@ -6,7 +6,7 @@ from typing import Final
 
 from daemon.cli.client import SLOW_TIMEOUT, Client, Persona, RefusedError
 from daemon.cli.commands import Context, UsageError, read_secret, say_json, say_table
-from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, ORGANS
+from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, ORGANS, PROVIDERS
 
 MIND: Final = "thinking"
 SLOTS: Final = (MIND, *ORGANS)
@@ -38,11 +38,11 @@ def _change(context: Context) -> dict[str, object]:
     given = [arguments.organ_url, key, provider]
     if arguments.off:
         if organ is None or organ == MIND or any(given):
-            raise UsageError("--off takes an organ and nothing else; her mind cannot be removed")
+            raise UsageError("--off takes one organ and nothing else; her mind cannot be removed")
         return {f"clear_{organ}": True}
     if provider is None:
         if any(given):
-            raise UsageError("name the organ's provider as well")
+            raise UsageError("name the provider as well: personad organ PERSONA ORGAN PROVIDER [MODEL]")
         return {}
     # A field that is left out keeps its value, unless the provider changes.
     asked = {"provider": provider, "model": _model(organ, provider, arguments.model)}
@@ -54,9 +54,12 @@ def _change(context: Context) -> dict[str, object]:
 
 
 def _model(organ: str, provider: str, model: str | None) -> str:
+    if provider not in PROVIDERS:
+        remedy = "" if organ == MIND else f"; to remove it: personad organ PERSONA {organ} --off"
+        raise UsageError(f"there is no provider {provider!r}; use {', '.join(sorted(PROVIDERS))}{remedy}")
     if provider != EMBEDDED:
         if model is None:
-            raise UsageError(f"name the model of {provider} as well")
+            raise UsageError(f"name the model as well: personad organ PERSONA {organ} {provider} MODEL")
         return model
     if organ not in EMBEDDED_MODELS:
         raise UsageError(f"there is no embedded {organ}; there are: {', '.join(EMBEDDED_MODELS)}")

@@ -21,6 +21,8 @@ from daemon.ledger.migrations import (
     step_10,
     step_11,
     step_12,
+    step_13,
+    step_14,
 )
 
 MIGRATIONS: Final = (
@@ -36,4 +38,6 @@ MIGRATIONS: Final = (
     step_10.SQL,
     step_11.SQL,
     step_12.SQL,
+    step_13.SQL,
+    step_14.SQL,
 )

@@ -61,7 +61,7 @@ def test_secrets_stay_when_asked(front: DaemonProcess, make: Make) -> None:
     """The record has her keys unless secrets=false; anything but true or false is 422, an unknown persona 404."""
     persona_id = make(thinking_api_key="sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z")
     with_keys = exported(front, persona_id)
-    without = exported(front, persona_id, "?secrets=false")
+    without = exported(front, persona_id, "?secrets=False")
 
     assert json.loads(members(with_keys)["persona.json"])["thinking"]["api_key"].startswith("sk-proj")
     assert json.loads(members(without)["persona.json"])["thinking"]["api_key"] is None

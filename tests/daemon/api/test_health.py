@@ -31,7 +31,8 @@ def test_livez_and_readyz(front: DaemonProcess) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert body["status"] == "ready"
-    assert body["checks"] == {name: {"ok": True, "reason": ""} for name in ("ledger", "spawner", "personas", "tasks")}
+    checks = ("ledger", "spawner", "personas", "accounts", "edits", "tasks")
+    assert body["checks"] == {name: {"ok": True, "reason": ""} for name in checks}
 
 
 def test_status(front: DaemonProcess, make: Make) -> None:

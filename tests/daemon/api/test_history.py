@@ -50,6 +50,7 @@ def test_conversation_limit_is_a_number(front: DaemonProcess, make: Make, limit:
     answer = front.http.get(f"/api/persona/{make()}/conversation?limit={limit}")
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["query", "limit"]
+    assert answer.json()["detail"][0]["msg"] == "Input should be a whole number from 0 to 999999999999999999"
 
 
 def test_conversation_in_pages(front: DaemonProcess, make: Make) -> None:
@@ -78,7 +79,7 @@ def test_conversation_query_that_cannot_be_taken(front: DaemonProcess, make: Mak
 
 
 def test_conversation_of_nobody(front: DaemonProcess) -> None:
-    """An unknownera has no conversation."""
+    """An unknown persona has no conversation."""
     answer = front.http.get("/api/persona/nobody/conversation")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Persona not found."})
 

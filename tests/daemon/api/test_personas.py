@@ -130,6 +130,7 @@ def test_create_refuses_a_mind_that_cannot_be_reached(front: DaemonProcess) -> N
     answer = front.http.post("/api/persona/create", json={**asked, "thinking_api_key": "very-secret-key"})
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith("Environment preparation failed: ")
+    assert answer.json()["detail"].endswith(".")
     assert "very-secret-key" not in answer.text
     assert list((front.state_dir / "personas").iterdir()) == before
 
@@ -190,8 +191,8 @@ def test_update_changes_organs_and_keeps_the_key(front: DaemonProcess, make: Mak
         ({"colour": "red"}, "An unknown key was sent"),
         ({"clear_thinking": True}, "An unknown key was sent"),
         ({"clear_eye": "yes"}, "clear_eye must be true or false."),
-        ({"eye": "see"}, "eye cannot be taken"),
-        ({"eye": {"model": 5}}, "eye cannot be taken"),
+        ({"eye": "see"}, "eye cannot be taken: Input should be a valid dictionary."),
+        ({"eye": {"model": 5}}, "eye cannot be taken: model: Input should be a valid string."),
         ({"eye": {"modle": "x"}}, "send model, url, provider, api_key"),
         ({"eye": {"provider": "openai"}}, "A model name is required when using a remote provider."),
     ],

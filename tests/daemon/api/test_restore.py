@@ -96,7 +96,8 @@ def test_her_id_is_hers(front: DaemonProcess, make: Make) -> None:
     converse(front, persona_id)
     data = exported(front, persona_id)
     taken = restored(front, data)
-    second = restored(front, data, new_id="true", name="Eva")
+    # As a client that was generated for Python writes it.
+    second = restored(front, data, new_id="True", name="Eva")
     twin = second.json()["persona"]["id"]
 
     assert taken.status_code == 409

@@ -130,7 +130,7 @@ def test_web_channel_survives_her_restart(front: DaemonProcess, make: Make) -> N
 
 
 def test_refused_handshakes(front: DaemonProcess, make: Make) -> None:
-    """An unknownera, an unknown path and a bad seq are plain HTTP errors, before any socket opens."""
+    """An unknown persona, an unknown path and a bad seq are plain HTTP errors, before any socket opens."""
     assert refused(front, f"/ws/{uuid.uuid4()}") == (404, "Persona not found.")
     assert refused(front, "/ws/nobody") == (404, "Persona not found.")
     assert refused(front, "/ws")[0] == 404

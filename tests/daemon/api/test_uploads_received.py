@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from daemon.api.openapi import document
 from proto.perception import EXTENSIONS
 from tests.daemon.api.uploading import Make, detail_of, media, person_lines, post_form, send
-from tests.daemon_process import DaemonProcess
+from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators import samples
+from tests.emulators.openai import OpenAIEmulator
 from tests.listener import Listener
 
 
@@ -101,6 +104,35 @@ def test_signals_as_for_read(front: DaemonProcess, make: Make) -> None:
         listener.hears("quick question for you")
         heard = [frame for frame in listener.frames if frame.get("title") == "Heard"]
     assert [frame["details"]["content"] for frame in heard] == ["quick question for you"]
+
+
+def test_speech_is_answered_in_the_documented_frame(front: DaemonProcess, make: Make, mind: OpenAIEmulator) -> None:
+    """``hear`` is answered by a ``chat_audio`` frame as the description has it, and its recording is there to fetch.
+
+    The frame of a reconnect is the same; a recording that was attached is answered in writing.
+    """
+    keys = ("model", "provider", "url", "api_key")
+    organs = {
+        f"{organ}_{key}": value
+        for organ in ("ear", "mouth")
+        for key, value in zip(keys, ("m", "openai", mind.url, "k"), strict=True)
+    }
+    persona_id = make(**organs)
+    with Listener(front, persona_id) as listener:
+        assert send(front, persona_id, "hear", "clip.ogg", samples.ogg()).status_code == 200
+        [frame] = wait_for(lambda: [one for one in listener.frames if one["type"] == "chat_audio"], "speech")
+        assert send(front, persona_id, "attach", "meeting.ogg", samples.ogg()).status_code == 200
+        written = wait_for(lambda: listener.words, "the written answer")
+    described = document()["components"]["schemas"]["ChatFrame"]
+    assert set(frame) == set(described["properties"])
+    assert set(described["required"]) == set(frame) - {"url"}
+    assert set(described["properties"]["type"]["enum"]) == {"chat_message", "chat_audio", "chat_image"}
+    assert "hello from the recording" in frame["content"]
+    assert (frame["persona_id"], len(written)) == (persona_id, 1)
+    recording = front.http.get(frame["url"])
+    assert (recording.headers["content-type"], recording.content) == ("audio/ogg", samples.ogg())
+    with Listener(front, persona_id, after=0) as again:
+        wait_for(lambda: frame in again.frames, "the frame of a reconnect")
 
 
 def test_the_embedded_mind_says_what_it_lacks(front: DaemonProcess) -> None:

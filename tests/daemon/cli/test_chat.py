@@ -110,6 +110,18 @@ def test_no_answer_in_time_is_exit_1(daemon: DaemonProcess, eve: str, own_mind: 
     assert ended.stderr == "personad: no answer within 0.5 s; Eve keeps your message and answers when she can\n"
 
 
+def test_a_refusal_is_told_as_one(daemon: DaemonProcess, eve: str, own_mind: Emulator) -> None:
+    """Her notice is printed, the reason is the mind's, and the exit code says that there was no answer."""
+    own_mind.script(Step(status=400, code="content_filter", message="The response was filtered"))
+    ended = personad(daemon, "chat", "Eve", stdin="hello\n")
+
+    assert ended.returncode == 1
+    assert ended.stdout.startswith('I cannot answer "hello"')
+    assert ended.stderr.startswith("personad: a message was set aside (")
+    assert "The response was filtered" in ended.stderr
+    assert "`personad retry` takes it up again" in ended.stderr
+
+
 def test_a_persona_who_does_not_run_is_refused(daemon: DaemonProcess, eve: str) -> None:
     """Exit 1, with the command to start her."""
     personad(daemon, "stop", "Eve")
@@ -195,6 +207,42 @@ def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_p
     first = daemon.http.get(f"/api/persona/{eve}/conversation").json()["messages"][0]
     assert first["content"] == "what's this?"
     assert daemon.http.get(f"/api/persona/{eve}/media/{first['media']}").content == b"x" * 200_000
+
+
+def test_a_file_is_attached_from_a_pipe(daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:
+    """/attach in a pipe sends the file as on a terminal, and the line after it comes after her answer."""
+    file = tmp_path / "morning scan.txt"
+    file.write_text("x" * 2000)
+    ended = personad(daemon, "chat", "Eve", stdin=f'/attach "{file}" what\'s this?\n/attached is no command\n')
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    first, _, third, _ = daemon.http.get(f"/api/persona/{eve}/conversation").json()["messages"]
+    assert (first["title"], first["content"]) == ("morning scan.txt", "what's this?")
+    assert daemon.http.get(f"/api/persona/{eve}/media/{first['media']}").content == b"x" * 2000
+    assert third["content"] == "/attached is no command"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "error"),
+    [
+        ("/attach", 2, "a file is sent by: /attach FILE [caption]"),
+        ("/attach /nowhere/at-all.txt", 2, "/nowhere/at-all.txt: cannot be read: No such file or directory"),
+        ("/attach ~nobody-of-this-name/a.txt", 2, "~nobody-of-this-name/a.txt: cannot be read"),
+        ("/attach a\0b.txt look", 2, "cannot be read: embedded null byte"),
+        ("/attach /", 2, "/: cannot be read: Is a directory"),
+        (f"/attach {__file__}", 1, "No perception capability for .py"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_from_a_pipe(
+    daemon: DaemonProcess, eve: str, line: str, code: int, error: str
+) -> None:
+    """The reason goes to standard error and the exit code, and nothing is sent to her, not even the line."""
+    ended = personad(daemon, "chat", "Eve", stdin=f"{line}\n")
+
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert error in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert daemon.http.get(f"/api/persona/{eve}/conversation").json() == {"messages": []}
 
 
 def test_a_terminal_survives_a_daemon_that_is_killed(daemon: DaemonProcess, eve: str) -> None:

@@ -10,6 +10,7 @@ from tests.daemon_process import DaemonProcess
 from tests.emulators.openai import OpenAIEmulator
 
 KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z"
+UNKNOWN = "there is no provider 'none'; use anthropic, embedded, gemini, local, openai, xai"
 
 
 def test_organs_are_shown_set_and_taken_away(
@@ -48,6 +49,25 @@ def test_what_is_not_an_organ(shared_daemon: DaemonProcess, eve: str) -> None:
     ):
         refused = personad(shared_daemon, "organ", "Eve", *arguments)
         assert (refused.returncode, refused.stdout) == (2, ""), arguments
+
+
+def test_what_an_organ_takes_is_said(shared_daemon: DaemonProcess, eve: str) -> None:
+    """A word that is no provider, as "none" for taking an organ away, is answered with what there is."""
+    for arguments, words in (
+        (
+            ("mouth", "none"),
+            f"{UNKNOWN}; to remove it: personad organ PERSONA mouth --off",
+        ),
+        (("thinking", "none"), UNKNOWN),
+        (("eye", "openai"), "name the model as well: personad organ PERSONA eye openai MODEL"),
+        (("eye", "--url", "http://127.0.0.1:1"), "name the provider as well: personad organ PERSONA ORGAN PROVIDER"),
+    ):
+        refused = personad(shared_daemon, "organ", "Eve", *arguments)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith(f"personad: {words}"), refused.stderr
+    made = personad(shared_daemon, "create", "Zoe", "--provider", "none")
+    assert (made.returncode, made.stdout) == (2, "")
+    assert made.stderr.startswith("personad: there is no provider 'none'; use anthropic, embedded,")
 
 
 def test_created_on_the_command_line_she_has_senses(shared_daemon: DaemonProcess) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli.main import main
 from tests.daemon.cli.command_line import ROOT, command, personad
 from tests.daemon_process import DaemonProcess
 from tests.patience import PATIENCE
@@ -66,6 +67,34 @@ def test_wrong_usage_is_exit_2(nowhere: dict[str, str], arguments: list[str]) ->
 
     assert ended.returncode == 2
     assert "usage: personad" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        *(
+            (["retry", "Adam", text], "MESSAGE: must be a message's number, which `personad status` shows")
+            for text in ("x", "0", "-1", "1.5", "9" * 19, "9" * 5000, "\N{FULLWIDTH DIGIT ONE}")
+        ),
+        *(
+            (["chat", "Adam", "--timeout", text], "must be a number of seconds, more than 0 and at most 86400")
+            for text in ("soon", "nan", "inf", "-1", "86401")
+        ),
+        *(
+            (["logs", "-n", text], "must be a whole number from 0 to 100000")
+            for text in ("many", "1e3", "-1", "100001")
+        ),
+    ],
+)
+def test_a_number_that_cannot_be_taken(arguments: list[str], wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error says which numbers can be, both ends, and names nothing of the code."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert wanted in error or "expected one argument" in error or "unrecognized arguments: -1" in error
+    assert "value" not in error
 
 
 @pytest.mark.parametrize("verb", ["serve", "status", "list"])

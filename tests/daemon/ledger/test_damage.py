@@ -174,11 +174,21 @@ async def test_a_repair_writes_what_was_read_around(spoken: Path) -> None:
     assert REPLACED in lines_of(spoken)
 
 
+@pytest.mark.parametrize("row", ["conversation 2", "inbox 3", "outbox 2"])
+def test_each_row_with_bytes_that_are_no_text_is_named(spoken: Path, row: str) -> None:
+    """What was said, what waits and what is to be delivered."""
+    table, number = row.split()
+    damage(spoken, f"UPDATE {table} SET content = CAST(x'fffe41' AS TEXT) WHERE rowid = {number}")  # noqa: S608 (the test's own)
+    found = inspect(spoken, integrity=False, texts=True)
+    assert found is not None
+    assert found.unreadable == [row]
+
+
 def test_what_is_no_ledger_is_not_repaired(tmp_path: Path) -> None:
     """A file whose tables cannot be read stays as it is."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"not a ledger" * 1000)
-    with pytest.raises(LedgerDamaged, match="backup"):
+    with pytest.raises(LedgerDamaged, match="--accept-loss"):
         repair(path)
     assert path.read_bytes() == b"not a ledger" * 1000
     assert [part.name for part in tmp_path.iterdir()] == ["ledger.db"]

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.ledger import Ledger
-from proto.gateways import Inbound
+from proto.gateways import Inbound, Revision, digest
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, CONVERSATION, OTHER, inbound, pair, say, waiting
 from tests.daemon.ledger.test_open_channels import LIMITS, VISITOR, open_, shown
@@ -47,12 +47,14 @@ def traces(path: Path, word: str) -> list[str]:
 async def test_one_conversation(ledger: Ledger, path: Path) -> None:
     """Words, answers, names, keys and counts of one chat are gone, and its files are to be deleted; others' stay."""
     await open_(ledger)
-    first, _, theirs = await visit(ledger, photo(1), inbound(2, "SECRET more"), inbound(3, "from bob", "43"))
+    more = inbound(2, "SECRET more")
+    more.revision = Revision("777", digest("SECRET more"))
+    first, second, theirs = await visit(ledger, photo(1), more, inbound(3, "from bob", "43"))
     await answered(ledger, first, VISITOR, 1)
     await answered(ledger, theirs, BOB, 2)
     erased = await ledger.erase_conversation(CHANNEL, "42")
     assert erased is not None
-    assert (erased.persona, len(erased.waiting)) == (ADAM, 1)
+    assert (erased.persona, erased.waiting) == (ADAM, [second])
     assert sorted(await ledger.unneeded_files()) == [(ADAM, "1.jpg"), (ADAM, "made1.png")]
     for _, media in await ledger.unneeded_files():
         assert not await ledger.mentions(ADAM, media)
@@ -126,7 +128,9 @@ async def test_words_whose_time_is_over(ledger: Ledger) -> None:
     """Silent conversations are found whole; of the others the lines before that time are erased, never the owner's."""
     await open_(ledger)
     await pair(ledger, OTHER, "901")
-    await ledger.take(ADAM, OTHER, Conversation("telegram", "a", OTHER, "42"), [inbound(1, "mine", at=1)], 9)
+    own = Conversation("telegram", "a", OTHER, "42")
+    await ledger.take(ADAM, OTHER, own, [inbound(1, "mine", at=1)], 9)
+    await say(ledger, 900, "hers", own, at=1)
     await visit(ledger, inbound(1, "silent", "43", at=5), at=10)
     for key, at in ((2, 6), (3, 50)):
         (perception,) = await visit(ledger, inbound(key, f"said at {at}", at=at), at=at + 1)
@@ -138,4 +142,5 @@ async def test_words_whose_time_is_over(ledger: Ledger) -> None:
         erased += found
     assert erased == 3
     assert [line.content for line in await ledger.history(ADAM, VISITOR, 9)] == ["said at 50", "answer at 50"]
+    assert {line.content for line in await ledger.conversation(ADAM)} == {"mine", "hers"}
     assert await waiting(ledger) == ["mine"]

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
+from daemon.cli.ledger_check import check_ledger
 from daemon.ledger import Ledger, LedgerDamaged, LedgerLost
 from daemon.ledger.known import LEDGER_NAME, mark_of, require_known
 from daemon.ledger.mark import Reach
 from daemon.ledger.schema import open_writer
-from proto.messages import Conversation
+from proto.messages import Conversation, Outgoing
 
 ADA: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000a1"
 WEB: Final = Conversation("web", ADA)
@@ -146,8 +148,8 @@ async def test_an_accepted_loss_is_accepted_once(kind: str, killed: Path) -> Non
 
 async def test_an_orderly_stop_leaves_all_in_the_file(tmp_path: Path) -> None:
     """Everything is in ledger.db itself, even while another program has it open, and a copy of it is enough."""
-    folder = persona(tmp_path / "house")
-    path = tmp_path / "house" / LEDGER_NAME
+    folder = persona(tmp_path / "state")
+    path = tmp_path / "state" / LEDGER_NAME
     ledger = await Ledger.open(path, mark_of(path.parent))
     await ledger.accept(ADA, WEB, "text", "hello", None, 1, None)
     with other_program(path):
@@ -173,7 +175,7 @@ def test_a_damaged_file_is_refused_after_a_crash(killed: Path) -> None:
     assert all(text in str(refused.value) for text in (str(path), "is damaged", "personad repair", "backup"))
 
 
-def test_a_fresh_house_is_not_refused(tmp_path: Path) -> None:
+def test_a_fresh_state_is_not_refused(tmp_path: Path) -> None:
     """No personas, or a record put there by hand before the first start, need no ledger."""
     require_known(tmp_path, accept_loss=False)
     folder = tmp_path / "personas" / ADA
@@ -183,7 +185,7 @@ def test_a_fresh_house_is_not_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["memory/person.md", "media/0a1b.jpg"])
-def test_a_house_of_an_earlier_version_is_known_by_its_files(tmp_path: Path, file: str) -> None:
+def test_the_state_of_an_earlier_version_is_known_by_its_files(tmp_path: Path, file: str) -> None:
     """Earlier versions kept no mark; what she wrote down or was given tells that she has spoken."""
     folder = persona(tmp_path)
     (folder / file).parent.mkdir(exist_ok=True)
@@ -209,6 +211,20 @@ async def test_a_ledger_that_went_on_is_not_refused(tmp_path: Path) -> None:
     require_known(tmp_path, accept_loss=False)
 
 
+@pytest.mark.parametrize("table", Reach.__struct_fields__)
+async def test_a_ledger_that_lost_the_end_of_one_table_is_refused(tmp_path: Path, table: str) -> None:
+    """Each kind of row is counted on its own: an older copy may lack answers only, or deliveries only."""
+    persona(tmp_path)
+    ledger = await Ledger.open(tmp_path / LEDGER_NAME, mark_of(tmp_path))
+    await ledger.say(ADA, WEB, "hello", 1, 1)
+    await ledger.close()
+    reached = mark_of(tmp_path).read()
+    assert reached is not None
+    mark_of(tmp_path).write(replace(reached, **{table: getattr(reached, table) + 1}))
+    with pytest.raises(LedgerLost, match="is not the one that it was"):
+        require_known(tmp_path, accept_loss=False)
+
+
 async def test_deleting_is_no_loss(tmp_path: Path) -> None:
     """A persona who is deleted takes her rows along, not the numbers that they had."""
     persona(tmp_path)
@@ -217,3 +233,47 @@ async def test_deleting_is_no_loss(tmp_path: Path) -> None:
     await ledger.forget(ADA)
     await ledger.close()
     require_known(tmp_path, accept_loss=False)
+
+
+async def told(state: Path) -> None:
+    """Write one line of Ada's into a new ledger there."""
+    ledger = await Ledger.open(state / LEDGER_NAME, mark_of(state))
+    await ledger.accept(ADA, WEB, "text", "hello", None, 1, None)
+    await ledger.answer(ADA, [1], WEB, [Outgoing("hello")], [1], 2)
+    await ledger.close()
+
+
+@pytest.mark.parametrize("folder_stays", [False, True])
+async def test_a_full_ledger_without_personas_is_refused(tmp_path: Path, folder_stays: bool) -> None:
+    """A lost folder of personas is told by start and doctor; accepted once, the ledger is kept under another name."""
+    await told(tmp_path)
+    shutil.rmtree(tmp_path / "personas")
+    if folder_stays:
+        (tmp_path / "personas").mkdir()
+    with pytest.raises(LedgerLost) as refused:
+        require_known(tmp_path, accept_loss=False)
+    assert all(words in str(refused.value) for words in (str(tmp_path / "personas"), "of 1", "--accept-loss"))
+    assert check_ledger(tmp_path) == ("fail", str(refused.value))
+    data = (tmp_path / LEDGER_NAME).read_bytes()
+    accepted = require_known(tmp_path, accept_loss=True)
+    assert accepted is not None
+    assert [(tmp_path / name).read_bytes() for name in accepted.set_aside] == [data]
+    require_known(tmp_path, accept_loss=False)
+
+
+async def test_a_persona_who_is_being_deleted_is_not_missed(tmp_path: Path) -> None:
+    """A kill in the middle of the last persona's deletion leaves her folder under another name, and starts."""
+    await told(tmp_path)
+    persona(tmp_path).rename(tmp_path / "personas" / f".deleted-{ADA}")
+    require_known(tmp_path, accept_loss=False)
+
+
+async def test_one_lost_folder_is_told_by_doctor(tmp_path: Path) -> None:
+    """The others start; doctor names who has conversations and no folder."""
+    await told(tmp_path)
+    folder = persona(tmp_path)
+    assert check_ledger(tmp_path)[0] == "ok"
+    folder.rename(folder.with_name("5c1f0c1e-6a5b-4c55-9d8e-0000000000b2"))
+    require_known(tmp_path, accept_loss=False)
+    verdict, words = check_ledger(tmp_path)
+    assert (verdict, ADA in words) == ("warn", True)

@@ -16,7 +16,9 @@ from tests.daemon.ledger.deaths import die
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, CONVERSATION, EVE, OTHER, WEB, add, inbound, pair
 
 LIMITS: Final = SenderLimits(100, 1000)
-FIELDS: Final = ChannelFields(name="Shop", welcome="Welcome!", model="m", datasets=("a", "b"))
+FIELDS: Final = ChannelFields(
+    name="Shop", welcome="Welcome!", model="m", datasets=("a", "b"), instructions="Only pizza."
+)
 MINUTE: Final = 60 * 1_000_000_000
 VISITOR: Final = Conversation("telegram", "@42", CHANNEL, "42")
 
@@ -52,7 +54,7 @@ async def test_what_its_operator_sets_is_kept_and_replaced(ledger: Ledger) -> No
         "active",
     )
     assert (found.created_at, found.conversation_count, found.message_count, found.last_message_at) == (10, 0, 0, None)
-    changed = ChannelFields(name="Desk", fallback="later", account="x", phone="+4930123")
+    changed = ChannelFields(name="Desk", fallback="later", account="x", phone="+4930123", instructions="Pasta, too.")
     await ledger.update_open_channel(CHANNEL, changed, 15)
     await ledger.pause_channel(CHANNEL, paused=True, at=16)
     await ledger.pause_channel(CHANNEL, paused=True, at=99)

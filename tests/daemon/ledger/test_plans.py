@@ -145,7 +145,7 @@ async def test_a_search_uses_an_index(name: str, path: Path) -> None:
     assert bool(found) == (name in ALLOWED), found
 
 
-@pytest.mark.parametrize("wanted", [Wanted(9), Wanted(9, before=30), Wanted(9, after=3), Wanted(9, words="a")])
+@pytest.mark.parametrize("wanted", [Wanted(9), Wanted(9, before=30), Wanted(9, after=3), Wanted(9, words='a "b c"')])
 async def test_a_page_uses_an_index(wanted: Wanted, path: Path) -> None:
     """Pages of the conversation are read in the order of the index, in both directions."""
     rebuild(8, path)

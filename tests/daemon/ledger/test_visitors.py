@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,6 +15,7 @@ from daemon.ledger.webhooks import MOST_OPEN, MOST_UNREAD
 from proto.gateways import Unread
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, EVE, OTHER, add, inbound
+from tests.daemon.ledger.test_erasure import traces
 from tests.daemon.ledger.test_open_channels import LIMITS, open_
 
 MINUTE: Final = 60 * 1_000_000_000
@@ -39,6 +41,48 @@ async def test_new_people_are_welcomed_once(ledger: Ledger) -> None:
     assert visited.said == []
     assert [one.conversation.name for one in visited.waiting] == ["@42"]
     assert [row.content for row in await ledger.outgoing(ADAM)] == ["Welcome!", "Welcome!"]
+
+
+async def test_what_names_nobody_is_for_her_where_she_takes_part(ledger: Ledger) -> None:
+    """Said in a thread without a mention, it waits only if the thread is a conversation already; else nothing stays."""
+    await open_(ledger)
+    aside = replace(inbound("1", "among others", "43"), chat="C1:17", unaddressed=True)
+    visited = await ledger.visit(ADAM, CHANNEL, [aside], [], LIMITS, SEQS, 9)
+    assert (visited.waiting, visited.said) == ([], [])
+    assert await ledger.channel_conversations(CHANNEL) == []
+
+    mention = replace(inbound("2", "what do you think?"), chat="C1:17")
+    again = replace(aside, key="3", content="and on Friday?")
+    visited = await ledger.visit(ADAM, CHANNEL, [mention, again], [], LIMITS, SEQS, 10)
+    assert [one.perception.content for one in visited.waiting] == ["what do you think?", "and on Friday?"]
+    assert {one.conversation.address for one in visited.waiting} == {(CHANNEL, "C1:17")}
+
+
+async def test_a_person_with_two_ids_has_one_conversation(ledger: Ledger, path: Path) -> None:
+    """Whichever id came first stays, also when it is left out later; with the conversation the other id is erased."""
+    await open_(ledger)
+    number, user = "42", "US.9"
+    batches = (
+        (number, user, {"42"}),
+        (user, None, {"42"}),
+        (number, None, {"42"}),
+        (user, number, {"42"}),
+        ("US.7", None, {"42", "US.7"}),
+        ("77", "US.7", {"42", "US.7"}),
+        ("77", None, {"42", "US.7"}),
+    )
+    for key, (account, alias, chats) in enumerate(batches):
+        item = replace(inbound(str(key), f"word {key}", account), alias=alias)
+        visited = await ledger.visit(ADAM, CHANNEL, [item], [], LIMITS, SEQS[key * 4 :], 9 + key)
+        assert len(visited.waiting) == 1
+        assert {one.chat for one in await ledger.channel_conversations(CHANNEL)} == chats
+    counted = {one.chat: (one.messages, one.accounts) for one in await ledger.channel_conversations(CHANNEL)}
+    assert counted == {"42": (5, ["42"]), "US.7": (4, ["US.7"])}
+
+    await ledger.erase_conversation(CHANNEL, "42")
+    assert not traces(path, "US.9")
+    await ledger.remove_channel(ADAM, CHANNEL)
+    assert not traces(path, "US.7")
 
 
 async def test_start_is_answered_by_the_welcome(ledger: Ledger) -> None:

@@ -25,6 +25,18 @@ def logged() -> Iterator[tuple[str, str]]:
                 yield named[0], function.attr
 
 
+def test_the_operators_list_is_in_the_order_of_the_alphabet() -> None:
+    """A row is found by its first name, and the names in a row that has several are of one room."""
+    rows = [
+        re.findall(r"`([a-z_.]+)`", names)
+        for names in re.findall(r"^\| (`.+?`) \| \w+ \|", LIST.read_text(), re.MULTILINE)
+    ]
+    names = [first for first, *_ in rows]
+
+    assert names == sorted(names)
+    assert [row for row in rows if len({name.partition(".")[0] for name in row}) > 1] == []
+
+
 def test_every_event_is_in_the_operators_list() -> None:
     """etc/events.md has a row for each event that is logged, with its level, and no row for any other."""
     rows = re.findall(r"^\| (`.+?`) \| (\w+) \|", LIST.read_text(), re.MULTILINE)

@@ -97,7 +97,7 @@ async def test_a_process_that_nobody_waits_for_is_no_stray(tmp_path: Path, monke
         pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ))  # noqa: ASYNC221 (it only starts)
         late = Process(pid, os.pidfd_open(pid))
         monkeypatch.setattr(spawner, "children", lambda: [pid])
-        monkeypatch.setattr(spawner, "end_strays", lambda pids: seen.append(set(pids)) or [])
+        monkeypatch.setattr(spawner, "end_strays", lambda pids: seen.append(set(pids)))
         # The search runs between the kill and the reaping.
         monkeypatch.setattr(late, "kill", lambda: None)
         zygotes[0].discard(late)

@@ -48,7 +48,7 @@ def write_persona(state: Path, persona: Persona) -> Path:
 @pytest.mark.skipif(not version() or not available(processor()), reason="this kernel has not all of the walls")
 def test_a_worker_that_was_taken_over_reaches_nobody(tmp_path: Path, launch: Launch) -> None:
     """No key, no token, no ledger, no memory; no signal to the daemon, no trace, not its API; and she still answers."""
-    state = tmp_path / "house"
+    state = tmp_path / "state"
     state.mkdir(mode=0o700)
     taken, other = (Persona(str(uuid.uuid4()), name, Organ(EMBEDDED_MIND, EMBEDDED)) for name in ("Taken", "Other"))
     own, others = write_persona(state, taken) / "media", write_persona(state, other)

@@ -60,6 +60,18 @@ async def test_a_stranger_sees_no_memory(seat: SeatMaker, openai: OpenAIEmulator
     assert "reveal nothing" in system
 
 
+async def test_a_channel_has_its_instructions(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """They stand in a visitor's prompt; without any, nothing is said about instructions."""
+    adam = seat(at(openai))
+    for number, instructions in ((1, "Sell tickets only."), (2, "")):
+        words = adam.perceptions("hello")
+        adam.agent.receive(Perceive(number, WEB, words, [], {}, visitor="Bo", instructions=instructions))
+    await adam.several(Reply, 2)
+    with_, without = sorted((call.body["messages"][0]["content"] for call in openai.journal), key=len, reverse=True)
+    assert with_.partition("## Instructions for this channel")[2].endswith("Sell tickets only.")
+    assert "nstructions" not in without
+
+
 async def test_embedded_mind_tells_a_stranger_nothing(seat: SeatMaker) -> None:
     """The embedded mind reveals nothing about her owner to a stranger either."""
     adam = seat(EMBEDDED_BRAIN)

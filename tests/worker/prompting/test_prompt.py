@@ -51,6 +51,18 @@ def test_new_messages_are_taken_up_to_a_bound() -> None:
     assert take([words(1, "x"), words(2, "y")], {}) == [words(1, "x"), words(2, "y")]
 
 
+def test_a_channels_instructions_are_never_left_out() -> None:
+    """Where the mind has little room, the history goes first, and fewer messages are taken."""
+    asked = "Sell tickets only. " * 40
+    history = [Line("person", "long ago " * 50, 1)]
+    prompt = Prompt(ADAM, {}, history, [words(1, "hi")], NOW, visitor="Bo", room=400, instructions=asked)
+    assert asked.strip() in prompt.system()
+    assert [turn.content for turn in prompt.turns()[1:]] == ["hi"]
+    new = [words(1, "x" * 400), words(2, "y" * 400)]
+    assert take(new, {}, 400) == new
+    assert take(new, {}, 400, asked) == new[:1]
+
+
 def test_memory_comes_in_order_below_its_headings() -> None:
     """Memory files come in the documented order, with their own headings nested, and bounded."""
     memory = {"zoo": "- a lion", "traits": "# Sam\n- calm", "person": "x" * (MEMORY_FILE_CHARS + 1), "wishes": "\n"}

@@ -62,7 +62,7 @@ needs_filters = pytest.mark.skipif(not available(processor()), reason="this kern
 
 @pytest.fixture
 def prey(tmp_path: Path) -> Iterator[Prey]:
-    """A house with two personas, a process of the same user, and two services on this machine."""
+    """The files of two personas, a process of the same user, and two services on this machine."""
     other, own = tmp_path / "state/personas/other", tmp_path / "state/personas/own/media"
     (other / "memory").mkdir(parents=True)
     own.mkdir(parents=True)
@@ -96,7 +96,7 @@ def prey(tmp_path: Path) -> Iterator[Prey]:
 
 
 def walls(prey: Prey) -> Walls:
-    """A persona's walls in this house."""
+    """The walls of the persona whose media folder is her own there."""
     return Walls(write=[prey.own], closed=[prey.state, prey.token], ports=[prey.allowed_port])
 
 
@@ -244,7 +244,7 @@ def test_what_a_kernel_lacks_is_said(abi: int, filters: bool, words: list[str]) 
 def test_a_filter_decides_each_call_on_both_processors(machine: str) -> None:
     """The program for each processor, run by a machine of the test: what is forbidden is, and the rest is not."""
     chosen = PROCESSORS[machine]
-    steps = program(chosen, (socket.AF_UNIX,))
+    steps = program(chosen, (socket.AF_UNIX,), me=os.getpid())
     for name, numbers in FORBIDDEN.items():
         if numbers[chosen.column] != NONE:
             assert decide(steps, chosen.audit, numbers[chosen.column]) == 0x50001, name

@@ -33,7 +33,7 @@ NAMES: Final = 1000
 
 NEW_TOKEN: Final = (
     "Copy the app's tokens from api.slack.com/apps again (OAuth & Permissions: xoxb, Basic Information: xapp) into the "
-    "files that the account names, and restart personad."
+    "files that the account names."
 )
 SCOPES: Final = (
     "Give the app the scopes chat:write, im:history, app_mentions:read, users:read, files:read and files:write "

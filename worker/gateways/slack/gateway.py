@@ -35,7 +35,7 @@ MAX_FRAME: Final = 4 * 1024 * 1024
 SOCKET: Final = "Enable Socket Mode for the app (api.slack.com/apps, Socket Mode), and resume the channel."
 WAY_IN: Final = (
     "Give the account an app_token_file (Socket Mode), or set hooks.public_url (PERSONAD_HOOKS_PUBLIC_URL) for Slack "
-    "to call, and restart personad."
+    "to call and restart personad."
 )
 
 

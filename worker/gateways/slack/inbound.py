@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from proto.gateways import Inbound
-from worker.gateways.common.attachments import Attachment, joined
+from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.media_download import Files
 from worker.gateways.common.reading import Words, fitted, nanoseconds
 from worker.gateways.common.trouble import UnreadableError
@@ -57,6 +57,14 @@ class Event(msgspec.Struct):
     files: list[File] = []
 
     @property
+    def is_reply(self) -> bool:
+        """Whether it was written in a thread of a channel. An app gets these if it subscribes to ``message.channels``.
+
+        https://docs.slack.dev/reference/events/message.channels
+        """
+        return self.type == "message" and not self.is_direct and self.thread_ts not in ("", self.ts)
+
+    @property
     def is_direct(self) -> bool:
         """Whether it is a direct message. The channel's id says so too, with a D, should its type be missing.
 
@@ -97,10 +105,14 @@ def key_of(payload: object, body: bytes) -> str:
 
 
 def is_for_her(event: Event, own_id: str) -> bool:
-    """Whether a person, not a bot, speaks to her: in a direct message, or by mentioning her in a channel."""
+    """Whether a person, not a bot, speaks to her: in a direct message, by mentioning her, or perhaps in a thread.
+
+    Of what is said in threads without mentioning her, she gets what mentions nobody else. A mention of her comes as an
+    ``app_mention``, too.
+    """
     if event.bot_id or not event.user or event.user == own_id or event.subtype not in SUBTYPES:
         return False
-    return event.type == "app_mention" or event.is_direct
+    return event.type == "app_mention" or event.is_direct or (event.is_reply and "<@" not in event.text)
 
 
 def chat_of(event: Event) -> str:
@@ -112,6 +124,8 @@ def chat_of(event: Event) -> str:
 async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> list[Inbound]:
     """Return one message as its text, then each of its files; a file that cannot be fetched is described instead."""
     name = await account.name(event.user)
+    if event.is_reply:
+        return [await _reply(event, name, own_id, account)]
     text = await _text(event.text, own_id, account)
     if not event.is_direct:
         # Several people may write in one thread, which is one conversation.
@@ -124,6 +138,16 @@ async def inbound(event: Event, own_id: str, account: Slack, files: Files) -> li
     items = [_item(event, name, f".{number:02}", "") for number in range(1, len(sent) + 1)]
     await asyncio.gather(*(_with_file(item, file, account, files) for item, file in zip(items, sent, strict=True)))
     return texts + items
+
+
+async def _reply(event: Event, name: str, own_id: str, account: Slack) -> Inbound:
+    """Return what was said in a thread. Its files are not fetched: she may have no part in the thread."""
+    named = [shown(file.name or file.title or "without a name") for file in event.files[:MAX_FILES]]
+    files = f"(With files, which she gets only with a mention: {', '.join(named)}.)" if named else ""
+    text = joined(f"({name} writes in this thread:)", files, await _text(event.text, own_id, account))
+    item = _item(event, name, "", text)
+    item.unaddressed = True
+    return item
 
 
 async def _earlier(event: Event, own_id: str, account: Slack) -> list[str]:
@@ -171,14 +195,14 @@ async def _text(text: str, own_id: str, account: Slack) -> str:
     people = {found[2] for found in _MENTION.finditer(text) if found[1] == "@" and found[2] != own_id}
     names = {user: await account.name(user) for user in sorted(people)[:MAX_FILES]}
 
-    def shown(found: re.Match[str]) -> str:
+    def readable(found: re.Match[str]) -> str:
         kind, id_, label = found[1], found[2], found[3]
         if kind == "@":
             return "" if id_ == own_id else f"@{label or names.get(id_, id_)}"
         return f"{kind if kind == '#' else '@'}{label or id_}"
 
     text = _LINK.sub(lambda found: f"{found[2]} ({found[1]})" if found[2] and found[2] != found[1] else found[1], text)
-    return html.unescape(_MENTION.sub(shown, text)).strip()
+    return html.unescape(_MENTION.sub(readable, text)).strip()
 
 
 def _stamp(ts: str) -> str:

@@ -21,8 +21,6 @@ from aiogram.types import (
 from worker.gateways.common.attachments import Attachment, shown
 from worker.gateways.common.context import Author, Quoted, forwarded, in_answer_to
 
-CORRECTION: Final = "(The person corrected an earlier message. It now reads:)\n"
-
 THINGS: Final = {
     "photo": "a photo",
     "live_photo": "a live photo",

@@ -21,9 +21,7 @@ CONNECTIONS: Final = 8
 RECENT: Final = 600.0
 """Seconds for which a failed call is still reported."""
 
-SECRET_HINT: Final = (
-    "Put 1 to 256 letters, digits, _ or - into the account's webhook_secret_file, and restart personad."
-)
+SECRET_HINT: Final = "Put 1 to 256 letters, digits, _ or - into the account's webhook_secret_file."
 REACH_HINT: Final = "Make sure that hooks.public_url leads to personad's webhook listener over HTTPS."
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,256}\Z")

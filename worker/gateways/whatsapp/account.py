@@ -50,8 +50,7 @@ BLOCKED: Final = frozenset({131047, 131050})
 
 TOKEN_HINT: Final = (
     "Tokens from Meta's dashboard expire after a day: create a system user's token that does not expire (Meta business "
-    "settings, System users, permission whatsapp_business_messaging), put it into the account's file and restart "
-    "personad."
+    "settings, System users, permission whatsapp_business_messaging), put it into the account's file."
 )
 PERMISSION_HINT: Final = (
     "Give the token's system user the permission whatsapp_business_messaging and the WhatsApp account as an asset."
@@ -108,7 +107,7 @@ class Meta(Rest):
         lacking = [name.replace("_", " ") for name in NEEDED if name not in self._credentials]
         if lacking:
             reason = f"The channel's WhatsApp account has no {' and no '.join(lacking)}."
-            return Trouble("config", reason, "Add it to the account in the settings, and restart personad.")
+            return Trouble("config", reason, "Add it to the account in the settings.")
         return None
 
     async def whoami(self) -> Identity:

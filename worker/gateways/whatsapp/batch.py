@@ -15,7 +15,7 @@ from worker.gateways.common.reading import Words
 
 MAX_KEY: Final = 120
 
-ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}\Z")
 
 
 class Text(msgspec.Struct):
@@ -31,6 +31,7 @@ class File(msgspec.Struct):
     caption: Words[str] = ""
     filename: str = ""
     voice: bool = False
+    sha256: str = ""
 
 
 class Button(msgspec.Struct):
@@ -108,14 +109,19 @@ class Fault(msgspec.Struct):
     message: str = ""
 
 
-class Message(msgspec.Struct):
-    """One message. ``from`` is missing if the person shows a user name instead of a number."""
+class Unsupported(msgspec.Struct):
+    """What WhatsApp does not pass on; ``type`` says what it was.
 
-    id: str
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/unsupported
+    """
+
+    type: str = ""
+
+
+class Content(msgspec.Struct):
+    """What a message says: its own words, or the new ones of an edit."""
+
     type: str = "text"
-    from_: str = msgspec.field(name="from", default="")
-    from_user_id: str = ""
-    timestamp: str = "0"
     text: Words[Text | None] = None
     image: Words[File | None] = None
     audio: Words[File | None] = None
@@ -125,12 +131,38 @@ class Message(msgspec.Struct):
     button: Words[Button | None] = None
     interactive: Words[Interactive | None] = None
     order: Words[Order | None] = None
-    group_id: str = ""
     location: Location | None = None
     contacts: list[SharedContact] = []
     reaction: Reaction | None = None
-    system: System | None = None
+    unsupported: Unsupported | None = None
     context: Context | None = None
+
+    @property
+    def file(self) -> File | None:
+        """The message's file, if any."""
+        return self.image or self.audio or self.video or self.document or self.sticker
+
+
+class Edit(msgspec.Struct):
+    """What an earlier message says now. Only numbers that are also used in the WhatsApp Business app get it.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/edit
+    """
+
+    original_message_id: str = ""
+    message: Words[Content | None] = None
+
+
+class Message(Content, kw_only=True):
+    """One message. ``from`` is missing if the person shows a user name instead of a number."""
+
+    id: str
+    from_: str = msgspec.field(name="from", default="")
+    from_user_id: str = ""
+    timestamp: str = "0"
+    group_id: str = ""
+    system: System | None = None
+    edit: Words[Edit | None] = None
 
     @property
     def account(self) -> str:
@@ -139,14 +171,14 @@ class Message(msgspec.Struct):
         return found if ACCOUNT.match(found) else ""
 
     @property
+    def said(self) -> Content:
+        """What the message says, or, if it is an edit, what an earlier one says now."""
+        return self.edit.message if self.edit and self.edit.message else self
+
+    @property
     def key(self) -> str:
         """The message's key, made from its id."""
         return key_of(self.id)
-
-    @property
-    def file(self) -> File | None:
-        """The message's file, if any."""
-        return self.image or self.audio or self.video or self.document or self.sticker
 
 
 class Status(msgspec.Struct):
@@ -157,12 +189,18 @@ class Status(msgspec.Struct):
 
 class Profile(msgspec.Struct):
     name: str = ""
+    username: str = ""
 
 
 class Contact(msgspec.Struct):
     profile: Profile = msgspec.field(default_factory=Profile)
     wa_id: str = ""
     user_id: str = ""
+
+    @property
+    def ids(self) -> list[str]:
+        """The person's ids: their number without its plus, if it is shown, and the one that WhatsApp assigns."""
+        return [found for found in (self.wa_id.removeprefix("+"), self.user_id) if ACCOUNT.match(found)]
 
 
 class Metadata(msgspec.Struct):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from proto.gateways import Inbound, Receipt
+from proto.gateways import Inbound, Receipt, Revision, digest
 from proto.perception import FORWARDED
 from worker.base.log import WorkerLog
 from worker.gateways.common.attachments import Attachment, joined, shown
+from worker.gateways.common.context import CORRECTION
 from worker.gateways.common.media_download import Files
 from worker.gateways.common.reading import fitted, nanoseconds, parsed
 from worker.gateways.common.trouble import UnreadableError
@@ -21,6 +22,7 @@ from worker.gateways.whatsapp.batch import (
     Batch,
     Change,
     Contact,
+    Content,
     Entry,
     Fault,
     Form,
@@ -137,10 +139,11 @@ class Reader(NamedTuple):
             return None
         if not account:
             raise UnreadableError("the message does not say who wrote it")
-        text, file = _text(message), message.file
+        revision = _revision(message)
+        text, file = (CORRECTION if revision.edit else "") + _text(message.said), message.said.file
         if old := self.moved.pop(account, ""):
             text = f"(This person used to write from the number +{old}.)\n{text}"
-        names = {key: one.profile.name for one in contacts for key in (one.wa_id, one.user_id) if key}
+        names = {id_: one.profile.name or one.profile.username for one in contacts for id_ in one.ids}
         inbound = Inbound(
             key=message.key,
             account=account,
@@ -150,12 +153,22 @@ class Reader(NamedTuple):
             kind="text",
             content=text or ("" if file else EMPTY),
             at=nanoseconds(message.timestamp),
+            revision=revision,
+            alias=_alias(message, account, contacts),
         )
-        return Draft(inbound, message.id, _attachment(message))
+        return Draft(inbound, message.id, _attachment(message.said))
 
     def _leave(self, found: Contents, reason: str) -> None:
         self.log.error("meta.unreadable", reason=reason)
         found.reasons.append(reason)
+
+
+def _revision(message: Message) -> Revision:
+    """Say which message this is, or is an edit of. A file that stays has the same hash, and perhaps another id."""
+    said, is_edit = message.said, message.said is not message
+    file = digest(said.file.sha256 or said.file.id) if said.file else ""
+    original = message.edit.original_message_id if message.edit and is_edit else ""
+    return Revision(digest(original or message.id), digest(_text(said)), file, "correction" if is_edit else None)
 
 
 def _value(change: Change) -> Value:
@@ -165,12 +178,20 @@ def _value(change: Change) -> Value:
     return value
 
 
+def _alias(message: Message, account: str, contacts: Sequence[Contact]) -> str | None:
+    """Return the writer's other id, if the request names it.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+    """
+    theirs = [message.from_user_id, *(id_ for one in contacts if account in one.ids for id_ in one.ids)]
+    return next((id_ for id_ in theirs if id_ != account and ACCOUNT.match(id_)), None)
+
+
 def _only(contacts: Sequence[Contact]) -> str:
     """Return who wrote if only one person is named: a message's own ``from`` may be missing."""
     if len(contacts) != 1:
         return ""
-    found = contacts[0].wa_id.removeprefix("+") or contacts[0].user_id
-    return found if ACCOUNT.match(found) else ""
+    return next(iter(contacts[0].ids), "")
 
 
 async def with_file(one: Draft, files: Files) -> Inbound:
@@ -180,7 +201,7 @@ async def with_file(one: Draft, files: Files) -> Inbound:
     return one.inbound
 
 
-def _attachment(message: Message) -> Attachment | None:
+def _attachment(message: Content) -> Attachment | None:
     file = message.file
     if not file:
         return None
@@ -189,13 +210,13 @@ def _attachment(message: Message) -> Attachment | None:
     return Attachment(file.id, file.mime_type, file.filename or ("audio file" if is_audio_file else ""))
 
 
-def _text(message: Message) -> str:
+def _text(message: Content) -> str:
     context = message.context
     forwarded = FORWARDED if context and (context.forwarded or context.frequently_forwarded) else ""
     return joined(forwarded, _content(message))
 
 
-def _content(message: Message) -> str:
+def _content(message: Content) -> str:
     """Return the text of a message, or a description of what is neither text nor a file."""
     if message.text:
         return message.text.body
@@ -222,7 +243,8 @@ def _content(message: Message) -> str:
         return f"(The person sent contacts: {people}.)"
     if message.reaction:
         return f"(The person reacted to your message with {shown(message.reaction.emoji)}.)"
-    return f"(The person sent something that cannot be perceived here: {shown(message.type)}.)"
+    kind = (message.unsupported.type if message.unsupported else "") or message.type
+    return f"(The person sent something that cannot be perceived here: {shown(kind)}.)"
 
 
 def _filled_in(form: Form) -> str:

@@ -97,6 +97,7 @@ def test_what_is_saved_stays_when_the_restart_fails(
         adding.join()
         assert answers[0].status_code == 500, answers[0].text
         assert answers[0].json()["detail"].startswith("Channel added but restart failed: ")
+        assert answers[0].json()["detail"].endswith(".")
         assert [one["name"] for one in channels_on_disk(daemon, persona_id)] == ["slow_bot"]
         flag.unlink()
         wait_for(lambda: channel(daemon, persona_id)["state"] == "connected", "her to come back")

@@ -56,6 +56,8 @@ def test_lists_come_in_pages(lonely: Reception) -> None:
         ("cursor=WzFlOTk5LCJhIl0=", "cursor"),
         ("cursor=" + "A" * 5000, "cursor"),
         ("status=open", "status"),
+        ("status=", "status"),
+        ("channelType=", "channelType"),
         ("channelType=discord", "channelType"),
     ],
 )
@@ -65,6 +67,23 @@ def test_a_faulty_query_names_its_parameter(desk: Reception, query: str, paramet
 
     assert answer.status_code == 422, answer.text
     assert [error["parameter"] for error in problem(answer)["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("", {"GET", "HEAD", "POST"}),
+        ("/options", {"GET", "HEAD"}),
+        ("/nothing", {"DELETE", "GET", "HEAD", "PATCH"}),
+        ("/nothing/pause", {"POST"}),
+    ],
+)
+def test_a_wrong_method_is_told_those_of_the_resource(desk: Reception, path: str, allowed: set[str]) -> None:
+    """405 with all methods of the path and no others: ``options`` looks like a channel's id and is none."""
+    answer = desk.http.options(f"/v1/channels{path}")
+
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == allowed
 
 
 def test_a_change_leaves_what_is_absent_and_null_is_the_default(desk: Reception) -> None:
@@ -107,6 +126,30 @@ def test_a_change_that_cannot_be_is_refused(
     assert answer.status_code == status, answer.text
     assert [error["pointer"] for error in problem(answer)["errors"]] == [pointer]
     assert desk.get(f"/{made['id']}") == made
+
+
+def test_a_channels_instructions_reach_her_mind(desk: Reception) -> None:
+    """What visitors of the channel get is answered with its present instructions; null and "" take them away."""
+    token = desk.bot()
+    made = desk.create(botToken=token, instructions="Sell tickets only.")
+    path, ann = f"/v1/channels/{made['id']}", desk.telegram.chat(token, "ann_instructed")
+
+    def prompt(words: str) -> str:
+        ann.write(words)
+        ann.hears(words)
+        return next(str(call.body) for call in desk.mind.journal if words in str(call.body))
+
+    assert made["instructions"] == "Sell tickets only."
+    assert "Sell tickets only." in prompt("the first question")
+    changed = desk.http.patch(path, json={"instructions": "Sell nothing."}).json()
+    assert (changed["instructions"], changed["name"]) == ("Sell nothing.", made["name"])
+    second = prompt("the second question")
+    assert "Sell nothing." in second
+    assert "Sell tickets" not in second
+    for none in (None, ""):
+        desk.http.patch(path, json={"instructions": "Sell nothing."})
+        assert desk.http.patch(path, json={"instructions": none}).json()["instructions"] is None
+    assert "Sell" not in prompt("the third question")
 
 
 def test_a_paused_channel_keeps_words_and_answers_when_resumed(desk: Reception) -> None:

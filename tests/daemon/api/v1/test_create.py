@@ -30,8 +30,9 @@ FIELDS = [
     "createdAt",
     "updatedAt",
     "phoneNumber",
+    "instructions",
 ]
-"""The fields in the order of the page on creating a channel."""
+"""The fields in the order of the page on creating a channel, and one of our own."""
 
 
 def test_the_least_that_is_needed_makes_a_channel(desk: Reception) -> None:
@@ -60,6 +61,7 @@ def test_the_least_that_is_needed_makes_a_channel(desk: Reception) -> None:
         "messageCount": 0,
         "lastMessageAt": None,
         "phoneNumber": None,
+        "instructions": None,
     }
     assert made["fallbackMessage"]
     assert made["createdAt"] == made["updatedAt"]
@@ -81,6 +83,7 @@ def test_everything_that_can_be_said_is_kept(desk: Reception) -> None:
         "datasetIds": ["menu", "menu"],
         "welcomeMessage": "Hello!",
         "fallbackMessage": "Soon.",
+        "instructions": "Take orders for pizza only.",
         "colour": "blue",
     }
     answer = desk.post(body)
@@ -122,6 +125,7 @@ def test_everything_that_can_be_said_is_kept(desk: Reception) -> None:
         ({"datasetIds": ["."]}, "/datasetIds/0", "datasets"),
         ({"datasetIds": "menu"}, "/datasetIds", "valid list"),
         ({"welcomeMessage": "x" * 4097}, "/welcomeMessage", "at most 4096"),
+        ({"instructions": "x" * 4097}, "/instructions", "at most 4096"),
     ],
 )
 def test_a_faulty_field_is_named(desk: Reception, changed: dict[str, object], pointer: str, words: str) -> None:

@@ -178,6 +178,7 @@ class Rig:
     service: ChannelService
     tasks: PersonaTasks
     log: Log
+    accounts: dict[str, ReadAccount]
     watcher: Socket = field(init=False)
 
     def __post_init__(self) -> None:
@@ -344,4 +345,5 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
         service,
         tasks,
         log,
+        accounts,
     )

@@ -19,6 +19,7 @@ class Note(msgspec.Struct):
     id: str
     body: Words[str | None] = None
     size: int = 0
+    title: Words[str] = "untitled"
     people: list[Person] = []
     from_: str = msgspec.field(name="from", default="nobody")
 
@@ -31,6 +32,7 @@ def note(**fields: object) -> Note:
     ("fields", "expected"),
     [
         ({"from": None, "size": None, "people": None}, {}),
+        ({"body": None, "title": None}, {}),
         (
             {"people": [None, {"name": None}, {"name": "Ann"}, {"name": []}, 7]},
             {"people": [*map(Person, ["", "Ann", ""])]},

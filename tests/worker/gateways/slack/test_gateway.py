@@ -78,6 +78,32 @@ async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path
         await asyncio.to_thread(slack.wait, lambda: len(slack.acknowledged) == 7, "all events to be acknowledged")
 
 
+async def test_replies_in_a_thread(slack: SlackEmulator, tmp_path: Path) -> None:
+    """What is said in a thread without a mention is marked, unless it mentions somebody else; files are only named."""
+    thread = {"channel": "C1", "channel_type": "channel", "thread_ts": "1700000000.000100"}
+    async with connected(slack, tmp_path) as channel:
+        ann, bob = slack.person("Ann"), slack.person("Bob")
+        file = {"id": "F1", "name": "plan.pdf", "mimetype": "application/pdf", "url_private": f"{slack.url}files/F1"}
+        for written in (
+            slack.message(ann, "and on Friday?"),
+            slack.message(ann, f"<@{bob}> what do you say?"),
+            slack.message(ann, f"<@{BOT}> comes as a mention, too"),
+            slack.message(ann, "from an app", bot_id="B1"),
+            slack.message(bob, "", files=[file], subtype="file_share"),
+            {**slack.message(bob, "begins a thread"), "ts": thread["thread_ts"]},
+        ):
+            slack.deliver({**written, **thread})
+        slack.say(ann, f"<@{BOT}> hello", channel="C1", thread_ts=thread["thread_ts"])
+        items = await channel.first(3)
+        await asyncio.to_thread(slack.wait, lambda: len(slack.acknowledged) == 7, "all events to be acknowledged")
+    assert [(item.content, item.unaddressed, item.media) for item in items] == [
+        ("(Ann writes in this thread:)\nand on Friday?", True, None),
+        ("(Bob writes in this thread:)\n(With files, which she gets only with a mention: plan.pdf.)", True, None),
+        ("(Ann writes in this thread:)\nhello", False, None),
+    ]
+    assert {item.chat for item in items} == {"C1:1700000000.000100"}
+
+
 async def test_commit_before_acknowledgement(slack: SlackEmulator, tmp_path: Path) -> None:
     """An event that was not committed is not acknowledged; Slack delivers it again, under the same key."""
     async with opened(slack, tmp_path) as channel:

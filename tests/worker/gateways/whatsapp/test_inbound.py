@@ -262,6 +262,44 @@ async def test_what_is_no_message(meta: MetaEmulator, tmp_path: Path) -> None:
     assert item.content == f"(This person used to write from the number +{ANN}.)\nit is me"
 
 
+async def test_an_edit(meta: MetaEmulator, tmp_path: Path) -> None:
+    """It names its message, so that the ledger can tell what is new; an edit that says nothing is still told."""
+    first = meta.message(ANN, body="two tickets")
+    photo = {"id": meta.add_media("image/jpeg", b"jpeg!"), "mime_type": "image/jpeg", "sha256": "h4sh"}
+    picture = meta.message(ANN, "image", image=photo)
+
+    def edited(original: str, **content: object) -> dict[str, Any]:
+        return meta.message(ANN, "edit", edit={"original_message_id": original, "message": content})
+
+    async with opened(meta, tmp_path) as channel:
+        said, shown = await taken(channel, meta.batch(first, picture))
+        [words] = await taken(
+            channel, meta.batch(edited(first["id"], type="text", text={"body": "three tickets"}, context={"id": "x"}))
+        )
+        [caption] = await taken(
+            channel, meta.batch(edited(picture["id"], type="image", image={**photo, "caption": "my cat"}))
+        )
+        [nothing] = await taken(channel, meta.batch(meta.message(ANN, "edit", edit={"original_message_id": "x"})))
+        unknown = meta.message(ANN, "unsupported", errors=[{"code": 131051}], unsupported={"type": "poll_creation"})
+        [poll] = await taken(channel, meta.batch(unknown))
+    corrected = "(The person corrected an earlier message. It now reads:)\n"
+    assert (words.content, caption.content, caption.kind) == (
+        f"{corrected}three tickets",
+        f"{corrected}my cat",
+        "image",
+    )
+    assert None not in (said.revision, shown.revision, words.revision, caption.revision)
+    for before, after in ((said, words), (shown, caption)):
+        assert before.revision
+        assert after.revision
+        assert after.key != before.key
+        assert (before.revision.message, before.revision.file) == (after.revision.message, after.revision.file)
+        assert before.revision.words != after.revision.words
+        assert (before.revision.edit, after.revision.edit) == (None, "correction")
+    assert nothing.content == "(The person sent something that cannot be perceived here: edit.)"
+    assert poll.content == "(The person sent something that cannot be perceived here: poll_creation.)"
+
+
 async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> None:
     """A person with a user name instead of a number is known by WhatsApp's id, and answered there."""
     message = meta.message("", body="hi", from_user_id="US.13491208655302741918")
@@ -271,8 +309,25 @@ async def test_people_without_a_number(meta: MetaEmulator, tmp_path: Path) -> No
         [item] = await taken(channel, meta.batch(message))
         channel.deliver("hello", item.chat)
         await channel.outcome()
-    assert (item.account, item.account_name) == ("US.13491208655302741918", "Ann")
+    assert (item.account, item.account_name, item.alias) == ("US.13491208655302741918", "Ann", None)
     assert (meta.sent[0]["recipient"], meta.sent[0].get("to")) == (item.chat, None)
+
+
+async def test_both_ids_of_a_person(meta: MetaEmulator, tmp_path: Path) -> None:
+    """The number comes first, and the other id with it, wherever it stands; the longest id that Meta documents fits."""
+    long = f"US.ENT.{'9' * 128}"
+    hidden = meta.message("", from_user_id=long)
+    del hidden["from"]
+    by_contact = json.loads(meta.batch(meta.message(ANN)))
+    (person,) = by_contact["entry"][0]["changes"][0]["value"]["contacts"]
+    person |= {"user_id": "US.8", "profile": {"username": "@ann"}}
+    async with opened(meta, tmp_path) as channel:
+        [by_message] = await taken(channel, meta.batch(meta.message(ANN, from_user_id="US.9")))
+        [named] = await taken(channel, json.dumps(by_contact).encode())
+        [unnumbered] = await taken(channel, meta.batch(hidden))
+    assert (by_message.account, by_message.alias) == (ANN, "US.9")
+    assert (named.account, named.alias, named.account_name) == (ANN, "US.8", "@ann")
+    assert (unnumbered.account, unnumbered.chat) == (long, long)
 
 
 async def test_files(meta: MetaEmulator, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ async def test_whose_number(meta: MetaEmulator) -> None:
         ({"access_token": "old"}, "system user", "credential"),
         ({"webhook": ""}, "hooks.public_url", "config"),
         ({"phone": "+15005550001"}, "phone_number_id", "config"),
-        ({"verify_token": ""}, "restart personad", "config"),
+        ({"verify_token": ""}, "Add it to the account", "config"),
         ({"phone_number_id": "404"}, "WhatsApp manager", "config"),
     ],
 )
