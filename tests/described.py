@@ -70,13 +70,14 @@ class Described:
 
     def _members(self, schema: Any, value: dict[str, Any], at: str) -> Iterator[str]:
         known = schema.get("properties", {})
-        other = schema.get("additionalProperties", {})
+        # What the description leaves out, a client would never know of.
+        other = schema.get("additionalProperties", not known)
         yield from (f"{at} has no {key}" for key in schema.get("required", ()) if key not in value)
         for key, one in value.items():
             if key not in known and other is False:
                 yield f"{at} has {key}"
             else:
-                yield from self.faults(known.get(key, other or {}), one, f"{at}.{key}")
+                yield from self.faults(known.get(key, other if isinstance(other, dict) else {}), one, f"{at}.{key}")
 
     def _read(self, name: str, answers: Any, answer: httpx.Response) -> Any:
         described = answers.get(str(answer.status_code))

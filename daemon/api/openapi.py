@@ -42,11 +42,11 @@ _STATUS_WORDS: Final = {
     422: "Faulty fields.",
     429: "Too much is unanswered; Retry-After says when to come again.",
     500: "Saved, but her process did not follow, or ended; the detail says which.",
-    503: "Not now.",
+    503: "Not now: the ledger is busy or cannot be read, or the daemon is stopping; Retry-After may say when.",
     507: "The disk does not take it.",
 }
-_ALWAYS: Final = (401, 403)
-_ALWAYS_V1: Final = (400, 401, 403)
+_ALWAYS: Final = (401, 403, 503)
+_ALWAYS_V1: Final = (400, *_ALWAYS)
 
 
 def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Json:

@@ -59,5 +59,5 @@ class Commands:
             if persona is None or persona.status == status:
                 return
             if fault := self._personas.faults().get(persona_id):
-                raise PersonasError(f"her status cannot be written. {fault}")
+                raise PersonasError(f"Her status cannot be written: {fault}")
             await self._register.change_record(persona_id, lambda now: msgspec.structs.replace(now, status=status))

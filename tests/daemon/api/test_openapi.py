@@ -216,6 +216,12 @@ def test_each_answer_can_be_read_by_a_generated_client(described: Document) -> N
             assert known or not answer.content, (path, status)
 
 
+def test_what_every_route_can_answer_is_described(described: Document) -> None:
+    """A wrong token, a foreign Host, and a ledger that is busy or cannot be read: every operation tells of them."""
+    for path, one in operations(described):
+        assert {"401", "403", "503"} <= set(one.responses), path
+
+
 def test_schemas_are_plain() -> None:
     """Choices have a type; patterns are ECMA's, and without halves of characters, which no engine of UTF-8 compiles."""
     for part in parts(document()):
