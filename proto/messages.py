@@ -249,13 +249,15 @@ class Typing(msgspec.Struct, tag="typing"):
 class Reply(msgspec.Struct, tag="reply"):
     """A turn is done: these perceptions are answered by these messages (none: she chose silence).
 
-    ``perceived`` holds what her organs made of files, by the perception's id.
+    ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
+    her mind folds these into her memory without any cost.
     """
 
     turn: int
     perceptions: Annotated[list[int], msgspec.Meta(max_length=MAX_ITEMS)]
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
+    told: bool = False
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -266,11 +268,11 @@ class MindDown(msgspec.Struct, tag="mind_down"):
     hint: Reason
 
 
-Refusal: TypeAlias = Literal["declined", "too_long", "empty", "faulty"]
+Refusal: TypeAlias = Literal["declined", "too_long", "empty", "faulty", "broken"]
 """Why a mind that works gives no answer to a prompt.
 
 ``declined``: a filter stopped it. ``too_long``: nothing more can be left out. ``empty``: it answers with nothing.
-``faulty``: it fails with this prompt and answers others.
+``faulty``: it fails with this prompt and answers others. ``broken``: the connection breaks within each answer.
 """
 
 

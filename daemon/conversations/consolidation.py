@@ -1,4 +1,7 @@
-"""Consolidation turns conversations into memory: after ``idle_timeout`` without a new message, and at ``sleep``."""
+"""Consolidation turns conversations into memory: after ``idle_timeout`` without a new message, and at ``sleep``.
+
+The embedded mind folds facts by code and shows its history to no model, so what she is told is folded at once.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from daemon.personas.personas import MemoryChanged, Personas, PersonasError
 from daemon.runtime.clock import Clock, Timer, within
 from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Consolidate, Consolidated, ConsolidationFailed, Line
+from proto.records import EMBEDDED
 
 MAX_LINES: Final = 400
 MAX_CHARS: Final = 200_000
@@ -53,11 +57,16 @@ class Consolidation:
         self._due: dict[str, float] = {}
         self._timers: dict[str, Timer] = {}
         self._idle: dict[str, asyncio.Task[None]] = {}
+        self._told: set[str] = set()
+        """The personas who were told something that no consolidation has looked for yet."""
 
     def attach(self, persona_id: str, worker: Worker) -> None:
         """Her process runs: what an earlier one left unconsolidated is due after a quiet time."""
         self._running[persona_id] = worker
         self.touched(persona_id)
+        persona = self._personas.get(persona_id)
+        if persona and persona.thinking.provider == EMBEDDED:
+            self.told(persona_id)
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant gets it)
         """Her process is gone: nothing can be consolidated."""
@@ -78,6 +87,12 @@ class Consolidation:
             self._due[persona_id] = self._clock.monotonic() + persona.idle_timeout
             if persona_id not in self._timers:
                 self._arm(persona_id)
+
+    def told(self, persona_id: str) -> None:
+        """There are facts in the conversation that her mind folds without any cost: it is consolidated at once."""
+        if persona_id in self._running:
+            self._told.add(persona_id)
+            self._begin(persona_id)
 
     def received(self, persona_id: str, message: Consolidated | ConsolidationFailed) -> None:
         """Take the answer of her mind."""
@@ -108,6 +123,7 @@ class Consolidation:
         """Forget a deleted persona."""
         self._interrupt(persona_id)
         self._locks.pop(persona_id, None)
+        self._told.discard(persona_id)
         self._due.pop(persona_id, None)
 
     def close(self) -> None:
@@ -126,14 +142,25 @@ class Consolidation:
         if self._due[persona_id] > self._clock.monotonic():
             self._arm(persona_id)
             return
+        self._begin(persona_id)
+
+    def _begin(self, persona_id: str) -> None:
         # A task that is still retrying because her mind is down also takes the new lines.
         if persona_id not in self._idle:
             task = self._idle[persona_id] = self._tasks.of(persona_id).start(self._sleep_idle(persona_id))
-            task.add_done_callback(lambda _: self._idle.pop(persona_id, None))
+            task.add_done_callback(partial(self._ended, persona_id))
+
+    def _ended(self, persona_id: str, task: asyncio.Task[None]) -> None:
+        self._idle.pop(persona_id, None)
+        is_whole = not task.cancelled() and task.exception() is None
+        if is_whole and persona_id in self._told and persona_id in self._running:
+            # She was told more while this one came to its end.
+            self._begin(persona_id)
 
     async def _sleep_idle(self, persona_id: str) -> None:
         delay = RETRY_MIN
         while persona_id in self._running:
+            self._told.discard(persona_id)
             try:
                 await self.sleep(persona_id)
             except SleepFailed as failure:

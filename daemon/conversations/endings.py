@@ -30,7 +30,8 @@ COMMIT_RETRY_MAX: Final = 10.0
 class Endings:
     """Ends the turns of all personas.
 
-    Calls ``touched`` with a persona's id after an answer to her owner, and ``pump`` when her next turn may start.
+    Calls ``touched`` with a persona's id after an answer to her owner, ``told`` if there are facts to be folded into
+    her memory at once, and ``pump`` when her next turn may start.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Endings:
         publisher: Publisher,
         poison_deaths: int,
         touched: Callable[[str], None],
+        told: Callable[[str], None],
         pump: Callable[[str], None],
         clock: Clock,
         log: Log,
@@ -52,6 +54,7 @@ class Endings:
         self._publisher = publisher
         self._poison_deaths = poison_deaths
         self._touched = touched
+        self._told = told
         self._pump = pump
         self._clock = clock
         self._log = log
@@ -90,6 +93,8 @@ class Endings:
                 lane.remember(turn.conversation, lines_of(answered, reply, at))
             if lane is lanes.own:
                 self._touched(persona_id)
+                if reply.told:
+                    self._told(persona_id)
         self._go_on(persona_id, lanes, lane, turn, answered, works=committed)
         if made := [message.media for message in reply.messages if message.media]:
             # Files with a mark are deleted at the next start unless the ledger names them; now it does.

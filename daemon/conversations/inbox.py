@@ -55,7 +55,11 @@ class InboxFull(RuntimeError):
 
 
 class Inbox:
-    """All personas' lanes. Calls ``touched`` with a persona's id when a message to or from her owner is committed."""
+    """All personas' lanes.
+
+    Calls ``touched`` with a persona's id when a message to or from her owner is committed, and ``told`` when it has
+    facts that are to be folded into her memory at once.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Inbox:
         terms: ChannelTerms,
         publisher: Publisher,
         touched: Callable[[str], None],
+        told: Callable[[str], None],
         tasks: PersonaTasks,
         clock: Clock,
         log: Log,
@@ -87,7 +92,7 @@ class Inbox:
         fallback_after = settings.channels.fallback_after
         self._notices = Notices(publisher, terms, self._running, fallback_after, tasks, log)
         deaths = settings.supervisor.poison_deaths
-        self._endings = Endings(ledger, personas, terms, publisher, deaths, touched, self.pump, clock, log)
+        self._endings = Endings(ledger, personas, terms, publisher, deaths, touched, told, self.pump, clock, log)
         self._readers: set[str] = set()
         """The personas that have documents to search."""
         self._tasks = tasks

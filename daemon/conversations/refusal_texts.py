@@ -15,12 +15,14 @@ _OWNER: Final[dict[Refusal, str]] = {
     "context. ({reason})",
     "empty": "I have no answer to {what}: my mind gave an empty one each time. ({reason})",
     "faulty": "I cannot answer {what}: my mind fails with it, although it answers others. ({reason})",
+    "broken": "I cannot answer {what}: my mind breaks off in the middle of each answer. ({reason})",
 }
 _VISITOR: Final[dict[Refusal, str]] = {
     "declined": "I cannot answer {what}. Please say it in other words.",
     "too_long": "I cannot answer {what}: it is too long for me. Please write less at once.",
     "empty": "I have no answer to {what}. Please say it in other words.",
     "faulty": "I cannot answer {what}. Please say it in other words.",
+    "broken": "I cannot answer {what} at the moment. Please ask me again later.",
 }
 _KEPT: Final = " I have set it aside; `personad status` shows it, and `personad retry` takes it up again."
 _FAILED: Final = "I could not answer {what}: my process ended each time it tried."

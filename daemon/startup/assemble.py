@@ -239,7 +239,8 @@ async def _conversations(
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, consolidation.touched, tasks, clock, log)
+    touched, told = consolidation.touched, consolidation.told
+    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
     return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
 
 

@@ -1,4 +1,8 @@
-"""A mind on loopback whose behaviour depends on the message, for tests that strike at a chosen moment."""
+"""A mind on loopback whose behaviour depends on the message, for tests that strike at a chosen moment.
+
+By hand: ``python -m tests.emulators.scripted --port 8081``; it is then OpenAI's emulator, because only code can hold
+back an answer or strike.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tests.emulators.openai import OpenAIEmulator
-from tests.emulators.server import Step
+from tests.emulators.server import Step, main
 
 LONGEST_HOLD: Final = 60.0
 """Seconds after which a held answer is sent anyway, so that a failed test ends."""
@@ -21,8 +25,8 @@ LONGEST_HOLD: Final = 60.0
 class ScriptedMind(OpenAIEmulator):
     """Echoes the new messages. ``hold`` keeps answers back; ``strike`` is called with the text before an answer."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, key: str = "", port: int = 0) -> None:
+        super().__init__(key=key, port=port)
         self.heard: list[str] = []
         """The last user turn of each call, in order."""
         self.strike: Callable[[str], None] | None = None
@@ -61,3 +65,7 @@ class ScriptedMind(OpenAIEmulator):
     def _is_held(self, text: str) -> bool:
         with self._guard:
             return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in self._held)
+
+
+if __name__ == "__main__":
+    main(ScriptedMind)

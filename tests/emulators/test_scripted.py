@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -30,3 +32,17 @@ def test_what_is_held_is_answered_when_it_is_let_go(held: str) -> None:
         assert not waiting.done()
         mind.let_go(held)
         assert waiting.result(PATIENCE) == 200
+
+
+def test_it_starts_by_hand() -> None:
+    """As a module it prints its address, and answers there."""
+    command = [sys.executable, "-m", "tests.emulators.scripted", "--text", "hello"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+            answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE, trust_env=False)
+        finally:
+            process.kill()
+    assert (answer.status_code, "hello" in answer.text) == (200, True)

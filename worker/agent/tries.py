@@ -10,6 +10,9 @@ from worker.prompting.prompt import Prompt
 MAX_EMPTY: Final = 3
 """How often the same prompt is asked when the answer is empty or fails: models and servers are not deterministic."""
 
+MAX_BROKEN: Final = 5
+"""How often the same prompt is asked when the connection breaks within the answer, with growing waits in between."""
+
 MAX_TRIES: Final = 24
 """Mind calls for one turn in all. Halving a full batch and a full prompt takes fewer."""
 
@@ -26,6 +29,7 @@ class Tries:
         """The number of messages to ask together; 0: no limit."""
         self.is_bare = False
         self._empty = 0
+        self._broken = 0
         self._all = 0
 
     def again(self, refusal: PromptRefused, prompt: Prompt) -> bool:
@@ -39,6 +43,10 @@ class Tries:
         if refusal.kind in ("empty", "faulty"):
             self._empty += 1
             if self._empty < MAX_EMPTY:
+                return True
+        if refusal.kind == "broken":
+            self._broken += 1
+            if self._broken < MAX_BROKEN:
                 return True
         if len(prompt.perceptions) > 1:
             self.most = len(prompt.perceptions) // 2

@@ -26,6 +26,7 @@ from worker.agent.outages import Outages
 from worker.agent.pace import Pace
 from worker.agent.senses import Senses, Understood
 from worker.agent.tries import Tries
+from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
@@ -46,6 +47,9 @@ CONTEXT_CHARS: Final = 1_000
 """How many characters of the conversation an eye gets along with a picture."""
 
 TEACH_TOKENS: Final = 2048
+
+KEEPS_TRYING: Final = "She keeps trying."
+"""Added here to what is told of an outage: a check before she exists, or a consolidation, tries once."""
 
 KEPT_CHARS: Final = 704 * 1024
 """Characters of perceived text that one reply may carry in all.
@@ -96,6 +100,7 @@ class Turn:
         self._perceiving: dict[int, asyncio.Task[str]] = {}
         self._found: dict[str, Found] = {}
         self._tries = Tries()
+        self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
 
     def join(self, perceptions: list[Perception]) -> None:
@@ -130,12 +135,14 @@ class Turn:
                 self._means.log.warning("mind.refused", kind=refusal.kind, reason=refusal.reason, hint=refusal.hint)
                 if len(self._perceptions) == known and not self._tries.again(refusal, prompt):
                     return Refused(self.number, _ids(prompt), refusal.kind, refusal.reason)
-                await self._means.outages.pause()
+                # A connection may break for a while: a server that is restarted, a network that changes.
+                await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
             except OrganUnreachable as error:
                 typing.cancel()
                 if reported != (error.reason, error.hint):
                     reported = (error.reason, error.hint)
-                    self._means.send(MindDown(self.number, error.reason, error.hint))
+                    hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
+                    self._means.send(MindDown(self.number, error.reason, hint))
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
@@ -266,7 +273,8 @@ class Turn:
         said = [await self._said(answer, prompt.is_aloud)] if answer else []
         room = KEPT_CHARS // len(prompt.perceptions)
         kept = {id_: prompt.perceived[id_][:room] for id_ in _ids(prompt) if id_ in prompt.perceived}
-        return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept)
+        told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)
+        return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept, told)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
         """She answers speech with speech if she has a mouth."""

@@ -10,11 +10,12 @@ NOT_NOW: Final = "It does not work at the moment."
 
 
 class OrganUnreachable(Exception):
-    """The organ gave no answer. ``reason`` says why, ``hint`` what a person can do about it.
+    """The organ gave no answer. ``reason`` says why, ``hint`` what a person can do about it; both are whole sentences.
 
     ``permanent``: the same call will fail until somebody changes something. ``retry_after``: the wait in seconds that
     the provider asks for. ``again``: a retry makes sense. ``status``: the HTTP status, 0 for none. ``is_doubtful``:
-    what was sent may have caused it, and another prompt may be answered.
+    what was sent may have caused it, and another prompt may be answered. ``is_unconnected``: a connection
+    could not be made or broke. ``is_broken``: it broke after the answer had begun.
     """
 
     def __init__(
@@ -27,15 +28,19 @@ class OrganUnreachable(Exception):
         again: bool = False,
         status: int = 0,
         is_doubtful: bool = False,
+        is_unconnected: bool = False,
+        is_broken: bool = False,
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = _sentence(reason)
+        super().__init__(self.reason)
         self.hint = hint
         self.permanent = permanent
         self.retry_after = retry_after
         self.again = again
         self.status = status
         self.is_doubtful = is_doubtful
+        self.is_unconnected = is_unconnected
+        self.is_broken = is_broken
 
     def shown(self, *, visitor: bool) -> str:
         """Return the reason in the form that may be shown in the conversation.
@@ -62,3 +67,8 @@ class PromptRefused(OrganUnreachable):
 
 class OrganConfigError(Exception):
     """The organ's record names a model that does not exist. The error text says what to change."""
+
+
+def _sentence(text: str) -> str:
+    """Return a reason, which may be a provider's own words, so that another sentence can follow."""
+    return f"{text}." if text and text[-1] not in ".!?\u2026)" else text

@@ -63,7 +63,8 @@ def csv_pieces(path: Path, findings: Findings) -> Iterator[Piece]:
             # For example, a quote that is never closed.
             findings.notes.append(f"From row {number + 1} on the table cannot be read.")
     columns = f" with the columns {', '.join(filter(None, names[:SHOWN_COLUMNS]))}" if any(names) else ""
-    findings.extent = f"a table of {counted(number, 'row')}{columns}"
+    # The header and what stands above it are numbered, but they are no rows of the table.
+    findings.extent = f"a table of {counted(max(0, number - (header or int(bool(named)))), 'row')}{columns}"
 
 
 def _delimiter(sample: list[str]) -> str:

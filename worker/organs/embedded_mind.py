@@ -18,7 +18,7 @@ from worker.organs.mind import HostCall, Mind
 from worker.organs.organ_requests import use_tool
 from worker.organs.quoting import Passage, quote, quote_line
 from worker.organs.statements import fold, stated
-from worker.prompting.perceived import spoken_or_written, told_by_files
+from worker.prompting.perceived import own_words, spoken_or_written, told_by_files
 from worker.prompting.prompt import Prompt
 from worker.prompting.tools import Tools
 
@@ -68,6 +68,9 @@ class EmbeddedMind(Mind):
             return quotation
         system = f"You are a helpful AI assistant named {prompt.persona.name}."
         return await self.think([ChatTurn("system", system), ChatTurn("user", tail(words))], MOST_TOKENS)
+
+    def tells(self, prompt: Prompt) -> bool:
+        return any(any(stated(own_words(words))) for words in typed_and_heard(prompt))
 
     async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:  # noqa: ARG002  part of a Mind
         """Fold the person's statements into person.md by patterns, because the model is not able to."""

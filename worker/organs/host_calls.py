@@ -13,7 +13,7 @@ from proto.texts import MAX_TEXT
 from proto.unicode_text import valid_text
 from worker.base.organ_errors import OrganUnreachable
 
-HINT: Final = "She keeps trying. `personad doctor` tells whether the built-in mind is installed."
+HINT: Final = "`personad doctor` tells whether the built-in mind is installed."
 HINT_SENSES: Final = "`personad doctor` tells whether the built-in organs are installed."
 
 SENSE_TIMEOUT: Final = 960.0

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 from proto.messages import Perception
+from worker.organs.attributes import asks_for_attribute
 from worker.organs.product import product_answer
 from worker.organs.quoting import best_line
 from worker.organs.statements import (
@@ -21,13 +22,23 @@ from worker.organs.statements import (
     NOTE_CHARS,
     Fact,
     fold,
+    is_bare,
+    keeps,
     same_key,
     stated,
     too_long_to_note,
     written,
 )
 from worker.prompting.origin import without_origins
-from worker.prompting.perceived import ear_notes, failure, is_heard, own_words, spoken_or_written, without_ear_notes
+from worker.prompting.perceived import (
+    ear_notes,
+    failure,
+    is_heard,
+    own_words,
+    spoken_or_written,
+    told_by_files,
+    without_ear_notes,
+)
 from worker.prompting.prompt import Prompt, age
 
 Answerer: TypeAlias = Callable[["Known", "re.Match[str]"], str]
@@ -42,6 +53,10 @@ _FINDINGS: Final = {
 
 SHOWN_CHARS: Final = 700
 """How many characters of a file's text she repeats without being asked."""
+
+WHAT: Final = "What would you like me to remember? Say it in one sentence: remember that my bicycle is green."
+UNKNOWN: Final = "I do not know that yet. Tell me, and I will remember it."
+FULL: Final = "I cannot remember that: my memory of you is full. Take something out of person.md, and tell me again."
 
 
 def known_answer(prompt: Prompt) -> str | None:
@@ -99,13 +114,15 @@ def _answer(prompt: Prompt, words: str) -> str | None:
     for pattern, answer in _QUESTIONS:
         if match := pattern.match(question):
             return answer(known, match)
+    if is_bare(question):
+        return WHAT
     if told := product_answer(question, prompt.persona, visitor=prompt.visitor is not None):
         return told
     if facts := list(stated(own)):
-        return _acknowledged(facts)
+        return _acknowledged(facts) if keeps(known.person, facts) else FULL
     if too_long_to_note(own):
         return f"That is too long for me to keep word for word: tell me in at most {NOTE_CHARS} characters."
-    return _noted(known, question) if own.rstrip().endswith("?") or _ASKS.match(question) else None
+    return _looked_up(known, question) if own.rstrip().endswith("?") or _ASKS.match(question) else None
 
 
 class Known:
@@ -208,8 +225,16 @@ def _person_thing(known: Known, match: re.Match[str]) -> str:
         if noted := _noted(known, match.string):
             return noted
         return f"I do not know that yet. Tell me about your {thing}, and I will remember it."
-    asked_for_name = match["named"] or re.search(r"(?:name|called|named)\Z", match.string)
+    asked_for_name = match["named"] or re.search(r"(?:name|called|named)(?: is)?\Z", match.string)
     return f"Your {thing} is called {values[-1]}." if asked_for_name else f"Your {thing} is {values[-1]}."
+
+
+def _looked_up(known: Known, question: str) -> str | None:
+    """Answer from person.md. What she was never told of the person's things is not left to the model to make up."""
+    if noted := _noted(known, question):
+        return noted
+    may_be_in_files = known.prompt.passages or told_by_files(known.prompt.history)
+    return UNKNOWN if asks_for_attribute(question) and not may_be_in_files else None
 
 
 def _noted(known: Known, question: str) -> str | None:
@@ -229,7 +254,11 @@ def _listed(values: list[str]) -> str:
 _ASKS: Final = re.compile(r"(?:what|who|whom|whose|when|where|which|how|why|do|does|did|is|are|was|were|tell me)\b")
 _IS: Final = r"(?:'s| is| are|s)"
 _NATURES: Final = "(?:ai|bot|robot|human|real|real person|person|machine|persona)"
-_THING: Final = rf"(?:what|who|when){_IS} my (?P<thing>[\w' -]{{2,40}}?)(?:'s name| name| called| named)?"
+_RECALL: Final = r"(?:do|can|could|will) you (?:still )?(?:know|remember|recall)"
+_THING: Final = (
+    rf"(?:(?:what|who|when){_IS}|{_RECALL}(?: what| who| when)?) my (?P<thing>[\w' -]{{2,40}}?)(?: is| are)?"
+    r"(?:'s name| name| called| named)?(?: is| are)?"
+)
 _NAME_OF: Final = r"(?:what|who)(?:'s| is) the name of my (?P<named>[\w' -]{2,40})"
 
 _ASKED: Final[tuple[tuple[str, Answerer], ...]] = (
@@ -241,9 +270,9 @@ _ASKED: Final[tuple[tuple[str, Answerer], ...]] = (
     (rf"how old are you|when were you born|(?:when|what){_IS} your birthday|what{_IS} your age", _her_age),
     (rf"what time is it(?: now)?|what{_IS} the time(?: now)?|tell me the time", _time),
     (rf"what (?:day|date) is (?:it|today)(?: today)?|what{_IS} (?:the |today's )date(?: today)?", _date),
-    (rf"what{_IS} my name|who am i|do you (?:know|remember) (?:my name|who i am)|what am i called", _person_name),
-    (rf"where do i live|what{_IS} my (?:home|city)|do you know where i live", _person_home),
-    (r"what do i (?:like|love|enjoy)(?: to do)?|do you know what i like", _person_likes),
+    (rf"what{_IS} my name|who am i|{_RECALL} (?:my name|who i am|what my name is)|what am i called", _person_name),
+    (rf"where do i live|what{_IS} my (?:home|city)|{_RECALL} where i live", _person_home),
+    (rf"what do i (?:like|love|enjoy)(?: to do)?|{_RECALL} what i like", _person_likes),
     (r"what do i (?:hate|dislike|not like)|what don't i like", _person_dislikes),
     (r"what did i (?:ask|tell) you to remember|what should you remember", _person_notes),
     (r"what do you (?:know|remember)(?: about me)?|tell me (?:what you know )?about me", _everything),

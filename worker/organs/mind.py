@@ -30,6 +30,10 @@ class Mind(ABC):
         """Find out what a prompt has to know about the mind. Never raises OrganUnreachable."""
         return
 
+    def tells(self, prompt: Prompt) -> bool:  # noqa: ARG002  a mind that has to be paid for waits until she sleeps
+        """Return whether the new messages state facts that this mind folds into her memory without any cost."""
+        return False
+
     @abstractmethod
     async def think(self, turns: list[ChatTurn], max_tokens: int) -> str:
         """Return the answer to ``turns``. It is never empty and does not contain the model's reasoning."""

@@ -92,4 +92,4 @@ class OpenAIRemote(Remote):
             return self._unconnected(cause)
         reason = f"Could not connect to the local inference engine. Please make sure it is running. ({cause})"
         hint = _HINT_LOCAL.format(organ="mind" if self._is_mind else self._called)
-        return OrganUnreachable(self._clean(reason), hint, again=True)
+        return OrganUnreachable(self._clean(reason), hint, again=True, is_unconnected=True)

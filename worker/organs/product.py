@@ -101,7 +101,7 @@ def _mind(persona: Persona, _match: re.Match[str]) -> str:
 
 def _memory(persona: Persona, _match: re.Match[str]) -> str:
     return (
-        "I write what you tell me into Markdown files on this machine while I sleep. "
+        "I write what you tell me into Markdown files on this machine. "
         f"`personad knowledge {_name(persona)}` shows them; they are yours to edit, in personas/{persona.id}/memory."
     )
 

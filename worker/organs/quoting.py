@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from worker.organs.attributes import attribute_of
+
 QUOTES: Final = 2
 QUOTE_CHARS: Final = 320
 
@@ -36,7 +38,7 @@ _EVERYDAY: Final = frozenset(
         "should", "so", "some", "tell", "that", "the", "their", "them", "there", "these", "they", "this", "those", "to",
         "up", "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will",
         "with", "would", "you", "your", "document", "documents", "file", "files", "page", "pages", "pdf", "written",
-        "stand", "stands", "according",
+        "stand", "stands", "according", "remember", "recall", "still",
     )
 )
 # fmt: on
@@ -89,7 +91,18 @@ def best_line(lines: list[str], question: str) -> str:
     if not asked or not lines or (len(asked) == 1 and not _DEFINITE.search(question.casefold())):
         return ""
     best = max(reversed(lines), key=lambda line: _match(asked, line))
-    return best if _match(asked, best) >= ENOUGH else ""
+    return best if _match(asked, best) >= ENOUGH else _line_about(lines, question)
+
+
+def _line_about(lines: list[str], question: str) -> str:
+    """Return the line about what a question asks an attribute of, preferably one that tells the attribute."""
+    low = question.casefold()
+    attribute = attribute_of(low)
+    if attribute is None or not _DEFINITE.search(low):
+        return ""
+    subject = _stems(attribute.asked.sub(" ", low))
+    about = [line for line in reversed(lines) if subject and _match(subject, line) >= ENOUGH]
+    return max(about, key=lambda line: (attribute.told.search(line) is not None, _match(subject, line)), default="")
 
 
 def _lines(text: str) -> list[str]:
@@ -125,5 +138,5 @@ def _match(asked: frozenset[str], text: str) -> float:
 
 
 def _stems(text: str) -> frozenset[str]:
-    words = (word.casefold() for word in _WORD.findall(text))
+    words = (word.casefold().replace("colour", "color").replace("favour", "favor") for word in _WORD.findall(text))
     return frozenset(word[:_STEM] for word in words if word not in _EVERYDAY and len(word) > 1)

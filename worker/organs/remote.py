@@ -44,7 +44,7 @@ _HINTS: Final[Mapping[int, str]] = {
     429: "The provider's rate limit is reached: wait, or raise it there.",
 }
 _HINT_REFUSED: Final = "Check the model name of her {organ} and what the model accepts."
-_HINT_CONNECT: Final = "Check the network and the url of her {organ}{again}."
+_HINT_CONNECT: Final = "Check the network and the url of her {organ}."
 _TOO_LONG: Final = "Write less at once, or give her a model with a larger context."
 _DECLINED: Final = "Say it in other words."
 _TOO_LARGE: Final = "The file is too large for this provider."
@@ -64,12 +64,11 @@ class Remote:
 
     @property
     def _hint_slow(self) -> str:
-        keeps = "She keeps trying. " if self._is_mind else ""
-        return f"{keeps}For a model that is always slow, raise [mind] first_token_timeout and total_timeout."
+        return "For a model that is always slow, raise [mind] first_token_timeout and total_timeout."
 
     @property
     def _hint_connect(self) -> str:
-        return _HINT_CONNECT.format(organ=self._called, again="; she keeps trying" if self._is_mind else "")
+        return _HINT_CONNECT.format(organ=self._called)
 
     def _refused(
         self, status: int, message: str, retry_after: float | None, *, exhausted: bool = False, code: str = ""
@@ -98,7 +97,7 @@ class Remote:
         if status == 413:
             return _TOO_LARGE
         if status not in _HINTS and temporary:
-            return f"Nothing to do if this passes{': she keeps trying' if self._is_mind else ''}."
+            return "Nothing to do if this passes."
         return _HINTS.get(status, _HINT_REFUSED).format(organ=self._called)
 
     def _slow(self, reason: str) -> OrganUnreachable:
@@ -109,8 +108,16 @@ class Remote:
         """Return the error for a connection that could not be made or that broke."""
         why = str(error) or type(error).__name__
         return OrganUnreachable(
-            self._clean(f"Could not connect to {self._host}. ({why})"), self._hint_connect, again=True
+            self._clean(f"Could not connect to {self._host}. ({why})"),
+            self._hint_connect,
+            again=True,
+            is_unconnected=True,
         )
+
+    def _broken(self) -> OrganUnreachable:
+        """Return the error for a connection that broke after the answer had begun."""
+        reason = f"The connection to {self._host} broke in the middle of an answer."
+        return OrganUnreachable(self._clean(reason), self._hint_connect, again=True, is_broken=True)
 
     def _garbled(self, why: BaseException | str) -> OrganUnreachable:
         """Return the error for an answer that does not follow the provider's protocol."""

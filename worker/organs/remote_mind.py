@@ -37,6 +37,8 @@ MOST_REPLY_TOKENS: Final = 16_384
 MAX_LESSONS: Final = 6
 """How often one call is asked again in another form."""
 
+_HINT_NOTHING: Final = "Check that the model is one for chats, or choose another one."
+
 CHECK_TOKENS: Final = 16
 CHECK_TIMEOUT: Final = 20.0
 """Seconds for the question whether a mind answers anything at all."""
@@ -89,11 +91,17 @@ class RemoteMind(Remote, Mind):
         return await self._words(Question(turns, max_tokens, picture))
 
     async def check(self) -> None:
-        """Request one tiny completion without retries. It passes even if the few tokens are used up by reasoning."""
+        """Request one tiny completion without retries. It passes even if the few tokens are used up by reasoning.
+
+        An answer of nothing does not pass: a model that is not made for chats often ends before its first word.
+        """
         question = Question([ChatTurn("user", "Say ok.")], CHECK_TOKENS)
         said = await self._within_total(question, 0)
         if said.end is End.CUT and not said.words:
             raise self._garbled("it ended without a word")
+        if said.end is End.WHOLE and not (said.words.strip() or said.calls or said.has_reasoned):
+            reason = f"{self._organ.name} at {self._host} answered nothing when it was asked to say ok."
+            raise OrganUnreachable(self._clean(reason), _HINT_NOTHING, permanent=True)
 
     async def answer(self, prompt: Prompt, tools: Tools) -> str:
         """Let the model use tools, unless its server has refused them before."""
@@ -102,6 +110,8 @@ class RemoteMind(Remote, Mind):
         except PromptRefused:
             raise
         except OrganUnreachable as error:
+            if error.is_broken:
+                raise PromptRefused("broken", error.reason, error.hint) from error
             if error.is_doubtful and await self._answers_others():
                 raise PromptRefused("faulty", error.reason, status=error.status) from error
             raise
@@ -191,11 +201,12 @@ class RemoteMind(Remote, Mind):
 
     async def _attempt(self, question: Question) -> Said:
         question = replace(question, turns=self._dialect.turns(question.turns), max_tokens=self._length(question))
-        parts, said, room = list[str](), Said(), MAX_TEXT
+        parts, said, room, has_begun = list[str](), Said(), MAX_TEXT, False
         first = asyncio.timeout(self._limits.first_token)
         try:
             async with first, aclosing(self._pieces(question)) as pieces:
                 async for piece in pieces:
+                    has_begun = True
                     if first.when() is not None and said.end is End.CUT:
                         # A server that works on the answer may take until the total timeout for its first word.
                         now = asyncio.get_running_loop().time()
@@ -207,18 +218,25 @@ class RemoteMind(Remote, Mind):
                             said.end = piece
                             first.reschedule(asyncio.get_running_loop().time() + CLOSING)
                         case str():
+                            said.has_reasoned |= not piece
                             parts.append(piece[:room])
                             room -= len(piece)
                     if room <= 0:
                         said.end = End.LENGTH
                         break
+        except OrganUnreachable as error:
+            if not has_begun or not error.is_unconnected:
+                raise
+            if said.end is End.CUT:
+                raise self._broken() from error
         except TimeoutError:
             if not first.expired():
                 raise
             if said.end is End.CUT:
                 raise self._no_first_word() from None
         # Half a character may end one piece, and its other half begin the next.
-        return Said(valid_text("".join(parts)), [call.valid() for call in said.calls], said.end)
+        calls = [call.valid() for call in said.calls]
+        return Said(valid_text("".join(parts)), calls, said.end, said.has_reasoned)
 
     def _no_first_word(self) -> OrganUnreachable:
         return self._slow(f"gave no first word within {self._limits.first_token:g} s.")

@@ -59,10 +59,21 @@ _THINGS: Final = (
 _I: Final = "I (?:really |also |still )*"
 _NOT_A_THING: Final = r"(?!(?:it|this|that|you|him|her|them)\b)"
 _NOT_A_MEMORY: Final = r"(?!(?:me|when|how|what|who|where|why)\b|the time\b)"
-_PLEASE: Final = r"(?:(?:please|just|can you|could you|will you|would you|i want you to|i would like you to|do)[,]? )*"
-_KEEP: Final = (
-    r"(?:remember|keep in mind|do not forget|don't forget|note|make a note|take a note|note down|memorize|memorise)"
+_PLEASE: Final = (
+    r"(?:(?:please|kindly|just|also|always|do|can you|could you|will you|would you|i (?:need|want|would like) you to"
+    r"|i'd like you to|you (?:should|must|have to|need to)|make sure (?:to|that you|you)|be sure to|try to),? )*"
 )
+_KEEP: Final = (
+    r"(?:remember|(?:keep|bear) (?:this |that |it )?in mind|(?:do not|don't|never|not to) forget"
+    r"|(?:note|write|jot) (?:this |that |it )?down(?= that|[:.!?]|\Z)|note(?: down| to self)?"
+    r"|(?:make|take) (?:a )?(?:mental )?note(?: of)?|memori[sz]e"
+    r"|for the record|for (?:future|later) reference|for your information|fyi|(?:just )?so (?:that )?you know)"
+)
+_NOTHING: Final = (
+    r"(?:(?:this|that|it|these|those|them|something|anything|everything|(?:some |a few |one |a )?(?:things?|facts?)"
+    r"|the following|about)(?: for me| please| now| then| too| forever| important)*)"
+)
+"""What a request says instead of what is to be remembered."""
 
 _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     (rf"(?-i:[Mm]y) (?:first |full )?name(?:'s| is) {_NAME}", NAME),
@@ -71,7 +82,10 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     (rf"{_I}(?:like|love|enjoy|adore) {_NOT_A_THING}{_VALUE}", LIKES),
     (rf"{_I}(?:do not|don't) (?:really )?(?:like|enjoy) {_NOT_A_THING}{_VALUE}", DISLIKES),
     (rf"{_I}(?:hate|dislike) {_NOT_A_THING}{_VALUE}", DISLIKES),
-    (rf"{_PLEASE}{_KEEP}(?: for me)?(?: this| the following)?(?: that|:|,)? {_NOT_A_MEMORY}{_VALUE}", NOTE),
+    (
+        rf"{_PLEASE}{_KEEP}(?: for me)?(?: this| the following)?(?: that|:|,)? (?!{_NOTHING}\Z){_NOT_A_MEMORY}{_VALUE}",
+        NOTE,
+    ),
     (rf"my (?P<key>{_BEINGS})(?:'s name is| name is| is called| is named) {_VALUE}", "{}'s name"),
     (rf"I have an? (?P<key>{_BEINGS}) (?:called|named) {_VALUE}", "{}'s name"),
     (
@@ -100,6 +114,16 @@ _CORRECTED: Final = re.compile(r"(?:,? now)?(?:, (?:and )?not [^,]+)?\Z", re.IGN
 """What a statement takes back: "I live in Bremen now, not in Hamburg"."""
 
 _REQUEST: Final = re.compile(rf"{_OPENING}{_ADDRESS}{_PLEASE}{_KEEP}\b", re.IGNORECASE)
+_BARE: Final = re.compile(
+    rf"{_OPENING}{_ADDRESS}{_PLEASE}{_KEEP}(?: for me)?(?: {_NOTHING})?(?: for me)?[ .!,;:?]*\Z", re.IGNORECASE
+)
+_ASKED: Final = re.compile(rf"{_OPENING}{_ADDRESS}(?:please,? )?(?:can|could|will|would) you\b", re.IGNORECASE)
+_TELLS: Final = re.compile(
+    r" that |:| (?:is|are|am|was|were|has|have|had|will|can|cannot|do|does|to|likes?|loves?|hates?|lives?|works?|wants?"
+    r"|needs?|prefers?)\b|(?:'m|'re|'ve|'ll|n't) ",
+    re.IGNORECASE,
+)
+"""What tells "can you remember that my name is Sam?" from "can you remember my name?"."""
 
 _TITLED: Final = "".join(rf"(?<!\b{title}\.)" for title in ("Dr", "Mr", "Mrs", "Ms", "St", "Prof"))
 _SENTENCES: Final = re.compile(rf'(?<=[.!?]){_TITLED}\s+|(?<=[.!?]["\u201d\u00bb])\s+|\n+')
@@ -111,19 +135,51 @@ _BULLET: Final = re.compile(r"[-*] (?P<key>[^:\n]{1,60}): *(?P<value>\S.*)\Z")
 
 
 def stated(text: str) -> Iterator[Fact]:
-    """Yield the facts that a person states in ``text``. Questions and quotations are ignored."""
+    """Yield the facts that a person states in ``text``. Questions and quotations are ignored.
+
+    A request that does not say what is to be remembered means the sentence before it, or the lines below its colon.
+    """
+    is_list, before = False, ""
     for sentence in _own_sentences(text.replace(CURLY, "'")):
         plain = sentence.strip()
-        if plain.endswith("?") and not _REQUEST.match(plain):
+        if is_bare(plain):
+            is_list = plain.endswith(":")
+            if not is_list and before and not _facts_of(before):
+                yield from _note(before)
             continue
-        clauses = [_fact_in(clause) for clause in _CLAUSES.split(plain)]
-        # A sentence is split only if every part states a fact: "I love Rome and my wife" is one statement.
-        for fact in clauses if all(clauses) else [_fact_in(plain)]:
-            if fact:
-                yield fact
-                # A note that is a statement counts as one too: "remember that my name is Sam".
-                if fact.key == NOTE and (within := _fact_in(fact.value)) and within.key != NOTE:
-                    yield within
+        if plain.endswith("?") and not _is_request(plain):
+            continue
+        before = plain
+        yield from (_note(plain.lstrip("-*\u2022 ")) if is_list else _facts_of(plain))
+
+
+def is_bare(text: str) -> bool:
+    """Return whether a text asks to remember something and does not say what: "please remember that"."""
+    return _BARE.match(text) is not None
+
+
+def _is_request(plain: str) -> bool:
+    return _REQUEST.match(plain) is not None and (not _ASKED.match(plain) or _TELLS.search(plain) is not None)
+
+
+def _note(sentence: str) -> list[Fact]:
+    """Return a sentence as a note, with the fact that it states."""
+    words = sentence.strip().rstrip(".!,; ")
+    if not words or len(words) > NOTE_CHARS:
+        return []
+    within = _fact_in(words)
+    return [Fact(NOTE, words), *([within] if within and within.key != NOTE else [])]
+
+
+def _facts_of(plain: str) -> list[Fact]:
+    clauses = [_fact_in(clause) for clause in _CLAUSES.split(plain)]
+    facts = list[Fact]()
+    # A sentence is split only if every part states a fact: "I love Rome and my wife" is one statement.
+    for fact in clauses if all(clauses) else [_fact_in(plain)]:
+        if fact:
+            # A note that is a statement counts as one too: "remember that my name is Sam".
+            facts += _note(fact.value) if fact.key == NOTE else [fact]
+    return facts
 
 
 def too_long_to_note(text: str) -> bool:
@@ -170,6 +226,16 @@ def fold(person: str, facts: Iterable[Fact]) -> str:
         if len("\n".join(changed).encode()) < FILE_BYTES:
             lines = changed
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def keeps(person: str, facts: Iterable[Fact]) -> bool:
+    """Return whether person.md holds all ``facts``, of several values for one key the last."""
+    newest = {(_plain(fact.key), fact.value if fact.key in GATHERED else ""): fact for fact in facts}
+    known = written(person)
+    return all(
+        any(same_key(one.key, fact.key) and one.value.casefold() == fact.value.casefold() for one in known)
+        for fact in newest.values()
+    )
 
 
 def same_key(one: str, other: str) -> bool:

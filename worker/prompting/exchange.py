@@ -117,3 +117,4 @@ class Said:
     words: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     end: End = End.CUT
+    has_reasoned: bool = False

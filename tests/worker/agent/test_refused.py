@@ -26,7 +26,7 @@ from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.scripted import ScriptedMind
 from tests.emulators.server import Step
 from tests.worker.conftest import WEB, SeatMaker
-from worker.agent.tries import MAX_EMPTY
+from worker.agent.tries import MAX_BROKEN, MAX_EMPTY
 
 FILTERED = Step(status=400, code="content_filter", message="The response was filtered")
 TALK = [Line("person" if at % 2 else "assistant", f"line {at} " + "x" * 300, at) for at in range(1, 30)]
@@ -71,6 +71,45 @@ async def test_a_refused_message_is_given_up(
     assert adam.of(MindDown) == []
     adam.agent.receive(Perceive(2, WEB, adam.perceptions("are you there?"), [], {}))
     assert (await adam.first(Reply)).perceptions == [2]
+
+
+async def test_a_connection_that_breaks_in_every_answer_is_no_outage(seat: SeatMaker, brain: ScriptedMind) -> None:
+    """After a few tries the message is refused, and the next one is asked; no outage is reported."""
+    brain.answer = lambda text: Step("half an answer", failure="drop") if "BADWORD" in text else None
+    brain.default = Step("Say no more.", failure="drop")
+    adam = seat(at(brain))
+    adam.perceive("this has BADWORD in it")
+    refused = await adam.first(Refused)
+    assert (refused.perceptions, refused.kind) == ([1], "broken")
+    assert "broke in the middle of an answer" in refused.reason
+    assert brain.times("BADWORD") == MAX_BROKEN
+    brain.default = Step()
+    adam.agent.receive(Perceive(2, WEB, adam.perceptions("are you there?"), [], {}))
+    assert (await adam.first(Reply)).perceptions == [2]
+    assert adam.of(MindDown) == []
+
+
+async def test_a_visitors_broken_answers_end_too(seat: SeatMaker, anthropic: AnthropicEmulator) -> None:
+    """A stranger's turn is not deferred again and again, whichever API it is."""
+    anthropic.default = Step("half an answer", failure="drop")
+    adam = seat(Organ("test-model", "anthropic", None, anthropic.url))
+    adam.agent.receive(Perceive(1, WEB, adam.perceptions("hello"), [], {}, visitor="Ann"))
+    assert (await adam.first(Refused)).kind == "broken"
+    assert (adam.of(Deferred), adam.of(MindDown)) == ([], [])
+
+
+async def test_a_connection_that_broke_and_cannot_be_made_is_an_outage(seat: SeatMaker) -> None:
+    """A server that dies within an answer is waited for: the message is kept and answered when it is back."""
+    with OpenAIEmulator(Step("half an answer", failure="drop")) as dying:
+        adam = seat(Organ("test-model", "openai", None, dying.url))
+        port = int(dying.url.rpartition(":")[2])
+        adam.agent.receive(Perceive(1, WEB, adam.perceptions("hello"), [], {}))
+        await dying.requests(1)
+    down = await adam.first(MindDown)
+    with OpenAIEmulator(port=port):
+        assert (await adam.first(Reply)).perceptions == [1]
+    assert "Could not connect" in down.reason
+    assert adam.of(Refused) == []
 
 
 async def test_only_the_culprit_is_given_up(seat: SeatMaker, brain: ScriptedMind) -> None:

@@ -119,7 +119,7 @@ async def test_recording_that_the_provider_does_not_take(
     [
         ([Step(status=429, retry_after=0), Step(status=500)], 3, "hello from the recording"),
         ([Step(status=503)] * 3, 3, "(could not be understood: 127.0.0.1"),
-        ([Step(status=400, message="no speech in it")], 1, "400: no speech in it)"),
+        ([Step(status=400, message="no speech in it")], 1, "400: no speech in it.)"),
         ([Step(status=429, retry_after=3600)], 1, "answered 429"),
         ([Step(status=429, code="insufficient_quota")], 1, "answered 429"),
         ([Step(failure="malformed")] * 3, 3, "is not its protocol"),

@@ -146,7 +146,7 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     path.write_text(f"\ufeffName;Price;Colour;Code\n{rows}", "utf-8")
     findings = Findings()
     passages = read(path, findings)
-    assert findings.extent == "a table of 199 rows with the columns Name, Price, Colour, Code"
+    assert findings.extent == "a table of 198 rows with the columns Name, Price, Colour, Code"
     assert "Name: Chair, no. 77; Price: 770,50; Code: x77\n" in "\n".join(passage.text for passage in passages)
     assert passages[0].place.startswith("rows 1-")
     wanted = next(passage for passage in passages if "no. 77;" in passage.text)
@@ -268,7 +268,7 @@ def test_utf_16_without_a_mark(tmp_path: Path, written: str) -> None:
     path.write_bytes("Datum;Ort\n01.02.2026;Köln\n".encode(written))
     findings = Findings()
     assert [passage.text for passage in read(path, findings)] == ["Columns: Datum, Ort\nDatum: 01.02.2026; Ort: Köln"]
-    assert findings.extent == "a table of 2 rows with the columns Datum, Ort"
+    assert findings.extent == "a table of 1 row with the columns Datum, Ort"
 
 
 BANK = """\

@@ -35,7 +35,7 @@ from worker.embedded import mind as embedded_mind
 from worker.embedded import weights
 from worker.embedded.host import OrganHost
 from worker.organs.embedded_mind import WORDS_BYTES, first_sentence, tail
-from worker.organs.known import known_answer
+from worker.organs.known import WHAT, known_answer
 from worker.organs.statements import fold, stated
 from worker.prompting.prompt import Prompt
 
@@ -155,11 +155,70 @@ def test_burst_with_one_question_for_the_model() -> None:
         ("Hi Ada, my name is Sam.", [("Name", "Sam")]),
         ("Remember that my name is Sam.", [("Remember", "my name is Sam"), ("Name", "Sam")]),
         (f"Remember that {'a word ' * 40}counts", [("Remember", f"{'a word ' * 40}counts")]),
+        ("Please remember that.", []),
+        ("Remember something for me", []),
+        ("Can you remember my dog's name?", []),
+        ("Write down a poem", []),
+        ("My bicycle is green. Please remember that.", [("Remember", "My bicycle is green")]),
+        ("My name is Sam. Remember it!", [("Name", "Sam")]),
+        (
+            "Remember this:\n- my bicycle is green\n- my name is Sam\nWhat time is it?",
+            [("Remember", "my bicycle is green"), ("Remember", "my name is Sam"), ("Name", "Sam")],
+        ),
     ],
 )
 def test_statements(words: str, facts: list[tuple[str, str]]) -> None:
     """Plain statements about the person are found; questions, remarks in passing and moods are not."""
     assert [tuple(fact) for fact in stated(words)] == facts
+
+
+@pytest.mark.parametrize(
+    "request_words",
+    [
+        "Remember that {}",
+        "I need you to remember that {}.",
+        "I'd like you to remember that {}",
+        "I want you to remember: {}",
+        "You should remember that {}",
+        "Make sure you remember that {}",
+        "Do remember that {}",
+        "Can you remember that {}?",
+        "Could you please remember {}?",
+        "Would you keep in mind that {}?",
+        "Don't forget that {}",
+        "Never forget that {}",
+        "Note that {}",
+        "Note to self: {}",
+        "Make a note that {}",
+        "Please make a mental note of this: {}",
+        "Take note: {}",
+        "Keep in mind that {}",
+        "Keep this in mind: {}",
+        "Bear in mind that {}",
+        "Write down that {}",
+        "For the record, {}",
+        "Adam, for the record: {}",
+        "For future reference, {}",
+        "FYI {}",
+        "Just so you know, {}",
+    ],
+)
+def test_every_way_to_ask_her_to_remember(request_words: str) -> None:
+    """However it is put, the same note is kept, she says so, and a question for the attribute finds it."""
+    words = request_words.format("my bicycle is green")
+    assert [tuple(fact) for fact in stated(words)] == [("Remember", "my bicycle is green")]
+    history = [Line("person", words, 1)]
+    assert asked("What colour is my bicycle?", person="", history=history) == (
+        "You asked me to remember: my bicycle is green."
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ["Please remember that", "Remember!", "Hello Adam, keep it in mind", "note this down"]
+)
+def test_a_request_that_says_nothing_is_asked_back(words: str) -> None:
+    """Words that do not say what is to be remembered are not a note."""
+    assert asked(words, person="") == WHAT
 
 
 def test_fold_keeps_what_a_person_wrote() -> None:

@@ -37,6 +37,21 @@ async def test_reachable_minds(openai: OpenAIEmulator, anthropic: AnthropicEmula
     assert [entry.body["max_tokens"] for entry in (*openai.journal, *anthropic.journal)] == [16, 16, 16]
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+async def test_a_mind_that_answers_nothing(openai: OpenAIEmulator, anthropic: AnthropicEmulator, text: str) -> None:
+    """A model that ends its answer before the first word is refused, with what to do; that of another organ as well."""
+    openai.default = anthropic.default = Step(text)
+    slots: tuple[Slot, ...] = ("thinking", "eye", "teacher")
+    told = {await probe(Organ("m", "openai", None, openai.url), LIMITS, {}, slot) for slot in slots}
+    told.add((await probe(Organ("m", "anthropic", None, anthropic.url), LIMITS, {})).replace(anthropic.url, openai.url))
+    hosts = {openai.url.removeprefix("http://"), anthropic.url.removeprefix("http://")}
+    assert told == {
+        f"m at {host} answered nothing when it was asked to say ok. "
+        "Check that the model is one for chats, or choose another one."
+        for host in hosts
+    }
+
+
 async def test_embedded_mind() -> None:
     """The embedded mind can be reached if its packages are installed; for another name the text gives the right one."""
     assert await probe(Organ(EMBEDDED_MIND, EMBEDDED), LIMITS, {}) == ""
@@ -56,6 +71,18 @@ async def test_wrong_key(openai: OpenAIEmulator) -> None:
     assert "401" in reason
     assert "api_key" in reason
     assert "wrong-key-of-mine" not in reason
+
+
+async def test_what_is_told_is_whole_sentences(openai: OpenAIEmulator, closed_port: int) -> None:
+    """The provider's words get their full stop, and nobody who does not exist yet is said to keep trying."""
+    told = [await probe(Organ("m", "openai", None, f"http://127.0.0.1:{closed_port}"), LIMITS, {})]
+    for step in (Step(status=401), Step(status=404, message="No such model!"), Step(status=503), Step(failure="hang")):
+        openai.script(step)
+        told.append(await probe(Organ("m", "openai", None, openai.url), LIMITS, {}))
+    assert "answered 401: made to fail. Check the api_key of her thinking organ." in told[1]
+    assert "No such model! Check the model name" in told[2]
+    assert "answered 503: made to fail. Nothing to do if this passes." in told[3]
+    assert not any("keeps trying" in text for text in told)
 
 
 async def test_overloaded_provider_is_asked_once(openai: OpenAIEmulator) -> None:
