@@ -23,6 +23,10 @@ TESTING  := $(VENV)/.tests-installed
 # Tests mostly wait for processes, clocks and sockets, so more of them run at once than there are cores.
 JOBS ?= 6
 
+# Invented inputs for each property of a parser.
+EXAMPLES ?= 2000
+SEED     ?=
+
 # Container images often set this. Then every process of a test run would compile all tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -38,7 +42,7 @@ endif
 SHELL       := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
-.PHONY: help setup run test coverage lint types bench changelog lock install uninstall clean
+.PHONY: help setup run test fuzz coverage lint types bench changelog lock install uninstall clean
 
 # Every file's hash is checked, only the lock's dependencies are installed, and nothing is compiled.
 # The only source package is pure Python: see install_runtime.
@@ -116,6 +120,14 @@ run: $(RUNTIME) ## run the daemon here, with a first persona named Adam
 
 test: $(TESTING) ## run the tests (ARGS="-k word" selects some)
 	@"$(BIN)/python" -m pytest -n $(JOBS) $(ARGS)
+
+# Random examples, so the seed is printed: SEED=... runs the same ones again, EXAMPLES=... more or fewer of them.
+fuzz: $(TESTING) ## throw invented input at every parser (EXAMPLES=2000, SEED=n)
+	@seed="$(SEED)"
+	[ -n "$$seed" ] || seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+	echo "The same run again: make fuzz SEED=$$seed EXAMPLES=$(EXAMPLES)"
+	PERSONAD_FUZZ_EXAMPLES="$(EXAMPLES)" "$(BIN)/python" -m pytest -n $(JOBS) --override-ini timeout=3600 \
+	    --hypothesis-seed="$$seed" $(ARGS) tests/fuzz
 
 # Without tests that measure speed or memory themselves, and without random kills, which lose most of the data. Measuring
 # makes the tests slower, hence the longer timeouts.
@@ -210,5 +222,5 @@ clean: ## remove what setup, tests and builds created in this folder
 	@for venv in "$(VENV)" "$(UV_VENV)"; do
 	    if [ -e "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi
 	done
-	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 	find daemon worker proto tests -name __pycache__ -type d -prune -exec rm -rf {} +

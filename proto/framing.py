@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -11,6 +11,9 @@ from proto.records import reveal_secrets, seal_secrets
 from proto.unicode_text import valid_texts
 
 T = TypeVar("T")
+
+_QUOTING: Final = ("Invalid value", "Invalid enum value", "Object contains unknown field")
+"""How msgspec's errors begin that go on with a piece of the frame."""
 
 
 class FrameError(ValueError):
@@ -25,7 +28,7 @@ class Codec(Generic[T]):
         self._decoder = msgspec.msgpack.Decoder(kind, dec_hook=seal_secrets)
 
     def encode(self, message: msgspec.Struct) -> bytes:
-        """Return the frame. Raises FrameError when the message is larger than a frame.
+        """Return the frame. Raises FrameError when the message is larger than a frame, or a number too large for one.
 
         Text is made valid where it enters; what slipped through costs a character here, not the process.
         """
@@ -33,6 +36,8 @@ class Codec(Generic[T]):
             frame = self._encoder.encode(message)
         except UnicodeEncodeError:
             frame = self._encoder.encode(valid_texts(message))
+        except OverflowError as error:
+            raise FrameError(f"a {type(message).__name__} holds a number of more than 64 bits") from error
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a {type(message).__name__} of {len(frame)} bytes is larger than a frame ({MAX_FRAME})")
         return frame
@@ -45,4 +50,13 @@ class Codec(Generic[T]):
             return self._decoder.decode(frame)
         except (ValueError, RecursionError) as error:
             # msgspec's own errors, bytes that are no UTF-8, and thousands of nested arrays in an unknown field.
-            raise FrameError(f"not a message of this protocol: {error}") from error
+            raise FrameError(f"not a message of this protocol: {_unquoted(str(error))}") from error
+
+
+def _unquoted(said: str) -> str:
+    """Leave out the value that msgspec quotes, and keep where it stands."""
+    beginning = next((one for one in _QUOTING if said.startswith(one)), None)
+    if beginning is None:
+        return said
+    _, at, place = said.rpartition(" - at `")
+    return f"{beginning}{at}{place}"

@@ -24,6 +24,9 @@ InboundKey = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,128}\Z")]
 """Identifies an inbound message that is delivered more than once: a Telegram update id, a Discord message id."""
 
 
+LONGEST_WAIT: Final = 86_400.0
+"""Seconds. A provider that asks for a longer pause is taken to ask for this one."""
+
 ErrorClass = Literal["credential", "config", "throttle", "transient", "recipient"]
 """What is wrong. ``credential`` and ``config`` last until somebody corrects them. ``throttle`` and ``transient`` pass.
 ``recipient`` concerns one person, who cannot be reached."""
@@ -254,7 +257,7 @@ class Undelivered(msgspec.Struct, tag="undelivered"):
     permanent: bool = False
     blocked: bool = False
     ambiguous: bool = False
-    retry_after: float = 0.0
+    retry_after: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0.0
     tries: int = 0
 
 

@@ -84,7 +84,10 @@ DAEMON: Final = (
         "Inbox, turns and delivery: they talk to a process through the protocol `Worker`, which lies here.",
     ),
     room(
-        "daemon.personas", "ledger logging", "Her record and files; a leftover file is kept if the ledger mentions it."
+        "daemon.personas",
+        "ledger runtime logging",
+        "Her record and files; a leftover file is kept if the ledger mentions it. Edits that the kernel does not"
+        " report are looked for by the clock.",
     ),
     room(
         "daemon.http",

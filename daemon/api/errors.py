@@ -12,7 +12,7 @@ from starlette.types import ExceptionHandler
 
 from daemon.conversations.inbox import InboxFull
 from daemon.http.answers import Fault, problem, sentence
-from daemon.ledger import LedgerBusy, LedgerFull
+from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerEnded, LedgerFull
 
 
 class Unprocessable(Exception):
@@ -45,6 +45,10 @@ async def _ledger_busy(_request: Request, _error: Exception) -> Response:
     return problem(503, "The ledger is busy and nothing was kept; send it again in a moment.", {"retry-after": "1"})
 
 
+async def _ledger_unusable(_request: Request, error: Exception) -> Response:
+    return problem(503, sentence(f"Nothing was read or kept: {error}"), {"retry-after": "60"})
+
+
 async def _client_gone(_request: Request, _error: Exception) -> Response:
     """Nobody reads this answer; without it a client that hangs up would look like a fault of ours."""
     return problem(400, "The request ended before its body did.")
@@ -61,6 +65,8 @@ HANDLERS: Final[dict[type[Exception], ExceptionHandler]] = {
     InboxFull: _inbox_full,
     LedgerFull: _ledger_full,
     LedgerBusy: _ledger_busy,
+    LedgerDamaged: _ledger_unusable,
+    LedgerEnded: _ledger_unusable,
     ClientDisconnect: _client_gone,
     Exception: _unexpected,
 }

@@ -22,6 +22,7 @@ from daemon.archives.export import Export, TooManyFiles
 from daemon.archives.restore import RESTORE_FOLDER, NoRoom, Restored, Restorer
 from daemon.conversations.hubs import Hubs
 from daemon.http.answers import NO_STORE, Fault, json_response, problem, sentence
+from daemon.http.security import reads_only
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
@@ -35,6 +36,10 @@ from proto.records import PersonaName
 TIMEOUT: Final = 3600.0
 """Seconds that an archive may take to arrive."""
 
+_NO_SECRETS: Final = (
+    "This token may only read, and the archive would hold keys and tokens: send secrets=false, or a token that may do"
+    " everything."
+)
 _FIELDS: Final = {"name": 100, "new_id": 5}
 
 
@@ -78,6 +83,8 @@ class ArchiveRoutes:
         """``GET /api/persona/{persona_id}/export``: with ``?secrets=false`` her keys and tokens stay here."""
         persona = find_persona(self._personas, request)
         with_secrets = read_flag(("query", "secrets"), request.query_params.get("secrets", "true"))
+        if with_secrets and reads_only(request):
+            raise HTTPException(403, _NO_SECRETS)
         made = Export(persona, self._personas.folder(persona.id), self._ledger, self._clock, secrets=with_secrets)
         try:
             await made.prepare()

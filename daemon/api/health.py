@@ -14,10 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from daemon.api.metrics import resident_bytes
 from daemon.api.retry import SetAsideShown, set_aside
-from daemon.channels.health import ChannelHealth, channel_health, dead_letters
+from daemon.channels.health import ChannelHealth, DeadLetterShown, channel_health, dead_letters
 from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
@@ -32,7 +33,7 @@ LEAST_FREE: Final = 1_048_576
 
 
 class Check(msgspec.Struct):
-    """One condition of readiness; ``reason`` says what is missing, and is empty when nothing is."""
+    """One condition of readiness; ``reason`` says what is missing, or works in part only, and is empty otherwise."""
 
     ok: bool
     reason: str = ""
@@ -48,6 +49,8 @@ class Broken(msgspec.Struct):
 class PersonaStatus(msgspec.Struct):
     """A persona as ``personad status`` shows her; ``inbox`` and ``poison`` count perceptions.
 
+    They are null, and ``channels`` and ``set_aside`` empty, while the ledger cannot be read.
+
     ``memory`` is in bytes: what her process has for itself, without what all share with the zygote.
     """
 
@@ -61,13 +64,22 @@ class PersonaStatus(msgspec.Struct):
     restarts: int
     reason: str
     fault: str
-    inbox: int
-    poison: int
+    inbox: int | None
+    poison: int | None
     mind: str
     memory: int | None
     channels: list[ChannelHealth]
     set_aside: list[SetAsideShown]
     """The oldest of those that ``poison`` counts."""
+
+
+class Kept(msgspec.Struct):
+    """What the ledger tells for the status, by persona."""
+
+    depths: dict[str, Depth]
+    channels: dict[str, list[ChannelHealth]]
+    set_aside: dict[str, list[SetAsideShown]]
+    dead_letters: list[DeadLetterShown]
 
 
 class HealthRoutes:
@@ -77,6 +89,7 @@ class HealthRoutes:
         self,
         *,
         personas: Personas,
+        edits: EditWatch,
         supervisor: Supervisor,
         ledger: Ledger,
         hubs: Hubs,
@@ -88,6 +101,7 @@ class HealthRoutes:
         stopping: asyncio.Event,
     ) -> None:
         self._personas = personas
+        self._edits = edits
         self._supervisor = supervisor
         self._ledger = ledger
         self._hubs = hubs
@@ -116,6 +130,7 @@ class HealthRoutes:
             "spawner": self._check_spawner(),
             "personas": self._check_personas(),
             "accounts": self._check_accounts(),
+            "edits": Check(ok=True, reason=self._edits.fault),
             "tasks": self._check_tasks(),
         }
         ready = all(check.ok for check in checks.values()) and not self._stopping.is_set()
@@ -124,11 +139,14 @@ class HealthRoutes:
 
     async def status(self, _request: Request) -> Response:
         """``GET /api/status``: the daemon and every persona, in our own JSON."""
-        depths = await self._ledger.depths()
+        kept, fault = None, ""
+        try:
+            kept = await self._kept()
+        except LedgerError as error:
+            fault = str(error)
         faults = self._personas.faults()
         personas = [
-            await self._persona_status(persona, depths.get(persona.id, Depth()), faults.get(persona.id, ""))
-            for persona in self._personas.all()
+            await self._persona_status(persona, kept, faults.get(persona.id, "")) for persona in self._personas.all()
         ]
         return json_response(
             {
@@ -140,10 +158,11 @@ class HealthRoutes:
                 "spawner": self._supervisor.spawner_mode,
                 "organ_host": {"pid": self._supervisor.organ_host_pid},
                 "sockets": self._hubs.sockets,
-                "ledger": {"commits": self._ledger.commits},
+                "ledger": {"commits": self._ledger.commits, "fault": fault},
                 "personas": personas,
+                "edits": self._edits.fault,
                 "broken": [Broken(name, fault) for name, fault in self._personas.broken().items()],
-                "dead_letters": await dead_letters(self._ledger, self._personas.all(), depths),
+                "dead_letters": kept.dead_letters if kept else [],
             }
         )
 
@@ -184,7 +203,31 @@ class HealthRoutes:
                 late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
         return Check(not late, "; ".join(late))
 
-    async def _persona_status(self, persona: Persona, depth: Depth, fault: str) -> PersonaStatus:
+    async def _kept(self) -> Kept:
+        """Raise LedgerError: then nothing of it can be shown."""
+        depths, personas = await self._ledger.depths(), self._personas.all()
+        return Kept(
+            depths,
+            {persona.id: await self._channel_health(persona) for persona in personas},
+            {
+                persona.id: await set_aside(self._ledger, persona.id)
+                for persona in personas
+                if depths.get(persona.id, Depth()).poison
+            },
+            await dead_letters(self._ledger, personas, depths),
+        )
+
+    async def _channel_health(self, persona: Persona) -> list[ChannelHealth]:
+        return await channel_health(
+            self._ledger,
+            persona,
+            self._supervisor.gateways(persona.id),
+            self._supervisor.minds_down(persona.id),
+            self._clock.time_ns(),
+        )
+
+    async def _persona_status(self, persona: Persona, kept: Kept | None, fault: str) -> PersonaStatus:
+        depth = kept.depths.get(persona.id, Depth()) if kept else None
         view = self._supervisor.view(persona.id)
         return PersonaStatus(
             id=persona.id,
@@ -197,16 +240,10 @@ class HealthRoutes:
             restarts=view.restarts,
             reason=view.reason,
             fault=fault,
-            inbox=depth.pending,
-            poison=depth.poison,
+            inbox=depth.pending if depth else None,
+            poison=depth.poison if depth else None,
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
-            channels=await channel_health(
-                self._ledger,
-                persona,
-                self._supervisor.gateways(persona.id),
-                self._supervisor.minds_down(persona.id),
-                self._clock.time_ns(),
-            ),
-            set_aside=await set_aside(self._ledger, persona.id) if depth.poison else [],
+            channels=kept.channels.get(persona.id, []) if kept else [],
+            set_aside=kept.set_aside.get(persona.id, []) if kept else [],
         )

@@ -1,4 +1,4 @@
-"""Start, stop, restart and sleep. These change whether she runs, never her ``status``."""
+"""Start, stop, restart and sleep. Start and restart make her ``status`` active, stop makes it hibernate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from daemon.conversations.consolidation import Consolidation, SleepFailed
 from daemon.conversations.hubs import Hubs
 from daemon.http.answers import json_response
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas
+from daemon.personas.personas import Personas, PersonasError
+from daemon.supervision.commands import Commands
 from daemon.supervision.supervisor import StartFailed, Supervisor
 
 
@@ -20,10 +21,18 @@ class LifecycleRoutes:
     """Start, stop, restart and sleep."""
 
     def __init__(
-        self, *, personas: Personas, supervisor: Supervisor, consolidation: Consolidation, hubs: Hubs, log: Log
+        self,
+        *,
+        personas: Personas,
+        supervisor: Supervisor,
+        commands: Commands,
+        consolidation: Consolidation,
+        hubs: Hubs,
+        log: Log,
     ) -> None:
         self._personas = personas
         self._supervisor = supervisor
+        self._commands = commands
         self._consolidation = consolidation
         self._hubs = hubs
         self._log = log
@@ -40,25 +49,28 @@ class LifecycleRoutes:
         """``POST /api/persona/{persona_id}/start``: answers when she is ready."""
         persona = find_persona(self._personas, request)
         try:
-            started = await self._supervisor.start(persona.id)
-        except StartFailed as error:
+            started = await self._commands.start(persona.id)
+        except (StartFailed, PersonasError) as error:
             raise HTTPException(400, str(error)) from error
         return json_response({"status": "started" if started else "already running"})
 
     async def stop(self, request: Request) -> Response:
         """``POST /api/persona/{persona_id}/stop``: answers when her process is gone."""
         persona_id = request.path_params["persona_id"]
-        if not self._supervisor.running(persona_id):
+        if not self._commands.stoppable(persona_id):
             raise HTTPException(404, "Persona is not running.")
-        await self._supervisor.stop(persona_id)
+        try:
+            await self._commands.stop(persona_id)
+        except PersonasError as error:
+            raise HTTPException(400, str(error)) from error
         return json_response({"status": "stopped"})
 
     async def restart(self, request: Request) -> Response:
         """``POST /api/persona/{persona_id}/restart``: starts her if she was not running."""
         persona = find_persona(self._personas, request)
         try:
-            await self._supervisor.restart(persona.id)
-        except StartFailed as error:
+            await self._commands.restart(persona.id)
+        except (StartFailed, PersonasError) as error:
             raise HTTPException(400, str(error)) from error
         return json_response({"status": "restarted"})
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from daemon.api.openapi_operations import HEADERS, OPERATIONS, PARAMETERS, QUERY, TAGS
-from daemon.api.openapi_parts import TEXT, Json, Operation, ref
+from daemon.api.openapi_parts import SECURITY_SCHEME, TEXT, Json, Operation, ref
 from daemon.api.openapi_schemas import plain, schemas
 from daemon.api.v1.openapi import STATUS_WORDS as V1_STATUS_WORDS
 from daemon.http.answers import json_response
@@ -32,7 +32,7 @@ After a lost connection, open `/ws/{persona_id}?after=SEQ` with the `seq` of the
 _STATUS_WORDS: Final = {
     400: "Cannot be done; the detail says why.",
     401: "The token is missing or wrong.",
-    403: "This Host or Origin is not answered.",
+    403: "This Host or Origin is not answered, or the token may only read.",
     404: "There is no such thing.",
     408: "It did not come in time.",
     409: "She is not running.",
@@ -66,7 +66,7 @@ def document(operations: Mapping[tuple[str, str], Operation] = OPERATIONS) -> Js
         "servers": [{"url": "/", "description": "The daemon that this document comes from."}],
         "tags": [{"name": name, "description": words} for name, words in TAGS.items()],
         "paths": plain(paths),
-        "components": {"schemas": schemas(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas(), "securitySchemes": {"token": SECURITY_SCHEME}},
         "security": [{}, {"token": []}],
     }
 

@@ -184,7 +184,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "deletePersona", "personas", "Delete her and all her data.", NOTHING, (400, 404)
     ),
     ("POST", f"{_PERSONA}/start"): Operation("startPersona", "personas", "Start her.", STATUS, (400, 404)),
-    ("POST", f"{_PERSONA}/stop"): Operation("stopPersona", "personas", "Stop her.", STATUS, (404,)),
+    ("POST", f"{_PERSONA}/stop"): Operation("stopPersona", "personas", "Stop her.", STATUS, (400, 404)),
     ("POST", f"{_PERSONA}/restart"): Operation(
         "restartPersona", "personas", "Restart her, or start her.", STATUS, (400, 404)
     ),
@@ -267,8 +267,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             spawner=TEXT,
             organ_host=object_(pid={"type": ["integer", "null"]}),
             sockets=INTEGER,
-            ledger=object_(commits=INTEGER),
+            ledger=object_(commits=INTEGER, fault=TEXT),
             personas=list_("PersonaStatus"),
+            edits=TEXT,
             broken=list_("Broken"),
             dead_letters=list_("DeadLetterShown"),
         ),

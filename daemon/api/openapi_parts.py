@@ -53,5 +53,13 @@ def list_(name: str) -> Json:
     return {"type": "array", "items": ref(name)}
 
 
+SECURITY_SCHEME: Final[Json] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": (
+        "`personad token` makes a token. One made with --read-only may GET and listen at sockets; it gets 403 for"
+        " everything else, and for an export with secrets."
+    ),
+}
 TEXT: Final[Json] = {"type": "string"}
 INTEGER: Final[Json] = {"type": "integer"}

@@ -1,5 +1,6 @@
 """The two WebSockets: one persona's chat and signals, and the signals of all.
 
+The socket of a read-only token listens, and does not open her web channel.
 ``?after=SEQ`` replays what came after the last frame that a client has. What a client sends is read and ignored.
 Close codes: 1000 she was deleted, 1012 the daemon stops, 1013 too slow; all but the first are worth reconnecting.
 """
@@ -16,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from daemon.conversations.hubs import Hubs, HubsRefusal, Socket, SocketClosed
 from daemon.http.answers import problem
-from daemon.http.security import SUBPROTOCOL
+from daemon.http.security import SUBPROTOCOL, reads_only
 from daemon.personas.personas import Personas
 
 SEND_TIMEOUT: Final = 10.0
@@ -69,7 +70,7 @@ class SocketRoutes:
             )
             return
         try:
-            socket = hubs.connect(persona_id)
+            socket = hubs.connect(persona_id, opens=not reads_only(websocket))
         except HubsRefusal as refusal:
             await _deny(websocket, 503, str(refusal), {"retry-after": "5"})
             return

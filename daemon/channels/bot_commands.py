@@ -12,7 +12,7 @@ from daemon.conversations.publisher import Publisher
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas
+from daemon.personas.personas import Personas, PersonasError
 from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Conversation
 
@@ -32,10 +32,10 @@ class Processes(Protocol):
     """Commands personas' processes."""
 
     async def stop(self, persona_id: str) -> None:
-        """End her process."""
+        """Stop her until somebody starts her. Raises PersonasError when that is only until the daemon starts again."""
 
     async def restart(self, persona_id: str) -> None:
-        """Replace her process. Raises StartFailed."""
+        """Replace her process. Raises StartFailed, and PersonasError when her record cannot be written."""
 
 
 class BotCommands:
@@ -78,13 +78,16 @@ class BotCommands:
         await self._say(
             persona_id, conversation, "I am stopping now. I will answer what you write after my next start.", wait=True
         )
-        await self._processes.stop(persona_id)
+        try:
+            await self._processes.stop(persona_id)
+        except PersonasError as failure:
+            self._log.error("persona.stop_failed", persona=persona_id, reason=str(failure))
 
     async def _restart(self, persona_id: str, conversation: Conversation) -> None:
         await self._say(persona_id, conversation, "I am restarting now.", wait=True)
         try:
             await self._processes.restart(persona_id)
-        except StartFailed as failure:
+        except (StartFailed, PersonasError) as failure:
             self._log.error("persona.restart_failed", persona=persona_id, reason=str(failure))
         else:
             await self._say(persona_id, conversation, "I am back.")

@@ -288,11 +288,15 @@ def _own_url(settings: Settings) -> str:
 
 
 def _own_token(settings: Settings, host: str) -> str:
-    """Return the first token in this machine's token file. It is only sent to this machine's daemon."""
+    """Return the first token in this machine's token file, if there is one a token that may do everything.
+
+    It is only sent to this machine's daemon.
+    """
     if not settings.http.token_file or not (is_loopback(host) or host == settings.http.host):
         return ""
     try:
-        return read_tokens(Path(settings.http.token_file))[0].decode()
+        tokens = read_tokens(Path(settings.http.token_file))
     except TokenError:
         # The daemon will refuse and say that a token is needed. `personad doctor` reports what is wrong with the file.
         return ""
+    return next(iter((*tokens.full, *tokens.reading))).decode()

@@ -68,6 +68,7 @@ def examine(settings: Settings, environ: Mapping[str, str], url: str | None) -> 
         _unit,
         lambda: _daemon(client, status),
         lambda: _port(settings, status),
+        lambda: _edits(status),
     ]
     return [check() for check in checks] + _personas(settings, status)
 
@@ -135,10 +136,13 @@ def _token_file(settings: Settings) -> Finding:
     if not settings.http.token_file:
         return Finding("token", "ok", "none for /api, so only this machine is answered; `personad token` makes one")
     try:
-        count = len(read_tokens(Path(settings.http.token_file)))
+        tokens = read_tokens(Path(settings.http.token_file))
     except TokenError as error:
         return Finding("token", "fail", str(error))
-    return Finding("token", "ok", f"{count} in {settings.http.token_file}")
+    words = f"{sum(map(len, tokens))} in {settings.http.token_file}, {len(tokens.reading)} of them read-only"
+    if not tokens.full:
+        return Finding("token", "warn", f"{words}: nobody can change anything; `personad token` makes one that may")
+    return Finding("token", "ok", words)
 
 
 def _accounts(settings: Settings) -> Finding:
@@ -215,6 +219,15 @@ def _port(settings: Settings, status: dict[str, object] | RefusedError | Unreach
     return Finding("port", "ok", f"{host}:{port} is free")
 
 
+def _edits(status: dict[str, object] | RefusedError | UnreachableError) -> Finding:
+    """Check that the kernel tells a running daemon of edits by hand: its limit is of the daemon's user."""
+    fault = status.get("edits") if isinstance(status, dict) else ""
+    if fault:
+        return Finding("edits", "warn", str(fault))
+    seen = "the daemon notices edits by hand at once" if isinstance(status, dict) else "looked at while a daemon runs"
+    return Finding("edits", "ok", seen)
+
+
 def _personas(settings: Settings, status: dict[str, object] | RefusedError | UnreachableError) -> list[Finding]:
     """Check the records on the disk, and what the daemon reports of its personas."""
     folder = settings.state_dir / "personas"
@@ -249,10 +262,7 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
     findings = []
     for persona in personas if isinstance(personas, list) else []:
         check = f"persona {persona.get('name')}"
-        if persona.get("status") == "sick" and persona.get("state") == "running":
-            words = 'was sick and runs again; to start her with the daemon, set her status to "active" in config.json'
-            findings.append(Finding(check, "warn", words))
-        elif persona.get("status") == "sick" or persona.get("state") == "failed":
+        if persona.get("status") == "sick" or persona.get("state") == "failed":
             reason = persona.get("reason") or "she failed too often"
             words = f"sick: {reason}; once that is fixed, run: personad start {persona.get('id')}"
             findings.append(Finding(check, "fail", words))

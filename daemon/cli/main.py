@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("list", "list_personas", "List the personas.")
     for name, text in (
         ("start", "Start a persona."),
-        ("stop", "Stop a persona until she is started again."),
+        ("stop", "Stop a persona until she is started again, also when the daemon restarts."),
         ("restart", "Give a persona a new process."),
         ("delete", "Delete a persona with all her data."),
     ):
@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--file", type=Path, metavar="FILE", help="the token file (http.token_file, else STATE_DIR/token)"
     )
+    token.add_argument("--read-only", action="store_true", help="a token that may read, and changes nothing")
     return parser
 
 

@@ -29,6 +29,7 @@ from proto.messages import Address
 SECOND: Final = 1_000_000_000
 BACKOFF_MIN: Final = 1.0
 BACKOFF_MAX: Final = 300.0
+KEEP_RETRY_MAX: Final = 30.0
 MAX_ATTEMPTS: Final = 40
 """Attempts per message on a connected gateway. While the provider is unreachable, only the message's age counts."""
 
@@ -275,6 +276,7 @@ class Delivery:
         self._pump_all(persona_id)
 
     async def _until_kept(self, persona_id: str, row: OutgoingRow, keep: Callable[[], Awaitable[None]]) -> None:
+        delay = BACKOFF_MIN
         while True:
             try:
                 await keep()
@@ -282,7 +284,8 @@ class Delivery:
                 self._log.error("delivery.not_settled", persona=persona_id, seq=row.seq, reason=str(error))
             else:
                 return
-            await self._clock.sleep(random.uniform(BACKOFF_MIN / 2, BACKOFF_MIN * 2))
+            await self._clock.sleep(random.uniform(delay / 2, delay * 2))
+            delay = min(delay * 2, KEEP_RETRY_MAX)
 
     def _known_by_key(self, row: OutgoingRow) -> bool:
         """Whether the provider still recognises a repetition by our key."""

@@ -85,10 +85,14 @@ def chat_frame(persona_id: str, seq: int, kind: str, content: str, media: str | 
 
 
 class Socket:
-    """One subscriber: the bounded queue between the hubs and the sender of one WebSocket."""
+    """One subscriber: the bounded queue between the hubs and the sender of one WebSocket.
 
-    def __init__(self, persona_id: str | None, until: int, limit: int) -> None:
+    One that ``opens`` opens her web channel as well.
+    """
+
+    def __init__(self, persona_id: str | None, until: int, limit: int, *, opens: bool = True) -> None:
         self.persona_id = persona_id
+        self.opens = opens
         self.until = until
         """Frames up to this ``seq`` were sent before the subscription; all later ones come to the queue."""
         self._limit = limit
@@ -256,10 +260,10 @@ class Hubs:
             hub.flush()
 
     def started(self, persona_id: str) -> None:
-        """She runs: her web channel is open only if a socket is connected."""
+        """She runs: her web channel is open only if a socket that opens it is connected."""
         hub = self._hub(persona_id)
         hub.running = True
-        hub.is_open = bool(hub.sockets)
+        hub.is_open = any(socket.opens for socket in hub.sockets)
 
     def stopped(self, persona_id: str) -> None:
         """She no longer runs: her web channel is closed. Her sockets stay and get signals."""
@@ -284,8 +288,11 @@ class Hubs:
         for socket in hub.sockets if hub else ():
             socket.close(NORMAL_CLOSURE, "this persona was deleted")
 
-    def connect(self, persona_id: str | None) -> Socket:
-        """Subscribe a socket to a persona's frames, or with None to all signals. Raises HubsRefusal."""
+    def connect(self, persona_id: str | None, *, opens: bool = True) -> Socket:
+        """Subscribe a socket to a persona's frames, or with None to all signals. Raises HubsRefusal.
+
+        One that does not ``opens`` leaves her web channel as it is.
+        """
         if self._closing:
             raise HubsRefusal("personad is stopping; try again when it runs.")
         if len(self._sockets) >= self._limits.sockets:
@@ -296,9 +303,9 @@ class Hubs:
         else:
             hub = self._hub(persona_id)
             until = hub.waiting[0].seq - 1 if hub.waiting else self._seq
-            socket = Socket(persona_id, until, self._limits.socket_queue)
+            socket = Socket(persona_id, until, self._limits.socket_queue, opens=opens)
             hub.sockets.add(socket)
-            hub.is_open = hub.running
+            hub.is_open = hub.running and (opens or hub.is_open)
         self._sockets.add(socket)
         self._empty.clear()
         return socket

@@ -7,6 +7,7 @@ any moment: the ledger holds what was accepted, and the lanes are read back from
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -44,7 +45,9 @@ from proto.perception import PerceptionKind
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
-RECALL_RETRY: Final = 1.0
+RECALL_RETRY_MIN: Final = 1.0
+RECALL_RETRY_MAX: Final = 60.0
+"""Seconds until a conversation that could not be read is read again."""
 
 
 class InboxFull(RuntimeError):
@@ -344,9 +347,13 @@ class Inbox:
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
             if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)
+            lane.recalls_failed = 0
         except LedgerError as error:
-            self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
-            await self._clock.sleep(RECALL_RETRY)
+            if not lane.recalls_failed:
+                self._log.error("inbox.history_unreadable", persona=persona_id, reason=str(error))
+            delay = min(RECALL_RETRY_MAX, RECALL_RETRY_MIN * 2 ** min(lane.recalls_failed, 10))
+            lane.recalls_failed += 1
+            await self._clock.sleep(random.uniform(delay / 2, delay))
         finally:
             lane.recalling = False
         self.pump(persona_id)

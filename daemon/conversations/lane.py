@@ -62,6 +62,8 @@ class Lane:
         self.accepting = 0
         self.committing = 0
         self.recalling = False
+        self.recalls_failed = 0
+        """How often in a row a history could not be read."""
         self.forgotten = 0
         """How often lines were dropped: lines that were being read meanwhile may be older."""
         self.mind_down = ""

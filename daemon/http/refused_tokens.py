@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
 
 from starlette.types import Scope
@@ -25,10 +26,12 @@ class RefusedTokens:
         self._pause: Timer | None = None
 
     def count(self, scope: Scope) -> None:
-        """Count one; ``address`` of the event is the last one's. Behind a proxy that is the proxy's own."""
-        client: tuple[str, int] | None = scope.get("client")
+        """Count one; ``address`` of the event is the last one's.
+
+        That is the proxy's own, unless the proxy is one of ``http.trusted_proxies`` and tells whose request it is.
+        """
         self._count += 1
-        self._address = client[0] if client else ""
+        self._address = _address(scope)
         if self._pause is None:
             self._tell()
 
@@ -38,3 +41,12 @@ class RefusedTokens:
             self._log.warning("tokens.refused", count=self._count, address=self._address)
             self._count = 0
             self._pause = self._tasks.call_later(EVERY, self._tell)
+
+
+def _address(scope: Scope) -> str:
+    """The client's address, or "" for what a trusted proxy passed on though it is none."""
+    client: tuple[str, int] | None = scope.get("client")
+    try:
+        return str(ipaddress.ip_address(client[0])) if client else ""
+    except ValueError:
+        return ""

@@ -4,10 +4,12 @@
    own, or one that the operator allowed. (A page of a stranger can make a browser send requests here under a name that
    it has pointed at 127.0.0.1; its Host gives it away.)
 2. ``Origin``, where present, must be the daemon's own: scheme, host and port equal those of ``Host``. This holds for
-   sockets, which browsers open across sites, too.
+   sockets, which browsers open across sites, too. Behind a TLS proxy the scheme is the one that the proxy tells, if it
+   is one of ``http.trusted_proxies``.
 3. With a token every route and socket needs it, as ``Authorization: Bearer <token>``, or in the handshake of a socket
    as the subprotocol ``bearer.<token>``. Never in a URL: those end in logs and histories. A token is looked up for
-   each request; a socket whose token is revoked is closed.
+   each request; a socket whose token is revoked is closed. A read-only token may GET and listen at sockets, whatever
+   the path: 403 for everything else.
 4. No body is larger than ``http.max_body`` bytes, whether its length is declared or counted; the form of an upload may
    hold a file of ``limits.upload`` bytes besides, that of a feed one of ``limits.feed``, and a restore's
    ``limits.archive``.
@@ -25,12 +27,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.http import answers, problems
 from daemon.http.refused_tokens import RefusedTokens
-from daemon.http.tokens import Tokens
+from daemon.http.tokens import Access, Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Http, Limits
 
@@ -56,13 +59,21 @@ _ORIGIN: Final = re.compile(r"(https?)://([^/]+)\Z")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HTTP_SCHEMES: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)."""
+READS_ONLY: Final = "reads_only"
+"""In a request's state: its token may only read."""
+READ_ONLY_REFUSED: Final = (
+    "This token may only read. Send one that may change things; `personad token` without --read-only makes one."
+)
+
 _HOST_REFUSED: Final = (
     "This Host is not answered. Use http://localhost or http://127.0.0.1 with the daemon's port, or add the name to"
     " http.allowed_hosts (PERSONAD_HTTP_ALLOWED_HOSTS)."
 )
 _ORIGIN_REFUSED: Final = (
     "Pages of another origin may not use this daemon. Open the page from the daemon's own address, or call it from a"
-    " program, without an Origin header."
+    " program, without an Origin header. If this is its own address behind a TLS proxy, set http.trusted_proxies."
 )
 _TOKEN_REFUSED: Final = (
     "This daemon needs its token: send 'Authorization: Bearer <token>', or open a socket with the subprotocols"
@@ -125,9 +136,13 @@ class Guard:
         at_door = is_v1(scope)
         problem = problems.problem if at_door else answers.problem
         if not at_door and self._tokens.required:
-            if not self._authorized(scope, seen):
+            access = self._access(scope, seen)
+            if access is Access.NONE:
                 self._refused.count(scope)
                 return problem(401, _TOKEN_REFUSED, {"www-authenticate": "Bearer"})
+            if access is Access.READ and not is_reading(scope):
+                return problem(403, READ_ONLY_REFUSED, {"www-authenticate": 'Bearer error="insufficient_scope"'})
+            scope.setdefault("state", {})[READS_ONLY] = access is Access.READ
         elif not at_door and (host is None or host.name not in self._hosts):
             return problem(403, _HOST_REFUSED)
         if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
@@ -142,13 +157,13 @@ class Guard:
         form = _FORM.match(scope["path"])
         return self._forms[form[1] or form[2]] if form else self._body
 
-    def _authorized(self, scope: Scope, seen: _Headers) -> bool:
-        valid = self._tokens.valid(_presented(scope, seen))
+    def _access(self, scope: Scope, seen: _Headers) -> Access:
+        access = self._tokens.access(_presented(scope, seen))
         if self._tokens.fault != self._fault:
             self._fault = self._tokens.fault
             if self._fault:
                 self._log.error("tokens.unusable", reason=self._fault)
-        return valid
+        return access
 
     async def _until_revoked(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
         """Serve a socket; when its token is no longer valid, it looks as if its client had gone."""
@@ -189,6 +204,16 @@ def is_v1(scope: Scope) -> bool:
     """Whether a request is for the ``/v1`` door; as Starlette does, by the decoded path."""
     path: str = scope["path"]
     return scope["type"] == "http" and (path == "/v1" or path.startswith("/v1/"))
+
+
+def is_reading(scope: Scope) -> bool:
+    """Whether a request only reads. What a socket's client sends is ignored, so a socket only listens."""
+    return scope["type"] == "websocket" or scope["method"] in READING
+
+
+def reads_only(connection: HTTPConnection) -> bool:
+    """Whether its token may only read. Without a token that is needed, it may do everything."""
+    return bool(getattr(connection.state, READS_ONLY, False))
 
 
 def _presented(scope: Scope, seen: _Headers) -> str:

@@ -1,7 +1,11 @@
-"""The API's tokens: a file with one a line, read again when it changes, and the making of a new one."""
+"""The API's tokens: a file with one a line, read again when it changes, and the making of a new one.
+
+A line ``read-only TOKEN`` holds a token that may read and change nothing.
+"""
 
 from __future__ import annotations
 
+import enum
 import hmac
 import os
 import secrets
@@ -16,8 +20,25 @@ PREFIX: Final = "personad_"
 RANDOM_BYTES: Final = 32
 MIN_LENGTH: Final = 16
 MAX_FILE: Final = 65_536
+READ_ONLY: Final = b"read-only"
+"""The word before a token that may only read."""
 CHECK_SECONDS: Final = 1.0
 """How long a change of the file may go unseen."""
+
+
+class Access(enum.Enum):
+    """What a token opens."""
+
+    NONE = enum.auto()
+    READ = enum.auto()
+    FULL = enum.auto()
+
+
+class TokenSet(NamedTuple):
+    """The tokens of a file: those that may do everything, and those that may only read."""
+
+    full: tuple[bytes, ...] = ()
+    reading: tuple[bytes, ...] = ()
 
 
 class TokenError(ValueError):
@@ -41,7 +62,7 @@ class Tokens:
 
     def __init__(self, token_file: str, optional: bool = False) -> None:
         self._file = Path(token_file) if token_file else None
-        self._tokens: tuple[bytes, ...] = ()
+        self._tokens = TokenSet()
         self._mark: Mark | None = None
         self._checked = 0.0
         self.fault = ""
@@ -63,16 +84,23 @@ class Tokens:
     def exist(self) -> bool:
         """Whether there is any token."""
         self._refresh()
-        return bool(self._tokens)
+        return any(self._tokens)
 
-    def valid(self, presented: str) -> bool:
-        """Return whether ``presented`` is one of the tokens, in a time that does not depend on which or how nearly."""
+    def access(self, presented: str) -> Access:
+        """Return what ``presented`` opens, in a time that does not depend on which token it is or how nearly.
+
+        A token that stands in the file with and without ``read-only`` may only read.
+        """
         self._refresh()
         given = presented.encode("utf-8", "surrogatepass")
-        found = False
-        for token in self._tokens:
-            found |= hmac.compare_digest(token, given)
-        return found
+        full = _is_one_of(self._tokens.full, given)
+        if _is_one_of(self._tokens.reading, given):
+            return Access.READ
+        return Access.FULL if full else Access.NONE
+
+    def valid(self, presented: str) -> bool:
+        """Return whether ``presented`` is one of the tokens."""
+        return self.access(presented) is not Access.NONE
 
     def _refresh(self) -> None:
         """Look at the file at most once a second; one ``stat`` of a small file may run in the event loop."""
@@ -85,14 +113,21 @@ class Tokens:
             return
         self._mark = mark
         if mark is None and self._optional:
-            self._tokens, self.fault = (), ""
+            self._tokens, self.fault = TokenSet(), ""
             return
         try:
             self._tokens = read_tokens(self._file)
             self.fault = ""
         except TokenError as error:
-            self._tokens = ()
+            self._tokens = TokenSet()
             self.fault = str(error)
+
+
+def _is_one_of(tokens: tuple[bytes, ...], given: bytes) -> bool:
+    found = False
+    for token in tokens:
+        found |= hmac.compare_digest(token, given)
+    return found
 
 
 def _mark(file: Path) -> Mark | None:
@@ -103,22 +138,31 @@ def _mark(file: Path) -> Mark | None:
     return Mark(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-def read_tokens(file: Path) -> tuple[bytes, ...]:
-    """Read a token file: one token a line, ``#`` begins a comment line. Raises TokenError."""
+def read_tokens(file: Path) -> TokenSet:
+    """Read a token file: one token a line, ``read-only`` before it or not, ``#`` begins a comment line.
+
+    Raises TokenError.
+    """
     try:
         data = read_private(file, MAX_FILE, SETTING, f"make a token with `personad token`, or correct {SETTING}")
     except PrivateFileError as error:
         raise TokenError(str(error)) from error
-    lines = [line.strip() for line in data.splitlines()]
-    tokens = tuple(line for line in lines if line and not line.startswith(b"#"))
-    if not tokens:
-        raise TokenError(f"{file}: holds no token; make one with `personad token`")
-    for number, line in enumerate(lines, 1):
-        if line in tokens and (len(line) < MIN_LENGTH or not all(0x21 <= byte <= 0x7E for byte in line)):
+    full: list[bytes] = []
+    reading: list[bytes] = []
+    for number, line in enumerate(data.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith(b"#"):
+            continue
+        kind, token = (reading, words[1:]) if words[0] == READ_ONLY else (full, words)
+        if len(token) != 1 or len(token[0]) < MIN_LENGTH or not all(0x21 <= byte <= 0x7E for byte in token[0]):
             raise TokenError(
-                f"{file}: line {number} is no token: at least {MIN_LENGTH} printable characters, no spaces"
+                f"{file}: line {number} is no token: at least {MIN_LENGTH} printable characters, no spaces, and before"
+                " them nothing but 'read-only' and a space"
             )
-    return tokens
+        kind.append(token[0])
+    if not full and not reading:
+        raise TokenError(f"{file}: holds no token; make one with `personad token`")
+    return TokenSet(tuple(full), tuple(reading))
 
 
 def make_token() -> str:
@@ -126,8 +170,9 @@ def make_token() -> str:
     return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
-def add_token(file: Path, token: str) -> None:
+def add_token(file: Path, token: str, *, read_only: bool = False) -> None:
     """Add a token to a file of mode 0600, made if it is missing, whole or not at all. Raises TokenError."""
+    line = (READ_ONLY + b" " if read_only else b"") + token.encode() + b"\n"
     before = b""
     try:
         if file.exists():
@@ -136,7 +181,7 @@ def add_token(file: Path, token: str) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if before and not before.endswith(b"\n"):
             before += b"\n"
-        _write_whole(file, before + token.encode() + b"\n")
+        _write_whole(file, before + line)
     except PrivateFileError as error:
         raise TokenError(str(error)) from error
     except OSError as error:

@@ -7,6 +7,13 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from daemon.ledger.migrations import MIGRATIONS
+
+WAY_BACK: Final = (
+    "Stop whatever uses it and put the newest copy of ledger.db back, with its ledger.db-wal if the copy has one. "
+    "Or start once with `personad serve --accept-loss`: the personas then go on with what is left."
+)
+
 
 class LedgerError(Exception):
     """The operation failed and nothing of it was kept."""
@@ -20,8 +27,20 @@ class LedgerBusy(LedgerError):
     """The queue of operations is full, or another program holds the database. Try again shortly."""
 
 
+class LedgerEnded(LedgerError):
+    """The ledger is closed, or its thread has failed: the daemon is about to leave."""
+
+
 class LedgerDamaged(LedgerError):
     """The file is not sound, or is no ledger. It needs somebody to act."""
+
+
+class LedgerUnreadable(LedgerDamaged):
+    """The file is beyond repair for this ``reason``: a backup helps, or ``--accept-loss``."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be read, and cannot be repaired ({reason}). {WAY_BACK}")
+        self.reason = reason
 
 
 class LedgerLost(LedgerError):
@@ -62,7 +81,7 @@ _BUSY: Final = {
 }
 _DAMAGED: Final = {
     sqlite3.SQLITE_CORRUPT: "{path} is damaged: stop the daemon and run `personad repair`, or put a backup there",
-    sqlite3.SQLITE_NOTADB: "{path} is not a ledger: put a backup in its place",
+    sqlite3.SQLITE_NOTADB: "{path} is not a ledger, and cannot be repaired. " + WAY_BACK,
 }
 
 
@@ -85,6 +104,14 @@ _PASSING: Final = frozenset(
         errno.ETIMEDOUT,
     }
 )
+
+
+def too_new(path: Path, version: int) -> str:
+    """Return what to do with a ledger that a newer personad wrote."""
+    return (
+        f"{path} has version {version}, but this personad only knows up to {len(MIGRATIONS)}: "
+        "run the newer personad that wrote it, or put an older backup there"
+    )
 
 
 def may_pass(error: OSError) -> bool:

@@ -47,7 +47,7 @@ class Ledger(ChannelOperations, ErasureOperations):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when
-    too many operations are waiting, and LedgerError after ``close``. A cancelled call may still be committed.
+    too many operations are waiting, and LedgerEnded after ``close``. A cancelled call may still be committed.
     """
 
     def __init__(self, writer: Writer, reader: Reader, damage: Damage) -> None:

@@ -1,6 +1,6 @@
 """Salvage a damaged ledger: every row that can be read goes into a new file, and the damaged one is kept beside it.
 
-A damaged page ends a scan, so each table is read from its beginning, and from its end back to where that scan stopped.
+A damaged page ends SQLite's scan of a table; such a table is read page by page (``daemon/ledger/lost_rows.py``).
 Indexes are made again from the rows. Bytes that are no text become U+FFFD.
 """
 
@@ -10,15 +10,22 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from daemon.ledger.errors import LedgerDamaged
-from daemon.ledger.inspection import log_of, open_unchanged
+from daemon.ledger.errors import LedgerDamaged, LedgerUnreadable, too_new
+from daemon.ledger.inspection import log_of, open_unchanged, readable_version
+from daemon.ledger.lost_rows import LostRows, Shape, insertion, shape
+from daemon.ledger.mark import Mark, Reach
 from daemon.ledger.migrations import MIGRATIONS
+from daemon.ledger.pages import Pages, Row
 from daemon.ledger.schema import migrate, open_writer
+
+NOTE: Final = "note.json"
+"""The end of the name of the file with a Note."""
 
 
 class Repaired(msgspec.Struct, frozen=True):
@@ -29,11 +36,20 @@ class Repaired(msgspec.Struct, frozen=True):
     old: list[Path]
 
 
-def repair(path: Path) -> Repaired:
+class Note(msgspec.Struct, frozen=True):
+    """What a file beside the damaged one tells of a repair that lost rows; ``old`` holds names."""
+
+    kept: dict[str, int]
+    short: list[str]
+    old: list[str]
+
+
+def repair(path: Path, mark: Mark | None = None) -> Repaired:
     """Replace the ledger by what can be read of it. No daemon may use it.
 
-    Raise LedgerDamaged when not even its list of tables can be read, and OSError or sqlite3.Error when the new file
-    cannot be written; the old one is then untouched.
+    ``mark`` tells the last numbers when the ledger's own counters cannot be read. Raise LedgerDamaged when not even the
+    head of the file can be read, and OSError or sqlite3.Error when the new file cannot be written; the old one is then
+    untouched.
     """
     fresh = path.with_name(f"{path.name}.repaired")
     _remove(fresh)
@@ -43,113 +59,141 @@ def repair(path: Path) -> Repaired:
             with closing(sqlite3.connect(fresh, isolation_level=None)) as target:
                 fresh.chmod(0o600)
                 migrate(target, MIGRATIONS[:version])
-                kept, short = _copy(source, target)
+                kept, short = _copy(source, target, fresh.with_name(f"{fresh.name}-pages"))
+                _copy_counters(source, target, mark)
         open_writer(fresh).close()
     except BaseException:
         _remove(fresh)
         raise
-    return Repaired(kept, short, _exchange(path, fresh))
+    return _exchange(path, fresh, kept, short)
+
+
+def gaps(folder: Path) -> dict[Path, list[str]]:
+    """Return the notes of repairs that lost rows, with the tables that lost some; a damaged note names none.
+
+    They go when somebody deletes them with the old files beside them.
+    """
+    found = {}
+    for note in sorted(folder.glob(f"damaged-*-{NOTE}")):
+        try:
+            short = msgspec.json.decode(note.read_bytes(), type=Note).short
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            short = []
+        found[note] = short
+    return found
 
 
 def _version(source: sqlite3.Connection, path: Path) -> int:
-    try:
-        version: int = source.execute("PRAGMA user_version").fetchone()[0]
-        tables = source.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise LedgerDamaged(f"{path} cannot be read at all ({error}): put a backup in its place") from error
-    if not tables or not 0 < version <= len(MIGRATIONS):
-        raise LedgerDamaged(f"{path} has no tables that this version knows: put a backup in its place")
+    version = readable_version(source, path)
+    if version > len(MIGRATIONS):
+        raise LedgerDamaged(too_new(path, version))
+    if version == 0:
+        raise LedgerUnreadable(path, "it has no tables")
     return version
 
 
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
-    """Copy all rows and the counters of AUTOINCREMENT; return the numbers of rows, and the tables that lost some."""
-    tables = dict(target.execute("SELECT name, wr FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'").fetchall())
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, scratch: Path) -> tuple[dict[str, int], list[str]]:
+    """Copy all rows; return the numbers of rows, and the tables that lost some.
+
+    ``scratch`` gets a copy of the pages if one of them is damaged.
+    """
+    tables = [name for (name,) in target.execute("SELECT name FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'")]
     triggers = target.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
     kept: dict[str, int] = {}
-    short: list[str] = []
+    damaged: list[str] = []
     target.execute("BEGIN")
     for name, _ in triggers:
         # The triggers counted these rows when they were first written.
         target.execute(f'DROP TRIGGER "{name}"')
-    for table, without_rowid in tables.items():
-        kept[table], complete = _copy_table(source, target, table, by_rowid=not without_rowid)
-        if not complete:
-            short.append(table)
-    _copy_counters(source, target)
+    for table in tables:
+        try:
+            kept[table] = _copy_table(source, target, shape(target, table))
+        except (sqlite3.DatabaseError, OverflowError):
+            damaged.append(table)
+    if damaged:
+        with _lost_rows(source, target, tables, scratch) as lost:
+            for table in damaged:
+                kept[table] = _salvage(target, lost.shapes[table], lost.of(table))
     for _, sql in triggers:
         target.execute(sql)
     target.execute("COMMIT")
-    return kept, short
+    return kept, damaged
 
 
-def _copy_table(
-    source: sqlite3.Connection, target: sqlite3.Connection, table: str, *, by_rowid: bool
-) -> tuple[int, bool]:
-    columns = [name for (name,) in target.execute("SELECT name FROM pragma_table_info(?)", (table,))]
-    listed = ", ".join(f'"{name}"' for name in columns)
-    insert = f'INSERT INTO "{table}" ({listed}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608 (names from the schema)
-    kept, complete = 0, True
-    for row in _rows(source, table, listed, by_rowid=by_rowid):
-        try:
-            if row is None:
-                complete = False
-            else:
-                target.execute(insert, row)
-                kept += 1
-        except sqlite3.IntegrityError:
-            complete = False
-    return kept, complete
-
-
-def _rows(
-    source: sqlite3.Connection, table: str, listed: str, *, by_rowid: bool
-) -> Iterator[tuple[object, ...] | None]:
-    """Yield a table's rows, and None for a gap."""
-    last = None
-    first = "rowid, " if by_rowid else ""
-    order = "ORDER BY rowid" if by_rowid else ""
+def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, of: Shape) -> int:
+    """Copy a table that is sound. Raise sqlite3.DatabaseError, and copy nothing, if it is not."""
+    insert = insertion(of.name, of.columns)
+    listed = ", ".join(f'"{name}"' for name in of.columns)
+    order = "ORDER BY rowid" if of.by_rowid else ""
+    target.execute("SAVEPOINT copied")
     try:
-        for row in source.execute(f'SELECT {first}{listed} FROM "{table}" NOT INDEXED {order}'):  # noqa: S608 (as above)
-            last = row[0]
-            yield row[1:] if by_rowid else row
-    except sqlite3.DatabaseError:
-        yield None
-        if not by_rowid:
-            return
-        with suppress(sqlite3.DatabaseError):
-            for row in source.execute(
-                f'SELECT rowid, {listed} FROM "{table}" NOT INDEXED WHERE rowid > ? ORDER BY rowid DESC',  # noqa: S608 (as above)
-                (last if last is not None else -(2**63),),
-            ):
-                yield row[1:]
+        rows = source.execute(f'SELECT {listed} FROM "{of.name}" NOT INDEXED {order}')  # noqa: S608 (names from the schema)
+        count = target.executemany(insert, rows).rowcount
+    except (sqlite3.DatabaseError, OverflowError):
+        target.execute("ROLLBACK TO copied")
+        raise
+    finally:
+        target.execute("RELEASE copied")
+    return max(count, 0)
 
 
-def _copy_counters(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+@contextmanager
+def _lost_rows(
+    source: sqlite3.Connection, target: sqlite3.Connection, tables: list[str], scratch: Path
+) -> Iterator[LostRows]:
+    """Read the file page by page, with what is in its log: the copy of a database holds both."""
+    with closing(sqlite3.connect(scratch)) as copy:
+        scratch.chmod(0o600)
+        source.backup(copy)
+    with closing(Pages(scratch)) as pages:
+        yield LostRows(pages, source, target, tables)
+
+
+def _salvage(target: sqlite3.Connection, of: Shape, rows: Iterator[Row | None]) -> int:
+    """Add the rows that can be read and that the table takes; return how many."""
+    kept = 0
+    for row in rows:
+        if row and (adding := of.insert(row)):
+            # A page that the disk wrote to the wrong place repeats rows.
+            with suppress(sqlite3.IntegrityError):
+                target.execute(*adding)
+                kept += 1
+    return kept
+
+
+def _copy_counters(source: sqlite3.Connection, target: sqlite3.Connection, mark: Mark | None) -> None:
     """Never give the number of a lost row to a new one."""
-    with suppress(sqlite3.DatabaseError):
-        for name, seq in source.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
-            changed = target.execute("UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1", (name, seq))
-            if not changed.rowcount:
-                target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, seq))
+    try:
+        counters = source.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+    except sqlite3.DatabaseError:
+        known = mark.read() if mark else None
+        counters = list(msgspec.structs.asdict(known or Reach()).items())
+    for name, seq in counters:
+        changed = target.execute("UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1", (name, seq))
+        if not changed.rowcount:
+            target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, seq))
 
 
-def _exchange(path: Path, fresh: Path) -> list[Path]:
+def _exchange(path: Path, fresh: Path, kept: dict[str, int], short: list[str]) -> Repaired:
     """Put the new file in place; the log goes first, since it must never lie beside a file of another ledger."""
     stamp = time.time_ns()
     old = []
     for part in (log_of(path), path.with_name(f"{path.name}-shm"), path):
         if part.exists():
-            kept = part.with_name(f"damaged-{stamp}-{part.name}")
-            part.rename(kept)
-            old.append(kept)
+            aside = part.with_name(f"damaged-{stamp}-{part.name}")
+            part.rename(aside)
+            old.append(aside)
+    done = Repaired(kept, short, old)
+    if short:
+        note = Note(kept, short, [aside.name for aside in old])
+        path.with_name(f"damaged-{stamp}-{NOTE}").write_bytes(msgspec.json.encode(note))
     fresh.rename(path)
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return old
+    return done
 
 
 def _remove(path: Path) -> None:

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple
 
 from daemon.ledger.damage import Damage, is_undecodable
-from daemon.ledger.errors import LedgerBusy, LedgerDamaged, LedgerError, explain
+from daemon.ledger.errors import LedgerBusy, LedgerDamaged, LedgerEnded, explain
 
 QUEUE: Final = 4096
 """Operations that may wait or run on one thread; any more are refused."""
@@ -48,10 +48,10 @@ class ConnectionThread(ABC):
     ) -> asyncio.Future[T]:
         """Queue ``operation(connection, *arguments)``. Cancelling the future does not withdraw it.
 
-        Raise LedgerBusy when the queue is full and LedgerError after ``close``.
+        Raise LedgerBusy when the queue is full and LedgerEnded after ``close``.
         """
         if self._closing:
-            raise LedgerError("the ledger is closed")
+            raise LedgerEnded("the ledger is closed: personad is stopping")
         if self._unresolved >= QUEUE:
             raise LedgerBusy(f"{QUEUE} operations already wait for the disk: try again shortly")
         self._unresolved += 1
@@ -110,7 +110,7 @@ class ConnectionThread(ABC):
                 lost.append(task[2])
         for future in lost:
             if not future.done():
-                future.set_exception(LedgerError("the ledger's thread has failed"))
+                future.set_exception(LedgerEnded("the ledger's thread has failed: personad starts again"))
         self._ended.set_result(None)
 
     def _take(self) -> tuple[list[Task], bool]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import watchfiles
 
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
@@ -25,7 +24,6 @@ CONFIG: Final = "config.json"
 MAX_CONFIG: Final = 1024 * 1024
 MAX_MEMORY_FILE: Final = 64 * 1024
 MAX_MEMORY_FILES: Final = 32
-WATCH_DEBOUNCE_MS: Final = 200
 
 MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
 _DELETED: Final = ".deleted-"
@@ -37,10 +35,6 @@ class PersonasError(RuntimeError):
 
 class MemoryChanged(PersonasError):
     """Her memory was edited by hand while her mind worked on it. The edit was not overwritten."""
-
-
-class WatchFailed(RuntimeError):
-    """The kernel does not report edits at the moment; the text says why."""
 
 
 class IdTaken(RuntimeError):
@@ -196,37 +190,33 @@ class Personas:
         await asyncio.to_thread(shutil.rmtree, self._deleted_folder(persona_id), ignore_errors=True)
         self._being_removed.discard(persona_id)
 
-    async def watch(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
-        """Follow edits by hand until cancelled; call ``edited`` with each changed record. Raises WatchFailed."""
-        async for changes in self._changes():
-            configs, memories = set(), set()
-            for _, path in changes:
-                parts = Path(path).relative_to(self._root).parts
-                # For files created before the kernel watched their new folder, only the folder is reported
-                # (https://man7.org/linux/man-pages/man7/inotify.7.html).
-                if parts[1:] in ((), (CONFIG,)):
-                    configs.add(parts[0])
-                if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
-                    memories.add(parts[0])
-            for persona_id in configs:
-                if not persona_id.startswith(".") and (persona := await self._reload(persona_id)):
-                    self._log.info("persona.edited", persona=persona.id)
-                    await edited(persona)
-            for persona_id in memories & self._personas.keys():
-                await self._reload_memory(persona_id)
+    async def take_edits(self, paths: Iterable[Path], edited: Callable[[Persona], Awaitable[None]]) -> None:
+        """Read again what changed at these paths; call ``edited`` with each changed record."""
+        configs, memories = set(), set()
+        for path in paths:
+            parts = path.relative_to(self._root).parts
+            if not parts:
+                continue
+            # For files created before the kernel watched their new folder, only the folder is reported
+            # (https://man7.org/linux/man-pages/man7/inotify.7.html).
+            if parts[1:] in ((), (CONFIG,)):
+                configs.add(parts[0])
+            if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
+                memories.add(parts[0])
+        for persona_id in configs:
+            if not persona_id.startswith(".") and (persona := await self._reload(persona_id)):
+                self._log.info("persona.edited", persona=persona.id)
+                await edited(persona)
+        for persona_id in memories & self._personas.keys():
+            await self._reload_memory(persona_id)
+
+    async def take_all_edits(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
+        """Read everything again, after a time in which edits were not reported."""
+        found = await asyncio.to_thread(self._scan)
+        await self.take_edits([self.folder(name) for name in {*found, *self._personas}], edited)
 
     def _deleted_folder(self, persona_id: str) -> Path:
         return self._root / f"{_DELETED}{persona_id}"
-
-    async def _changes(self) -> AsyncIterator[set[watchfiles.main.FileChange]]:
-        """What changed on the disk. Only the watch's own errors become WatchFailed, not those in handling a change."""
-        try:
-            async for changes in watchfiles.awatch(
-                self._root, debounce=WATCH_DEBOUNCE_MS, step=WATCH_DEBOUNCE_MS // 4, ignore_permission_denied=True
-            ):
-                yield changes
-        except (OSError, RuntimeError) as error:
-            raise WatchFailed(str(error)) from error
 
     def _scan(self) -> list[str]:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -287,8 +277,10 @@ class Personas:
 
     def _fault(self, persona_id: str, reason: str) -> None:
         kept = "her last good record stays in force" if persona_id in self._personas else "she cannot be loaded"
-        self._faults[persona_id] = f"{persona_id}/{CONFIG}: {reason}; {kept} until the file is corrected."
-        self._log.error("persona.config_invalid", persona=persona_id, reason=self._faults[persona_id])
+        fault = f"{persona_id}/{CONFIG}: {reason}; {kept} until the file is corrected."
+        if self._faults.get(persona_id) != fault:
+            self._faults[persona_id] = fault
+            self._log.error("persona.config_invalid", persona=persona_id, reason=fault)
 
     async def _reload_memory(self, persona_id: str) -> None:
         async with self._disk:

@@ -35,6 +35,18 @@ def check_hosts(texts: tuple[str, ...]) -> str:
     return next((f"{fault} in each entry" for text in texts if (fault := check_host(text))), "")
 
 
+def check_networks(texts: tuple[str, ...]) -> str:
+    """Return "" when every entry is an IP address or a network of them, else what it must be."""
+    import ipaddress
+
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            return "must hold IP addresses, or networks such as 10.1.0.0/16 without bits after the prefix"
+    return ""
+
+
 def check_path(text: str) -> str:
     """Return "" for no path, an absolute one, or one under ``~``, else what it must be."""
     if "\0" in text or not (text == "" or text.startswith(("/", "~/"))):

@@ -11,6 +11,7 @@ from daemon.settings.checks import (
     check_host,
     check_hosts,
     check_keys_url,
+    check_networks,
     check_optional_url,
     check_path,
     check_phones,
@@ -23,6 +24,7 @@ OptionalUrl = Annotated[str, check_optional_url]
 OneLine = Annotated[str, check_text]
 Host = Annotated[str, check_host]
 Hosts = Annotated[tuple[str, ...], check_hosts]
+Networks = Annotated[tuple[str, ...], check_networks]
 FilePath = Annotated[str, check_path]
 CredentialFile = Annotated[str, check_credential]
 Phones = Annotated[tuple[str, ...], check_phones]
@@ -42,6 +44,7 @@ class Http(msgspec.Struct, frozen=True):
     port: Port = 5000
     token_file: FilePath = ""
     allowed_hosts: Hosts = ()
+    trusted_proxies: Networks = ()
     max_body: Bytes = 1_048_576
     shutdown_timeout: Seconds = 5.0
 
@@ -156,6 +159,7 @@ class Oidc(msgspec.Struct, frozen=True):
     """The issuer whose JSON web tokens open ``/v1`` beside the daemon's own tokens. Without ``issuer`` none do.
 
     At least one of ``organization_claim``, ``required_scope`` and ``required_role`` says who of the issuer's users may.
+    With ``read_scope`` in place of ``required_scope`` a token may only read.
     """
 
     issuer: OneLine = ""
@@ -164,6 +168,7 @@ class Oidc(msgspec.Struct, frozen=True):
     jwks_file: FilePath = ""
     organization_claim: OneLine = ""
     required_scope: OneLine = ""
+    read_scope: OneLine = ""
     required_role: OneLine = ""
     roles_claim: OneLine = "roles"
 

@@ -197,7 +197,8 @@ def _read(path: Path) -> dict[str, object]:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Besides its own errors tomllib raises those of numbers with thousands of digits, and of thousands of brackets.
         raise SettingsError(f"{path}: not TOML: {error}; correct it") from error
 
 
@@ -306,5 +307,10 @@ def _oidc_fault(oidc: Oidc) -> str:
         return (
             "oidc.issuer would open /v1 to everybody whom the issuer knows: set oidc.organization_claim, "
             "oidc.required_scope or oidc.required_role"
+        )
+    if oidc.read_scope and not oidc.required_scope:
+        return (
+            "oidc.read_scope is for tokens that may only read, but without oidc.required_scope every token may do"
+            " everything: set oidc.required_scope to the scope that changes need"
         )
     return ""

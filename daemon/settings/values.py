@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from daemon.settings.sections import CredentialFile, FilePath, Hosts
+from daemon.settings.sections import CredentialFile, FilePath, Hosts, Networks
 from proto.secrets import redact
 
 
@@ -29,12 +29,13 @@ def checked(dotted: str, kind: Any, given: Given, environ: Mapping[str, str]) ->
     """Raise SettingsError unless the value fits the setting's declared type, bounds and checks."""
     # Any: mypy has no type for an annotation.
     value = given.value
-    if given.text and isinstance(value, str) and kind is Hosts:
+    if given.text and isinstance(value, str) and kind in (Hosts, Networks):
         value = [part.strip() for part in value.split(",") if part.strip()]
     fault = ""
     try:
         value = msgspec.convert(value, kind, strict=not given.text)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        # The latter for a variable that is not UTF-8, where a number belongs.
         fault = _wanted(kind)
     if not fault and isinstance(value, float) and not math.isfinite(value):
         fault = _wanted(kind)

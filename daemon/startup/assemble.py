@@ -40,6 +40,7 @@ from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
 from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
@@ -51,11 +52,13 @@ from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.routes import api_routes, v1_routes
 from daemon.supervision.briefing import Briefing
+from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.keeper import Keeper
 from daemon.supervision.link import Link
 from daemon.supervision.linked_process import ProcessContext
+from daemon.supervision.oom_kills import OomKills, own_events
 from daemon.supervision.organ_host import OrganHost
 from daemon.supervision.prober import Prober
 from daemon.supervision.provisions import mind_limits, provider_urls
@@ -97,6 +100,7 @@ class Assembled(NamedTuple):
     webhooks: ASGIApp
     supervisor: Supervisor
     personas: Personas
+    edits: EditWatch
     channels: ChannelService
     commands: BotCommands
     ledger: Ledger
@@ -130,15 +134,17 @@ async def assemble(
     await _recover(ledger, personas, said.inbox, places.register)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock)
+    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
-    commands = BotCommands(places.commands, supervisor, personas, said.publisher, said.delivery, own, log)
+    by_people = Commands(personas, places.register, supervisor)
+    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
+    edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
     stack.push_async_callback(feeds.close)
@@ -146,12 +152,14 @@ async def assemble(
         api_routes(
             settings=settings,
             personas=personas,
+            edits=edits,
             supervisor=supervisor,
             ledger=ledger,
             hubs=said.hubs,
             inbox=said.inbox,
             consolidation=said.consolidation,
             register=places.register,
+            commands=by_people,
             channels=channels,
             feeds=feeds,
             uploads=uploads,
@@ -184,7 +192,7 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(
-        api, webhooks, supervisor, personas, channels, commands, ledger, said.hubs, erasure, clock, accounts
+        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
     )
 
 

@@ -1,4 +1,4 @@
-"""What the daemon does beside serving: it follows edits by hand and forgets what is too old."""
+"""What the daemon does beside serving: it forgets what is too old."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import Final
 from daemon.channels.erasure import Erasure
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
-from daemon.personas.personas import Personas, WatchFailed
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.settings.accounts import Accounts
-from proto.records import Persona
 
-WATCH_RETRY: Final = 30.0
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the accounts' files. A few ``stat`` calls cost less than a watch of whole folders."""
 IMPLAUSIBLE: Final = 24 * 3600.0
@@ -22,18 +19,6 @@ IMPLAUSIBLE: Final = 24 * 3600.0
 PRUNE_EVERY: Final = 24 * 3600.0
 DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
-
-
-async def watch_personas(
-    personas: Personas, edited: Callable[[Persona], Awaitable[None]], clock: Clock, log: Log
-) -> None:
-    """Follow edits by hand; when the kernel gives no watch, say so and try again."""
-    while True:
-        try:
-            await personas.watch(edited)
-        except WatchFailed as error:
-            log.error("personas.watch_failed", reason=str(error))
-        await clock.sleep(WATCH_RETRY)
 
 
 async def follow_accounts(

@@ -39,12 +39,14 @@ from daemon.conversations.inbox import Inbox
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
+from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
+from daemon.supervision.commands import Commands
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Organ
 
@@ -53,12 +55,14 @@ def api_routes(
     *,
     settings: Settings,
     personas: Personas,
+    edits: EditWatch,
     supervisor: Supervisor,
     ledger: Ledger,
     hubs: Hubs,
     inbox: Inbox,
     consolidation: Consolidation,
     register: ChannelRegister,
+    commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
     uploads: Uploads,
@@ -121,13 +125,21 @@ def api_routes(
             clock=clock,
             log=log,
         ),
-        LifecycleRoutes(personas=personas, supervisor=supervisor, consolidation=consolidation, hubs=hubs, log=log),
+        LifecycleRoutes(
+            personas=personas,
+            supervisor=supervisor,
+            commands=commands,
+            consolidation=consolidation,
+            hubs=hubs,
+            log=log,
+        ),
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         KnowledgeRoutes(personas=personas, log=log),
         HealthRoutes(
             personas=personas,
+            edits=edits,
             supervisor=supervisor,
             ledger=ledger,
             hubs=hubs,

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import uvicorn
 import uvloop
+from msgspec.structs import asdict
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 
@@ -25,7 +26,7 @@ from daemon.http.tokens import TokenError
 from daemon.http.websocket_protocol import WebSocketProtocol
 from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, LedgerLost
 from daemon.ledger.errors import may_pass
-from daemon.ledger.known import require_known
+from daemon.ledger.known import LEDGER_NAME, require_known
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
@@ -34,7 +35,7 @@ from daemon.settings import version
 from daemon.settings.settings import Settings, SettingsError
 from daemon.startup import resources
 from daemon.startup.assemble import assemble
-from daemon.startup.chores import follow_accounts, forget_visitors, prune, watch_personas
+from daemon.startup.chores import follow_accounts, forget_visitors, prune
 from daemon.startup.faults import callback_failed, leave_within, threads_watched
 from daemon.startup.first_persona import first_persona
 from daemon.startup.notify import Notifier
@@ -76,7 +77,8 @@ def run(settings: Settings, create_first: str | None, *, accept_loss: bool) -> i
     forbid_new_code()
     hide_memory()
     try:
-        require_known(settings.state_dir, accept_loss=accept_loss)
+        if accepted := require_known(settings.state_dir, accept_loss=accept_loss):
+            log.warning("ledger.loss_accepted", file=str(settings.state_dir / LEDGER_NAME), **asdict(accepted))
         return uvloop.run(_serve(settings, log, listening, called, create_first))
     except (LedgerError, TokenError, SettingsError) as error:
         log.flush()
@@ -129,8 +131,8 @@ async def _serve(
         webhook_listener = _take_webhooks(parts.webhooks, called, tasks, log) if called else None
         parts.supervisor.boot()
         background = tasks.child()
-        background.start(watch_personas(parts.personas, parts.channels.edited, clock, log))
         background.start(follow_accounts(parts.accounts, parts.channels.accounts_changed, clock, log))
+        background.start(parts.edits.run())
         background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
         background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
         background.start(notifier.watch())
@@ -171,7 +173,9 @@ def _config(app: ASGIApp, settings: Settings) -> Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        # X-Forwarded-For and X-Forwarded-Proto are anybody's words, unless a proxy of the operator's sent them.
+        proxy_headers=bool(settings.http.trusted_proxies),
+        forwarded_allow_ips=list(settings.http.trusted_proxies),
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=max(1, round(settings.http.shutdown_timeout)),

@@ -22,6 +22,7 @@ from daemon.runtime.tasks import Tasks
 from daemon.supervision.budget import budget_of
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.link import Link
+from daemon.supervision.oom_kills import REASON, OomKills
 from daemon.supervision.processes import Exit, Process, anonymous
 from proto.birth import Role
 from proto.framing import Codec
@@ -57,13 +58,15 @@ class ProcessStarter(Protocol):
 class ProcessContext:
     """What every linked process needs.
 
-    ``starter`` starts it, ``link`` carries its messages, ``enclosures`` draws its walls, ``clock`` times it.
+    ``starter`` starts it, ``link`` carries its messages, ``enclosures`` draws its walls, ``clock`` times it, and
+    ``oom_kills`` tells whether the kernel took its memory.
     """
 
     starter: ProcessStarter
     link: Link
     enclosures: Enclosures
     clock: Clock
+    oom_kills: OomKills
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -111,12 +114,15 @@ class LinkedProcess(Generic[T]):
         self._receive = receive
         self._starter = context.starter
         self._clock = context.clock
+        self._oom_kills = context.oom_kills
         self._tasks = tasks
         self._log = log
         self._unread = unread
         self._peer = context.link.expect(codec, self._take, budget_of(role), self._overrun)
         self._process: Process | None = None
         self._fault = ""
+        self._killed = False
+        """Whether we killed it."""
         self._hello: asyncio.Future[None] = loop.create_future()
         self._heard_at = 0.0
         self._hang_after = 0.0
@@ -144,7 +150,7 @@ class LinkedProcess(Generic[T]):
         process.exited.add_done_callback(self._exited)
         if self._fault:
             # Its greeting was wrong, and it came before the spawner reported the process.
-            process.kill()
+            self.kill()
         await self.reach(self._hello, "greet", greet_within)
 
     async def reach(self, state: asyncio.Future[None], what: str, seconds: float) -> None:
@@ -174,12 +180,13 @@ class LinkedProcess(Generic[T]):
         if self._process and self._process.alive:
             self._log.error("worker.hung", pid=self._process.pid, reason=reason)
             self._process.send_signal(signal.SIGUSR2)
-            self._clock.call_later(DUMP_TIMEOUT, self._process.kill)
+            self._clock.call_later(DUMP_TIMEOUT, self.kill)
 
     def kill(self, reason: str = "") -> None:
         """Kill it and its group now."""
         self._fault = self._fault or reason
         self._stop_watching()
+        self._killed = True
         if self._process:
             self._process.kill()
 
@@ -232,6 +239,7 @@ class LinkedProcess(Generic[T]):
             case Heartbeat():
                 self._heard_at = self._clock.monotonic()
                 self._weigh()
+                self._oom_kills.look()
         self._tasks.call(lambda: self._receive(message))
 
     def _overrun(self, reason: str) -> None:
@@ -261,8 +269,10 @@ class LinkedProcess(Generic[T]):
         if self._watch:
             self._watch.cancel()
 
-    def _exited(self, _: asyncio.Future[Exit]) -> None:
+    def _exited(self, exited: asyncio.Future[Exit]) -> None:
         self._stop_watching()
+        if exited.result().signal == signal.SIGKILL and not self._killed and self._oom_kills.claim():
+            self._fault = self._fault or REASON
         if self._process:
             self._starter.reaped(self._process)
         if self._unread:

@@ -196,7 +196,7 @@ class OrganHost:
             self._log.error("organ_host.died", exit=str(ended.exit), reason=self._fault)
         for reply in self._calls.values():
             if not reply.done():
-                reply.set_exception(HostFailed(f"the organ host died: {ended.exit}"))
+                reply.set_exception(HostFailed(f"the organ host died: {ended.fault or ended.exit}"))
 
     def _rest(self) -> None:
         """Schedule the host's end if no call is open."""

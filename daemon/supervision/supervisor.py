@@ -81,8 +81,6 @@ class Supervisor:
         self._tasks = tasks
         self._log = log
         self._keepers: dict[str, Keeper] = {}
-        self._put_down: set[str] = set()
-        """Personas whom a command stopped although their records say ``active``: an edit does not start them."""
 
     @property
     def spawner_mode(self) -> str:
@@ -120,12 +118,10 @@ class Supervisor:
 
     async def start(self, persona_id: str) -> bool:
         """Start her and wait until she runs; False when she was running already. Raises StartFailed."""
-        self._put_down.discard(persona_id)
         return await self._keeper(persona_id).start()
 
     async def restart(self, persona_id: str) -> None:
         """Replace her process with one that reads her record again. Raises StartFailed."""
-        self._put_down.discard(persona_id)
         await self._keeper(persona_id).restart()
 
     async def follow(self, persona_id: str) -> None:
@@ -135,19 +131,18 @@ class Supervisor:
             await self._keeper(persona_id).restart(if_wanted=True)
 
     async def match_record(self, persona_id: str) -> None:
-        """After an edit by hand, make her what her record says: running when it is ``active``, else stopped.
+        """Make her what her record says: running when it is ``active``, else stopped.
 
-        A persona whom a command stopped stays stopped. A process that runs is replaced. Raises StartFailed.
+        A process that runs is replaced. Raises StartFailed.
         """
         persona = self._personas.get(persona_id)
         if persona is None:
             return
         if persona.status != "active":
             await self.stop(persona_id)
-            self._put_down.discard(persona_id)
         elif self.running(persona_id):
             await self.follow(persona_id)
-        elif persona_id not in self._put_down:
+        else:
             self._keeper(persona_id).boot()
 
     def status_of(self, persona: Persona) -> Status:
@@ -157,8 +152,6 @@ class Supervisor:
 
     async def stop(self, persona_id: str) -> None:
         """End her process and wait until it is gone."""
-        if (persona := self._personas.get(persona_id)) and persona.status == "active":
-            self._put_down.add(persona_id)
         await self._end(persona_id, self._keeper(persona_id).stop())
         if not self.running(persona_id):
             await self._channels.stopped(persona_id)
@@ -199,7 +192,6 @@ class Supervisor:
     def forget(self, persona_id: str) -> None:
         """Forget a persona that was stopped and deleted, with everything that waits or runs for her."""
         self._keepers.pop(persona_id, None)
-        self._put_down.discard(persona_id)
         self._inbox.forget(persona_id)
         self._consolidation.forget(persona_id)
         self._tasks.forget(persona_id)

@@ -158,7 +158,10 @@ def _meta(credentials: Mapping[str, Secret], request: Request) -> Refused | Even
 
 
 def _meta_check(credentials: Mapping[str, Secret], request: Request) -> Refused | Answer:
-    asked = dict(parse_qsl(request.query, max_num_fields=MAX_FIELDS))
+    try:
+        asked = dict(parse_qsl(request.query, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        return Refused(403, "the query has too many fields")
     known = signatures.token(credentials.get("verify_token", NONE), asked.get("hub.verify_token", ""))
     if asked.get("hub.mode") != "subscribe" or not known:
         return Refused(403, "the verify token is not the configured one")
@@ -200,7 +203,7 @@ def _telegram(credentials: Mapping[str, Secret], request: Request) -> Refused | 
         frame = msgspec.json.decode(valid_json(request.body), type=_TelegramFrame)
     except _UNREADABLE:
         return Event(_key("", request.body), OK)
-    return Event(str(frame.update_id), OK)
+    return Event(_key(str(frame.update_id), request.body), OK)
 
 
 def _key(event_id: str, body: bytes) -> str:

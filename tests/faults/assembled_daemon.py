@@ -22,6 +22,7 @@ from daemon.runtime.tasks import daemon_tasks
 from daemon.settings.settings import Channels, Level, Logs, Settings
 from daemon.startup import assemble as startup
 from daemon.startup.faults import callback_failed
+from daemon.supervision.commands import Commands
 from tests.daemon.fakes.clock import JumpingLoop, LoopClock
 from tests.daemon.fakes.processes import Outside, PlayedLink, PlayedSpawner
 
@@ -101,6 +102,7 @@ class AssembledDaemon:
         self.supervisor = self.parts.supervisor
         self.personas, self.ledger, self.hubs = self.parts.personas, self.parts.ledger, self.parts.hubs
         self.channels = self.parts.channels
+        self.by_people = Commands(self.personas, self.channels._register, self.supervisor)
         self.inbox: Inbox = self.supervisor._inbox
         self.consolidation = self.supervisor._consolidation
         # Any: of the application behind the webhooks' port only this is needed.

@@ -30,7 +30,7 @@ class Day(Clients):
     async def set_up(self, daemon: AssembledDaemon) -> None:
         """Ada, who runs, with a paired channel and an open one."""
         await daemon.personas.create(Persona(ADA, "Ada", Organ("echo"), idle_timeout=60))
-        await daemon.supervisor.start(ADA)
+        await daemon.by_people.start(ADA)
         await daemon.channels.add(ADA, "telegram", "phone")
         self.post(PHONE, OWNER, "p0")
         await asyncio.sleep(1)
@@ -86,7 +86,7 @@ class Day(Clients):
         """Start her if she was stopped, and write on every lane."""
         for _ in range(3):
             if not daemon.supervisor.running(ADA):
-                await self.ask(daemon.supervisor.start(ADA))
+                await self.ask(daemon.by_people.start(ADA))
         self._keys += 1
         self._last = [f"{lane}-last{self._keys}" for lane in "wpvh"]
         on_web, from_owner, from_visitor, by_webhook = self._last
@@ -195,10 +195,10 @@ class Day(Clients):
         await asyncio.sleep(5)
         await self.ask(self.call(daemon, "h-fatal"))
         await asyncio.sleep(5)
-        await self.ask(daemon.supervisor.stop(ADA))
+        await self.ask(daemon.by_people.stop(ADA))
         await self.ask(self.say(daemon, "w-asleep"))
-        await self.ask(daemon.supervisor.start(ADA))
-        await self.ask(daemon.supervisor.restart(ADA))
+        await self.ask(daemon.by_people.start(ADA))
+        await self.ask(daemon.by_people.restart(ADA))
 
     async def _commands(self, daemon: AssembledDaemon) -> None:
         for command in ("hello", "restart", "dance", "stop"):
@@ -206,7 +206,7 @@ class Day(Clients):
             self.post(PHONE, OWNER, f"p-{command}")
             await asyncio.sleep(15)
         if not daemon.supervisor.running(ADA):
-            await self.ask(daemon.supervisor.start(ADA))
+            await self.ask(daemon.by_people.start(ADA))
 
     async def _changes(self, daemon: AssembledDaemon) -> None:
         channels, disk = daemon.channels, daemon.disk
@@ -333,9 +333,9 @@ class Day(Clients):
             worker.process.kill()
         await asyncio.sleep(200)
         self.outside.refusing = False
-        await self.ask(daemon.supervisor.start(ADA))
+        await self.ask(daemon.by_people.start(ADA))
         self.outside.refusing = True
-        await self.ask(daemon.supervisor.restart(ADA))
+        await self.ask(daemon.by_people.restart(ADA))
         self.outside.refusing = False
         await asyncio.sleep(60)
 

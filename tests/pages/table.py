@@ -31,7 +31,9 @@ INSTEAD: Final = (
     _row(r"^sudo make (un)?install\b", Stage.would_make, "it changes the machine, and needs root"),
     _row(r"^sudo -u personad ", Stage.has_verb, "there is no user personad, and the ledger here is whole"),
     _row(
-        r"^make (test|coverage|lint|types|bench|lock|changelog)\b", Stage.would_make, "it runs all tests, or installs"
+        r"^make (test|fuzz|coverage|lint|types|bench|lock|changelog)\b",
+        Stage.would_make,
+        "it runs all tests, or installs",
     ),
     _row(r"^\.ci/run\b", Stage.exists, "it runs this test among all others"),
     _row(r"\bpytest\b", Stage.collected, "the tests that it names run on their own"),

@@ -135,7 +135,7 @@ def _moment(line: str) -> int | None:
         hour = hour % 12 + (12 if half["half"] in "Pp" else 0)
     try:
         moment = datetime(*day, hour, int(clock["minute"]), int(clock["second"]), tzinfo=_zone(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
     return from_stamp(moment.astimezone(UTC).isoformat())
 

@@ -60,7 +60,8 @@ class Archive:
 
     def members(self) -> list[zipfile.ZipInfo]:
         """Return all members that are files, sorted by name. Names are only compared, never used as paths."""
-        return sorted((info for info in self._zip.infolist() if not info.is_dir()), key=lambda info: info.filename)
+        named = (info for info in self._zip.infolist() if info.filename and not info.is_dir())
+        return sorted(named, key=lambda info: info.filename)
 
     def check(self, chosen: list[zipfile.ZipInfo]) -> None:
         """Raise HistoryError when one of these members cannot come from a provider's export."""

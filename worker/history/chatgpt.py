@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from proto.unicode_text import valid_json
 from worker.history.forms import conversations_of
 from worker.history.imported import (
     AUDIO,
@@ -207,8 +208,8 @@ def _written(content: Content, at: int) -> Said | None:
     """Return a canvas as the assistant first wrote it; later changes to it are patterns and not text."""
     code = content.text or joined(part for part in content.parts or () if isinstance(part, str))
     try:
-        canvas = _canvases.decode(code)
-    except msgspec.DecodeError:
+        canvas = _canvases.decode(valid_json(code))
+    except (msgspec.DecodeError, RecursionError):
         return None
     text = (canvas.content or "").strip()[:EXTRACT_CHARS]
     named = " ".join((canvas.name or "").split())[:TITLE_CHARS]

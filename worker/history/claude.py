@@ -13,7 +13,18 @@ from typing import Final
 import msgspec
 
 from worker.history.forms import foreign, source_of
-from worker.history.imported import LINE_CHARS, Imported, Role, Said, Stamp, attached, conversation, from_stamp, joined
+from worker.history.imported import (
+    LINE_CHARS,
+    TITLE_CHARS,
+    Imported,
+    Role,
+    Said,
+    Stamp,
+    attached,
+    conversation,
+    from_stamp,
+    joined,
+)
 from worker.history.stream import JsonStream
 
 MEMBERS: Final = re.compile(
@@ -116,7 +127,7 @@ def _talks(record: Record) -> Iterator[Imported | None]:
         for text in (record.project_memories or {}).values():
             yield _noted(f"{_MEMORY} of a project", "assistant", (text,))
     elif record.is_known:
-        title = f"Project: {record.name or 'without a name'}"
+        title = f"Project: {(record.name or 'without a name')[:TITLE_CHARS]}"
         documents = [attached(one.filename or "", one.content or "") for one in record.docs or ()]
         yield _noted(title, "person", (record.description, record.prompt_template, *documents), record.created_at)
     else:

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from proto.feeds import Source
+from proto.unicode_text import valid_json
 from worker.history.imported import ForeignError, Imported
 from worker.prompting.origin import LABELS
 
@@ -51,8 +52,8 @@ _marks = msgspec.json.Decoder(Marks)
 def source_of(record: bytes) -> Source | None:
     """Return the source of a record, or None if it is unknown."""
     try:
-        marks = _marks.decode(record)
-    except msgspec.ValidationError:
+        marks = _marks.decode(valid_json(record))
+    except (msgspec.DecodeError, RecursionError):
         return None
     return next((source for field, source in _MARKED if bytes(getattr(marks, field)) != b"null"), None)
 

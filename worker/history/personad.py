@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Record(msgspec.Struct):
 
     role: Literal["person", "assistant"]
     content: str
-    at: int
+    at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     channel: Channel | str
     chat: str = ""
     talk: str = ""

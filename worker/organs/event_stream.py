@@ -22,6 +22,11 @@ DRAIN: Final = 1.0
 
 SHOWN_CHARS: Final = 120
 
+_HEAD: Final = 1024
+"""Bytes that are kept of what may be no stream, to say what it is."""
+
+_TOO_MUCH: Final = "it sent too much at once"
+
 # Any: a JSON document.
 Json: TypeAlias = dict[str, Any]
 
@@ -46,15 +51,20 @@ class NotEventsError(ValueError):
 async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Json | Document | Sign, None]:
     """Yield the events of a body, or its one document.
 
-    Raises NotEventsError for a body of another kind, ValueError for an event that is not a JSON object.
+    Raises NotEventsError for a body of another kind or an event over the limit, ValueError for an event that is not a
+    JSON object.
     """
-    lines, data, seen = _Lines(), list[bytes](), False
+    lines, data, size, seen = _Lines(), list[bytes](), 0, False
     async for chunk in chunks:
         for line in lines.add(chunk):
+            name, _, value = line.partition(b":")
             if line.startswith(b":"):
                 yield Sign.ALIVE
-            elif line.startswith(b"data"):
-                data.append(line.partition(b":")[2].removeprefix(b" "))
+            elif name == b"data":
+                data.append(value.removeprefix(b" "))
+                size += len(line)
+                if size > MAX_EVENT:
+                    raise NotEventsError(_TOO_MUCH)
             elif not line and data:
                 seen = True
                 event = _event(data)
@@ -62,7 +72,7 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Json | Document
                 if event is Sign.DONE:
                     await _drain(chunks)
                     return
-                data = []
+                data, size = [], 0
     if data:
         seen = True
         yield _event(data)
@@ -86,6 +96,9 @@ class _Lines:
             if not begun or begun[:1] in b"{[<":
                 return self._bounded(self.head)
             self._is_stream, chunk = True, bytes(self.head).removeprefix(b"\xef\xbb\xbf")
+            del self.head[_HEAD:]
+        else:
+            self.head += chunk[: max(0, _HEAD - len(self.head))]
         first, newline, after = chunk.partition(b"\n")
         self._rest += first
         if not newline:
@@ -97,7 +110,7 @@ class _Lines:
 
     def _bounded(self, held: bytearray) -> list[bytes]:
         if len(held) > MAX_EVENT:
-            raise NotEventsError("it sent too much at once")
+            raise NotEventsError(_TOO_MUCH)
         return []
 
 

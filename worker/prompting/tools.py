@@ -119,7 +119,7 @@ def arguments_of(call: ToolCall) -> dict[str, object] | None:
     """Return a call's arguments, or None when they are not a JSON object."""
     try:
         return msgspec.json.decode(valid_json(call.arguments or "{}"), type=dict[str, object])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.http.problems import problem
 from daemon.http.refused_tokens import RefusedTokens
-from daemon.http.tokens import Tokens
+from daemon.http.security import READ_ONLY_REFUSED, is_reading
+from daemon.http.tokens import Access, Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Settings, SettingsError
 
@@ -59,22 +60,29 @@ class Authentication:
         if scheme.lower() != "bearer":
             usable = self._tokens.exist or self._verifier
             return _challenge(401, "", _MISSING if usable else _NONE_YET)
-        if self._tokens.valid(token):
-            return None
+        access = self._tokens.access(token)
+        if access is not Access.NONE:
+            return _judged(access, scope, READ_ONLY_REFUSED)
         if self._tokens.fault != self._fault:
             self._fault = self._tokens.fault
             if self._fault:
                 self._log.error("tokens.unusable", reason=self._fault)
         if self._verifier is None:
             return _challenge(401, "invalid_token", _WRONG if self._tokens.exist else _NONE_YET)
-        return await _judged(self._verifier, token)
+        return await _verified(self._verifier, token, scope)
 
 
-async def _judged(verifier: JwtVerifier, token: str) -> Response | None:
+def _judged(access: Access, scope: Scope, read_only_words: str) -> Response | None:
+    if access is Access.READ and not is_reading(scope):
+        return _challenge(403, "insufficient_scope", read_only_words)
+    return None
+
+
+async def _verified(verifier: JwtVerifier, token: str, scope: Scope) -> Response | None:
     from daemon.api.v1.jwt_tokens import JwtRefused, KeysUnavailable, NotEntitled
 
     try:
-        await verifier.check(token)
+        access = await verifier.check(token)
     except NotEntitled as error:
         return _challenge(403, "insufficient_scope", str(error))
     except JwtRefused as error:
@@ -82,7 +90,7 @@ async def _judged(verifier: JwtVerifier, token: str) -> Response | None:
     except KeysUnavailable:
         detail = "The identity provider's keys are not available at the moment; the daemon's log says why."
         return problem(503, detail, {"retry-after": "30"})
-    return None
+    return _judged(access, scope, verifier.read_only_words)
 
 
 def _verifier(settings: Settings, log: Log) -> JwtVerifier | None:

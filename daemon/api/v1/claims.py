@@ -27,11 +27,20 @@ def found_at(claims: Mapping[str, object], path: str) -> object:
 
 
 def missing(oidc: Oidc, organization: str, claims: Mapping[str, object]) -> str:
-    """Return "" for a token that may use ``/v1``, else what it lacks."""
+    """Return "" for a token that may do everything under ``/v1``, else what it lacks."""
+    return _lacks(oidc, organization, claims, oidc.required_scope)
+
+
+def may_read(oidc: Oidc, organization: str, claims: Mapping[str, object]) -> bool:
+    """Whether a token may at least read: it has ``oidc.read_scope`` in place of ``oidc.required_scope``."""
+    return bool(oidc.read_scope) and not _lacks(oidc, organization, claims, oidc.read_scope)
+
+
+def _lacks(oidc: Oidc, organization: str, claims: Mapping[str, object], scopes: str) -> str:
     if oidc.organization_claim and found_at(claims, oidc.organization_claim) != organization:
         return f"The token's claim {oidc.organization_claim} is not this daemon's organization."
     held = {word for name in SCOPES for word in _words(claims.get(name))}
-    if lacking := [scope for scope in oidc.required_scope.split() if scope not in held]:
+    if lacking := [scope for scope in scopes.split() if scope not in held]:
         return f"The token lacks the scope {' '.join(lacking)} (oidc.required_scope)."
     if oidc.required_role and oidc.required_role not in _words(found_at(claims, oidc.roles_claim)):
         return f"The token lacks the role {oidc.required_role} in its claim {oidc.roles_claim} (oidc.required_role)."

@@ -15,6 +15,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
@@ -34,6 +35,10 @@ STALE: Final = 24 * 3600.0
 LEAST_INTERVAL: Final = 30.0
 """Seconds between two fetches: tokens with invented key ids must not make the daemon hammer the provider."""
 LEAST_RSA_BITS: Final = 2048
+
+
+_NO_KEY: Final = (PyJWTError, UnsupportedAlgorithm, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What PyJWT and cryptography raise for a key that they cannot read; ``{"kty": "oct"}`` is a KeyError."""
 
 
 class KeysUnavailable(RuntimeError):
@@ -111,7 +116,7 @@ def usable(document: bytes) -> list[PyJWK]:
     for one in listed[:MAX_KEYS] if isinstance(listed, list) else []:
         try:
             key = PyJWK(one)
-        except (PyJWTError, AttributeError, TypeError, ValueError):
+        except _NO_KEY:
             # A provider may list keys of kinds that are not accepted here.
             continue
         weak = isinstance(key.key, RSAPublicKey) and key.key.key_size < LEAST_RSA_BITS

@@ -8,8 +8,9 @@ from typing import Final
 
 import jwt
 
-from daemon.api.v1.claims import missing
+from daemon.api.v1.claims import may_read, missing
 from daemon.api.v1.jwks import ALGORITHMS, Keys, KeysUnavailable
+from daemon.http.tokens import Access
 from daemon.logging.log import Log
 from daemon.settings.settings import Oidc
 
@@ -53,19 +54,28 @@ class JwtVerifier:
         # Its own threads, so that a slow provider delays nothing else.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="jwt")
 
-    async def check(self, token: str) -> None:
-        """Raise JwtRefused, NotEntitled, or KeysUnavailable when the token cannot be checked at the moment."""
+    @property
+    def read_only_words(self) -> str:
+        """What to say to a token with ``oidc.read_scope`` that asks for a change."""
+        scopes = self._oidc.required_scope
+        return f"This token may only read. Send one that also has the scope {scopes} (oidc.required_scope)."
+
+    async def check(self, token: str) -> Access:
+        """Return what the token opens.
+
+        Raises JwtRefused, NotEntitled, or KeysUnavailable when the token cannot be checked at the moment.
+        """
         if len(token) > MAX_TOKEN:
             raise JwtRefused(f"The token is longer than {MAX_TOKEN} characters.")
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._check, token)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._check, token)
         finally:
             if self._keys.fault != self._fault:
                 self._fault = self._keys.fault
                 if self._fault:
                     self._log.error("jwks.unusable", reason=self._fault)
 
-    def _check(self, token: str) -> None:
+    def _check(self, token: str) -> Access:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError as error:
@@ -77,8 +87,12 @@ class JwtVerifier:
         if not keys:
             raise JwtRefused("The token is signed with a key that its issuer does not publish.")
         claims = self._claims(token, keys)
-        if lacks := missing(self._oidc, self._organization, claims):
-            raise NotEntitled(lacks)
+        lacks = missing(self._oidc, self._organization, claims)
+        if not lacks:
+            return Access.FULL
+        if may_read(self._oidc, self._organization, claims):
+            return Access.READ
+        raise NotEntitled(lacks)
 
     def _claims(self, token: str, keys: list[jwt.PyJWK]) -> dict[str, object]:
         """The claims, verified with the first key that fits. Raises JwtRefused."""

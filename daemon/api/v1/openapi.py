@@ -34,7 +34,7 @@ QUERY: Final[dict[str, Json]] = {
 
 STATUS_WORDS: Final = {
     400: "The Authorization header is malformed.",
-    403: "The Origin is not this daemon's own, or the token is of another organization.",
+    403: "The Origin is not this daemon's own, the token is of another organization, or it may only read.",
     409: "The request conflicts with the current state; the detail says why.",
     412: "The channel was changed since; If-Match has an older ETag.",
     415: "The body is not JSON.",

@@ -19,7 +19,7 @@ from daemon.api.errors import Unprocessable
 from daemon.channels.errors import ChannelRefused
 from daemon.http.answers import sentence
 from daemon.http.problems import FieldError, problem
-from daemon.ledger import LedgerBusy, LedgerFull
+from daemon.ledger import LedgerBusy, LedgerDamaged, LedgerEnded, LedgerFull
 from daemon.logging.log import Log
 
 _UNPROCESSABLE: Final = "The request cannot be taken; errors lists each faulty field and what it must be."
@@ -67,9 +67,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """All methods of the resource. One route of Starlette knows only its own."""
-    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in routes if isinstance(route, Route) for method in route.methods or ()})
+    """All methods of the resource, where a route of Starlette knows only its own.
+
+    The first route that takes the path says which resource it is: ``/v1/channels/options`` is no channel.
+    """
+    routes = [
+        one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for one in routes if one.path == routes[0].path for method in one.methods or ()})
 
 
 async def _unprocessable(_request: Request, error: Exception) -> Response:
@@ -87,6 +92,10 @@ async def _ledger_full(_request: Request, error: Exception) -> Response:
 
 async def _ledger_busy(_request: Request, _error: Exception) -> Response:
     return problem(503, "The ledger is busy and nothing was kept; send it again in a moment.", {"retry-after": "1"})
+
+
+async def _ledger_unusable(_request: Request, error: Exception) -> Response:
+    return problem(503, sentence(f"Nothing was read or kept: {error}"), {"retry-after": "60"})
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
@@ -110,6 +119,8 @@ def handlers(log: Log) -> dict[type[Exception], ExceptionHandler]:
         Unprocessable: _unprocessable,
         LedgerFull: _ledger_full,
         LedgerBusy: _ledger_busy,
+        LedgerDamaged: _ledger_unusable,
+        LedgerEnded: _ledger_unusable,
         ClientDisconnect: _client_gone,
         Exception: unexpected,
     }

@@ -12,7 +12,7 @@ from typing import Final
 
 from daemon.cli.commands import Context, UsageError, say, say_json
 from daemon.ledger import LedgerError
-from daemon.ledger.known import LEDGER_NAME
+from daemon.ledger.known import LEDGER_NAME, mark_of
 from daemon.ledger.repair import repair
 
 LOCK_NAME: Final = "lock"
@@ -26,7 +26,7 @@ def run(context: Context) -> int:
         with _alone(context.settings.state_dir):
             if not path.exists():
                 raise UsageError(f"{path} does not exist; there is nothing to repair")
-            done = repair(path)
+            done = repair(path, mark_of(context.settings.state_dir))
     except (LedgerError, OSError, sqlite3.Error) as error:
         say(f"Nothing was changed: {error}")
         return FAILED

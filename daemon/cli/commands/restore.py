@@ -39,6 +39,8 @@ def run(context: Context) -> int:
         say_json({**made, "left_out": left_out})
         return 0
     say(f"{made['name']} is back: {made['id']}, {made['lines']} lines of conversation")
+    if persona.get("status") != "active":
+        say(f"She was stopped when she was exported; to start her: personad start {shlex.quote(str(made['name']))}")
     for one in left_out:
         say(f"Left out: {one}")
     if persona.get("channels"):

@@ -23,6 +23,8 @@ def run(context: Context) -> int:
     uptime, pid = _duration(float(status.get("uptime_s", 0))), status.get("pid")
     say(f"personad {status.get('version')} at {client.url}: up {uptime}, pid {pid}, {_size(status.get('rss'))}")
     personas = status.get("personas") or []
+    if fault := (status.get("ledger") or {}).get("fault"):
+        say(f"The ledger cannot be read: {fault}")
     for one in status.get("broken") or []:
         say(f"Not loaded: {one.get('fault')}")
     if not personas and not status.get("broken"):
@@ -74,7 +76,7 @@ def _say_dead_letters(letters: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _row(persona: Mapping[str, object]) -> list[str]:
-    waiting = f"{persona.get('inbox')}"
+    waiting = "?" if persona.get("inbox") is None else f"{persona['inbox']}"
     if persona.get("poison"):
         waiting += f" (+{persona['poison']} set aside)"
     return [

@@ -17,11 +17,11 @@ def run(context: Context) -> int:
     file = file.absolute()
     token = make_token()
     try:
-        add_token(file, token)
+        add_token(file, token, read_only=context.arguments.read_only)
     except TokenError as error:
         raise UsageError(str(error)) from error
     if context.arguments.json:
-        say_json({"token": token, "file": str(file)})
+        say_json({"token": token, "file": str(file), "read_only": context.arguments.read_only})
         return 0
     say(token)
     if named and Path(named) == file:
@@ -36,5 +36,7 @@ def run(context: Context) -> int:
             f"Written to {file}. It is not shown again. To use it, set token_file under [http] in personad.toml"
             f' to "{file}" (or PERSONAD_HTTP_TOKEN_FILE) and restart the daemon.'
         )
+    if context.arguments.read_only:
+        hint += " It may read and listen, and changes nothing."
     print(one_line(hint), file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""Start, stop, restart and sleep answer as documented and change only whether she runs."""
+"""Start, stop, restart and sleep answer as documented, and start and stop are in her record."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Callable
 
 from tests.daemon_process import DaemonProcess
+from tests.observed import config
 
 Make = Callable[..., str]
 
 
 def test_start_stop_restart(front: DaemonProcess, make: Make) -> None:
-    """Every verb gives its documented answer in either state, and does not change her status."""
+    """Every verb gives its documented answer in either state, and her status says what was wanted last."""
     persona_id = make()
 
     def post(verb: str) -> tuple[int, object]:
@@ -23,10 +24,14 @@ def test_start_stop_restart(front: DaemonProcess, make: Make) -> None:
     assert post("stop") == (200, {"status": "stopped"})
     assert post("stop") == (404, {"detail": "Persona is not running."})
     views = {one["id"]: one for one in front.http.get("/api/personas").json()["personas"]}
-    assert (views[persona_id]["running"], views[persona_id]["status"]) == (False, "active")
+    assert (views[persona_id]["running"], views[persona_id]["status"]) == (False, "hibernate")
+    assert config(front, persona_id)["status"] == "hibernate"
     assert post("restart") == (200, {"status": "restarted"})
+    assert config(front, persona_id)["status"] == "active"
     assert post("stop") == (200, {"status": "stopped"})
+    assert config(front, persona_id)["status"] == "hibernate"
     assert post("start") == (200, {"status": "started"})
+    assert config(front, persona_id)["status"] == "active"
 
 
 def test_stop_of_nobody(front: DaemonProcess) -> None:

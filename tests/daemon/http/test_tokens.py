@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from daemon.http import tokens
-from daemon.http.tokens import TokenError, Tokens, add_token, make_token, read_tokens
+from daemon.http.tokens import Access, TokenError, Tokens, TokenSet, add_token, make_token, read_tokens
 from tests.fsyncs import assert_durable, recorded
 
 ONE = "personad_" + "a" * 43
@@ -60,6 +61,36 @@ def test_each_token_of_the_file_is_valid_and_nothing_else(tmp_path: Path) -> Non
         assert not tokens.valid(wrong)
 
 
+def test_a_read_only_token_opens_less(tmp_path: Path) -> None:
+    """The word stands before the token; a token that is there with and without it may only read."""
+    file = write(tmp_path / "token", f"{ONE}\nread-only\t{TWO}\n")
+    tokens = Tokens(str(file))
+
+    assert tokens.access(ONE) is Access.FULL
+    assert tokens.access(TWO) is Access.READ
+    for wrong in ("", "read-only", f"read-only {TWO}", f"read-only\t{TWO}", TWO[:-1]):
+        assert tokens.access(wrong) is Access.NONE
+    file.write_text(f"{ONE}\nread-only {ONE}\n")
+    assert Tokens(str(file)).access(ONE) is Access.READ
+
+
+def test_every_token_is_compared_and_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However early a token fits, the work is the same."""
+    live = Tokens(str(write(tmp_path / "token", f"{ONE}\nread-only {TWO}\n")))
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def counted(one: bytes, two: bytes) -> bool:
+        compared.append(one)
+        return compare(one, two)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    for presented in (ONE, TWO, "neither"):
+        live.access(presented)
+        assert compared == [ONE.encode(), TWO.encode()]
+        compared.clear()
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o666, 0o610])
 def test_a_file_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
     """The error says which file, and the command that mends it."""
@@ -89,6 +120,10 @@ def test_systemds_credentials_may_be_readable_by_the_group(tmp_path: Path, monke
         ("# only this\n", "holds no token"),
         ("short\n", "line 1 is no token"),
         (f"{ONE}\ntwo words in one line\n", "line 2 is no token"),
+        (f"{ONE}\n\nread-only\n", "line 3 is no token"),
+        ("read-only short\n", "line 1 is no token"),
+        (f"read-only {ONE} two words\n", "line 1 is no token"),
+        (f"readonly {ONE}\n", "line 1 is no token"),
         ("x" * 70_000, "larger than"),
     ],
 )
@@ -152,8 +187,11 @@ def test_a_new_token_is_long_random_and_private(tmp_path: Path) -> None:
     assert first.startswith("personad_")
     assert len(first) >= len("personad_") + 43
     assert file.stat().st_mode & 0o777 == 0o600
-    assert read_tokens(file) == (first.encode(), second.encode())
+    assert read_tokens(file) == TokenSet((first.encode(), second.encode()))
     assert [entry.name for entry in file.parent.iterdir()] == ["token"]
+    third = make_token()
+    add_token(file, third, read_only=True)
+    assert read_tokens(file).reading == (third.encode(),)
 
 
 def test_a_token_is_not_added_to_a_file_that_others_read(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
+from daemon.cli.ledger_check import check_ledger
 from daemon.ledger import Ledger, LedgerDamaged, LedgerLost
 from daemon.ledger.known import LEDGER_NAME, mark_of, require_known
 from daemon.ledger.mark import Reach
 from daemon.ledger.schema import open_writer
-from proto.messages import Conversation
+from proto.messages import Conversation, Outgoing
 
 ADA: Final = "5c1f0c1e-6a5b-4c55-9d8e-0000000000a1"
 WEB: Final = Conversation("web", ADA)
@@ -232,3 +233,47 @@ async def test_deleting_is_no_loss(tmp_path: Path) -> None:
     await ledger.forget(ADA)
     await ledger.close()
     require_known(tmp_path, accept_loss=False)
+
+
+async def told(state: Path) -> None:
+    """Write one line of Ada's into a new ledger there."""
+    ledger = await Ledger.open(state / LEDGER_NAME, mark_of(state))
+    await ledger.accept(ADA, WEB, "text", "hello", None, 1, None)
+    await ledger.answer(ADA, [1], WEB, [Outgoing("hello")], [1], 2)
+    await ledger.close()
+
+
+@pytest.mark.parametrize("folder_stays", [False, True])
+async def test_a_full_ledger_without_personas_is_refused(tmp_path: Path, folder_stays: bool) -> None:
+    """A lost folder of personas is told by start and doctor; accepted once, the ledger is kept under another name."""
+    await told(tmp_path)
+    shutil.rmtree(tmp_path / "personas")
+    if folder_stays:
+        (tmp_path / "personas").mkdir()
+    with pytest.raises(LedgerLost) as refused:
+        require_known(tmp_path, accept_loss=False)
+    assert all(words in str(refused.value) for words in (str(tmp_path / "personas"), "of 1", "--accept-loss"))
+    assert check_ledger(tmp_path) == ("fail", str(refused.value))
+    data = (tmp_path / LEDGER_NAME).read_bytes()
+    accepted = require_known(tmp_path, accept_loss=True)
+    assert accepted is not None
+    assert [(tmp_path / name).read_bytes() for name in accepted.set_aside] == [data]
+    require_known(tmp_path, accept_loss=False)
+
+
+async def test_a_persona_who_is_being_deleted_is_not_missed(tmp_path: Path) -> None:
+    """A kill in the middle of the last persona's deletion leaves her folder under another name, and starts."""
+    await told(tmp_path)
+    persona(tmp_path).rename(tmp_path / "personas" / f".deleted-{ADA}")
+    require_known(tmp_path, accept_loss=False)
+
+
+async def test_one_lost_folder_is_told_by_doctor(tmp_path: Path) -> None:
+    """The others start; doctor names who has conversations and no folder."""
+    await told(tmp_path)
+    folder = persona(tmp_path)
+    assert check_ledger(tmp_path)[0] == "ok"
+    folder.rename(folder.with_name("5c1f0c1e-6a5b-4c55-9d8e-0000000000b2"))
+    require_known(tmp_path, accept_loss=False)
+    verdict, words = check_ledger(tmp_path)
+    assert (verdict, ADA in words) == ("warn", True)

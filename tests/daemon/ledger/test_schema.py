@@ -126,7 +126,7 @@ async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     """Another kind of file under the ledger's name is reported and left alone."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"a shopping list\n" * 100)
-    with pytest.raises(LedgerError, match="is not a ledger: put a backup"):
+    with pytest.raises(LedgerError, match="is not a ledger, and cannot be repaired"):
         await Ledger.open(path)
     assert path.read_bytes() == b"a shopping list\n" * 100
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-import watchfiles
-from watchfiles import Change
 
 from daemon.logging.log import Log, Sink
-from daemon.personas import personas as module
-from daemon.personas.personas import CONFIG, Personas, WatchFailed
+from daemon.personas import edit_watch
+from daemon.personas.edit_watch import EditWatch
+from daemon.personas.personas import CONFIG, Personas
+from daemon.runtime.clock import SystemClock
 from daemon.settings.settings import Logs
 from proto.records import Channel, Organ, Persona, to_json
 from proto.secrets import Secret
@@ -34,11 +34,11 @@ async def test_what_the_daemon_writes_is_not_an_edit_by_hand(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The watch does not take the daemon's writes for edits, and brings back no older and no deleted record."""
-    monkeypatch.setattr(module, "WATCH_DEBOUNCE_MS", 4)
+    monkeypatch.setattr(edit_watch, "DEBOUNCE_MS", 4)
     personas = Personas(tmp_path / "personas", log)
     await personas.load()
     edits: asyncio.Queue[Persona] = asyncio.Queue()
-    watching = asyncio.create_task(personas.watch(edits.put))
+    watching = asyncio.create_task(EditWatch(personas, edits.put, tmp_path / "personas", SystemClock(), log).run())
     try:
         kept = [await live(personas, deleted=bool(number % 2)) for number in range(ROUNDS)][::2]
         assert sorted(personas.all(), key=lambda persona: persona.id) == sorted(kept, key=lambda persona: persona.id)
@@ -95,7 +95,7 @@ async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, l
     async def failing(_: Persona) -> None:
         raise RuntimeError("a mistake of ours")
 
-    watching = asyncio.create_task(personas.watch(failing))
+    watching = asyncio.create_task(EditWatch(personas, failing, tmp_path / "personas", SystemClock(), log).run())
     number = 0
     async with asyncio.timeout(PATIENCE):
         # An edit before the kernel watches is not reported, so it is edited until it is.
@@ -106,26 +106,6 @@ async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, l
             await asyncio.wait([watching], timeout=0.3)
     error = watching.exception()
     assert (type(error), str(error)) == (RuntimeError, "a mistake of ours")
-
-
-@pytest.mark.parametrize("error", [OSError("no space left on device"), RuntimeError("OS file watch limit reached")])
-async def test_a_watch_that_the_kernel_refuses(
-    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    """It is told apart from an error in handling an edit, so that it can be tried again."""
-
-    async def refused(*_: object, **__: object) -> AsyncIterator[set[tuple[Change, str]]]:
-        for one in [error]:
-            raise one
-        yield set()
-
-    monkeypatch.setattr(watchfiles, "awatch", refused)
-
-    async def edited(_: Persona) -> None:
-        raise AssertionError("there was no edit")
-
-    with pytest.raises(WatchFailed, match=str(error)):
-        await Personas(tmp_path / "personas", log).watch(edited)
 
 
 async def test_a_memory_folder_that_cannot_be_listed(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,9 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
         ('[http]\nhost = "[::1]"\n', ["http.host", "brackets"]),
         ('[http]\nallowed_hosts = ["*"]\n', ["http.allowed_hosts", "host name"]),
         ('[http]\nallowed_hosts = "a.example"\n', ["http.allowed_hosts", "list"]),
+        ('[http]\ntrusted_proxies = ["*"]\n', ["http.trusted_proxies", "IP addresses"]),
+        ('[http]\ntrusted_proxies = ["10.0.0.1/8"]\n', ["http.trusted_proxies", "10.1.0.0/16"]),
+        ('[http]\ntrusted_proxies = ["proxy.example"]\n', ["http.trusted_proxies", "IP addresses"]),
         ('[http]\nhost = "0.0.0.0"\n', ["http.host", "personad token", "http.token_file", "127.0.0.1"]),
         ('[http]\ntoken_file = "token"\n', ["http.token_file", "absolute path"]),
         ("[mind]\ntotal_timeout = nan\n", ["mind.total_timeout", "number"]),
@@ -166,6 +169,10 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
         (
             '[oidc]\nissuer = "i"\naudience = "a"\njwks_url = "https://a.example/keys"\n',
             ["everybody whom the issuer knows", "oidc.organization_claim"],
+        ),
+        (
+            '[oidc]\nissuer = "i"\naudience = "a"\njwks_file = "/k"\nrequired_role = "r"\nread_scope = "read"\n',
+            ["oidc.read_scope", "set oidc.required_scope"],
         ),
         ('[oidc]\njwks_url = "http://a.example/keys"\n', ["oidc.jwks_url", "https://"]),
         ("models = 1\n", ["section of tables", "[models.NAME]"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +19,13 @@ from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, SystemClock
 from daemon.runtime.tasks import Tasks, daemon_tasks
 from daemon.settings.settings import Organs, Settings, Supervision
+from daemon.supervision import oom_kills
 from daemon.supervision.enclosures import Enclosures
 from daemon.supervision.generation import Generation
 from daemon.supervision.lifecycle import GenerationFailed
 from daemon.supervision.link import Link
 from daemon.supervision.linked_process import LinkedProcess, ProcessContext, ProcessFailed
+from daemon.supervision.oom_kills import CLAIMED_WITHIN, REASON, OomKills, own_events
 from daemon.supervision.organ_host import OrganHost
 from daemon.supervision.prober import Prober
 from daemon.supervision.processes import Process
@@ -49,6 +52,8 @@ from worker.base.link import Link as WorkerLink
 
 CODEC: Codec[FromWorker] = Codec(FromWorker)  # type: ignore[arg-type]  # a union is no type to mypy
 ANY: Codec[Any] = Codec(Any)  # Any: what the daemon sends is of no interest here
+EVENTS = "low 0\nhigh 12\nmax 40\noom 3\noom_kill {kills}\noom_group_kill 0\n"
+"""What the kernel writes (https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files)."""
 SLEEP = ["/bin/sh", "-c", "trap '' USR2; exec sleep 600"]
 """A process that survives the signal for its stacks, as the daemon's processes do."""
 NEXT = f"it speaks version {VERSION + 1} of the protocol, the daemon {VERSION}"
@@ -95,6 +100,8 @@ class Stage:
     context: ProcessContext
     tasks: Tasks
     log: Log
+    events: Path
+    """The control group's ``memory.events``."""
 
 
 @pytest.fixture
@@ -110,7 +117,10 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[Stage]:
         starter = ProcessStarter(link)
         tasks = daemon_tasks(clock, log)
         enclosures = Enclosures(Settings(state_dir=folder, runtime_dir=folder), list)
-        yield Stage(starter, ProcessContext(starter, link, enclosures, clock), tasks, log)
+        events = folder / "memory.events"
+        events.write_text(EVENTS.format(kills=7))
+        context = ProcessContext(starter, link, enclosures, clock, OomKills(events, clock))
+        yield Stage(starter, context, tasks, log, events)
         await tasks.close()
         for line in starter.lines:
             line.close()
@@ -235,6 +245,66 @@ async def test_more_memory_than_it_may_hold_is_the_end(slow: Stage) -> None:
     assert str(await ends[1].end).startswith("killed for memory: it held ")
     assert ends[0].pid
     await ends[0].killed()
+
+
+def _kernel_kills(stage: Stage, number: int, kills: int) -> None:
+    """The kernel counts its kills, this one among them, and sends the signal."""
+    stage.events.write_text(EVENTS.format(kills=kills))
+    os.kill(stage.starter.made[number].pid, signal.SIGKILL)
+
+
+async def test_the_kernels_oom_killer_is_told_from_another_signal(slow: Stage) -> None:
+    """Each kill that it counted is one process's reason; one that dies by another SIGKILL has only the signal."""
+    processes = [await _greeted(slow) for _ in range(4)]
+    _kernel_kills(slow, 0, 9)
+    assert str(await processes[0].end) == f"{REASON} (killed by SIGKILL)"
+    os.kill(slow.starter.made[1].pid, signal.SIGKILL)
+    assert str(await processes[1].end) == f"{REASON} (killed by SIGKILL)"
+    os.kill(slow.starter.made[2].pid, signal.SIGKILL)
+    assert str(await processes[2].end) == "the process ended: killed by SIGKILL"
+    _kernel_kills(slow, 3, 10)
+    assert str(await processes[3].end).startswith("killed for memory: ")
+
+
+async def test_what_the_kernel_killed_earlier_is_no_reason(slow: Stage) -> None:
+    """A kill of another process in the group, noticed at a heartbeat, is not a later death's; neither is our own."""
+    heard: list[FromWorker] = []
+    process = await _greeted(slow, heard.append)
+    slow.events.write_text(EVENTS.format(kills=8))
+    slow.starter.lines[0].send(Heartbeat(0.0, []))
+    await until(lambda: any(isinstance(one, Heartbeat) for one in heard))
+    await _clock(slow).advance(CLAIMED_WITHIN + 1)
+    os.kill(slow.starter.made[0].pid, signal.SIGKILL)
+    assert str(await process.end) == "the process ended: killed by SIGKILL"
+    ours = await _greeted(slow)
+    slow.events.write_text(EVENTS.format(kills=9))
+    await ours.killed()
+    assert str(await ours.end) == "the process ended: killed by SIGKILL"
+
+
+@pytest.mark.parametrize("text", [None, "", "oom_kill\n", "oom_kill x\n", "oom 7\n"])
+async def test_a_kernel_that_does_not_count_is_no_reason(slow: Stage, text: str | None) -> None:
+    """Without the file, or with one that cannot be read, the signal is all that is known."""
+    process = await _greeted(slow)
+    slow.events.unlink()
+    if text is not None:
+        slow.events.write_text(text)
+    os.kill(slow.starter.made[0].pid, signal.SIGKILL)
+    assert str(await process.end) == "the process ended: killed by SIGKILL"
+
+
+def test_the_own_groups_count_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a service, in a container whose group is the root that it sees, and on a machine without version 2."""
+    group = tmp_path / "cgroup"
+    monkeypatch.setattr(oom_kills, "_OWN_GROUP", group)
+    assert own_events() is None
+    for text, path in (
+        ("0::/system.slice/personad.service\n", "/sys/fs/cgroup/system.slice/personad.service/memory.events"),
+        ("4:memory:/x\n0::/\n", "/sys/fs/cgroup/memory.events"),
+        ("4:memory:/x\n", None),
+    ):
+        group.write_text(text)
+        assert own_events() == (Path(path) if path else None)
 
 
 async def test_it_was_the_daemon_that_stood_still(slow: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import uuid
@@ -134,6 +135,10 @@ def test_a_ledger_that_is_lost(launch: Launch, tmp_path: Path) -> None:
     assert f"FAIL  ledger: {state / LEDGER_NAME} is missing" in doctor.stdout
     daemon.arguments = ["--accept-loss"]
     daemon.start().ready()
+    logged = personad(daemon, "logs", "--json", "-n", "100").stdout
+    [accepted] = [json.loads(line) for line in logged.splitlines() if "ledger.loss_accepted" in line]
+    assert (accepted["file"], accepted["reason"]) == (str(state / LEDGER_NAME), "is missing")
+    assert (accepted["spoken"], accepted["known"], accepted["left"]) == (1, None, 0)
     assert daemon.stop() == 0
     daemon.arguments = []
     daemon.start().ready()

@@ -48,17 +48,40 @@ def test_the_status_by_hand_is_obeyed(daemon: DaemonProcess, brain: ScriptedMind
         listener.hears("apple")
 
 
-def test_an_edit_starts_nobody_whom_a_command_stopped(daemon: DaemonProcess, brain: ScriptedMind) -> None:
-    """Stopped by a command, she stays stopped when another field is edited, until her status is."""
+def test_what_was_wanted_last_survives_a_restart(launch: Launch, brain: ScriptedMind) -> None:
+    """A stop by command, and a start after a hibernate by hand, hold when the daemon restarts; edits start nobody."""
+    daemon = launch()
+    stopped, started = create(daemon, brain), create(daemon, brain, "Eve")
+    assert daemon.http.post(f"/api/persona/{stopped}/stop").json() == {"status": "stopped"}
+    write(daemon, started, {**config(daemon, started), "status": "hibernate"})
+    is_in(daemon, started, "stopped")
+    assert daemon.http.post(f"/api/persona/{started}/start").json() == {"status": "started"}
+    for how in (daemon.stop, daemon.kill):
+        how()
+        daemon.start().ready()
+        assert status(daemon, started)["state"] == "running"
+        assert status(daemon, stopped)["state"] == "stopped"
+    write(daemon, stopped, {**config(daemon, stopped), "name": "Renamed"})
+    wait_for(lambda: status(daemon, stopped)["name"] == "Renamed", "the edit")
+    assert status(daemon, stopped)["generation"] == 0
+    write(daemon, stopped, {**config(daemon, stopped), "status": "active"})
+    is_in(daemon, stopped, "running")
+
+
+def test_a_command_writes_no_record_that_somebody_is_at_work_on(daemon: DaemonProcess, brain: ScriptedMind) -> None:
+    """A file with a fault stays as it is: she is stopped and the answer says for how long; mended, it is obeyed."""
     persona_id = create(daemon, brain)
-    daemon.http.post(f"/api/persona/{persona_id}/stop")
-    write(daemon, persona_id, {**config(daemon, persona_id), "name": "Renamed"})
-    wait_for(lambda: status(daemon, persona_id)["name"] == "Renamed", "the edit")
-    write(daemon, persona_id, {**config(daemon, persona_id), "status": "hibernate"})
-    wait_for(lambda: status(daemon, persona_id)["status"] == "hibernate", "the edit")
-    assert status(daemon, persona_id)["generation"] == 1
-    write(daemon, persona_id, {**config(daemon, persona_id), "status": "active"})
-    is_in(daemon, persona_id, "running")
+    text = write(daemon, persona_id, {**config(daemon, persona_id), "birthday": 5})
+    wait_for(lambda: status(daemon, persona_id)["fault"], "the fault")
+    answer = daemon.http.post(f"/api/persona/{persona_id}/stop")
+    assert answer.status_code == 400
+    assert "until the daemon starts again" in answer.json()["detail"]
+    assert f"{persona_id}/config.json" in answer.json()["detail"]
+    assert status(daemon, persona_id)["state"] == "stopped"
+    assert daemon.http.post(f"/api/persona/{persona_id}/start").json() == {"status": "started"}
+    assert config_file(daemon, persona_id).read_text() == text
+    write(daemon, persona_id, {**json.loads(text), "birthday": "2026-04-17", "status": "hibernate"})
+    is_in(daemon, persona_id, "stopped")
 
 
 @pytest.mark.parametrize("slot", ["thinking", "ear"])

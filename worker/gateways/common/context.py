@@ -87,5 +87,9 @@ def _sent(at: datetime | None) -> str:
     """The time in this machine's zone, as in the rest of the prompt."""
     if at is None:
         return ""
-    local = at.astimezone()
+    try:
+        local = at.astimezone()
+    except (ValueError, OverflowError):
+        # The first or the last day that Python knows, which no message was sent on.
+        return ""
     return f", sent on {local.day} {local:%B at %H:%M}"

@@ -28,10 +28,10 @@ import msgspec
 
 from proto import gateways as proto
 from proto.gateways import MAX_UNREAD_BODY, Deliver, GatewayState, Inbound, Say, Undelivered, Unread, WebhookRequest
-from proto.unicode_text import valid_texts
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
+from worker.gateways.common.batches import fitting, groups
 from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.media_download import MAX_FILE, Files
 from worker.gateways.common.sending import Sender
@@ -39,9 +39,6 @@ from worker.gateways.common.trouble import PROVIDER_ERRORS, Trouble
 
 MAX_SENDING: Final = 64
 """Sends in progress. The daemon has at most one delivery per conversation in progress."""
-
-MAX_ITEMS: Final = 100
-"""Messages in one ``Received`` frame."""
 
 WEBHOOKS_TOGETHER: Final = 50
 """Webhook requests that are read and committed together."""
@@ -250,9 +247,9 @@ class Gateway(ABC, Generic[A, S, T]):
     ) -> None:
         """Offer messages to the daemon until it has committed them; the last batch completes the webhook requests."""
         backoff = self.backoff()
-        for start in range(0, max(1, len(items)), MAX_ITEMS):
-            some = list(items[start : start + MAX_ITEMS])
-            done, kept = (webhooks, unread) if start + MAX_ITEMS >= len(items) else ((), ())
+        parts = groups(items)
+        for number, some in enumerate(parts, 1):
+            done, kept = (webhooks, unread) if number == len(parts) else ((), ())
             while (some or done or kept) and not await self.taken(some, done, kept):
                 wait = backoff.next()
                 self.log.warning("gateway.not_taken", items=len(some), wait=round(wait, 1))
@@ -262,7 +259,7 @@ class Gateway(ABC, Generic[A, S, T]):
     async def taken(self, items: list[Inbound], webhooks: Sequence[int] = (), unread: Sequence[Unread] = ()) -> bool:
         """Offer messages to the daemon once. Returns False if they were not committed, or that is unknown."""
         try:
-            return await self.link.received(self.channel, valid_texts(items), webhooks, unread)
+            return await self.link.received(self.channel, fitting(items), webhooks, unread)
         except (ConnectionError, TimeoutError):
             return False
 

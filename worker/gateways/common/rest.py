@@ -53,7 +53,7 @@ class Rest(Account):
 
     @abstractmethod
     def read_error(self, body: bytes) -> ErrorBody:
-        """Read the body of an error answer. Raises DecodeError or UnreadableError if it is not the provider's."""
+        """Read the body of an error answer. Raises UnreadableError if it is not the provider's."""
 
     def chunks(self, url: str) -> AsyncIterator[bytes]:
         hosts = Hosts(self.url, self.file_suffixes, self.trusted_suffixes)
@@ -89,7 +89,7 @@ class Rest(Account):
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Refusal:
         try:
             error = self.read_error(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, UnreadableError):
+        except UnreadableError:
             error = ErrorBody()
         wait = error.retry_after or _seconds(response.headers.get("Retry-After", ""))
         if response.status == 429:

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import aiohttp
 
-from proto.gateways import ErrorClass
+from proto.gateways import LONGEST_WAIT, ErrorClass
 from proto.secrets import MASK, Secret, redact
 
 REASON_CHARS: Final = 500
@@ -65,7 +65,8 @@ class Refusal(Exception):
         self.status = status
         self.code = code
         self.message = f"{message}." if message[-1:].isalnum() else message
-        self.retry_after = retry_after
+        # A fault of the provider's must not make the wait endless; what is no number is not greater than 0 either.
+        self.retry_after = min(retry_after, LONGEST_WAIT) if retry_after > 0 else 0.0
 
 
 class UnreadableError(Exception):

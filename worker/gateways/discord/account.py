@@ -14,6 +14,7 @@ import nextcord
 from proto.gateways import Gateway
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import Refusal, Trouble, passing
 from worker.gateways.discord.frames import Account
@@ -39,7 +40,8 @@ class _Error(msgspec.Struct):
     message: str = ""
     code: int | None = None
     retry_after: float = 0.0
-    errors: msgspec.Raw = msgspec.Raw()
+    errors: Any = None
+    """Which field of a request is wrong, as nested objects (Any: JSON)."""
 
 
 class _GatewayUrl(msgspec.Struct):
@@ -91,6 +93,6 @@ class Discord(Rest):
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=_Error)
-        details = bytes(found.errors).decode(errors="replace")
+        found = fitted(parsed(body), _Error)
+        details = msgspec.json.encode(found.errors).decode() if found.errors else ""
         return ErrorBody(found.code, " ".join(part for part in (found.message, details) if part), found.retry_after)

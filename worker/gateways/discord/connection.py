@@ -219,7 +219,7 @@ class Connection:
         """Read a frame before nextcord does."""
         try:
             frame = msgspec.json.decode(valid_json(text), type=Frame)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             self._log.error("discord.unreadable", reason=str(error))
             return
         began = frame.t in ("READY", "RESUMED")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from worker.gateways.common.reading import LATEST
+
 EPOCH: Final = 1_420_070_400_000
 """Discord's epoch, from which its ids count, in milliseconds since 1970
 (https://discord.com/developers/docs/reference#snowflakes)."""
+
+_ID: Final = re.compile(r"[0-9]{1,20}\Z")
+_BITS: Final = 64
 
 HUMAN: Final = frozenset({0, 19})
 """Types of messages that people write: plain messages and replies
@@ -85,9 +91,12 @@ class Bare(msgspec.Struct):
     @property
     def key(self) -> str:
         """The message's unique key. An edit's key begins with the time of the edit, so that keys sort by time."""
-        if self.edited_timestamp is None:
-            return self.id
-        return f"{max(self.number, moment_number(self.edited_timestamp))}.e{self.id}"
+        return self.id if self.edited_timestamp is None else f"{self.edited}.e{self.id}"
+
+    @property
+    def edited(self) -> int:
+        """The id that could have been made when the message was last edited."""
+        return max(self.number, moment_number(self.edited_timestamp) if self.edited_timestamp else 0)
 
 
 class Message(Bare):
@@ -118,19 +127,32 @@ def read_message(raw: object) -> Message:
 
     Raises msgspec.ValidationError or ValueError if it is not a message.
     """
-    data: Any = msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
+    try:
+        data: Any = msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     try:
         found = msgspec.convert(data, Message)
     except msgspec.ValidationError:
         bare = msgspec.convert(data, Bare)
         found = Message(**msgspec.structs.asdict(bare))
-    int(found.id)
+    if not is_id(found.id) or not is_id(found.channel_id) or (found.author and not is_id(found.author.id)):
+        raise ValueError("an id is no id of Discord's")
     return found
 
 
+def is_id(text: str) -> bool:
+    """Whether this is an id: a number of 64 bits."""
+    return bool(_ID.match(text)) and int(text) < 1 << _BITS
+
+
 def moment_number(moment: datetime) -> int:
-    """Return the smallest id that could be made at this moment."""
-    return (int(moment.timestamp() * 1000) - EPOCH) << 22
+    """Return the smallest id that could be made at this moment, 0 if none could be."""
+    try:
+        milliseconds = int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
+    return (milliseconds - EPOCH) << 22 if EPOCH <= milliseconds < LATEST * 1000 else 0
 
 
 def nanoseconds(number: int) -> int:

@@ -58,7 +58,7 @@ class DiscordGateway(kernel.Gateway[Discord, DiscordSender, Timing]):
                     self._inbox.begin(user.id)
                 case "MESSAGE_CREATE" | "MESSAGE_UPDATE":
                     self._inbox.put(Live(read_message(data), name == "MESSAGE_UPDATE"))
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             self.log.error("discord.unreadable", frame=name, reason=str(error))
 
     async def _history(self, chat: str, parameters: dict[str, str]) -> list[Any]:

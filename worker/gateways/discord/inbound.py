@@ -11,7 +11,7 @@ from proto.perception import EXTENSIONS
 from worker.gateways.common.attachments import Attachment, joined, shown
 from worker.gateways.common.context import CORRECTION, Author, Quoted, forwarded, in_answer_to, one_line
 from worker.gateways.common.media_download import Files
-from worker.gateways.discord.frames import HUMAN, Answered, Message, UploadedFile, moment_number, moment_of, nanoseconds
+from worker.gateways.discord.frames import HUMAN, Answered, Message, UploadedFile, is_id, moment_of, nanoseconds
 
 _COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
 
@@ -72,7 +72,7 @@ def _correction(message: Message) -> list[Inbound]:
     if message.edited_timestamp is None or not message.content:
         return []
     item = _item(message, message.key, CORRECTION + message.content)
-    item.at = nanoseconds(moment_number(message.edited_timestamp))
+    item.at = nanoseconds(message.edited)
     return [_revised(item, message, "correction")]
 
 
@@ -116,7 +116,7 @@ def _reply(message: Message, own_id: str) -> str:
     thing = "a sticker" if answered.sticker_items else ""
     if answered.attachments:
         thing = _attachment(answered.attachments[0]).what
-    at = moment_of(int(answered.id)) if answered.id else None
+    at = moment_of(int(answered.id)) if is_id(answered.id) else None
     return in_answer_to(Quoted(author, answered.content, thing, at)).rstrip("\n")
 
 

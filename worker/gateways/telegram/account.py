@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from proto.gateways import Gateway
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity, Located
 from worker.gateways.common.attachments import Attachment, TooLargeError
+from worker.gateways.common.reading import fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import Refusal, Trouble, TroubleError, UnreadableError, fate, passing
 
@@ -118,7 +119,7 @@ class TelegramAccount(Rest):
                 return passing(self.provider, error)
 
     def read_error(self, body: bytes) -> ErrorBody:
-        found = msgspec.json.decode(body, type=Answered)
+        found = fitted(parsed(body), Answered)
         return ErrorBody(found.error_code, found.description, found.parameters.retry_after)
 
 

@@ -197,11 +197,22 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
             )
             for version in (raw, bare):
                 try:
-                    return Update.model_validate(version)
+                    update = Update.model_validate(version)
                 except ValidationError:
                     continue
+                if _has_ids(update):
+                    return update
         self.log.error("telegram.unreadable", update=str(raw.get("update_id")))
         return None
+
+
+def _has_ids(update: Update) -> bool:
+    """Whether the ids are Telegram's, which have 64 bits at most (https://core.telegram.org/bots/api#user)."""
+    message = update.message or update.edited_message
+    ids = [update.update_id]
+    if message:
+        ids += [message.message_id, message.chat.id, *([message.from_user.id] if message.from_user else ())]
+    return all(-(1 << 63) <= one < 1 << 63 for one in ids)
 
 
 def _in_album(update: Update) -> bool:

@@ -15,6 +15,7 @@ from proto.gateways import Inbound, Revision, digest
 from worker.gateways.common.account import Identity
 from worker.gateways.common.attachments import Attachment, joined
 from worker.gateways.common.context import CORRECTION, one_line
+from worker.gateways.common.reading import nanoseconds
 from worker.gateways.telegram.context import THINGS, context, photo_of, quoted_photo
 
 _COMMAND: Final = re.compile(r"/([A-Za-z][A-Za-z0-9_]{0,31})(?:@(\w+))?\Z")
@@ -101,7 +102,7 @@ def _envelope(update: Update, message: Message) -> Inbound:
         private=message.chat.type == ChatType.PRIVATE and sender is not None and not sender.is_bot,
         kind="text",
         content="",
-        at=int(seconds) * 1_000_000_000,
+        at=nanoseconds(str(int(seconds))),
     )
 
 

@@ -16,7 +16,7 @@ import msgspec
 from proto.gateways import ErrorClass, Gateway, GatewayType
 from proto.secrets import Secret
 from worker.gateways.common.account import REQUEST_TIMEOUT, Identity
-from worker.gateways.common.reading import fitted, parsed
+from worker.gateways.common.reading import LATEST, fitted, parsed
 from worker.gateways.common.rest import ErrorBody, Rest, understood
 from worker.gateways.common.trouble import DEFAULT_WAIT, WAIT, Refusal, Trouble, TroubleError, passing
 
@@ -88,11 +88,12 @@ def address_of(kind: GatewayType, number: str) -> str:
 
 
 def moment(text: str | None) -> int:
-    """Return one of Twilio's dates (RFC 2822) in epoch seconds; 0 if there is none."""
+    """Return one of Twilio's dates (RFC 2822) in epoch seconds; 0 if there is none that can be true."""
     try:
-        return int(parsedate_to_datetime(text or "").timestamp())
-    except ValueError:
+        seconds = int(parsedate_to_datetime(text or "").timestamp())
+    except (ValueError, OverflowError):
         return 0
+    return seconds if 0 <= seconds < LATEST else 0
 
 
 def _headers(credentials: Mapping[str, Secret]) -> dict[str, str]:

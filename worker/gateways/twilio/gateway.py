@@ -15,6 +15,7 @@ from proto.gateways import Gateway as Channel
 from proto.gateways import Inbound, Unread, WebhookRequest
 from worker.base.log import WorkerLog
 from worker.gateways.common import gateway as kernel
+from worker.gateways.common.batches import MAX_ITEMS
 from worker.gateways.common.link import GatewayLink
 from worker.gateways.twilio.account import Twilio, digits
 from worker.gateways.twilio.inbound import Draft, draft, form_of, opt_change, receipt, with_files
@@ -57,8 +58,8 @@ class TwilioGateway(kernel.Gateway[Twilio, TwilioSender, Timing]):
         self.up()
         polled = [one for row in rows if (one := await self._poller.draft(row))]
         found = [one for one in polled if self._is_wanted(one)]
-        for start in range(0, len(found), kernel.MAX_ITEMS):
-            await self.commit(await self._with_files(found[start : start + kernel.MAX_ITEMS]))
+        for start in range(0, len(found), MAX_ITEMS):
+            await self.commit(await self._with_files(found[start : start + MAX_ITEMS]))
         self._poller.read(rows)
         if self.sender.awaiting_receipt:
             for failed in await self._poller.receipts(self.channel, self.sender.awaiting_receipt):

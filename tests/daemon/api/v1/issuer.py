@@ -72,6 +72,8 @@ class Issuer:
             "PERSONAD_OIDC_AUDIENCE": AUDIENCE,
             "PERSONAD_OIDC_JWKS_URL": f"{self.url}/jwks",
             "PERSONAD_OIDC_ORGANIZATION_CLAIM": "org",
+            "PERSONAD_OIDC_REQUIRED_SCOPE": "channels.write",
+            "PERSONAD_OIDC_READ_SCOPE": "channels.read",
             "PERSONAD_V1_ORGANIZATION_ID": ORGANIZATION,
         }
 
@@ -95,7 +97,8 @@ class Issuer:
 
     def claims(self, **changed: object) -> dict[str, object]:
         """The claims of a valid token; None removes a claim."""
-        claims = {"iss": self.url, "aud": AUDIENCE, "sub": "you", "org": ORGANIZATION, "exp": time.time() + 60}
+        claims: dict[str, object] = {"iss": self.url, "aud": AUDIENCE, "sub": "you", "exp": time.time() + 60}
+        claims |= {"org": ORGANIZATION, "scope": "channels.write"}
         return {name: value for name, value in {**claims, **changed}.items() if value is not None}
 
     def token(self, kid: str, **changed: object) -> str:

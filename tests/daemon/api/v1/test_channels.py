@@ -69,6 +69,23 @@ def test_a_faulty_query_names_its_parameter(desk: Reception, query: str, paramet
     assert [error["parameter"] for error in problem(answer)["errors"]] == [parameter]
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("", {"GET", "HEAD", "POST"}),
+        ("/options", {"GET", "HEAD"}),
+        ("/nothing", {"DELETE", "GET", "HEAD", "PATCH"}),
+        ("/nothing/pause", {"POST"}),
+    ],
+)
+def test_a_wrong_method_is_told_those_of_the_resource(desk: Reception, path: str, allowed: set[str]) -> None:
+    """405 with all methods of the path and no others: ``options`` looks like a channel's id and is none."""
+    answer = desk.http.options(f"/v1/channels{path}")
+
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
 def test_a_change_leaves_what_is_absent_and_null_is_the_default(desk: Reception) -> None:
     """Each field can be changed by itself; the answer is the changed channel."""
     made = desk.create(welcomeMessage="Hello!", fallbackMessage="Soon.", modelId="fast")

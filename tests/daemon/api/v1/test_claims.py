@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.api.v1.claims import found_at, missing
+from daemon.api.v1.claims import found_at, may_read, missing
 from daemon.settings.settings import Oidc
 
 STYTCH = {"https://stytch.com/organization": {"organization_id": "house", "slug": "h"}}
@@ -55,3 +55,26 @@ def test_what_a_token_lacks_is_said(oidc: Oidc, claims: dict[str, object], lacks
     """Each that is set must fit; a wrong kind of value is as good as none."""
     said = missing(oidc, "house", claims)
     assert (lacks in said) if lacks else said == ""
+
+
+READER = Oidc(organization_claim="org", required_scope="write", read_scope="read", required_role="owner")
+
+
+@pytest.mark.parametrize(
+    ("claims", "reads"),
+    [
+        ({"org": "house", "scope": "read", "roles": ["owner"]}, True),
+        ({"org": "house", "scp": ["read"], "roles": ["owner"]}, True),
+        ({"org": "house", "scope": "write", "roles": ["owner"]}, False),
+        ({"org": "house", "scope": "read"}, False),
+        ({"org": "other", "scope": "read", "roles": ["owner"]}, False),
+    ],
+)
+def test_the_read_scope_stands_for_the_scope_alone(claims: dict[str, object], reads: bool) -> None:
+    """The organization and the role are needed for reading as well."""
+    assert may_read(READER, "house", claims) is reads
+
+
+def test_without_a_read_scope_nobody_only_reads() -> None:
+    """A token that lacks the scope stays outside."""
+    assert not may_read(Oidc(organization_claim="org", required_scope="write"), "house", {"org": "house"})

@@ -74,6 +74,7 @@ def test_the_daemon_tells_how_it_does(client: Described, persona: str) -> None:
 
 def test_a_channel_from_making_to_deletion(desk: Reception, client: Described, persona: str) -> None:
     """A channel of /v1 is created, found, changed, paused, tried and deleted."""
+    assert persona in [one["systemPromptId"] for one in client.call("getChannelOptions")["systemPrompts"]]
     asked = {"name": "Desk", "channelType": "sms", "phoneNumber": desk.phone(), "systemPromptId": persona}
     channel = client.call("createChannel", 201, body=asked)["id"]
     assert client.call("getChannel", channel_id=channel)["name"] == "Desk"

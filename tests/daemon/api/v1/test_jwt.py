@@ -88,6 +88,22 @@ def test_a_token_of_another_organization_is_forbidden(trusting: Trusting) -> Non
         assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
 
 
+def test_a_token_with_the_read_scope_reads_and_changes_nothing(trusting: Trusting) -> None:
+    """403 names the scope that is needed; without either scope, or for another organization, it reads nothing."""
+    reading = trusting.issuer.token("ES256", scope="openid channels.read")
+    headers = {"authorization": f"Bearer {reading}"}
+
+    assert trusting.get(reading).status_code == 200
+    assert trusting.daemon.http.head("/v1/channels", headers=headers).status_code == 200
+    for method, path in (("POST", "/v1/channels"), ("DELETE", "/v1/channels/x"), ("POST", "/v1/channels/x/test")):
+        answer = trusting.daemon.http.request(method, path, headers=headers)
+        assert answer.status_code == 403
+        assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+        assert "channels.write" in answer.json()["detail"]
+    assert trusting.get(trusting.issuer.token("ES256", scope="openid")).status_code == 403
+    assert trusting.get(trusting.issuer.token("ES256", scope="channels.read", org="other")).status_code == 403
+
+
 def part(content: object) -> str:
     """One part of a token."""
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")

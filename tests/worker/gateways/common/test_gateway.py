@@ -17,8 +17,9 @@ from proto.secrets import Secret
 from tests.worker.gateways.channel import Channel
 from worker.base.backoff import Backoff
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
+from worker.gateways.common.batches import MAX_ITEMS
 from worker.gateways.common.budget import Pace
-from worker.gateways.common.gateway import MAX_ITEMS, MAX_SENDING, Gateway, Reading, Timing
+from worker.gateways.common.gateway import MAX_SENDING, Gateway, Reading, Timing
 from worker.gateways.common.sending import Part, Sender
 from worker.gateways.common.splitting import Rich
 from worker.gateways.common.trouble import Refusal, Trouble, TroubleError

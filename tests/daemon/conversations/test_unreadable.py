@@ -1,0 +1,78 @@
+"""A conversation that cannot be read: it is tried again ever more rarely, and told once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from daemon.conversations.delivery import Delivery
+from daemon.conversations.hubs import Hubs
+from daemon.conversations.inbox import Inbox
+from daemon.conversations.publisher import Publisher
+from daemon.conversations.terms import ChannelTerms
+from daemon.ledger import Ledger, LedgerDamaged, Waiting
+from daemon.personas.personas import Personas
+from daemon.runtime.kept_clock import KeptClock
+from daemon.runtime.tasks import PersonaTasks
+from daemon.settings.settings import Settings
+from proto.gateways import GatewayState
+from proto.messages import Conversation, Line, Perceive, Perception
+from tests.daemon.supervision.played import ManualClock, log_to, logged
+
+EVE: Final = "11111111-1111-4111-8111-111111111111"
+WEB: Final = Conversation("web", EVE)
+
+
+class Damaged(Ledger):
+    """A ledger in which no conversation can be read until ``sound``."""
+
+    reads = 0
+    sound = False
+
+    async def history(self, persona_id: str, conversation: Conversation, limit: int) -> list[Line]:
+        self.reads += 1
+        if not self.sound:
+            raise LedgerDamaged("the page is damaged")
+        return []
+
+
+class Process:
+    """Her process, which keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.gateways: list[GatewayState] = []
+        self.sent: list[msgspec.Struct] = []
+
+    def send(self, message: msgspec.Struct) -> None:
+        self.sent.append(message)
+
+
+async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
+    """In an hour there are some sixty tries and one line in the log; once it can be read, she has the message."""
+    machine = ManualClock()
+    clock, process = KeptClock(machine, 0), Process()
+    settings = Settings(state_dir=tmp_path, runtime_dir=tmp_path)
+    ledger = await Damaged.open(tmp_path / "ledger.db")
+    assert isinstance(ledger, Damaged)
+    with log_to(tmp_path / "log") as log:
+        tasks = PersonaTasks(machine, log)
+        personas = Personas(tmp_path / "personas", log)
+        hubs = Hubs(ledger, settings.limits, 0, clock)
+        terms = ChannelTerms(ledger, {}, clock, log)
+        delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
+        publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, tasks, clock, log)
+        inbox.attach(EVE, process)
+        inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
+        for _ in range(360):
+            await machine.advance(10)
+        assert 50 < ledger.reads < 150
+        assert len(logged(log, "inbox.history_unreadable")) == 1
+        ledger.sound = True
+        await machine.advance(120)
+        [message] = process.sent
+        assert isinstance(message, Perceive)
+        await tasks.close()
+    await ledger.close()
