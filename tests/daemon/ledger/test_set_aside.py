@@ -70,7 +70,9 @@ async def test_what_is_taken_up_waits_as_if_it_were_new(ledger: Ledger) -> None:
     """One or all; its deaths are forgotten, and others are not touched."""
     first, second, third = [await hear(ledger, text) for text in ("one", "two", "three")]
     hers = await hear(ledger, "hers", EVE)
-    for number in (first, second, third):
+    notice = Notice(first, WEB, "I could not", first)
+    assert [await ledger.died(ADAM, [notice], 2, 2_000) for _ in range(2)] == [[], [first]]
+    for number in (second, third):
         await refuse(ledger, number, number)
     await refuse(ledger, hers, 99, EVE)
     assert await ledger.take_up(ADAM, hers) == []
@@ -81,6 +83,7 @@ async def test_what_is_taken_up_waits_as_if_it_were_new(ledger: Ledger) -> None:
     assert await ledger.depths() == {ADAM: Depth(pending=3), EVE: Depth(poison=1)}
     assert await kept_lines(ledger, ADAM) == 3
     assert await kept_lines(ledger, EVE) == 1
+    assert await ledger.died(ADAM, [notice], 2, 3_000) == []
 
 
 async def test_what_is_dropped_stays_a_line_that_her_mind_never_sees(ledger: Ledger) -> None:

@@ -50,6 +50,27 @@ async def test_what_the_daemon_writes_is_not_an_edit_by_hand(
         watching.cancel()
 
 
+async def test_a_provider_that_does_not_exist_changes_nothing(tmp_path: Path, log: Log) -> None:
+    """It is a fault of the record, whichever organ has it: the last good record stays, and the mended one is taken."""
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    good = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
+    await personas.create(good)
+    file = personas.folder(good.id) / CONFIG
+    for slot in ("thinking", "eye"):
+        file.write_bytes(to_json(msgspec.structs.replace(good, **{slot: Organ("m", "opnai")})))
+        await personas.load()
+        assert personas.get(good.id) == good
+        assert (
+            f"there is no such provider; use null or anthropic, embedded, gemini, local, openai, xai - at `$.{slot}"
+            in (personas.faults()[good.id])
+        )
+    mended = msgspec.structs.replace(good, eye=Organ("m", "openai"))
+    file.write_bytes(to_json(mended))
+    await personas.load()
+    assert (personas.get(good.id), personas.faults()) == (mended, {})
+
+
 async def live(personas: Personas, deleted: bool) -> Persona:
     """Create her, change her channels, and delete her."""
     persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))

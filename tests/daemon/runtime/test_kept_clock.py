@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from daemon.channels.erasure import Erasure
+from daemon.ledger import Ledger
+from daemon.logging.log import Log, Sink
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.kept_clock import LOOK_EVERY, KeptClock
+from daemon.settings.settings import Logs
+from daemon.startup.chores import DAY, forget_visitors, prune
+from proto.messages import Conversation
 
 HOUR: Final = 3600 * 10**9
 YEAR: Final = 365 * 24 * HOUR
@@ -92,3 +99,49 @@ def test_a_new_ledger_takes_the_clock_as_it_is() -> None:
     """Nothing there can be too old."""
     machine = Machine(123 * HOUR)
     assert kept(machine, 0).time_ns() == 123 * HOUR
+
+
+class EndOfDayError(Exception):
+    """The chores of one day are done."""
+
+
+class OneDay(Machine):
+    """A machine on which chores are done once."""
+
+    async def sleep(self, seconds: float) -> None:
+        """End the day."""
+        raise EndOfDayError
+
+
+class Asked(Erasure):
+    """An erasure that only keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.before: list[int] = []
+
+    async def delete_files(self) -> None:
+        """Do nothing."""
+
+    async def expire(self, before: int) -> None:
+        """Keep the time."""
+        self.before.append(before)
+
+
+async def test_chores_forget_nothing_by_a_clock_that_is_ahead(tmp_path: Path) -> None:
+    """Frames for replay and visitors' words age by time that certainly passed; a synchronized clock is believed."""
+    machine, web = OneDay(LAST + 10 * YEAR), Conversation("web", "ada")
+    clock, asked = KeptClock(machine, LAST, lambda: machine.synchronized), Asked()
+    ledger = await Ledger.open(tmp_path / "ledger.db")
+    await ledger.say("ada", web, "hello", 1, LAST)
+    with (tmp_path / "log").open("wb") as stream:
+        log = Log(Sink(Logs(), stream.fileno(), terminal=False))
+        for synchronized, frames in ((False, 1), (True, 0)):
+            machine.synchronized = synchronized
+            machine.passes(LOOK_EVERY)
+            with pytest.raises(EndOfDayError):
+                await prune(ledger, 7, clock, log)
+            with pytest.raises(EndOfDayError):
+                await forget_visitors(asked, 30, clock, log)
+            assert len(await ledger.frames("ada", 0, 9)) == frames
+    assert asked.before == [LAST + LOOK_EVERY - 30 * DAY, LAST + 10 * YEAR + 2 * LOOK_EVERY - 30 * DAY]
+    await ledger.close()
