@@ -63,7 +63,7 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
         publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
-        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, tasks, clock, log)
+        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):
