@@ -194,6 +194,7 @@ def wave(rate: int = 16_000, channels: int = 1, declared: int = 800) -> bytes:
 
 
 @given(bent(st.sampled_from([SPOKEN, wave()])) | st.binary(max_size=80))
+@example(wave().replace(b"\x10\0\0\0\1\0", b"\x10\0\0\0\0\0"))
 @example(wave(rate=0))
 @example(wave(rate=2**31))
 @example(wave(channels=65_535))

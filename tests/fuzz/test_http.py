@@ -59,7 +59,6 @@ def test_json_bodies(body: Body[Any], raw: bytes) -> None:
     assert bool(found) != bool(refused and refused.faults)
     for fault in refused.faults if refused else ():
         assert fault.loc[0] == "body"
-        assert len(fault.msg) < 500
         msgspec.json.encode(fault)
     for one in found:
         msgspec.json.encode(one)

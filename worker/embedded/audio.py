@@ -67,6 +67,9 @@ def _pieces(container: av.container.InputContainer) -> Iterator[Samples]:
     if not container.streams.audio:
         return
     stream = container.streams.audio[0]
+    # PyAV has no context for a form of sound that FFmpeg does not know.
+    if getattr(stream.codec_context, "name", "") == "":
+        raise HostFault("The file's sound is of a kind that is not read.")
     if stream.codec_context.name not in CODECS:
         raise HostFault(f"The file's sound is of a kind that is not read: {stream.codec_context.name}.")
     # A resampler takes only one format, and a stream may change its format midway.
