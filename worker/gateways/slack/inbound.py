@@ -38,8 +38,8 @@ EARLIER_CHARS: Final = 300
 _ID: Final = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 _STAMP: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?\Z")
 
-_MENTION: Final = re.compile(r"<(@|#|!)([A-Za-z0-9^._-]+)(?:\|([^>]*))?>")
-_LINK: Final = re.compile(r"<((?:https?|mailto):[^|>]+)(?:\|([^>]*))?>")
+_MENTION: Final = re.compile(r"<(@|#|!)([A-Za-z0-9^._-]+)(?:\|([^<>]*))?>")
+_LINK: Final = re.compile(r"<((?:https?|mailto):[^|<>]+)(?:\|([^<>]*))?>")
 
 
 class Event(msgspec.Struct):
