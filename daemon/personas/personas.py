@@ -90,7 +90,7 @@ class Personas:
         await self._write(persona, fresh=True)
 
     async def save(self, persona: Persona) -> None:
-        """Replace her record. Raises PersonasError."""
+        """Replace her record, and keep what was edited by hand since it was read. Raises PersonasError."""
         await self._write(persona, fresh=False)
 
     async def save_memory(self, persona_id: str, before: Memory, memory: Memory) -> None:
@@ -227,7 +227,8 @@ class Personas:
         folder = self.folder(persona.id)
 
         def write() -> None:
-            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
+            record = persona if fresh else self._with_edits(persona)
+            atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(record), indent=2) + b"\n")
 
         def make() -> None:
             made = not folder.exists()
@@ -248,6 +249,23 @@ class Personas:
                 raise PersonasError(f"Her record could not be written: {error}.") from error
             self._personas[persona.id] = persona
             self._faults.pop(persona.id, None)
+
+    def _with_edits(self, persona: Persona) -> Persona:
+        """The record with those fields of the file that were edited and are not noticed yet. Blocks.
+
+        They are not taken as known here, so that the watch notices them in what is written, and they take effect.
+        """
+        known = self._personas.get(persona.id)
+        try:
+            found = from_json(atomic_files.read(self.folder(persona.id) / CONFIG, MAX_CONFIG), Persona)
+            require_providers(found)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return persona
+        if known is None or found.id != persona.id:
+            return persona
+        names = (field.name for field in msgspec.structs.fields(Persona))
+        ours = {name: getattr(persona, name) for name in names if getattr(persona, name) != getattr(known, name)}
+        return msgspec.structs.replace(found, **ours)
 
     async def _reload(self, persona_id: str) -> Persona | None:
         """Read her record again; return it when it is valid and has changed."""

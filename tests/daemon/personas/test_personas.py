@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,28 @@ async def test_a_provider_that_does_not_exist_changes_nothing(tmp_path: Path, lo
     file.write_bytes(to_json(mended))
     await personas.load()
     assert (personas.get(good.id), personas.faults()) == (mended, {})
+
+
+async def test_an_edit_that_is_not_noticed_yet_is_not_overwritten(tmp_path: Path, log: Log) -> None:
+    """A command writes its own field only; the edit is in the file, and takes effect as soon as it is noticed."""
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    before = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
+    await personas.create(before)
+    file = personas.folder(before.id) / CONFIG
+    file.write_bytes(to_json(msgspec.structs.replace(before, name="Edited by hand", status="active")))
+    stopped = msgspec.structs.replace(before, status="hibernate")
+    await personas.save(stopped)
+    both = msgspec.structs.replace(stopped, name="Edited by hand")
+    assert msgspec.convert(json.loads(file.read_text()), Persona) == both
+    assert personas.get(before.id) == stopped
+    noticed = list[Persona]()
+
+    async def edited(persona: Persona) -> None:
+        noticed.append(persona)
+
+    await personas.take_edits([file], edited)
+    assert (noticed, personas.get(before.id)) == ([both], both)
 
 
 async def live(personas: Personas, deleted: bool) -> Persona:

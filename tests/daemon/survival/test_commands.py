@@ -20,7 +20,7 @@ from tests.daemon.survival.test_memory import edit
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.scripted import ScriptedMind
 from tests.listener import Listener
-from tests.observed import events, family, no_stray_was_killed, status
+from tests.observed import config, events, family, no_stray_was_killed, status
 from tests.patience import PATIENCE
 from tests.saboteur import at_start
 
@@ -132,6 +132,8 @@ def test_an_edit_does_not_wake_whom_somebody_stops(launch: Launch, brain: Script
         restarting = pool.submit(post, daemon, persona_id, "restart")
         wait_for(lambda: status(daemon, persona_id)["state"] == "restarting", "the restart")
         stopping = pool.submit(post, daemon, persona_id, "stop")
+        # A stop writes her status first. An editor that had the file open before would take that back.
+        wait_for(lambda: config(daemon, persona_id)["status"] == "hibernate", "the stop")
         edit(daemon, persona_id, name="Woken")
         wait_for(lambda: events(daemon, "persona.edited"), "the edit")
         assert status(daemon, persona_id)["state"] == "restarting"

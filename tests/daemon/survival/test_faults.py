@@ -74,14 +74,14 @@ PRUNING = """
 
 
 WATCHING = """
-    from daemon.personas import personas
+    from daemon.personas import edit_watch
     import asyncio, os
     async def broken(self):
         while not os.path.exists({flag!r}):
             await asyncio.sleep(0.05)
         raise ValueError("a mistake of ours")
         yield
-    personas.Personas._changes = broken
+    edit_watch.EditWatch._changes = broken
 """
 """The watch on edits by hand fails in a way that is not the kernel's."""
 
