@@ -57,12 +57,12 @@ class LifecycleRoutes:
     async def stop(self, request: Request) -> Response:
         """``POST /api/persona/{persona_id}/stop``: answers when her process is gone."""
         persona_id = request.path_params["persona_id"]
-        if not self._commands.stoppable(persona_id):
-            raise HTTPException(404, "Persona is not running.")
         try:
-            await self._commands.stop(persona_id)
+            stopped = await self._commands.stop(persona_id)
         except PersonasError as error:
             raise HTTPException(400, str(error)) from error
+        if not stopped:
+            raise HTTPException(404, "Persona is not running.")
         return json_response({"status": "stopped"})
 
     async def restart(self, request: Request) -> Response:

@@ -31,8 +31,11 @@ class BotCommand(msgspec.Struct, frozen=True):
 class Processes(Protocol):
     """Commands personas' processes."""
 
-    async def stop(self, persona_id: str) -> None:
-        """Stop her until somebody starts her. Raises PersonasError when that is only until the daemon starts again."""
+    async def stop(self, persona_id: str) -> bool:
+        """Stop her until somebody starts her; False when she does not run.
+
+        Raises PersonasError when she would run again at the next start of the daemon.
+        """
 
     async def restart(self, persona_id: str) -> None:
         """Replace her process. Raises StartFailed, and PersonasError when her record cannot be written."""

@@ -26,38 +26,45 @@ class Commands:
         self._in_turn = asyncio.Lock()
         """Commands write in the order in which they came. Her keeper takes them in that order, too."""
 
-    def stoppable(self, persona_id: str) -> bool:
-        """Whether she runs, or would run again at the next start of the daemon."""
-        persona = self._personas.get(persona_id)
-        return self._supervisor.running(persona_id) or (persona is not None and persona.status == "active")
-
     async def start(self, persona_id: str) -> bool:
         """Start her; False when she was running already.
 
         Raises StartFailed, and PersonasError when her record cannot be written: then nothing changes.
         """
-        await self._write(persona_id, "active")
+        async with self._in_turn:
+            await self._write(persona_id, "active")
         return await self._supervisor.start(persona_id)
 
     async def restart(self, persona_id: str) -> None:
         """Give her a new process, also if she was stopped. Raises as ``start``."""
-        await self._write(persona_id, "active")
+        async with self._in_turn:
+            await self._write(persona_id, "active")
         await self._supervisor.restart(persona_id)
 
-    async def stop(self, persona_id: str) -> None:
-        """Stop her. Raises PersonasError when she is stopped but will be started again with the daemon."""
-        try:
-            await self._write(persona_id, "hibernate")
-        except PersonasError as error:
-            await self._supervisor.stop(persona_id)
-            raise PersonasError(f"She is stopped, but only until the daemon starts again: {error}") from error
+    async def stop(self, persona_id: str) -> bool:
+        """Stop her; False when she neither runs nor would run again at the next start of the daemon.
+
+        Raises PersonasError when she is stopped but will be started again with the daemon.
+        """
+        failed: PersonasError | None = None
+        async with self._in_turn:
+            # Looked at in turn, since an earlier start may still be writing.
+            persona = self._personas.get(persona_id)
+            if not self._supervisor.running(persona_id) and (persona is None or persona.status != "active"):
+                return False
+            try:
+                await self._write(persona_id, "hibernate")
+            except PersonasError as error:
+                failed = error
         await self._supervisor.stop(persona_id)
+        if failed:
+            raise PersonasError(f"She is stopped, but only until the daemon starts again: {failed}") from failed
+        return True
 
     async def _write(self, persona_id: str, status: Status) -> None:
-        async with self._in_turn:
-            persona = self._personas.get(persona_id)
-            if persona is None or persona.status == status:
-                return
-            if fault := self._personas.faults().get(persona_id):
-                raise PersonasError(f"Her status cannot be written: {fault}")
-            await self._register.change_record(persona_id, lambda now: msgspec.structs.replace(now, status=status))
+        persona = self._personas.get(persona_id)
+        if persona is None or persona.status == status:
+            return
+        if fault := self._personas.faults().get(persona_id):
+            raise PersonasError(f"Her status cannot be written: {fault}")
+        await self._register.change_record(persona_id, lambda now: msgspec.structs.replace(now, status=status))
