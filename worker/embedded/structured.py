@@ -16,7 +16,7 @@ from worker.embedded.encodings import encoding
 from worker.embedded.passages import Piece, clean
 
 DELIMITERS: Final = ",;\t|"
-_SEPARATOR: Final = re.compile(r"sep=(?P<delimiter>.)\s*\Z", re.IGNORECASE)
+_SEPARATOR: Final = re.compile(r'sep=(?P<delimiter>[^\r\n"])\s*\Z', re.IGNORECASE)
 SAMPLE_LINES: Final = 30
 MOST_COLUMNS: Final = 200
 """Columns whose values come with a name; further values have none."""

@@ -95,7 +95,9 @@ def test_a_death_in_the_middle_of_a_fork(launch: Launch, brain: ScriptedMind, tm
     talk(daemon, other, "pear")
     known.add(worker(daemon, other).pid)
     wait_for(lambda: {process.pid for process in family(daemon)} <= known, "an end of all others")
-    no_stray_was_killed(daemon)
+    # The worker that nobody announced ends by itself; a slow machine sees it still doing so, and ends it.
+    ended = {pid for event in events(daemon, "spawner.strays_ended") for pid in event["pids"].split(", ")}
+    assert not ended & {str(pid) for pid in known}
 
 
 def test_births_by_exec_behave_the_same(launch: Launch, brain: ScriptedMind, tmp_path: Path) -> None:
