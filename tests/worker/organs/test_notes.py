@@ -6,7 +6,8 @@ import pytest
 
 from proto.messages import Line, Perceive, Reply
 from tests.worker.conftest import WEB, SeatMaker
-from tests.worker.embedded.test_mind import ORGAN, asked
+from tests.worker.embedded.test_known_words import asked
+from tests.worker.embedded.test_mind import ORGAN
 from worker.organs.known import FULL, UNKNOWN
 from worker.prompting.memory import FILE_BYTES
 
