@@ -54,8 +54,9 @@ def code() -> Iterator[str]:
 def roots() -> tuple[str, ...]:
     """Everything that any process reads. The zygote asks first, so that no process pays for the search."""
     own = [os.environ[name] for name in CERTIFICATES if os.environ.get(name)]
-    found = [os.path.realpath(root) if root != "/proc/self" else root for root in (*code(), *SYSTEM, *own)]
-    return tuple(dict.fromkeys(found))
+    found = {os.path.realpath(root) if root != "/proc/self" else root: None for root in (*code(), *SYSTEM, *own)}
+    # A root inside another one adds nothing but the time of its rule.
+    return tuple(root for root in found if not any(root != other and _within(root, other) for other in found))
 
 
 def readable(closed: Iterable[str]) -> list[str]:
