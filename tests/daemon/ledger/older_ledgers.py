@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = Path(__file__).parents[2] / "fixtures" / "ledgers"
-VERSIONS: Final = (*range(1, 9), 12)
+VERSIONS: Final = (*range(1, 9), 12, 14)
 NOW: Final = 1_793_600_000_000_000_000
 """Epoch nanoseconds, a day after the dumps' latest time."""
 
