@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from proto.asking import DaemonAnswer
 from proto.gateways import (
     Bound,
     Deliver,
@@ -209,6 +210,7 @@ ToWorker: TypeAlias = (
     | Join
     | Consolidate
     | OrganResult
+    | DaemonAnswer
     | Taken
     | Deliver
     | Say

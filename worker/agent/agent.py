@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
+from proto.asking import DaemonAnswer
 from proto.messages import (
     Consolidate,
     Consolidated,
@@ -19,6 +20,7 @@ from proto.messages import (
     Prepare,
 )
 from proto.records import Organ, to_json
+from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import PACE, Pace
 from worker.agent.senses import Understood
@@ -61,6 +63,7 @@ class Agent:
         self._send = send
         self._failed = failed
         self._host_calls = HostCalls(send, prepare.limits.total)
+        self._daemon_calls = DaemonCalls(send)
         self._mind = mind_for(self._persona.thinking, prepare.limits, prepare.urls, self._host_calls.think)
         self._body = Body(self._persona, prepare.limits, prepare.urls, self._media, self._host_calls)
         self._means = Means(
@@ -70,6 +73,7 @@ class Agent:
             Understood(),
             self._body,
             self._host_calls,
+            self._daemon_calls,
             send,
             self._run,
             self._drop,
@@ -81,7 +85,7 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._consolidating: asyncio.Task[None] | None = None
 
-    def receive(self, message: Perceive | Join | Consolidate | OrganResult) -> None:
+    def receive(self, message: Perceive | Join | Consolidate | OrganResult | DaemonAnswer) -> None:
         """Take one message. The work happens in tasks."""
         match message:
             case Perceive():
@@ -93,6 +97,8 @@ class Agent:
                 self._consolidate(message)
             case OrganResult():
                 self._host_calls.receive(message)
+            case DaemonAnswer():
+                self._daemon_calls.receive(message)
 
     async def close(self) -> None:
         """Cancel all tasks. The messages in hand stay in the daemon's inbox."""

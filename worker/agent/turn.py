@@ -22,6 +22,7 @@ from proto.messages import (
     Typing,
 )
 from proto.records import Organ, Persona
+from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
 from worker.agent.senses import Senses, Understood
@@ -68,6 +69,7 @@ class Means:
     understood: Understood
     body: Body
     calls: HostCalls
+    daemon: DaemonCalls
     send: Callable[[FromWorker], None]
     start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
     """Starts a task whose unexpected errors are reported."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proto import exits
+from proto.asking import DaemonAnswer
 from proto.birth import Birth
 from proto.gateways import Bound, Deliver, GatewayState, Say, Taken, WebhookRequest
 from proto.messages import (
@@ -43,7 +44,7 @@ class PersonaProcess(RoleProcess[ToWorker]):
             case Open() if self._switchboard:
                 self._switchboard.open()
                 self.link.send(Ready(self.gateways()))
-            case Perceive() | Join() | Consolidate() | OrganResult() if self._agent:
+            case Perceive() | Join() | Consolidate() | OrganResult() | DaemonAnswer() if self._agent:
                 self._agent.receive(message)
             case Taken() | Deliver() | Say() | Bound() | WebhookRequest() if self._switchboard:
                 self._switchboard.receive(message)

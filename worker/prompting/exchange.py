@@ -19,20 +19,28 @@ MAX_ARGUMENTS: Final = 16_000
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """A text that a model gives to a tool."""
+
+    name: str
+    meaning: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
 class Tool:
-    """A tool with one text parameter, as a model sees it."""
+    """A tool, as a model sees it. All of its parameters are texts."""
 
     name: str
     description: str
-    parameter: str
-    meaning: str
+    parameters: Sequence[Parameter]
 
     def schema(self) -> dict[str, object]:
-        """Return the parameter as JSON Schema."""
+        """Return the parameters as JSON Schema."""
         return {
             "type": "object",
-            "properties": {self.parameter: {"type": "string", "description": self.meaning}},
-            "required": [self.parameter],
+            "properties": {one.name: {"type": "string", "description": one.meaning} for one in self.parameters},
+            "required": [one.name for one in self.parameters if one.required],
         }
 
 
