@@ -30,6 +30,7 @@ from proto.gateways import (
 )
 from proto.perception import PerceptionKind
 from proto.records import Organ, Persona, Slot
+from proto.reminding import CancelPlanned, ListPlanned, Planned, Remind
 from proto.texts import DatasetName, Label, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
 VERSION: Final = 3
@@ -147,7 +148,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there.
+    channel's operator asks of her there. ``planned`` are her owner's next appointments.
     """
 
     turn: int
@@ -160,6 +161,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    planned: list[Planned] = []
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -375,4 +377,7 @@ FromWorker: TypeAlias = (
     | GatewayChanged
     | Heartbeat
     | Fault
+    | Remind
+    | ListPlanned
+    | CancelPlanned
 )
