@@ -13,7 +13,7 @@ from typing import Final
 from worker.organs import english_clocks, english_days, english_rules
 from worker.organs.english_parts import Clock, Cron, Reading, Unclear, joined
 from worker.organs.english_words import DAYTIME, PARTS
-from worker.prompting.moments import later, local
+from worker.prompting.told_times import later, local
 
 PHRASE_CHARS: Final = 120
 """A longer phrase is not about time alone."""
