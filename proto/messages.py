@@ -161,6 +161,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    zone: str = ""
+    """Her person's time zone, an IANA name; "" is the machine's."""
     planned: list[Planned] = []
 
 

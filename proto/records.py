@@ -8,6 +8,7 @@ import msgspec
 
 from proto.secrets import Secret
 from proto.texts import Label
+from proto.zones import quiet_span, zone_of
 
 T = TypeVar("T")
 
@@ -80,6 +81,10 @@ class Persona(msgspec.Struct, forbid_unknown_fields=True):
     teacher: Organ | None = None
     researcher: Organ | None = None
     channels: list[Channel] | None = None
+    zone: str = ""
+    """Her person's time zone, an IANA name; "" is the machine's."""
+    quiet_hours: str = ""
+    """When routines wait, such as ``22:00-07:00`` in that zone; "" for never."""
 
 
 class OrganView(msgspec.Struct):
@@ -175,3 +180,12 @@ def require_providers(persona: Persona) -> None:
         if organ and organ.provider is not None and organ.provider not in PROVIDERS:
             known = ", ".join(sorted(PROVIDERS))
             raise msgspec.ValidationError(f"there is no such provider; use null or {known} - at `$.{slot}.provider`")
+
+
+def require_hours(persona: Persona) -> None:
+    """Raise ValidationError for a time zone that does not exist, and for quiet hours that are none."""
+    for field, check in (("zone", zone_of), ("quiet_hours", quiet_span)):
+        try:
+            check(getattr(persona, field))
+        except ValueError as error:
+            raise msgspec.ValidationError(f"{error} - at `$.{field}`") from error

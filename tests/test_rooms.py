@@ -44,13 +44,13 @@ DAEMON: Final = (
     ),
     room(
         "daemon.startup",
-        "api webhooks feeding archives supervision channels conversations personas http ledger runtime logging"
-        " settings",
+        "api webhooks feeding archives supervision channels reminders conversations personas http ledger runtime"
+        " logging settings",
         "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
     room(
         "daemon.api",
-        "feeding archives supervision channels conversations personas http ledger runtime logging settings",
+        "feeding archives supervision channels reminders conversations personas http ledger runtime logging settings",
         "The front: it turns requests into calls of the rooms below, and none of them knows HTTP.",
     ),
     room(
@@ -77,6 +77,11 @@ DAEMON: Final = (
         "daemon.channels",
         "conversations personas ledger runtime logging settings",
         "Channels bring messages into conversations; a conversation does not know how its messages came.",
+    ),
+    room(
+        "daemon.reminders",
+        "conversations personas ledger runtime logging",
+        "What is due becomes a message of hers or a perception; a conversation does not know why it began.",
     ),
     room(
         "daemon.conversations",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final, get_args
 
@@ -28,13 +29,17 @@ from daemon.personas.personas import Personas, PersonasError
 from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import ORGANS, Organ, Persona, PersonaName, Slot, Status, persona_view
 from proto.secrets import Secret, without
+from proto.zones import BadHours, UnknownZone, quiet_span, zone_of
 
 MIND: Final = "thinking"
 SLOTS: Final[tuple[Slot, ...]] = (MIND, *ORGANS)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
-UPDATED: Final = ("status", *SLOTS)
+UPDATED: Final = ("status", "zone", "quiet_hours", *SLOTS)
 """What ``update`` takes, beside ``clear_<organ>``."""
+HOURS: Final[dict[str, Callable[[str], object]]] = {"zone": zone_of, "quiet_hours": quiet_span}
+"""The fields about her person's time, and what refuses a bad one."""
+
 ORGAN_FIELDS: Final = ("model", "url", "provider", "api_key")
 OrganText = Annotated[str, msgspec.Meta(max_length=2048)]
 
@@ -50,6 +55,8 @@ CreateRequest: Final = msgspec.defstruct(
             if (slot, field) != (MIND, "model")
         ],
         *[(f"{kind}_token", OrganText | None, None) for kind in PAIRED],
+        ("zone", OrganText | None, None),
+        ("quiet_hours", OrganText | None, None),
     ],
     module=__name__,
 )
@@ -204,6 +211,8 @@ def _new_persona(asked: dict[str, str | None]) -> Persona:
         thinking=mind,
         base_model=mind.name if mind.provider is None else "",
         birthday=datetime.now().astimezone().date().isoformat(),
+        zone=_hours("zone", asked["zone"]),
+        quiet_hours=_hours("quiet_hours", asked["quiet_hours"]),
     )
     return msgspec.structs.replace(persona, **organs)
 
@@ -229,6 +238,8 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
             if value not in STATUSES:
                 raise HTTPException(400, f"Status must be one of: {', '.join(STATUSES)}.")
             changes["status"] = value
+        elif key in HOURS:
+            changes[key] = _hours(key, value)
         elif key in SLOTS:
             changes[key] = _updated_organ(key, getattr(persona, key), value)
         elif key.removeprefix("clear_") in ORGANS and key.startswith("clear_"):
@@ -243,6 +254,18 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
     if changed.thinking != persona.thinking:
         changed.base_model = changed.thinking.name if changed.thinking.provider is None else ""
     return changed
+
+
+def _hours(field: str, value: object) -> str:
+    """Raise 422 for a time zone that does not exist, and for quiet hours that are none."""
+    text = "" if value is None else value
+    try:
+        if not isinstance(text, str):
+            raise HTTPException(422, f"{field} must be a text.")
+        HOURS[field](text.strip())
+    except (UnknownZone, BadHours) as error:
+        raise HTTPException(422, f"{field} cannot be taken. {error}") from error
+    return text.strip()
 
 
 class OrganChange(msgspec.Struct, forbid_unknown_fields=True):

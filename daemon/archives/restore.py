@@ -29,7 +29,7 @@ from daemon.personas.channel_records import id_of
 from daemon.personas.personas import CONFIG, Personas
 from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
-from proto.records import Channel, Persona, PersonaName, from_json, require_providers, to_json
+from proto.records import Channel, Persona, PersonaName, from_json, require_hours, require_providers, to_json
 from proto.secrets import Secret
 from proto.unicode_text import valid_json
 
@@ -177,6 +177,7 @@ def _record(archive: Archive) -> Persona:
     try:
         persona = from_json(archive.record(), Persona)
         require_providers(persona)
+        require_hours(persona)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{RECORD} cannot be read: {error}") from error
     if persona.id != archive.manifest.id:

@@ -325,7 +325,10 @@ class Inbox:
         turn = lane.take(now)
         if lane is lanes.own:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            worker.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
+            persona = self._personas.get(persona_id)
+            zone = persona.zone if persona else ""
+            items = _perceptions(turn)
+            worker.send(Perceive(turn.number, conversation, items, history, memory, has_documents, zone=zone))
         else:
             worker.send(self._visited(turn, history))
         content = "\n".join(item.perception.content for item in turn.items)

@@ -31,6 +31,7 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
@@ -63,17 +64,20 @@ __all__ = [
     "Mirrored",
     "Notice",
     "OpenChannel",
+    "OpenTelling",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
     "ReadBack",
+    "Reminder",
     "Said",
     "SenderLimits",
     "SetAside",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "Telling",
     "Visited",
     "Waiting",
     "Wanted",

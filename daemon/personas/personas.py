@@ -18,7 +18,7 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from proto.messages import Memory
-from proto.records import Persona, from_json, require_providers, to_json
+from proto.records import Persona, from_json, require_hours, require_providers, to_json
 
 CONFIG: Final = "config.json"
 MAX_CONFIG: Final = 1024 * 1024
@@ -259,6 +259,7 @@ class Personas:
         try:
             found = from_json(atomic_files.read(self.folder(persona.id) / CONFIG, MAX_CONFIG), Persona)
             require_providers(found)
+            require_hours(found)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return persona
         if known is None or found.id != persona.id:
@@ -279,6 +280,7 @@ class Personas:
             if persona.id != persona_id:
                 raise msgspec.ValidationError(f"id is {persona.id}, but the folder is named {persona_id}")
             require_providers(persona)
+            require_hours(persona)
         except FileNotFoundError:
             if persona_id not in self._personas:
                 return None

@@ -44,6 +44,8 @@ from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
+from daemon.reminders.due import Due
+from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
@@ -108,6 +110,7 @@ class Assembled(NamedTuple):
     erasure: Erasure
     clock: KeptClock
     accounts: Accounts
+    due: Due
 
 
 async def assemble(
@@ -132,10 +135,12 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
+    due = Due(ledger, personas, said.inbox, said.publisher, clock, log)
+    reminders = Reminders(ledger, personas, due.look, clock)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
-    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
+    supervisor = _supervisor(settings, ledger, personas, said, places, due, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
@@ -162,6 +167,7 @@ async def assemble(
             commands=by_people,
             channels=channels,
             feeds=feeds,
+            reminders=reminders,
             uploads=uploads,
             accounts=accounts,
             request_counts=request_counts,
@@ -192,7 +198,7 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(
-        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
+        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts, due
     )
 
 
@@ -281,6 +287,7 @@ def _supervisor(
     personas: Personas,
     said: Conversations,
     places: Channels,
+    due: Due,
     spawner: Spawner,
     context: ProcessContext,
     tasks: Tasks,
@@ -294,7 +301,7 @@ def _supervisor(
     dispatch = Dispatch(
         personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
     )
-    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue]
+    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue, due]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

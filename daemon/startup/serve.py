@@ -137,6 +137,7 @@ async def _serve(
         background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
         background.start(notifier.watch())
         background.start(parts.commands.run())
+        background.start(parts.due.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))
         asked = background.start(stopping.wait())
         ends: list[asyncio.Task[None] | asyncio.Task[Literal[True]] | asyncio.Future[Exception]]

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from proto.messages import (
@@ -34,6 +33,7 @@ from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
 from worker.prompting import perceived
+from worker.prompting.moments import now_in
 from worker.prompting.prompt import Prompt, take
 from worker.prompting.speech import SPOKEN_CHARS, speakable
 from worker.prompting.tools import Tools
@@ -213,7 +213,7 @@ class Turn:
             {} if self._message.visitor is not None else self._message.memory,
             [] if self._tries.is_bare else self._message.history,
             perceptions,
-            datetime.now().astimezone(),
+            now_in(self._message.zone),
             understood,
             "" if self._tries.is_bare else found.passages,
             found.unsearched,

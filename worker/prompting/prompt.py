@@ -11,7 +11,7 @@ from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory, Perception
 from proto.records import Persona
-from worker.prompting import perceived
+from worker.prompting import moments, perceived
 from worker.prompting.size import CHARS_A_TOKEN, shortened, tokens
 
 REPLY_TOKENS: Final = 4096
@@ -136,9 +136,11 @@ class Prompt:
 
     def turns(self) -> list[ChatTurn]:
         """Return the prompt in chat form: the system turn, then user and assistant alternating, new messages last."""
-        turns = [
-            ChatTurn("user" if line.role == "person" else "assistant", perceived.said(line)) for line in self._recent()
-        ]
+        turns, recent = list[ChatTurn](), self._recent()
+        for line, mark in zip(recent, moments.marks(recent, self.now), strict=True):
+            # Never in her own words: she would begin to write marks herself.
+            turns += [ChatTurn("user", mark)] if mark else []
+            turns.append(ChatTurn("user" if line.role == "person" else "assistant", perceived.said(line)))
         turns += [ChatTurn("user", self._described(perception)) for perception in self.perceptions]
         if turns and turns[0].role == "assistant":
             turns.insert(0, ChatTurn("user", "(You spoke first.)"))
@@ -170,6 +172,7 @@ class Prompt:
 
     def _nature(self) -> str:
         now = self.now.strftime("%A, %d %B %Y, %H:%M %Z").strip()
+        silence = moments.silence(self.history, self.now)
         if self.visitor is not None:
             visitor = perceived.one_line(self.visitor)[:NAME_CHARS]
             nature = _VISITED.format(name=self.persona.name, visitor=visitor, now=now)
@@ -177,12 +180,13 @@ class Prompt:
             return f"{nature}\n\n{instructed}".rstrip()
         born = age(self.persona.birthday, self.now.date())
         birth = f"You were born on {self.persona.birthday}, {born} ago. " if born else ""
-        return _NATURE.format(name=self.persona.name, birth=birth, now=now)
+        return _NATURE.format(name=self.persona.name, birth=birth, now=now) + silence
 
     def _recent(self) -> list[Line]:
-        room, recent = self._shares.history, list[Line]()
-        for line in reversed(self.history):
-            room -= tokens(line.content) + tokens(line.perceived[: perceived.HISTORY_CHARS])
+        room, recent = self._shares.history - moments.MARK_TOKENS, list[Line]()
+        marks = moments.marks(self.history, self.now)
+        for line, mark in zip(reversed(self.history), reversed(marks), strict=True):
+            room -= tokens(line.content) + tokens(line.perceived[: perceived.HISTORY_CHARS]) + tokens(mark)
             if room < 0:
                 break
             recent.append(line)
