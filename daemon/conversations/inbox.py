@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.endings import Endings
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
@@ -73,6 +74,7 @@ class Inbox:
         tasks: PersonaTasks,
         clock: Clock,
         log: Log,
+        agenda: Agenda,
     ) -> None:
         self.accepted = 0
         self._mind = settings.mind
@@ -85,6 +87,7 @@ class Inbox:
         self._touched = touched
         self._clock = clock
         self._log = log
+        self._agenda = agenda
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
         self._dropped: set[str] = set()
@@ -105,6 +108,7 @@ class Inbox:
     async def load(self, persona_id: str) -> None:
         """Replace her lanes with what the ledger has waiting. Her process must not be running. Raises LedgerError."""
         waiting = await self._ledger.waiting(persona_id)
+        await self._agenda.refresh(persona_id)
         meanwhile = self._lanes.pop(persona_id, None)
         self._put(persona_id, waiting)
         if meanwhile:
@@ -249,6 +253,7 @@ class Inbox:
         self._readers.discard(persona_id)
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
+        self._agenda.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
         """Drop a removed channel and what waits on it."""
@@ -259,6 +264,11 @@ class Inbox:
         """Drop a visitor's erased perceptions, and what was said in that conversation."""
         self._all(persona_id).erased(address, set(perceptions))
         self.pump(persona_id)
+
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return her owner's turn with this number, if it is in hand and not answered: only such a turn may ask."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn and not in_hand.replied else None
 
     def stepped(self, persona_id: str, conversation: Conversation) -> None:
         """Read this conversation's history again: a line of it was replaced."""
@@ -327,8 +337,10 @@ class Inbox:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
             persona = self._personas.get(persona_id)
             zone = persona.zone if persona else ""
-            items = _perceptions(turn)
-            worker.send(Perceive(turn.number, conversation, items, history, memory, has_documents, zone=zone))
+            items, planned = _perceptions(turn), self._agenda.next(persona_id)
+            worker.send(
+                Perceive(turn.number, conversation, items, history, memory, has_documents, zone=zone, planned=planned)
+            )
         else:
             worker.send(self._visited(turn, history))
         content = "\n".join(item.perception.content for item in turn.items)

@@ -14,6 +14,7 @@ from daemon.ledger import (
     open_channels,
     outbox,
     pairing,
+    reminder_requests,
     reminders,
     revisions,
 )
@@ -113,4 +114,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     revisions.forget(connection, persona)
     erasure.forget(connection, persona)
     reminders.forget(connection, persona)
+    reminder_requests.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

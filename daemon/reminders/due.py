@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.inbox import Inbox, InboxFull
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.worker import Worker
@@ -47,13 +48,21 @@ class Due:
     """The timer. It is a client of her processes: when one comes up she may just have been started."""
 
     def __init__(
-        self, ledger: Ledger, personas: Personas, inbox: Inbox, publisher: Publisher, clock: KeptClock, log: Log
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        inbox: Inbox,
+        publisher: Publisher,
+        agenda: Agenda,
+        clock: KeptClock,
+        log: Log,
     ) -> None:
         self.told = 0
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
         self._publisher = publisher
+        self._agenda = agenda
         self._clock = clock
         self._log = log
         self._again = asyncio.Event()
@@ -109,6 +118,7 @@ class Due:
                 if row.wake > self._clock.present_ns():
                     return row.wake
                 await self._take(row)
+                await self._agenda.refresh(row.persona)
             if not rows:
                 return None
 

@@ -29,6 +29,7 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
@@ -45,6 +46,7 @@ from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.reminders.due import Due
+from daemon.reminders.questions import ReminderQuestions
 from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
@@ -82,6 +84,7 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    agenda: Agenda
 
 
 class Channels(NamedTuple):
@@ -135,12 +138,15 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    due = Due(ledger, personas, said.inbox, said.publisher, clock, log)
-    reminders = Reminders(ledger, personas, due.look, clock)
+    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, clock, log)
+    reminders = Reminders(ledger, personas, said.agenda, due.look, clock)
+    questions = ReminderQuestions(reminders, said.inbox, own, clock, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
-    supervisor = _supervisor(settings, ledger, personas, said, places, due, spawner, context, tasks, own, log)
+    supervisor = _supervisor(
+        settings, ledger, personas, said, places, due, questions, spawner, context, tasks, own, log
+    )
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
@@ -246,8 +252,9 @@ async def _conversations(
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+    agenda = Agenda(ledger)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log, agenda)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, agenda)
 
 
 def _channels(
@@ -260,7 +267,7 @@ def _channels(
     clock: Clock,
     log: Log,
 ) -> Channels:
-    hubs, publisher, terms, inbox, _, _ = said
+    hubs, publisher, terms, inbox, *_ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
     webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
@@ -288,6 +295,7 @@ def _supervisor(
     said: Conversations,
     places: Channels,
     due: Due,
+    questions: ReminderQuestions,
     spawner: Spawner,
     context: ProcessContext,
     tasks: Tasks,
@@ -299,7 +307,7 @@ def _supervisor(
     prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
     dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host, questions
     )
     clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue, due]
 

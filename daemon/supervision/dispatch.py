@@ -9,9 +9,11 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import Worker
 from daemon.personas.personas import Personas
+from daemon.reminders.questions import ReminderQuestions
 from daemon.supervision.organ_host import OrganHost
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, FromWorker, OrganCall
+from proto.reminding import CancelPlanned, ListPlanned, Remind
 
 
 class Dispatch:
@@ -26,6 +28,7 @@ class Dispatch:
         states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
+        reminders: ReminderQuestions,
     ) -> None:
         self._personas = personas
         self._inbox = inbox
@@ -34,6 +37,7 @@ class Dispatch:
         self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
+        self._reminders = reminders
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
         """Route one message."""
@@ -42,6 +46,8 @@ class Dispatch:
                 self._organ_host.call(message, self._personas.folder(persona_id), worker.send)
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
+            case Remind() | ListPlanned() | CancelPlanned():
+                self._reminders.received(persona_id, worker, message)
             case Received():
                 self._intake.received(persona_id, worker, message)
             case GatewayChanged():

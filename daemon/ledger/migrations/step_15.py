@@ -2,7 +2,8 @@
 
 ``due`` is when a reminder is meant next, ``wake`` when it is looked at next: later than ``due`` while quiet hours hold
 it back. An empty ``type`` means no particular conversation. A telling is open until its message was delivered, so that
-it can go another way; ``tried`` holds the channels on which that failed, as JSON.
+it can go another way; ``tried`` holds the channels on which that failed, as JSON. A request is what a turn asked for
+and ``got``, a reminder as JSON, so that the turn can be repeated.
 """
 
 from __future__ import annotations
@@ -46,4 +47,13 @@ SQL: Final = """
     ) STRICT;
     CREATE INDEX telling_due ON telling (persona, due);
     CREATE INDEX telling_open ON telling (id) WHERE open = 1;
+
+    CREATE TABLE reminder_request (
+        persona TEXT NOT NULL,
+        perception INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        got TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (persona, perception, key)
+    ) STRICT, WITHOUT ROWID;
     """

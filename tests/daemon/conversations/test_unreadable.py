@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
@@ -63,7 +64,19 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
         publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
-        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
+        inbox = Inbox(
+            settings,
+            ledger,
+            personas,
+            terms,
+            publisher,
+            lambda _: None,
+            lambda _: None,
+            tasks,
+            clock,
+            log,
+            Agenda(ledger),
+        )
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):
