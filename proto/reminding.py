@@ -30,6 +30,7 @@ class Planned(msgspec.Struct, frozen=True):
     """A reminder, or with a ``cron`` rule a routine. ``due`` is its next time, 0 if it has none left.
 
     ``zone`` is the IANA name of the zone that the rule means. ``task``: her mind does what the body says.
+    ``cancelled``: this turn has cancelled it already, perhaps in an earlier run whose worker died.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Planned(msgspec.Struct, frozen=True):
     cron: str = ""
     zone: str = ""
     task: bool = False
+    cancelled: bool = False
 
 
 class Remind(msgspec.Struct, tag="remind"):

@@ -107,8 +107,8 @@ class Inbox:
 
     async def load(self, persona_id: str) -> None:
         """Replace her lanes with what the ledger has waiting. Her process must not be running. Raises LedgerError."""
-        waiting = await self._ledger.waiting(persona_id)
         await self._agenda.refresh(persona_id)
+        waiting = await self._ledger.waiting(persona_id)
         meanwhile = self._lanes.pop(persona_id, None)
         self._put(persona_id, waiting)
         if meanwhile:

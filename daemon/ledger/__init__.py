@@ -31,13 +31,14 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
-from daemon.ledger.reminder_requests import Asked
+from daemon.ledger.reminder_requests import CANCEL, Asked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "CANCEL",
     "DIED",
     "OPTED_OUT",
     "PAGE_LINES",

@@ -33,6 +33,10 @@ class ReminderOperations:
         """Return what an earlier run of a turn got for the same request, or None."""
         return await self._reader.submit(reminder_requests.answered, persona_id, asked)
 
+    async def reminders_removed(self, persona_id: str, perceptions: list[int]) -> list[Reminder]:
+        """Return what the turn of these perceptions has removed so far."""
+        return await self._reader.submit(reminder_requests.removed, persona_id, perceptions)
+
     async def change_reminder(self, old: Reminder, new: Reminder) -> bool:
         """Replace a reminder; change nothing and return False unless it is still ``old``."""
         return await self._writer.submit(reminders.change, old, new)

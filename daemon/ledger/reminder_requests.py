@@ -6,6 +6,7 @@ or one by one, so each of them is noted with what was asked, in the transaction 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import Final
 
@@ -16,6 +17,10 @@ from daemon.ledger.reminders import Reminder
 
 KEPT: Final = 30 * 24 * 3600 * 1_000_000_000
 """Nanoseconds. By then a message is answered, or set aside."""
+
+
+CANCEL: Final = "cancel "
+"""The key of a request to remove begins like this."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -52,6 +57,16 @@ def remove(connection: sqlite3.Connection, persona: str, reminder: int, asked: A
     if found is None and (found := reminders.remove(connection, persona, reminder)):
         _note(connection, found, asked)
     return found
+
+
+def removed(connection: sqlite3.Connection, persona: str, perceptions: list[int]) -> list[Reminder]:
+    """Return what the turn of these perceptions has removed so far."""
+    rows = connection.execute(
+        "SELECT DISTINCT got FROM reminder_request WHERE persona = ? AND key LIKE ?"
+        " AND perception IN (SELECT value FROM json_each(?))",
+        (persona, f"{CANCEL}%", json.dumps(perceptions)),
+    )
+    return [msgspec.json.decode(got, type=Reminder) for (got,) in rows]
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

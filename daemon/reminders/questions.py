@@ -11,7 +11,7 @@ import msgspec
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.lane import Turn
 from daemon.conversations.worker import Worker
-from daemon.ledger import Asked, LedgerError, Reminder
+from daemon.ledger import CANCEL, Asked, LedgerError, Reminder
 from daemon.logging.log import Log
 from daemon.reminders.service import NewReminder, ReminderRefused, Reminders, ReminderUnknown, TooManyReminders
 from daemon.runtime.clock import Clock
@@ -61,9 +61,9 @@ class ReminderQuestions:
     async def _answer(self, persona_id: str, worker: Worker, question: Question, turn: Turn) -> None:
         worker.send(await self._answered(question.call, self._done(persona_id, question, turn)))
 
-    async def _answered(self, call: int, done: Awaitable[list[Reminder]]) -> DaemonAnswer:
+    async def _answered(self, call: int, done: Awaitable[list[Planned]]) -> DaemonAnswer:
         try:
-            rows = [_planned(row) for row in (await done)[:MOST_LISTED]]
+            rows = await done
         except TooManyReminders:
             return DaemonAnswer(call, error=_TOO_MANY)
         except ReminderUnknown:
@@ -74,19 +74,22 @@ class ReminderQuestions:
             return DaemonAnswer(call, error=_NOT_NOW)
         return DaemonAnswer(call, msgspec.json.encode(rows).decode())
 
-    async def _done(self, persona_id: str, question: Question, turn: Turn) -> list[Reminder]:
+    async def _done(self, persona_id: str, question: Question, turn: Turn) -> list[Planned]:
         perceptions, at = [item.perception.id for item in turn.items], self._clock.time_ns()
         match question:
             case Remind():
                 asked = Asked(_key(question), perceptions, at)
-                return [await self._reminders.add(persona_id, _new(question, turn), asked)]
+                return [_planned(await self._reminders.add(persona_id, _new(question, turn), asked))]
             case CancelPlanned():
                 if not question.id.isdecimal() or len(question.id) > 18:
                     raise ReminderUnknown(_GONE)
-                asked = Asked(f"cancel {question.id}", perceptions, at)
-                return [await self._reminders.remove(persona_id, int(question.id), asked)]
+                asked = Asked(f"{CANCEL}{question.id}", perceptions, at)
+                gone = await self._reminders.remove(persona_id, int(question.id), asked)
+                return [_planned(gone, is_cancelled=True)]
             case ListPlanned():
-                return await self._reminders.all(persona_id)
+                coming = [_planned(row) for row in await self._reminders.all(persona_id)]
+                gone_rows = await self._reminders.removed(persona_id, perceptions)
+                return [*coming[:MOST_LISTED], *(_planned(row, is_cancelled=True) for row in gone_rows[:MOST_ASKED])]
 
 
 def _new(question: Remind, turn: Turn) -> NewReminder:
@@ -108,5 +111,5 @@ def _key(question: Remind) -> str:
     return f"add {hashlib.sha256(told).hexdigest()}"
 
 
-def _planned(row: Reminder) -> Planned:
-    return Planned(str(row.id), row.body, row.due, row.cron, row.zone, row.task)
+def _planned(row: Reminder, *, is_cancelled: bool = False) -> Planned:
+    return Planned(str(row.id), row.body, row.due, row.cron, row.zone, row.task, is_cancelled)

@@ -87,6 +87,10 @@ class Reminders:
         """Return her reminders that are to come, the next one first."""
         return await self._ledger.reminders(persona_id)
 
+    async def removed(self, persona_id: str, perceptions: list[int]) -> list[Reminder]:
+        """Return what the turn of these perceptions has removed so far."""
+        return await self._ledger.reminders_removed(persona_id, perceptions)
+
     async def add(self, persona_id: str, new: NewReminder, asked: Asked | None = None) -> Reminder:
         """Keep a reminder. Raises ReminderRefused."""
         if asked and (found := await self._ledger.reminder_asked(persona_id, asked)):

@@ -21,6 +21,7 @@ from proto.messages import (
     Typing,
 )
 from proto.records import Organ, Persona
+from worker.agent.appointment_tools import appointment_offers
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
@@ -32,10 +33,12 @@ from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
 from worker.organs.mind import Mind
-from worker.prompting import perceived
+from worker.prompting import due, perceived
 from worker.prompting.moments import now_in
+from worker.prompting.planner import Planner, agenda
 from worker.prompting.prompt import Prompt, take
 from worker.prompting.speech import SPOKEN_CHARS, speakable
+from worker.prompting.told_times import moment
 from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
@@ -207,13 +210,13 @@ class Turn:
     # Thinking
 
     def _prompt(self, understood: dict[int, str], found: Found) -> Prompt:
-        perceptions = self._taken(understood)
+        perceptions, now = self._taken(understood), now_in(self._message.zone)
         return Prompt(
             self._means.persona,
             {} if self._message.visitor is not None else self._message.memory,
             [] if self._tries.is_bare else self._message.history,
             perceptions,
-            now_in(self._message.zone),
+            now,
             understood,
             "" if self._tries.is_bare else found.passages,
             found.unsearched,
@@ -221,6 +224,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            agenda(self._message.planned, now),
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
@@ -254,10 +258,18 @@ class Turn:
         """A stranger gets no tools: they cost her owner money and reveal what she has."""
         if self._message.visitor is not None:
             return Tools()
-        body = self._means.body
+        body, planner = self._means.body, self._planner()
         return Tools(
-            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+            self._paint if body.has("imagination") else None,
+            self._ask_teacher if body.has("teacher") else None,
+            appointment_offers(planner),
+            planner,
         )
+
+    def _planner(self) -> Planner:
+        zone = self._message.zone
+        begun = moment(max(one.at for one in self._perceptions), now_in(zone))
+        return Planner(self._means.daemon.ask, self.number, begun, lambda: now_in(zone))
 
     async def _paint(self, description: str) -> str:
         imagination = self._means.body.imagination
@@ -272,7 +284,8 @@ class Turn:
     # Answering
 
     async def _reply(self, prompt: Prompt, answer: str) -> Reply:
-        said = [await self._said(answer, prompt.is_aloud)] if answer else []
+        is_silent = due.are_due(prompt.perceptions) and due.is_silent(answer)
+        said = [await self._said(answer, prompt.is_aloud)] if answer and not is_silent else []
         room = KEPT_CHARS // len(prompt.perceptions)
         kept = {id_: prompt.perceived[id_][:room] for id_ in _ids(prompt) if id_ in prompt.perceived}
         told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)

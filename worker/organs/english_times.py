@@ -24,6 +24,9 @@ LATE: Final = (time(20), time(22), time(23, 30))
 TODAY: Final = (*PARTS.values(), *LATE)
 """When "tonight" and "today" are, if no time is said: the next of these."""
 
+SMALL_HOURS: Final = 5
+"""Of a night, the hours before this one are after midnight."""
+
 EARLY_HOURS: Final = range(6, 12)
 """Of a day to come, "at 8" is in the morning and "at 3" in the afternoon."""
 
@@ -73,8 +76,10 @@ def moment_of(said: Reading, now: datetime, *, wakes: bool = False) -> datetime:
         return _next_at(clock, said.part, now, wakes=wakes)
     if said.span is not None and clock is None and not said.part:
         return local(datetime.combine(said.day, now.time()), now)
-    found = _on(said.day, clock, said.part, now, wakes=wakes)
-    return _on(said.again(said.day), clock, said.part, now, wakes=wakes) if said.again and found <= now else found
+    if said.again is None:
+        return _on(said.day, clock, said.part, now, wakes=wakes)
+    found = _on_named(said.day, clock, said.part, now, wakes=wakes)
+    return _on_named(said.again(said.day), clock, said.part, now, wakes=wakes) if found <= now else found
 
 
 def rule_of(said: Reading) -> str:
@@ -104,29 +109,31 @@ def _next_at(clock: Clock | None, part: str, now: datetime, *, wakes: bool) -> d
     return min((one for one in moments if one > now), default=max(moments))
 
 
-def _on(day: date, clock: Clock | None, part: str, now: datetime, *, wakes: bool) -> datetime:
-    """Return the moment on that day."""
-    is_today = day == now.date()
+def _on_named(day: date, clock: Clock | None, part: str, now: datetime, *, wakes: bool) -> datetime:
+    """Return the moment on a day that was named, and may happen to be today."""
     if clock is None:
-        usual = PARTS.get(part, DAYTIME)
-        choices = [usual]
-        if is_today and part in ("", "night"):
-            choices = list(LATE if part else TODAY)
-        moments = [local(datetime.combine(day, one), now) for one in choices]
-        return next((one for one in moments if one > now), moments[-1])
-    if is_today and not part:
-        moments = [_at(day, hour, clock.minute, now) for hour in _both_hours(clock)]
-        return next((one for one in moments if one > now), moments[-1])
+        return local(datetime.combine(day, PARTS.get(part, DAYTIME)), now)
     hour = _hour(clock, part, wakes=wakes)
     # "Tonight at one" is after midnight.
-    is_after = part == "night" and not clock.is_exact and clock.hour < 5
+    is_after = part == "night" and not clock.is_exact and clock.hour < SMALL_HOURS
     return _at(day, hour + (24 if is_after else 0), clock.minute, now)
+
+
+def _on(day: date, clock: Clock | None, part: str, now: datetime, *, wakes: bool) -> datetime:
+    """Return the moment on that day; of today, the next one that is meant."""
+    is_today = day == now.date()
+    moments = [_on_named(day, clock, part, now, wakes=wakes)]
+    if is_today and clock is None and part in ("", "night"):
+        moments = [local(datetime.combine(day, one), now) for one in (LATE if part else TODAY)]
+    elif is_today and clock and not part:
+        moments = [_at(day, hour, clock.minute, now) for hour in _both_hours(clock)]
+    return next((one for one in moments if one > now), moments[-1])
 
 
 def _hour(clock: Clock, part: str, *, wakes: bool) -> int:
     if clock.is_exact:
         return clock.hour
-    if part == "night" and (clock.hour < 5 or clock.hour == 12):
+    if part == "night" and (clock.hour < SMALL_HOURS or clock.hour == 12):
         return 24 if clock.hour == 12 else clock.hour
     if part == "morning" or wakes:
         return clock.hour % 12
