@@ -65,7 +65,7 @@ DAEMON: Final = (
     ),
     room(
         "daemon.archives",
-        "channels personas ledger runtime logging",
+        "channels reminders personas ledger runtime logging",
         "An archive is her files and her rows; her channels come back through their one owner.",
     ),
     room(

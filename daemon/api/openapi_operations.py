@@ -18,6 +18,7 @@ TAGS: Final = {
     "personas": "The personas and their lives.",
     "channels": "The channels on which a persona talks with her owner.",
     "memory": "What was said, and what she knows.",
+    "reminders": "What she tells or does at a time.",
     "daemon": "How the daemon does.",
     V1_TAG: "Open channels, on which everybody can talk to a persona.",
 }
@@ -28,6 +29,7 @@ PARAMETERS: Final[dict[str, Json]] = {
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
     "channel_id": {"type": "string", "description": "The channel's id."},
+    "reminder_id": {"type": "integer", "description": "The reminder's id."},
     "conversation_id": {"type": "string", "description": "The conversation's id."},
     "sender_id": {
         "type": "string",
@@ -47,6 +49,8 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0, "maximum": MAX_LINES},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
+    "start": {"type": "string", "description": "An ISO date or time; a date is a day of her person's."},
+    "end": {"type": "string", "description": "An ISO date or time, which is no longer in the range."},
     **V1_QUERY,
     "secrets": {"type": "boolean", "default": True},
 }
@@ -79,6 +83,8 @@ UPDATE: Final[Json] = {
     "additionalProperties": False,
     "properties": {
         "status": {"enum": ["active", "hibernate", "sick"]},
+        "zone": {"type": "string", "description": "Her person's time zone, an IANA name; empty: the machine's."},
+        "quiet_hours": {"type": "string", "description": "When routines wait, such as 22:00-07:00; empty: never."},
         **{slot: ref("OrganChange") for slot in ("thinking", *ORGANS)},
         **{f"clear_{slot}": {"type": "boolean"} for slot in ORGANS},
     },
@@ -230,6 +236,41 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         object_(messages=list_("Message")),
         (404, 422),
         query=("limit", "before", "after", "q"),
+    ),
+    ("GET", f"{_PERSONA}/reminders"): Operation(
+        "listReminders",
+        "reminders",
+        "Her reminders and routines that are to come, the next one first.",
+        object_(reminders=list_("ReminderShown")),
+        (404,),
+    ),
+    ("POST", f"{_PERSONA}/reminders"): Operation(
+        "addReminder",
+        "reminders",
+        "Have her person reminded at a time, or by a rule of cron.",
+        ref("ReminderShown"),
+        (404, 409, 422, 507),
+        ref("ReminderRequest"),
+        status=201,
+    ),
+    ("PATCH", f"{_PERSONA}/reminders/{{reminder_id}}"): Operation(
+        "changeReminder",
+        "reminders",
+        "Change a reminder that is to come.",
+        ref("ReminderShown"),
+        (404, 422, 507),
+        ref("ReminderUpdate"),
+    ),
+    ("DELETE", f"{_PERSONA}/reminders/{{reminder_id}}"): Operation(
+        "removeReminder", "reminders", "Remove a reminder.", object_(removed=INTEGER), (404, 507)
+    ),
+    ("GET", f"{_PERSONA}/calendar"): Operation(
+        "getCalendar",
+        "reminders",
+        "What was said and told in a half-open range, and what is to come, with repetitions.",
+        ref("CalendarShown"),
+        (400, 404, 422),
+        query=("start", "end"),
     ),
     ("GET", f"{_PERSONA}/export"): Operation(
         "exportPersona",

@@ -14,6 +14,7 @@ from daemon.api.knowledge import Knowledge
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
+from daemon.api.reminders import CalendarShown, ReminderRequest, ReminderShown, ReminderUpdate
 from daemon.api.retry import RetryRequest
 from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.openapi import KINDS as V1_KINDS
@@ -30,6 +31,7 @@ _KINDS: Final = (
     *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
     *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
     *(Restored, Fault, ChatFrame, SignalFrame),
+    *(ReminderRequest, ReminderUpdate, ReminderShown, CalendarShown),
     *V1_KINDS,
 )
 

@@ -16,13 +16,14 @@ from starlette.routing import BaseRoute, Route
 
 from daemon.api.bodies import Body, fault, read_object
 from daemon.api.channels import refused
+from daemon.api.errors import Unprocessable
 from daemon.api.lookup import find_persona, require_room
 from daemon.channels.errors import ChannelRefused
 from daemon.channels.new_channel import NewChannel
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
 from daemon.conversations.hubs import Hubs
-from daemon.http.answers import json_response, sentence
+from daemon.http.answers import Fault, json_response, sentence
 from daemon.ledger import Ledger
 from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import Personas, PersonasError
@@ -257,15 +258,15 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
 
 
 def _hours(field: str, value: object) -> str:
-    """Raise 422 for a time zone that does not exist, and for quiet hours that are none."""
-    text = "" if value is None else value
+    """Raise Unprocessable for a time zone that does not exist, and for quiet hours that are none."""
+    if value is not None and not isinstance(value, str):
+        raise Unprocessable([Fault("string_type", ("body", field), "Input should be a valid string")])
+    text = (value or "").strip()
     try:
-        if not isinstance(text, str):
-            raise HTTPException(422, f"{field} must be a text.")
-        HOURS[field](text.strip())
+        HOURS[field](text)
     except (UnknownZone, BadHours) as error:
-        raise HTTPException(422, f"{field} cannot be taken. {error}") from error
-    return text.strip()
+        raise Unprocessable([Fault("value_error", ("body", field), str(error))]) from error
+    return text
 
 
 class OrganChange(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
 """The archive of one persona: a ZIP file whose last member tells size and SHA-256 of every other one.
 
 ``persona.json`` is her record, ``conversation.jsonl`` a line for each line of each channel, oldest first,
-``fed.jsonl`` a line for each conversation that she was fed, ``memory/*.md`` what she knows, ``media/*`` the files.
+``fed.jsonl`` a line for each conversation that she was fed, ``reminders.jsonl`` a line for each reminder to come,
+``memory/*.md`` what she knows, ``media/*`` the files.
 It is read with suspicion: no other names are taken, no member is larger than it says, and what its sum does not
 confirm counts for nothing.
 """
@@ -27,6 +28,8 @@ MANIFEST: Final = "manifest.json"
 RECORD: Final = "persona.json"
 CONVERSATION: Final = "conversation.jsonl"
 FED: Final = "fed.jsonl"
+REMINDERS: Final = "reminders.jsonl"
+"""Missing in archives before version 3."""
 MEMORY: Final = "memory/"
 MEDIA: Final = "media/"
 
@@ -40,7 +43,7 @@ FREE_OF_RATIO: Final = 16 * 1024 * 1024
 PIECE: Final = 262_144
 
 _NAME: Final = re.compile(
-    r"persona\.json|conversation\.jsonl|fed\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+    r"persona\.json|conversation\.jsonl|fed\.jsonl|reminders\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 )
 _LARGEST: Final = {RECORD: MAX_RECORD, MEMORY: MAX_MEMORY_MEMBER}
 _END, _LOCATOR, _RECORD = 22, 20, 56
@@ -74,7 +77,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     format: Literal["personad-archive"] = "personad-archive"
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     id: PersonaId
     name: str
     exported_at: str

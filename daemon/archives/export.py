@@ -25,6 +25,7 @@ from daemon.archives.archive import (
     MEMORY,
     PIECE,
     RECORD,
+    REMINDERS,
     Manifest,
     Member,
 )
@@ -32,6 +33,7 @@ from daemon.ledger import Ledger
 from daemon.personas import atomic_files
 from daemon.personas.media import FOLDER
 from daemon.personas.personas import MEMORY_FILE
+from daemon.reminders.archived import archived
 from daemon.runtime.clock import Clock
 from proto.records import ORGANS, Organ, Persona, to_json
 from proto.texts import MediaName
@@ -60,8 +62,8 @@ class Export:
     async def prepare(self) -> None:
         """Look which files there are. Raises OSError, TooManyFiles."""
         self._memory, self._media = await asyncio.to_thread(self._list)
-        if len(self._memory) + len(self._media) > MAX_MEMBERS - 3:
-            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 3} files")
+        if len(self._memory) + len(self._media) > MAX_MEMBERS - 4:
+            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 4} files")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The archive's bytes, a few at a time. Raises OSError, LedgerError: what was sent then is no archive."""
@@ -82,6 +84,8 @@ class Export:
         pack.end()
         fed = await self._ledger.fed(self._persona.id)
         yield await asyncio.to_thread(pack.add, FED, b"".join(msgspec.json.encode(one) + b"\n" for one in fed))
+        rows = [archived(row) for row in await self._ledger.reminders(self._persona.id)]
+        yield await asyncio.to_thread(pack.add, REMINDERS, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
         for name in self._memory:
             text = await asyncio.to_thread(atomic_files.read, self._folder / "memory" / name, MAX_MEMORY_MEMBER)
             yield await asyncio.to_thread(pack.add, MEMORY + name, text)

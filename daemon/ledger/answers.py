@@ -100,6 +100,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     outbox.prune(connection, before)
     pairing.prune(connection, before)
     revisions.prune(connection, before)
+    reminders.prune(connection)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

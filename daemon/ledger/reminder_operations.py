@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from daemon.ledger import conversation as lines
 from daemon.ledger import reminder_requests, reminders
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.reminder_requests import Asked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
-from proto.messages import Conversation
+from proto.messages import Conversation, Line
 
 
 class ReminderOperations:
@@ -90,6 +91,10 @@ class ReminderOperations:
     async def tellings(self, persona_id: str, start: int, end: int, limit: int) -> list[Telling]:
         """Return what was told of reminders that were due from ``start`` until before ``end``, oldest first."""
         return await self._reader.submit(reminders.tellings, persona_id, start, end, limit)
+
+    async def said_between(self, persona_id: str, start: int, end: int, limit: int) -> list[Line]:
+        """Return what was said with her owner from ``start`` until before ``end``, oldest first."""
+        return await self._reader.submit(lines.said_between, persona_id, start, end, limit)
 
     async def waiting_reminders(self) -> dict[str, tuple[int, int]]:
         """Return how many reminders each persona has, and when the next one of them is due."""

@@ -19,8 +19,8 @@ from proto.gateways import chat_of
 from proto.messages import Conversation, Outgoing, Perception
 
 WEB: Final = "web"
-KEPT_TELLINGS: Final = 10_000
-"""How many of a persona's tellings the calendar can show; the oldest go first."""
+KEPT_TELLINGS: Final = 1_000_000
+"""How many tellings of all personas the calendars can show; the oldest go first."""
 
 _FIELDS: Final = (
     "id, persona, body, cron, zone, due, wake, type, name, channel, chat, task, quiet, created_at, told, told_at"
@@ -128,8 +128,8 @@ def of(connection: sqlite3.Connection, persona: str) -> list[Reminder]:
 def next_to_wake(connection: sqlite3.Connection, personas: list[str], limit: int) -> list[Reminder]:
     """Return the rows of these personas that are to be looked at next, in that order."""
     rows = connection.execute(
-        f"SELECT {_FIELDS} FROM reminder WHERE persona IN (SELECT value FROM json_each(?))"  # noqa: S608 (constants)
-        " ORDER BY wake LIMIT ?",
+        f"SELECT {_FIELDS} FROM reminder INDEXED BY reminder_wake"  # noqa: S608 (constants)
+        " WHERE persona IN (SELECT value FROM json_each(?)) ORDER BY wake LIMIT ?",
         (json.dumps(personas), limit),
     )
     return [_reminder(row) for row in rows]
@@ -234,6 +234,11 @@ def put_back(connection: sqlite3.Connection, rows: Iterable[Reminder]) -> None:
     connection.executemany(_INSERT, [_values(row) for row in rows])
 
 
+def prune(connection: sqlite3.Connection) -> None:
+    """Delete what was told long ago."""
+    connection.execute("DELETE FROM telling WHERE id <= (SELECT max(id) FROM telling) - ?", (KEPT_TELLINGS,))
+
+
 def forget(connection: sqlite3.Connection, persona: str) -> None:
     """Delete all that is hers."""
     connection.execute("DELETE FROM reminder WHERE persona = ?", (persona,))
@@ -247,6 +252,67 @@ def _count(connection: sqlite3.Connection, persona: str) -> int:
 
 def _is_due(connection: sqlite3.Connection, row: Reminder) -> bool:
     return find(connection, row.persona, row.id) == row
+
+
+def _place(
+    connection: sqlite3.Connection, persona: str, known: list[Conversation], asked: Conversation | None
+) -> Conversation:
+    """Return the conversation in which her owner is told: ``asked``, else the one in which the person spoke last.
+
+    Only those count that lead to the owner. The web always does; a channel does while it is paired with this chat
+    and its provider takes its credentials.
+    """
+    rows = connection.execute(
+        "SELECT channel, chat FROM channel WHERE persona = ? AND account IS NOT NULL AND open = 0"
+        " AND error_class IS NOT 'credential'",
+        (persona,),
+    )
+    paired = {(channel, chat_of(chat or "")) for channel, chat in rows}
+    alive = [one for one in known if one.type == WEB or (one.channel, chat_of(one.chat)) in paired]
+    return asked if asked in alive and asked else max(alive, key=lambda one: _last_used(connection, persona, one))
+
+
+def _last_used(connection: sqlite3.Connection, persona: str, conversation: Conversation) -> int:
+    """Return the id of the last line that the person said there; 0 when there is none."""
+    row: tuple[int] | None = connection.execute(
+        "SELECT id FROM conversation WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ?"
+        " AND notice = 0 AND role = 'person' ORDER BY id DESC LIMIT 1",
+        (persona, *msgspec.structs.astuple(conversation)),
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def _speak(
+    connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, seq: int, at: int
+) -> None:
+    """Her mind sees this line later: what the person answers may be about it."""
+    said = [Outgoing(content)]
+    lines.said(connection, persona, conversation, said, at)
+    outbox.add(connection, persona, conversation, said, [seq], at)
+
+
+def _told(
+    connection: sqlite3.Connection,
+    row: Reminder,
+    following: int | None,
+    at: int,
+    content: str,
+    seq: int | None,
+    *,
+    is_open: bool,
+) -> None:
+    if following is None:
+        connection.execute("DELETE FROM reminder WHERE id = ?", (row.id,))
+    else:
+        connection.execute(
+            "UPDATE reminder SET due = ?1, wake = ?1, told = told + 1, told_at = ?2 WHERE id = ?3",
+            (following, at, row.id),
+        )
+    connection.execute(
+        "INSERT INTO telling (persona, reminder, body, cron, due, at, content, seq, open)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.persona, row.id, row.body, row.cron, row.due, at, content, seq, is_open),
+    )
 
 
 def _place(

@@ -139,7 +139,8 @@ class Due:
             # A topic of a paired chat, or a chat that may lead nowhere any more: the ledger decides.
             known.append(row.conversation)
         if row.task:
-            await self._hand_over(persona, row, following, known, f"{DUE}\n{row.body}\n{late}".rstrip())
+            meant = rules.local(row.due, zone).isoformat(timespec="seconds")
+            await self._hand_over(persona, row, following, known, f"{DUE}{meant}:)\n{row.body}\n{late}".rstrip())
         else:
             await self._tell(persona, row, following, known, f"Reminder: {row.body}\n{late}".rstrip())
 

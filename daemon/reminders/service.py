@@ -57,7 +57,11 @@ class ReminderChange(msgspec.Struct, frozen=True):
 
 
 class ReminderRefused(ValueError):
-    """It cannot be taken; the text says what to do."""
+    """It cannot be taken; the text says what to do. ``field`` is the one that is wrong, "" if it is not one alone."""
+
+    def __init__(self, text: str, field: str = "") -> None:
+        super().__init__(text)
+        self.field = field
 
 
 class ReminderUnknown(ReminderRefused):
@@ -153,7 +157,7 @@ class Reminders:
         try:
             return places.named(await places.known(self._ledger, persona), channel)
         except places.NoSuchChannel as error:
-            raise ReminderRefused(str(error)) from error
+            raise ReminderRefused(str(error), "channel") from error
 
 
 def _changed(old: Reminder, change: ReminderChange, conversation: Conversation | None, now: int) -> Reminder:
@@ -184,9 +188,9 @@ def _changed(old: Reminder, change: ReminderChange, conversation: Conversation |
 def _body(text: str) -> str:
     body = text.strip()
     if not body:
-        raise ReminderRefused("body is empty: send what is to be told.")
+        raise ReminderRefused("body is empty: send what is to be told.", "body")
     if len(body) > MAX_BODY:
-        raise ReminderRefused(f"body is too long: send at most {MAX_BODY} characters.")
+        raise ReminderRefused(f"body is too long: send at most {MAX_BODY} characters.", "body")
     return body
 
 
@@ -194,20 +198,20 @@ def _zone(name: str) -> str:
     try:
         return zone_of(name or machine_zone()).key
     except UnknownZone as error:
-        raise ReminderRefused(f"zone cannot be taken. {error}") from error
+        raise ReminderRefused(f"zone cannot be taken. {error}", "zone") from error
 
 
 def _rule(text: str) -> str:
     try:
         return rules.check_rule(text)
     except rules.BadRule as error:
-        raise ReminderRefused(str(error)) from error
+        raise ReminderRefused(str(error), "cron") from error
 
 
 def _next(cron: str, zone: str, now: int) -> int:
     due = rules.next_after(cron, zone_of(zone), now)
     if due is None:
-        raise ReminderRefused("cron never comes: there is no such day. Correct its day, month or day of week.")
+        raise ReminderRefused("cron never comes: there is no such day. Correct its day, month or day of week.", "cron")
     return due
 
 
@@ -215,12 +219,12 @@ def _moment(text: str, zone: str, now: int) -> int:
     try:
         due = rules.moment(text, zone_of(zone))
     except rules.BadRule as error:
-        raise ReminderRefused(str(error)) from error
+        raise ReminderRefused(str(error), "at") from error
     if due <= now:
         shown = rules.local(now, zone_of(zone)).isoformat(timespec="seconds")
-        raise ReminderRefused(f"at is in the past: it is {shown} now. Send a later time.")
+        raise ReminderRefused(f"at is in the past: it is {shown} now. Send a later time.", "at")
     if due - now > rules.MAX_AHEAD:
-        raise ReminderRefused("at is more than a hundred years ahead: send an earlier time.")
+        raise ReminderRefused("at is more than a hundred years ahead: send an earlier time.", "at")
     return due
 
 

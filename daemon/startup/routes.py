@@ -20,6 +20,7 @@ from daemon.api.metrics import MetricsRoutes
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
+from daemon.api.reminders import ReminderRoutes
 from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
@@ -42,7 +43,9 @@ from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
+from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
@@ -65,13 +68,14 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    reminders: Reminders,
     uploads: Uploads,
     accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
     webhook_counts: Counter[tuple[str, int]],
     tasks: Tasks,
     started_at: float,
-    clock: Clock,
+    clock: KeptClock,
     stopping: asyncio.Event,
     log: Log,
 ) -> list[RouteGroup]:
@@ -115,7 +119,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             restorer=Restorer(
-                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, log=log
+                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, clock=clock, log=log
             ),
             hubs=hubs,
             uploads=uploads,
@@ -136,6 +140,7 @@ def api_routes(
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
+        ReminderRoutes(personas=personas, reminders=reminders, ledger=ledger, clock=clock),
         KnowledgeRoutes(personas=personas, log=log),
         HealthRoutes(
             personas=personas,

@@ -1,7 +1,7 @@
 """The tools with which a mind makes, lists and cancels its person's appointments.
 
-Models reckon badly with dates, and small ones more so: each tool takes a time in the words of the person, and answers with
-the full date, so that the mind can tell the person what it has done.
+Models reckon badly with dates, and small ones more so: each tool takes a time in the words of the person, and answers
+with the full date, so that the mind can tell the person what it has done.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ REMIND: Final = Tool(
         Parameter("body", "What they are to be told then, such as: water the fern."),
         Parameter(
             "when",
-            "When, in the person's time zone. Best in their own words, such as: in 20 minutes; tomorrow at 8; on Friday "
-            "at 18:30. Or in ISO 8601, such as 2026-12-01T08:00 or 2026-12-01T08:00:00+01:00.",
+            "When, in the person's time zone. Best in their own words, such as: in 20 minutes; tomorrow at 8; on "
+            "Friday at 18:30. Or in ISO 8601, such as 2026-12-01T08:00 or 2026-12-01T08:00:00+01:00.",
         ),
     ),
 )

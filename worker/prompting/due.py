@@ -17,8 +17,8 @@ SILENCE: Final = "(silence)"
 _SILENT: Final = re.compile(r"(?i)\A[\s\"'`*]*\(?silence\)?[\s.\"'`*]*\Z")
 _LATE: Final = re.compile(r"(?m)^\(This was due [^\n]*\)\Z")
 _FRAME: Final = """\
-(Nobody wrote this. A task came due that was arranged with you{when}.{late} Do it now, and tell the person the result in \
-your own words. If it leaves nothing to tell them, answer with {silence} and nothing else. The task:)
+(Nobody wrote this. A task came due that was arranged with you{when}.{late} Do it now, and tell the person the result \
+in your own words. If it leaves nothing to tell them, answer with {silence} and nothing else. The task:)
 {body}"""
 _PAST: Final = "(A task of yours came due{when}:)\n{body}"
 
