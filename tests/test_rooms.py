@@ -70,8 +70,8 @@ DAEMON: Final = (
     ),
     room(
         "daemon.supervision",
-        "channels conversations personas ledger runtime logging settings",
-        "It hands what a process says to conversations and channels, which know a process as a `Worker` only.",
+        "channels reminders conversations personas ledger runtime logging settings",
+        "It hands what a process says to the three rooms below it, which know a process as a `Worker` only.",
     ),
     room(
         "daemon.channels",
