@@ -35,7 +35,7 @@ _STATUS_WORDS: Final = {
     403: "This Host or Origin is not answered, or the token may only read.",
     404: "There is no such thing.",
     408: "It did not come in time.",
-    409: "She is not running.",
+    409: "Not as things are, such as while she does not run; the detail says why.",
     413: "Too large.",
     415: "No perception takes such a file; the detail lists those that one does.",
     416: "The range is not satisfiable.",

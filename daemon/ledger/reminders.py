@@ -189,7 +189,10 @@ def open_tellings(connection: sqlite3.Connection) -> list[OpenTelling]:
         " coalesce(o.channel, ''), coalesce(o.type, '') FROM telling t LEFT JOIN outbox o ON o.seq = t.seq"
         " WHERE t.open = 1 ORDER BY t.id"
     )
-    return [OpenTelling(*row[:6], json.loads(row[6]), *row[7:]) for row in rows]
+    return [
+        OpenTelling(id_, persona, content, due, at, seq, json.loads(tried), state, channel, type_)
+        for id_, persona, content, due, at, seq, tried, state, channel, type_ in rows
+    ]
 
 
 def fall_over(
@@ -269,7 +272,9 @@ def _place(
     )
     paired = {(channel, chat_of(chat or "")) for channel, chat in rows}
     alive = [one for one in known if one.type == WEB or (one.channel, chat_of(one.chat)) in paired]
-    return asked if asked in alive and asked else max(alive, key=lambda one: _last_used(connection, persona, one))
+    if asked is not None and asked in alive:
+        return asked
+    return max(alive, key=lambda one: _last_used(connection, persona, one))
 
 
 def _last_used(connection: sqlite3.Connection, persona: str, conversation: Conversation) -> int:
@@ -312,72 +317,6 @@ def _told(
         "INSERT INTO telling (persona, reminder, body, cron, due, at, content, seq, open)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (row.persona, row.id, row.body, row.cron, row.due, at, content, seq, is_open),
-    )
-
-
-def _place(
-    connection: sqlite3.Connection, persona: str, known: list[Conversation], asked: Conversation | None
-) -> Conversation:
-    """Return the conversation in which her owner is told: ``asked``, else the one in which the person spoke last.
-
-    Only those count that lead to the owner. The web always does; a channel does while it is paired with this chat
-    and its provider takes its credentials.
-    """
-    rows = connection.execute(
-        "SELECT channel, chat FROM channel WHERE persona = ? AND account IS NOT NULL AND open = 0"
-        " AND error_class IS NOT 'credential'",
-        (persona,),
-    )
-    paired = {(channel, chat_of(chat or "")) for channel, chat in rows}
-    alive = [one for one in known if one.type == WEB or (one.channel, chat_of(one.chat)) in paired]
-    return asked if asked in alive and asked else max(alive, key=lambda one: _last_used(connection, persona, one))
-
-
-def _last_used(connection: sqlite3.Connection, persona: str, conversation: Conversation) -> int:
-    """Return the id of the last line that the person said there; 0 when there is none."""
-    row: tuple[int] | None = connection.execute(
-        "SELECT id FROM conversation WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ?"
-        " AND notice = 0 AND role = 'person' ORDER BY id DESC LIMIT 1",
-        (persona, *msgspec.structs.astuple(conversation)),
-    ).fetchone()
-    return row[0] if row else 0
-
-
-def _speak(
-    connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, seq: int, at: int
-) -> None:
-    """Her mind sees this line later: what the person answers may be about it."""
-    said = [Outgoing(content)]
-    lines.said(connection, persona, conversation, said, at)
-    outbox.add(connection, persona, conversation, said, [seq], at)
-
-
-def _told(
-    connection: sqlite3.Connection,
-    row: Reminder,
-    following: int | None,
-    at: int,
-    content: str,
-    seq: int | None,
-    *,
-    is_open: bool,
-) -> None:
-    if following is None:
-        connection.execute("DELETE FROM reminder WHERE id = ?", (row.id,))
-    else:
-        connection.execute(
-            "UPDATE reminder SET due = ?1, wake = ?1, told = told + 1, told_at = ?2 WHERE id = ?3",
-            (following, at, row.id),
-        )
-    connection.execute(
-        "INSERT INTO telling (persona, reminder, body, cron, due, at, content, seq, open)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (row.persona, row.id, row.body, row.cron, row.due, at, content, seq, is_open),
-    )
-    connection.execute(
-        "DELETE FROM telling WHERE persona = ?1 AND id <="
-        " (SELECT id FROM telling WHERE persona = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        (row.persona, KEPT_TELLINGS),
     )
 
 

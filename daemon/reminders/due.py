@@ -114,13 +114,13 @@ class Due:
         while True:
             active = [persona.id for persona in self._personas.all() if persona.status == "active"]
             rows = await self._ledger.next_reminders(active, BATCH) if active else []
-            for row in rows:
-                if row.wake > self._clock.present_ns():
-                    return row.wake
+            due = [row for row in rows if row.wake <= self._clock.present_ns()]
+            if not due:
+                return rows[0].wake if rows else None
+            # Their next times may come before those of the other rows, so all are read again.
+            for row in due:
                 await self._take(row)
                 await self._agenda.refresh(row.persona)
-            if not rows:
-                return None
 
     async def _take(self, row: Reminder) -> None:
         persona, now = self._personas.get(row.persona), self._clock.present_ns()

@@ -74,7 +74,7 @@ def test_an_archive_of_version_1_comes_back(front: DaemonProcess) -> None:
     assert answer.json()["lines"] == 31
     persona_id = answer.json()["persona"]["id"]
     again = exported(front, persona_id)
-    assert (manifest_of(old)["version"], manifest_of(again)["version"]) == (1, 2)
+    assert (manifest_of(old)["version"], manifest_of(again)["version"]) == (1, 3)
     assert manifest_of(again)["consolidated"] == 3
 
     before, after = lines(old), lines(again)

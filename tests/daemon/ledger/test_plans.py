@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted
+from daemon.ledger import ChannelFields, Ledger, Notice, OpenTelling, Reminder, SenderLimits, Wanted
 from daemon.ledger.channel_operations import ChannelOperations
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
@@ -30,11 +30,14 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "telling",
 )
 """Tables whose rows no setting bounds."""
 
 ITEM: Final = Inbound("901", "31", "@carl", "31", private=True, kind="text", content="hi", at=NOW)
 FIELDS: Final = ChannelFields(name="Desk")
+PILLS: Final = Reminder(1, ADA, "pills", "", "UTC", NOW, NOW, CHAT, task=False, quiet=False, created_at=NOW)
+TELLING: Final = OpenTelling(1, ADA, "pills", NOW, NOW, 1, [], "dead", TELEGRAM, "telegram")
 """What the operations below are called with."""
 
 CALLS: Final[dict[str, tuple[Any, ...]]] = {
@@ -95,6 +98,21 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "add_reminder": (PILLS, 500),
+    "change_reminder": (PILLS, PILLS),
+    "remove_reminder": (ADA, 1),
+    "reminder": (ADA, 1),
+    "reminders": (ADA,),
+    "next_reminders": ([ADA, BOB], 64),
+    "postpone_reminder": (PILLS, NOW),
+    "tell_reminder": (PILLS, None, [WEB, CHAT], "pills", 99_994, NOW),
+    "hand_over_reminder": (PILLS, None, [WEB, CHAT], "pills", NOW),
+    "open_tellings": (),
+    "fall_over": (TELLING, [WEB, CHAT], "pills", 99_993, NOW),
+    "settle_tellings": ([1],),
+    "tellings": (ADA, 0, NOW, 50),
+    "said_between": (ADA, 0, NOW, 50),
+    "waiting_reminders": (),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -158,7 +176,7 @@ def test_nothing_is_forgotten() -> None:
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
-        *("erase_old_lines", "idle_conversations", "unneeded_files"),
+        *("erase_old_lines", "idle_conversations", "unneeded_files", "put_back_reminders"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}
     assert {name for name in known if not name.startswith("_")} - rare == CALLS.keys()
