@@ -40,10 +40,10 @@ _MERIDIEM: Final = re.compile(r"(?i)(\d) ?([ap])\.m\.")
 
 
 class Said(NamedTuple):
-    """What she answers about appointments, and the words that are about something else."""
+    """What she answers about appointments, and the sentences that are about something else."""
 
     answer: str
-    rest: str
+    rest: list[str]
 
 
 async def answered(words: str, prompt: Prompt, planner: Planner | None) -> Said | None:
@@ -54,7 +54,7 @@ async def answered(words: str, prompt: Prompt, planner: Planner | None) -> Said 
     own, history, today = own_words(words), prompt.history, prompt.now.date()
     if planner is None:
         asks = any(isinstance(request_of(one, today), Wanted | Listed) for one in _sentences(own))
-        return Said(NOT_YOURS, "") if asks and prompt.visitor is not None else None
+        return Said(NOT_YOURS, []) if asks and prompt.visitor is not None else None
     answers, rest = list[str](), list[str]()
     for sentence in _sentences(own):
         request = request_of(sentence, planner.begun.date()) or _follows(sentence, history, planner)
@@ -66,7 +66,7 @@ async def answered(words: str, prompt: Prompt, planner: Planner | None) -> Said 
         return None
     # A greeting beside a request needs no answer of its own.
     left = [one for one in rest if one.rstrip().endswith("?") or any(stated(one))]
-    return Said(" ".join(dict.fromkeys(answers)), " ".join(left))
+    return Said("\n\n".join(dict.fromkeys(answers)), left)
 
 
 def _sentences(text: str) -> list[str]:

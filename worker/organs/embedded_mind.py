@@ -55,7 +55,7 @@ class EmbeddedMind(Mind):
         for words in typed_and_heard(prompt):
             said = await answered(words, prompt, tools.planner)
             parts += [said.answer] if said else []
-            rest += [words] if said is None else [said.rest] if said.rest else []
+            rest += [words] if said is None else said.rest
         if rest:
             parts.append(await self._answer(prompt, rest, tools))
         return "\n\n".join(part for part in parts if part)
