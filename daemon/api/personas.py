@@ -258,7 +258,10 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
 
 
 def _hours(field: str, value: object) -> str | msgspec.UnsetType:
-    """Return the field's value in a record, where an empty one is absent. Raise Unprocessable for a time zone that does not exist, and for quiet hours that are none."""
+    """Return the field's value in a record, where an empty one is absent.
+
+    Raise Unprocessable for a time zone that does not exist, and for quiet hours that are none.
+    """
     if value is not None and not isinstance(value, str):
         raise Unprocessable([Fault("string_type", ("body", field), "Input should be a valid string")])
     text = (value or "").strip()
