@@ -81,10 +81,19 @@ class Persona(msgspec.Struct, forbid_unknown_fields=True):
     teacher: Organ | None = None
     researcher: Organ | None = None
     channels: list[Channel] | None = None
-    zone: str = ""
-    """Her person's time zone, an IANA name; "" is the machine's."""
-    quiet_hours: str = ""
-    """When routines wait, such as ``22:00-07:00`` in that zone; "" for never."""
+    own_zone: str | msgspec.UnsetType = msgspec.field(name="zone", default=msgspec.UNSET)
+    own_quiet_hours: str | msgspec.UnsetType = msgspec.field(name="quiet_hours", default=msgspec.UNSET)
+    # A record without them has exactly the documented fields.
+
+    @property
+    def zone(self) -> str:
+        """Her person's time zone, an IANA name; "" is the machine's."""
+        return "" if self.own_zone is msgspec.UNSET else self.own_zone
+
+    @property
+    def quiet_hours(self) -> str:
+        """When routines wait, such as ``22:00-07:00`` in that zone; "" for never."""
+        return "" if self.own_quiet_hours is msgspec.UNSET else self.own_quiet_hours
 
 
 class OrganView(msgspec.Struct):

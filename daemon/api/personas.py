@@ -212,8 +212,8 @@ def _new_persona(asked: dict[str, str | None]) -> Persona:
         thinking=mind,
         base_model=mind.name if mind.provider is None else "",
         birthday=datetime.now().astimezone().date().isoformat(),
-        zone=_hours("zone", asked["zone"]),
-        quiet_hours=_hours("quiet_hours", asked["quiet_hours"]),
+        own_zone=_hours("zone", asked["zone"]),
+        own_quiet_hours=_hours("quiet_hours", asked["quiet_hours"]),
     )
     return msgspec.structs.replace(persona, **organs)
 
@@ -240,7 +240,7 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
                 raise HTTPException(400, f"Status must be one of: {', '.join(STATUSES)}.")
             changes["status"] = value
         elif key in HOURS:
-            changes[key] = _hours(key, value)
+            changes[f"own_{key}"] = _hours(key, value)
         elif key in SLOTS:
             changes[key] = _updated_organ(key, getattr(persona, key), value)
         elif key.removeprefix("clear_") in ORGANS and key.startswith("clear_"):
@@ -257,8 +257,11 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
     return changed
 
 
-def _hours(field: str, value: object) -> str:
-    """Raise Unprocessable for a time zone that does not exist, and for quiet hours that are none."""
+def _hours(field: str, value: object) -> str | msgspec.UnsetType:
+    """Return the field's value in a record, where an empty one is absent.
+
+    Raise Unprocessable for a time zone that does not exist, and for quiet hours that are none.
+    """
     if value is not None and not isinstance(value, str):
         raise Unprocessable([Fault("string_type", ("body", field), "Input should be a valid string")])
     text = (value or "").strip()
@@ -266,7 +269,7 @@ def _hours(field: str, value: object) -> str:
         HOURS[field](text)
     except (UnknownZone, BadHours) as error:
         raise Unprocessable([Fault("value_error", ("body", field), str(error))]) from error
-    return text
+    return text or msgspec.UNSET
 
 
 class OrganChange(msgspec.Struct, forbid_unknown_fields=True):

@@ -34,7 +34,7 @@ def test_reminders_come_back(front: DaemonProcess, other: DaemonProcess, make: M
     assert answer.status_code == 200, answer.text
     new_id = answer.json()["persona"]["id"]
     kept = other.http.get(f"/api/persona/{new_id}/reminders").json()["reminders"]
-    assert next((one["body"], one["zone"], one["task"]) for one in kept) == ("stretch", "Asia/Tokyo", True)
+    assert (kept[0]["body"], kept[0]["zone"], kept[0]["task"]) == ("stretch", "Asia/Tokyo", True)
     assert datetime.fromisoformat(kept[0]["at"]) > datetime.now(UTC)
     assert (kept[1]["body"], kept[1]["channel"]) == ("fern", {"type": "web", "name": new_id})
     assert len(kept) == 2

@@ -129,7 +129,7 @@ BENT: Final[tuple[tuple[dict[str, bytes | None], dict[str, object], str], ...]] 
     ({"conversation.jsonl": b'{"role": "system"}\n'}, {}, "line 1"),
     ({"conversation.jsonl": b"\xff\n"}, {}, "line 1"),
     ({"conversation.jsonl": b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}\n"}, {}, "line 1"),
-    ({}, {"version": 3}, "manifest.json cannot be read"),
+    ({}, {"version": 4}, "manifest.json cannot be read"),
     ({}, {"id": "5d90869a-6161-4142-85fe-edb749d91456"}, "another persona's"),
     ({"memory/person.md": b"x" * 1_048_577}, {}, "too large"),
     ({"media/a.txt": bytes(40_000_000)}, {}, "too tightly"),

@@ -155,7 +155,7 @@ async def _staged(folder: Path) -> AsyncIterator[Stage]:
     loop.busy += [partial(lambda thread: thread._unresolved > 0, one) for one in (ledger._writer, ledger._reader)]
     personas = Personas(folder / "personas", log)
     await personas.load()
-    await personas.create(Persona(EVE, "Eve", Organ("m"), zone="UTC"))
+    await personas.create(Persona(EVE, "Eve", Organ("m"), own_zone="UTC"))
     stage = Stage(ledger, personas, Wall(), log)
     try:
         yield stage

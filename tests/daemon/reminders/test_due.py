@@ -89,7 +89,7 @@ def test_daylight_saving(tmp_path: Path, zone: str, eve: str, hour: int) -> None
 
     async def scene(stage: Stage) -> tuple[list[str], list[str]]:
         stage.set(eve, zone)
-        await stage.change(zone=zone)
+        await stage.change(own_zone=zone)
         await stage.remind("night", cron=f"30 {hour} * * *")
         await stage.remind("day", cron="0 8 * * *")
         stage.begin()
@@ -125,7 +125,7 @@ def test_quiet_hours_hold_back_routines_only(tmp_path: Path) -> None:
     """A routine waits for their end, and comes once then; a reminder that was asked for comes in the night."""
 
     async def scene(stage: Stage) -> None:
-        await stage.change(quiet_hours="22:00-07:00", zone="Asia/Tokyo")
+        await stage.change(own_quiet_hours="22:00-07:00", own_zone="Asia/Tokyo")
         stage.set("2026-11-27T21:30:00", "Asia/Tokyo")
         await stage.remind("stretch", cron="0 * * * *")
         await stage.remind("take it out of the oven", HOUR)
