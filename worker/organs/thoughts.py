@@ -50,7 +50,8 @@ def begins_within_thoughts(text: str) -> bool:
 def _without_half_a_mark(text: str) -> str:
     """Cut off an end that may become a mark."""
     for size in range(min(_LONGEST_MARK - 1, len(text)), 0, -1):
-        if any(mark.startswith(text[-size:]) for mark in _MARKS):
+        end = text[-size:]
+        if any(mark.startswith(end) and mark != end for mark in _MARKS):
             return text[:-size]
     return text
 

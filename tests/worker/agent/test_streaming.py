@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from proto.messages import Delta, DeltaTaken, Hush, Join, MindDown, Perceive, Reply
+from proto.messages import Join, MindDown, Perceive, Reply
 from proto.records import Organ
+from proto.streaming import Delta, DeltaTaken, Hush
 from proto.texts import MAX_TEXT
 from tests.emulators.dictated import DictatedMind, Dictation
 from tests.emulators.server import Step
