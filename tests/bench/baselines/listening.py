@@ -1,7 +1,7 @@
 """OpenAI's own client, which only reads the streams of a mind.
 
-Run as ``python -m tests.bench.baselines.listening PORT STREAMS``: prints how long after it was said each first token was
-read, in seconds, and the processor time of all of it.
+Run as ``python -m tests.bench.baselines.listening PORT STREAMS``: prints how late each first token was read, in seconds
+after it was said, and the processor time of all of it.
 """
 
 from __future__ import annotations
