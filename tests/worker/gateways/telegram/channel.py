@@ -13,7 +13,7 @@ from tests.emulators.telegram import TelegramEmulator
 from tests.worker.gateways.channel import Channel
 from worker.gateways.telegram.gateway import TelegramGateway, Timing
 
-TIMING: Final = Timing(poll=2.0, margin=1.0, conflict=0.3, shortest=0.02, longest=0.1, album=0.3)
+TIMING: Final = Timing(poll=2.0, margin=1.0, conflict=0.3, shortest=0.02, longest=0.1, album=0.3, draft=0.02)
 
 
 @asynccontextmanager
