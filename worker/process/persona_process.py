@@ -25,7 +25,7 @@ from proto.messages import (
     ToWorker,
     Typing,
 )
-from proto.streaming import Delta
+from proto.streaming import Delta, DeltaTaken, Hush
 from worker.agent.agent import Agent
 from worker.base.link import WORKER_CODEC
 from worker.base.organ_errors import OrganConfigError
@@ -48,7 +48,9 @@ class PersonaProcess(RoleProcess[ToWorker]):
             case Open() if self._switchboard:
                 self._switchboard.open()
                 self.link.send(Ready(self.gateways()))
-            case Perceive() | Join() | Consolidate() | OrganResult() | DaemonAnswer() if self._agent:
+            case Perceive() | Join() | Hush() | DeltaTaken() | Consolidate() | OrganResult() | DaemonAnswer() if (
+                self._agent
+            ):
                 self._agent.receive(message)
             case Taken() | Deliver() | Say() | Bound() | WebhookRequest() if self._switchboard:
                 self._switchboard.receive(message)

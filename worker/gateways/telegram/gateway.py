@@ -38,6 +38,7 @@ KINDS: Final = ["message", "edited_message"]
 COMMANDS: Final = [
     BotCommand(command="start", description="Begin"),
     BotCommand(command="hello", description="Is she there?"),
+    BotCommand(command="hush", description="Stop her answer"),
     BotCommand(command="stop", description="Put her to sleep"),
     BotCommand(command="restart", description="Restart her"),
 ]
