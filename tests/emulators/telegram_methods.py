@@ -118,7 +118,8 @@ class Methods:
         if self.flood:
             self.flood.check(bot.token, chat.id)
         words, entities = content.get("text", ""), content.get("entities", [])
-        self.world.put_draft(Draft(chat.id, topic, number, words, entities, bot, time.time()))
+        can_stop = params.flag("can_stop")
+        self.world.put_draft(Draft(chat.id, topic, number, words, entities, bot, time.time(), can_stop))
         return True
 
     def _send_media(self, kind: str, bot: Bot, params: Params) -> Json:

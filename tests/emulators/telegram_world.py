@@ -150,6 +150,7 @@ class Draft:
     entities: list[Json]
     bot: Bot
     at: float
+    can_stop: bool = False
 
 
 class World:

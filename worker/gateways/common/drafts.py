@@ -101,6 +101,8 @@ class Drafts:
             if delta.offset or delta.aloud or not self._may(delta.conversation.chat):
                 return
             answer = self._begun(delta.turn, delta.conversation.chat)
+        elif delta.aloud:
+            self.end(delta.turn)
         if answer.over or delta.offset > len(answer.text):
             return
         text = (answer.text[: delta.offset] + delta.text)[:MAX_CHARS]
@@ -175,7 +177,9 @@ class Drafts:
         found = self._sender.account.trouble(error)
         if _is_final(error):
             self._off = isinstance(error, Refusal) and error.status in UNKNOWN
-            self._rest(answer.chat, math.inf)
+            # A chat that took a draft of this answer refuses these words, or no more of this answer.
+            if answer.shown_at == -math.inf:
+                self._rest(answer.chat, math.inf)
             self._log.debug("gateway.drafts_off", reason=found.reason, everywhere=self._off)
             return None
         answer.failures += 1

@@ -94,15 +94,23 @@ class TelegramSender(Sender[TelegramAccount]):
     async def show_draft(self, chat: str, turn: int, text: str) -> None:
         """Show a draft: the part of her message that she is writing.
 
-        Telegram removes it when a message comes, or after 30 s.
+        Telegram removes it when a message comes, or after 30 s. Its button stops the answer; visitors get none.
         https://core.telegram.org/bots/api#sendmessagedraft
         """
         cut = await asyncio.to_thread(self.cut, text) if len(text) > LONG else self.cut(text)
         if not cut:
             return
         place, part = _Place.of(chat), Part(*cut[-1])
+        button = None if self.gateway.open else True
         await self.account.bot.send_message_draft(
-            place.chat, turn % MAX_DRAFT + 1, place.topic, part.text, entities=entities(part)
+            place.chat,
+            turn % MAX_DRAFT + 1,
+            place.topic,
+            part.text,
+            entities=entities(part),
+            can_stop=button,
+            # Until the message comes that says what she said so far.
+            keep_on_stop=button,
         )
 
     async def send(self, chat: str, part: Part) -> str:

@@ -173,6 +173,9 @@ def test_what_gets_no_drafts(tmp_path: Path) -> None:
 
     async def scene(rig: Rig) -> None:
         rig.says("spoken", aloud=True)
+        rig.says("typed", turn=3, chat="9")
+        rig.says("and now spoken", turn=3, chat="9", aloud=True)
+        await asyncio.sleep(0.1)
         rig.says("in a group", turn=2, chat="-7")
         for turn in range(10, 10 + MAX_TURNS + 3):
             rig.says("x" * (MAX_CHARS + 1), turn=turn, chat=str(turn))
@@ -199,6 +202,27 @@ def test_a_refusal_ends_the_drafts_of_a_chat(tmp_path: Path, status: int) -> Non
     assert ([chat for _, chat, _ in rig.sender.asked], rig.sender.shown) == ([CHAT, "8"], ["other words"])
     assert rig.log_file.read_text().count("gateway.drafts_off") == 1
     assert '"level":"debug"' in rig.log_file.read_text().replace(" ", "")
+
+
+def test_a_refusal_after_a_draft_ends_those_of_the_answer(tmp_path: Path) -> None:
+    """Where a draft was taken, a refusal concerns that answer: the next one is shown again."""
+
+    async def scene(rig: Rig) -> None:
+        rig.says("words")
+        await asyncio.sleep(5.0)
+        rig.sender.errors = [REFUSED]
+        for number in range(3):
+            rig.says(" more", offset=5 + 5 * number)
+            await asyncio.sleep(5.0)
+        rig.drafts.end(1)
+        rig.says("the next", turn=2)
+        await asyncio.sleep(5.0)
+
+    rig = play(tmp_path, scene)
+    assert ([text for _, _, text in rig.sender.asked], rig.sender.shown) == (
+        ["words", "words more", "the next"],
+        ["words", "the next"],
+    )
 
 
 @pytest.mark.parametrize("status", [401, 404])

@@ -10,28 +10,30 @@ import pytest
 from proto.conversation import Conversation
 from proto.gateways import Delivered
 from proto.streaming import Delta
-from tests.emulators.front import Trouble
 from tests.worker.gateways.channel import Channel
-from tests.worker.gateways.contract.provider import Case, Person, Provider
+from tests.worker.gateways.contract.provider import Case, Provider
 
-DRAFTING: Final = r"(sendMessageDraft|assistant\.threads\.setStatus)$"
+DRAFTING: Final = r"/sendMessageDraft$"
 ANSWER: Final = "half an answer, and the other half"
 
 
-def says(channel: Channel, person: Person, turn: int = 1) -> None:
-    """Let her say an answer piece by piece."""
-    place = Conversation("x", "x", channel.gateway.channel, person.chat)
-    channel.gateway.typing(person.chat)
+async def says(provider: Provider, channel: Channel) -> None:
+    """Let her say an answer piece by piece, until the provider was asked to show it and the turn has ended."""
+    chat = provider.ann.chat
     for offset in range(0, len(ANSWER), 5):
-        channel.gateway.drafting(Delta(turn, place, offset, ANSWER[offset : offset + 5]))
+        place = Conversation("x", "x", channel.gateway.channel, chat)
+        channel.gateway.drafting(Delta(1, place, offset, ANSWER[offset : offset + 5]))
+    if channel.gateway.sender.may_draft(chat):
+        await provider.front.until(lambda: provider.front.lines(DRAFTING))
+    channel.gateway.drafts.end(1)
 
 
 async def test_words_on_their_way_are_no_message(provider: Provider, tmp_path: Path) -> None:
     """Whatever a provider shows of an answer, the person gets it once, as one message."""
     async with provider.connected(tmp_path) as channel:
-        says(channel, provider.ann)
+        await says(provider, channel)
         channel.deliver(ANSWER, provider.ann.chat)
-        assert await channel.outcome() == Delivered(1, getattr(await channel.outcome(), "provider_id", ""))
+        assert isinstance(await channel.outcome(), Delivered)
         # A gateway that sent her words as messages would have sent them before this one.
         channel.deliver("the next", provider.ann.chat, seq=2)
         assert isinstance(await channel.outcome(2), Delivered)
@@ -41,9 +43,9 @@ async def test_words_on_their_way_are_no_message(provider: Provider, tmp_path: P
 @pytest.mark.parametrize("case", ["401", "403", "429 with a time", "500", "page 403", "reset"])
 async def test_what_cannot_be_shown_changes_nothing(provider: Provider, tmp_path: Path, case: Case) -> None:
     """If her words cannot be shown, for whatever reason, the channel stays connected and the answer is sent."""
-    provider.front.fail(DRAFTING, provider.trouble(case), None)
+    provider.front.fail(DRAFTING, provider.how(case), None)
     async with provider.connected(tmp_path) as channel:
-        says(channel, provider.ann)
+        await says(provider, channel)
         channel.deliver(ANSWER, provider.ann.chat)
         assert isinstance(await channel.outcome(), Delivered)
         assert {state.state for state in channel.states} == {"connected"}

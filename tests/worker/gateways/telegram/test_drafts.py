@@ -203,3 +203,32 @@ async def test_typing_gives_way_to_words(telegram: TelegramEmulator, person: Per
         channel.deliver("words and more", person.id)
         assert await channel.outcome() == Delivered(1)
     assert telegram.actions(person.id) == ["typing"]
+
+
+@pytest.mark.parametrize("topic", ["", ":77"])
+async def test_the_button_below_a_draft(telegram: TelegramEmulator, person: Person, tmp_path: Path, topic: str) -> None:
+    """Her person stops the answer with Telegram's own button, as with /hush."""
+    telegram.world.chats[person.id].topics.add(77)
+    async with connected(telegram, tmp_path) as channel:
+        says(channel, "words", f"{person.id}{topic}")
+        await telegram.until_drafted(person.id, "words")
+        person.stop_draft()
+        await channel.first(2)
+    item = channel.items[-1]
+    assert (item.command, item.account, item.chat, item.private) == (
+        "hush",
+        str(person.id),
+        f"{person.id}{topic}",
+        True,
+    )
+
+
+async def test_visitors_have_drafts_without_a_button(
+    telegram: TelegramEmulator, person: Person, tmp_path: Path
+) -> None:
+    """On an open channel a stranger sees her words, too, but cannot give commands."""
+    async with connected(telegram, tmp_path, is_open=True) as channel:
+        says(channel, "words", person.id)
+        await telegram.until_drafted(person.id, "words")
+    assert [draft.can_stop for draft in telegram.world.drafts] == [False]
+    assert telegram.calls("getUpdates")[-1].params["allowed_updates"] == '["message", "edited_message"]'
