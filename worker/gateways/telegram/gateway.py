@@ -177,7 +177,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     async def _items(self, updates: list[Update]) -> list[Inbound]:
         """Return the messages in the updates, with their files."""
-        found = drafts(updates, self.identity)
+        wanted = [one for one in updates if STOPPED in self._kinds or not one.stopped_message_generation]
+        found = drafts(wanted, self.identity)
         return list(await asyncio.gather(*(self._with_file(draft) for draft in found)))
 
     async def _with_file(self, draft: Draft) -> Inbound:
