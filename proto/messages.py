@@ -32,7 +32,7 @@ from proto.gateways import (
 )
 from proto.perception import PerceptionKind
 from proto.records import Organ, Persona, Slot
-from proto.streaming import Delta, DeltaTaken, Hush
+from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
 VERSION: Final = 3
@@ -344,6 +344,7 @@ FromWorker: TypeAlias = (
     | Ready
     | Typing
     | Delta
+    | Spoken
     | Reply
     | Refused
     | Deferred

@@ -6,10 +6,15 @@ lost nothing.
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import msgspec
 
 from proto.conversation import Conversation
 from proto.texts import Text
+
+MAX_SPOKEN: Final = 1024 * 1024
+"""Bytes of one spoken sentence. A longer one is heard with the whole answer."""
 
 
 class Delta(msgspec.Struct, tag="delta"):
@@ -30,6 +35,19 @@ class DeltaTaken(msgspec.Struct, tag="delta_taken"):
     """The daemon has read the turn's last ``Delta``: at most one of each turn is ever on its way."""
 
     turn: int
+
+
+class Spoken(msgspec.Struct, tag="spoken"):
+    """A sentence of an answer that is spoken while the rest is thought; ``audio`` is Ogg with Opus.
+
+    ``number`` counts from 1. A 1 after others: the answer begins anew.
+    """
+
+    turn: int
+    conversation: Conversation
+    number: int
+    text: Text
+    audio: Annotated[bytes, msgspec.Meta(max_length=MAX_SPOKEN)]
 
 
 class Hush(msgspec.Struct, tag="hush"):

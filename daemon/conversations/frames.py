@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from proto.streaming import Spoken
+
 SignalType: TypeAlias = Literal["Plan", "Event", "Message", "Inquiry", "Command"]
 ChatType: TypeAlias = Literal["chat_message", "chat_audio", "chat_image"]
 
@@ -54,6 +56,20 @@ class DeltaFrame(msgspec.Struct):
     text: str
 
 
+class SpeechFrame(msgspec.Struct):
+    """A sentence of the answer in hand that she speaks already; ``audio`` is Ogg with Opus in base64.
+
+    ``number`` counts from 1; a 1 after others begins anew. The ``chat_audio`` with this ``turn`` has all of it.
+    """
+
+    type: Literal["chat_speech"]
+    persona_id: str
+    turn: int
+    number: int
+    content: str
+    audio: bytes
+
+
 class SignalFrame(msgspec.Struct):
     """What happens to a persona, as her socket and ``/ws/system`` receive it; ``time`` is epoch nanoseconds.
 
@@ -74,4 +90,10 @@ def chat_frame(
     url = msgspec.UNSET if media is None else f"/api/persona/{persona_id}/media/{media}"
     turn = msgspec.UNSET if ending.turn is None else ending.turn
     frame = ChatFrame(_CHAT_TYPES[kind], persona_id, content, seq, url, turn, ending.hushed or msgspec.UNSET)
+    return msgspec.json.encode(frame).decode()
+
+
+def speech_frame(persona_id: str, spoken: Spoken) -> str:
+    """Encode a spoken sentence."""
+    frame = SpeechFrame("chat_speech", persona_id, spoken.turn, spoken.number, spoken.text, spoken.audio)
     return msgspec.json.encode(frame).decode()

@@ -82,6 +82,11 @@ class Socket:
         self._unsent.add(draft, since)
         self._wake.set()
 
+    def offer(self, frame: str) -> None:
+        """Queue a frame that may be lost, unless the socket is behind: half of its queue stays free for the others."""
+        if len(self._frames) < self._limit // 2 and self._chars + len(frame) <= QUEUE_CHARS // 2:
+            self.put(frame)
+
     def drop_draft(self) -> None:
         """Send nothing more of a draft: the message comes."""
         self._unsent.drop()
@@ -242,6 +247,11 @@ class Hubs:
         since = hub.draft.put(offset, text)
         for socket in hub.sockets:
             socket.draft(hub.draft, since)
+
+    def offer(self, persona_id: str, frame: str) -> None:
+        """Send a frame that is neither stored nor sent again to the sockets that keep up."""
+        for socket in self._hub(persona_id).sockets:
+            socket.offer(frame)
 
     def end_draft(self, persona_id: str, turn: int, *, said: bool) -> None:
         """A turn ended: nothing of its draft is sent any more. Unless its message follows, sockets are told so."""

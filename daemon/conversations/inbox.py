@@ -43,7 +43,7 @@ from proto.messages import (
     Typing,
 )
 from proto.perception import PerceptionKind
-from proto.streaming import Delta
+from proto.streaming import Delta, Spoken
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
@@ -284,6 +284,10 @@ class Inbox:
                 turn = lanes.own.in_hand
                 if turn and turn.number == message.turn and not turn.replied:
                     self._publisher.draft(persona_id, turn.conversation, message)
+            case Spoken():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from daemon.conversations.frames import NO_ENDING, Ending, SignalType, chat_frame
+from daemon.conversations.frames import NO_ENDING, Ending, SignalType, chat_frame, speech_frame
 from daemon.conversations.hubs import Hubs, Slot
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from proto.messages import Conversation, Outgoing
-from proto.streaming import Delta
+from proto.streaming import Delta, Spoken
 
 WEB: Final = "web"
 
@@ -77,6 +77,11 @@ class Publisher:
         """Show what is said so far of an answer to her owner, if it goes to the web."""
         if conversation.type == WEB:
             self._hubs.draft(persona_id, delta.turn, delta.offset, delta.text)
+
+    def speak(self, persona_id: str, conversation: Conversation, spoken: Spoken) -> None:
+        """Send a spoken sentence of an answer to her owner, if it goes to the web."""
+        if conversation.type == WEB:
+            self._hubs.offer(persona_id, speech_frame(persona_id, spoken))
 
     def end_draft(self, persona_id: str, conversation: Conversation, turn: int, *, said: bool) -> None:
         """A turn with her owner ended; ``said``: its messages are published next."""

@@ -80,6 +80,7 @@ class Agent:
             self._drop,
             log,
             pace,
+            self._media,
         )
         self._minds: OrderedDict[bytes, Mind] = OrderedDict()
         self._turns: dict[int, Turn] = {}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from proto.messages import (
@@ -22,6 +23,8 @@ from proto.messages import (
     Typing,
 )
 from proto.records import Organ, Persona
+from proto.streaming import Spoken
+from worker.agent.aloud import Aloud
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
@@ -79,6 +82,8 @@ class Means:
     """Removes files from her media folder."""
     log: WorkerLog
     pace: Pace
+    media: Path
+    """Her media folder."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class Turn:
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
         self._telling = Telling(message.turn, message.conversation, means.send)
+        self._aloud = Aloud(means.body, means.media, means.start, self._spoken, means.log)
         self._hushing = Hushing[Reply | Refused | Deferred]()
         self._asked: list[int] = []
         """The messages that the current mind call is about; none while they are perceived and looked up."""
@@ -135,6 +141,7 @@ class Turn:
         finally:
             typing.cancel()
             self._telling.end()
+            self._aloud.end()
             await self._end()
 
     async def _answered(self, typing: asyncio.Task[None]) -> Reply | Refused | Deferred:
@@ -259,8 +266,9 @@ class Turn:
         self._tools.begin()
         self._telling.begin(aloud=prompt.is_aloud)
         self._asked = _ids(prompt)
+        say = self._say_aloud if prompt.is_aloud else self._telling.say
         mind = self._means.mind(self._message.mind)
-        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools, self._telling.say))
+        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools, say))
         try:
             await asyncio.wait({self._thinking})
             return None if self._thinking.cancelled() else self._thinking.result()
@@ -313,7 +321,9 @@ class Turn:
         try:
             async with asyncio.timeout(self._means.pace.speaking):
                 mouth = self._means.body.mouth
-                media = await mouth.speak(speakable(answer)) if mouth else None
+                media = await self._aloud.whole(answer)
+                if media is None and mouth:
+                    media = await mouth.speak(speakable(answer))
         except TimeoutError:
             reason = f"It did not speak within {self._means.pace.speaking:g} s."
             self._means.log.warning("organ.failed", organ="mouth", reason=reason, hint="")
@@ -322,6 +332,16 @@ class Turn:
             self._means.log.warning("organ.failed", organ="mouth", reason=error.reason, hint=error.hint)
             return Outgoing(answer)
         return Outgoing(answer, "audio", media) if media else Outgoing(answer)
+
+    def _say_aloud(self, words: str) -> None:
+        self._telling.say(words)
+        self._aloud.grow(words)
+
+    def _spoken(self, number: int, words: str, sound: bytes) -> None:
+        """Send a sentence to browsers; other channels get one recording of the whole."""
+        where = self._message.conversation
+        if not where.channel:
+            self._means.send(Spoken(self.number, where, number, words, sound))
 
     async def _type(self, sign: Typing) -> None:
         # An immediate answer needs no typing sign.
