@@ -54,7 +54,10 @@ class Status:
         return set_at is None or asyncio.get_running_loop().time() - set_at >= LASTS
 
     async def show(self, chat: str) -> None:
-        """Set the status. A failure is only logged; if the app may not set it, it is not tried again."""
+        """Set the status, if it is due. A failure is only logged; if the app may not set it, it is not tried again."""
+        if not self.is_due(chat):
+            # Another turn of the loop has begun to set it since it was asked for.
+            return
         channel, _, thread = chat.partition(":")
         done = self._under_way[chat] = asyncio.Event()
         self._note(chat)
