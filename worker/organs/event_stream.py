@@ -25,7 +25,7 @@ SHOWN_CHARS: Final = 120
 EAGER: Final = 16
 """Pieces of a body that are read as they come. A short answer has no more."""
 
-PAUSE: Final = 0.025
+PAUSE: Final = 0.04
 """Seconds after a later piece for which the reader had to wait. Meanwhile the system collects what comes."""
 
 AT_HAND: Final = 0.001
