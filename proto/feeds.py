@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from proto.costs import Reserve, Reserved, Spent
 from proto.messages import MAX_ITEMS, Fault, Heartbeat, Hello, Memory, MindLimits, Stop
 from proto.records import Organ
 from proto.texts import MemoryName, Nanoseconds, Reason, Text, Title
@@ -78,11 +79,11 @@ class Fed(msgspec.Struct, tag="fed"):
 
 
 class FeedFailed(msgspec.Struct, tag="feed_failed"):
-    """The feed failed: the export does not have the form of its source, or her mind cannot be reached."""
+    """The feed failed: the export has another form, her mind cannot be reached, or no budget has room for it."""
 
-    cause: Literal["format", "mind"]
+    cause: Literal["format", "mind", "budget"]
     reason: Reason
 
 
-ToFeeder: TypeAlias = Feed | Wanted | Stop
-FromFeeder: TypeAlias = Hello | Offered | Digested | Undigested | Fed | FeedFailed | Heartbeat | Fault
+ToFeeder: TypeAlias = Feed | Wanted | Reserved | Stop
+FromFeeder: TypeAlias = Hello | Offered | Digested | Undigested | Fed | FeedFailed | Reserve | Spent | Heartbeat | Fault

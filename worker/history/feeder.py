@@ -16,6 +16,7 @@ import msgspec
 
 from proto import exits
 from proto.birth import Birth
+from proto.costs import Reserved
 from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, ToFeeder, Undigested, Wanted
 from proto.framing import Codec
 from proto.messages import ChatTurn, Line, Memory, Stop
@@ -26,6 +27,7 @@ from worker.base.role_process import RoleProcess
 from worker.history.imported import LINE_CHARS, HistoryError, Imported
 from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
+from worker.organs.metering import Meter, Unaffordable
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError, chunks
 from worker.prompting.origin import Origin, merged, without_origins
@@ -48,18 +50,25 @@ class FeederProcess(RoleProcess[ToFeeder]):
         self._feeding: Feeding | None = None
         self._task: asyncio.Task[None] | None = None
         super().__init__(birth, _CODEC)
+        self._meter = Meter(self.link.send, waits=True)
 
     def receive(self, message: ToFeeder) -> None:
         match message:
             case Feed() if self._feeding is None:
                 self._feeding = Feeding(message, self.link.send, self.log)
-                self._task = self.start(self._feeding.run())
+                self._task = self.start(self._feed(self._feeding))
             case Wanted() if self._feeding:
                 self._feeding.receive(message)
+            case Reserved():
+                self._meter.receive(message)
             case Stop():
                 self.leave()
             case _:
                 self.end(exits.FAULT, f"a {type(message).__name__} has no place here")
+
+    async def _feed(self, feeding: Feeding) -> None:
+        with self._meter.charged("feed"):
+            await feeding.run()
 
     async def close(self) -> None:
         if self._task:
@@ -94,6 +103,8 @@ class Feeding:
             self._send(await self._digest_all(mind))
         except HistoryError as error:
             self._send(FeedFailed("format", f"The file cannot be read: {error}."[:REASON_CHARS]))
+        except Unaffordable as error:
+            self._send(FeedFailed("budget", f"{error.reason} {error.hint}"[:REASON_CHARS]))
         except OrganUnreachable as error:
             self._send(FeedFailed("mind", f"{error.reason} {error.hint}"[:REASON_CHARS]))
         finally:

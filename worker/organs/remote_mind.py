@@ -16,12 +16,13 @@ from proto.unicode_text import valid_text
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs import refusals
+from worker.organs.counting import counted
 from worker.organs.dialect import Dialect
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
 from worker.organs.room import Room
 from worker.organs.thoughts import without_thoughts
-from worker.prompting.exchange import End, Life, Picture, Question, Round, Said, ToolCall
+from worker.prompting.exchange import End, Life, Picture, Piece, Question, Round, Said, ToolCall, Usage
 from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 
@@ -76,8 +77,8 @@ class RemoteMind(Remote, Mind):
         return "max_tokens"
 
     @abstractmethod
-    def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
-        """Yield the answer in pieces, and how it ended unless it broke off. An empty piece is reasoning.
+    def _pieces(self, question: Question) -> AsyncGenerator[Piece, None]:
+        """Yield the answer in pieces, how it ended unless it broke off, and what was used. An empty text is reasoning.
 
         Raises OrganUnreachable for every error that the SDK documents.
         """
@@ -204,7 +205,7 @@ class RemoteMind(Remote, Mind):
         parts, said, room, has_begun = list[str](), Said(), MAX_TEXT, False
         first = asyncio.timeout(self._limits.first_token)
         try:
-            async with first, aclosing(self._pieces(question)) as pieces:
+            async with first, aclosing(counted(self._organ, self._slot, question, self._pieces(question))) as pieces:
                 async for piece in pieces:
                     has_begun = True
                     if first.when() is not None and said.end is End.CUT:
@@ -217,6 +218,8 @@ class RemoteMind(Remote, Mind):
                         case End() if said.end is End.CUT:
                             said.end = piece
                             first.reschedule(asyncio.get_running_loop().time() + CLOSING)
+                        case Usage():
+                            said.usage = said.usage.and_then(piece) if said.usage else piece
                         case str():
                             said.has_reasoned |= not piece
                             parts.append(piece[:room])
@@ -236,7 +239,7 @@ class RemoteMind(Remote, Mind):
                 raise self._no_first_word() from None
         # Half a character may end one piece, and its other half begin the next.
         calls = [call.valid() for call in said.calls]
-        return Said(valid_text("".join(parts)), calls, said.end, said.has_reasoned)
+        return Said(valid_text("".join(parts)), calls, said.end, said.has_reasoned, said.usage)
 
     def _no_first_word(self) -> OrganUnreachable:
         return self._slow(f"gave no first word within {self._limits.first_token:g} s.")
