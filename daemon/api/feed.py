@@ -39,6 +39,7 @@ _AGAIN: Final = "What was finished is kept: feed her the same file again, and it
 _ENDED: Final[dict[Cause, tuple[int, str]]] = {
     "format": (400, "Could not parse the external data. Please check the file format."),
     "mind": (400, "Could not analyze the conversations. Please make sure the model is running."),
+    "budget": (409, f"No budget has room for what her mind would cost. {{reason}} {_AGAIN}"),
     "stopped": (409, f"Persona is not active. She was stopped meanwhile. {_AGAIN}"),
     "leaving": (503, f"The daemon is stopping. {_AGAIN}"),
     "disk": (507, f"What she learned could not be written: {{reason}}. {_AGAIN}"),

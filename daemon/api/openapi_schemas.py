@@ -15,6 +15,7 @@ from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
 from daemon.api.retry import RetryRequest
+from daemon.api.usage import BudgetRequest, BudgetShown, Usage
 from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.archives.restore import Restored
@@ -27,8 +28,20 @@ from proto.records import Channel, Persona, PersonaView, Status
 from proto.secrets import Secret
 
 _KINDS: Final = (
-    *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
-    *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
+    *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest, BudgetRequest),
+    *(
+        Persona,
+        Channel,
+        PersonaView,
+        PersonaStatus,
+        Broken,
+        DeadLetterShown,
+        Check,
+        Message,
+        Knowledge,
+        Usage,
+        BudgetShown,
+    ),
     *(Restored, Fault, ChatFrame, SignalFrame),
     *V1_KINDS,
 )

@@ -19,6 +19,7 @@ import msgspec
 
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
+from daemon.costs.costs import Costs
 from daemon.feeding.feeder import Feeder, FeederDied, FeederReport
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logging.log import Log
@@ -43,7 +44,7 @@ LOOK: Final = 0.25
 """Seconds between two checks whether she still runs."""
 SIGNAL_EVERY: Final = 0.3
 
-Cause = Literal["format", "mind", "died", "stopped", "leaving", "hung_up", "disk"]
+Cause = Literal["format", "mind", "budget", "died", "stopped", "leaving", "hung_up", "disk"]
 
 
 class FeedEnded(RuntimeError):
@@ -89,13 +90,14 @@ class Feeds:
         consolidation: Consolidation,
         supervisor: Supervisor,
         context: ProcessContext,
+        costs: Costs,
         tasks: PersonaTasks,
         own: Tasks,
         stopping: asyncio.Event,
         log: Log,
     ) -> None:
         self.at_once = settings.limits.feeds_at_once
-        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, tasks, log)
+        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, costs, tasks, log)
         self._supervisor = supervisor
         self._tasks = tasks
         self._own = own
@@ -158,6 +160,7 @@ class _Feeding:
         hubs: Hubs,
         consolidation: Consolidation,
         context: ProcessContext,
+        costs: Costs,
         tasks: PersonaTasks,
         log: Log,
         persona_id: str,
@@ -171,6 +174,7 @@ class _Feeding:
         self._hubs = hubs
         self._consolidation = consolidation
         self._context = context
+        self._meter = partial(costs.meter, persona_id)
         self._clock = context.clock
         self._tasks = tasks
         self._persona_id = persona_id
@@ -226,7 +230,7 @@ class _Feeding:
         )
         self._progress.conversations = self._progress.known = self._progress.undigested = 0
         tasks = self._tasks.of(self._persona_id)
-        feeder = Feeder(self._context, self._settings.supervisor, tasks, self._log)
+        feeder = Feeder(self._context, self._settings.supervisor, self._meter, tasks, self._log)
         try:
             await feeder.begin(feed, kinds_of(persona.thinking))
             while True:
