@@ -32,6 +32,8 @@ class Feed(msgspec.Struct, tag="feed"):
     thinking: Organ
     limits: MindLimits
     urls: dict[str, str]
+    forecast: bool = False
+    """Digest nothing: only tell with each ``Offered`` what that would take."""
 
 
 class Wanted(msgspec.Struct, tag="wanted"):
@@ -42,7 +44,10 @@ class Wanted(msgspec.Struct, tag="wanted"):
 
 
 class Offered(msgspec.Struct, tag="offered"):
-    """The next conversation of the export. ``position`` of ``size`` bytes of the export have been read."""
+    """The next conversation of the export. ``position`` of ``size`` bytes of the export have been read.
+
+    For a forecast, ``calls`` of her mind with ``tokens`` of input would digest it, beside what her memory holds.
+    """
 
     number: int
     key: ConversationKey
@@ -51,6 +56,8 @@ class Offered(msgspec.Struct, tag="offered"):
     lines: int
     position: int
     size: int
+    calls: int = 0
+    tokens: int = 0
 
 
 class Digested(msgspec.Struct, tag="digested"):

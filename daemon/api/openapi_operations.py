@@ -149,6 +149,15 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         _FEED_FORM,
         body_type="multipart/form-data",
     ),
+    ("POST", f"{_PERSONA}/feed/forecast"): Operation(
+        "forecastFeed",
+        "costs",
+        "Read her person's chat history as a feed would, and say about what it would take of her mind; she learns nothing.",
+        ref("Forecast"),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _FEED_FORM,
+        body_type="multipart/form-data",
+    ),
     ("GET", "/api/personas"): Operation(
         "listPersonas", "personas", "List the personas.", object_(personas=list_("PersonaView"))
     ),

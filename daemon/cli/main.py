@@ -183,6 +183,7 @@ def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     feed.add_argument(
         "--source", required=True, help="where the export is from: chatgpt, claude, gemini, grok or personad"
     )
+    feed.add_argument("--forecast", action="store_true", help="only say about what it would take of her mind")
 
     _add_persona(export := verb("export", "export", "Write a persona with all her data into one file."))
     export.add_argument("file", type=Path, metavar="FILE", help="a ZIP archive that only you can read")

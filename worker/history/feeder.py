@@ -29,8 +29,9 @@ from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
 from worker.organs.metering import Meter, Unaffordable
 from worker.organs.mind import Mind
-from worker.prompting.memory import ConsolidationError, chunks
+from worker.prompting.memory import ConsolidationError, chunks, consolidation_turns
 from worker.prompting.origin import Origin, merged, without_origins
+from worker.prompting.size import tokens
 
 REASON_CHARS: Final = 2000
 
@@ -115,7 +116,9 @@ class Feeding:
         async with aclosing(_one_ahead(self._history.talks())) as found:
             async for talk, position, size in found:
                 number += 1
-                offer = Offered(number, talk.key(), talk.title, talk.at, len(talk.lines), position, size)
+                offer = Offered(
+                    number, talk.key(), talk.title, talk.at, len(talk.lines), position, size, *self._taken(talk)
+                )
                 self._send(offer)
                 memory = await self._wanted(number)
                 if memory is None:
@@ -133,6 +136,14 @@ class Feeding:
         if answer.number != number:
             raise RuntimeError(f"the daemon wants conversation {answer.number} when {number} was offered")
         return answer.memory
+
+    def _taken(self, talk: Imported) -> tuple[int, int]:
+        """Return how many calls of a mind a conversation takes and their tokens, for a forecast."""
+        if not self._feed.forecast:
+            return 0, 0
+        parts = list(chunks(talk.lines, LINE_CHARS))
+        turns = [turn for part in parts for turn in consolidation_turns(self._feed.name, part, {})]
+        return len(parts), sum(tokens(turn.content) for turn in turns)
 
     async def _digest(self, mind: Mind, talk: Imported, memory: Memory) -> Memory | None:
         """Return the memory files that change, or None when the mind's answers cannot be used."""
