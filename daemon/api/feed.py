@@ -87,7 +87,7 @@ class FeedRoutes:
         return await self._claimed(request, is_forecast=False)
 
     async def forecast(self, request: Request) -> Response:
-        """``POST /api/persona/{persona_id}/feed/forecast``: she learns nothing; the answer is what a feed would take."""
+        """``POST /api/persona/{persona_id}/feed/forecast``: the answer is what a feed would take."""
         return await self._claimed(request, is_forecast=True)
 
     async def _claimed(self, request: Request, *, is_forecast: bool) -> Response:

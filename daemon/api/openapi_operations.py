@@ -152,7 +152,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/feed/forecast"): Operation(
         "forecastFeed",
         "costs",
-        "Read her person's chat history as a feed would, and say about what it would take of her mind; she learns nothing.",
+        "Say about what a feed of this chat history would take of her mind; she learns nothing.",
         ref("Forecast"),
         (400, 408, 409, 413, 422, 500, 503, 507),
         _FEED_FORM,
