@@ -22,6 +22,7 @@ from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.supervision.processes import resident
 from daemon.supervision.supervisor import Supervisor
+from proto.costs import Purpose
 from proto.records import Persona
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -178,7 +179,7 @@ class MetricsRoutes:
 def _costs(costs: Costs) -> str:
     """Write what calls of remote minds and organs used since the start, by persona and purpose."""
 
-    def samples(counter: Mapping[tuple[str, str], int], **labels: str) -> list[Sample]:
+    def samples(counter: Counter[tuple[str, Purpose]], **labels: str) -> list[Sample]:
         keyed = sorted(counter.items())
         return [Sample({"persona": who, "purpose": purpose, **labels}, count) for (who, purpose), count in keyed]
 

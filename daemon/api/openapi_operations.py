@@ -36,6 +36,8 @@ PARAMETERS: Final[dict[str, Json]] = {
     },
 }
 
+_DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
 QUERY: Final[dict[str, Json]] = {
     "limit": {"type": "integer", "minimum": 0, "description": "The greatest number of lines with an id, at most 1000."},
     "before": {"type": "integer", "minimum": 0, "description": "Only lines before the one with this id."},
@@ -48,8 +50,8 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0, "maximum": MAX_LINES},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
-    "usage from": {"type": "string", "format": "date", "description": "The first day; the first of the month of `to`."},
-    "usage to": {"type": "string", "format": "date", "description": "The last day; today in her person's zone."},
+    "usage from": {"type": "string", "pattern": _DAY, "description": "The first day; the first of the month of `to`."},
+    "usage to": {"type": "string", "pattern": _DAY, "description": "The last day; today in her person's zone."},
     **V1_QUERY,
     "secrets": {"type": "boolean", "default": True},
 }

@@ -42,7 +42,7 @@ _KINDS: Final = (
         Usage,
         BudgetShown,
     ),
-    *(Restored, Fault, ChatFrame, SignalFrame),
+    *(Restored, Forecast, Fault, ChatFrame, SignalFrame),
     *V1_KINDS,
 )
 

@@ -121,11 +121,11 @@ def usage(connection: sqlite3.Connection, persona: str, first: str, last: str) -
     rows = connection.execute(
         "SELECT day, purpose, organ, provider, model, state, sum(calls), sum(input), sum(output), sum(cached), unit,"
         " sum(units), sum(cost), currency FROM call WHERE persona = ? AND day BETWEEN ? AND ?"
-        " GROUP BY day, provider, model, purpose, organ, state, unit, currency, cost IS NULL"
-        " ORDER BY day, provider, model, purpose, organ, state LIMIT ?",
+        " GROUP BY day, provider, model, purpose, organ, state, unit, currency, cost IS NULL LIMIT ?",
         (persona, first, last, MOST_ROWS),
     )
-    return [UsageRow(*row) for row in rows]
+    found = (UsageRow(*row) for row in rows)
+    return sorted(found, key=lambda row: (row.day, row.provider, row.model, row.purpose, row.organ, row.source))
 
 
 def roll_up(connection: sqlite3.Connection, before: str, forgotten: str) -> int:

@@ -30,6 +30,7 @@ async def counted(
     async with aclosing(pieces), billed(organ, slot, Used(asked, question.max_tokens)) as bill:
         bill.put(Used(asked), "estimated")
         async for piece in pieces:
+            bill.has_begun = True
             match piece:
                 case Usage():
                     told = told.and_then(piece)

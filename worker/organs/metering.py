@@ -112,6 +112,8 @@ class Bill:
         self.source: Source = source
         self.is_free = False
         """The provider refused the call, or was not reached."""
+        self.has_begun = False
+        """A part of the answer has come: a connection that breaks now does not make it free."""
 
     def put(self, used: Used, source: Source = "reported") -> None:
         """Replace what is known."""
@@ -133,7 +135,7 @@ async def billed(organ: Organ, slot: Slot, most: Used, source: Source = "estimat
     try:
         yield bill
     except OrganUnreachable as error:
-        bill.is_free |= is_free(error)
+        bill.is_free = is_free(error) and not bill.has_begun
         raise
     finally:
         account.meter.spent(call, None if bill.is_free else bill.used, bill.source)

@@ -97,7 +97,8 @@ class Books:
 
     async def ask(self, call: int, tokens: int, purpose: Purpose = "answer", model: str = "m-1") -> Reserved:
         """Reserve a call that takes this many tokens at most."""
-        answer = self.process.waiting[call] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reserved] = asyncio.get_running_loop().create_future()
+        self.process.waiting[call] = answer
         self.costs.received(EVE, Reserve(call, purpose, "thinking", "openai", model, Used(tokens), waits=True))
         async with asyncio.timeout(PATIENCE):
             return await answer
