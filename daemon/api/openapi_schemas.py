@@ -21,6 +21,7 @@ from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
 from daemon.conversations.hubs import ChatFrame, SignalFrame
+from daemon.feeding.forecast import Forecast
 from daemon.http.answers import Fault
 from daemon.ledger import ChannelStatus
 from proto.feeds import SOURCES
