@@ -215,7 +215,7 @@ class Costs:
         whose = "for visitors" if asked.purpose == "visitor" else "of this persona"
         until, when = (now.next_day, "tomorrow") if limit.period == "day" else (now.next_month, "next month")
         most, currency = limit.amount
-        left = shown(max(0, most - found.used), currency)
+        left = shown(max(0, most - found.used), currency, up=False)
         reason = f"The budget {whose} for the {limit.period} is {shown(most, currency)}"
         if not most:
             reason += ": no call is made."

@@ -63,11 +63,11 @@ def decimal(amount: int) -> str:
     return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
-def shown(most: int, currency: str) -> str:
-    """Write an amount as people read it: money to a ten-thousandth, rounded up, so that a little is not nothing."""
+def shown(most: int, currency: str, *, up: bool = True) -> str:
+    """Write an amount as people read it: money to a ten-thousandth, rounded ``up`` or down."""
     if not currency:
         return f"{most:,} tokens"
-    parts = -(-most // (NANO // 10_000))
-    whole, rest = divmod(parts, 10_000)
+    part = NANO // 10_000
+    whole, rest = divmod(-(-most // part) if up else most // part, 10_000)
     digits = f"{rest:04d}"
     return f"{whole:,}.{digits if digits[2:] != '00' else digits[:2]} {currency}"
