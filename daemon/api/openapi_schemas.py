@@ -20,7 +20,7 @@ from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
-from daemon.conversations.hubs import ChatFrame, SignalFrame
+from daemon.conversations.frames import ChatFrame, DeltaFrame, SignalFrame, SpeechFrame
 from daemon.feeding.forecast import Forecast
 from daemon.http.answers import Fault
 from daemon.ledger import ChannelStatus
@@ -43,7 +43,7 @@ _KINDS: Final = (
         Usage,
         BudgetShown,
     ),
-    *(Restored, Forecast, Fault, ChatFrame, SignalFrame),
+    *(Restored, Forecast, Fault, ChatFrame, DeltaFrame, SpeechFrame, SignalFrame),
     *V1_KINDS,
 )
 

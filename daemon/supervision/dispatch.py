@@ -14,6 +14,7 @@ from daemon.supervision.organ_host import OrganHost
 from proto.costs import Reserve, Spent
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, Deferred, FromWorker, OrganCall
+from proto.streaming import Delta, DeltaTaken
 
 
 class Dispatch:
@@ -49,6 +50,9 @@ class Dispatch:
             case Deferred() if message.unaffordable:
                 self._inbox.received(persona_id, message)
                 self._costs.deferred(persona_id)
+            case Delta():
+                self._inbox.received(persona_id, message)
+                worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
             case Received():

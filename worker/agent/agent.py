@@ -21,6 +21,7 @@ from proto.messages import (
     Prepare,
 )
 from proto.records import Organ, to_json
+from proto.streaming import DeltaTaken, Hush
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import PACE, Pace
@@ -82,6 +83,7 @@ class Agent:
             self._drop,
             log,
             pace,
+            self._media,
         )
         self._minds: OrderedDict[bytes, Mind] = OrderedDict()
         self._turns: dict[int, Turn] = {}
@@ -89,7 +91,8 @@ class Agent:
         self._consolidating: asyncio.Task[None] | None = None
 
     def receive(
-        self, message: Perceive | Join | Consolidate | OrganResult | DaemonAnswer | Reserved | Budgeted
+        self,
+        message: Perceive | Join | Hush | DeltaTaken | Consolidate | OrganResult | DaemonAnswer | Reserved | Budgeted,
     ) -> None:
         """Take one message. The work happens in tasks."""
         match message:
@@ -98,6 +101,12 @@ class Agent:
             case Join():
                 if turn := self._turns.get(message.turn):
                     turn.join(message.perceptions)
+            case Hush():
+                if turn := self._turns.get(message.turn):
+                    turn.hush()
+            case DeltaTaken():
+                if turn := self._turns.get(message.turn):
+                    turn.told()
             case Consolidate():
                 self._consolidate(message)
             case OrganResult():

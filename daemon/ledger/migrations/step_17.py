@@ -1,4 +1,4 @@
-"""Step 15: what was used of remote minds and organs, one row for each call; old ones are rolled up by day.
+"""Step 17: what was used of remote minds and organs, one row for each call; old ones are rolled up by day.
 
 ``day`` is the day in her person's zone when the call began, ``YYYY-MM-DD``. ``state`` is ``open`` while the call lasts:
 the row then holds what is reserved for it. Afterwards it says where the numbers are from: ``reported``, ``counted``,
