@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -83,6 +83,8 @@ class Costs:
         self._workers: dict[str, Worker] = {}
         self._meters: dict[str, ProcessMeter] = {}
         self._closed: dict[tuple[str, bool], Closed] = {}
+        self._in_hand: Counter[tuple[str, bool]] = Counter()
+        """Calls in progress by persona, her own and her visitors'."""
         self._passing: set[str] = set()
         """The personas with calls that wait for those in progress."""
         self._timer: Timer | None = None
@@ -93,6 +95,9 @@ class Costs:
         """Her process runs. It may have read other budgets than the last one."""
         self._workers[persona_id] = worker
         self._meters[persona_id] = self.meter(persona_id, worker.send)
+        if self.is_budgeted(persona_id):
+            # Perhaps none was set when this process was prepared.
+            worker.send(Budgeted(is_set=True))
         self._open(persona_id)
 
     async def detach(self, persona_id: str, *, crashed: bool) -> None:  # noqa: ARG002 (every attendant gets it)
@@ -137,6 +142,8 @@ class Costs:
         for visitors in (False, True):
             self._closed.pop((persona_id, visitors), None)
         self._passing.discard(persona_id)
+        for visitors in (False, True):
+            self._in_hand.pop((persona_id, visitors), None)
         for counter in self.totals:
             for key in [key for key in counter if key[0] == persona_id]:
                 del counter[key]
@@ -164,39 +171,50 @@ class Costs:
         )
         rooms = [Room(now.day if one.period == "day" else now.month, *one.amount) for one in held]
         found = await self._ledger.reserve_call(call, rooms)
+        key = (persona_id, visitors)
+        if isinstance(found, Crossed) and found.held and not self._in_hand[key]:
+            # What held the room was booked meanwhile, and no other call would tell that there is some.
+            found = await self._ledger.reserve_call(call, rooms)
         if isinstance(found, int):
+            self._in_hand[key] += 1
             return found
         limit, more = held[found.place], (cost or 0) if rooms[found.place].currency else _tokens(asked.used)
-        if found.held and found.used - found.held + more <= limit.amount.most:
+        if self._in_hand[key] and found.used - found.held + more <= limit.amount.most:
             self._passing.add(persona_id)
             return Reserved(asked.call, "Calls in progress hold what is left of the budget.", "", passing=True)
         return Reserved(asked.call, self._refuse(persona_id, asked, limit, found, more, now), RAISE)
 
     async def book(self, persona_id: str, asked: Reserve, row: int, spent: Spent) -> None:
         """Book what a call used, or forget it when it was free. Raises LedgerError."""
-        if spent.used is None:
-            await self._ledger.release_call(row)
-        else:
-            cost = self.prices.cost(asked.provider, asked.model, spent.used)
-            await self._ledger.book_call(row, spent.used, spent.source, cost)
-            self._count(persona_id, asked.purpose, spent.used, cost)
-        self.has_room(persona_id)
+        try:
+            if spent.used is None:
+                await self._ledger.release_call(row)
+            else:
+                cost = self.prices.cost(asked.provider, asked.model, spent.used)
+                await self._ledger.book_call(row, spent.used, spent.source, cost)
+                self._count(persona_id, asked.purpose, spent.used, cost)
+        finally:
+            self._ended(persona_id, [asked])
 
     async def settle(self, persona_id: str, calls: Mapping[int, Reserve]) -> None:
         """Book calls that nobody will tell of any more, by row, at what was reserved for them. Raises LedgerError."""
-        await self._ledger.settle_calls(list(calls))
-        for asked in calls.values():
-            cost = self.prices.cost(asked.provider, asked.model, asked.used)
-            self._count(persona_id, asked.purpose, asked.used, cost)
-        self._log.info("costs.estimated", persona=persona_id, calls=len(calls))
-        self.has_room(persona_id)
+        try:
+            await self._ledger.settle_calls(list(calls))
+            for asked in calls.values():
+                cost = self.prices.cost(asked.provider, asked.model, asked.used)
+                self._count(persona_id, asked.purpose, asked.used, cost)
+            self._log.info("costs.estimated", persona=persona_id, calls=len(calls))
+        finally:
+            self._ended(persona_id, calls.values())
 
     def failed(self, persona_id: str, error: LedgerError) -> None:
         """Say that a call could not be booked."""
         self._log.error("costs.not_booked", persona=persona_id, reason=str(error))
 
-    def has_room(self, persona_id: str) -> None:
-        """A call in progress ended: those that wait for its room may be made."""
+    def _ended(self, persona_id: str, calls: Iterable[Reserve]) -> None:
+        """Calls in progress ended: those that wait for their room may be made."""
+        for asked in calls:
+            self._in_hand[persona_id, asked.purpose == "visitor"] -= 1
         if persona_id in self._passing:
             self._passing.discard(persona_id)
             self._afford(persona_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from daemon.ledger import Ledger
+from daemon.ledger import Call, Crossed, Ledger, Room
 from daemon.settings.settings import Budgets, Price
 from proto.costs import Budgeted, Reserve, Reserved, Spent, Used
 from proto.records import Budget
@@ -44,6 +45,23 @@ async def test_what_a_call_leaves_of_its_reservation_is_free_again(tmp_path: Pat
 
         assert held.afforded == [EVE]
         assert not (await held.ask(3, 80)).reason
+
+
+async def test_room_that_comes_while_a_call_is_refused_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last call in progress may end between the ledger's answer and ours: nobody else would tell of its room."""
+    async with books(tmp_path, Budgets(day="100 tokens")) as held:
+        await held.ask(1, 80)
+        reserve = held.ledger.reserve_call
+
+        async def slow(call: Call, rooms: Sequence[Room]) -> int | Crossed:
+            found = await reserve(call, rooms)
+            await held.end(1, 10)
+            return found
+
+        monkeypatch.setattr(held.ledger, "reserve_call", slow)
+        assert not (await held.ask(2, 80)).reason
 
 
 async def test_a_used_up_budget_says_what_and_until_when_and_opens_the_next_day(tmp_path: Path) -> None:
