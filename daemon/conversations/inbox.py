@@ -14,6 +14,7 @@ from typing import Final
 
 from daemon.conversations.agenda import Agenda
 from daemon.conversations.endings import Endings
+from daemon.conversations.hushing import hush
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
@@ -43,6 +44,7 @@ from proto.messages import (
     Typing,
 )
 from proto.perception import PerceptionKind
+from proto.streaming import Delta, Spoken
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
@@ -287,13 +289,40 @@ class Inbox:
                     self._tasks.of(persona_id).start(self._endings.refuse(persona_id, lanes, lane, message))
             case Deferred():
                 if lane := lanes.holding(message.turn):
+                    if message.unaffordable:
+                        self._hold(persona_id, lanes, lane, message)
                     self._endings.defer(persona_id, lanes, lane)
+            case Delta():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.draft(persona_id, turn.conversation, message)
+            case Spoken():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
+
+    def afford(self, persona_id: str) -> None:
+        """A budget of hers may have room again. Never raises."""
+        if lanes := self._lanes.get(persona_id):
+            lanes.afford()
+            self.pump(persona_id)
+
+    def _hold(self, persona_id: str, lanes: Lanes, lane: Lane, message: Deferred) -> None:
+        """Keep what waits for a mind that no budget has room for; while calls in progress hold it, nobody is told."""
+        if not message.passing:
+            lanes.trouble(lane, message.unaffordable, self._clock.time_ns())
+            self._notices.unaffordable(persona_id, lanes, lane, message.unaffordable)
+        lanes.hold(lane)
+
+    async def hush(self, persona_id: str) -> bool:
+        """Stop the answer to her owner that is in hand; False when there is none. Raises HushFailed."""
+        return await hush(self._all(persona_id).own, self._running.get(persona_id), self._clock)
 
     def pump(self, persona_id: str) -> None:
         """Start the next turns, and join new messages to the turns in hand. Never raises."""

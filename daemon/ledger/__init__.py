@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.calls import KEPT_DAYS, Call, Crossed, Room, UsageRow
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
@@ -16,6 +17,7 @@ from daemon.ledger.errors import (
     LedgerLost,
 )
 from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
@@ -40,10 +42,12 @@ from daemon.ledger.webhooks import OpenWebhook
 __all__ = [
     "CANCEL",
     "DIED",
+    "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
     "Asked",
+    "Call",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -51,6 +55,7 @@ __all__ = [
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
+    "Crossed",
     "DeadLetter",
     "Depth",
     "Digest",
@@ -74,6 +79,7 @@ __all__ = [
     "PendingPairing",
     "ReadBack",
     "Reminder",
+    "Room",
     "Said",
     "SenderLimits",
     "SetAside",
@@ -81,7 +87,9 @@ __all__ = [
     "StoredFrame",
     "StoredLine",
     "Telling",
+    "UsageRow",
     "Visited",
     "Waiting",
     "Wanted",
+    "marked",
 ]

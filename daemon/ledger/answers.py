@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from daemon.ledger import (
+    calls,
     channels,
     delivery,
     erasure,
@@ -31,14 +32,18 @@ def answer(
     seqs: list[int],
     at: int,
     perceived: Mapping[int, str],
+    hushed: bool = False,
 ) -> bool:
-    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own."""
+    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own.
+
+    ``hushed``: the messages are as far as she came.
+    """
     if not inbox.all_pending(connection, persona, perceptions):
         return False
     lines.heard(connection, perceptions, perceived)
     inbox.finish(connection, perceptions)
-    lines.said(connection, persona, conversation, messages, at)
-    outbox.add(connection, persona, conversation, messages, seqs, at)
+    lines.said(connection, persona, conversation, messages, at, hushed=hushed)
+    outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
     end_outage(connection, persona, conversation)
     return True
 
@@ -116,4 +121,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     erasure.forget(connection, persona)
     reminders.forget(connection, persona)
     reminder_requests.forget(connection, persona)
+    calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -102,9 +102,9 @@ async def test_an_edit_with_a_fault_is_kept_beside_what_a_command_writes(tmp_pat
     before = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
     await personas.create(before)
     file = personas.folder(before.id) / CONFIG
+    stopped = msgspec.structs.replace(before, status="hibernate")
     for edited in (b"{", edit):
         file.write_bytes(edited)
-        stopped = msgspec.structs.replace(before, status="hibernate")
         await personas.save(stopped)
         assert file.with_name(REJECTED).read_bytes() == edited
     assert msgspec.convert(json.loads(file.read_text()), Persona) == stopped

@@ -75,7 +75,7 @@ class Stage:
         self.inbox = Listening()
         self.clock = KeptClock(wall, 0, lambda: True)
         self._wall = wall
-        self._log = log
+        self.log = log
         self._task: asyncio.Task[None] | None = None
         self.agenda = Agenda(ledger)
         self.due = self._due()
@@ -142,9 +142,9 @@ class Stage:
 
     def _due(self) -> Due:
         hubs = Hubs(self.ledger, Limits(), 0, self.clock)
-        publisher = Publisher(self.ledger, hubs, self.personas, lambda _: None, self.clock, self._log)
+        publisher = Publisher(self.ledger, hubs, self.personas, lambda _: None, self.clock, self.log)
         inbox = cast("Inbox", self.inbox)
-        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.clock, self._log)
+        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.clock, self.log)
 
 
 @asynccontextmanager
