@@ -48,6 +48,8 @@ class Aloud:
         """What was handed to her mouth, or waits for it."""
         self._waiting: deque[str] = deque()
         self._sounds: list[bytes] = []
+        self._sentences = 0
+        """How many were handed to her mouth."""
         self._task: asyncio.Task[None] | None = None
         self._is_given_up = False
 
@@ -73,10 +75,10 @@ class Aloud:
             return None
         if answer[len(self._begun) :].strip():
             self._speak(answer)
-        while self._task and not self._is_given_up:
+        if self._task:
             await asyncio.wait({self._task})
-            self._task = self._start(self._work()) if self._waiting else None
-        return None if self._is_given_up else await self._joined()
+        # A sentence that could not be spoken leaves others waiting or the sounds incomplete.
+        return await self._joined() if len(self._sounds) == self._sentences else None
 
     def end(self) -> None:
         """Speak no more."""
@@ -85,7 +87,7 @@ class Aloud:
 
     def _begin(self) -> None:
         self._cancel()
-        self._begun, self._sounds = "", []
+        self._begun, self._sounds, self._sentences = "", [], 0
 
     def _cancel(self) -> None:
         self._waiting.clear()
@@ -95,6 +97,7 @@ class Aloud:
 
     def _speak(self, words: str) -> None:
         """Speak what follows the sentences before."""
+        self._sentences += 1
         self._waiting.append(words[len(self._begun) :].strip())
         self._begun = words
         if self._task is None or self._task.done():

@@ -23,14 +23,14 @@ class Hushing(Generic[T]):
             self._task.cancel()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T | None:  # Any: what a coroutine is sent and yields
-        """Return what the work returns, or None when it was hushed. Raises what it raises."""
+        """Return what the work returns, or None when it was hushed or cancelled. Raises what it raises."""
         if self._is_hushed:
             work.close()
             return None
         self._task = asyncio.get_running_loop().create_task(work)
         try:
             await asyncio.wait({self._task})
-            return None if self._is_hushed and self._task.cancelled() else self._task.result()
+            return None if self._task.cancelled() else self._task.result()
         finally:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -17,7 +17,7 @@ from anthropic.types import AssistantMessageParam, ContentBlockParam, MessagePar
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ, Slot
 from worker.base.organ_errors import OrganUnreachable
-from worker.organs.event_stream import SHOWN_CHARS, Document, Json, NotEventsError, Sign, events
+from worker.organs.event_stream import SHOWN_CHARS, Document, Json, NotEventsError, Sign, events, sparing
 from worker.organs.remote import TELEMETRY, at, coded, http_client, retry_after, told
 from worker.organs.remote_mind import RemoteMind
 from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Question, Round, ToolCall
@@ -62,7 +62,7 @@ class AnthropicMind(RemoteMind):
                 stream=True,
                 extra_body=_offer(question),
             )
-            async with answer, aclosing(events(answer.response.aiter_bytes())) as stream:
+            async with answer, aclosing(events(sparing(answer.response.aiter_bytes()))) as stream:
                 async for event in stream:
                     for piece in self._read(event, calls):
                         yield piece

@@ -9,7 +9,7 @@ from typing import Final
 from proto.unicode_text import valid_text
 from worker.organs.thoughts import so_far
 
-LOOK: Final = 0.02
+LOOK: Final = 0.05
 """Seconds from one look at the answer to the next, at the least."""
 
 LOOKING: Final = 0.05
@@ -42,13 +42,14 @@ class Growing:
             self._timer = self._loop.call_at(self._due, self._look)
 
     def end(self) -> None:
-        """Look no more: the answer is whole, or there will be none."""
+        """Look at what is left: the answer is whole, or broke off."""
+        if self._timer:
+            self._look()
+
+    def _look(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-
-    def _look(self) -> None:
-        self.end()
         begun = self._loop.time()
         self._parts = ["".join(self._parts)]
         text = self._parts[0]

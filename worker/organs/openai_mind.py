@@ -24,7 +24,7 @@ from openai.types.chat import (
 from proto.messages import ChatTurn
 from worker.base.organ_errors import OrganUnreachable
 from worker.organs.context import MAX_ASKED, context_of
-from worker.organs.event_stream import SHOWN_CHARS, Document, Json, Sign, events
+from worker.organs.event_stream import SHOWN_CHARS, Document, Json, Sign, events, sparing
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.remote import at, coded, told
 from worker.organs.remote_mind import RemoteMind
@@ -49,7 +49,7 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
                 extra_headers=QUIET,
                 extra_body={**self._limited(question), **_offer(question)},
             )
-            async with answer, aclosing(events(answer.response.aiter_bytes())) as stream:
+            async with answer, aclosing(events(sparing(answer.response.aiter_bytes()))) as stream:
                 async for event in stream:
                     for piece in self._read(event, calls):
                         yield piece
