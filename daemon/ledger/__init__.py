@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.calls import KEPT_DAYS, Call, Crossed, Room, UsageRow
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
@@ -38,9 +39,11 @@ from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
+    "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "Call",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -48,6 +51,7 @@ __all__ = [
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
+    "Crossed",
     "DeadLetter",
     "Depth",
     "Digest",
@@ -69,12 +73,14 @@ __all__ = [
     "Page",
     "PendingPairing",
     "ReadBack",
+    "Room",
     "Said",
     "SenderLimits",
     "SetAside",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "UsageRow",
     "Visited",
     "Waiting",
     "Wanted",

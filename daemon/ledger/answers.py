@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, erasure, feeds, inbox, open_channels, outbox, pairing, revisions
+from daemon.ledger import calls, channels, delivery, erasure, feeds, inbox, open_channels, outbox, pairing, revisions
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -105,4 +105,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     feeds.forget(connection, persona)
     revisions.forget(connection, persona)
     erasure.forget(connection, persona)
+    calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -25,6 +25,7 @@ from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
+from daemon.api.usage import UsageRoutes
 from daemon.api.v1.channels import OpenChannelRoutes
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.conversations import ConversationRoutes
@@ -37,6 +38,7 @@ from daemon.channels.service import ChannelService
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.costs.costs import Costs
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
@@ -66,6 +68,7 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
@@ -108,6 +111,7 @@ def api_routes(
             hubs=hubs,
             register=register,
             channels=channels,
+            costs=costs,
             max_personas=limits.personas,
         ),
         ConfigRoutes(providers=settings.providers),
@@ -139,10 +143,12 @@ def api_routes(
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         KnowledgeRoutes(personas=personas, log=log),
+        UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
             edits=edits,
             supervisor=supervisor,
+            costs=costs,
             ledger=ledger,
             hubs=hubs,
             accounts=accounts,
@@ -158,6 +164,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             inbox=inbox,
+            costs=costs,
             hubs=hubs,
             request_counts=request_counts,
             webhook_counts=webhook_counts,

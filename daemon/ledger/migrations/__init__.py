@@ -24,6 +24,7 @@ from daemon.ledger.migrations import (
     step_13,
     step_14,
     step_15,
+    step_16,
 )
 
 MIGRATIONS: Final = (
@@ -42,4 +43,5 @@ MIGRATIONS: Final = (
     step_13.SQL,
     step_14.SQL,
     step_15.SQL,
+    step_16.SQL,
 )
