@@ -31,12 +31,14 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.requests import OPENAI, New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
+    "OPENAI",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
@@ -61,16 +63,19 @@ __all__ = [
     "LedgerFull",
     "LedgerLost",
     "Mirrored",
+    "New",
     "Notice",
     "OpenChannel",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "Piece",
     "ReadBack",
     "Said",
     "SenderLimits",
     "SetAside",
+    "Standing",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from daemon.ledger.requests import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -28,7 +29,12 @@ def add(
     seqs: Iterable[int],
     at: int,
 ) -> None:
-    """Add a row for each message with its seq. Raise ValueError unless there is one seq per message."""
+    """Add a row for each message with its seq. Raise ValueError unless there is one seq per message.
+
+    The answer to a request for a completion goes to that request alone.
+    """
+    if conversation.type == OPENAI:
+        return
     # A browser fetches missed frames by seq, so a web row counts as delivered once it is stored.
     state = "sent" if conversation.type == "web" else "pending"
     connection.executemany(
