@@ -80,7 +80,7 @@ class Endings:
                 ),
             )
             if committed:
-                self._publisher.publish(persona_id, turn.conversation, reply.messages, slots)
+                self._publisher.answered(persona_id, turn.conversation, reply.perceptions, reply.messages, slots)
         finally:
             lane.committing -= 1
             for slot in slots:
@@ -119,6 +119,7 @@ class Endings:
             )
             if committed:
                 self._tell(persona_id, notice, refused.reason, slot)
+                self._publisher.set_aside(persona_id, notice.conversation, refused.kind, notice.content)
         finally:
             lane.committing -= 1
             slot.drop()
@@ -156,6 +157,7 @@ class Endings:
                 if notice.perception in aside:
                     self._log.error("inbox.poison", persona=persona_id, perception=notice.perception)
                     self._tell(persona_id, notice, DIED, by_seq.get(notice.seq))
+                    self._publisher.set_aside(persona_id, notice.conversation, "died", notice.content)
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             aside = []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from daemon.conversations.hubs import Hubs, SignalType, Slot, chat_frame
+from daemon.conversations.requests import Requests, Trouble
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -19,12 +20,20 @@ class Publisher:
     """Calls ``said`` with a persona's id when her outbox has a new message for a gateway."""
 
     def __init__(
-        self, ledger: Ledger, hubs: Hubs, personas: Personas, said: Callable[[str], None], clock: Clock, log: Log
+        self,
+        ledger: Ledger,
+        hubs: Hubs,
+        personas: Personas,
+        requests: Requests,
+        said: Callable[[str], None],
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._said = said
         self._ledger = ledger
         self._hubs = hubs
         self._personas = personas
+        self.requests = requests
         self._clock = clock
         self._log = log
 
@@ -44,6 +53,7 @@ class Publisher:
 
     async def tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
         """Tell the person that no answer comes now; not again until one has come."""
+        self.requests.failed(persona_id, conversation, "mind_down", content)
         (slot,) = self.reserve(persona_id, 1)
         stored = False
         try:
@@ -53,6 +63,22 @@ class Publisher:
         if stored:
             self.publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
         slot.drop()
+
+    def answered(
+        self,
+        persona_id: str,
+        conversation: Conversation,
+        perceptions: Sequence[int],
+        messages: Sequence[Outgoing],
+        slots: Sequence[Slot],
+    ) -> None:
+        """Publish her committed answer to these perceptions."""
+        self.publish(persona_id, conversation, messages, slots)
+        self.requests.answered(persona_id, conversation, perceptions, messages)
+
+    def set_aside(self, persona_id: str, conversation: Conversation, trouble: Trouble, content: str) -> None:
+        """Tell a client that waits that its message was set aside; ``content`` is the notice."""
+        self.requests.failed(persona_id, conversation, trouble, content)
 
     def publish(
         self,

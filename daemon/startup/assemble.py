@@ -34,6 +34,7 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
@@ -80,6 +81,7 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    requests: Requests
 
 
 class Channels(NamedTuple):
@@ -238,10 +240,11 @@ async def _conversations(
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    requests = Requests(ledger)
+    publisher = Publisher(ledger, hubs, personas, requests, delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, requests)
 
 
 def _channels(
@@ -254,7 +257,7 @@ def _channels(
     clock: Clock,
     log: Log,
 ) -> Channels:
-    hubs, publisher, terms, inbox, _, _ = said
+    hubs, publisher, terms, inbox, *_ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
     webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)

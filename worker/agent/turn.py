@@ -146,6 +146,8 @@ class Turn:
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
                 await self._means.outages.wait_out(self._message.mind, error)
+                if not self._message.kept:
+                    return Deferred(self.number)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
                     return Deferred(self.number)
@@ -251,8 +253,8 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets no tools: they cost her owner money and reveal what she has."""
-        if self._message.visitor is not None:
+        """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
+        if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body = self._means.body
         return Tools(
