@@ -80,7 +80,8 @@ class Endings:
                 ),
             )
             if committed:
-                self._publisher.answered(persona_id, turn.conversation, reply.perceptions, reply.messages, slots)
+                self._publisher.publish(persona_id, turn.conversation, reply.messages, slots)
+                self._publisher.requests.answered(persona_id, turn.conversation, reply)
         finally:
             lane.committing -= 1
             for slot in slots:
@@ -119,7 +120,7 @@ class Endings:
             )
             if committed:
                 self._tell(persona_id, notice, refused.reason, slot)
-                self._publisher.set_aside(persona_id, notice.conversation, refused.kind, notice.content)
+                self._publisher.requests.failed(persona_id, notice.conversation, refused.kind, notice.content)
         finally:
             lane.committing -= 1
             slot.drop()
@@ -157,7 +158,7 @@ class Endings:
                 if notice.perception in aside:
                     self._log.error("inbox.poison", persona=persona_id, perception=notice.perception)
                     self._tell(persona_id, notice, DIED, by_seq.get(notice.seq))
-                    self._publisher.set_aside(persona_id, notice.conversation, "died", notice.content)
+                    self._publisher.requests.failed(persona_id, notice.conversation, "died", notice.content)
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             aside = []

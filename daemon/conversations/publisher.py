@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from daemon.conversations.hubs import Hubs, SignalType, Slot, chat_frame
-from daemon.conversations.requests import Requests, Trouble
+from daemon.conversations.requests import Requests
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -63,22 +63,6 @@ class Publisher:
         if stored:
             self.publish(persona_id, conversation, [Outgoing(content)], [slot], title="Notified")
         slot.drop()
-
-    def answered(
-        self,
-        persona_id: str,
-        conversation: Conversation,
-        perceptions: Sequence[int],
-        messages: Sequence[Outgoing],
-        slots: Sequence[Slot],
-    ) -> None:
-        """Publish her committed answer to these perceptions."""
-        self.publish(persona_id, conversation, messages, slots)
-        self.requests.answered(persona_id, conversation, perceptions, messages)
-
-    def set_aside(self, persona_id: str, conversation: Conversation, trouble: Trouble, content: str) -> None:
-        """Tell a client that waits that its message was set aside; ``content`` is the notice."""
-        self.requests.failed(persona_id, conversation, trouble, content)
 
     def publish(
         self,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from daemon.ledger import OPENAI, Ledger
-from proto.messages import Conversation, Outgoing, Refusal
+from proto.messages import Conversation, Outgoing, Refusal, Reply
 
 MAX_INSTRUCTIONS: Final = 64
 """Requests whose instructions are kept in memory; those of the others are read again."""
@@ -42,6 +42,8 @@ class Answering:
         self.text = ""
         self.end: list[Outgoing] | Failed | None = None
         self.waiters = 0
+        self.turn = 0
+        """The turn that says it; another one if her process died and the next one begins again."""
         self._last = 0
         self._answered: set[int] = set()
         self._said: list[Outgoing] = []
@@ -53,17 +55,19 @@ class Answering:
         if last in self._answered:
             self.ended(self._said)
 
-    def drafted(self, offset: int, text: str) -> None:
+    def drafted(self, turn: int, offset: int, text: str) -> None:
         """Her words so far are the first ``offset`` characters of the text, and then ``text``."""
         if self.end is None and not self._said:
+            self.turn = turn
             self.text = self.text[:offset] + text
             self._changed()
 
-    def answered(self, perceptions: Sequence[int], messages: Sequence[Outgoing]) -> None:
-        """She has answered these perceptions."""
-        self._said += messages
-        self._answered.update(perceptions)
-        if self._last in perceptions:
+    def answered(self, reply: Reply) -> None:
+        """She has answered some of its perceptions."""
+        self.turn = reply.turn
+        self._said += reply.messages
+        self._answered.update(reply.perceptions)
+        if self._last in reply.perceptions:
             self.ended(self._said)
 
     def ended(self, end: list[Outgoing] | Failed) -> None:
@@ -112,17 +116,15 @@ class Requests:
         """Return the instructions that came with a request, None if they must be read; "" in other conversations."""
         return self._instructions.get((persona_id, conversation.chat)) if conversation.type == OPENAI else ""
 
-    def drafted(self, persona_id: str, conversation: Conversation, offset: int, text: str) -> None:
+    def drafted(self, persona_id: str, conversation: Conversation, turn: int, offset: int, text: str) -> None:
         """Show who waits what she says so far."""
         if answering := self._found(persona_id, conversation):
-            answering.drafted(offset, text)
+            answering.drafted(turn, offset, text)
 
-    def answered(
-        self, persona_id: str, conversation: Conversation, perceptions: Sequence[int], messages: Sequence[Outgoing]
-    ) -> None:
-        """Give who waits her answer to these perceptions."""
+    def answered(self, persona_id: str, conversation: Conversation, reply: Reply) -> None:
+        """Give who waits her answer, once it is committed if it is kept at all."""
         if answering := self._found(persona_id, conversation):
-            answering.answered(perceptions, messages)
+            answering.answered(reply)
 
     def failed(self, persona_id: str, conversation: Conversation, trouble: Trouble, detail: str) -> None:
         """Tell who waits that there is no answer now."""

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.requests import Answering, Failed, Requests
+from daemon.conversations.requests import Answering, Failed
 from daemon.conversations.worker import Worker
 from daemon.ledger import Piece
 from daemon.ledger.requests import conversation_of
@@ -45,9 +45,8 @@ class _Turn(msgspec.Struct):
 class Unkept:
     """The turns of all personas that leave nothing behind."""
 
-    def __init__(self, inbox: Inbox, requests: Requests, personas: Personas, tasks: PersonaTasks, clock: Clock) -> None:
+    def __init__(self, inbox: Inbox, personas: Personas, tasks: PersonaTasks, clock: Clock) -> None:
         self._inbox = inbox
-        self._requests = requests
         self._personas = personas
         self._tasks = tasks
         self._clock = clock
@@ -88,7 +87,7 @@ class Unkept:
             return True
         match message:
             case Reply():
-                self._requests.answered(persona_id, turn.conversation, message.perceptions, message.messages)
+                turn.answering.answered(message)
                 if made := [one.media for one in message.messages if one.media]:
                     folder = self._personas.folder(persona_id) / FOLDER
                     self._tasks.of(persona_id).start(asyncio.to_thread(_remove, folder, made))

@@ -29,6 +29,7 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.asking import Asking
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
@@ -36,6 +37,7 @@ from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.unkept import Unkept
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
@@ -51,7 +53,7 @@ from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
@@ -82,6 +84,7 @@ class Conversations(NamedTuple):
     consolidation: Consolidation
     delivery: Delivery
     requests: Requests
+    unkept: Unkept
 
 
 class Channels(NamedTuple):
@@ -186,6 +189,20 @@ async def assemble(
             clock=clock,
             log=log,
         ),
+        openai_routes(
+            settings=settings,
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            asking=Asking(said.inbox, ledger, own, clock),
+            unkept=said.unkept,
+            requests=said.requests,
+            uploads=uploads,
+            tasks=tasks,
+            stopping=stopping,
+            clock=clock,
+            log=log,
+        ),
         settings=settings,
         request_counts=request_counts,
         tasks=tasks,
@@ -244,7 +261,8 @@ async def _conversations(
     publisher = Publisher(ledger, hubs, personas, requests, delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, requests)
+    unkept = Unkept(inbox, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, requests, unkept)
 
 
 def _channels(
@@ -295,9 +313,16 @@ def _supervisor(
     prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
     dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+        personas,
+        said.inbox,
+        said.unkept,
+        said.consolidation,
+        places.intake,
+        places.states,
+        said.delivery,
+        organ_host,
     )
-    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue]
+    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue, said.unkept]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

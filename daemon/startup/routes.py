@@ -17,6 +17,9 @@ from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
 from daemon.api.metrics import MetricsRoutes
+from daemon.api.openai.completions import CompletionRoutes, Completions
+from daemon.api.openai.files import Files
+from daemon.api.openai.models import ModelRoutes, Models
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
@@ -33,9 +36,12 @@ from daemon.archives.restore import Restorer
 from daemon.channels.erasure import Erasure
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
+from daemon.conversations.asking import Asking
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.requests import Requests
+from daemon.conversations.unkept import Unkept
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
@@ -201,3 +207,38 @@ def v1_routes(
         ),
         ConversationRoutes(ledger=ledger, erasure=erasure, clock=clock),
     ]
+
+
+def openai_routes(
+    *,
+    settings: Settings,
+    personas: Personas,
+    supervisor: Supervisor,
+    ledger: Ledger,
+    asking: Asking,
+    unkept: Unkept,
+    requests: Requests,
+    uploads: Uploads,
+    tasks: Tasks,
+    stopping: asyncio.Event,
+    clock: Clock,
+    log: Log,
+) -> list[RouteGroup]:
+    """The routes of OpenAI's API."""
+    models = Models(personas, supervisor)
+    completions = Completions(
+        models=models,
+        supervisor=supervisor,
+        asking=asking,
+        unkept=unkept,
+        requests=requests,
+        ledger=ledger,
+        files=Files(personas, uploads, settings.limits.upload, log),
+        limits=settings.limits,
+        timeout=settings.v1.completion_timeout,
+        tasks=tasks,
+        stopping=stopping,
+        clock=clock,
+        log=log,
+    )
+    return [CompletionRoutes(completions), ModelRoutes(models)]

@@ -7,6 +7,7 @@ from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.unkept import Unkept
 from daemon.conversations.worker import Worker
 from daemon.personas.personas import Personas
 from daemon.supervision.organ_host import OrganHost
@@ -21,6 +22,7 @@ class Dispatch:
         self,
         personas: Personas,
         inbox: Inbox,
+        unkept: Unkept,
         consolidation: Consolidation,
         intake: ChannelIntake,
         states: GatewayStates,
@@ -29,6 +31,7 @@ class Dispatch:
     ) -> None:
         self._personas = personas
         self._inbox = inbox
+        self._unkept = unkept
         self._consolidation = consolidation
         self._intake = intake
         self._states = states
@@ -53,4 +56,5 @@ class Dispatch:
             case Receipt():
                 self._delivery.receipt(persona_id, message)
             case _:
-                self._inbox.received(persona_id, message)
+                if not self._unkept.received(persona_id, message):
+                    self._inbox.received(persona_id, message)
