@@ -11,6 +11,7 @@ from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
+from daemon.api.openai.openapi import KINDS as OPENAI_KINDS
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
@@ -30,6 +31,7 @@ _KINDS: Final = (
     *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
     *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
     *(Restored, Fault, ChatFrame, SignalFrame),
+    *OPENAI_KINDS,
     *V1_KINDS,
 )
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -137,9 +138,7 @@ class Guard:
     def _refusal(self, scope: Scope, seen: _Headers) -> Response | None:
         host = _authority(seen.host)
         at_door = is_v1(scope)
-        problem = problems.problem if at_door else answers.problem
-        if at_door and openai_errors.is_openai(scope):
-            problem = openai_errors.plain_error
+        problem = openai_errors.plain_error if openai_errors.is_openai(scope) else _problem_of(at_door=at_door)
         if not at_door and self._tokens.required:
             access = self._access(scope, seen)
             if access is Access.NONE:
@@ -149,13 +148,13 @@ class Guard:
                 return problem(403, READ_ONLY_REFUSED, {"www-authenticate": 'Bearer error="insufficient_scope"'})
             scope.setdefault("state", {})[READS_ONLY] = access is Access.READ
         elif not at_door and (host is None or host.name not in self._hosts):
-            return problem(403, _HOST_REFUSED)
+            return problem(403, _HOST_REFUSED, None)
         if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
-            return problem(403, _ORIGIN_REFUSED)
+            return problem(403, _ORIGIN_REFUSED, None)
         if seen.length is not None:
             bound = self._bound(scope)
             if not (seen.length.isdecimal() and int(seen.length) <= bound.size):
-                return problem(413, bound.words())
+                return problem(413, bound.words(), None)
         return None
 
     def _bound(self, scope: Scope) -> Bound:
@@ -221,6 +220,10 @@ def is_reading(scope: Scope) -> bool:
 def reads_only(connection: HTTPConnection) -> bool:
     """Whether its token may only read. Without a token that is needed, it may do everything."""
     return bool(getattr(connection.state, READS_ONLY, False))
+
+
+def _problem_of(*, at_door: bool) -> Callable[[int, str, Mapping[str, str] | None], Response]:
+    return problems.problem if at_door else answers.problem
 
 
 def is_owners(scope: Scope) -> bool:

@@ -44,7 +44,7 @@ class Choice(msgspec.Struct):
     message: AnswerMessage
     index: int = 0
     logprobs: None = None
-    finish_reason: Literal["stop"] = "stop"
+    finish_reason: str = "stop"
 
 
 class ChatCompletion(msgspec.Struct):
@@ -61,7 +61,7 @@ class ChatCompletion(msgspec.Struct):
 class Delta(msgspec.Struct, omit_defaults=True):
     """What a chunk adds."""
 
-    role: Literal["", "assistant"] = ""
+    role: str = ""
     content: str | None = None
 
 
@@ -71,7 +71,7 @@ class ChunkChoice(msgspec.Struct):
     delta: Delta
     index: int = 0
     logprobs: None = None
-    finish_reason: Literal["stop"] | None = None
+    finish_reason: str | None = None
 
 
 class ChatCompletionChunk(msgspec.Struct):
