@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted
+from daemon.ledger import ChannelFields, Ledger, New, Notice, Piece, SenderLimits, Wanted
 from daemon.ledger.channel_operations import ChannelOperations
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
@@ -30,6 +30,7 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "request",
 )
 """Tables whose rows no setting bounds."""
 
@@ -95,6 +96,9 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
+    "request_instructions": (ADA, "k"),
+    "request_taken": (ADA, "k"),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
