@@ -145,9 +145,9 @@ class Turn:
                     reported = (error.reason, error.hint)
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
-                await self._means.outages.wait_out(self._message.mind, error)
                 if not self._message.kept:
                     return Deferred(self.number)
+                await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
                     return Deferred(self.number)
