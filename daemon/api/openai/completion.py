@@ -22,7 +22,8 @@ COUNTS: Final = {"max_tokens": 1, "max_completion_tokens": 1, "n": 1, "top_logpr
 
 WITHOUT_EFFECT: Final = (
     *("user", "metadata", "seed", "tools", "functions", "parallel_tool_calls", "service_tier", "reasoning_effort"),
-    *("verbosity", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
+    *("verbosity", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+    *("safety_identifier", "moderation"),
 )
 """A program's tools are not hers: she has her own and answers in words, as a model may that is offered tools.
 ``user`` is a name for the program's own account of it."""

@@ -231,7 +231,7 @@ class Answer:
 
     async def _as_it_comes(self, send: Send, chunks: Chunks) -> str:
         """Send the words and return them. Raises Refused when there is no end to them."""
-        stream = _Shown(self._answering)
+        stream = Shown(self._answering)
         while self._answering.end is None:
             if words := stream.more(self._answering.text):
                 await _more(send, chunks.text(words))
@@ -256,7 +256,7 @@ class Answer:
         return text_of(self._persona.id, end)
 
 
-class _Shown:
+class Shown:
     """What a client has of an answer: nothing of it can be taken back."""
 
     def __init__(self, answering: Answering) -> None:

@@ -205,9 +205,8 @@ def _picture(param: str, value: object) -> _Part:
     found = _DATA_URL.match(url)
     if found is None:
         if url[:5].lower() == "data:":
-            raise Refused(
-                400, "Invalid image URL: it must be data:image/...;base64,...", param=param, code="invalid_image_url"
-            )
+            message = "Invalid image URL: it must be data:image/...;base64,..."
+            raise Refused(400, message, param=f"{param}.url", code="invalid_image_url")
         raise Refused(400, _NO_FETCHING, param=f"{param}.url", code="invalid_image_url")
     form = found[1].lower()
     if form not in PICTURES:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionFunctionToolParam
 
 from tests.daemon.api.v1.asking import PATH, Asked, events, said
 from tests.daemon.api.v1.reception import Reception
@@ -209,7 +210,9 @@ def test_a_picture_of_an_earlier_message_is_told(iris: Asked) -> None:
 
 def test_home_assistant(iris: Asked) -> None:
     """Its extended conversation offers its own functions, and needs words, a reason and the number of tokens."""
-    tools = [{"type": "function", "function": {"name": "execute_services", "parameters": {"type": "object"}}}]
+    tools: list[ChatCompletionFunctionToolParam] = [
+        {"type": "function", "function": {"name": "execute_services", "parameters": {"type": "object"}}}
+    ]
     found = iris.client.chat.completions.create(
         model="Iris",
         messages=[
@@ -220,7 +223,7 @@ def test_home_assistant(iris: Asked) -> None:
         top_p=1,
         temperature=0.5,
         user="01J9",
-        tools=tools,  # type: ignore[arg-type]  # as it builds them, from plain objects
+        tools=tools,
         tool_choice="auto",
     )
     assert found.choices[0].finish_reason == "stop"
