@@ -13,8 +13,10 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from daemon.ledger import OPENAI, Ledger
+from daemon.ledger import Ledger
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing, Refusal, Reply
+from proto.streaming import Delta
 
 MAX_INSTRUCTIONS: Final = 64
 """Requests whose instructions are kept in memory; those of the others are read again."""
@@ -55,11 +57,11 @@ class Answering:
         if last in self._answered:
             self.ended(self._said)
 
-    def drafted(self, turn: int, offset: int, text: str) -> None:
-        """Her words so far are the first ``offset`` characters of the text, and then ``text``."""
+    def drafted(self, delta: Delta) -> None:
+        """She has said more, or begins anew."""
         if self.end is None and not self._said:
-            self.turn = turn
-            self.text = self.text[:offset] + text
+            self.turn = delta.turn
+            self.text = self.text[: delta.offset] + delta.text
             self._changed()
 
     def answered(self, reply: Reply) -> None:
@@ -116,10 +118,10 @@ class Requests:
         """Return the instructions that came with a request, None if they must be read; "" in other conversations."""
         return self._instructions.get((persona_id, conversation.chat)) if conversation.type == OPENAI else ""
 
-    def drafted(self, persona_id: str, conversation: Conversation, turn: int, offset: int, text: str) -> None:
+    def drafted(self, persona_id: str, conversation: Conversation, delta: Delta) -> None:
         """Show who waits what she says so far."""
         if answering := self._found(persona_id, conversation):
-            answering.drafted(turn, offset, text)
+            answering.drafted(delta)
 
     def answered(self, persona_id: str, conversation: Conversation, reply: Reply) -> None:
         """Give who waits her answer, once it is committed if it is kept at all."""

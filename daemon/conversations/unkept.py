@@ -25,6 +25,7 @@ from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock, within
 from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Conversation, Deferred, FromWorker, Line, MindDown, Perception, Refused, Reply
+from proto.streaming import Delta, Hush
 
 LONGEST: Final = 3600.0
 """Seconds after which a turn is given up; a mind's own limits are far below."""
@@ -78,14 +79,22 @@ class Unkept:
         turn = self._turn(persona_id, conversation_of(key), pieces, history, instructions, answering)
         return self._tasks.of(persona_id).start(turn)
 
+    def leave(self, persona_id: str, answering: Answering) -> None:
+        """A client is gone: if nobody else waits, there is no use in the rest of the answer."""
+        turn, worker = self._in_hand.get(persona_id), self._running.get(persona_id)
+        if turn and worker and turn.answering is answering and not answering.waiters and answering.end is None:
+            worker.send(Hush(turn.number))
+
     def received(self, persona_id: str, message: FromWorker) -> bool:
         """Take a message of her process about such a turn; False for any other message."""
-        if not isinstance(message, Reply | Refused | Deferred | MindDown) or message.turn >= 0:
+        if not isinstance(message, Reply | Refused | Deferred | MindDown | Delta) or message.turn >= 0:
             return False
         turn = self._in_hand.get(persona_id)
         if turn is None or turn.number != message.turn:
             return True
         match message:
+            case Delta():
+                turn.answering.drafted(message)
             case Reply():
                 turn.answering.answered(message)
                 if made := [one.media for one in message.messages if one.media]:

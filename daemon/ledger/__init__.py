@@ -16,6 +16,7 @@ from daemon.ledger.errors import (
     LedgerLost,
 )
 from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
@@ -31,14 +32,13 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
-from daemon.ledger.requests import OPENAI, New, Piece, Standing
+from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
-    "OPENAI",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
@@ -82,4 +82,5 @@ __all__ = [
     "Visited",
     "Waiting",
     "Wanted",
+    "marked",
 ]

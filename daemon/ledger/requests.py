@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from daemon.ledger import inbox
 from daemon.ledger.inbox import Waiting
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Line, Outgoing, Perception
 from proto.perception import PerceptionKind
-
-OPENAI: Final = "openai"
-"""The type of the conversations that such requests make: each request is one, and its key is the chat."""
 
 
 class Piece(msgspec.Struct, frozen=True):

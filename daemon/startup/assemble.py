@@ -146,7 +146,7 @@ async def assemble(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
     by_people = Commands(personas, places.register, supervisor)
-    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
+    commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)

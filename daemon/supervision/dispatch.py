@@ -13,6 +13,7 @@ from daemon.personas.personas import Personas
 from daemon.supervision.organ_host import OrganHost
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, FromWorker, OrganCall
+from proto.streaming import Delta, DeltaTaken
 
 
 class Dispatch:
@@ -43,6 +44,9 @@ class Dispatch:
         match message:
             case OrganCall():
                 self._organ_host.call(message, self._personas.folder(persona_id), worker.send)
+            case Delta():
+                self._about_a_turn(persona_id, message)
+                worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
             case Received():
@@ -56,5 +60,8 @@ class Dispatch:
             case Receipt():
                 self._delivery.receipt(persona_id, message)
             case _:
-                if not self._unkept.received(persona_id, message):
-                    self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
+
+    def _about_a_turn(self, persona_id: str, message: FromWorker) -> None:
+        if not self._unkept.received(persona_id, message):
+            self._inbox.received(persona_id, message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -146,7 +146,7 @@ class Completions:
     async def _asked(self, persona_id: str, key: str, asked: Completion) -> AsyncIterator[Answering]:
         """Let her answer; the block is for waiting."""
         talk = asked.talk
-        with self._requests.waiting(persona_id, key) as answering:
+        with ExitStack() as later, self._requests.waiting(persona_id, key) as answering:
             async with AsyncExitStack() as files:
                 stored = await files.enter_async_context(self._files.stored(persona_id, talk.new))
                 if asked.store:
@@ -154,6 +154,7 @@ class Completions:
                 else:
                     told = (stored.pieces, talk.history, talk.instructions)
                     turn = self._unkept.ask(persona_id, key, *told, answering)
+                    later.callback(self._unkept.leave, persona_id, answering)
                     # They stay as long as her process may look at them.
                     self._tasks.start(_close_after(turn, files.pop_all()))
             yield answering

@@ -26,6 +26,7 @@ from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Logs, Settings
 from proto.gateways import GatewayState
 from proto.messages import Deferred, Line, MindDown, Outgoing, Perceive, Reply
+from proto.streaming import Delta
 
 EVE = "11111111-1111-4111-8111-111111111111"
 HERE = conversation_of("k")
@@ -43,8 +44,8 @@ async def test_who_waits_gets_the_end() -> None:
         assert other is answering
         answering.expect(2)
         change = answering.change
-        requests.drafted(EVE, HERE, 7, 0, "Hel")
-        requests.drafted(EVE, HERE, 7, 3, "lo")
+        requests.drafted(EVE, HERE, Delta(7, HERE, 0, "Hel"))
+        requests.drafted(EVE, HERE, Delta(7, HERE, 3, "lo"))
         assert (change.done(), answering.text, answering.turn) == (True, "Hello", 7)
         requests.answered(EVE, HERE, Reply(7, [1], [Outgoing("Hello")]))
         assert ended(answering) is None
@@ -82,15 +83,15 @@ async def test_nothing_that_was_shown_is_taken_back() -> None:
     """New words follow; what begins anew within a turn follows after an empty line; another turn ends the stream."""
     answering = Answering()
     shown = Shown(answering)
-    answering.drafted(1, 0, "Let me see")
+    answering.drafted(Delta(1, HERE, 0, "Let me see"))
     assert shown.more(answering.text) == "Let me see"
-    answering.drafted(1, 10, ".")
+    answering.drafted(Delta(1, HERE, 10, "."))
     assert shown.more(answering.text) == "."
-    answering.drafted(1, 0, "It rains")
+    answering.drafted(Delta(1, HERE, 0, "It rains"))
     assert shown.more(answering.text) == "\n\nIt rains"
-    answering.drafted(2, 0, "It rains")
+    answering.drafted(Delta(2, HERE, 0, "It rains"))
     assert shown.more(answering.text) == ""
-    answering.drafted(3, 0, "The sun")
+    answering.drafted(Delta(3, HERE, 0, "The sun"))
     with pytest.raises(Refused) as refused:
         shown.more(answering.text)
     assert refused.value.code == "interrupted"
