@@ -5,24 +5,26 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import httpx
 import openai
 
 from tests.daemon_process import DaemonProcess
-from tests.emulators.scripted import ScriptedMind
+from tests.emulators.openai import OpenAIEmulator
 from tests.patience import PATIENCE
+
+M = TypeVar("M", bound=OpenAIEmulator)
 
 PATH: Final = "/v1/chat/completions"
 
 _numbers = itertools.count(1)
 
 
-class Asked:
+class Asked(Generic[M]):
     """``persona`` of ``daemon``, whose mind the test holds. Any in this class: JSON of the API."""
 
-    def __init__(self, daemon: DaemonProcess, mind: ScriptedMind, name: str) -> None:
+    def __init__(self, daemon: DaemonProcess, mind: M, name: str) -> None:
         self.daemon = daemon
         self.mind = mind
         self.name = name

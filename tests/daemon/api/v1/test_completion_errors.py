@@ -21,7 +21,7 @@ HI = said("user", "hi")
 
 
 @pytest.fixture(scope="module")
-def vera(desk: Reception) -> Iterator[Asked]:
+def vera(desk: Reception) -> Iterator[Asked[ScriptedMind]]:
     """A persona at the shared daemon."""
     with ScriptedMind() as mind:
         asked = Asked(desk.daemon, mind, "Vera")
@@ -62,7 +62,7 @@ def vera(desk: Reception) -> Iterator[Asked]:
     ],
 )
 def test_a_field_that_cannot_be_taken(
-    vera: Asked, fields: dict[str, Any], code: str | None, param: str | None, words: str
+    vera: Asked[ScriptedMind], fields: dict[str, Any], code: str | None, param: str | None, words: str
 ) -> None:
     """400 in OpenAI's words, and nothing reaches her."""
     before = len(vera.mind.heard)
@@ -82,20 +82,20 @@ def test_a_field_that_cannot_be_taken(
         ("data:image/png;base64,", "invalid_base64"),
     ],
 )
-def test_a_picture_that_is_not_there(vera: Asked, url: str, code: str) -> None:
+def test_a_picture_that_is_not_there(vera: Asked[ScriptedMind], url: str, code: str) -> None:
     """The daemon fetches nothing for a request."""
     answer = vera.post(said("user", [{"type": "image_url", "image_url": {"url": url}}]))
     assert error(answer, 400, code, "messages[0].content[0].image_url.url")
 
 
-def test_a_body_that_is_no_json(vera: Asked) -> None:
+def test_a_body_that_is_no_json(vera: Asked[ScriptedMind]) -> None:
     """As OpenAI says it."""
     for body in (b"", b"{", b"[]", b"\xff", b'{"model": "Vera", "messages": [' + b"[" * 50_000):
         answer = vera.daemon.http.post(PATH, content=body)
         assert "could not parse the JSON body" in error(answer, 400, None)
 
 
-def test_without_a_token(vera: Asked) -> None:
+def test_without_a_token(vera: Asked[ScriptedMind]) -> None:
     """Also on the loopback; the client raises what it knows."""
     without = httpx.Client(base_url=vera.daemon.url, trust_env=False)
     with without:
@@ -105,7 +105,7 @@ def test_without_a_token(vera: Asked) -> None:
         vera.client.with_options(api_key="personad_wrong").models.list()
 
 
-def test_a_read_only_token(desk: Reception, vera: Asked) -> None:
+def test_a_read_only_token(desk: Reception, vera: Asked[ScriptedMind]) -> None:
     """It lists who there is, and says nothing to them."""
     file = desk.daemon.state_dir / "token"
     reading = "personad_0123456789reading0123456789"
@@ -119,7 +119,7 @@ def test_a_read_only_token(desk: Reception, vera: Asked) -> None:
         file.write_text(f"{TOKEN}\n")
 
 
-def test_who_is_not_there(desk: Reception, vera: Asked) -> None:
+def test_who_is_not_there(desk: Reception, vera: Asked[ScriptedMind]) -> None:
     """Unknown and stopped alike, as OpenAI words it; two of one name are told apart by their ids."""
     with pytest.raises(openai.NotFoundError) as unknown:
         vera.client.models.retrieve("gpt-5")
@@ -139,7 +139,7 @@ def test_who_is_not_there(desk: Reception, vera: Asked) -> None:
             desk.http.post(f"/api/persona/{one}/delete")
 
 
-def test_other_paths_of_that_api(vera: Asked) -> None:
+def test_other_paths_of_that_api(vera: Asked[ScriptedMind]) -> None:
     """A client gets an error that it can read; the channels of /v1 keep theirs."""
     assert "Unknown request URL: POST /v1/responses" in error(
         vera.daemon.http.post("/v1/responses"), 404, "unknown_url"
@@ -151,13 +151,13 @@ def test_other_paths_of_that_api(vera: Asked) -> None:
     assert problem.headers["content-type"] == "application/problem+json"
 
 
-def test_a_page_of_another_origin(vera: Asked) -> None:
+def test_a_page_of_another_origin(vera: Asked[ScriptedMind]) -> None:
     """A browser's page of a stranger may not use the door, whatever it sends."""
     answer = vera.daemon.http.post(PATH, json={}, headers={"origin": "https://evil.example"})
     assert "another origin" in error(answer, 403, "insufficient_permissions")
 
 
-def test_a_mind_that_is_down(vera: Asked) -> None:
+def test_a_mind_that_is_down(vera: Asked[ScriptedMind]) -> None:
     """503 at once, with the reason; the message is kept, and the same request gets the answer when it is back."""
     word = vera.word()
     vera.mind.answer = lambda text: Step(status=401, message="bad key") if word in text else None
@@ -172,7 +172,7 @@ def test_a_mind_that_is_down(vera: Asked) -> None:
     assert [role for role, words in vera.lines(word) if words == word] == ["person", "assistant"]
 
 
-def test_too_many_at_once(vera: Asked) -> None:
+def test_too_many_at_once(vera: Asked[ScriptedMind]) -> None:
     """Over the limit of the settings a request is refused, and says when to come again."""
     word = vera.word()
     vera.mind.hold(word)
@@ -191,7 +191,7 @@ def test_too_many_at_once(vera: Asked) -> None:
     assert answers == [200] * 16
 
 
-def _waiting(asked: Asked) -> int:
+def _waiting(asked: Asked[ScriptedMind]) -> int:
     (shown,) = [one for one in asked.daemon.http.get("/api/status").json()["personas"] if one["id"] == asked.persona]
     waits: int = shown["inbox"]
     return waits

@@ -17,13 +17,13 @@ from tests.patience import PATIENCE
 
 
 @pytest.fixture
-def cleo(lonely: Reception) -> Iterator[Asked]:
+def cleo(lonely: Reception) -> Iterator[Asked[ScriptedMind]]:
     """A persona at a daemon that may be killed."""
     with ScriptedMind() as mind:
         yield Asked(lonely.daemon, mind, "Cleo")
 
 
-def test_her_process_is_killed(cleo: Asked) -> None:
+def test_her_process_is_killed(cleo: Asked[ScriptedMind]) -> None:
     """The next one answers the request that still waits. One that is not kept ends with an error."""
     kept, unkept = cleo.word(), cleo.word()
     cleo.mind.hold(kept)
@@ -48,7 +48,7 @@ def test_her_process_is_killed(cleo: Asked) -> None:
     assert cleo.lines(unkept) == []
 
 
-def test_the_daemon_is_killed(cleo: Asked) -> None:
+def test_the_daemon_is_killed(cleo: Asked[ScriptedMind]) -> None:
     """The message was committed with all that came with it: the next daemon answers, and the same request gets that."""
     word, rule = cleo.word(), cleo.word()
     cleo.mind.hold(word)

@@ -27,7 +27,7 @@ FILTERED = Step(status=400, code="content_filter", message="The response was fil
 
 
 @pytest.fixture(scope="module")
-def iris(desk: Reception) -> Iterator[Asked]:
+def iris(desk: Reception) -> Iterator[Asked[ScriptedMind]]:
     """A persona at the shared daemon."""
     with ScriptedMind() as mind:
         asked = Asked(desk.daemon, mind, "Iris")
@@ -35,7 +35,7 @@ def iris(desk: Reception) -> Iterator[Asked]:
         assert desk.http.post(f"/api/persona/{asked.persona}/delete").status_code == 200
 
 
-def test_the_client_gets_a_whole_answer(iris: Asked) -> None:
+def test_the_client_gets_a_whole_answer(iris: Asked[ScriptedMind]) -> None:
     """Her words, why they end, and the tokens, under the id that the list shows."""
     word = iris.word()
     found = iris.client.chat.completions.create(
@@ -50,7 +50,7 @@ def test_the_client_gets_a_whole_answer(iris: Asked) -> None:
     assert iris.lines(word) == [("person", f"Say {word}"), ("assistant", f"Say {word}")]
 
 
-def test_the_client_streams(iris: Asked) -> None:
+def test_the_client_streams(iris: Asked[ScriptedMind]) -> None:
     """The chunks are one answer with one id; the last ones have its end and its tokens."""
     word = iris.word()
     chunks = list(
@@ -70,7 +70,7 @@ def test_the_client_streams(iris: Asked) -> None:
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
 
 
-async def test_the_asynchronous_client(iris: Asked) -> None:
+async def test_the_asynchronous_client(iris: Asked[ScriptedMind]) -> None:
     """Several requests at once are answered each, whole and streamed."""
     words = [iris.word() for _ in range(4)]
     async with openai.AsyncOpenAI(
@@ -93,7 +93,7 @@ async def test_the_asynchronous_client(iris: Asked) -> None:
     assert "Iris" in models
 
 
-def test_what_was_said_before_is_told_by_the_request(iris: Asked) -> None:
+def test_what_was_said_before_is_told_by_the_request(iris: Asked[ScriptedMind]) -> None:
     """Her mind sees the request's conversation, and its instructions below her own nature; only what is new is kept."""
     before, new, rule = iris.word(), iris.word(), iris.word()
     iris.say(
@@ -116,7 +116,7 @@ def test_what_was_said_before_is_told_by_the_request(iris: Asked) -> None:
     assert len(iris.lines(rule)) == 0
 
 
-def test_each_conversation_has_its_own_instructions(iris: Asked) -> None:
+def test_each_conversation_has_its_own_instructions(iris: Asked[ScriptedMind]) -> None:
     """The next request without any has none."""
     rule = iris.word()
     iris.say(said("system", f"Always {rule}."), iris.word())
@@ -125,7 +125,7 @@ def test_each_conversation_has_its_own_instructions(iris: Asked) -> None:
     assert rule not in iris.prompt()[0]["content"]
 
 
-def test_an_unanswered_message_is_not_kept_twice(iris: Asked) -> None:
+def test_an_unanswered_message_is_not_kept_twice(iris: Asked[ScriptedMind]) -> None:
     """A client that goes on after an error sends the message without an answer again, before the new one."""
     first, second = iris.word(), iris.word()
     iris.say(first)
@@ -134,7 +134,7 @@ def test_an_unanswered_message_is_not_kept_twice(iris: Asked) -> None:
     assert iris.lines(second)[0] == ("person", second)
 
 
-def test_the_same_question_later_is_a_new_one(iris: Asked) -> None:
+def test_the_same_question_later_is_a_new_one(iris: Asked[ScriptedMind]) -> None:
     """Once a client has the answer, the same words are said again."""
     word = iris.word()
     iris.say(word)
@@ -143,7 +143,7 @@ def test_the_same_question_later_is_a_new_one(iris: Asked) -> None:
     assert len(iris.lines(word)) == 4
 
 
-def test_two_who_send_the_same_share_one_answer(iris: Asked) -> None:
+def test_two_who_send_the_same_share_one_answer(iris: Asked[ScriptedMind]) -> None:
     """While a request waits, another one with the same words is the same message."""
     word = iris.word()
     iris.mind.hold(word)
@@ -158,7 +158,7 @@ def test_two_who_send_the_same_share_one_answer(iris: Asked) -> None:
     assert answers == [word, word]
 
 
-def test_store_false_leaves_nothing(iris: Asked) -> None:
+def test_store_false_leaves_nothing(iris: Asked[ScriptedMind]) -> None:
     """It is answered with all that she knows, and is in no line, no file, no log."""
     word = iris.word()
     answer = iris.say(said("system", "Be kind."), word, store=False)
@@ -170,7 +170,7 @@ def test_store_false_leaves_nothing(iris: Asked) -> None:
     assert word not in iris.daemon.log.read_text()
 
 
-def test_an_errand_of_a_program_is_not_kept(iris: Asked) -> None:
+def test_an_errand_of_a_program_is_not_kept(iris: Asked[ScriptedMind]) -> None:
     """Open WebUI asks for a title of the chat in the user's name: she answers, and nobody said it to her."""
     word = iris.word()
     task = (
@@ -182,7 +182,7 @@ def test_an_errand_of_a_program_is_not_kept(iris: Asked) -> None:
 
 
 @pytest.mark.parametrize("store", [True, False])
-def test_a_picture_goes_to_her_eye(iris: Asked, store: bool) -> None:
+def test_a_picture_goes_to_her_eye(iris: Asked[ScriptedMind], store: bool) -> None:
     """It is a picture that the person sent; kept, it is a file of hers, else it is gone afterwards."""
     word = iris.word()
     media = iris.daemon.state_dir / "personas" / iris.persona / "media"
@@ -201,14 +201,14 @@ def test_a_picture_goes_to_her_eye(iris: Asked, store: bool) -> None:
         wait_for(lambda: not {file.name for file in media.glob("*")} - before, "its file to be removed")
 
 
-def test_a_picture_of_an_earlier_message_is_told(iris: Asked) -> None:
+def test_a_picture_of_an_earlier_message_is_told(iris: Asked[ScriptedMind]) -> None:
     """Clients send it again each time; it is not looked at again."""
     parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
     iris.say(said("user", parts), said("assistant", "I see."), iris.word())
     assert iris.prompt()[1]["content"] == "Look\n(With this the person sent a picture.)"
 
 
-def test_home_assistant(iris: Asked) -> None:
+def test_home_assistant(iris: Asked[ScriptedMind]) -> None:
     """Its extended conversation offers its own functions, and needs words, a reason and the number of tokens."""
     tools: list[ChatCompletionFunctionToolParam] = [
         {"type": "function", "function": {"name": "execute_services", "parameters": {"type": "object"}}}
@@ -233,7 +233,7 @@ def test_home_assistant(iris: Asked) -> None:
     assert found.usage.total_tokens > 0
 
 
-def test_open_webui(iris: Asked) -> None:
+def test_open_webui(iris: Asked[ScriptedMind]) -> None:
     """It lists models for their id and name, and reads the lines of a stream itself."""
     listed = iris.daemon.http.get("/v1/models").json()
     assert listed["object"] == "list"
@@ -249,7 +249,7 @@ def test_open_webui(iris: Asked) -> None:
     assert all("usage" not in one for one in chunks)
 
 
-def test_she_is_found_by_id_and_by_name(iris: Asked) -> None:
+def test_she_is_found_by_id_and_by_name(iris: Asked[ScriptedMind]) -> None:
     """In any capitals; the model that is shown has both."""
     for model in (iris.persona, "Iris", "iris"):
         shown = iris.daemon.http.get(f"/v1/models/{model}").json()
@@ -257,7 +257,7 @@ def test_she_is_found_by_id_and_by_name(iris: Asked) -> None:
     assert iris.post(iris.word(), model=iris.persona).json()["model"] == "Iris"
 
 
-def test_what_she_refuses_is_set_aside_and_taken_up(iris: Asked) -> None:
+def test_what_she_refuses_is_set_aside_and_taken_up(iris: Asked[ScriptedMind]) -> None:
     """The error is the notice that she gives elsewhere; the same request tries again without a doubled line."""
     word = iris.word()
     iris.mind.answer = lambda text: FILTERED if word in text else None
@@ -272,7 +272,7 @@ def test_what_she_refuses_is_set_aside_and_taken_up(iris: Asked) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_hangs_up_gets_its_answer_later(iris: Asked, stream: bool) -> None:
+def test_a_client_that_hangs_up_gets_its_answer_later(iris: Asked[ScriptedMind], stream: bool) -> None:
     """The message was accepted and is answered once; the same request gets that answer."""
     word = iris.word()
     iris.mind.hold(word)
