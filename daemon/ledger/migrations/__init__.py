@@ -23,8 +23,8 @@ from daemon.ledger.migrations import (
     step_12,
     step_13,
     step_14,
+    step_16,
     step_19,
-    step_20,
 )
 
 MIGRATIONS: Final = (
@@ -43,5 +43,5 @@ MIGRATIONS: Final = (
     step_13.SQL,
     step_14.SQL,
     step_19.SQL,
-    step_20.SQL,
+    step_16.SQL,
 )

@@ -1,4 +1,4 @@
-"""Step 20: requests for a chat completion, so that one that is sent again is the same message and gets its answer.
+"""Step 16: requests for a chat completion, so that one that is sent again is the same message and gets its answer.
 
 ``chat`` is the request's key and the chat of its lines, ``perception`` the last message of it. ``history`` and
 ``instructions`` are what came with it; both are emptied with the answer. ``answer`` holds what she said, as JSON, until
