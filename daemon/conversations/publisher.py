@@ -7,7 +7,7 @@ from typing import Final
 
 from daemon.conversations.frames import NO_ENDING, Ending, SignalType, chat_frame, speech_frame
 from daemon.conversations.hubs import Hubs, Slot
-from daemon.conversations.requests import Requests
+from daemon.conversations.requests import Requests, Trouble
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -53,9 +53,11 @@ class Publisher:
             slot.drop()
         return slot.seq
 
-    async def tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
+    async def tell(
+        self, persona_id: str, conversation: Conversation, content: str, trouble: Trouble = "mind_down"
+    ) -> None:
         """Tell the person that no answer comes now; not again until one has come."""
-        self.requests.failed(persona_id, conversation, "mind_down", content)
+        self.requests.failed(persona_id, conversation, trouble, content)
         (slot,) = self.reserve(persona_id, 1)
         stored = False
         try:

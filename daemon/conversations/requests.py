@@ -21,9 +21,9 @@ from proto.streaming import Delta
 MAX_INSTRUCTIONS: Final = 64
 """Requests whose instructions are kept in memory; those of the others are read again."""
 
-Trouble: TypeAlias = Refusal | Literal["died", "mind_down", "stopped", "ended"]
-"""Why there is no answer now: her mind refused, or her process died each time; her mind cannot be reached; she was
-stopped; the turn was only in memory and its process ended."""
+Trouble: TypeAlias = Refusal | Literal["died", "mind_down", "unaffordable", "stopped", "ended"]
+"""Why there is no answer now: her mind refused, or her process died each time; her mind cannot be reached; no budget
+has room; she was stopped; the turn was only in memory and its process ended."""
 
 
 class Failed(msgspec.Struct, frozen=True):

@@ -105,6 +105,8 @@ class Unkept:
                 self._end(turn, Failed(message.kind, _REFUSED.format(reason=message.reason)))
             case MindDown():
                 turn.answering.ended(Failed("mind_down", f"{message.reason} {message.hint}".strip()))
+            case Deferred() if message.unaffordable:
+                self._end(turn, Failed("unaffordable", message.unaffordable))
             case Deferred():
                 self._end(turn, Failed("ended", _ENDED))
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.calls import KEPT_DAYS, Call, Crossed, Room, UsageRow
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
@@ -39,9 +40,11 @@ from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
+    "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "Call",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -49,6 +52,7 @@ __all__ = [
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
+    "Crossed",
     "DeadLetter",
     "Depth",
     "Digest",
@@ -72,6 +76,7 @@ __all__ = [
     "PendingPairing",
     "Piece",
     "ReadBack",
+    "Room",
     "Said",
     "SenderLimits",
     "SetAside",
@@ -79,6 +84,7 @@ __all__ = [
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "UsageRow",
     "Visited",
     "Waiting",
     "Wanted",

@@ -29,7 +29,6 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
-from daemon.conversations.asking import Asking
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
@@ -38,6 +37,8 @@ from daemon.conversations.publisher import Publisher
 from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.unkept import Unkept
+from daemon.costs.costs import Costs
+from daemon.costs.prices import Prices
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
@@ -83,7 +84,6 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
-    requests: Requests
     unkept: Unkept
 
 
@@ -140,10 +140,13 @@ async def assemble(
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
-    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
+    afford, prices = said.inbox.afford, Prices(settings.prices)
+    costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
+    stack.callback(costs.close)
+    supervisor = _supervisor(settings, ledger, personas, said, places, costs, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
-        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
+        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, costs, own, tasks, stopping, log
     )
     by_people = Commands(personas, places.register, supervisor)
     commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
@@ -167,6 +170,7 @@ async def assemble(
             commands=by_people,
             channels=channels,
             feeds=feeds,
+            costs=costs,
             uploads=uploads,
             accounts=accounts,
             request_counts=request_counts,
@@ -194,9 +198,10 @@ async def assemble(
             personas=personas,
             supervisor=supervisor,
             ledger=ledger,
-            asking=Asking(said.inbox, ledger, own, clock),
+            inbox=said.inbox,
             unkept=said.unkept,
-            requests=said.requests,
+            requests=said.publisher.requests,
+            persona_tasks=own,
             uploads=uploads,
             tasks=tasks,
             stopping=stopping,
@@ -257,12 +262,11 @@ async def _conversations(
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    requests = Requests(ledger)
-    publisher = Publisher(ledger, hubs, personas, requests, delivery.refresh, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
     unkept = Unkept(inbox, personas, tasks, clock)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, requests, unkept)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, unkept)
 
 
 def _channels(
@@ -291,6 +295,7 @@ def _channels(
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
     """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
     await ledger.reopen_sending()
+    await ledger.settle_calls(None)
     await register.reconcile()
     for persona in personas.all():
         await inbox.load(persona.id)
@@ -302,6 +307,7 @@ def _supervisor(
     personas: Personas,
     said: Conversations,
     places: Channels,
+    costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
     tasks: Tasks,
@@ -310,19 +316,15 @@ def _supervisor(
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
     organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
-    prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
-    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
-    dispatch = Dispatch(
-        personas,
-        said.inbox,
-        said.unkept,
-        said.consolidation,
-        places.intake,
-        places.states,
-        said.delivery,
-        organ_host,
+    prober = Prober(
+        context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
-    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue, said.unkept]
+    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    inbox, unkept = said.inbox, said.unkept
+    dispatch = Dispatch(
+        personas, inbox, unkept, said.consolidation, places.intake, places.states, said.delivery, organ_host, costs
+    )
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

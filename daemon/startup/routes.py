@@ -28,6 +28,7 @@ from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
+from daemon.api.usage import UsageRoutes
 from daemon.api.v1.channels import OpenChannelRoutes
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.conversations import ConversationRoutes
@@ -43,6 +44,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.requests import Requests
 from daemon.conversations.unkept import Unkept
+from daemon.costs.costs import Costs
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
@@ -50,7 +52,7 @@ from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
-from daemon.runtime.tasks import Tasks
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.commands import Commands
@@ -72,6 +74,7 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
@@ -114,6 +117,7 @@ def api_routes(
             hubs=hubs,
             register=register,
             channels=channels,
+            costs=costs,
             max_personas=limits.personas,
         ),
         ConfigRoutes(providers=settings.providers),
@@ -145,10 +149,12 @@ def api_routes(
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         KnowledgeRoutes(personas=personas, log=log),
+        UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
             edits=edits,
             supervisor=supervisor,
+            costs=costs,
             ledger=ledger,
             hubs=hubs,
             accounts=accounts,
@@ -164,6 +170,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             inbox=inbox,
+            costs=costs,
             hubs=hubs,
             request_counts=request_counts,
             webhook_counts=webhook_counts,
@@ -217,9 +224,10 @@ def openai_routes(
     personas: Personas,
     supervisor: Supervisor,
     ledger: Ledger,
-    asking: Asking,
+    inbox: Inbox,
     unkept: Unkept,
     requests: Requests,
+    persona_tasks: PersonaTasks,
     uploads: Uploads,
     tasks: Tasks,
     stopping: asyncio.Event,
@@ -231,7 +239,7 @@ def openai_routes(
     completions = Completions(
         models=models,
         supervisor=supervisor,
-        asking=asking,
+        asking=Asking(inbox, ledger, persona_tasks, clock),
         unkept=unkept,
         requests=requests,
         ledger=ledger,

@@ -34,6 +34,7 @@ _FAILURES: Final[dict[Trouble, tuple[int, str, Mapping[str, str]]]] = {
     "broken": (502, "no_answer", _NOT_BY_ITSELF),
     "died": (502, "set_aside", _NOT_BY_ITSELF),
     "mind_down": (503, "mind_unreachable", _LATER),
+    "unaffordable": (429, "insufficient_quota", _NOT_BY_ITSELF),
     "stopped": (503, "persona_stopped", _LATER),
     "ended": (503, "interrupted", AGAIN),
 }

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, New, Notice, Piece, SenderLimits, Wanted
+from daemon.ledger import Call, ChannelFields, Ledger, New, Notice, Piece, Room, SenderLimits, Wanted
 from daemon.ledger.channel_operations import ChannelOperations
+from proto.costs import Used
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.older_ledgers import ADA, BOB, NOW, OPEN, TELEGRAM, rebuild
@@ -31,6 +32,7 @@ GROWING: Final = (
     "sender",
     "revision",
     "request",
+    "call",
 )
 """Tables whose rows no setting bounds."""
 
@@ -99,6 +101,14 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
     "request_instructions": (ADA, "k"),
     "request_taken": (ADA, "k"),
+    "reserve_call": (
+        Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
+        [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],
+    ),
+    "book_call": (1, Used(1), "reported", None),
+    "release_call": (1,),
+    "settle_calls": ([1],),
+    "usage": (ADA, "2026-11-01", "2026-11-30"),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -162,7 +172,7 @@ def test_nothing_is_forgotten() -> None:
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
-        *("erase_old_lines", "idle_conversations", "unneeded_files"),
+        *("erase_old_lines", "idle_conversations", "unneeded_files", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}
     assert {name for name in known if not name.startswith("_")} - rare == CALLS.keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import httpx
 import openai
@@ -22,7 +22,10 @@ _numbers = itertools.count(1)
 
 
 class Asked(Generic[M]):
-    """``persona`` of ``daemon``, whose mind the test holds. Any in this class: JSON of the API."""
+    """``persona`` of ``daemon``, whose mind the test holds; use it in a ``with``. Any in this class: JSON of the API.
+
+    ``client`` is the official client, which tries nothing twice.
+    """
 
     def __init__(self, daemon: DaemonProcess, mind: M, name: str) -> None:
         self.daemon = daemon
@@ -32,12 +35,13 @@ class Asked(Generic[M]):
             name, thinking_model="m", thinking_provider="openai", thinking_api_key="k", thinking_url=mind.url
         )
 
-    @property
-    def client(self) -> openai.OpenAI:
-        """The official client, which tries nothing twice."""
-        return openai.OpenAI(
-            base_url=f"{self.daemon.url}/v1", api_key=self.daemon.token, max_retries=0, timeout=PATIENCE
-        )
+        self.client = openai.OpenAI(base_url=f"{daemon.url}/v1", api_key=daemon.token, max_retries=0, timeout=PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
     def word(self) -> str:
         """A word that nobody has said yet."""

@@ -23,8 +23,7 @@ HI = said("user", "hi")
 @pytest.fixture(scope="module")
 def vera(desk: Reception) -> Iterator[Asked[ScriptedMind]]:
     """A persona at the shared daemon."""
-    with ScriptedMind() as mind:
-        asked = Asked(desk.daemon, mind, "Vera")
+    with ScriptedMind() as mind, Asked(desk.daemon, mind, "Vera") as asked:
         yield asked
         assert desk.http.post(f"/api/persona/{asked.persona}/delete").status_code == 200
 

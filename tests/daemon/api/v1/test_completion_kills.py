@@ -19,8 +19,8 @@ from tests.patience import PATIENCE
 @pytest.fixture
 def cleo(lonely: Reception) -> Iterator[Asked[ScriptedMind]]:
     """A persona at a daemon that may be killed."""
-    with ScriptedMind() as mind:
-        yield Asked(lonely.daemon, mind, "Cleo")
+    with ScriptedMind() as mind, Asked(lonely.daemon, mind, "Cleo") as asked:
+        yield asked
 
 
 def test_her_process_is_killed(cleo: Asked[ScriptedMind]) -> None:

@@ -27,9 +27,9 @@ def told() -> Iterator[DictatedMind]:
 @pytest.fixture
 def dora(desk: Reception, told: DictatedMind) -> Iterator[Asked[DictatedMind]]:
     """A persona at the shared daemon."""
-    asked = Asked(desk.daemon, told, "Dora")
-    yield asked
-    assert desk.http.post(f"/api/persona/{asked.persona}/delete").status_code == 200
+    with Asked(desk.daemon, told, "Dora") as asked:
+        yield asked
+        assert desk.http.post(f"/api/persona/{asked.persona}/delete").status_code == 200
 
 
 def asking(asked: Asked[DictatedMind], word: str, store: bool) -> openai.Stream[ChatCompletionChunk]:

@@ -29,8 +29,7 @@ FILTERED = Step(status=400, code="content_filter", message="The response was fil
 @pytest.fixture(scope="module")
 def iris(desk: Reception) -> Iterator[Asked[ScriptedMind]]:
     """A persona at the shared daemon."""
-    with ScriptedMind() as mind:
-        asked = Asked(desk.daemon, mind, "Iris")
+    with ScriptedMind() as mind, Asked(desk.daemon, mind, "Iris") as asked:
         yield asked
         assert desk.http.post(f"/api/persona/{asked.persona}/delete").status_code == 200
 
