@@ -22,7 +22,7 @@ KEEP_ALIVE: Final = b": she thinks\n\n"
 """A comment, which keeps proxies from hanging up (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of a request and its answer."""
 
     prompt_tokens: int
@@ -54,7 +54,7 @@ class ChatCompletion(msgspec.Struct):
     created: int
     model: str
     choices: list[Choice]
-    usage: Usage
+    usage: TokenUsage
     object: Literal["chat.completion"] = "chat.completion"
 
 
@@ -82,7 +82,7 @@ class ChatCompletionChunk(msgspec.Struct):
     model: str
     choices: list[ChunkChoice]
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    usage: Usage | msgspec.UnsetType | None = msgspec.UNSET
+    usage: TokenUsage | msgspec.UnsetType | None = msgspec.UNSET
 
 
 def text_of(persona_id: str, messages: Sequence[Outgoing]) -> str:
@@ -97,10 +97,10 @@ def _one(persona_id: str, message: Outgoing) -> str:
     return f"![{words}](/api/persona/{persona_id}/media/{message.media})"
 
 
-def estimate(size: int, answer: str) -> Usage:
+def estimate(size: int, answer: str) -> TokenUsage:
     """Estimate the tokens of a request of ``size`` bytes of text, and of its answer."""
     asked, said = -(-size // BYTES_A_TOKEN), -(-len(answer.encode()) // BYTES_A_TOKEN)
-    return Usage(asked, said, asked + said)
+    return TokenUsage(asked, said, asked + said)
 
 
 class Chunks:
@@ -124,11 +124,11 @@ class Chunks:
         """The one that says that this was all."""
         return self._event([ChunkChoice(Delta(), finish_reason="stop")])
 
-    def usage(self, usage: Usage) -> bytes:
+    def usage(self, usage: TokenUsage) -> bytes:
         """The one with the tokens of the whole."""
         return self._event([], usage)
 
-    def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> bytes:
+    def _event(self, choices: list[ChunkChoice], usage: TokenUsage | None = None) -> bytes:
         chunk = ChatCompletionChunk(self._id, self._created, self._model, choices, usage=usage or self._usage)
         return event(msgspec.json.encode(chunk))
 

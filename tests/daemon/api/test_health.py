@@ -31,7 +31,7 @@ def test_livez_and_readyz(front: DaemonProcess) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert body["status"] == "ready"
-    checks = ("ledger", "spawner", "personas", "accounts", "edits", "tasks")
+    checks = ("ledger", "spawner", "personas", "accounts", "edits", "tasks", "budgets")
     assert body["checks"] == {name: {"ok": True, "reason": ""} for name in checks}
 
 
