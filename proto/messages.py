@@ -132,7 +132,9 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there. ``planned`` are her owner's next appointments.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. Nothing of a turn
+    that is not ``kept`` may be stored: she has no tools in it, and it ends after one try. ``planned`` are her owner's
+    next appointments.
     """
 
     turn: int
@@ -148,6 +150,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     zone: str = ""
     """Her person's time zone, an IANA name; "" is the machine's."""
     planned: list[Planned] = []
+    kept: bool = True
 
 
 class Join(msgspec.Struct, tag="join"):

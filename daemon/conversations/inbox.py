@@ -86,6 +86,7 @@ class Inbox:
         self._personas = personas
         self._terms = terms
         self._publisher = publisher
+        self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
         self._log = log
@@ -236,6 +237,9 @@ class Inbox:
         """
         self._running.pop(persona_id, None)
         lanes = self._all(persona_id)
+        turn = lanes.own.in_hand
+        if turn and not turn.replied:
+            self._publisher.end_draft(persona_id, turn.conversation, turn.number, said=False)
         in_hand = [(lane, lane.drop_turn()) for lane in lanes]
         items = [item for _, dropped in in_hand for item in dropped]
         counted = {item.perception.id: item for item in items}
@@ -256,6 +260,7 @@ class Inbox:
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
         self._agenda.forget(persona_id)
+        self._requests.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
         """Drop a removed channel and what waits on it."""
@@ -356,24 +361,41 @@ class Inbox:
         following = lane.next()
         assert following is not None
         conversation = following.conversation
-        history = lane.history(conversation)
-        if history is None:
+        history, instructions = lane.history(conversation), self._requests.instructions(persona_id, conversation)
+        if history is None or instructions is None:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
         turn = lane.take(now)
         if lane is lanes.own:
-            memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            persona = self._personas.get(persona_id)
-            zone = persona.zone if persona else ""
-            items, planned = _perceptions(turn), self._agenda.next(persona_id)
-            worker.send(
-                Perceive(turn.number, conversation, items, history, memory, has_documents, zone=zone, planned=planned)
-            )
+            worker.send(self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions))
         else:
             worker.send(self._visited(turn, history))
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
+
+    def owned(
+        self,
+        persona_id: str,
+        turn: int,
+        conversation: Conversation,
+        perceptions: list[Perception],
+        history: list[Line],
+        instructions: str = "",
+    ) -> Perceive:
+        """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
+        persona = self._personas.get(persona_id)
+        return Perceive(
+            turn,
+            conversation,
+            perceptions,
+            history,
+            self._personas.memory(persona_id),
+            persona_id in self._readers,
+            instructions=instructions,
+            zone=persona.zone if persona else "",
+            planned=self._agenda.next(persona_id),
+        )
 
     def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
@@ -393,6 +415,7 @@ class Inbox:
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
             forgotten = lane.forgotten
+            await self._requests.read(persona_id, conversation)
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
             if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)

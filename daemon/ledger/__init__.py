@@ -35,6 +35,7 @@ from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.reminder_requests import CANCEL, Asked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
+from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
@@ -70,6 +71,7 @@ __all__ = [
     "LedgerFull",
     "LedgerLost",
     "Mirrored",
+    "New",
     "Notice",
     "OpenChannel",
     "OpenTelling",
@@ -77,12 +79,14 @@ __all__ = [
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "Piece",
     "ReadBack",
     "Reminder",
     "Room",
     "Said",
     "SenderLimits",
     "SetAside",
+    "Standing",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",

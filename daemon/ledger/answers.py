@@ -17,9 +17,11 @@ from daemon.ledger import (
     pairing,
     reminder_requests,
     reminders,
+    requests,
     revisions,
 )
 from daemon.ledger import conversation as lines
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -44,6 +46,8 @@ def answer(
     inbox.finish(connection, perceptions)
     lines.said(connection, persona, conversation, messages, at, hushed=hushed)
     outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
+    if conversation.type == OPENAI:
+        requests.answered(connection, persona, conversation.chat, perceptions, messages)
     end_outage(connection, persona, conversation)
     return True
 
@@ -106,6 +110,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     pairing.prune(connection, before)
     revisions.prune(connection, before)
     reminders.prune(connection)
+    requests.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -118,6 +123,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
     revisions.forget(connection, persona)
+    requests.forget(connection, persona)
     erasure.forget(connection, persona)
     reminders.forget(connection, persona)
     reminder_requests.forget(connection, persona)

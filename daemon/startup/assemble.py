@@ -35,7 +35,9 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.costs.prices import Prices
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
@@ -56,7 +58,7 @@ from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
@@ -87,6 +89,7 @@ class Conversations(NamedTuple):
     consolidation: Consolidation
     delivery: Delivery
     agenda: Agenda
+    unkept: Unkept
 
 
 class Channels(NamedTuple):
@@ -202,6 +205,21 @@ async def assemble(
             clock=clock,
             log=log,
         ),
+        openai_routes(
+            settings=settings,
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            inbox=said.inbox,
+            unkept=said.unkept,
+            requests=said.publisher.requests,
+            persona_tasks=own,
+            uploads=uploads,
+            tasks=tasks,
+            stopping=stopping,
+            clock=clock,
+            log=log,
+        ),
         settings=settings,
         request_counts=request_counts,
         tasks=tasks,
@@ -256,11 +274,12 @@ async def _conversations(
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     agenda = Agenda(ledger)
     inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log, agenda)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, agenda)
+    unkept = Unkept(inbox, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, agenda, unkept)
 
 
 def _channels(
@@ -316,9 +335,11 @@ def _supervisor(
         context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    inbox, unkept = said.inbox, said.unkept
     dispatch = Dispatch(
         personas,
-        said.inbox,
+        inbox,
+        unkept,
         said.consolidation,
         places.intake,
         places.states,
@@ -327,7 +348,7 @@ def _supervisor(
         questions,
         costs,
     )
-    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, due]
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, unkept, due]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

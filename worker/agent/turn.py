@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from proto.conversation import OPENAI
 from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
@@ -125,7 +126,9 @@ class Turn:
     @property
     def purpose(self) -> Purpose:
         """What its calls are booked as."""
-        return "answer" if self._message.visitor is None else "visitor"
+        if self._message.visitor is not None:
+            return "visitor"
+        return "routine" if due.are_due(self._perceptions) else "answer"
 
     def join(self, perceptions: list[Perception]) -> None:
         """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
@@ -174,7 +177,8 @@ class Turn:
                 await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
             except Unaffordable as error:
                 typing.cancel()
-                self._means.understood.keep(understood)
+                if self._message.kept:
+                    self._means.understood.keep(understood)
                 return Deferred(self.number, f"{error.reason} {error.hint}", error.passing)
             except OrganUnreachable as error:
                 typing.cancel()
@@ -182,6 +186,8 @@ class Turn:
                     reported = (error.reason, error.hint)
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
+                if not self._message.kept:
+                    return Deferred(self.number)
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
@@ -295,8 +301,8 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets no tools: they cost her owner money and reveal what she has."""
-        if self._message.visitor is not None:
+        """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
+        if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body, planner = self._means.body, self._planner()
         return Tools(
@@ -338,7 +344,9 @@ class Turn:
         return Reply(self.number, answered, [*said, *self._tools.made], _kept(answered, done), hushed=True)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
-        """She answers speech with speech if she has a mouth."""
+        """She answers speech with speech if she has a mouth, but a program that asks for a completion in writing."""
+        if self._message.conversation.type == OPENAI:
+            return False
         heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
         return heard and self._means.body.has("mouth")
 

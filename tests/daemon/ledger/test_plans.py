@@ -17,8 +17,10 @@ from daemon.ledger import (
     Call,
     ChannelFields,
     Ledger,
+    New,
     Notice,
     OpenTelling,
+    Piece,
     Reminder,
     Room,
     SenderLimits,
@@ -44,6 +46,7 @@ GROWING: Final = (
     "revision",
     "telling",
     "reminder_request",
+    "request",
     "call",
 )
 """Tables whose rows no setting bounds."""
@@ -132,6 +135,9 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "tellings": (ADA, 0, NOW, 50),
     "said_between": (ADA, 0, NOW, 50),
     "waiting_reminders": (),
+    "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
+    "request_instructions": (ADA, "k"),
+    "request_taken": (ADA, "k"),
     "reserve_call": (
         Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
         [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],

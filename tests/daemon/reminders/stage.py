@@ -15,6 +15,7 @@ from daemon.conversations.agenda import Agenda
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox, InboxFull
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, Reminder, Waiting
 from daemon.logging.log import Log, Sink
@@ -142,7 +143,9 @@ class Stage:
 
     def _due(self) -> Due:
         hubs = Hubs(self.ledger, Limits(), 0, self.clock)
-        publisher = Publisher(self.ledger, hubs, self.personas, lambda _: None, self.clock, self.log)
+        publisher = Publisher(
+            self.ledger, hubs, self.personas, Requests(self.ledger), lambda _: None, self.clock, self.log
+        )
         inbox = cast("Inbox", self.inbox)
         return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.clock, self.log)
 
