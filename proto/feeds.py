@@ -23,7 +23,10 @@ ConversationKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Feed(msgspec.Struct, tag="feed"):
-    """The first frame: read the export at ``path`` and digest it with the mind ``thinking``; ``name`` is hers."""
+    """The first frame: read the export at ``path`` and digest it with the mind ``thinking``; ``name`` is hers.
+
+    ``orders`` are her instructions, whole texts.
+    """
 
     path: str
     source: Source
@@ -31,6 +34,7 @@ class Feed(msgspec.Struct, tag="feed"):
     thinking: Organ
     limits: MindLimits
     urls: dict[str, str]
+    orders: list[str] = []
 
 
 class Wanted(msgspec.Struct, tag="wanted"):

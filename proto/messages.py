@@ -147,7 +147,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there.
+    channel's operator asks of her there. ``orders`` are her own instructions, whole texts; a visitor's turn carries
+    those only that are marked for visitors.
     """
 
     turn: int
@@ -160,6 +161,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    orders: list[str] = []
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -175,6 +177,8 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
     task: int
     lines: list[Line]
     memory: Memory
+    orders: list[str] = []
+    """Her instructions, whole texts."""
 
 
 class OrganResult(msgspec.Struct, tag="organ_result"):

@@ -10,7 +10,9 @@ import msgspec
 from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
+from daemon.api.instructions import InstructionList, InstructionRequest, InstructionShown
 from daemon.api.knowledge import Knowledge
+from daemon.api.memory import FileHistory, FileShown, UndoRequest, VersionShown, VersionText
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
@@ -21,7 +23,7 @@ from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
 from daemon.conversations.hubs import ChatFrame, SignalFrame
 from daemon.http.answers import Fault
-from daemon.ledger import ChannelStatus
+from daemon.ledger import Cause, ChannelStatus
 from proto.feeds import SOURCES
 from proto.records import Channel, Persona, PersonaView, Status
 from proto.secrets import Secret
@@ -29,6 +31,8 @@ from proto.secrets import Secret
 _KINDS: Final = (
     *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
     *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
+    *(FileShown, FileHistory, VersionShown, VersionText, UndoRequest),
+    *(InstructionShown, InstructionList, InstructionRequest),
     *(Restored, Fault, ChatFrame, SignalFrame),
     *V1_KINDS,
 )
@@ -38,6 +42,8 @@ _CHOICES: Final = {
     "ChannelType": get_args(ChannelType),
     "ChannelStatus": get_args(ChannelStatus),
     "Source": tuple(SOURCES),
+    "MemoryCause": get_args(Cause),
+    "InstructionSource": ("builtin", "custom"),
 }
 """Choices that stand in several schemas. Without a name of its own, a generator names each after where it stands."""
 

@@ -21,6 +21,7 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import holds_documents
 from daemon.personas.personas import Personas
@@ -66,6 +67,7 @@ class Inbox:
         settings: Settings,
         ledger: Ledger,
         personas: Personas,
+        instructions: Instructions,
         terms: ChannelTerms,
         publisher: Publisher,
         touched: Callable[[str], None],
@@ -80,6 +82,7 @@ class Inbox:
         self._at_once = settings.channels.beats_at_once
         self._ledger = ledger
         self._personas = personas
+        self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
         self._touched = touched
@@ -325,13 +328,16 @@ class Inbox:
         turn = lane.take(now)
         if lane is lanes.own:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            worker.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
+            orders = self._instructions.orders(persona_id)
+            worker.send(
+                Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents, orders=orders)
+            )
         else:
-            worker.send(self._visited(turn, history))
+            worker.send(self._visited(persona_id, turn, history))
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
-    def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
+    def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
         terms = self._terms.of(turn.conversation)
         return Perceive(
@@ -344,6 +350,7 @@ class Inbox:
             mind=terms.mind if terms else None,
             datasets=terms.datasets if terms else [],
             instructions=terms.instructions if terms else "",
+            orders=self._instructions.orders(persona_id, visitors=True),
         )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:

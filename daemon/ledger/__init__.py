@@ -15,10 +15,11 @@ from daemon.ledger.errors import (
     LedgerFull,
     LedgerLost,
 )
-from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.feeds import FedConversation
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
+from daemon.ledger.memory_history import ArchivedVersion, Cause, Change, Version, Why
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
 from daemon.ledger.open_channels import (
     ChannelConversation,
@@ -40,6 +41,9 @@ __all__ = [
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "ArchivedVersion",
+    "Cause",
+    "Change",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -49,7 +53,6 @@ __all__ = [
     "Committed",
     "DeadLetter",
     "Depth",
-    "Digest",
     "FedConversation",
     "Holder",
     "Idempotent",
@@ -74,7 +77,9 @@ __all__ = [
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "Version",
     "Visited",
     "Waiting",
     "Wanted",
+    "Why",
 ]

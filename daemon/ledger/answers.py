@@ -5,7 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import channels, delivery, erasure, feeds, inbox, open_channels, outbox, pairing, revisions
+from daemon.ledger import (
+    channels,
+    delivery,
+    erasure,
+    feeds,
+    inbox,
+    memory_history,
+    open_channels,
+    outbox,
+    pairing,
+    revisions,
+)
 from daemon.ledger import conversation as lines
 from proto.messages import Conversation, Outgoing
 
@@ -99,6 +110,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
+    memory_history.forget(connection, persona)
     revisions.forget(connection, persona)
     erasure.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from typing import Annotated
@@ -10,19 +9,6 @@ from typing import Annotated
 import msgspec
 
 from proto.feeds import ConversationKey
-from proto.messages import Memory
-
-
-class Digest(msgspec.Struct, frozen=True):
-    """A digested conversation whose memory files may not be written yet.
-
-    ``before`` and ``after`` hold these files whole. A file that did not exist has no entry in ``before``.
-    """
-
-    persona: str
-    key: str
-    before: Memory
-    after: Memory
 
 
 class FedConversation(msgspec.Struct, frozen=True):
@@ -33,16 +19,17 @@ class FedConversation(msgspec.Struct, frozen=True):
     at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-def digested(connection: sqlite3.Connection, digest: Digest, source: str, at: int) -> None:
-    """Keep a conversation's digest before the memory files are written."""
+def digested(connection: sqlite3.Connection, persona: str, key: str, source: str, at: int) -> None:
+    """Keep that a conversation is digested, before the memory files are written (``memory_history.begin``)."""
     connection.execute(
-        "INSERT INTO feed (persona, key, source, at, before, after) VALUES (?, ?, ?, ?, ?, ?)",
-        (digest.persona, digest.key, source, at, json.dumps(digest.before), json.dumps(digest.after)),
+        "INSERT INTO feed (persona, key, source, at, before, after) VALUES (?, ?, ?, ?, '', '')"
+        " ON CONFLICT (persona, key) DO NOTHING",
+        (persona, key, source, at),
     )
 
 
 def applied(connection: sqlite3.Connection, persona: str, key: str) -> None:
-    """Record that the memory files are written, and keep only the key."""
+    """Record that the memory files are written."""
     connection.execute(
         "UPDATE feed SET state = 'applied', before = '', after = '' WHERE persona = ? AND key = ?", (persona, key)
     )
@@ -76,12 +63,6 @@ def put_back(connection: sqlite3.Connection, persona: str, fed: Iterable[FedConv
         " ON CONFLICT DO NOTHING",
         [(persona, one.key, one.source, one.at) for one in fed],
     )
-
-
-def unapplied(connection: sqlite3.Connection) -> list[Digest]:
-    """Return the digests that may not be written to the memory files, oldest first."""
-    rows = connection.execute("SELECT persona, key, before, after FROM feed WHERE state = 'digested' ORDER BY id")
-    return [Digest(persona, key, json.loads(before), json.loads(after)) for persona, key, before, after in rows]
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

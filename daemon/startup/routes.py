@@ -13,9 +13,11 @@ from daemon.api.export import ArchiveRoutes
 from daemon.api.feed import FeedRoutes
 from daemon.api.health import HealthRoutes
 from daemon.api.history import HistoryRoutes
+from daemon.api.instructions import InstructionRoutes
 from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
+from daemon.api.memory import MemoryRoutes
 from daemon.api.metrics import MetricsRoutes
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
@@ -40,7 +42,9 @@ from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import Uploads
+from daemon.personas.memories import Memories
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks
@@ -55,6 +59,8 @@ def api_routes(
     *,
     settings: Settings,
     personas: Personas,
+    memories: Memories,
+    instructions: Instructions,
     edits: EditWatch,
     supervisor: Supervisor,
     ledger: Ledger,
@@ -113,9 +119,16 @@ def api_routes(
         ArchiveRoutes(
             personas=personas,
             supervisor=supervisor,
+            memories=memories,
             ledger=ledger,
             restorer=Restorer(
-                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, log=log
+                personas=personas,
+                instructions=instructions,
+                ledger=ledger,
+                channels=channels,
+                identify=supervisor.identify,
+                clock=clock,
+                log=log,
             ),
             hubs=hubs,
             uploads=uploads,
@@ -136,9 +149,12 @@ def api_routes(
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
-        KnowledgeRoutes(personas=personas, log=log),
+        KnowledgeRoutes(personas=personas, instructions=instructions, log=log),
+        MemoryRoutes(personas=personas, memories=memories, ledger=ledger),
+        InstructionRoutes(personas=personas, instructions=instructions),
         HealthRoutes(
             personas=personas,
+            instructions=instructions,
             edits=edits,
             supervisor=supervisor,
             ledger=ledger,

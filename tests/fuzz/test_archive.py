@@ -76,7 +76,7 @@ archives = st.dictionaries(names, st.binary(max_size=60), max_size=6).map(
 manifests = objects(
     {
         "format": st.just("personad-archive"),
-        "version": st.sampled_from([1, 2]),
+        "version": st.sampled_from([1, 2, 3]),
         "id": st.just(ID) | words,
         "name": words,
         "exported_at": words,

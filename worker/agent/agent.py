@@ -153,7 +153,8 @@ class Agent:
 
     async def _fold(self, message: Consolidate) -> None:
         try:
-            changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
+            name, orders = self._persona.name, message.orders
+            changed = await self._mind.consolidate(name, message.lines, message.memory, orders)
         except OrganUnreachable as error:
             self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
         except ConsolidationError as error:

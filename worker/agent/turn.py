@@ -221,11 +221,13 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            orders=self._message.orders,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
         """Return the messages that the next mind call is about."""
-        return take(self._perceptions[: self._tries.most or None], understood, self._room(), self._message.instructions)
+        asked = "\n\n".join([self._message.instructions, *self._message.orders])
+        return take(self._perceptions[: self._tries.most or None], understood, self._room(), asked)
 
     async def _prepare(self) -> None:
         # If this mind does not exist, the call itself reports it.

@@ -13,6 +13,7 @@ from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger, LedgerDamaged, Waiting
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks
@@ -63,7 +64,9 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
         publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
-        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
+        told = Instructions(personas, log)
+        quiet = (lambda _: None, lambda _: None)
+        inbox = Inbox(settings, ledger, personas, told, terms, publisher, *quiet, tasks, clock, log)
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):

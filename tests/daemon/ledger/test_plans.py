@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted
+from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted, Why
 from daemon.ledger.channel_operations import ChannelOperations
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
@@ -30,6 +30,8 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "memory_version",
+    "memory_change",
 )
 """Tables whose rows no setting bounds."""
 
@@ -44,7 +46,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "frames": (ADA, 0, 50),
     "unconsolidated": (ADA, 50),
     "is_fed": (ADA, "k"),
-    "unapplied": (),
     "fed": (ADA,),
     "archive": (ADA, 5, 50, None),
     "channels": (ADA,),
@@ -73,7 +74,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "take_up": (ADA, None),
     "drop_set_aside": (ADA, None),
     "consolidated": (ADA, 5),
-    "applied": (ADA, "k"),
     "take": (ADA, TELEGRAM, CHAT, [ITEM], NOW),
     "hold": (ADA, TELEGRAM, [ITEM], NOW),
     "visit": (BOB, OPEN, [ITEM], [], SenderLimits(9, 99), [1, 2], NOW),
@@ -95,6 +95,15 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "begin_change": (ADA, Why("talk", last=5), {}, {"person": "- a"}, NOW),
+    "finish_change": (1,),
+    "give_up_change": (1, []),
+    "open_changes": (ADA,),
+    "memory_digests": (ADA,),
+    "note_memory": (ADA, {"person": "- a"}, NOW),
+    "memory_files": (ADA,),
+    "memory_versions": (ADA, "person"),
+    "memory_version": (ADA, "person", 1),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -154,10 +163,11 @@ async def test_a_page_uses_an_index(wanted: Wanted, path: Path) -> None:
 def test_nothing_is_forgotten() -> None:
     """Every operation that takes part in a conversation is looked at; the others are named here."""
     rare = {
-        *("open", "close", "digested", "undigested", "put_back", "put_back_fed", "add_channel", "remove_channel"),
+        *("open", "close", "put_back", "put_back_fed", "add_channel", "remove_channel"),
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
+        *("with_open_changes", "archived_versions", "put_back_versions"),
         *("erase_old_lines", "idle_conversations", "unneeded_files"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}

@@ -39,7 +39,7 @@ async def test_what_the_daemon_writes_is_not_an_edit_by_hand(
     personas = Personas(tmp_path / "personas", log)
     await personas.load()
     edits: asyncio.Queue[Persona] = asyncio.Queue()
-    watching = asyncio.create_task(EditWatch(personas, edits.put, tmp_path / "personas", SystemClock(), log).run())
+    watching = asyncio.create_task(EditWatch(personas, edits.put, {}, tmp_path / "personas", SystemClock(), log).run())
     try:
         kept = [await live(personas, deleted=bool(number % 2)) for number in range(ROUNDS)][::2]
         assert sorted(personas.all(), key=lambda persona: persona.id) == sorted(kept, key=lambda persona: persona.id)
@@ -118,7 +118,7 @@ async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, l
     async def failing(_: Persona) -> None:
         raise RuntimeError("a mistake of ours")
 
-    watching = asyncio.create_task(EditWatch(personas, failing, tmp_path / "personas", SystemClock(), log).run())
+    watching = asyncio.create_task(EditWatch(personas, failing, {}, tmp_path / "personas", SystemClock(), log).run())
     number = 0
     async with asyncio.timeout(PATIENCE):
         # An edit before the kernel watches is not reported, so it is edited until it is.
