@@ -39,7 +39,8 @@ DAEMON: Final = (
     room(
         "daemon.cli",
         "startup archives personas http ledger logging settings",
-        "A client of the HTTP API: it shares formats of files and answers with the daemon, and only `serve` brings up the daemon itself."
+        "A client of the HTTP API: it shares formats with the daemon, such as an instruction's file, and only `serve`"
+        " brings up the daemon itself."
         " `doctor` and `repair` look at the ledger's file, which may be why no daemon runs.",
     ),
     room(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -120,7 +121,7 @@ class InstructionRoutes:
         asked, condition = await self._body.read(request), Condition(request)
         try:
             new = checked(Instruction(name, asked.intention.strip(), asked.body.strip(), asked.visitors))
-            await self._instructions.put(persona.id, new, lambda known: condition.holds(known and _etag(known)))
+            await self._instructions.put(persona.id, new, partial(_meant, condition))
         except InstructionFault as fault:
             field = "intention" if "heading" in str(fault) and asked.body.strip() else "body"
             raise Unprocessable([Fault("value_error", ("body", field), f"Refused: {fault}")]) from fault
@@ -134,7 +135,7 @@ class InstructionRoutes:
         """``DELETE .../knowledge/instructions/{name}``."""
         persona, name, condition = find_persona(self._personas, request), _name(request), Condition(request)
         try:
-            await self._instructions.remove(persona.id, name, lambda known: condition.holds(known and _etag(known)))
+            await self._instructions.remove(persona.id, name, partial(_meant, condition))
         except NoInstruction as error:
             raise HTTPException(404, _absent(name)) from error
         except InstructionChanged as error:
@@ -150,6 +151,10 @@ def _shown(one: Instruction) -> InstructionShown:
 
 def _etag(one: Instruction) -> str:
     return f'"{one.tag}"'
+
+
+def _meant(condition: Condition, known: Instruction | None) -> bool:
+    return condition.holds(_etag(known) if known else None)
 
 
 def _note(persona: Persona) -> str:

@@ -72,9 +72,9 @@ def _diff(client: Client, persona: Persona, file: str, version: int | None, *, a
     if as_json:
         say_json({"before": before, "after": after})
         return 0
-    texts = [(one["text"] or "").splitlines() for one in (before, after)]
-    names = [f"{file}, version {one['version']['version']}, {one['version']['time']}" for one in (before, after)]
-    for line in difflib.unified_diff(*texts, *names, lineterm=""):
+    old, new = ((one["text"] or "").splitlines() for one in (before, after))
+    of, to = (f"{file}, version {one['version']['version']}, {one['version']['time']}" for one in (before, after))
+    for line in difflib.unified_diff(old, new, of, to, lineterm=""):
         say(line)
     return 0
 

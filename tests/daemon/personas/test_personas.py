@@ -138,12 +138,12 @@ async def test_a_memory_folder_that_cannot_be_listed(tmp_path: Path, log: Log, m
     persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
     await personas.create(persona)
     (personas.folder(persona.id) / "memory" / "person.md").write_text("likes tea")
-    await personas._reload_memory(persona.id)
+    await personas.reread_memory(persona.id)
 
     def refused(_: Path) -> Iterator[Path]:
         raise PermissionError("Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refused)
-    await personas._reload_memory(persona.id)
+    await personas.reread_memory(persona.id)
     assert personas.memory(persona.id) == {"person": "likes tea"}
     assert [event["file"] for event in logged(log, "persona.memory_unreadable")] == ["memory"]
