@@ -179,7 +179,9 @@ def note(connection: sqlite3.Connection, persona: str, files: Files, why: Why | 
     Without ``why`` somebody edited them, or they were there before her history began.
     """
     begun = connection.execute("SELECT 1 FROM memory_history WHERE persona = ?", (persona,)).fetchone()
-    connection.execute("INSERT INTO memory_history (persona) VALUES (?) ON CONFLICT DO NOTHING", (persona,))
+    connection.execute(
+        "INSERT INTO memory_history (persona, begun_at) VALUES (?, ?) ON CONFLICT DO NOTHING", (persona, at)
+    )
     why = why or Why("hand" if begun else "found")
     return [file for file, body in files.items() if _add(connection, persona, file, body, why, at)]
 
@@ -228,7 +230,6 @@ def archived(connection: sqlite3.Connection, persona: str, after: int, limit: in
 
 def put_back(connection: sqlite3.Connection, persona: str, found: Iterable[ArchivedVersion]) -> None:
     """Restore versions of an export."""
-    connection.execute("INSERT INTO memory_history (persona) VALUES (?) ON CONFLICT DO NOTHING", (persona,))
     for one in found:
         why = msgspec.structs.replace(one.why, first=0, last=0)
         connection.execute(

@@ -1,7 +1,7 @@
 """Step 15: the history of the memory files.
 
 ``memory_change`` holds a change until its files are written: a feed's digest kept its own texts until now, and one that
-was not written yet becomes such a change. ``memory_history`` names the personas whose files were looked at once, so
+was not written yet becomes such a change. ``memory_history`` says since when a persona's files are looked at, so
 that a file that is new afterwards is known to be new.
 """
 
@@ -36,5 +36,5 @@ SQL: Final = """
     ) STRICT;
     CREATE INDEX memory_version_persona ON memory_version (persona, id);
 
-    CREATE TABLE memory_history (persona TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE memory_history (persona TEXT PRIMARY KEY, begun_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """
