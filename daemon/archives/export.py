@@ -125,7 +125,7 @@ class Export:
         # Links are left out, as her mind is not told of what they lead to.
         folder = self._folder / INSTRUCTIONS
         orders = [] if folder.is_symlink() else [path for path in folder.glob("*") if INSTRUCTION.fullmatch(path.name)]
-        told = [path.name for path in orders if stat.S_ISREG(path.lstat().st_mode)]
+        told = [path.name for path in orders if _is_small_file(path)]
         # Other names are unfinished files, or not ours.
         found = (path for path in self._folder.glob(f"{FOLDER}/*") if _is_media_name(path.name))
         media = [path.name for path in found if stat.S_ISREG(path.lstat().st_mode)]
@@ -153,6 +153,11 @@ def without_secrets(persona: Persona) -> Persona:
 
 def _keyless(organ: Organ | None) -> Organ | None:
     return organ and msgspec.structs.replace(organ, api_key=None)
+
+
+def _is_small_file(path: Path) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_MEMORY_MEMBER
 
 
 def _is_media_name(name: str) -> bool:
