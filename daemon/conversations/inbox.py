@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from daemon.conversations.endings import Endings
+from daemon.conversations.hushing import hush
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
@@ -43,6 +44,7 @@ from proto.messages import (
     Typing,
 )
 from proto.perception import PerceptionKind
+from proto.streaming import Delta, Spoken
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
@@ -281,12 +283,24 @@ class Inbox:
             case Deferred():
                 if lane := lanes.holding(message.turn):
                     self._endings.defer(persona_id, lanes, lane)
+            case Delta():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.draft(persona_id, turn.conversation, message)
+            case Spoken():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
+
+    async def hush(self, persona_id: str) -> bool:
+        """Stop the answer to her owner that is in hand; False when there is none. Raises HushFailed."""
+        return await hush(self._all(persona_id).own, self._running.get(persona_id), self._clock)
 
     def pump(self, persona_id: str) -> None:
         """Start the next turns, and join new messages to the turns in hand. Never raises."""

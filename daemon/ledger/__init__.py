@@ -16,6 +16,7 @@ from daemon.ledger.errors import (
     LedgerLost,
 )
 from daemon.ledger.feeds import FedConversation
+from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
@@ -82,4 +83,5 @@ __all__ = [
     "Waiting",
     "Wanted",
     "Why",
+    "marked",
 ]

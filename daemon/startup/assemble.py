@@ -156,7 +156,7 @@ async def assemble(
         log,
     )
     by_people = Commands(personas, places.register, supervisor)
-    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
+    commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     followers = {MEMORY_NAME: memories.note, INSTRUCTIONS_NAME: instructions.reload}

@@ -12,6 +12,7 @@ from daemon.personas.personas import Personas
 from daemon.supervision.organ_host import OrganHost
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, FromWorker, OrganCall
+from proto.streaming import Delta, DeltaTaken
 
 
 class Dispatch:
@@ -40,6 +41,9 @@ class Dispatch:
         match message:
             case OrganCall():
                 self._organ_host.call(message, self._personas.folder(persona_id), worker.send)
+            case Delta():
+                self._inbox.received(persona_id, message)
+                worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
             case Received():

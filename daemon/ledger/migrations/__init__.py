@@ -23,7 +23,8 @@ from daemon.ledger.migrations import (
     step_12,
     step_13,
     step_14,
-    step_15,
+    step_19,
+    step_20,
 )
 
 MIGRATIONS: Final = (
@@ -41,5 +42,6 @@ MIGRATIONS: Final = (
     step_12.SQL,
     step_13.SQL,
     step_14.SQL,
-    step_15.SQL,
+    step_19.SQL,
+    step_20.SQL,
 )

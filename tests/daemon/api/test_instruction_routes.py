@@ -85,7 +85,8 @@ def test_by_hand(front: DaemonProcess, make: Make, mind: OpenAIEmulator) -> None
     with front.socket(f"/ws/{eve}"):
         front.read(eve, "hello there")
         wait_for(lambda: len(front.conversation(eve)) == 2, "her answer")
-    system = next(one["messages"][0]["content"] for one in mind.requests if "hello there" in str(one["messages"][-1]))
+    calls = [entry.body["messages"] for entry in mind.journal if "messages" in entry.body]
+    system = next(messages[0]["content"] for messages in calls if "hello there" in str(messages[-1]))
     assert "### When I come home\n\nSay ahoy." in system
     assert front.http.put(at(eve, "big"), json=GREET).status_code == 200
     assert faults() == []

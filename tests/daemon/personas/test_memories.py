@@ -61,7 +61,7 @@ class House:
 
     async def told(self, file: str) -> list[tuple[str, str | None]]:
         """The reason and the text of each version, oldest first."""
-        found = []
+        found = list[tuple[str, str | None]]()
         for one in reversed(await self.ledger.memory_versions(EVE, file)):
             kept = await self.ledger.memory_version(EVE, file, one.version)
             assert kept is not None
