@@ -7,6 +7,7 @@ A file near its limit is split by subject: the mind moves one into a file of its
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -236,7 +237,10 @@ def _require_kept(files: Memory, memory: Memory) -> None:
     alike = _told(files.values())
     for name in full:
         lines = _told([memory[name]])
-        others = [line for line in lines if line not in same]
+        counts = Counter(word for line in lines for word in line)
+        common = {word for word, count in counts.items() if count > max(FEW, MAY_GO * len(lines))}
+        # What many lines of a file have in common does not tell one from another.
+        others = [line - common or line for line in lines if line not in same]
         lost = sum(not any(3 * len(line & one) >= 2 * len(line) for one in alike) for line in others)
         if lost > max(FEW, MAY_GO * len(lines)):
             raise WouldLose(f"{lost} of the {len(lines)} lines of {name} would be lost")
