@@ -93,13 +93,16 @@ class EditWatch:
 
     async def _take(self, paths: set[Path]) -> None:
         await self._personas.take_edits(paths, self._edited)
-        for folder, follow in self._followers.items():
-            for persona_id in self._touched(paths, folder):
-                await follow(persona_id)
+        await self._tell(paths)
 
     async def _take_all(self) -> None:
         await self._personas.take_all_edits(self._edited)
-        await self._take({self._personas.folder(persona.id) for persona in self._personas.all()})
+        await self._tell({self._personas.folder(persona.id) for persona in self._personas.all()})
+
+    async def _tell(self, paths: set[Path]) -> None:
+        for folder, follow in self._followers.items():
+            for persona_id in self._touched(paths, folder):
+                await follow(persona_id)
 
     def _touched(self, paths: set[Path], folder: str) -> set[str]:
         """The personas in whose ``folder`` something changed. Of a new folder only the folder itself is reported."""
