@@ -192,7 +192,7 @@ class Restorer:
         memory, unread = await asyncio.to_thread(read_memory, folder, self._log)
         known = await self._ledger.memory_digests(persona_id) or {}
         differs = changed(known, memory, unread)
-        await self._ledger.note_memory(persona_id, differs, self._clock.time_ns(), Why("restored"))
+        await self._ledger.note_memory(persona_id, differs, Why("restored"), self._clock.time_ns())
 
 
 def _left_out(channel: Channel, reason: str) -> str:

@@ -173,16 +173,14 @@ def digests(connection: sqlite3.Connection, persona: str) -> dict[str, str] | No
     return dict(rows.fetchall())
 
 
-def note(connection: sqlite3.Connection, persona: str, files: Files, why: Why | None, at: int) -> list[str]:
+def note(connection: sqlite3.Connection, persona: str, files: Files, why: Why, at: int) -> list[str]:
     """Keep what these files hold now, where that is not their last version; return the names of those.
 
-    Without ``why`` somebody edited them, or they were there before her history began.
+    From now on her history has begun.
     """
-    begun = connection.execute("SELECT 1 FROM memory_history WHERE persona = ?", (persona,)).fetchone()
     connection.execute(
         "INSERT INTO memory_history (persona, begun_at) VALUES (?, ?) ON CONFLICT DO NOTHING", (persona, at)
     )
-    why = why or Why("hand" if begun else "found")
     return [file for file, body in files.items() if _add(connection, persona, file, body, why, at)]
 
 

@@ -38,8 +38,8 @@ class MemoryOperations:
         """Return the digest of each memory file's last version, or None when her history has not begun."""
         return await self._reader.submit(memory_history.digests, persona_id)
 
-    async def note_memory(self, persona_id: str, files: Files, at: int, why: Why | None = None) -> list[str]:
-        """Keep what these files hold where it is new, and return their names; without ``why`` it came by hand."""
+    async def note_memory(self, persona_id: str, files: Files, why: Why, at: int) -> list[str]:
+        """Keep what these files hold where it is new, and return their names; her history has begun now."""
         return await self._writer.submit(memory_history.note, persona_id, files, why, at)
 
     async def memory_files(self, persona_id: str) -> list[tuple[Version, int]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from daemon.ledger import Change, Ledger, LedgerError, Version, Why
+from daemon.ledger import Cause, Change, Ledger, LedgerError, Version, Why
 from daemon.ledger.memory_history import changed
 from daemon.logging.log import Log
 from daemon.personas.personas import (
@@ -56,7 +56,7 @@ class Memories:
         """Finish or give up what a kill cut short, and look for edits by hand since then. Raises LedgerError."""
         self._open = await self._ledger.with_open_changes()
         for persona in self._personas.all():
-            await self.note(persona.id)
+            await self._look(persona.id, "found")
         for persona_id in self._open - self._personas.broken().keys():
             if self._personas.get(persona_id) is None:
                 # She was deleted while it was under way.
@@ -65,13 +65,17 @@ class Memories:
 
     async def note(self, persona_id: str) -> None:
         """Her files may have been edited by hand: what is new in them becomes versions."""
+        await self._look(persona_id, "hand")
+
+    async def _look(self, persona_id: str, first: Cause) -> None:
+        """``first`` says why her files hold what they hold if her history begins only now."""
         if self._personas.get(persona_id) is None:
             return
         async with self._lock(persona_id):
             try:
                 await self._settle(persona_id)
                 await self._personas.reread_memory(persona_id)
-                await self._note(persona_id)
+                await self._note(persona_id, first)
             except (LedgerError, PersonasError) as error:
                 self._log.error("memory.not_noted", persona=persona_id, reason=str(error))
 
@@ -165,14 +169,15 @@ class Memories:
         ]
         await self._ledger.give_up_change(change.id, written)
 
-    async def _note(self, persona_id: str) -> None:
+    async def _note(self, persona_id: str, first: Cause = "hand") -> None:
         known = await self._ledger.memory_digests(persona_id)
         # Without an await up to the ledger's queue: a persona who is deleted is forgotten there after this.
         if self._personas.get(persona_id) is None:
             return
         differs = changed(known or {}, self._personas.memory(persona_id), self._personas.unread(persona_id))
         if known is None or differs:
-            noted = await self._ledger.note_memory(persona_id, differs, self._clock.time_ns())
+            why = Why(first if known is None else "hand")
+            noted = await self._ledger.note_memory(persona_id, differs, why, self._clock.time_ns())
             if known is not None:
                 self._log.info("memory.edited", persona=persona_id, files=",".join(noted))
 

@@ -103,7 +103,7 @@ def test_undo_over_http(front: DaemonProcess, make: Make) -> None:
     ("method", "path", "body", "status", "says"),
     [
         ("GET", "/nothing", None, 404, "no memory file 'nothing'"),
-        ("GET", "/..%2fconfig", None, 404, "Not Found"),
+        ("GET", "/..%2fconfig", None, 404, "no memory file '..'"),
         ("GET", "/Person", None, 404, "no memory file 'Person'"),
         ("GET", "/person/9", None, 404, "no version 9"),
         ("GET", "/nothing/1", None, 404, "no memory file"),

@@ -100,7 +100,7 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "give_up_change": (1, []),
     "open_changes": (ADA,),
     "memory_digests": (ADA,),
-    "note_memory": (ADA, {"person": "- a"}, NOW),
+    "note_memory": (ADA, {"person": "- a"}, Why("hand"), NOW),
     "memory_files": (ADA,),
     "memory_versions": (ADA, "person"),
     "memory_version": (ADA, "person", 1),

@@ -87,7 +87,7 @@ def test_forms_of_a_file(data: bytes, expected: Instruction) -> None:
         (b"", "says nothing"),
         (b"# Only a heading", "says nothing"),
         (b"# " + b"x" * (INTENTION_CHARS + 1) + b"\nSay.", "one line of at most"),
-        (b"---\nvisitor: yes\n---\nSay.", "line 2: between the --- only"),
+        (b"---\nvisitor: yes\n---\nSay.", "line 2: only"),
         (b"---\nvisitors: yes\nSay.", "line 3"),
         (b"---\nvisitors: yes\n", "not closed"),
     ],
@@ -164,7 +164,7 @@ async def test_a_folder_that_leads_elsewhere(desk: Desk, tmp_path: Path) -> None
 
 async def test_they_are_bounded(desk: Desk) -> None:
     """More than they may hold in all is refused by the daemon; by hand, the last by name are left out."""
-    body = "x" * (FILE_BYTES - 100)
+    body = "x" * (FILE_BYTES - 20)
     await desk.told.put(EVE, Instruction("long", "Now", body), lambda _: True)
     with pytest.raises(InstructionRefused, match=f"at most {MOST_BYTES} bytes"):
         await desk.told.put(EVE, Instruction("too-long", "Now", body), lambda _: True)

@@ -287,7 +287,7 @@ async def test_a_deleted_persona_leaves_no_history(house: House, tmp_path: Path,
 async def test_old_versions_are_thinned_out(house: House) -> None:
     """The newest are all there, of the older ones each day's last, and never more than the limits say."""
     for number in range(2 * NEWEST):
-        await house.ledger.note_memory(EVE, {"traits": f"{number}"}, number * DAY // 4)
+        await house.ledger.note_memory(EVE, {"traits": f"{number}"}, Why("hand"), number * DAY // 4)
     kept = [one.version for one in await house.ledger.memory_versions(EVE, "traits")]
     assert kept[:NEWEST] == list(range(2 * NEWEST, NEWEST, -1))
     older = kept[NEWEST:]
@@ -295,7 +295,7 @@ async def test_old_versions_are_thinned_out(house: House) -> None:
     assert {one - two for one, two in pairwise(older[1:])} == {4}, "four of a day become one"
 
     for number in range(2 * MOST_VERSIONS):
-        await house.ledger.note_memory(EVE, {"wishes": f"{number}"}, number * DAY)
+        await house.ledger.note_memory(EVE, {"wishes": f"{number}"}, Why("hand"), number * DAY)
     assert len(await house.ledger.memory_versions(EVE, "wishes")) == MOST_VERSIONS
 
 
@@ -303,8 +303,8 @@ async def test_large_versions_are_thinned_out(house: House) -> None:
     """The oldest go when all are too large, but never the last two."""
     body = "x" * (MOST_BYTES // 10 - 20)
     for number in range(15):
-        await house.ledger.note_memory(EVE, {"traits": f"{number:010}{body}"}, number)
+        await house.ledger.note_memory(EVE, {"traits": f"{number:010}{body}"}, Why("hand"), number)
     assert [one.version for one in await house.ledger.memory_versions(EVE, "traits")] == list(range(15, 5, -1))
     for number in range(3):
-        await house.ledger.note_memory(EVE, {"wishes": f"{number}" * MOST_BYTES}, number)
+        await house.ledger.note_memory(EVE, {"wishes": f"{number}" * MOST_BYTES}, Why("hand"), number)
     assert len(await house.ledger.memory_versions(EVE, "wishes")) == FEWEST

@@ -164,6 +164,7 @@ def test_visitors_follow_only_what_is_marked_for_them(desk: Reception) -> None:
     ann.write("a question about marks")
     ann.hears("a question about marks")
     prompt = next(str(call.body) for call in desk.mind.journal if "a question about marks" in str(call.body))
+    desk.http.post(f"/api/persona/{owner}/delete")
 
     assert "Do as the hours say." in prompt
     assert "mine" not in prompt
