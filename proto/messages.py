@@ -13,6 +13,7 @@ import msgspec
 from proto.asking import DaemonAnswer
 from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
 from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
+from proto.costs import Budgeted, Reserve, Reserved, Spent
 from proto.gateways import (
     Bound,
     Deliver,
@@ -116,6 +117,8 @@ class Prepare(msgspec.Struct, tag="prepare"):
     gateways: list[Gateway] = []
     media: str = ""
     """Her media folder, where gateways put the files that they fetch."""
+    is_budgeted: bool = False
+    """Whether calls of remote minds and organs wait for ``Reserved``."""
 
 
 class Open(msgspec.Struct, tag="open"):
@@ -198,6 +201,8 @@ ToWorker: TypeAlias = (
     | Consolidate
     | OrganResult
     | DaemonAnswer
+    | Reserved
+    | Budgeted
     | Taken
     | Deliver
     | Say
@@ -279,10 +284,13 @@ class Refused(msgspec.Struct, tag="refused"):
 class Deferred(msgspec.Struct, tag="deferred"):
     """A visitor's turn ends without an answer while the mind is down, so that the next probe is another conversation's.
 
-    Its perceptions wait again.
+    Its perceptions wait again. ``unaffordable`` says which budget has no room for it: nothing of it is tried again
+    before there is some; ``passing`` as in ``Reserved``.
     """
 
     turn: int
+    unaffordable: Reason = ""
+    passing: bool = False
 
 
 class Consolidated(msgspec.Struct, tag="consolidated"):
@@ -356,6 +364,8 @@ FromWorker: TypeAlias = (
     | Consolidated
     | ConsolidationFailed
     | OrganCall
+    | Reserve
+    | Spent
     | Probed
     | Identified
     | Received

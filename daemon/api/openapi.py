@@ -22,10 +22,12 @@ _DESCRIPTION: Final = """\
 What a persona says arrives on her WebSocket, which OpenAPI cannot describe.
 
 Open `/ws/{persona_id}` before you send her something. Each text frame is JSON: a `DeltaFrame` when its `type` is
-`chat_delta`, a `ChatFrame` when it begins with `chat_` otherwise, and else a `SignalFrame`. Answers to `hear` come as
+`chat_delta`, a `SpeechFrame` when it is `chat_speech`, a `ChatFrame` when it begins with `chat_` otherwise, and else a
+`SignalFrame`. Answers to `hear` come as
 `chat_audio` if she has a mouth: `url` is the path of a recording (Ogg with Opus), to be fetched with `getMedia`, and
-`content` has the same words. A `DeltaFrame` shows what she has said so far in a `turn`, which the `ChatFrame` with that
-`turn` ends; it has no `seq` and is never sent again.
+`content` has the same words. A `DeltaFrame` shows what she has said so far in a `turn`, and a `SpeechFrame` holds a
+sentence of it that she has spoken; the `ChatFrame` with that `turn` ends both. They have no `seq` and are never sent
+again.
 
 After a lost connection, open `/ws/{persona_id}?after=SEQ` with the `seq` of the last frame that you have.
 `/ws/system` receives the signals of all personas. What a client sends on a socket is ignored.

@@ -20,6 +20,7 @@ TAGS: Final = {
     "personas": "The personas and their lives.",
     "channels": "The channels on which a persona talks with her owner.",
     "memory": "What was said, and what she knows.",
+    "costs": "What remote minds and organs use, and may use.",
     "daemon": "How the daemon does.",
     V1_TAG: "Open channels, on which everybody can talk to a persona.",
 }
@@ -38,6 +39,8 @@ PARAMETERS: Final[dict[str, Json]] = {
     },
 }
 
+_DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
 QUERY: Final[dict[str, Json]] = {
     "limit": {"type": "integer", "minimum": 0, "description": "The greatest number of lines with an id, at most 1000."},
     "before": {"type": "integer", "minimum": 0, "description": "Only lines before the one with this id."},
@@ -50,6 +53,8 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0, "maximum": MAX_LINES},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
+    "usage from": {"type": "string", "pattern": _DAY, "description": "The first day; the first of the month of `to`."},
+    "usage to": {"type": "string", "pattern": _DAY, "description": "The last day; today in her person's zone."},
     **V1_QUERY,
     "secrets": {"type": "boolean", "default": True},
 }
@@ -148,6 +153,15 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "perception",
         "Let her learn from her person's chat history with another AI; answers when all of it is digested. Unmasked.",
         object_(persona=ref("Persona")),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _FEED_FORM,
+        body_type="multipart/form-data",
+    ),
+    ("POST", f"{_PERSONA}/feed/forecast"): Operation(
+        "forecastFeed",
+        "costs",
+        "Say about what a feed of this chat history would take of her mind; she learns nothing.",
+        ref("Forecast"),
         (400, 408, 409, 413, 422, 500, 503, 507),
         _FEED_FORM,
         body_type="multipart/form-data",
@@ -267,6 +281,25 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         media_types=_MEDIA_TYPES,
         headers=("Range",),
         partial=True,
+    ),
+    ("GET", f"{_PERSONA}/usage"): Operation(
+        "getUsage",
+        "costs",
+        "What her calls of remote minds and organs used, by day, model and purpose, and what it cost.",
+        ref("Usage"),
+        (400, 404),
+        query=("usage from", "usage to"),
+    ),
+    ("GET", f"{_PERSONA}/budget"): Operation(
+        "getBudget", "costs", "What her calls may use in a day and a month.", ref("BudgetShown"), (404,)
+    ),
+    ("POST", f"{_PERSONA}/budget"): Operation(
+        "changeBudget",
+        "costs",
+        "Change what her calls may use, and what her visitors' may; it counts at once.",
+        ref("BudgetShown"),
+        (400, 404, 422, 507),
+        ref("BudgetRequest"),
     ),
     ("GET", "/api/status"): Operation(
         "getStatus",

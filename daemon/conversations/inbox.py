@@ -282,6 +282,8 @@ class Inbox:
                     self._tasks.of(persona_id).start(self._endings.refuse(persona_id, lanes, lane, message))
             case Deferred():
                 if lane := lanes.holding(message.turn):
+                    if message.unaffordable:
+                        self._hold(persona_id, lanes, lane, message)
                     self._endings.defer(persona_id, lanes, lane)
             case Delta():
                 turn = lanes.own.in_hand
@@ -297,6 +299,19 @@ class Inbox:
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
+
+    def afford(self, persona_id: str) -> None:
+        """A budget of hers may have room again. Never raises."""
+        if lanes := self._lanes.get(persona_id):
+            lanes.afford()
+            self.pump(persona_id)
+
+    def _hold(self, persona_id: str, lanes: Lanes, lane: Lane, message: Deferred) -> None:
+        """Keep what waits for a mind that no budget has room for; while calls in progress hold it, nobody is told."""
+        if not message.passing:
+            lanes.trouble(lane, message.unaffordable, self._clock.time_ns())
+            self._notices.unaffordable(persona_id, lanes, lane, message.unaffordable)
+        lanes.hold(lane)
 
     async def hush(self, persona_id: str) -> bool:
         """Stop the answer to her owner that is in hand; False when there is none. Raises HushFailed."""
@@ -342,10 +357,8 @@ class Inbox:
         turn = lane.take(now)
         if lane is lanes.own:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            orders = self._instructions.orders(persona_id)
-            worker.send(
-                Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents, orders=orders)
-            )
+            heard, orders = _perceptions(turn), self._instructions.orders(persona_id)
+            worker.send(Perceive(turn.number, conversation, heard, history, memory, has_documents, orders=orders))
         else:
             worker.send(self._visited(persona_id, turn, history))
         content = "\n".join(item.perception.content for item in turn.items)

@@ -58,6 +58,18 @@ class Notices:
         for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
             self._tell(persona_id, conversation, lane.mind_down)
 
+    def unaffordable(self, persona_id: str, lanes: Lanes, lane: Lane, reason: str) -> None:
+        """Notify everyone who waits for a mind that no budget has room for."""
+        if lane is lanes.own:
+            lane.mind_down = f"I cannot think right now. {reason} I will keep your messages and answer then."
+            for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
+                self._tell(persona_id, conversation, lane.mind_down)
+        elif (model := lanes.model(lane)) not in lanes.down:
+            lanes.down.add(model)
+            for other in lanes.visitors:
+                if other.depth and lanes.model(other) == model:
+                    self._fall_back(persona_id, other.unanswered[0].conversation)
+
     def remind(self, persona_id: str, lanes: Lanes) -> None:
         """Have every waiting visitor notified, unless an answer comes within ``fallback_after``."""
         for lane in lanes.visitors:

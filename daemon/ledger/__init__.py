@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.calls import KEPT_DAYS, Call, Crossed, Room, UsageRow
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
@@ -39,10 +40,12 @@ from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
+    "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
     "ArchivedVersion",
+    "Call",
     "Cause",
     "Change",
     "ChannelConversation",
@@ -52,6 +55,7 @@ __all__ = [
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
+    "Crossed",
     "DeadLetter",
     "Depth",
     "FedConversation",
@@ -72,12 +76,14 @@ __all__ = [
     "Page",
     "PendingPairing",
     "ReadBack",
+    "Room",
     "Said",
     "SenderLimits",
     "SetAside",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "UsageRow",
     "Version",
     "Visited",
     "Waiting",

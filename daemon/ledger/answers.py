@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from daemon.ledger import (
+    calls,
     channels,
     delivery,
     erasure,
@@ -117,4 +118,5 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     memory_history.forget(connection, persona)
     revisions.forget(connection, persona)
     erasure.forget(connection, persona)
+    calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

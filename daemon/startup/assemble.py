@@ -34,6 +34,8 @@ from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.terms import ChannelTerms
+from daemon.costs.costs import Costs
+from daemon.costs.prices import Prices
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
@@ -138,7 +140,10 @@ async def assemble(
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
-    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
+    afford, prices = said.inbox.afford, Prices(settings.prices)
+    costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
+    stack.callback(costs.close)
+    supervisor = _supervisor(settings, ledger, personas, said, places, costs, spawner, context, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings,
@@ -150,6 +155,7 @@ async def assemble(
         said.consolidation,
         supervisor,
         context,
+        costs,
         own,
         tasks,
         stopping,
@@ -180,6 +186,7 @@ async def assemble(
             commands=by_people,
             channels=channels,
             feeds=feeds,
+            costs=costs,
             uploads=uploads,
             accounts=accounts,
             request_counts=request_counts,
@@ -269,6 +276,7 @@ def _channels(
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
     """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
     await ledger.reopen_sending()
+    await ledger.settle_calls(None)
     await register.reconcile()
     for persona in personas.all():
         await inbox.load(persona.id)
@@ -280,6 +288,7 @@ def _supervisor(
     personas: Personas,
     said: Conversations,
     places: Channels,
+    costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
     tasks: Tasks,
@@ -288,12 +297,14 @@ def _supervisor(
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
     organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
-    prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
-    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
-    dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+    prober = Prober(
+        context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
-    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue]
+    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    dispatch = Dispatch(
+        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host, costs
+    )
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

@@ -27,6 +27,7 @@ from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
+from daemon.api.usage import UsageRoutes
 from daemon.api.v1.channels import OpenChannelRoutes
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.conversations import ConversationRoutes
@@ -39,6 +40,7 @@ from daemon.channels.service import ChannelService
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.costs.costs import Costs
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
@@ -72,6 +74,7 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
@@ -114,6 +117,7 @@ def api_routes(
             hubs=hubs,
             register=register,
             channels=channels,
+            costs=costs,
             max_personas=limits.personas,
         ),
         ConfigRoutes(providers=settings.providers),
@@ -154,11 +158,13 @@ def api_routes(
         KnowledgeRoutes(personas=personas, instructions=instructions, log=log),
         MemoryRoutes(personas=personas, memories=memories, ledger=ledger),
         InstructionRoutes(personas=personas, instructions=instructions),
+        UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
             instructions=instructions,
             edits=edits,
             supervisor=supervisor,
+            costs=costs,
             ledger=ledger,
             hubs=hubs,
             accounts=accounts,
@@ -174,6 +180,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             inbox=inbox,
+            costs=costs,
             hubs=hubs,
             request_counts=request_counts,
             webhook_counts=webhook_counts,

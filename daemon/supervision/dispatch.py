@@ -8,10 +8,12 @@ from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.worker import Worker
+from daemon.costs.costs import Costs
 from daemon.personas.personas import Personas
 from daemon.supervision.organ_host import OrganHost
+from proto.costs import Reserve, Spent
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
-from proto.messages import Consolidated, ConsolidationFailed, FromWorker, OrganCall
+from proto.messages import Consolidated, ConsolidationFailed, Deferred, FromWorker, OrganCall
 from proto.streaming import Delta, DeltaTaken
 
 
@@ -27,6 +29,7 @@ class Dispatch:
         states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
+        costs: Costs,
     ) -> None:
         self._personas = personas
         self._inbox = inbox
@@ -35,12 +38,18 @@ class Dispatch:
         self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
+        self._costs = costs
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
         """Route one message."""
         match message:
             case OrganCall():
                 self._organ_host.call(message, self._personas.folder(persona_id), worker.send)
+            case Reserve() | Spent():
+                self._costs.received(persona_id, message)
+            case Deferred() if message.unaffordable:
+                self._inbox.received(persona_id, message)
+                self._costs.deferred(persona_id)
             case Delta():
                 self._inbox.received(persona_id, message)
                 worker.send(DeltaTaken(message.turn))

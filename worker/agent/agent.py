@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from proto.asking import DaemonAnswer
+from proto.costs import Budgeted, Reserved
 from proto.messages import (
     Consolidate,
     Consolidated,
@@ -32,6 +33,7 @@ from worker.organs import made
 from worker.organs.body import Body
 from worker.organs.choice import mind_for
 from worker.organs.host_calls import HostCalls
+from worker.organs.metering import Meter
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError
 
@@ -65,6 +67,7 @@ class Agent:
         self._failed = failed
         self._host_calls = HostCalls(send, prepare.limits.total)
         self._daemon_calls = DaemonCalls(send)
+        self._meter = Meter(send, waits=prepare.is_budgeted)
         self._mind = mind_for(self._persona.thinking, prepare.limits, prepare.urls, self._host_calls.think)
         self._body = Body(self._persona, prepare.limits, prepare.urls, self._media, self._host_calls)
         self._means = Means(
@@ -87,7 +90,10 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._consolidating: asyncio.Task[None] | None = None
 
-    def receive(self, message: Perceive | Join | Hush | DeltaTaken | Consolidate | OrganResult | DaemonAnswer) -> None:
+    def receive(
+        self,
+        message: Perceive | Join | Hush | DeltaTaken | Consolidate | OrganResult | DaemonAnswer | Reserved | Budgeted,
+    ) -> None:
         """Take one message. The work happens in tasks."""
         match message:
             case Perceive():
@@ -107,6 +113,10 @@ class Agent:
                 self._host_calls.receive(message)
             case DaemonAnswer():
                 self._daemon_calls.receive(message)
+            case Reserved():
+                self._meter.receive(message)
+            case Budgeted():
+                self._meter.waits = message.is_set
 
     async def close(self) -> None:
         """Cancel all tasks. The messages in hand stay in the daemon's inbox."""
@@ -126,7 +136,8 @@ class Agent:
 
     async def _answer(self, turn: Turn) -> None:
         try:
-            reply = await turn.run()
+            with self._meter.charged(turn.purpose):
+                reply = await turn.run()
         finally:
             # Removed before the reply is sent, because the reply would not answer a message that joins now.
             del self._turns[turn.number]
@@ -162,7 +173,8 @@ class Agent:
     async def _fold(self, message: Consolidate) -> None:
         try:
             name, orders = self._persona.name, message.orders
-            changed = await self._mind.consolidate(name, message.lines, message.memory, orders)
+            with self._meter.charged("consolidation"):
+                changed = await self._mind.consolidate(name, message.lines, message.memory, orders)
         except OrganUnreachable as error:
             self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
         except ConsolidationError as error:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
     Deferred,
@@ -37,6 +38,7 @@ from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
+from worker.organs.metering import Unaffordable
 from worker.organs.mind import Mind
 from worker.prompting import perceived
 from worker.prompting.prompt import Prompt, take
@@ -117,6 +119,11 @@ class Turn:
         self._asked: list[int] = []
         """The messages that the current mind call is about; none while they are perceived and looked up."""
 
+    @property
+    def purpose(self) -> Purpose:
+        """What its calls are booked as."""
+        return "answer" if self._message.visitor is None else "visitor"
+
     def join(self, perceptions: list[Perception]) -> None:
         """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
         self._perceptions.extend(perceptions)
@@ -162,6 +169,10 @@ class Turn:
                     return Refused(self.number, _ids(prompt), refusal.kind, refusal.reason)
                 # A connection may break for a while: a server that is restarted, a network that changes.
                 await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
+            except Unaffordable as error:
+                typing.cancel()
+                self._means.understood.keep(understood)
+                return Deferred(self.number, f"{error.reason} {error.hint}", error.passing)
             except OrganUnreachable as error:
                 typing.cancel()
                 if reported != (error.reason, error.hint):

@@ -27,6 +27,7 @@ IDS: Final = {
         *("listMemoryFiles", "getMemoryHistory", "getMemoryVersion", "undoMemory"),
         *("listInstructions", "getInstruction", "putInstruction", "deleteInstruction"),
     ),
+    "costs": ("getUsage", "getBudget", "changeBudget", "forecastFeed"),
     "daemon": ("getStatus", "getLogs", "getLiveness", "getReadiness", "getMetrics", "getOpenApi"),
     "v1": (
         *("listChannels", "getChannelOptions", "createChannel", "getChannel", "updateChannel", "deleteChannel"),

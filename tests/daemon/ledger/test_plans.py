@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted, Why
+from daemon.ledger import Call, ChannelFields, Ledger, Notice, Room, SenderLimits, Wanted, Why
 from daemon.ledger.channel_operations import ChannelOperations
+from proto.costs import Used
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.older_ledgers import ADA, BOB, NOW, OPEN, TELEGRAM, rebuild
@@ -30,6 +31,7 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "call",
     "memory_version",
     "memory_change",
 )
@@ -95,6 +97,14 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "reserve_call": (
+        Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
+        [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],
+    ),
+    "book_call": (1, Used(1), "reported", None),
+    "release_call": (1,),
+    "settle_calls": ([1],),
+    "usage": (ADA, "2026-11-01", "2026-11-30"),
     "begin_change": (ADA, Why("talk", last=5), {}, {"person": "- a"}, NOW),
     "finish_change": (1,),
     "give_up_change": (1, []),
@@ -168,7 +178,7 @@ def test_nothing_is_forgotten() -> None:
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
         *("with_open_changes", "archived_versions", "put_back_versions"),
-        *("erase_old_lines", "idle_conversations", "unneeded_files"),
+        *("erase_old_lines", "idle_conversations", "unneeded_files", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}
     assert {name for name in known if not name.startswith("_")} - rare == CALLS.keys()

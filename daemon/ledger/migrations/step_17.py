@@ -1,4 +1,4 @@
-"""Step 20: the history of the memory files.
+"""Step 17: the history of the memory files.
 
 ``memory_change`` holds a change until its files are written: a feed's digest kept its own texts until now, and one that
 was not written yet becomes such a change. ``memory_history`` says since when a persona's files are looked at, so
