@@ -131,8 +131,9 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there. ``orders`` are her own instructions, whole texts; a visitor's turn carries
-    those only that are marked for visitors.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``orders`` are her
+    own instructions, whole texts; a visitor's turn carries those only that are marked for visitors. Nothing of a turn
+    that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
     """
 
     turn: int
@@ -145,6 +146,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    kept: bool = True
     orders: list[str] = []
 
 

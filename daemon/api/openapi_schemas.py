@@ -13,6 +13,7 @@ from daemon.api.history import Message
 from daemon.api.instructions import InstructionList, InstructionRequest, InstructionShown
 from daemon.api.knowledge import Knowledge
 from daemon.api.memory import FileHistory, FileShown, UndoRequest, VersionShown, VersionText
+from daemon.api.openai.openapi import KINDS as OPENAI_KINDS
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
@@ -46,6 +47,7 @@ _KINDS: Final = (
         BudgetShown,
     ),
     *(Restored, Forecast, Fault, ChatFrame, DeltaFrame, SpeechFrame, SignalFrame),
+    *OPENAI_KINDS,
     *(FileShown, FileHistory, VersionShown, VersionText, UndoRequest),
     *(InstructionShown, InstructionList, InstructionRequest),
     *V1_KINDS,

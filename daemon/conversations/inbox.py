@@ -87,6 +87,7 @@ class Inbox:
         self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
+        self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
         self._log = log
@@ -235,6 +236,9 @@ class Inbox:
         """
         self._running.pop(persona_id, None)
         lanes = self._all(persona_id)
+        turn = lanes.own.in_hand
+        if turn and not turn.replied:
+            self._publisher.end_draft(persona_id, turn.conversation, turn.number, said=False)
         in_hand = [(lane, lane.drop_turn()) for lane in lanes]
         items = [item for _, dropped in in_hand for item in dropped]
         counted = {item.perception.id: item for item in items}
@@ -254,6 +258,7 @@ class Inbox:
         self._readers.discard(persona_id)
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
+        self._requests.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
         """Drop a removed channel and what waits on it."""
@@ -349,20 +354,40 @@ class Inbox:
         following = lane.next()
         assert following is not None
         conversation = following.conversation
-        history = lane.history(conversation)
-        if history is None:
+        history, instructions = lane.history(conversation), self._requests.instructions(persona_id, conversation)
+        if history is None or instructions is None:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
         turn = lane.take(now)
         if lane is lanes.own:
-            memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            heard, orders = _perceptions(turn), self._instructions.orders(persona_id)
-            worker.send(Perceive(turn.number, conversation, heard, history, memory, has_documents, orders=orders))
+            worker.send(self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions))
         else:
             worker.send(self._visited(persona_id, turn, history))
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
+
+    def owned(
+        self,
+        persona_id: str,
+        turn: int,
+        conversation: Conversation,
+        perceptions: list[Perception],
+        history: list[Line],
+        instructions: str = "",
+    ) -> Perceive:
+        """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
+        memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
+        return Perceive(
+            turn,
+            conversation,
+            perceptions,
+            history,
+            memory,
+            has_documents,
+            instructions=instructions,
+            orders=self._instructions.orders(persona_id),
+        )
 
     def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
@@ -383,6 +408,7 @@ class Inbox:
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
             forgotten = lane.forgotten
+            await self._requests.read(persona_id, conversation)
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
             if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)

@@ -16,9 +16,11 @@ from daemon.ledger import (
     open_channels,
     outbox,
     pairing,
+    requests,
     revisions,
 )
 from daemon.ledger import conversation as lines
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -43,6 +45,8 @@ def answer(
     inbox.finish(connection, perceptions)
     lines.said(connection, persona, conversation, messages, at, hushed=hushed)
     outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
+    if conversation.type == OPENAI:
+        requests.answered(connection, persona, conversation.chat, perceptions, messages)
     end_outage(connection, persona, conversation)
     return True
 
@@ -104,6 +108,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     outbox.prune(connection, before)
     pairing.prune(connection, before)
     revisions.prune(connection, before)
+    requests.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -117,6 +122,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     feeds.forget(connection, persona)
     memory_history.forget(connection, persona)
     revisions.forget(connection, persona)
+    requests.forget(connection, persona)
     erasure.forget(connection, persona)
     calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -33,7 +33,9 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.costs.prices import Prices
 from daemon.feeding.feeds import Feeds
@@ -54,7 +56,7 @@ from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
 from daemon.startup.reading import read_knowledge, read_personas
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
@@ -84,6 +86,7 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    unkept: Unkept
 
 
 class Channels(NamedTuple):
@@ -209,6 +212,21 @@ async def assemble(
             clock=clock,
             log=log,
         ),
+        openai_routes(
+            settings=settings,
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            inbox=said.inbox,
+            unkept=said.unkept,
+            requests=said.publisher.requests,
+            persona_tasks=own,
+            uploads=uploads,
+            tasks=tasks,
+            stopping=stopping,
+            clock=clock,
+            log=log,
+        ),
         settings=settings,
         request_counts=request_counts,
         tasks=tasks,
@@ -244,10 +262,11 @@ async def _conversations(
     timeout = settings.mind.total_timeout
     consolidation = Consolidation(ledger, personas, memories, instructions, timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     inbox = Inbox(settings, ledger, personas, instructions, terms, publisher, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+    unkept = Unkept(inbox, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, unkept)
 
 
 def _channels(
@@ -260,7 +279,7 @@ def _channels(
     clock: Clock,
     log: Log,
 ) -> Channels:
-    hubs, publisher, terms, inbox, _, _ = said
+    hubs, publisher, terms, inbox, *_ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
     webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
@@ -301,10 +320,11 @@ def _supervisor(
         context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    inbox, unkept = said.inbox, said.unkept
     dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host, costs
+        personas, inbox, unkept, said.consolidation, places.intake, places.states, said.delivery, organ_host, costs
     )
-    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue]
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

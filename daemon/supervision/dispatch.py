@@ -7,6 +7,7 @@ from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.unkept import Unkept
 from daemon.conversations.worker import Worker
 from daemon.costs.costs import Costs
 from daemon.personas.personas import Personas
@@ -24,6 +25,7 @@ class Dispatch:
         self,
         personas: Personas,
         inbox: Inbox,
+        unkept: Unkept,
         consolidation: Consolidation,
         intake: ChannelIntake,
         states: GatewayStates,
@@ -33,6 +35,7 @@ class Dispatch:
     ) -> None:
         self._personas = personas
         self._inbox = inbox
+        self._unkept = unkept
         self._consolidation = consolidation
         self._intake = intake
         self._states = states
@@ -48,10 +51,10 @@ class Dispatch:
             case Reserve() | Spent():
                 self._costs.received(persona_id, message)
             case Deferred() if message.unaffordable:
-                self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
                 self._costs.deferred(persona_id)
             case Delta():
-                self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
                 worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
@@ -66,4 +69,8 @@ class Dispatch:
             case Receipt():
                 self._delivery.receipt(persona_id, message)
             case _:
-                self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
+
+    def _about_a_turn(self, persona_id: str, message: FromWorker) -> None:
+        if not self._unkept.received(persona_id, message):
+            self._inbox.received(persona_id, message)

@@ -37,8 +37,9 @@ from worker.organs.metering import Meter
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError
 
-MAX_TURNS: Final = 8
-"""The daemon decides how many turns are in hand; more than this means that the two disagree about the protocol."""
+MAX_TURNS: Final = 9
+"""The daemon decides how many turns are in hand: 8, and one that is not kept. More than this means that the two
+disagree about the protocol."""
 
 MAX_MINDS: Final = 16
 """Minds of open channels that are kept, more than twice as many as the turns in hand can use."""

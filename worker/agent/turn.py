@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from proto.conversation import OPENAI
 from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
@@ -171,7 +172,8 @@ class Turn:
                 await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
             except Unaffordable as error:
                 typing.cancel()
-                self._means.understood.keep(understood)
+                if self._message.kept:
+                    self._means.understood.keep(understood)
                 return Deferred(self.number, f"{error.reason} {error.hint}", error.passing)
             except OrganUnreachable as error:
                 typing.cancel()
@@ -179,6 +181,8 @@ class Turn:
                     reported = (error.reason, error.hint)
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
+                if not self._message.kept:
+                    return Deferred(self.number)
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
@@ -290,8 +294,8 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets no tools: they cost her owner money and reveal what she has."""
-        if self._message.visitor is not None:
+        """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
+        if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body = self._means.body
         return Tools(
@@ -324,7 +328,9 @@ class Turn:
         return Reply(self.number, answered, [*said, *self._tools.made], _kept(answered, done), hushed=True)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
-        """She answers speech with speech if she has a mouth."""
+        """She answers speech with speech if she has a mouth, but a program that asks for a completion in writing."""
+        if self._message.conversation.type == OPENAI:
+            return False
         heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
         return heard and self._means.body.has("mouth")
 

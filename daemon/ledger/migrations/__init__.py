@@ -26,6 +26,7 @@ from daemon.ledger.migrations import (
     step_15,
     step_16,
     step_17,
+    step_18,
 )
 
 MIGRATIONS: Final = (
@@ -46,4 +47,5 @@ MIGRATIONS: Final = (
     step_15.SQL,
     step_16.SQL,
     step_17.SQL,
+    step_18.SQL,
 )

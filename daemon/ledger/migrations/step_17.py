@@ -1,8 +1,8 @@
-"""Step 17: the history of the memory files.
+"""Step 17: requests for a chat completion, so that one that is sent again is the same message and gets its answer.
 
-``memory_change`` holds a change until its files are written: a feed's digest kept its own texts until now, and one that
-was not written yet becomes such a change. ``memory_history`` says since when a persona's files are looked at, so
-that a file that is new afterwards is known to be new.
+``chat`` is the request's key and the chat of its lines, ``perception`` the last message of it. ``history`` and
+``instructions`` are what came with it; both are emptied with the answer. ``answer`` holds what she said, as JSON, until
+a client has taken it.
 """
 
 from __future__ import annotations
@@ -10,31 +10,16 @@ from __future__ import annotations
 from typing import Final
 
 SQL: Final = """
-    CREATE TABLE memory_change (
-        id INTEGER PRIMARY KEY,
+    CREATE TABLE request (
         persona TEXT NOT NULL,
+        chat TEXT NOT NULL,
+        perception INTEGER NOT NULL,
+        history TEXT NOT NULL,
+        instructions TEXT NOT NULL,
+        answer TEXT NOT NULL DEFAULT '[]',
+        state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'answered', 'taken')),
         at INTEGER NOT NULL,
-        why TEXT NOT NULL,
-        before TEXT NOT NULL,
-        after TEXT NOT NULL
+        PRIMARY KEY (persona, chat)
     ) STRICT;
-    CREATE INDEX memory_change_persona ON memory_change (persona, id);
-    INSERT INTO memory_change (persona, at, why, before, after)
-        SELECT persona, at, json_object('cause', 'feed', 'source', source, 'key', key), before, after FROM feed
-            WHERE state = 'digested' ORDER BY id;
-
-    CREATE TABLE memory_version (
-        id INTEGER PRIMARY KEY,
-        persona TEXT NOT NULL,
-        file TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        at INTEGER NOT NULL,
-        why TEXT NOT NULL,
-        digest TEXT NOT NULL,
-        body TEXT,
-        UNIQUE (persona, file, version)
-    ) STRICT;
-    CREATE INDEX memory_version_persona ON memory_version (persona, id);
-
-    CREATE TABLE memory_history (persona TEXT PRIMARY KEY, begun_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX request_age ON request (at);
     """

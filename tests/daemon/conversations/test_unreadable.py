@@ -11,6 +11,7 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger, LedgerDamaged, Waiting
 from daemon.personas.instructions import Instructions
@@ -63,7 +64,7 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-        publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+        publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
         told = Instructions(personas, log)
         quiet = (lambda _: None, lambda _: None)
         inbox = Inbox(settings, ledger, personas, told, terms, publisher, *quiet, tasks, clock, log)

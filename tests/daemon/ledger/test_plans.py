@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import Call, ChannelFields, Ledger, Notice, Room, SenderLimits, Wanted, Why
+from daemon.ledger import Call, ChannelFields, Ledger, New, Notice, Piece, Room, SenderLimits, Wanted, Why
 from daemon.ledger.channel_operations import ChannelOperations
 from proto.costs import Used
 from proto.gateways import Inbound
@@ -31,6 +31,7 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "request",
     "call",
     "memory_version",
     "memory_change",
@@ -97,6 +98,9 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
+    "request_instructions": (ADA, "k"),
+    "request_taken": (ADA, "k"),
     "reserve_call": (
         Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
         [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],
