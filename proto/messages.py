@@ -29,6 +29,7 @@ from proto.gateways import (
     WebhookRequest,
 )
 from proto.perception import PerceptionKind
+from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
 from proto.texts import DatasetName, Label, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
@@ -147,7 +148,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there.
+    channel's operator asks of her there. ``recalled`` is what was said before that fits the new messages, the best
+    first: a visitor's turn has only lines of this conversation.
     """
 
     turn: int
@@ -160,6 +162,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    recalled: list[Passage] = []
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -365,6 +368,7 @@ FromWorker: TypeAlias = (
     | Consolidated
     | ConsolidationFailed
     | OrganCall
+    | Recall
     | Probed
     | Identified
     | Received

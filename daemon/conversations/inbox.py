@@ -17,6 +17,7 @@ from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
@@ -42,6 +43,7 @@ from proto.messages import (
     Typing,
 )
 from proto.perception import PerceptionKind
+from proto.recalling import Recall
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
@@ -68,6 +70,7 @@ class Inbox:
         personas: Personas,
         terms: ChannelTerms,
         publisher: Publisher,
+        recaller: Recaller,
         touched: Callable[[str], None],
         told: Callable[[str], None],
         tasks: PersonaTasks,
@@ -82,6 +85,7 @@ class Inbox:
         self._personas = personas
         self._terms = terms
         self._publisher = publisher
+        self._recaller = recaller
         self._touched = touched
         self._clock = clock
         self._log = log
@@ -278,12 +282,21 @@ class Inbox:
             case Deferred():
                 if lane := lanes.holding(message.turn):
                     self._endings.defer(persona_id, lanes, lane)
+            case Recall():
+                if worker := self._running.get(persona_id):
+                    turn = self.owners_turn(persona_id, message.turn)
+                    self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
+
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return the turn in hand of her owner's lane, if this is its number."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn else None
 
     def pump(self, persona_id: str) -> None:
         """Start the next turns, and join new messages to the turns in hand. Never raises."""
@@ -322,12 +335,20 @@ class Inbox:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
+        first, recalled = lane.recalled
+        if first != following.perception.id:
+            lane.recalling = True
+            visitor = lane is not lanes.own
+            self._tasks.of(persona_id).start(self._look_up(persona_id, lane, following, len(history), visitor))
+            return
         turn = lane.take(now)
         if lane is lanes.own:
             memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            worker.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
+            perceive = Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents)
         else:
-            worker.send(self._visited(turn, history))
+            perceive = self._visited(turn, history)
+        perceive.recalled = recalled
+        worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
@@ -345,6 +366,13 @@ class Inbox:
             datasets=terms.datasets if terms else [],
             instructions=terms.instructions if terms else "",
         )
+
+    async def _look_up(self, persona_id: str, lane: Lane, following: Waiting, seen: int, visitor: bool) -> None:
+        try:
+            await self._recaller.look_up(persona_id, lane, following, seen, visitor=visitor)
+        finally:
+            lane.recalling = False
+        self.pump(persona_id)
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:

@@ -12,6 +12,7 @@ import msgspec
 from daemon.ledger import Waiting
 from daemon.runtime.clock import Timer
 from proto.messages import Conversation, Line, Perception, Reply
+from proto.recalling import Passage
 
 MAX_BATCH: Final = 64
 """Perceptions in one turn."""
@@ -66,6 +67,8 @@ class Lane:
         """How often in a row a history could not be read."""
         self.forgotten = 0
         """How often lines were dropped: lines that were being read meanwhile may be older."""
+        self.recalled: tuple[int, list[Passage]] = (0, [])
+        """What was found for the turn that begins with the perception of this id."""
         self.mind_down = ""
         self.timer: Timer | None = None
         self._history_lines = history_lines
@@ -122,11 +125,13 @@ class Lane:
     def forget_history(self, conversation: Conversation) -> None:
         """Drop the conversation's lines from memory: they are no longer those of the ledger."""
         self.forgotten += 1
+        self.recalled = (0, [])
         self._histories.pop(conversation, None)
 
     def forget_histories(self) -> None:
         """Drop all conversations' lines from memory."""
         self.forgotten += 1
+        self.recalled = (0, [])
         self._histories.clear()
 
     def take(self, now: float) -> Turn:

@@ -31,6 +31,7 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.recall import Asked
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
@@ -40,6 +41,7 @@ __all__ = [
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "Asked",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",

@@ -34,6 +34,7 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
@@ -44,6 +45,8 @@ from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
+from daemon.recall.meaning import Meaning
+from daemon.recall.service import Recall
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
@@ -104,6 +107,7 @@ class Assembled(NamedTuple):
     channels: ChannelService
     commands: BotCommands
     ledger: Ledger
+    meaning: Meaning
     hubs: Hubs
     erasure: Erasure
     clock: KeptClock
@@ -127,15 +131,17 @@ async def assemble(
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, clock, log)
     stack.callback(link.close)
-    said = await _conversations(settings, ledger, personas, models, own, clock, log)
+    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
+    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
+    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
+    meaning = Meaning(ledger, organ_host.embed, personas, clock, log, is_wanted=settings.organs.meaning)
+    said = await _conversations(settings, ledger, personas, meaning, models, own, clock, log)
     stack.push_async_callback(own.close)
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
-    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
-    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, tasks, own, log)
+    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, organ_host, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
@@ -192,7 +198,19 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(
-        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
+        api,
+        webhooks,
+        supervisor,
+        personas,
+        edits,
+        channels,
+        commands,
+        ledger,
+        meaning,
+        said.hubs,
+        erasure,
+        clock,
+        accounts,
     )
 
 
@@ -229,6 +247,7 @@ async def _conversations(
     settings: Settings,
     ledger: Ledger,
     personas: Personas,
+    meaning: Meaning,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
     clock: KeptClock,
@@ -240,7 +259,8 @@ async def _conversations(
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
+    recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, tasks, clock, log)
     return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
 
 
@@ -283,12 +303,12 @@ def _supervisor(
     places: Channels,
     spawner: Spawner,
     context: ProcessContext,
+    organ_host: OrganHost,
     tasks: Tasks,
     persona_tasks: PersonaTasks,
     log: Log,
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
-    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
     prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
     dispatch = Dispatch(

@@ -25,6 +25,7 @@ from proto.records import Organ, Persona
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
+from worker.agent.recalling import recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.tries import Tries
 from worker.base.backoff import Backoff
@@ -221,6 +222,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            None if self._tries.is_bare else self._message.recalled,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
@@ -256,7 +258,9 @@ class Turn:
             return Tools()
         body = self._means.body
         return Tools(
-            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+            self._paint if body.has("imagination") else None,
+            self._ask_teacher if body.has("teacher") else None,
+            [recall_offer(self._means.daemon, self.number, self._means.persona.name)],
         )
 
     async def _paint(self, description: str) -> str:

@@ -23,6 +23,7 @@ from daemon.ledger.migrations import (
     step_12,
     step_13,
     step_14,
+    step_15,
 )
 
 MIGRATIONS: Final = (
@@ -40,4 +41,5 @@ MIGRATIONS: Final = (
     step_12.SQL,
     step_13.SQL,
     step_14.SQL,
+    step_15.SQL,
 )

@@ -1,0 +1,65 @@
+"""What a turn gets to know of what was said before, and what her mind asks for in the middle of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from daemon.conversations.lane import Lane, Turn
+from daemon.ledger import LedgerError, Waiting
+from daemon.personas.personas import Personas
+from daemon.recall.service import Recall, RecallRefused
+from proto import recalling
+from proto.asking import DaemonAnswer
+from proto.messages import Conversation
+from proto.recalling import Passage
+from proto.zones import zone_of
+
+UNKNOWN_TURN = "Only the turn of her owner that is in hand may ask what was said."
+SLOW = "Searching what was said took too long: ask again with other words."
+
+
+class Recaller:
+    """Recall for the lanes of all personas."""
+
+    def __init__(self, recall: Recall, personas: Personas) -> None:
+        self._recall = recall
+        self._personas = personas
+
+    async def look_up(self, persona_id: str, lane: Lane, following: Waiting, seen: int, *, visitor: bool) -> None:
+        """Find what fits the words that wait in the next conversation, for the turn that begins with ``following``."""
+        waiting = [one.perception.content for one in lane.waiting if one.conversation == following.conversation]
+        found = await self.passages(persona_id, following.conversation, waiting, seen, visitor=visitor)
+        lane.recalled = (following.perception.id, found)
+
+    async def passages(
+        self, persona_id: str, conversation: Conversation, texts: Sequence[str], seen: int, *, visitor: bool = False
+    ) -> list[Passage]:
+        """Return what was said before that fits these new texts, without the last ``seen`` lines. Never raises."""
+        zone = zone_of(self._zone(persona_id))
+        words = "\n".join(texts)
+        return await self._recall.passages(persona_id, conversation, words, seen=seen, zone=zone, visitor=visitor)
+
+    async def answer(
+        self, persona_id: str, asked: recalling.Recall, turn: Turn | None, send: Callable[[msgspec.Struct], None]
+    ) -> None:
+        """Answer a question of her mind; ``turn`` is the owner's turn in hand that it belongs to."""
+        if turn is None:
+            send(DaemonAnswer(asked.call, error=UNKNOWN_TURN))
+            return
+        try:
+            zone = zone_of(self._zone(persona_id))
+            found = await self._recall.search(
+                persona_id, turn.conversation, asked.query, asked.since, asked.until, zone
+            )
+        except (RecallRefused, LedgerError) as error:
+            send(DaemonAnswer(asked.call, error=str(error)))
+        except TimeoutError:
+            send(DaemonAnswer(asked.call, error=SLOW))
+        else:
+            send(DaemonAnswer(asked.call, msgspec.json.encode(found).decode()))
+
+    def _zone(self, persona_id: str) -> str:
+        persona = self._personas.get(persona_id)
+        return str(getattr(persona, "zone", "") or "")
