@@ -31,13 +31,13 @@ TEXT_CHARS: Final = 1_000
 
 FEWEST_WORDS: Final = 3
 
-LARGEST_ANGLE: Final = 155
+LARGEST_ANGLE: Final = 165
 """Bits of 384 by which a code may differ: two random texts differ in 192, and a cosine of 0.3 means about 155."""
 
 LEAST_COSINE: Final = 0.3
 """Below this, two texts have nothing to do with each other: measured with questions about what was never said."""
 
-CHOSEN: Final = 100
+CHOSEN: Final = 200
 """Codes whose vectors are read."""
 
 Entry = tuple[int, bytes]

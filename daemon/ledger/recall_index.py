@@ -71,12 +71,15 @@ def step(connection: sqlite3.Connection, persona: str) -> bool:
     below: int = found[0] if found else _last(connection, persona) + 1
     if found is None:
         _create(connection, persona, below)
-    rows: list[Row] = connection.execute(
+    rows = connection.execute(
         "SELECT id, content, title, perceived, notice FROM conversation"
         " WHERE persona = ? AND open = 0 AND id < ? ORDER BY id DESC LIMIT ?",
         (persona, below, STEP_LINES),
     ).fetchall()
-    if wanted := [(line, *texts) for line, *texts, notice in reversed(rows) if not notice]:
+    wanted: list[Row] = [
+        (line, content, title, seen) for line, content, title, seen, notice in reversed(rows) if not notice
+    ]
+    if wanted:
         add(connection, persona, wanted)
     below = rows[-1][0] if len(rows) == STEP_LINES else 0
     connection.execute("UPDATE recall_index SET below = ? WHERE persona = ?", (below, persona))

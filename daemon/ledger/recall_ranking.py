@@ -59,7 +59,7 @@ def ranked(candidates: Sequence[Candidate], words: str, now: int) -> list[Candid
         if weight < floor:
             break
         about = stems(one.content)
-        group = next((group for group in groups if _are_alike(group[0], (about, one))), None)
+        group = next((group for group in groups if _may_replace((about, one), group[0], asked)), None)
         if group is None:
             groups.append([(about, one)])
         elif all(about != other or one.role != said.role for other, said in group):
@@ -89,9 +89,13 @@ def _weight(one: Candidate, asked: frozenset[str], now: int) -> float:
     return one.score * (0.5 + covered) * (1 + RECENCY * recent) * said
 
 
-def _are_alike(group: tuple[frozenset[str], Candidate], other: tuple[frozenset[str], Candidate]) -> bool:
-    (one, said), (two, also) = group, other
-    return said.role == also.role and bool(one) and len(one & two) >= ALIKE * len(one | two)
+def _may_replace(
+    one: tuple[frozenset[str], Candidate], other: tuple[frozenset[str], Candidate], asked: frozenset[str]
+) -> bool:
+    """Return whether a line may state anew what a better one states: alike, and about no less that was asked for."""
+    (new, said), (old, before) = one, other
+    is_alike = said.role == before.role and bool(old) and len(old & new) >= ALIKE * len(old | new)
+    return is_alike and asked & old <= asked & new
 
 
 def _keep_later(group: list[tuple[frozenset[str], Candidate]], about: frozenset[str], one: Candidate) -> None:

@@ -141,7 +141,7 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    supervisor = _supervisor(settings, ledger, personas, said, places, spawner, context, organ_host, tasks, own, log)
+    supervisor = _supervisor(settings, personas, said, places, spawner, context, organ_host, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
@@ -297,7 +297,6 @@ async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: C
 
 def _supervisor(
     settings: Settings,
-    ledger: Ledger,
     personas: Personas,
     said: Conversations,
     places: Channels,

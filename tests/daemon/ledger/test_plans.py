@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, Notice, SenderLimits, Wanted
+from daemon.ledger import Asked, ChannelFields, FedConversation, Ledger, Notice, SenderLimits, Wanted
 from daemon.ledger.channel_operations import ChannelOperations
+from daemon.ledger.meaning import Batch
 from proto.gateways import Inbound
+from proto.host import VECTOR
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.older_ledgers import ADA, BOB, NOW, OPEN, TELEGRAM, rebuild
 
@@ -30,6 +32,9 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "fed_line",
+    "meaning",
+    "meaning_block",
 )
 """Tables whose rows no setting bounds."""
 
@@ -95,6 +100,13 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "recall": (ADA, Asked("ticket", WEB, NOW, since=1, until=NOW, seen=3, vector=bytes(VECTOR))),
+    "recall_visited": (ADA, Asked("ticket", Conversation("telegram", "carl", OPEN, "31"), NOW, seen=1)),
+    "index_step": (ADA,),
+    "meaning_wanted": (ADA, "m"),
+    "put_meaning": (ADA, "m", [(3, bytes(VECTOR))], Batch([], 3, 0)),
+    "has_meaning": (ADA,),
+    "fed_lines": (ADA, FedConversation("k" * 64, "chatgpt", NOW)),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
