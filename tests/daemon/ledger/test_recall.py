@@ -13,6 +13,7 @@ import pytest
 
 from daemon.ledger import ArchivedLine, Asked, Digest, FedConversation, Ledger
 from daemon.ledger.archive import ArchivedChannel
+from daemon.ledger.recall import LAST
 from daemon.ledger.recall_index import STEP_LINES
 from daemon.ledger.repair import repair
 from proto.feeds import FedLine
@@ -35,9 +36,11 @@ def talk(*words: str, persona: str = ADAM, day: int = 100) -> list[ArchivedLine]
     return [ArchivedLine("person", text, (day + place) * DAY, channel) for place, text in enumerate(words)]
 
 
-async def found(ledger: Ledger, words: str, persona: str = ADAM, **how: int) -> list[str]:
+async def found(
+    ledger: Ledger, words: str, persona: str = ADAM, since: int = 0, until: int = LAST, seen: int = 0
+) -> list[str]:
     """The lines that are found for these words, the best first."""
-    return said(await ledger.recall(persona, Asked(words, Conversation("web", persona), NOW, **how)))
+    return said(await ledger.recall(persona, Asked(words, Conversation("web", persona), NOW, since, until, seen)))
 
 
 def said(passages: Iterable[Passage]) -> list[str]:

@@ -96,8 +96,8 @@ async def test_the_embedded_mind_says_when(seat: SeatMaker) -> None:
     """The latest line about it counts, also one that stands in the conversation."""
     planted = Passage("person", "I planted a fern by the river.", AT, "web")
     assert "3 May 2024" in await answer(seat, "When did I plant a fern?", planted)
-    later = Line("person", "I planted another fern.", AT + 10**18)
-    assert "2056" in await answer(seat, "When did I plant a fern?", planted, history=[later]) or later
+    later = Line("person", "I planted a fern by the lake.", AT + 366 * 24 * 3600 * 10**9)
+    assert "May 2025" in await answer(seat, "When did I plant a fern?", planted, history=[later])
 
 
 async def test_the_embedded_mind_knows_who_said_it(seat: SeatMaker) -> None:
