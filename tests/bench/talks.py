@@ -27,7 +27,28 @@ SPREAD: Final = 2
 SMALL_TALK: Final = 8
 """Exchanges of a talk that nobody asks about."""
 
-_SYLLABLES: Final = "ba do fen gri hol jun kap lor mun nel pra qui rus sil tov ul vek wim yar zed".split()
+_SYLLABLES: Final = [
+    "ba",
+    "do",
+    "fen",
+    "gri",
+    "hol",
+    "jun",
+    "kap",
+    "lor",
+    "mun",
+    "nel",
+    "pra",
+    "qui",
+    "rus",
+    "sil",
+    "tov",
+    "ul",
+    "vek",
+    "wim",
+    "yar",
+    "zed",
+]
 _THINGS: Final = ("bicycle", "kettle", "lamp", "jacket", "guitar", "camera", "tent", "chair", "rug", "printer")
 _PLACES: Final = ("market", "harbour", "library", "station", "garden", "office", "kitchen", "cinema", "park", "bakery")
 _COLOURS: Final = ("red", "green", "blue", "yellow", "grey", "white", "brown", "purple")
@@ -86,7 +107,7 @@ class _Fact(NamedTuple):
 
 def years(talks: int, questions: int, seed: int, begin: int) -> Years:
     """Invent so many talks from ``begin`` on, and so many questions of each kind."""
-    dice = random.Random(seed)  # noqa: S311 (nobody is to be kept from guessing it)
+    dice = random.Random(seed)
     names = _names(dice)
     facts = [_fact(kind, dice, names) for kind in KINDS for _ in range(questions)]
     planned: dict[int, list[tuple[Literal["person", "assistant"], str]]] = {}
@@ -134,11 +155,11 @@ def _names(dice: random.Random) -> Iterator[str]:
 def _fact(kind: Kind, dice: random.Random, names: Iterator[str]) -> _Fact:
     one, other, third = next(names), next(names), next(names)
     thing, place, person = dice.choice(_THINGS), dice.choice(_PLACES), dice.choice(_PEOPLE)
-    before, after = dice.sample(_COLOURS, 2)
+    colour = dice.choice(_COLOURS)
     match kind:
         case "said by the person":
-            words = f"I bought a {before} {thing} from a man called {one} at the {place}."
-            return _person(kind, f"What did I buy from {one}?", (one,), (f"{before} {thing}",), words)
+            words = f"I bought a {colour} {thing} from a man called {one} at the {place}."
+            return _person(kind, f"What did I buy from {one}?", (one,), (f"{colour} {thing}",), words)
         case "said by her":
             words = f"For your trip to {one} I suggest the guesthouse {other}."
             question = Question(kind, f"Which guesthouse did you suggest for {one}?", (one,), (other,))
