@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from proto.asking import DaemonAnswer
+from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
+from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
 from proto.gateways import (
     Bound,
     Deliver,
@@ -31,7 +33,8 @@ from proto.gateways import (
 from proto.perception import PerceptionKind
 from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
-from proto.texts import DatasetName, Label, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
+from proto.streaming import Delta, DeltaTaken, Hush, Spoken
+from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
 VERSION: Final = 3
 
@@ -44,28 +47,6 @@ MAX_FRAME: Final = 4 * 1024 * 1024
 
 Memory = dict[str, str]
 """What she knows: Markdown by the memory file's name (without ``.md``)."""
-
-
-Address: TypeAlias = tuple[str, str]
-"""A channel's id and the provider's id of a chat on it; two empty strings for the web."""
-
-
-class Conversation(msgspec.Struct, frozen=True):
-    """Where a message came from and where the reply goes.
-
-    ``type`` and ``name`` are what people see of the channel; ``channel`` is its id and ``chat`` the provider's id of
-    the chat. The web has neither.
-    """
-
-    type: Label
-    name: Label
-    channel: Label = ""
-    chat: Label = ""
-
-    @property
-    def address(self) -> Address:
-        """Identifies the conversation among all conversations of its persona on gateways."""
-        return (self.channel, self.chat)
 
 
 class Perception(msgspec.Struct):
@@ -211,6 +192,8 @@ ToWorker: TypeAlias = (
     | Open
     | Perceive
     | Join
+    | Hush
+    | DeltaTaken
     | Consolidate
     | OrganResult
     | DaemonAnswer
@@ -255,7 +238,8 @@ class Reply(msgspec.Struct, tag="reply"):
     """A turn is done: these perceptions are answered by these messages (none: she chose silence).
 
     ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
-    her mind folds these into her memory without any cost.
+    her mind folds these into her memory without any cost. ``hushed``: she was told to stop, and the messages are what
+    she had said until then.
     """
 
     turn: int
@@ -263,6 +247,7 @@ class Reply(msgspec.Struct, tag="reply"):
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
     told: bool = False
+    hushed: bool = False
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -361,6 +346,8 @@ FromWorker: TypeAlias = (
     | Prepared
     | Ready
     | Typing
+    | Delta
+    | Spoken
     | Reply
     | Refused
     | Deferred

@@ -9,7 +9,7 @@ import msgspec
 from proto.texts import Label, Nanoseconds, Text, Title
 
 
-class Spoken(msgspec.Struct, frozen=True):
+class Beside(msgspec.Struct, frozen=True):
     """A line beside the one that was found, perhaps shortened."""
 
     role: Literal["person", "assistant"]
@@ -28,8 +28,8 @@ class Passage(msgspec.Struct, frozen=True):
     at: Nanoseconds
     channel: Label
     title: Title = ""
-    before: Spoken | None = None
-    after: Spoken | None = None
+    before: Beside | None = None
+    after: Beside | None = None
 
 
 class Recall(msgspec.Struct, tag="recall"):

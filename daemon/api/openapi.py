@@ -21,9 +21,11 @@ from daemon.settings import version
 _DESCRIPTION: Final = """\
 What a persona says arrives on her WebSocket, which OpenAPI cannot describe.
 
-Open `/ws/{persona_id}` before you send her something. Each text frame is JSON: a `ChatFrame` when its `type` begins
-with `chat_`, otherwise a `SignalFrame`. Answers to `hear` come as `chat_audio` if she has a mouth: `url` is the path of
-a recording (Ogg with Opus), to be fetched with `getMedia`, and `content` has the same words.
+Open `/ws/{persona_id}` before you send her something. Each text frame is JSON: a `DeltaFrame` when its `type` is
+`chat_delta`, a `ChatFrame` when it begins with `chat_` otherwise, and else a `SignalFrame`. Answers to `hear` come as
+`chat_audio` if she has a mouth: `url` is the path of a recording (Ogg with Opus), to be fetched with `getMedia`, and
+`content` has the same words. A `DeltaFrame` shows what she has said so far in a `turn`, which the `ChatFrame` with that
+`turn` ends; it has no `seq` and is never sent again.
 
 After a lost connection, open `/ws/{persona_id}?after=SEQ` with the `seq` of the last frame that you have.
 `/ws/system` receives the signals of all personas. What a client sends on a socket is ignored.

@@ -191,6 +191,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", f"{_PERSONA}/sleep"): Operation(
         "sleep", "personas", "Fold the talk into what she knows.", NOTHING, (400, 409)
     ),
+    ("POST", f"{_PERSONA}/hush"): Operation(
+        "hush",
+        "perception",
+        "Stop the answer to her person that is in hand; what she has said of it is kept. `not answering` without one.",
+        STATUS,
+        (404, 409),
+    ),
     ("POST", f"{_PERSONA}/retry"): Operation(
         "retry",
         "perception",

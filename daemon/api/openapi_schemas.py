@@ -19,7 +19,7 @@ from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
-from daemon.conversations.hubs import ChatFrame, SignalFrame
+from daemon.conversations.frames import ChatFrame, DeltaFrame, SignalFrame, SpeechFrame
 from daemon.http.answers import Fault
 from daemon.ledger import ChannelStatus
 from proto.feeds import SOURCES
@@ -29,7 +29,7 @@ from proto.secrets import Secret
 _KINDS: Final = (
     *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
     *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
-    *(Restored, Fault, ChatFrame, SignalFrame),
+    *(Restored, Fault, ChatFrame, DeltaFrame, SpeechFrame, SignalFrame),
     *V1_KINDS,
 )
 

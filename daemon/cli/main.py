@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("list", "list_personas", "List the personas.")
     for name, text in (
         ("start", "Start a persona."),
+        ("hush", "Stop the answer that a persona is giving; what she has said of it stays."),
         ("stop", "Stop a persona until she is started again, also when the daemon restarts."),
         ("restart", "Give a persona a new process."),
         ("delete", "Delete a persona with all her data."),

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from daemon.conversations.endings import Endings
+from daemon.conversations.hushing import hush
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
@@ -43,7 +44,7 @@ from proto.messages import (
     Typing,
 )
 from proto.perception import PerceptionKind
-from proto.recalling import Recall
+from proto.streaming import Delta, Spoken
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
@@ -282,10 +283,14 @@ class Inbox:
             case Deferred():
                 if lane := lanes.holding(message.turn):
                     self._endings.defer(persona_id, lanes, lane)
-            case Recall():
-                if worker := self._running.get(persona_id):
-                    turn = self.owners_turn(persona_id, message.turn)
-                    self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
+            case Delta():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.draft(persona_id, turn.conversation, message)
+            case Spoken():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
@@ -297,6 +302,10 @@ class Inbox:
         """Return the turn in hand of her owner's lane, if this is its number."""
         in_hand = self._all(persona_id).own.in_hand
         return in_hand if in_hand and in_hand.number == turn else None
+
+    async def hush(self, persona_id: str) -> bool:
+        """Stop the answer to her owner that is in hand; False when there is none. Raises HushFailed."""
+        return await hush(self._all(persona_id).own, self._running.get(persona_id), self._clock)
 
     def pump(self, persona_id: str) -> None:
         """Start the next turns, and join new messages to the turns in hand. Never raises."""
@@ -337,9 +346,10 @@ class Inbox:
             return
         first, recalled = lane.recalled
         if first != following.perception.id:
-            lane.recalling = True
-            visitor = lane is not lanes.own
-            self._tasks.of(persona_id).start(self._look_up(persona_id, lane, following, len(history), visitor))
+            looking = self._recaller.look_up(
+                persona_id, lane, following, len(history), self.pump, visitor=lane is not lanes.own
+            )
+            self._tasks.of(persona_id).start(looking)
             return
         turn = lane.take(now)
         if lane is lanes.own:
@@ -366,13 +376,6 @@ class Inbox:
             datasets=terms.datasets if terms else [],
             instructions=terms.instructions if terms else "",
         )
-
-    async def _look_up(self, persona_id: str, lane: Lane, following: Waiting, seen: int, visitor: bool) -> None:
-        try:
-            await self._recaller.look_up(persona_id, lane, following, seen, visitor=visitor)
-        finally:
-            lane.recalling = False
-        self.pump(persona_id)
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from daemon.conversations.hubs import Hubs, SignalType, Slot, chat_frame
+from daemon.conversations.frames import NO_ENDING, Ending, SignalType, chat_frame, speech_frame
+from daemon.conversations.hubs import Hubs, Slot
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from proto.messages import Conversation, Outgoing
+from proto.streaming import Delta, Spoken
 
 WEB: Final = "web"
 
@@ -61,14 +63,30 @@ class Publisher:
         messages: Sequence[Outgoing],
         slots: Sequence[Slot],
         title: str = "Said",
+        ending: Ending = NO_ENDING,
     ) -> None:
-        """Publish committed messages, each in its slot."""
+        """Publish committed messages, each in its slot; ``ending`` says which turn they end."""
         for message, slot in zip(messages, slots, strict=True):
             if conversation.type == WEB:
-                slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media))
+                slot.publish(chat_frame(persona_id, slot.seq, message.kind, message.content, message.media, ending))
             self.signal("Event", title, persona_id, conversation, content=message.content)
         if conversation.type != WEB:
             self._said(persona_id)
+
+    def draft(self, persona_id: str, conversation: Conversation, delta: Delta) -> None:
+        """Show what is said so far of an answer to her owner, if it goes to the web."""
+        if conversation.type == WEB:
+            self._hubs.draft(persona_id, delta.turn, delta.offset, delta.text)
+
+    def speak(self, persona_id: str, conversation: Conversation, spoken: Spoken) -> None:
+        """Send a spoken sentence of an answer to her owner, if it goes to the web."""
+        if conversation.type == WEB:
+            self._hubs.offer(persona_id, speech_frame(persona_id, spoken))
+
+    def end_draft(self, persona_id: str, conversation: Conversation, turn: int, *, said: bool) -> None:
+        """A turn with her owner ended; ``said``: its messages are published next."""
+        if conversation.type == WEB:
+            self._hubs.end_draft(persona_id, turn, said=said)
 
     def signal(
         self, kind: SignalType, title: str, persona_id: str, conversation: Conversation, **details: object

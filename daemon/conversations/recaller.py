@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
@@ -27,11 +27,26 @@ class Recaller:
         self._recall = recall
         self._personas = personas
 
-    async def look_up(self, persona_id: str, lane: Lane, following: Waiting, seen: int, *, visitor: bool) -> None:
-        """Find what fits the words that wait in the next conversation, for the turn that begins with ``following``."""
+    def look_up(
+        self, persona_id: str, lane: Lane, following: Waiting, seen: int, pump: Callable[[str], None], *, visitor: bool
+    ) -> Coroutine[None, None, None]:
+        """Return the work of finding what fits the words that wait, for the turn that begins with ``following``.
+
+        The lane waits until it is done, and ``pump`` starts the turn then.
+        """
+        lane.recalling = True
+        return self._look_up(persona_id, lane, following, seen, pump, visitor=visitor)
+
+    async def _look_up(
+        self, persona_id: str, lane: Lane, following: Waiting, seen: int, pump: Callable[[str], None], *, visitor: bool
+    ) -> None:
         waiting = [one.perception.content for one in lane.waiting if one.conversation == following.conversation]
-        found = await self.passages(persona_id, following.conversation, waiting, seen, visitor=visitor)
-        lane.recalled = (following.perception.id, found)
+        try:
+            found = await self.passages(persona_id, following.conversation, waiting, seen, visitor=visitor)
+            lane.recalled = (following.perception.id, found)
+        finally:
+            lane.recalling = False
+        pump(persona_id)
 
     async def passages(
         self, persona_id: str, conversation: Conversation, texts: Sequence[str], seen: int, *, visitor: bool = False

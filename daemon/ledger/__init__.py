@@ -16,6 +16,7 @@ from daemon.ledger.errors import (
     LedgerLost,
 )
 from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
@@ -79,4 +80,5 @@ __all__ = [
     "Visited",
     "Waiting",
     "Wanted",
+    "marked",
 ]

@@ -19,14 +19,18 @@ def answer(
     seqs: list[int],
     at: int,
     perceived: Mapping[int, str],
+    hushed: bool = False,
 ) -> bool:
-    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own."""
+    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own.
+
+    ``hushed``: the messages are as far as she came.
+    """
     if not inbox.all_pending(connection, persona, perceptions):
         return False
     lines.heard(connection, perceptions, perceived)
     inbox.finish(connection, perceptions)
-    lines.said(connection, persona, conversation, messages, at)
-    outbox.add(connection, persona, conversation, messages, seqs, at)
+    lines.said(connection, persona, conversation, messages, at, hushed=hushed)
+    outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
     end_outage(connection, persona, conversation)
     return True
 

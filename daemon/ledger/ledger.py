@@ -116,14 +116,16 @@ class Ledger(ChannelOperations, ErasureOperations, RecallOperations):
         seqs: list[int],
         at: int,
         perceived: Mapping[int, str] = MappingProxyType({}),
+        *,
+        hushed: bool = False,
     ) -> bool:
         """Close these perceptions and keep her messages, ``seqs[i]`` for ``messages[i]``, in one transaction.
 
-        ``perceived`` holds what she made of their files. Change nothing and return False unless all perceptions are
-        pending and belong to her. This ends the conversation's outage.
+        ``perceived`` holds what she made of their files; ``hushed``: she was told to stop there. Change nothing and
+        return False unless all perceptions are pending and belong to her. This ends the conversation's outage.
         """
         return await self._writer.submit(
-            answers.answer, persona_id, perceptions, conversation, messages, seqs, at, perceived
+            answers.answer, persona_id, perceptions, conversation, messages, seqs, at, perceived, hushed
         )
 
     async def tell(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> bool:

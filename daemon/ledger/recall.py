@@ -17,7 +17,7 @@ from daemon.ledger import meaning, recall_index, recall_ranking
 from daemon.ledger.recall_ranking import Candidate
 from daemon.ledger.recall_words import indexed, query, terms
 from proto.messages import Conversation
-from proto.recalling import Passage, Spoken
+from proto.recalling import Beside, Passage
 
 LAST: Final = 2**63 - 1
 
@@ -211,14 +211,14 @@ def _passage(connection: sqlite3.Connection, persona: str, one: Candidate, found
     return recall_ranking.shown(one, found, before, after)
 
 
-def _neighbour(connection: sqlite3.Connection, persona: str, one: Candidate, which: str) -> Spoken | None:
+def _neighbour(connection: sqlite3.Connection, persona: str, one: Candidate, which: str) -> Beside | None:
     if one.id > 0:
         row = connection.execute(
             f"{_BESIDE} {which}", (persona, *msgspec.structs.astuple(one.where), one.id)
         ).fetchone()
     else:
         row = connection.execute(f"{_FED_BESIDE} {which}", (persona, one.where.name, -one.id)).fetchone()
-    return Spoken(*row) if row else None
+    return Beside(*row) if row else None
 
 
 def _rank_apart(texts: Iterable[tuple[int, str]], wanted: str) -> list[tuple[int, float]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from daemon.ledger.recall_words import stems
 from proto.messages import Conversation
-from proto.recalling import Passage, Spoken
+from proto.recalling import Beside, Passage
 
 RECENCY: Final = 0.3
 """How much more a line of today counts than one of long ago that fits as well."""
@@ -69,7 +69,7 @@ def ranked(candidates: Sequence[Candidate], words: str, now: int) -> list[Candid
     return [one for group in groups for _, one in sorted(group, key=lambda pair: -pair[1].at)]
 
 
-def shown(one: Candidate, found: Sequence[str], before: Spoken | None, after: Spoken | None) -> Passage:
+def shown(one: Candidate, found: Sequence[str], before: Beside | None, after: Beside | None) -> Passage:
     """Return the passage of a line: what stands around the first of the words, and its neighbours shortened."""
     beside = (
         msgspec.structs.replace(line, content=_cut(line.content, 0, NEIGHBOUR_CHARS)) if line else None

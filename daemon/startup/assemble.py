@@ -83,6 +83,7 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    recaller: Recaller
 
 
 class Channels(NamedTuple):
@@ -147,7 +148,7 @@ async def assemble(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
     )
     by_people = Commands(personas, places.register, supervisor)
-    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
+    commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
@@ -261,7 +262,7 @@ async def _conversations(
     touched, told = consolidation.touched, consolidation.told
     recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
     inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller)
 
 
 def _channels(
@@ -274,7 +275,7 @@ def _channels(
     clock: Clock,
     log: Log,
 ) -> Channels:
-    hubs, publisher, terms, inbox, _, _ = said
+    hubs, publisher, terms, inbox, *_ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
     webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
@@ -311,7 +312,15 @@ def _supervisor(
     prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
     dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+        personas,
+        said.inbox,
+        said.consolidation,
+        places.intake,
+        places.states,
+        said.delivery,
+        organ_host,
+        said.recaller,
+        persona_tasks,
     )
     clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue]
 

@@ -13,6 +13,7 @@ from daemon.api.export import ArchiveRoutes
 from daemon.api.feed import FeedRoutes
 from daemon.api.health import HealthRoutes
 from daemon.api.history import HistoryRoutes
+from daemon.api.hush import HushRoutes
 from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
@@ -133,6 +134,7 @@ def api_routes(
             hubs=hubs,
             log=log,
         ),
+        HushRoutes(personas=personas, supervisor=supervisor, inbox=inbox),
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),

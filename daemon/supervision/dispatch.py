@@ -7,11 +7,15 @@ from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.worker import Worker
 from daemon.personas.personas import Personas
+from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.organ_host import OrganHost
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, FromWorker, OrganCall
+from proto.recalling import Recall
+from proto.streaming import Delta, DeltaTaken
 
 
 class Dispatch:
@@ -26,6 +30,8 @@ class Dispatch:
         states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
+        recaller: Recaller,
+        tasks: PersonaTasks,
     ) -> None:
         self._personas = personas
         self._inbox = inbox
@@ -34,14 +40,22 @@ class Dispatch:
         self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
+        self._recaller = recaller
+        self._tasks = tasks
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
         """Route one message."""
         match message:
             case OrganCall():
                 self._organ_host.call(message, self._personas.folder(persona_id), worker.send)
+            case Delta():
+                self._inbox.received(persona_id, message)
+                worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
+            case Recall():
+                turn = self._inbox.owners_turn(persona_id, message.turn)
+                self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
             case Received():
                 self._intake.received(persona_id, worker, message)
             case GatewayChanged():

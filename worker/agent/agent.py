@@ -20,6 +20,7 @@ from proto.messages import (
     Prepare,
 )
 from proto.records import Organ, to_json
+from proto.streaming import DeltaTaken, Hush
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import PACE, Pace
@@ -79,13 +80,14 @@ class Agent:
             self._drop,
             log,
             pace,
+            self._media,
         )
         self._minds: OrderedDict[bytes, Mind] = OrderedDict()
         self._turns: dict[int, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._consolidating: asyncio.Task[None] | None = None
 
-    def receive(self, message: Perceive | Join | Consolidate | OrganResult | DaemonAnswer) -> None:
+    def receive(self, message: Perceive | Join | Hush | DeltaTaken | Consolidate | OrganResult | DaemonAnswer) -> None:
         """Take one message. The work happens in tasks."""
         match message:
             case Perceive():
@@ -93,6 +95,12 @@ class Agent:
             case Join():
                 if turn := self._turns.get(message.turn):
                     turn.join(message.perceptions)
+            case Hush():
+                if turn := self._turns.get(message.turn):
+                    turn.hush()
+            case DeltaTaken():
+                if turn := self._turns.get(message.turn):
+                    turn.told()
             case Consolidate():
                 self._consolidate(message)
             case OrganResult():

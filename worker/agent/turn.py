@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from proto.messages import (
@@ -22,11 +23,15 @@ from proto.messages import (
     Typing,
 )
 from proto.records import Organ, Persona
+from proto.streaming import Spoken
+from worker.agent.aloud import Aloud
 from worker.agent.daemon_calls import DaemonCalls
+from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
 from worker.agent.recalling import recall_offer
 from worker.agent.senses import Senses, Understood
+from worker.agent.telling import Telling
 from worker.agent.tries import Tries
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
@@ -78,6 +83,8 @@ class Means:
     """Removes files from her media folder."""
     log: WorkerLog
     pace: Pace
+    media: Path
+    """Her media folder."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +112,37 @@ class Turn:
         self._tries = Tries()
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
+        self._telling = Telling(message.turn, message.conversation, means.send)
+        self._aloud = Aloud(means.body, means.media, means.start, self._spoken, means.log)
+        self._hushing = Hushing[Reply | Refused | Deferred]()
+        self._asked: list[int] = []
+        """The messages that the current mind call is about; none while they are perceived and looked up."""
 
     def join(self, perceptions: list[Perception]) -> None:
         """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
         self._perceptions.extend(perceptions)
         if self._thinking and self._joins < MAX_JOINS:
+            self._asked = []
             self._joins += 1
             self._thinking.cancel()
+
+    def hush(self) -> None:
+        """Stop the answer: what was said of it so far is all that she says."""
+        self._hushing.hush()
+
+    def told(self) -> None:
+        """The daemon has taken the last words that it was told."""
+        self._telling.taken()
 
     async def run(self) -> Reply | Refused | Deferred:
         """Perceive, then call her mind until it answers. Messages that join meanwhile are part of the next call."""
         typing = self._means.start(self._type(Typing(self._message.conversation)))
         try:
-            return await self._answered(typing)
+            return await self._hushing.run(self._answered(typing)) or self._hushed()
         finally:
             typing.cancel()
+            self._telling.end()
+            self._aloud.end()
             await self._end()
 
     async def _answered(self, typing: asyncio.Task[None]) -> Reply | Refused | Deferred:
@@ -243,8 +266,11 @@ class Turn:
     async def _ask(self, prompt: Prompt) -> str | None:
         """Return her answer, or None when a Join cancelled the call."""
         self._tools.begin()
+        self._telling.begin(aloud=prompt.is_aloud)
+        self._asked = _ids(prompt)
+        say = self._say_aloud if prompt.is_aloud else self._telling.say
         mind = self._means.mind(self._message.mind)
-        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools))
+        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools, say))
         try:
             await asyncio.wait({self._thinking})
             return None if self._thinking.cancelled() else self._thinking.result()
@@ -277,10 +303,16 @@ class Turn:
 
     async def _reply(self, prompt: Prompt, answer: str) -> Reply:
         said = [await self._said(answer, prompt.is_aloud)] if answer else []
-        room = KEPT_CHARS // len(prompt.perceptions)
-        kept = {id_: prompt.perceived[id_][:room] for id_ in _ids(prompt) if id_ in prompt.perceived}
         told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)
+        kept = _kept(_ids(prompt), prompt.perceived)
         return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept, told)
+
+    def _hushed(self) -> Reply:
+        """Return what was said so far, as the answer to what it was about."""
+        answered = self._asked or [one.id for one in self._perceptions]
+        done = {number: task.result() for number, task in self._perceiving.items() if task.done()}
+        said = [Outgoing(self._telling.words)] if self._telling.words else []
+        return Reply(self.number, answered, [*said, *self._tools.made], _kept(answered, done), hushed=True)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
         """She answers speech with speech if she has a mouth."""
@@ -293,7 +325,9 @@ class Turn:
         try:
             async with asyncio.timeout(self._means.pace.speaking):
                 mouth = self._means.body.mouth
-                media = await mouth.speak(speakable(answer)) if mouth else None
+                media = await self._aloud.whole(answer)
+                if media is None and mouth:
+                    media = await mouth.speak(speakable(answer))
         except TimeoutError:
             reason = f"It did not speak within {self._means.pace.speaking:g} s."
             self._means.log.warning("organ.failed", organ="mouth", reason=reason, hint="")
@@ -302,6 +336,16 @@ class Turn:
             self._means.log.warning("organ.failed", organ="mouth", reason=error.reason, hint=error.hint)
             return Outgoing(answer)
         return Outgoing(answer, "audio", media) if media else Outgoing(answer)
+
+    def _say_aloud(self, words: str) -> None:
+        self._telling.say(words)
+        self._aloud.grow(words)
+
+    def _spoken(self, number: int, words: str, sound: bytes) -> None:
+        """Send a sentence to browsers; other channels get one recording of the whole."""
+        where = self._message.conversation
+        if not where.channel:
+            self._means.send(Spoken(self.number, where, number, words, sound))
 
     async def _type(self, sign: Typing) -> None:
         # An immediate answer needs no typing sign.
@@ -321,6 +365,12 @@ class Turn:
 
 def _ids(prompt: Prompt) -> list[int]:
     return [one.id for one in prompt.perceptions]
+
+
+def _kept(answered: list[int], understood: Mapping[int, str]) -> dict[int, str]:
+    """Return what was perceived in the answered files, as much of each as one reply may carry of all."""
+    room = KEPT_CHARS // len(answered)
+    return {number: understood[number][:room] for number in answered if number in understood}
 
 
 def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:

@@ -8,6 +8,7 @@ gets no history, 40 tokens and one sentence; her name, the person's facts and th
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory
@@ -47,13 +48,15 @@ class EmbeddedMind(Mind):
         answer = await self._call_host(turns, min(max_tokens, MOST_TOKENS))
         return first_sentence(answer) or WORDLESS
 
-    async def answer(self, prompt: Prompt, tools: Tools) -> str:
+    async def answer(self, prompt: Prompt, tools: Tools, say: Callable[[str], None]) -> str:
         words = typed_and_heard(prompt)
         captions = "\n".join(one.content for one in prompt.perceptions if one.kind != "text")
         parts = [*told_of_files(prompt), quote(prompt.passages, captions)]
         if words:
             parts.append(await self._answer(prompt, "\n".join(words), tools))
-        return "\n\n".join(part for part in parts if part)
+        answer = "\n\n".join(part for part in parts if part)
+        say(answer)
+        return answer
 
     async def _answer(self, prompt: Prompt, words: str, tools: Tools) -> str:
         """Answer from what she knows, with a tool, from a document, or else with the model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -82,9 +82,16 @@ class Picture:
     mime: str
 
 
+def _to_nobody(_words: str) -> None:
+    """Nobody hears the answer before it is whole."""
+
+
 @dataclass(frozen=True)
 class Question:
-    """One call of a chat model. ``picture`` belongs to the last turn. Without ``may_call`` it must answer in text."""
+    """One call of a chat model. ``picture`` belongs to the last turn. Without ``may_call`` it must answer in text.
+
+    ``say`` gets what may be shown of the answer while it grows.
+    """
 
     turns: Sequence[ChatTurn]
     max_tokens: int
@@ -92,6 +99,7 @@ class Question:
     tools: Sequence[Tool] = ()
     rounds: Sequence[Round] = ()
     may_call: bool = True
+    say: Callable[[str], None] = _to_nobody
 
     @property
     def size(self) -> int:

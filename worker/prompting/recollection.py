@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from proto.messages import Line
-from proto.recalling import Passage, Spoken
+from proto.recalling import Beside, Passage
 from worker.prompting.perceived import one_line
 from worker.prompting.size import tokens
 
@@ -108,5 +108,5 @@ def _alone(passage: Passage, zone: tzinfo | None, name: str) -> str:
     return f"- {when(passage.at, zone)} ({where}), {_who(passage, name)}:\n  > {one_line(passage.content)}"
 
 
-def _who(line: Passage | Spoken, name: str) -> str:
+def _who(line: Passage | Beside, name: str) -> str:
     return "the person" if line.role == "person" else name

@@ -24,6 +24,7 @@ from daemon.ledger.migrations import (
     step_13,
     step_14,
     step_15,
+    step_19,
 )
 
 MIGRATIONS: Final = (
@@ -41,5 +42,6 @@ MIGRATIONS: Final = (
     step_12.SQL,
     step_13.SQL,
     step_14.SQL,
+    step_19.SQL,
     step_15.SQL,
 )

@@ -18,7 +18,7 @@ from daemon.ledger.recall_index import STEP_LINES
 from daemon.ledger.repair import repair
 from proto.feeds import FedLine
 from proto.messages import Conversation, Outgoing
-from proto.recalling import Passage, Spoken
+from proto.recalling import Beside, Passage
 from tests.daemon.ledger.gateway_messages import ADAM, CHANNEL, CONVERSATION, inbound, pair
 from tests.daemon.ledger.test_erasure import BOB, answered, traces, visit
 from tests.daemon.ledger.test_open_channels import VISITOR, open_
@@ -61,7 +61,7 @@ async def test_a_line_is_found_with_its_neighbours(ledger: Ledger) -> None:
     [passage] = await ledger.recall(ADAM, Asked("Where did we go walking with my sister?", WEB, NOW))
     assert (passage.role, passage.content) == ("person", "My sister Ingrid walks in Lillehammer")
     assert (passage.at, passage.channel) == (101 * DAY, CONVERSATION.type)
-    assert (passage.before, passage.after) == (Spoken("assistant", "Hello!"), Spoken("assistant", "How nice."))
+    assert (passage.before, passage.after) == (Beside("assistant", "Hello!"), Beside("assistant", "How nice."))
 
 
 async def test_what_a_file_says_is_found(ledger: Ledger) -> None:
@@ -237,7 +237,7 @@ async def test_fed_lines_are_found(ledger: Ledger) -> None:
     await ledger.digested(fed, "chatgpt", NOW)
     [passage] = await ledger.recall(ADAM, Asked("which ferret?", WEB, NOW))
     assert (passage.content, passage.channel, passage.title) == ("I adopted a ferret", "chatgpt", "Pets")
-    assert (passage.before, passage.after) == (None, Spoken("assistant", "What is it called?"))
+    assert (passage.before, passage.after) == (None, Beside("assistant", "What is it called?"))
     assert await found(ledger, "ferret", since=50 * DAY, until=51 * DAY) == ["I adopted a ferret"]
     assert await found(ledger, "ferret", since=51 * DAY) == []
     await ledger.applied(ADAM, fed.key)

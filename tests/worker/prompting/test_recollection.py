@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from proto.messages import Line, Perception
-from proto.recalling import Passage, Spoken
+from proto.recalling import Beside, Passage
 from proto.records import Organ, Persona
 from worker.prompting.prompt import Prompt
 from worker.prompting.recollection import MOST_TOKENS, NOTHING, PART, is_of_the_past
@@ -33,8 +33,8 @@ def test_a_passage_has_its_date_in_her_persons_zone() -> None:
         "Olga",
         MAY,
         "telegram",
-        before=Spoken("assistant", "What is it called?"),
-        after=Spoken("person", "Ok"),
+        before=Beside("assistant", "What is it called?"),
+        after=Beside("person", "Ok"),
     )
     system = prompt(FERN, beside).system()
     assert "- Saturday, 4 May 2024, 01:30 (telegram), the person:\n  > My fern is called Olga." in system
