@@ -29,7 +29,7 @@ class Recaller:
 
     def look_up(
         self, persona_id: str, lane: Lane, following: Waiting, seen: int, pump: Callable[[str], None], *, visitor: bool
-    ) -> Coroutine[None, None, None]:
+    ) -> Coroutine[object, object, None]:
         """Return the work of finding what fits the words that wait, for the turn that begins with ``following``.
 
         The lane waits until it is done, and ``pump`` starts the turn then.

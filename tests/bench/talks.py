@@ -9,8 +9,11 @@ stand in many talks.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
+
+from daemon.ledger import ArchivedLine
+from daemon.ledger.archive import ArchivedChannel
 
 Kind = Literal["said by the person", "said by her", "preference", "across talks", "when", "changed since", "never said"]
 
@@ -190,3 +193,9 @@ def _dated(fact: _Fact, when: dict[str, int]) -> Question:
     if fact.question.evidence != ("DATE",):
         return fact.question
     return fact.question._replace(evidence=(f"DATE {when[fact.lines[0][1]]}",))
+
+
+def archived(lines: Iterable[Said], persona_id: str) -> list[ArchivedLine]:
+    """Return these lines as they come back from an export: said on the web."""
+    channel = ArchivedChannel("web", persona_id)
+    return [ArchivedLine(line.role, line.words, line.at, channel) for line in lines]
