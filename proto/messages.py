@@ -130,7 +130,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
     channel's operator asks of her there. ``recalled`` is what was said before that fits the new messages, the best
-    first: a visitor's turn has only lines of this conversation.
+    first: a visitor's turn has only lines of this conversation. ``beyond`` says that more was said than ``history``
+    holds, so that searching further makes sense.
     """
 
     turn: int
@@ -144,6 +145,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     datasets: list[str] | None = None
     instructions: Text = ""
     recalled: list[Passage] = []
+    beyond: bool = False
 
 
 class Join(msgspec.Struct, tag="join"):

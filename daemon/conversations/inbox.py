@@ -344,8 +344,7 @@ class Inbox:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
-        first, recalled = lane.recalled
-        if first != following.perception.id:
+        if lane.recalled.first != following.perception.id:
             looking = self._recaller.look_up(
                 persona_id, lane, following, len(history), self.pump, visitor=lane is not lanes.own
             )
@@ -357,7 +356,7 @@ class Inbox:
             perceive = Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents)
         else:
             perceive = self._visited(turn, history)
-        perceive.recalled = recalled
+        perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
         worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)

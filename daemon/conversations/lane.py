@@ -32,6 +32,14 @@ MAX_HISTORY_CHARS: Final = 100_000
 the largest memory it still fits into one frame."""
 
 
+class Recalled(msgspec.Struct, frozen=True):
+    """What was found for the turn that begins with the perception ``first``; ``beyond``: there is more to search."""
+
+    first: int
+    passages: list[Passage] = []
+    beyond: bool = False
+
+
 class Turn(msgspec.Struct):
     """The turn in hand. ``begun`` is in monotonic seconds; ``replied`` is set while its answer is being committed.
 
@@ -78,8 +86,7 @@ class Lane:
         """How often in a row a history could not be read."""
         self.forgotten = 0
         """How often lines were dropped: lines that were being read meanwhile may be older."""
-        self.recalled: tuple[int, list[Passage]] = (0, [])
-        """What was found for the turn that begins with the perception of this id."""
+        self.recalled = Recalled(0)
         self.mind_down = ""
         self.timer: Timer | None = None
         self._history_lines = history_lines
@@ -136,13 +143,13 @@ class Lane:
     def forget_history(self, conversation: Conversation) -> None:
         """Drop the conversation's lines from memory: they are no longer those of the ledger."""
         self.forgotten += 1
-        self.recalled = (0, [])
+        self.recalled = Recalled(0)
         self._histories.pop(conversation, None)
 
     def forget_histories(self) -> None:
         """Drop all conversations' lines from memory."""
         self.forgotten += 1
-        self.recalled = (0, [])
+        self.recalled = Recalled(0)
         self._histories.clear()
 
     def take(self, now: float) -> Turn:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
-from daemon.conversations.lane import Lane, Turn
+from daemon.conversations.lane import Lane, Recalled, Turn
 from daemon.ledger import LedgerError, Waiting
 from daemon.personas.personas import Personas
 from daemon.recall.service import Recall, RecallRefused
@@ -43,7 +43,8 @@ class Recaller:
         waiting = [one.perception.content for one in lane.waiting if one.conversation == following.conversation]
         try:
             found = await self.passages(persona_id, following.conversation, waiting, seen, visitor=visitor)
-            lane.recalled = (following.perception.id, found)
+            beyond = not visitor and (bool(found) or await self._recall.is_beyond(persona_id, seen))
+            lane.recalled = Recalled(following.perception.id, found, beyond)
         finally:
             lane.recalling = False
         pump(persona_id)

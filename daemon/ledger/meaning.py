@@ -1,13 +1,14 @@
 """What lines mean, as vectors: a cache beside the index of words, made again for another model.
 
-A vector has one signed byte for each of its numbers. Beside it stands its code, one bit for each number's sign. Codes
-are stored in blocks, so that all of them can be compared with a question's in one pass; only the vectors of the nearest
-ones are read. Lines of open channels, notices and what is too short to mean anything have none.
+A vector has one signed byte for each of its numbers. Beside it stands its code, one bit for each number's sign. A block
+holds the codes of many lines, the first byte of each, then the second byte of each, and so on: so one call of
+``bytes.translate`` counts the bits by which a whole column differs from the question's code, and adding long integers
+adds the columns. Only the vectors of the nearest lines are read. Lines of open channels, notices and what is too short
+to mean anything have none.
 """
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from array import array
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ SIZE: Final = 384
 """Numbers of a vector."""
 
 CODE: Final = SIZE // 8
-BLOCK: Final = 1024
+BLOCK: Final = 2048
 """Codes of one block."""
 
 MOST_LINES: Final = 64
@@ -31,11 +32,14 @@ TEXT_CHARS: Final = 1_000
 
 FEWEST_WORDS: Final = 3
 
-LARGEST_ANGLE: Final = 165
-"""Bits of 384 by which a code may differ: two random texts differ in 192, and a cosine of 0.3 means about 155."""
+LARGEST_HALF: Final = 82
+"""Half of the bits of 384 by which a code may differ. Two random texts differ in 192; a cosine of 0.3 means 155."""
 
 LEAST_COSINE: Final = 0.3
 """Below this, two texts have nothing to do with each other: measured with questions about what was never said."""
+
+LENGTH: Final = 127
+"""The length of a vector: the numbers of one of length 1, rounded to so many steps."""
 
 CHOSEN: Final = 200
 """Codes whose vectors are read."""
@@ -96,31 +100,34 @@ def put(connection: sqlite3.Connection, persona: str, model: str, entries: Seque
         "INSERT OR REPLACE INTO meaning (persona, line, vector) VALUES (?, ?, ?)",
         [(persona, line, vector) for line, vector in entries],
     )
+    if not entries:
+        return
     last = connection.execute(
         "SELECT number, lines, codes FROM meaning_block WHERE persona = ? ORDER BY number DESC LIMIT 1", (persona,)
     ).fetchone()
     number, lines, codes = last or (0, b"", b"")
     held = array("q", lines)
-    for line, vector in entries:
-        if len(held) == BLOCK:
-            _write(connection, persona, number, held, codes)
-            number, held, codes = number + 1, array("q"), b""
-        held.append(line)
-        codes += code_of(vector)
-    if entries:
-        _write(connection, persona, number, held, codes)
+    if len(held) + len(entries) > BLOCK:
+        number, held, codes = number + 1, array("q"), b""
+    columns = [
+        codes[place * len(held) : (place + 1) * len(held)] + bytes(added)
+        for place, added in enumerate(zip(*(code_of(vector) for _, vector in entries), strict=True))
+    ]
+    held.extend(line for line, _ in entries)
+    connection.execute(
+        "INSERT OR REPLACE INTO meaning_block (persona, number, lines, codes) VALUES (?, ?, ?, ?)",
+        (persona, number, held.tobytes(), b"".join(columns)),
+    )
 
 
 def near(connection: sqlite3.Connection, persona: str, vector: bytes, most: int) -> list[tuple[int, float]]:
     """Return the lines whose meaning is nearest to this vector, with the cosine, the nearest first."""
-    mine = int.from_bytes(code_of(vector))
+    tables = [_DIFFERING[byte] for byte in code_of(vector)]
     close: list[tuple[int, int]] = []
     for lines, codes in connection.execute(
         "SELECT lines, codes FROM meaning_block WHERE persona = ? ORDER BY number", (persona,)
     ):
-        far = [(int.from_bytes(codes[at : at + CODE]) ^ mine).bit_count() for at in range(0, len(codes), CODE)]
-        if min(far, default=SIZE) <= LARGEST_ANGLE:
-            close += [one for one in zip(far, array("q", lines), strict=True) if one[0] <= LARGEST_ANGLE]
+        close += _close(array("q", lines), codes, tables)
     close.sort()
     numbers = array("b", vector)
     found = []
@@ -128,9 +135,29 @@ def near(connection: sqlite3.Connection, persona: str, vector: bytes, most: int)
         row = connection.execute(
             "SELECT vector FROM meaning WHERE persona = ? AND line = ?", (persona, line)
         ).fetchone()
-        if row and (cosine := _cosine(numbers, array("b", row[0]))) >= LEAST_COSINE:
-            found.append((line, cosine))
+        if row and (cosine := sum(map(mul, numbers, array("b", row[0]))) / LENGTH**2) >= LEAST_COSINE:
+            found.append((line, min(cosine, 1.0)))
     return sorted(found, key=lambda pair: -pair[1])[:most]
+
+
+def _close(lines: array[int], codes: bytes, tables: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Return the lines of a block whose codes differ little, with half of the number of bits by which they do."""
+    count = len(lines)
+    halves = []
+    for part in (range(CODE // 2), range(CODE // 2, CODE)):
+        # The bits of half a code: at most 192, so that no byte of the sum overflows into the next one.
+        differing = sum(
+            int.from_bytes(codes[place * count : (place + 1) * count].translate(tables[place])) for place in part
+        )
+        halves.append((differing >> 1) & int.from_bytes(b"\x7f" * count))
+    sums = (halves[0] + halves[1]).to_bytes(count)
+    near_enough = sums.translate(_SMALL)
+    found = []
+    place = near_enough.find(1)
+    while place >= 0:
+        found.append((sums[place], lines[place]))
+        place = near_enough.find(1, place + 1)
+    return found
 
 
 def has_any(connection: sqlite3.Connection, persona: str) -> bool:
@@ -156,16 +183,9 @@ def code_of(vector: bytes) -> bytes:
     return int(bytes(byte >> 7 for byte in vector).translate(_DIGITS), 2).to_bytes(CODE)
 
 
-def _write(connection: sqlite3.Connection, persona: str, number: int, lines: array[int], codes: bytes) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO meaning_block (persona, number, lines, codes) VALUES (?, ?, ?, ?)",
-        (persona, number, lines.tobytes(), codes),
-    )
-
-
-def _cosine(one: array[int], other: array[int]) -> float:
-    length = math.sqrt(sum(map(mul, one, one)) * sum(map(mul, other, other)))
-    return sum(map(mul, one, other)) / length if length else 0.0
-
-
 _DIGITS: Final = bytes.maketrans(b"\0\1", b"01")
+
+_DIFFERING: Final = tuple(bytes((one ^ other).bit_count() for other in range(256)) for one in range(256))
+"""For each byte of a code, by how many bits each other byte differs from it."""
+
+_SMALL: Final = bytes(half <= LARGEST_HALF for half in range(256))

@@ -24,6 +24,9 @@ LAST: Final = 2**63 - 1
 CANDIDATES: Final = 100
 """Lines that the index ranks first and that are then looked at one by one."""
 
+NEAREST: Final = 50
+"""Lines that come in for their meaning."""
+
 RANKS: Final = 60
 """The constant of reciprocal rank fusion: how little the first ranks differ."""
 
@@ -79,7 +82,7 @@ def search(connection: sqlite3.Connection, persona: str, asked: Asked) -> list[P
         return []
     edge = _edge(connection, persona, asked)
     by_words = [id_ for id_, _ in _by_words(connection, persona, name, found, asked)] if found else []
-    nearest = meaning.near(connection, persona, asked.vector, CANDIDATES) if asked.vector else []
+    nearest = meaning.near(connection, persona, asked.vector, NEAREST) if asked.vector else []
     hits = _fused(by_words, nearest)
     candidates = [one for one in _lines(connection, persona, hits) if _is_wanted(one, asked, edge)]
     if not candidates and asked.is_dated:

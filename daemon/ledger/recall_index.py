@@ -29,6 +29,15 @@ def name_of(connection: sqlite3.Connection, persona: str) -> str | None:
     return f"{PREFIX}{found[0]}" if found else None
 
 
+def has_lines(connection: sqlite3.Connection, persona: str, count: int) -> bool:
+    """Return whether so many lines are in her index."""
+    name = name_of(connection, persona)
+    if name is None:
+        return False
+    found = connection.execute(f"SELECT 1 FROM {name}_docsize LIMIT 1 OFFSET ?", (count - 1,)).fetchone()  # noqa: S608 (a name of ours)
+    return found is not None
+
+
 def said(connection: sqlite3.Connection, persona: str, lines: Iterable[int]) -> None:
     """Add these new lines of hers, unless they are notices or stand on an open channel."""
     rows = [

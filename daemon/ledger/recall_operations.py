@@ -27,6 +27,10 @@ class RecallOperations:
         """Return the best passages of a visitor's own conversation, the best one first."""
         return await self._reader.submit(recall.visited, persona_id, asked)
 
+    async def has_lines(self, persona_id: str, count: int) -> bool:
+        """Return whether so many lines of hers can be found."""
+        return await self._reader.submit(recall_index.has_lines, persona_id, count)
+
     async def index_step(self, persona_id: str) -> bool:
         """Make some of her older lines searchable, the latest first; False when there are none left."""
         return await self._writer.submit(recall_index.step, persona_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -38,6 +39,8 @@ class Recall:
         self._meaning = meaning
         self._clock = clock
         self._log = log
+        self._beyond: set[str] = set()
+        """The personas who were told more than a history holds."""
 
     async def passages(
         self, persona_id: str, conversation: Conversation, words: str, *, seen: int, zone: ZoneInfo, visitor: bool
@@ -62,6 +65,16 @@ class Recall:
         except LedgerError as error:
             self._log.error("recall.failed", persona=persona_id, reason=str(error))
         return []
+
+    async def is_beyond(self, persona_id: str, seen: int) -> bool:
+        """Return whether she was told more than so many lines. Never raises: it is asked before each turn."""
+        if persona_id in self._beyond:
+            return True
+        with suppress(LedgerError):
+            if await self._ledger.has_lines(persona_id, seen + 1):
+                self._beyond.add(persona_id)
+                return True
+        return False
 
     async def search(
         self, persona_id: str, conversation: Conversation, words: str, since: str, until: str, zone: ZoneInfo

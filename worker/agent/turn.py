@@ -286,7 +286,7 @@ class Turn:
         return Tools(
             self._paint if body.has("imagination") else None,
             self._ask_teacher if body.has("teacher") else None,
-            [recall_offer(self._means.daemon, self.number, self._means.persona.name)],
+            [recall_offer(self._means.daemon, self.number, self._means.persona.name)] if self._message.beyond else [],
         )
 
     async def _paint(self, description: str) -> str:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from daemon.ledger import Asked, Ledger, recall_index
 from daemon.ledger.known import LEDGER_NAME, mark_of
-from daemon.ledger.meaning import Batch
+from daemon.ledger.meaning import BLOCK, Batch
 from proto.host import VECTOR
 from proto.messages import Conversation, Outgoing
 from tests.bench.figures import median, milliseconds, percentile
@@ -77,7 +77,7 @@ def _answers() -> list[Line]:
         persona_id = daemon.create("Eve", thinking_model="m", **organs)
         daemon.stop()
         told = years(TALKS, QUESTIONS, SEED, time.time_ns() - 3 * YEAR)
-        asyncio.run(_fill(daemon.state / LEDGER_NAME, persona_id, told))
+        asyncio.run(_fill(daemon.state_dir / LEDGER_NAME, persona_id, told))
         daemon.start().ready()
         mind.questions = {question.words: question for question in told.questions}
         for question in told.questions:
@@ -176,8 +176,8 @@ async def _lookups(ledger: Ledger, told: Years, *, vectors: bool) -> list[float]
 async def _mean(ledger: Ledger, lines: int) -> None:
     """Give each line a vector. The search reads as much whatever they mean."""
     dice = random.Random(SEED)
-    for start in range(1, lines, 1024):
-        entries = [(line, dice.randbytes(VECTOR)) for line in range(start, min(start + 1024, lines + 1))]
+    for start in range(1, lines, BLOCK):
+        entries = [(line, dice.randbytes(VECTOR)) for line in range(start, min(start + BLOCK, lines + 1))]
         await ledger.put_meaning(EVE, "m", entries, Batch([], entries[-1][0], 0))
 
 

@@ -103,6 +103,7 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "recall": (ADA, Asked("ticket", WEB, NOW, since=1, until=NOW, seen=3, vector=bytes(VECTOR))),
     "recall_visited": (ADA, Asked("ticket", Conversation("telegram", "carl", OPEN, "31"), NOW, seen=1)),
     "index_step": (ADA,),
+    "has_lines": (ADA, 41),
     "meaning_wanted": (ADA, "m"),
     "put_meaning": (ADA, "m", [(3, bytes(VECTOR))], Batch([], 3, 0)),
     "has_meaning": (ADA,),

@@ -34,11 +34,16 @@ async def result(adam: Seat, openai: OpenAIEmulator, text: str = "", error: str 
     return str(openai.asked("completions")[-1].body["messages"][-1]["content"])
 
 
+def asks(adam: Seat) -> None:
+    """A turn of her owner, who said more than the history holds."""
+    adam.agent.receive(Perceive(1, WEB, adam.perceptions("What is my fern called?"), [], {}, beyond=True))
+
+
 async def test_a_mind_searches_what_was_said(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """It gets the passages with their dates."""
     openai.script(ASK, Step("Olga."))
     adam = seat(at(openai))
-    adam.perceive("What is my fern called?")
+    asks(adam)
     told = await result(adam, openai, msgspec.json.encode([FERN]).decode())
     assert "Friday, 3 May 2024, 09:30 (telegram), the person:\n  > My fern is called Olga." in told
     assert (await adam.first(Reply)).messages[0].content == "Olga."
@@ -54,7 +59,7 @@ async def test_a_search_without_a_result(
     """Nothing found, a refusal, or an answer that is none: her mind reads it and answers all the same."""
     openai.script(ASK, Step("I do not know."))
     adam = seat(at(openai))
-    adam.perceive("What is my fern called?")
+    asks(adam)
     assert expected in await result(adam, openai, text, error)
 
 
@@ -66,7 +71,7 @@ async def test_a_visitors_mind_cannot_search(seat: SeatMaker, openai: OpenAIEmul
     await adam.first(Reply)
     assert adam.of(Recall) == []
     first, *_ = openai.asked("completions")
-    assert "tools" not in first.body
+    assert "tools" not in first.body, "a stranger's turn"
     assert "My fern is called Olga." in str(first.body["messages"][0])
 
 
@@ -111,3 +116,13 @@ async def test_the_embedded_mind_knows_who_said_it(seat: SeatMaker) -> None:
 async def test_what_was_never_said_is_not_made_up(seat: SeatMaker, recalled: tuple[Passage, ...]) -> None:
     """Also when something else was found."""
     assert await answer(seat, "What did I say about my zeppelin?", *recalled) == remembered.NOTHING
+
+
+async def test_the_tool_is_offered_where_there_is_more_to_find(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """While the history holds all that was ever said, a search costs tokens and finds nothing."""
+    adam = seat(at(openai))
+    adam.perceive("hello")
+    await adam.first(Reply)
+    asks(adam)
+    await adam.several(Reply, 2)
+    assert ["tools" in entry.body for entry in openai.asked("completions")] == [False, True]
