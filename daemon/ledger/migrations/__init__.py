@@ -23,7 +23,7 @@ from daemon.ledger.migrations import (
     step_12,
     step_13,
     step_14,
-    step_15,
+    step_18,
     step_19,
 )
 
@@ -43,5 +43,5 @@ MIGRATIONS: Final = (
     step_13.SQL,
     step_14.SQL,
     step_19.SQL,
-    step_15.SQL,
+    step_18.SQL,
 )

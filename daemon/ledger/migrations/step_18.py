@@ -1,4 +1,4 @@
-"""Step 15: what it takes to find again what was said.
+"""Step 18: what it takes to find again what was said.
 
 ``recall_index`` names each persona's full-text index, a virtual table ``recall_<number>`` of its own: her words never
 share one with another persona's, and dropping the table erases them all. Lines with an id from ``below`` on are in it;
