@@ -13,6 +13,7 @@ import msgspec
 from proto.asking import DaemonAnswer
 from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
 from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
+from proto.costs import Budgeted, Reserve, Reserved, Spent
 from proto.gateways import (
     Bound,
     Deliver,
@@ -117,6 +118,8 @@ class Prepare(msgspec.Struct, tag="prepare"):
     gateways: list[Gateway] = []
     media: str = ""
     """Her media folder, where gateways put the files that they fetch."""
+    is_budgeted: bool = False
+    """Whether calls of remote minds and organs wait for ``Reserved``."""
 
 
 class Open(msgspec.Struct, tag="open"):
@@ -129,9 +132,10 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there. ``recalled`` is what was said before that fits the new messages, the best
-    first: a visitor's turn has only lines of this conversation. ``beyond`` says that more was said than ``history``
-    holds, so that searching further makes sense.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``recalled`` is
+    what was said before that fits the new messages, the best first: a visitor's turn has only lines of this
+    conversation. ``beyond`` says that more was said than ``history`` holds, so that searching further makes sense.
+    Nothing of a turn that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
     """
 
     turn: int
@@ -146,6 +150,7 @@ class Perceive(msgspec.Struct, tag="perceive"):
     instructions: Text = ""
     recalled: list[Passage] = []
     beyond: bool = False
+    kept: bool = True
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -199,6 +204,8 @@ ToWorker: TypeAlias = (
     | Consolidate
     | OrganResult
     | DaemonAnswer
+    | Reserved
+    | Budgeted
     | Taken
     | Deliver
     | Say
@@ -280,10 +287,13 @@ class Refused(msgspec.Struct, tag="refused"):
 class Deferred(msgspec.Struct, tag="deferred"):
     """A visitor's turn ends without an answer while the mind is down, so that the next probe is another conversation's.
 
-    Its perceptions wait again.
+    Its perceptions wait again. ``unaffordable`` says which budget has no room for it: nothing of it is tried again
+    before there is some; ``passing`` as in ``Reserved``.
     """
 
     turn: int
+    unaffordable: Reason = ""
+    passing: bool = False
 
 
 class Consolidated(msgspec.Struct, tag="consolidated"):
@@ -358,6 +368,8 @@ FromWorker: TypeAlias = (
     | ConsolidationFailed
     | OrganCall
     | Recall
+    | Reserve
+    | Spent
     | Probed
     | Identified
     | Received

@@ -62,6 +62,21 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True):
     verified_at: str | None = None
 
 
+LIMIT: Final = r"^(?:unlimited|(?:0|[1-9][0-9]{0,14}) tokens|(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})? [A-Z]{3})?\Z"
+"""How much a budget allows: ``200000 tokens``, ``2.50 USD``, ``unlimited``, or nothing: the setting decides."""
+
+Limit = Annotated[str, msgspec.Meta(max_length=40, pattern=LIMIT)]
+
+
+class Budget(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """What her calls of remote minds and organs may use in a day and in a month, and apart from it her visitors'."""
+
+    day: Limit = ""
+    month: Limit = ""
+    visitors_day: Limit = ""
+    visitors_month: Limit = ""
+
+
 class Persona(msgspec.Struct, forbid_unknown_fields=True):
     """The raw record: config.json on disk, and the response body where a seed leaves it unmasked."""
 
@@ -80,6 +95,8 @@ class Persona(msgspec.Struct, forbid_unknown_fields=True):
     teacher: Organ | None = None
     researcher: Organ | None = None
     channels: list[Channel] | None = None
+    budget: Budget | msgspec.UnsetType = msgspec.UNSET
+    """Not a field of the documents, so it is not shown where none is set."""
 
 
 class OrganView(msgspec.Struct):

@@ -16,6 +16,7 @@ from daemon.api.metrics import resident_bytes
 from daemon.api.retry import SetAsideShown, set_aside
 from daemon.channels.health import ChannelHealth, DeadLetterShown, channel_health, dead_letters
 from daemon.conversations.hubs import Hubs
+from daemon.costs.costs import Costs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.edit_watch import EditWatch
@@ -71,6 +72,8 @@ class PersonaStatus(msgspec.Struct):
     channels: list[ChannelHealth]
     set_aside: list[SetAsideShown]
     """The oldest of those that ``poison`` counts."""
+    budgets: list[str] = []
+    """Which of her budgets let no call pass now, and until when."""
 
 
 class Kept(msgspec.Struct):
@@ -91,6 +94,7 @@ class HealthRoutes:
         personas: Personas,
         edits: EditWatch,
         supervisor: Supervisor,
+        costs: Costs,
         ledger: Ledger,
         hubs: Hubs,
         accounts: Accounts,
@@ -103,6 +107,7 @@ class HealthRoutes:
         self._personas = personas
         self._edits = edits
         self._supervisor = supervisor
+        self._costs = costs
         self._ledger = ledger
         self._hubs = hubs
         self._accounts = accounts
@@ -130,6 +135,7 @@ class HealthRoutes:
             "spawner": self._check_spawner(),
             "personas": self._check_personas(),
             "accounts": self._check_accounts(),
+            "budgets": self._check_budgets(),
             "edits": Check(ok=True, reason=self._edits.fault),
             "tasks": self._check_tasks(),
         }
@@ -203,6 +209,11 @@ class HealthRoutes:
                 late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
         return Check(not late, "; ".join(late))
 
+    def _check_budgets(self) -> Check:
+        """A budget that is used up is as somebody wanted it: it is told, and she is ready."""
+        closed = [(persona.id, self._costs.closed(persona.id)) for persona in self._personas.all()]
+        return Check(ok=True, reason="; ".join(f"{name}: {' '.join(found)}" for name, found in closed if found))
+
     async def _kept(self) -> Kept:
         """Raise LedgerError: then nothing of it can be shown."""
         depths, personas = await self._ledger.depths(), self._personas.all()
@@ -246,4 +257,5 @@ class HealthRoutes:
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=kept.channels.get(persona.id, []) if kept else [],
             set_aside=kept.set_aside.get(persona.id, []) if kept else [],
+            budgets=self._costs.closed(persona.id),
         )

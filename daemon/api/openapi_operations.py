@@ -6,6 +6,9 @@ from typing import Final
 
 from daemon.api.history import LONGEST_SEARCH, SHOWN_TYPES
 from daemon.api.logs import MAX_LINES
+from daemon.api.openai.openapi import OPERATIONS as OPENAI_OPERATIONS
+from daemon.api.openai.openapi import PARAMETERS as OPENAI_PARAMETERS
+from daemon.api.openai.openapi import TAG as OPENAI_TAG
 from daemon.api.openapi_parts import INTEGER, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
@@ -18,12 +21,15 @@ TAGS: Final = {
     "personas": "The personas and their lives.",
     "channels": "The channels on which a persona talks with her owner.",
     "memory": "What was said, and what she knows.",
+    "costs": "What remote minds and organs use, and may use.",
     "daemon": "How the daemon does.",
+    OPENAI_TAG: "Her owner's door for programs that speak OpenAI's API: each persona is a model.",
     V1_TAG: "Open channels, on which everybody can talk to a persona.",
 }
 """The groups of operations."""
 
 PARAMETERS: Final[dict[str, Json]] = {
+    **OPENAI_PARAMETERS,
     "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
@@ -34,6 +40,8 @@ PARAMETERS: Final[dict[str, Json]] = {
         "description": "A person's id at the provider, as in a conversation's `senderIds`.",
     },
 }
+
+_DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 QUERY: Final[dict[str, Json]] = {
     "limit": {"type": "integer", "minimum": 0, "description": "The greatest number of lines with an id, at most 1000."},
@@ -47,6 +55,8 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0, "maximum": MAX_LINES},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
+    "usage from": {"type": "string", "pattern": _DAY, "description": "The first day; the first of the month of `to`."},
+    "usage to": {"type": "string", "pattern": _DAY, "description": "The last day; today in her person's zone."},
     **V1_QUERY,
     "secrets": {"type": "boolean", "default": True},
 }
@@ -142,6 +152,15 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "perception",
         "Let her learn from her person's chat history with another AI; answers when all of it is digested. Unmasked.",
         object_(persona=ref("Persona")),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _FEED_FORM,
+        body_type="multipart/form-data",
+    ),
+    ("POST", f"{_PERSONA}/feed/forecast"): Operation(
+        "forecastFeed",
+        "costs",
+        "Say about what a feed of this chat history would take of her mind; she learns nothing.",
+        ref("Forecast"),
         (400, 408, 409, 413, 422, 500, 503, 507),
         _FEED_FORM,
         body_type="multipart/form-data",
@@ -261,6 +280,25 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         headers=("Range",),
         partial=True,
     ),
+    ("GET", f"{_PERSONA}/usage"): Operation(
+        "getUsage",
+        "costs",
+        "What her calls of remote minds and organs used, by day, model and purpose, and what it cost.",
+        ref("Usage"),
+        (400, 404),
+        query=("usage from", "usage to"),
+    ),
+    ("GET", f"{_PERSONA}/budget"): Operation(
+        "getBudget", "costs", "What her calls may use in a day and a month.", ref("BudgetShown"), (404,)
+    ),
+    ("POST", f"{_PERSONA}/budget"): Operation(
+        "changeBudget",
+        "costs",
+        "Change what her calls may use, and what her visitors' may; it counts at once.",
+        ref("BudgetShown"),
+        (400, 404, 422, 507),
+        ref("BudgetRequest"),
+    ),
     ("GET", "/api/status"): Operation(
         "getStatus",
         "daemon",
@@ -302,5 +340,6 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/metrics"): Operation("getMetrics", "daemon", "Prometheus metrics.", TEXT, media_types=("text/plain",)),
     ("GET", "/openapi.json"): Operation("getOpenApi", "daemon", "This document.", {"type": "object"}),
+    **OPENAI_OPERATIONS,
     **V1_OPERATIONS,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -67,7 +68,7 @@ class SpeechFrame(msgspec.Struct):
     turn: int
     number: int
     content: str
-    audio: bytes
+    audio: str
 
 
 class SignalFrame(msgspec.Struct):
@@ -95,5 +96,6 @@ def chat_frame(
 
 def speech_frame(persona_id: str, spoken: Spoken) -> str:
     """Encode a spoken sentence."""
-    frame = SpeechFrame("chat_speech", persona_id, spoken.turn, spoken.number, spoken.text, spoken.audio)
+    audio = b64encode(spoken.audio).decode()
+    frame = SpeechFrame("chat_speech", persona_id, spoken.turn, spoken.number, spoken.text, audio)
     return msgspec.json.encode(frame).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.calls import KEPT_DAYS, Call, Crossed, Room, UsageRow
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
@@ -33,16 +34,19 @@ from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.recall import Asked
+from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
     "DIED",
+    "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
     "Asked",
+    "Call",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -50,6 +54,7 @@ __all__ = [
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
+    "Crossed",
     "DeadLetter",
     "Depth",
     "Digest",
@@ -64,19 +69,24 @@ __all__ = [
     "LedgerFull",
     "LedgerLost",
     "Mirrored",
+    "New",
     "Notice",
     "OpenChannel",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "Piece",
     "ReadBack",
+    "Room",
     "Said",
     "SenderLimits",
     "SetAside",
+    "Standing",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "UsageRow",
     "Visited",
     "Waiting",
     "Wanted",

@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import recall_index
+from daemon.ledger import recall_index, requests
 from daemon.ledger.hushed import SIGN
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Line, Outgoing
 from proto.unicode_text import valid_texts
 
@@ -107,7 +108,12 @@ def replaced(connection: sqlite3.Connection, persona: str, line: int | None) -> 
 
 
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
-    """Return the last lines of one conversation in the order of insertion, oldest first, without notices."""
+    """Return the last lines of one conversation in the order of insertion, oldest first, without notices.
+
+    A request for a completion tells itself what was said before.
+    """
+    if conversation.type == OPENAI:
+        return requests.history(connection, persona, conversation)[-limit:] if limit else []
     rows = connection.execute(
         f"SELECT role, {_MARKED}, at, media, title, perceived FROM conversation"  # noqa: S608 (a constant)
         " WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND notice = 0"

@@ -35,7 +35,11 @@ from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.recaller import Recaller
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.unkept import Unkept
+from daemon.costs.costs import Costs
+from daemon.costs.prices import Prices
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
@@ -53,7 +57,7 @@ from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
@@ -84,6 +88,7 @@ class Conversations(NamedTuple):
     consolidation: Consolidation
     delivery: Delivery
     recaller: Recaller
+    unkept: Unkept
 
 
 class Channels(NamedTuple):
@@ -142,10 +147,13 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    supervisor = _supervisor(settings, personas, said, places, spawner, context, organ_host, tasks, own, log)
+    afford, prices = said.inbox.afford, Prices(settings.prices)
+    costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
+    stack.callback(costs.close)
+    supervisor = _supervisor(settings, personas, said, places, costs, spawner, context, organ_host, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
-        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
+        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, costs, own, tasks, stopping, log
     )
     by_people = Commands(personas, places.register, supervisor)
     commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
@@ -169,6 +177,7 @@ async def assemble(
             commands=by_people,
             channels=channels,
             feeds=feeds,
+            costs=costs,
             uploads=uploads,
             accounts=accounts,
             request_counts=request_counts,
@@ -188,6 +197,21 @@ async def assemble(
             erasure=erasure,
             accounts=accounts,
             models=models,
+            clock=clock,
+            log=log,
+        ),
+        openai_routes(
+            settings=settings,
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            inbox=said.inbox,
+            unkept=said.unkept,
+            requests=said.publisher.requests,
+            persona_tasks=own,
+            uploads=uploads,
+            tasks=tasks,
+            stopping=stopping,
             clock=clock,
             log=log,
         ),
@@ -258,11 +282,12 @@ async def _conversations(
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
     inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller)
+    unkept = Unkept(inbox, recaller, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, unkept)
 
 
 def _channels(
@@ -291,6 +316,7 @@ def _channels(
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
     """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
     await ledger.reopen_sending()
+    await ledger.settle_calls(None)
     await register.reconcile()
     for persona in personas.all():
         await inbox.load(persona.id)
@@ -301,6 +327,7 @@ def _supervisor(
     personas: Personas,
     said: Conversations,
     places: Channels,
+    costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
     organ_host: OrganHost,
@@ -309,11 +336,15 @@ def _supervisor(
     log: Log,
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
-    prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
-    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
+    prober = Prober(
+        context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
+    )
+    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    inbox, unkept = said.inbox, said.unkept
     dispatch = Dispatch(
         personas,
-        said.inbox,
+        inbox,
+        unkept,
         said.consolidation,
         places.intake,
         places.states,
@@ -321,8 +352,9 @@ def _supervisor(
         organ_host,
         said.recaller,
         persona_tasks,
+        costs,
     )
-    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue]
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

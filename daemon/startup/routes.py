@@ -18,6 +18,9 @@ from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
 from daemon.api.metrics import MetricsRoutes
+from daemon.api.openai.completions import CompletionRoutes, Completions
+from daemon.api.openai.files import Files
+from daemon.api.openai.models import ModelRoutes, Models
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
@@ -25,6 +28,7 @@ from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
+from daemon.api.usage import UsageRoutes
 from daemon.api.v1.channels import OpenChannelRoutes
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.conversations import ConversationRoutes
@@ -34,9 +38,13 @@ from daemon.archives.restore import Restorer
 from daemon.channels.erasure import Erasure
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
+from daemon.conversations.asking import Asking
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.requests import Requests
+from daemon.conversations.unkept import Unkept
+from daemon.costs.costs import Costs
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
@@ -44,7 +52,7 @@ from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
-from daemon.runtime.tasks import Tasks
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.commands import Commands
@@ -66,6 +74,7 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
@@ -108,6 +117,7 @@ def api_routes(
             hubs=hubs,
             register=register,
             channels=channels,
+            costs=costs,
             max_personas=limits.personas,
         ),
         ConfigRoutes(providers=settings.providers),
@@ -139,10 +149,12 @@ def api_routes(
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         KnowledgeRoutes(personas=personas, log=log),
+        UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
             edits=edits,
             supervisor=supervisor,
+            costs=costs,
             ledger=ledger,
             hubs=hubs,
             accounts=accounts,
@@ -158,6 +170,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             inbox=inbox,
+            costs=costs,
             hubs=hubs,
             request_counts=request_counts,
             webhook_counts=webhook_counts,
@@ -203,3 +216,39 @@ def v1_routes(
         ),
         ConversationRoutes(ledger=ledger, erasure=erasure, clock=clock),
     ]
+
+
+def openai_routes(
+    *,
+    settings: Settings,
+    personas: Personas,
+    supervisor: Supervisor,
+    ledger: Ledger,
+    inbox: Inbox,
+    unkept: Unkept,
+    requests: Requests,
+    persona_tasks: PersonaTasks,
+    uploads: Uploads,
+    tasks: Tasks,
+    stopping: asyncio.Event,
+    clock: Clock,
+    log: Log,
+) -> list[RouteGroup]:
+    """The routes of OpenAI's API."""
+    models = Models(personas, supervisor)
+    completions = Completions(
+        models=models,
+        supervisor=supervisor,
+        asking=Asking(inbox, ledger, persona_tasks, clock),
+        unkept=unkept,
+        requests=requests,
+        ledger=ledger,
+        files=Files(personas, uploads, settings.limits.upload, log),
+        limits=settings.limits,
+        timeout=settings.v1.completion_timeout,
+        tasks=tasks,
+        stopping=stopping,
+        clock=clock,
+        log=log,
+    )
+    return [CompletionRoutes(completions), ModelRoutes(models)]

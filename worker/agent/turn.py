@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from proto.conversation import OPENAI
+from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
     Deferred,
@@ -38,6 +40,7 @@ from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
+from worker.organs.metering import Unaffordable
 from worker.organs.mind import Mind
 from worker.prompting import perceived
 from worker.prompting.prompt import Prompt, take
@@ -118,6 +121,11 @@ class Turn:
         self._asked: list[int] = []
         """The messages that the current mind call is about; none while they are perceived and looked up."""
 
+    @property
+    def purpose(self) -> Purpose:
+        """What its calls are booked as."""
+        return "answer" if self._message.visitor is None else "visitor"
+
     def join(self, perceptions: list[Perception]) -> None:
         """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
         self._perceptions.extend(perceptions)
@@ -163,12 +171,19 @@ class Turn:
                     return Refused(self.number, _ids(prompt), refusal.kind, refusal.reason)
                 # A connection may break for a while: a server that is restarted, a network that changes.
                 await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
+            except Unaffordable as error:
+                typing.cancel()
+                if self._message.kept:
+                    self._means.understood.keep(understood)
+                return Deferred(self.number, f"{error.reason} {error.hint}", error.passing)
             except OrganUnreachable as error:
                 typing.cancel()
                 if reported != (error.reason, error.hint):
                     reported = (error.reason, error.hint)
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
+                if not self._message.kept:
+                    return Deferred(self.number)
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
@@ -279,8 +294,8 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets no tools: they cost her owner money and reveal what she has."""
-        if self._message.visitor is not None:
+        """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
+        if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body = self._means.body
         return Tools(
@@ -315,7 +330,9 @@ class Turn:
         return Reply(self.number, answered, [*said, *self._tools.made], _kept(answered, done), hushed=True)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
-        """She answers speech with speech if she has a mouth."""
+        """She answers speech with speech if she has a mouth, but a program that asks for a completion in writing."""
+        if self._message.conversation.type == OPENAI:
+            return False
         heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
         return heard and self._means.body.has("mouth")
 

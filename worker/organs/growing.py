@@ -9,7 +9,7 @@ from typing import Final
 from proto.unicode_text import valid_text
 from worker.organs.thoughts import so_far
 
-LOOK: Final = 0.02
+LOOK: Final = 0.05
 """Seconds from one look at the answer to the next, at the least."""
 
 LOOKING: Final = 0.05

@@ -17,13 +17,14 @@ from proto.unicode_text import valid_text
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs import refusals
+from worker.organs.counting import counted
 from worker.organs.dialect import Dialect
 from worker.organs.growing import Growing
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
 from worker.organs.room import Room
 from worker.organs.thoughts import begins_within_thoughts, without_thoughts
-from worker.prompting.exchange import End, Life, Picture, Question, Round, Said, ToolCall
+from worker.prompting.exchange import End, Life, Picture, Piece, Question, Round, Said, ToolCall, Usage
 from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 
@@ -83,8 +84,8 @@ class RemoteMind(Remote, Mind):
         return "max_tokens"
 
     @abstractmethod
-    def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
-        """Yield the answer in pieces, and how it ended unless it broke off. An empty piece is reasoning.
+    def _pieces(self, question: Question) -> AsyncGenerator[Piece, None]:
+        """Yield the answer in pieces, how it ended unless it broke off, and what was used. An empty text is reasoning.
 
         Raises OrganUnreachable for every error that the SDK documents.
         """
@@ -214,7 +215,7 @@ class RemoteMind(Remote, Mind):
         growing = Growing(question.say, is_thinking_first=self._is_thinking_first)
         first = asyncio.timeout(self._limits.first_token)
         try:
-            async with first, aclosing(self._pieces(question)) as pieces:
+            async with first, aclosing(counted(self._organ, self._slot, question, self._pieces(question))) as pieces:
                 async for piece in pieces:
                     has_begun = True
                     if first.when() is not None and said.end is End.CUT:
@@ -227,6 +228,8 @@ class RemoteMind(Remote, Mind):
                         case End() if said.end is End.CUT:
                             said.end = piece
                             first.reschedule(asyncio.get_running_loop().time() + CLOSING)
+                        case Usage():
+                            said.usage = said.usage.and_then(piece) if said.usage else piece
                         case str():
                             said.has_reasoned |= not piece
                             parts.append(piece[:room])
@@ -252,7 +255,7 @@ class RemoteMind(Remote, Mind):
         words = valid_text("".join(parts))
         if words.strip() and said.end is End.WHOLE:
             self._is_thinking_first = begins_within_thoughts(words)
-        return Said(words, calls, said.end, said.has_reasoned)
+        return Said(words, calls, said.end, said.has_reasoned, said.usage)
 
     def _no_first_word(self) -> OrganUnreachable:
         return self._slow(f"gave no first word within {self._limits.first_token:g} s.")

@@ -26,6 +26,9 @@ _TURN_END: Final = re.compile("|".join(map(re.escape, _TURN_ENDS)))
 _MARKED: Final = "<|channel|>"
 _MARKS: Final = (*_PAIRS, *_PAIRS.values(), *_TURN_ENDS, _MARKED)
 _LONGEST_MARK: Final = max(map(len, _MARKS))
+_HALVES: Final = frozenset(mark[:size] for mark in _MARKS for size in range(1, len(mark)))
+_FIRST: Final = frozenset(mark[0] for mark in _MARKS)
+"""How marks begin; within a mark these characters do not come again."""
 
 
 def so_far(text: str, *, is_thinking_first: bool = False) -> str:
@@ -49,11 +52,8 @@ def begins_within_thoughts(text: str) -> bool:
 
 def _without_half_a_mark(text: str) -> str:
     """Cut off an end that may become a mark."""
-    for size in range(min(_LONGEST_MARK - 1, len(text)), 0, -1):
-        end = text[-size:]
-        if any(mark.startswith(end) and mark != end for mark in _MARKS):
-            return text[:-size]
-    return text
+    at = max(text.rfind(character, max(0, len(text) - _LONGEST_MARK)) for character in _FIRST)
+    return text[:at] if at >= 0 and text[at:] in _HALVES else text
 
 
 def without_thoughts(text: str) -> str:

@@ -7,6 +7,7 @@ import asyncio
 from proto import exits
 from proto.asking import DaemonAnswer
 from proto.birth import Birth
+from proto.costs import Budgeted, Reserved
 from proto.gateways import Bound, Deliver, GatewayState, Say, Taken, WebhookRequest
 from proto.messages import (
     Consolidate,
@@ -48,9 +49,9 @@ class PersonaProcess(RoleProcess[ToWorker]):
             case Open() if self._switchboard:
                 self._switchboard.open()
                 self.link.send(Ready(self.gateways()))
-            case Perceive() | Join() | Hush() | DeltaTaken() | Consolidate() | OrganResult() | DaemonAnswer() if (
-                self._agent
-            ):
+            case Perceive() | Join() | Hush() | DeltaTaken() | Consolidate() | OrganResult() if self._agent:
+                self._agent.receive(message)
+            case DaemonAnswer() | Reserved() | Budgeted() if self._agent:
                 self._agent.receive(message)
             case Taken() | Deliver() | Say() | Bound() | WebhookRequest() if self._switchboard:
                 self._switchboard.receive(message)

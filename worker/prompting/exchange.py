@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from proto.messages import ChatTurn
 from proto.unicode_text import valid_text, valid_texts
@@ -126,6 +126,27 @@ class Life(Enum):
     SIGN = 1
 
 
+@dataclass(frozen=True)
+class Usage:
+    """The tokens of a call as the provider reports them; None: not told. ``input`` includes ``cached``."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+
+    def and_then(self, later: Usage) -> Usage:
+        """Return both reports together; the later one counts."""
+        return Usage(
+            self.input if later.input is None else later.input,
+            self.output if later.output is None else later.output,
+            self.cached if later.cached is None else later.cached,
+        )
+
+
+Piece: TypeAlias = str | ToolCall | Life | End | Usage
+"""What a provider's stream is read into."""
+
+
 @dataclass
 class Said:
     """A model's answer to a question."""
@@ -134,3 +155,5 @@ class Said:
     calls: list[ToolCall] = field(default_factory=list)
     end: End = End.CUT
     has_reasoned: bool = False
+    usage: Usage | None = None
+    """What the provider reported of the call; None: nothing."""

@@ -62,9 +62,10 @@ def recollection(
     frame = _VISITED if visitor else _OWN
     left = (min(MOST_TOKENS, room // PART) if room else MOST_TOKENS) - tokens(frame)
     known = {(line.at, line.role) for line in shown}
+    said = {" ".join(line.content.split()) for line in shown}
     parts: list[str] = []
     for passage in recalled:
-        if (passage.at, passage.role) in known:
+        if (passage.at, passage.role) in known or passage.content in said:
             continue
         part = _whole(passage, zone, name)
         if tokens(part) > left:

@@ -23,8 +23,10 @@ from daemon.ledger.migrations import (
     step_12,
     step_13,
     step_14,
+    step_15,
+    step_16,
+    step_17,
     step_18,
-    step_19,
 )
 
 MIGRATIONS: Final = (
@@ -42,6 +44,8 @@ MIGRATIONS: Final = (
     step_12.SQL,
     step_13.SQL,
     step_14.SQL,
-    step_19.SQL,
+    step_15.SQL,
+    step_16.SQL,
+    step_17.SQL,
     step_18.SQL,
 )

@@ -20,6 +20,7 @@ from tests.bench.rows import (
     restart,
     senses,
     start,
+    streaming,
 )
 from tests.bench.table import Line
 
@@ -31,6 +32,7 @@ ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
     "start": start.measure,
     "read": read.measure,
     "reply": reply.measure,
+    "streaming": streaming.measure,
     "front": front.measure,
     "idle": idle.measure,
     "feed": feed.measure,

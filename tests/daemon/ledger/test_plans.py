@@ -12,9 +12,22 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import Asked, ChannelFields, FedConversation, Ledger, Notice, SenderLimits, Wanted
+from daemon.ledger import (
+    Asked,
+    Call,
+    ChannelFields,
+    FedConversation,
+    Ledger,
+    New,
+    Notice,
+    Piece,
+    Room,
+    SenderLimits,
+    Wanted,
+)
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.meaning import Batch
+from proto.costs import Used
 from proto.gateways import Inbound
 from proto.host import VECTOR
 from proto.messages import Conversation, Outgoing
@@ -35,6 +48,8 @@ GROWING: Final = (
     "fed_line",
     "meaning",
     "meaning_block",
+    "request",
+    "call",
 )
 """Tables whose rows no setting bounds."""
 
@@ -108,6 +123,17 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "put_meaning": (ADA, "m", [(3, bytes(VECTOR))], Batch([], 3, 0)),
     "has_meaning": (ADA,),
     "fed_lines": (ADA, FedConversation("k" * 64, "chatgpt", NOW)),
+    "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
+    "request_instructions": (ADA, "k"),
+    "request_taken": (ADA, "k"),
+    "reserve_call": (
+        Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
+        [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],
+    ),
+    "book_call": (1, Used(1), "reported", None),
+    "release_call": (1,),
+    "settle_calls": ([1],),
+    "usage": (ADA, "2026-11-01", "2026-11-30"),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -171,7 +197,7 @@ def test_nothing_is_forgotten() -> None:
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
-        *("erase_old_lines", "idle_conversations", "unneeded_files"),
+        *("erase_old_lines", "idle_conversations", "unneeded_files", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}
     assert {name for name in known if not name.startswith("_")} - rare == CALLS.keys()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from proto.messages import Join, MindDown, Perceive, Reply
-from proto.records import Organ
-from proto.streaming import Delta, DeltaTaken, Hush
+from proto.messages import Join, MindDown, Perceive, Perception, Reply
+from proto.records import EMBEDDED, EMBEDDED_SENSES, Organ
+from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import MAX_TEXT
+from tests.emulators import samples
 from tests.emulators.dictated import DictatedMind, Dictation
 from tests.emulators.server import Step
 from tests.worker.conftest import WEB, Seat, SeatMaker
 from worker.agent.telling import Telling
+from worker.organs.ogg import joined
 
 
 @pytest.fixture
@@ -28,6 +31,10 @@ def brain() -> Iterator[DictatedMind]:
 
 def at(brain: DictatedMind, name: str = "test-model") -> Organ:
     return Organ(name, "openai", None, brain.url)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
 
 
 async def asked(brain: DictatedMind, number: int = 1) -> Dictation:
@@ -232,3 +239,50 @@ async def test_a_text_that_changes_all_the_time_is_paced() -> None:
     telling.end()
     assert len(sent) < 5
     assert all(delta.offset == 0 for delta in sent)
+
+
+async def test_a_spoken_answer_comes_sentence_by_sentence(seat: SeatMaker, brain: DictatedMind, tmp_path: Path) -> None:
+    """The first sentence is heard while the rest is thought; the message has one recording of all of them."""
+    adam = seat(at(brain), media=tmp_path, ear=Organ(EMBEDDED_SENSES["ear"], EMBEDDED), mouth=at(brain))
+    adam.agent.receive(Perceive(1, WEB, [Perception(1, "audio", "", 1, "a.ogg")], [], {}))
+    await adam.host(text="How is the weather?")
+    answer = await asked(brain)
+    answer.say("It is sunny today. ", "And")
+    first = await adam.first(Spoken)
+    assert (first.number, first.text, first.audio) == (1, "It is sunny today.", samples.ogg())
+    answer.say(" warm. Take a hat!")
+    answer.end()
+    (message,) = (await adam.first(Reply)).messages
+    assert [spoken.text for spoken in adam.of(Spoken)] == ["It is sunny today.", "And warm. Take a hat!"]
+    assert (message.kind, message.content) == ("audio", "It is sunny today. And warm. Take a hat!")
+    assert message.media is not None
+    assert (tmp_path / message.media).read_bytes() == joined([samples.ogg()] * 2)
+    assert files(tmp_path) == sorted([message.media, f".part-{message.media}"])
+
+
+async def test_a_sentence_that_cannot_be_spoken(seat: SeatMaker, brain: DictatedMind, tmp_path: Path) -> None:
+    """The whole answer is spoken once more when it is there."""
+    brain.script_at("speech", Step(status=500))
+    adam = seat(at(brain), media=tmp_path, ear=Organ(EMBEDDED_SENSES["ear"], EMBEDDED), mouth=at(brain))
+    adam.agent.receive(Perceive(1, WEB, [Perception(1, "audio", "", 1, "a.ogg")], [], {}))
+    await adam.host(text="How is the weather?")
+    answer = await asked(brain)
+    answer.say("It is sunny today. ", "Take a hat!")
+    answer.end()
+    (message,) = (await adam.first(Reply)).messages
+    assert message.kind == "audio"
+    assert adam.of(Spoken) == []
+    assert [entry.body["input"] for entry in brain.asked("speech")][-1] == "It is sunny today. Take a hat!"
+
+
+async def test_hushed_while_she_speaks(seat: SeatMaker, brain: DictatedMind, tmp_path: Path) -> None:
+    """What was said comes in writing, and no sound stays."""
+    adam = seat(at(brain), media=tmp_path, ear=Organ(EMBEDDED_SENSES["ear"], EMBEDDED), mouth=at(brain))
+    adam.agent.receive(Perceive(1, WEB, [Perception(1, "audio", "", 1, "a.ogg")], [], {}))
+    await adam.host(text="How is the weather?")
+    (await asked(brain)).say("It is sunny today. ", "And")
+    await adam.first(Spoken)
+    adam.agent.receive(Hush(1))
+    reply = await adam.first(Reply)
+    assert [(one.kind, one.content) for one in reply.messages] == [("text", "It is sunny today. And")]
+    assert files(tmp_path) == []

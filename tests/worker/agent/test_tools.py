@@ -253,6 +253,7 @@ async def test_what_was_spoken_is_answered_aloud(seat: SeatMaker, openai: OpenAI
 
 async def test_embedded_mouth(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """The organ host speaks as well."""
+    openai.script(Step("hello to you"))
     adam = seat(at(openai), **ears_and(Organ(EMBEDDED_SENSES["mouth"], EMBEDDED)))
     hear(adam)
     await adam.host(1, text="hello")

@@ -26,6 +26,7 @@ from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.hubs import Hubs, Socket
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import ChannelFields, Ledger, OpenChannel
@@ -289,7 +290,7 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     await personas.load()
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     tasks = PersonaTasks(clock, log)
-    publisher = Publisher(ledger, hubs, personas, lambda _: None, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), lambda _: None, clock, log)
     terms = ChannelTerms(ledger, {}, clock, log)
     recaller = by_words(ledger, personas, clock, log)
     inbox = Inbox(

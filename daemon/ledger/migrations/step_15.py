@@ -1,4 +1,4 @@
-"""Step 19: answers that she was told to stop: what was said of them until then is kept and marked."""
+"""Step 15: answers that she was told to stop: what was said of them until then is kept and marked."""
 
 from __future__ import annotations
 
