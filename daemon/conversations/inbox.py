@@ -233,6 +233,9 @@ class Inbox:
         """
         self._running.pop(persona_id, None)
         lanes = self._all(persona_id)
+        turn = lanes.own.in_hand
+        if turn and not turn.replied:
+            self._publisher.end_draft(persona_id, turn.conversation, turn.number, said=False)
         in_hand = [(lane, lane.drop_turn()) for lane in lanes]
         items = [item for _, dropped in in_hand for item in dropped]
         counted = {item.perception.id: item for item in items}
