@@ -13,7 +13,7 @@ import msgspec
 from proto.asking import DaemonAnswer
 from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
 from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
-from proto.costs import Budgeted, Reserve, Reserved, Spent
+from proto.costs import Budgeted, Reserve, Reserved, Spent, Used
 from proto.gateways import (
     Bound,
     Deliver,
@@ -248,7 +248,7 @@ class Reply(msgspec.Struct, tag="reply"):
 
     ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
     her mind folds these into her memory without any cost. ``hushed``: she was told to stop, and the messages are what
-    she had said until then.
+    she had said until then. ``used`` is what her mind used for them, None if it tells of nothing.
     """
 
     turn: int
@@ -257,6 +257,7 @@ class Reply(msgspec.Struct, tag="reply"):
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
     told: bool = False
     hushed: bool = False
+    used: Used | None = None
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):

@@ -24,6 +24,7 @@ from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Logs, Settings
+from proto.costs import Used
 from proto.gateways import GatewayState
 from proto.messages import Deferred, Line, MindDown, Outgoing, Perceive, Reply
 from proto.streaming import Delta
@@ -48,11 +49,12 @@ async def test_who_waits_gets_the_end() -> None:
         requests.drafted(EVE, HERE, Delta(7, HERE, 0, "Hel"))
         requests.drafted(EVE, HERE, Delta(7, HERE, 3, "lo"))
         assert (change.done(), answering.text, answering.turn) == (True, "Hello", 7)
-        requests.answered(EVE, HERE, Reply(7, [1], [Outgoing("Hello")]))
+        requests.answered(EVE, HERE, Reply(7, [1], [Outgoing("Hello")], used=Used(10, 2, 1)))
         assert ended(answering) is None
-        requests.answered(EVE, HERE, Reply(8, [2], [Outgoing("again")]))
+        requests.answered(EVE, HERE, Reply(8, [2], [Outgoing("again")], used=Used(20, 3, 1)))
         requests.failed(EVE, HERE, "mind_down", "too late")
         assert ended(answering) == [Outgoing("Hello"), Outgoing("again")]
+        assert answering.used == Used(30, 5, 2)
     with requests.waiting(EVE, "k") as later:
         assert later is not answering
 
