@@ -18,6 +18,7 @@ from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
@@ -72,6 +73,7 @@ class Inbox:
         instructions: Instructions,
         terms: ChannelTerms,
         publisher: Publisher,
+        recaller: Recaller,
         touched: Callable[[str], None],
         told: Callable[[str], None],
         tasks: PersonaTasks,
@@ -87,6 +89,7 @@ class Inbox:
         self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
+        self._recaller = recaller
         self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
@@ -305,6 +308,11 @@ class Inbox:
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
 
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return the turn in hand of her owner's lane, if this is its number."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn else None
+
     def afford(self, persona_id: str) -> None:
         """A budget of hers may have room again. Never raises."""
         if lanes := self._lanes.get(persona_id):
@@ -359,11 +367,19 @@ class Inbox:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
+        if lane.recalled.first != following.perception.id:
+            looking = self._recaller.look_up(
+                persona_id, lane, following, len(history), self.pump, visitor=lane is not lanes.own
+            )
+            self._tasks.of(persona_id).start(looking)
+            return
         turn = lane.take(now)
         if lane is lanes.own:
-            worker.send(self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions))
+            perceive = self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions)
         else:
-            worker.send(self._visited(persona_id, turn, history))
+            perceive = self._visited(persona_id, turn, history)
+        perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
+        worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 

@@ -32,7 +32,7 @@ from daemon.settings.settings import Settings
 from daemon.supervision.linked_process import ProcessContext
 from daemon.supervision.provisions import kinds_of, mind_limits, provider_urls
 from daemon.supervision.supervisor import Supervisor
-from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
+from proto.feeds import Digested, Fed, FedLine, Feed, FeedFailed, Offered, Source, Undigested, Wanted
 from proto.messages import Memory
 
 FOLDER: Final = "feeds"
@@ -308,7 +308,8 @@ class _Feeding:
             if report == Undigested(offered.number):
                 progress.undigested += 1
                 return
-            await self._keep(memory, _digest_of(report, offered, memory), offered)
+            after, lines = _digest_of(report, offered, memory)
+            await self._keep(memory, after, lines, offered)
         self._applied.add(offered.key)
         progress.applied += 1
         self._tell_sometimes()
@@ -317,7 +318,7 @@ class _Feeding:
         if self._clock.monotonic() - self._reported_at > SIGNAL_EVERY:
             self.tell("Feeding")
 
-    async def _keep(self, before: Memory, after: Memory, offered: Offered) -> None:
+    async def _keep(self, before: Memory, after: Memory, lines: list[FedLine], offered: Offered) -> None:
         """Commit and write what a conversation changes, even if the feed is cancelled meanwhile.
 
         Raises FeederDied, FeedEnded, LedgerError.
@@ -331,21 +332,21 @@ class _Feeding:
             said_to=max(offered.at, 0),
         )
         try:
-            await self._memories.change(self._persona_id, before, after, why)
+            await self._memories.change(self._persona_id, before, after, why, lines)
         except MemoryChanged as error:
             raise FeederDied("a memory file was edited by hand meanwhile") from error
         except PersonasError as error:
             raise FeedEnded("disk", str(error)) from error
 
 
-def _digest_of(report: FeederReport, offered: Offered, memory: Memory) -> Memory:
-    """The files that an answer to ``Wanted`` changes. Raises FeedEnded, FeederDied."""
+def _digest_of(report: FeederReport, offered: Offered, memory: Memory) -> tuple[Memory, list[FedLine]]:
+    """The files that an answer to ``Wanted`` changes, and the conversation's lines. Raises FeedEnded, FeederDied."""
     match report:
-        case Digested(number, key, after) if (number, key) == (offered.number, offered.key):
+        case Digested(number, key, after, lines) if (number, key) == (offered.number, offered.key):
             largest = max((len(text.encode()) for text in after.values()), default=0)
             if largest > MAX_MEMORY_FILE or len(memory.keys() | after.keys()) > MAX_MEMORY_FILES:
                 raise FeederDied("it digested a conversation into more than her memory holds")
-            return after
+            return after, lines
         case FeedFailed():
             raise FeedEnded(report.cause, report.reason)
         case _:

@@ -34,6 +34,7 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.recall import Asked
 from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
@@ -46,6 +47,7 @@ __all__ = [
     "PAGE_LINES",
     "ArchivedLine",
     "ArchivedVersion",
+    "Asked",
     "Call",
     "Cause",
     "Change",

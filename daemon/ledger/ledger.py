@@ -27,6 +27,7 @@ from daemon.ledger.memory_operations import MemoryOperations
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import LATEST, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.recall_operations import RecallOperations
 from daemon.ledger.request_operations import RequestOperations
 from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
@@ -45,7 +46,9 @@ class Depth(msgspec.Struct):
     outbox_dead: int = 0
 
 
-class Ledger(ChannelOperations, ErasureOperations, CallOperations, RequestOperations, MemoryOperations):
+class Ledger(
+    ChannelOperations, ErasureOperations, CallOperations, RequestOperations, RecallOperations, MemoryOperations
+):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from daemon.ledger import conversation, feeds
+from proto.feeds import FedLine
 from proto.messages import Memory
 from proto.texts import MemoryName, Title
 
@@ -98,10 +99,18 @@ class ArchivedVersion(msgspec.Struct, frozen=True, omit_defaults=True):
 _COLUMNS: Final = "file, version, at, why, digest, length(CAST(body AS BLOB))"
 
 
-def begin(connection: sqlite3.Connection, persona: str, why: Why, before: Files, after: Files, at: int) -> int:
-    """Keep a change before its files are written, and return its id. A feed's conversation is kept as digested."""
+def begin(
+    connection: sqlite3.Connection,
+    persona: str,
+    why: Why,
+    before: Files,
+    after: Files,
+    at: int,
+    lines: Iterable[FedLine] = (),
+) -> int:
+    """Keep a change before its files are written, and return its id. A feed's conversation is kept, with its lines."""
     if why.cause == "feed":
-        feeds.digested(connection, persona, why.key, why.source, at)
+        feeds.digested(connection, persona, why.key, why.source, why.title, lines, at)
     elif why.cause == "talk":
         why = msgspec.structs.replace(why, first=conversation.first_unconsolidated(connection, persona))
     row = connection.execute(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from daemon.ledger import memory_history
 from daemon.ledger.memory_history import ArchivedVersion, Change, Files, Version, Why
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
+from proto.feeds import FedLine
 
 
 class MemoryOperations:
@@ -14,9 +17,11 @@ class MemoryOperations:
     _writer: Writer
     _reader: Reader
 
-    async def begin_change(self, persona_id: str, why: Why, before: Files, after: Files, at: int) -> int:
-        """Keep a change of memory before its files are written, and return its id."""
-        return await self._writer.submit(memory_history.begin, persona_id, why, before, after, at)
+    async def begin_change(
+        self, persona_id: str, why: Why, before: Files, after: Files, at: int, lines: Sequence[FedLine] = ()
+    ) -> int:
+        """Keep a change of memory before its files are written, with a fed conversation's lines; return its id."""
+        return await self._writer.submit(memory_history.begin, persona_id, why, before, after, at, lines)
 
     async def finish_change(self, change: int) -> None:
         """Make versions of a change whose files are written, and record what it has learned, in one transaction."""

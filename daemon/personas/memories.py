@@ -10,7 +10,7 @@ hand, and that becomes a version, too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from daemon.ledger import Cause, Change, Ledger, LedgerError, Version, Why
 from daemon.ledger.memory_history import changed
@@ -24,6 +24,7 @@ from daemon.personas.personas import (
 )
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import carried_through
+from proto.feeds import FedLine
 from proto.messages import Memory
 
 
@@ -85,8 +86,12 @@ class Memories:
             async with self._lock(persona_id):
                 await self._settle(persona_id)
 
-    async def change(self, persona_id: str, before: Memory, after: Memory, why: Why) -> None:
+    async def change(
+        self, persona_id: str, before: Memory, after: Memory, why: Why, lines: Sequence[FedLine] = ()
+    ) -> None:
         """Replace the files of ``after``, which were made from ``before``; once begun it is carried through.
+
+        ``lines`` are those of a conversation that she was fed: they are kept with it.
 
         Raises MemoryChanged when one of them was edited meanwhile, PersonasError, LedgerError.
         """
@@ -94,7 +99,7 @@ class Memories:
             raise PersonasError(f"A memory file holds at most {MAX_MEMORY_FILE} bytes.")
         if after.keys() - before.keys() and len(before.keys() | after.keys()) > MAX_MEMORY_FILES:
             raise PersonasError(f"Her memory holds at most {MAX_MEMORY_FILES} files.")
-        await carried_through(self._change(persona_id, before, after, why))
+        await carried_through(self._change(persona_id, before, after, why, lines))
 
     async def undo(
         self, persona_id: str, file: str, version: int | None, is_meant: Callable[[Version], bool]
@@ -115,18 +120,24 @@ class Memories:
     def _lock(self, persona_id: str) -> asyncio.Lock:
         return self._locks.setdefault(persona_id, asyncio.Lock())
 
-    async def _change(self, persona_id: str, before: Memory, after: Memory, why: Why) -> None:
+    async def _change(self, persona_id: str, before: Memory, after: Memory, why: Why, lines: Sequence[FedLine]) -> None:
         async with self._lock(persona_id):
             await self._settle(persona_id)
             await self._note(persona_id)
-            await self._apply(persona_id, {name: before.get(name) for name in after}, after, why)
+            await self._apply(persona_id, {name: before.get(name) for name in after}, after, why, lines)
 
     async def _apply(
-        self, persona_id: str, before: Mapping[str, str | None], after: Mapping[str, str | None], why: Why
+        self,
+        persona_id: str,
+        before: Mapping[str, str | None],
+        after: Mapping[str, str | None],
+        why: Why,
+        lines: Sequence[FedLine] = (),
     ) -> None:
         # Whatever ends this halfway, the next change settles it.
         self._open.add(persona_id)
-        number = await self._ledger.begin_change(persona_id, why, before, after, self._clock.time_ns())
+        now = self._clock.time_ns()
+        number = await self._ledger.begin_change(persona_id, why, before, after, now, lines)
         try:
             await self._personas.save_memory(persona_id, before, after)
         except PersonasError as error:

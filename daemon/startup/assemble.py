@@ -33,6 +33,7 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.unkept import Unkept
@@ -49,6 +50,8 @@ from daemon.personas.media import Uploads
 from daemon.personas.memories import Memories
 from daemon.personas.personas import MEMORY_FOLDER as MEMORY_NAME
 from daemon.personas.personas import Personas
+from daemon.recall.meaning import Meaning
+from daemon.recall.service import Recall
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
@@ -86,6 +89,7 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    recaller: Recaller
     unkept: Unkept
 
 
@@ -111,6 +115,7 @@ class Assembled(NamedTuple):
     channels: ChannelService
     commands: BotCommands
     ledger: Ledger
+    meaning: Meaning
     hubs: Hubs
     erasure: Erasure
     clock: KeptClock
@@ -135,18 +140,20 @@ async def assemble(
     memories, instructions = await read_knowledge(personas, ledger, clock, log)
     link = Link(settings.runtime_dir, clock, log)
     stack.callback(link.close)
-    said = await _conversations(settings, ledger, personas, memories, instructions, models, own, clock, log)
+    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
+    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
+    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
+    meaning = Meaning(ledger, organ_host.embed, personas, clock, log, is_wanted=settings.organs.meaning)
+    said = await _conversations(settings, ledger, personas, memories, instructions, meaning, models, own, clock, log)
     stack.push_async_callback(own.close)
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
-    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     afford, prices = said.inbox.afford, Prices(settings.prices)
     costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
     stack.callback(costs.close)
-    supervisor = _supervisor(settings, ledger, personas, said, places, costs, spawner, context, tasks, own, log)
+    supervisor = _supervisor(settings, personas, said, places, costs, spawner, context, organ_host, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings,
@@ -235,7 +242,19 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(
-        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
+        api,
+        webhooks,
+        supervisor,
+        personas,
+        edits,
+        channels,
+        commands,
+        ledger,
+        meaning,
+        said.hubs,
+        erasure,
+        clock,
+        accounts,
     )
 
 
@@ -252,6 +271,7 @@ async def _conversations(
     personas: Personas,
     memories: Memories,
     instructions: Instructions,
+    meaning: Meaning,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
     clock: KeptClock,
@@ -264,9 +284,12 @@ async def _conversations(
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    inbox = Inbox(settings, ledger, personas, instructions, terms, publisher, touched, told, tasks, clock, log)
-    unkept = Unkept(inbox, personas, tasks, clock)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, unkept)
+    recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
+    inbox = Inbox(
+        settings, ledger, personas, instructions, terms, publisher, recaller, touched, told, tasks, clock, log
+    )
+    unkept = Unkept(inbox, recaller, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, unkept)
 
 
 def _channels(
@@ -303,26 +326,35 @@ async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: C
 
 def _supervisor(
     settings: Settings,
-    ledger: Ledger,
     personas: Personas,
     said: Conversations,
     places: Channels,
     costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
+    organ_host: OrganHost,
     tasks: Tasks,
     persona_tasks: PersonaTasks,
     log: Log,
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
-    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
     prober = Prober(
         context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
     inbox, unkept = said.inbox, said.unkept
     dispatch = Dispatch(
-        personas, inbox, unkept, said.consolidation, places.intake, places.states, said.delivery, organ_host, costs
+        personas,
+        inbox,
+        unkept,
+        said.consolidation,
+        places.intake,
+        places.states,
+        said.delivery,
+        organ_host,
+        said.recaller,
+        persona_tasks,
+        costs,
     )
     clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
 

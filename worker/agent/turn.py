@@ -31,6 +31,7 @@ from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
+from worker.agent.recalling import recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -259,6 +260,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            None if self._tries.is_bare else self._message.recalled,
             orders=self._message.orders,
         )
 
@@ -299,7 +301,9 @@ class Turn:
             return Tools()
         body = self._means.body
         return Tools(
-            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+            self._paint if body.has("imagination") else None,
+            self._ask_teacher if body.has("teacher") else None,
+            [recall_offer(self._means.daemon, self.number, self._means.persona.name)] if self._message.beyond else [],
         )
 
     async def _paint(self, description: str) -> str:

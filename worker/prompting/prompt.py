@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory, Perception
+from proto.recalling import Passage
 from proto.records import Persona
 from worker.prompting import perceived
+from worker.prompting.recollection import NOTHING, is_of_the_past, recollection
 from worker.prompting.remembered import nested, remembered
 from worker.prompting.size import CHARS_A_TOKEN, shortened, tokens
 
@@ -120,13 +122,17 @@ class Prompt:
     is_aloud: bool = False
     room: int = 0
     instructions: str = ""
+    recalled: Sequence[Passage] | None = None
     orders: Sequence[str] = ()
 
     @property
     def is_least(self) -> bool:
         """Whether nothing more can be left out."""
         found = self._found if self._shares.passages else ""
-        return not (found or self._recent() or self._known[: self._shares.memory]) and len(self.perceptions) == 1
+        return (
+            not (found or self._section([]) or self._recent() or self._known[: self._shares.memory])
+            and len(self.perceptions) == 1
+        )
 
     @property
     def size(self) -> int:
@@ -136,6 +142,8 @@ class Prompt:
     def system(self) -> str:
         """Return the system prompt: who she is, what she knows, and what was found."""
         sections = [shortened(self._known, self._shares.memory)] if self._shares.memory else []
+        if self._recollected:
+            sections.append(self._recollected)
         if found := shortened(self._found, self._shares.passages):
             sections.append(_PASSAGES.format(passages=perceived.quoted(found)))
         if self.unsearched:
@@ -161,6 +169,7 @@ class Prompt:
         if not self.room:
             return Shares(known, found, HISTORY_TOKENS)
         fixed = tokens(self._nature()) + tokens(self._ordered) + tokens(_DATA) + tokens(_PASSAGES if found else "")
+        fixed += tokens(self._section([])) if self.recalled else 0
         left = self.room - fixed - sum(tokens(self._described(one)) for one in self.perceptions)
         memory = _share(known, left // 2)
         passages = _share(found, left - memory)
@@ -184,6 +193,18 @@ class Prompt:
             told.append(_LEFT_OUT.format(count=rest))
         form = _ORDERED if self.visitor is None else _ORDERED_HERE
         return form.format(orders="\n\n".join(told)) if told else ""
+
+    @cached_property
+    def _recollected(self) -> str:
+        if section := self._section(self._recent()):
+            return section
+        words = "\n".join([*(one.content for one in self.perceptions), *self.perceived.values()])
+        return NOTHING if self.recalled == [] and is_of_the_past(words) else ""
+
+    def _section(self, shown: list[Line]) -> str:
+        """Return what was said before, without the lines that the prompt ``shown`` anyway."""
+        name, visitor = self.persona.name, self.visitor is not None
+        return recollection(self.recalled or [], shown, self.room, self.now.tzinfo, name, visitor=visitor)
 
     @property
     def _found(self) -> str:

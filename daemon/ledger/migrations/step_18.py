@@ -1,8 +1,12 @@
-"""Step 18: the history of the memory files.
+"""Step 18: what it takes to find again what was said.
 
-``memory_change`` holds a change until its files are written: a feed's digest kept its own texts until now, and one that
-was not written yet becomes such a change. ``memory_history`` says since when a persona's files are looked at, so
-that a file that is new afterwards is known to be new.
+``recall_index`` names each persona's full-text index, a virtual table ``recall_<number>`` of its own: her words never
+share one with another persona's, and dropping the table erases them all. Lines with an id from ``below`` on are in it;
+older ones are added in the background, so that this step takes no time whatever the number of lines.
+
+``fed_line`` holds the lines of conversations that she was fed. They stand in the same index under their id with a
+minus. ``meaning`` and ``meaning_block`` are a cache of vectors by line, made by ``model`` for the lines up to ``meant``
+and the fed ones up to ``meant_fed``.
 """
 
 from __future__ import annotations
@@ -10,31 +14,39 @@ from __future__ import annotations
 from typing import Final
 
 SQL: Final = """
-    CREATE TABLE memory_change (
+    CREATE TABLE recall_index (
+        number INTEGER PRIMARY KEY,
+        persona TEXT NOT NULL UNIQUE,
+        below INTEGER NOT NULL,
+        meant INTEGER NOT NULL DEFAULT 0,
+        meant_fed INTEGER NOT NULL DEFAULT 0,
+        model TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+
+    CREATE TABLE fed_line (
         id INTEGER PRIMARY KEY,
         persona TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        why TEXT NOT NULL,
-        before TEXT NOT NULL,
-        after TEXT NOT NULL
+        key TEXT NOT NULL,
+        source TEXT NOT NULL,
+        title TEXT NOT NULL,
+        role TEXT NOT NULL CHECK (role = 'person' OR role = 'assistant'),
+        content TEXT NOT NULL,
+        at INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX memory_change_persona ON memory_change (persona, id);
-    INSERT INTO memory_change (persona, at, why, before, after)
-        SELECT persona, at, json_object('cause', 'feed', 'source', source, 'key', key), before, after FROM feed
-            WHERE state = 'digested' ORDER BY id;
+    CREATE INDEX fed_line_key ON fed_line (persona, key);
+    CREATE INDEX fed_line_time ON fed_line (persona, at);
 
-    CREATE TABLE memory_version (
-        id INTEGER PRIMARY KEY,
+    CREATE TABLE meaning (
         persona TEXT NOT NULL,
-        file TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        at INTEGER NOT NULL,
-        why TEXT NOT NULL,
-        digest TEXT NOT NULL,
-        body TEXT,
-        UNIQUE (persona, file, version)
+        line INTEGER NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (persona, line)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE meaning_block (
+        persona TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        lines BLOB NOT NULL,
+        codes BLOB NOT NULL,
+        PRIMARY KEY (persona, number)
     ) STRICT;
-    CREATE INDEX memory_version_persona ON memory_version (persona, id);
-
-    CREATE TABLE memory_history (persona TEXT PRIMARY KEY, begun_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """

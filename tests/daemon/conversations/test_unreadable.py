@@ -21,6 +21,7 @@ from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
 from proto.gateways import GatewayState
 from proto.messages import Conversation, Line, Perceive, Perception
+from tests.daemon.fakes.recalling import by_words
 from tests.daemon.supervision.played import ManualClock, log_to, logged
 
 EVE: Final = "11111111-1111-4111-8111-111111111111"
@@ -65,9 +66,9 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
         publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
-        told = Instructions(personas, log)
-        quiet = (lambda _: None, lambda _: None)
-        inbox = Inbox(settings, ledger, personas, told, terms, publisher, *quiet, tasks, clock, log)
+        told, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
+        recaller = by_words(ledger, personas, clock, log)
+        inbox = Inbox(settings, ledger, personas, told, terms, publisher, recaller, *quiet, tasks, clock, log)
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):
