@@ -13,7 +13,7 @@ import msgspec
 from proto.asking import DaemonAnswer
 from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
 from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
-from proto.costs import Budgeted, Reserve, Reserved, Spent
+from proto.costs import Budgeted, Reserve, Reserved, Spent, Used
 from proto.gateways import (
     Bound,
     Deliver,
@@ -32,6 +32,7 @@ from proto.gateways import (
     WebhookRequest,
 )
 from proto.perception import PerceptionKind
+from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
 from proto.reminding import CancelPlanned, ListPlanned, Planned, Remind
 from proto.streaming import Delta, DeltaTaken, Hush, Spoken
@@ -132,9 +133,12 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. Nothing of a turn
-    that is not ``kept`` may be stored: she has no tools in it, and it ends after one try. ``planned`` are her owner's
-    next appointments.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``orders`` are her
+    own instructions, whole texts; a visitor's turn carries those only that are marked for visitors. ``recalled`` is
+    what was said before that fits the new messages, the best first: a visitor's turn has only lines of this
+    conversation. ``beyond`` says that more was said than ``history`` holds, so that searching further makes sense.
+    ``planned`` are her owner's next appointments. Nothing of a turn that is not ``kept`` may be stored: she has no
+    tools in it, and it ends after one try.
     """
 
     turn: int
@@ -147,10 +151,13 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    recalled: list[Passage] = []
+    beyond: bool = False
     zone: str = ""
     """Her person's time zone, an IANA name; "" is the machine's."""
     planned: list[Planned] = []
     kept: bool = True
+    orders: list[str] = []
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -166,6 +173,8 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
     task: int
     lines: list[Line]
     memory: Memory
+    orders: list[str] = []
+    """Her instructions, whole texts."""
 
 
 class OrganResult(msgspec.Struct, tag="organ_result"):
@@ -248,7 +257,7 @@ class Reply(msgspec.Struct, tag="reply"):
 
     ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
     her mind folds these into her memory without any cost. ``hushed``: she was told to stop, and the messages are what
-    she had said until then.
+    she had said until then. ``used`` is what her mind used for them, None if it tells of nothing.
     """
 
     turn: int
@@ -257,6 +266,7 @@ class Reply(msgspec.Struct, tag="reply"):
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
     told: bool = False
     hushed: bool = False
+    used: Used | None = None
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -367,6 +377,7 @@ FromWorker: TypeAlias = (
     | Consolidated
     | ConsolidationFailed
     | OrganCall
+    | Recall
     | Reserve
     | Spent
     | Probed

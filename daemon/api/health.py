@@ -20,6 +20,7 @@ from daemon.costs.costs import Costs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.reminders.rules import local
 from daemon.runtime.clock import Clock
@@ -67,6 +68,8 @@ class PersonaStatus(msgspec.Struct):
     restarts: int
     reason: str
     fault: str
+    instructions: list[str]
+    """What is wrong with files in her folder of instructions."""
     inbox: int | None
     poison: int | None
     mind: str
@@ -101,6 +104,7 @@ class HealthRoutes:
         self,
         *,
         personas: Personas,
+        instructions: Instructions,
         edits: EditWatch,
         supervisor: Supervisor,
         costs: Costs,
@@ -114,6 +118,7 @@ class HealthRoutes:
         stopping: asyncio.Event,
     ) -> None:
         self._personas = personas
+        self._instructions = instructions
         self._edits = edits
         self._supervisor = supervisor
         self._costs = costs
@@ -262,6 +267,7 @@ class HealthRoutes:
             restarts=view.restarts,
             reason=view.reason,
             fault=fault,
+            instructions=[f"{file}: {why}" for file, why in self._instructions.faults(persona.id).items()],
             inbox=depth.pending if depth else None,
             poison=depth.poison if depth else None,
             mind=view.mind,

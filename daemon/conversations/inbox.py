@@ -19,10 +19,12 @@ from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import holds_documents
 from daemon.personas.personas import Personas
@@ -69,8 +71,10 @@ class Inbox:
         settings: Settings,
         ledger: Ledger,
         personas: Personas,
+        instructions: Instructions,
         terms: ChannelTerms,
         publisher: Publisher,
+        recaller: Recaller,
         touched: Callable[[str], None],
         told: Callable[[str], None],
         tasks: PersonaTasks,
@@ -84,8 +88,10 @@ class Inbox:
         self._at_once = settings.channels.beats_at_once
         self._ledger = ledger
         self._personas = personas
+        self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
+        self._recaller = recaller
         self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
@@ -298,12 +304,10 @@ class Inbox:
                         self._hold(persona_id, lanes, lane, message)
                     self._endings.defer(persona_id, lanes, lane)
             case Delta():
-                turn = lanes.own.in_hand
-                if turn and turn.number == message.turn and not turn.replied:
+                if turn := self.owners_turn(persona_id, message.turn):
                     self._publisher.draft(persona_id, turn.conversation, message)
             case Spoken():
-                turn = lanes.own.in_hand
-                if turn and turn.number == message.turn and not turn.replied:
+                if turn := self.owners_turn(persona_id, message.turn):
                     self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
@@ -366,11 +370,19 @@ class Inbox:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
+        if lane.recalled.first != following.perception.id:
+            looking = self._recaller.look_up(
+                persona_id, lane, following, len(history), self.pump, visitor=lane is not lanes.own
+            )
+            self._tasks.of(persona_id).start(looking)
+            return
         turn = lane.take(now)
         if lane is lanes.own:
-            worker.send(self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions))
+            perceive = self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions)
         else:
-            worker.send(self._visited(turn, history))
+            perceive = self._visited(persona_id, turn, history)
+        perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
+        worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
@@ -393,11 +405,12 @@ class Inbox:
             self._personas.memory(persona_id),
             persona_id in self._readers,
             instructions=instructions,
+            orders=self._instructions.orders(persona_id),
             zone=persona.zone if persona else "",
             planned=self._agenda.next(persona_id),
         )
 
-    def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
+    def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
         terms = self._terms.of(turn.conversation)
         return Perceive(
@@ -410,6 +423,7 @@ class Inbox:
             mind=terms.mind if terms else None,
             datasets=terms.datasets if terms else [],
             instructions=terms.instructions if terms else "",
+            orders=self._instructions.orders(persona_id, visitors=True),
         )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from daemon.ledger import Ledger
 from proto.conversation import OPENAI
+from proto.costs import Used
 from proto.messages import Conversation, Outgoing, Refusal, Reply
 from proto.streaming import Delta
 
@@ -44,6 +45,8 @@ class Answering:
         self.text = ""
         self.end: list[Outgoing] | Failed | None = None
         self.waiters = 0
+        self.used: Used | None = None
+        """What her mind used for it, as far as it told."""
         self.turn = 0
         """The turn that says it; another one if her process died and the next one begins again."""
         self._last = 0
@@ -67,6 +70,9 @@ class Answering:
     def answered(self, reply: Reply) -> None:
         """She has answered some of its perceptions."""
         self.turn = reply.turn
+        if given := reply.used:
+            sums = self.used or Used()
+            self.used = Used(sums.input + given.input, sums.output + given.output, sums.cached + given.cached)
         self._said += reply.messages
         self._answered.update(reply.perceptions)
         if self._last in reply.perceptions:

@@ -16,11 +16,12 @@ from daemon.ledger.errors import (
     LedgerFull,
     LedgerLost,
 )
-from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.feeds import FedConversation
 from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
+from daemon.ledger.memory_history import ArchivedVersion, Cause, Change, Version, Why
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
 from daemon.ledger.open_channels import (
     ChannelConversation,
@@ -33,7 +34,8 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
-from daemon.ledger.reminder_requests import CANCEL, Asked
+from daemon.ledger.recall import Asked
+from daemon.ledger.reminder_requests import CANCEL, ReminderAsked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
@@ -47,8 +49,11 @@ __all__ = [
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "ArchivedVersion",
     "Asked",
     "Call",
+    "Cause",
+    "Change",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -59,7 +64,6 @@ __all__ = [
     "Crossed",
     "DeadLetter",
     "Depth",
-    "Digest",
     "FedConversation",
     "Holder",
     "Idempotent",
@@ -82,6 +86,7 @@ __all__ = [
     "Piece",
     "ReadBack",
     "Reminder",
+    "ReminderAsked",
     "Room",
     "Said",
     "SenderLimits",
@@ -92,8 +97,10 @@ __all__ = [
     "StoredLine",
     "Telling",
     "UsageRow",
+    "Version",
     "Visited",
     "Waiting",
     "Wanted",
+    "Why",
     "marked",
 ]

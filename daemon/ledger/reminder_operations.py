@@ -5,7 +5,7 @@ from __future__ import annotations
 from daemon.ledger import conversation as lines
 from daemon.ledger import reminder_requests, reminders
 from daemon.ledger.inbox import Waiting
-from daemon.ledger.reminder_requests import Asked
+from daemon.ledger.reminder_requests import ReminderAsked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
@@ -22,15 +22,15 @@ class ReminderOperations:
         """Keep a reminder and return it with its id; None when she has ``limit`` already."""
         return await self._writer.submit(reminders.add, new, limit)
 
-    async def add_reminder_once(self, new: Reminder, limit: int, asked: Asked) -> Reminder | None:
+    async def add_reminder_once(self, new: Reminder, limit: int, asked: ReminderAsked) -> Reminder | None:
         """Keep a reminder that a turn asks for, unless an earlier run of the turn did; None if she has ``limit``."""
         return await self._writer.submit(reminder_requests.add, new, limit, asked)
 
-    async def remove_reminder_once(self, persona_id: str, reminder: int, asked: Asked) -> Reminder | None:
+    async def remove_reminder_once(self, persona_id: str, reminder: int, asked: ReminderAsked) -> Reminder | None:
         """Delete a reminder for a turn, and return it also to a later run of the turn; None if there is none."""
         return await self._writer.submit(reminder_requests.remove, persona_id, reminder, asked)
 
-    async def reminder_asked(self, persona_id: str, asked: Asked) -> Reminder | None:
+    async def reminder_asked(self, persona_id: str, asked: ReminderAsked) -> Reminder | None:
         """Return what an earlier run of a turn got for the same request, or None."""
         return await self._reader.submit(reminder_requests.answered, persona_id, asked)
 

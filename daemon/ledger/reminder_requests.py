@@ -23,7 +23,7 @@ CANCEL: Final = "cancel "
 """The key of a request to remove begins like this."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ReminderAsked(msgspec.Struct, frozen=True):
     """A request of a turn: ``key`` says what, ``perceptions`` are those in hand, ``at`` is in epoch nanoseconds."""
 
     key: str
@@ -31,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
     at: int
 
 
-def answered(connection: sqlite3.Connection, persona: str, asked: Asked) -> Reminder | None:
+def answered(connection: sqlite3.Connection, persona: str, asked: ReminderAsked) -> Reminder | None:
     """Return what an earlier run of this turn got for the same request."""
     for perception in asked.perceptions:
         row: tuple[str] | None = connection.execute(
@@ -43,7 +43,7 @@ def answered(connection: sqlite3.Connection, persona: str, asked: Asked) -> Remi
     return None
 
 
-def add(connection: sqlite3.Connection, new: Reminder, limit: int, asked: Asked) -> Reminder | None:
+def add(connection: sqlite3.Connection, new: Reminder, limit: int, asked: ReminderAsked) -> Reminder | None:
     """Add a reminder once for this request; None when she has ``limit`` already."""
     found = answered(connection, new.persona, asked)
     if found is None and (found := reminders.add(connection, new, limit)):
@@ -51,7 +51,7 @@ def add(connection: sqlite3.Connection, new: Reminder, limit: int, asked: Asked)
     return found
 
 
-def remove(connection: sqlite3.Connection, persona: str, reminder: int, asked: Asked) -> Reminder | None:
+def remove(connection: sqlite3.Connection, persona: str, reminder: int, asked: ReminderAsked) -> Reminder | None:
     """Remove a reminder once for this request; None when she has no such row."""
     found = answered(connection, persona, asked)
     if found is None and (found := reminders.remove(connection, persona, reminder)):
@@ -74,7 +74,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     connection.execute("DELETE FROM reminder_request WHERE persona = ?", (persona,))
 
 
-def _note(connection: sqlite3.Connection, got: Reminder, asked: Asked) -> None:
+def _note(connection: sqlite3.Connection, got: Reminder, asked: ReminderAsked) -> None:
     connection.execute("DELETE FROM reminder_request WHERE persona = ? AND at < ?", (got.persona, asked.at - KEPT))
     told = msgspec.json.encode(got).decode()
     connection.executemany(

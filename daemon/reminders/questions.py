@@ -11,7 +11,7 @@ import msgspec
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.lane import Turn
 from daemon.conversations.worker import Worker
-from daemon.ledger import CANCEL, Asked, LedgerError, Reminder
+from daemon.ledger import CANCEL, LedgerError, Reminder, ReminderAsked
 from daemon.logging.log import Log
 from daemon.reminders.service import NewReminder, ReminderRefused, Reminders, ReminderUnknown, TooManyReminders
 from daemon.runtime.clock import Clock
@@ -78,12 +78,12 @@ class ReminderQuestions:
         perceptions, at = [item.perception.id for item in turn.items], self._clock.time_ns()
         match question:
             case Remind():
-                asked = Asked(_key(question), perceptions, at)
+                asked = ReminderAsked(_key(question), perceptions, at)
                 return [_planned(await self._reminders.add(persona_id, _new(question, turn), asked))]
             case CancelPlanned():
                 if not question.id.isdecimal() or len(question.id) > 18:
                     raise ReminderUnknown(_GONE)
-                asked = Asked(f"{CANCEL}{question.id}", perceptions, at)
+                asked = ReminderAsked(f"{CANCEL}{question.id}", perceptions, at)
                 gone = await self._reminders.remove(persona_id, int(question.id), asked)
                 return [_planned(gone, is_cancelled=True)]
             case ListPlanned():

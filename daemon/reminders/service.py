@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.agenda import Agenda
-from daemon.ledger import Asked, Ledger, Reminder
+from daemon.ledger import Ledger, Reminder, ReminderAsked
 from daemon.personas.personas import Personas
 from daemon.reminders import places, rules
 from daemon.runtime.kept_clock import KeptClock
@@ -95,7 +95,7 @@ class Reminders:
         """Return what the turn of these perceptions has removed so far."""
         return await self._ledger.reminders_removed(persona_id, perceptions)
 
-    async def add(self, persona_id: str, new: NewReminder, asked: Asked | None = None) -> Reminder:
+    async def add(self, persona_id: str, new: NewReminder, asked: ReminderAsked | None = None) -> Reminder:
         """Keep a reminder. Raises ReminderRefused."""
         if asked and (found := await self._ledger.reminder_asked(persona_id, asked)):
             # It may be past by now, and is no less kept or told.
@@ -131,7 +131,7 @@ class Reminders:
                 return new
         raise ReminderRefused("It is being told at this moment: send the change once more.")
 
-    async def remove(self, persona_id: str, reminder: int, asked: Asked | None = None) -> Reminder:
+    async def remove(self, persona_id: str, reminder: int, asked: ReminderAsked | None = None) -> Reminder:
         """Remove a reminder and return it. Raises ReminderUnknown."""
         self._persona(persona_id)
         if asked:

@@ -14,9 +14,11 @@ from daemon.api.feed import FeedRoutes
 from daemon.api.health import HealthRoutes
 from daemon.api.history import HistoryRoutes
 from daemon.api.hush import HushRoutes
+from daemon.api.instructions import InstructionRoutes
 from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
+from daemon.api.memory import MemoryRoutes
 from daemon.api.metrics import MetricsRoutes
 from daemon.api.openai.completions import CompletionRoutes, Completions
 from daemon.api.openai.files import Files
@@ -50,7 +52,9 @@ from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import Uploads
+from daemon.personas.memories import Memories
 from daemon.personas.personas import Personas
 from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
@@ -67,6 +71,8 @@ def api_routes(
     *,
     settings: Settings,
     personas: Personas,
+    memories: Memories,
+    instructions: Instructions,
     edits: EditWatch,
     supervisor: Supervisor,
     ledger: Ledger,
@@ -128,9 +134,16 @@ def api_routes(
         ArchiveRoutes(
             personas=personas,
             supervisor=supervisor,
+            memories=memories,
             ledger=ledger,
             restorer=Restorer(
-                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, clock=clock, log=log
+                personas=personas,
+                instructions=instructions,
+                ledger=ledger,
+                channels=channels,
+                identify=supervisor.identify,
+                clock=clock,
+                log=log,
             ),
             hubs=hubs,
             uploads=uploads,
@@ -153,10 +166,13 @@ def api_routes(
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         ReminderRoutes(personas=personas, reminders=reminders, ledger=ledger, clock=clock),
-        KnowledgeRoutes(personas=personas, log=log),
+        KnowledgeRoutes(personas=personas, instructions=instructions, log=log),
+        MemoryRoutes(personas=personas, memories=memories, ledger=ledger),
+        InstructionRoutes(personas=personas, instructions=instructions),
         UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
+            instructions=instructions,
             edits=edits,
             supervisor=supervisor,
             costs=costs,

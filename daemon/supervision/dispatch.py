@@ -7,15 +7,18 @@ from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.unkept import Unkept
 from daemon.conversations.worker import Worker
 from daemon.costs.costs import Costs
 from daemon.personas.personas import Personas
 from daemon.reminders.questions import ReminderQuestions
+from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.organ_host import OrganHost
 from proto.costs import Reserve, Spent
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, Deferred, FromWorker, OrganCall
+from proto.recalling import Recall
 from proto.reminding import CancelPlanned, ListPlanned, Remind
 from proto.streaming import Delta, DeltaTaken
 
@@ -33,6 +36,8 @@ class Dispatch:
         states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
+        recaller: Recaller,
+        tasks: PersonaTasks,
         reminders: ReminderQuestions,
         costs: Costs,
     ) -> None:
@@ -44,6 +49,8 @@ class Dispatch:
         self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
+        self._recaller = recaller
+        self._tasks = tasks
         self._reminders = reminders
         self._costs = costs
 
@@ -62,6 +69,9 @@ class Dispatch:
                 worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
+            case Recall():
+                turn = self._inbox.owners_turn(persona_id, message.turn)
+                self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
             case Remind() | ListPlanned() | CancelPlanned():
                 self._reminders.received(persona_id, worker, message)
             case Received():

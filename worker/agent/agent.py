@@ -19,6 +19,7 @@ from proto.messages import (
     OrganResult,
     Perceive,
     Prepare,
+    Reply,
 )
 from proto.records import Organ, to_json
 from proto.streaming import DeltaTaken, Hush
@@ -137,8 +138,10 @@ class Agent:
 
     async def _answer(self, turn: Turn) -> None:
         try:
-            with self._meter.charged(turn.purpose):
+            with self._meter.charged(turn.purpose) as account:
                 reply = await turn.run()
+            if isinstance(reply, Reply):
+                reply.used = account.thought
         finally:
             # Removed before the reply is sent, because the reply would not answer a message that joins now.
             del self._turns[turn.number]
@@ -173,8 +176,9 @@ class Agent:
 
     async def _fold(self, message: Consolidate) -> None:
         try:
+            name, orders = self._persona.name, message.orders
             with self._meter.charged("consolidation"):
-                changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
+                changed = await self._mind.consolidate(name, message.lines, message.memory, orders)
         except OrganUnreachable as error:
             self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
         except ConsolidationError as error:

@@ -31,6 +31,7 @@ from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
+from worker.agent.recalling import recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -264,12 +265,15 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
-            agenda(self._message.planned, now),
+            recalled=None if self._tries.is_bare else self._message.recalled,
+            orders=self._message.orders,
+            planned=agenda(self._message.planned, now),
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
         """Return the messages that the next mind call is about."""
-        return take(self._perceptions[: self._tries.most or None], understood, self._room(), self._message.instructions)
+        asked = "\n\n".join([self._message.instructions, *self._message.orders])
+        return take(self._perceptions[: self._tries.most or None], understood, self._room(), asked)
 
     async def _prepare(self) -> None:
         # If this mind does not exist, the call itself reports it.
@@ -304,11 +308,12 @@ class Turn:
         """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
         if self._message.visitor is not None or not self._message.kept:
             return Tools()
-        body, planner = self._means.body, self._planner()
+        body, planner, name = self._means.body, self._planner(), self._means.persona.name
+        searching = [recall_offer(self._means.daemon, self.number, name)] if self._message.beyond else []
         return Tools(
             self._paint if body.has("imagination") else None,
             self._ask_teacher if body.has("teacher") else None,
-            appointment_offers(planner),
+            [*searching, *appointment_offers(planner)],
             planner,
         )
 

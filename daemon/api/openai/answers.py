@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from daemon.http.openai_errors import ApiError, ErrorAnswer
+from proto.costs import Used
 from proto.messages import Outgoing
 
 BYTES_A_TOKEN: Final = 4
@@ -22,12 +23,19 @@ KEEP_ALIVE: Final = b": she thinks\n\n"
 """A comment, which keeps proxies from hanging up (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 
+class PromptTokensDetails(msgspec.Struct, frozen=True):
+    """Tokens that the provider of her mind had read before."""
+
+    cached_tokens: int = 0
+
+
 class TokenUsage(msgspec.Struct, frozen=True):
-    """Tokens of a request and its answer."""
+    """Tokens of the prompt and of her answer, as her mind reported them, or else an estimate."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokensDetails = PromptTokensDetails()
 
 
 class AnswerMessage(msgspec.Struct):
@@ -95,6 +103,14 @@ def _one(persona_id: str, message: Outgoing) -> str:
         return message.content
     words = " ".join(message.content.replace("[", "(").replace("]", ")").split())
     return f"![{words}](/api/persona/{persona_id}/media/{message.media})"
+
+
+def usage_of(used: Used | None, size: int, answer: str) -> TokenUsage:
+    """Return what her mind used, or an estimate for a request of ``size`` bytes of text and its answer."""
+    if used is None:
+        return estimate(size, answer)
+    total = used.input + used.output
+    return TokenUsage(used.input, used.output, total, PromptTokensDetails(used.cached))
 
 
 def estimate(size: int, answer: str) -> TokenUsage:

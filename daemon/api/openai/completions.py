@@ -25,8 +25,8 @@ from daemon.api.openai.answers import (
     Choice,
     Chunks,
     broken_off,
-    estimate,
     text_of,
+    usage_of,
 )
 from daemon.api.openai.completion import Completion, read_completion
 from daemon.api.openai.files import Files, Stored
@@ -206,7 +206,7 @@ class Answer:
         while self._answering.end is None:
             await self._wait()
         words = self._words(self._answering.end)
-        usage = estimate(self._asked.talk.size, words)
+        usage = usage_of(self._answering.used, self._asked.talk.size, words)
         body = ChatCompletion(self._id, self._created, self._model, [Choice(AnswerMessage(words))], usage)
         await _send(send, b"application/json", msgspec.json.encode(body))
         self.is_complete = True
@@ -226,7 +226,8 @@ class Answer:
             await _last(send, broken_off(refused.shown()))
             return
         if self._asked.include_usage:
-            await _more(send, chunks.usage(estimate(self._asked.talk.size, said)))
+            usage = usage_of(self._answering.used, self._asked.talk.size, said)
+            await _more(send, chunks.usage(usage))
         await _last(send, DONE)
         self.is_complete = True
 

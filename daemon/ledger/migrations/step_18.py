@@ -1,9 +1,12 @@
-"""Step 18: reminders and routines, and what was told of them.
+"""Step 18: what it takes to find again what was said.
 
-``due`` is when a reminder is meant next, ``wake`` when it is looked at next: later than ``due`` while quiet hours hold
-it back. An empty ``type`` means no particular conversation. A telling is open until its message was delivered, so that
-it can go another way; ``tried`` holds the channels on which that failed, as JSON. A request is what a turn asked for
-and ``got``, a reminder as JSON, so that the turn can be repeated.
+``recall_index`` names each persona's full-text index, a virtual table ``recall_<number>`` of its own: her words never
+share one with another persona's, and dropping the table erases them all. Lines with an id from ``below`` on are in it;
+older ones are added in the background, so that this step takes no time whatever the number of lines.
+
+``fed_line`` holds the lines of conversations that she was fed. They stand in the same index under their id with a
+minus. ``meaning`` and ``meaning_block`` are a cache of vectors by line, made by ``model`` for the lines up to ``meant``
+and the fed ones up to ``meant_fed``.
 """
 
 from __future__ import annotations
@@ -11,49 +14,39 @@ from __future__ import annotations
 from typing import Final
 
 SQL: Final = """
-    CREATE TABLE reminder (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        persona TEXT NOT NULL,
-        body TEXT NOT NULL,
-        cron TEXT NOT NULL,
-        zone TEXT NOT NULL,
-        due INTEGER NOT NULL,
-        wake INTEGER NOT NULL,
-        type TEXT NOT NULL,
-        name TEXT NOT NULL,
-        channel TEXT NOT NULL,
-        chat TEXT NOT NULL,
-        task INTEGER NOT NULL CHECK (task = 0 OR task = 1),
-        quiet INTEGER NOT NULL CHECK (quiet = 0 OR quiet = 1),
-        created_at INTEGER NOT NULL,
-        told INTEGER NOT NULL DEFAULT 0,
-        told_at INTEGER
+    CREATE TABLE recall_index (
+        number INTEGER PRIMARY KEY,
+        persona TEXT NOT NULL UNIQUE,
+        below INTEGER NOT NULL,
+        meant INTEGER NOT NULL DEFAULT 0,
+        meant_fed INTEGER NOT NULL DEFAULT 0,
+        model TEXT NOT NULL DEFAULT ''
     ) STRICT;
-    CREATE INDEX reminder_due ON reminder (persona, due);
-    CREATE INDEX reminder_wake ON reminder (wake);
 
-    CREATE TABLE telling (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+    CREATE TABLE fed_line (
+        id INTEGER PRIMARY KEY,
         persona TEXT NOT NULL,
-        reminder INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        cron TEXT NOT NULL,
-        due INTEGER NOT NULL,
-        at INTEGER NOT NULL,
-        content TEXT NOT NULL,
-        seq INTEGER,
-        open INTEGER NOT NULL CHECK (open = 0 OR open = 1),
-        tried TEXT NOT NULL DEFAULT '[]'
-    ) STRICT;
-    CREATE INDEX telling_due ON telling (persona, due);
-    CREATE INDEX telling_open ON telling (id) WHERE open = 1;
-
-    CREATE TABLE reminder_request (
-        persona TEXT NOT NULL,
-        perception INTEGER NOT NULL,
         key TEXT NOT NULL,
-        got TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        PRIMARY KEY (persona, perception, key)
+        source TEXT NOT NULL,
+        title TEXT NOT NULL,
+        role TEXT NOT NULL CHECK (role = 'person' OR role = 'assistant'),
+        content TEXT NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX fed_line_key ON fed_line (persona, key);
+    CREATE INDEX fed_line_time ON fed_line (persona, at);
+
+    CREATE TABLE meaning (
+        persona TEXT NOT NULL,
+        line INTEGER NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (persona, line)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE meaning_block (
+        persona TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        lines BLOB NOT NULL,
+        codes BLOB NOT NULL,
+        PRIMARY KEY (persona, number)
+    ) STRICT;
     """

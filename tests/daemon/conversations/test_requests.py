@@ -21,13 +21,16 @@ from daemon.conversations.unkept import Unkept
 from daemon.ledger import Ledger, Piece
 from daemon.ledger.requests import conversation_of
 from daemon.logging.log import Log, Sink
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Logs, Settings
+from proto.costs import Used
 from proto.gateways import GatewayState
 from proto.messages import Deferred, Line, MindDown, Outgoing, Perceive, Reply
 from proto.streaming import Delta
+from tests.daemon.fakes.recalling import by_words
 
 EVE = "11111111-1111-4111-8111-111111111111"
 HERE = conversation_of("k")
@@ -48,11 +51,12 @@ async def test_who_waits_gets_the_end() -> None:
         requests.drafted(EVE, HERE, Delta(7, HERE, 0, "Hel"))
         requests.drafted(EVE, HERE, Delta(7, HERE, 3, "lo"))
         assert (change.done(), answering.text, answering.turn) == (True, "Hello", 7)
-        requests.answered(EVE, HERE, Reply(7, [1], [Outgoing("Hello")]))
+        requests.answered(EVE, HERE, Reply(7, [1], [Outgoing("Hello")], used=Used(10, 2, 1)))
         assert ended(answering) is None
-        requests.answered(EVE, HERE, Reply(8, [2], [Outgoing("again")]))
+        requests.answered(EVE, HERE, Reply(8, [2], [Outgoing("again")], used=Used(20, 3, 1)))
         requests.failed(EVE, HERE, "mind_down", "too late")
         assert ended(answering) == [Outgoing("Hello"), Outgoing("again")]
+        assert answering.used == Used(30, 5, 2)
     with requests.waiting(EVE, "k") as later:
         assert later is not answering
 
@@ -124,11 +128,12 @@ class Bench:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         publisher = Publisher(ledger, hubs, personas, self.requests, lambda _: None, clock, log)
         terms = ChannelTerms(ledger, {}, clock, log)
-        agenda = Agenda(ledger)
+        orders, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
+        recaller, agenda = by_words(ledger, personas, clock, log), Agenda(ledger)
         inbox = Inbox(
-            settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, self.tasks, clock, log, agenda
+            settings, ledger, personas, orders, terms, publisher, recaller, *quiet, self.tasks, clock, log, agenda
         )
-        self.unkept = Unkept(inbox, personas, self.tasks, clock)
+        self.unkept = Unkept(inbox, recaller, personas, self.tasks, clock)
         self.process = Process()
         self.unkept.attach(EVE, self.process)
 

@@ -69,6 +69,22 @@ def test_the_client_streams(iris: Asked[ScriptedMind]) -> None:
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_tokens_are_those_that_her_mind_reports(iris: Asked[ScriptedMind], stream: bool) -> None:
+    """With her memory and all that was thought; what its provider had read before is told, too."""
+    word = iris.word()
+    iris.mind.answer = lambda text: Step(used=(1000, 7, 60)) if word in text else None
+    answer = iris.post(word, stream=stream, **({"stream_options": {"include_usage": True}} if stream else {}))
+    iris.mind.answer = lambda _: None
+    usage = events(answer.text)[-2]["usage"] if stream else answer.json()["usage"]
+    assert usage == {
+        "prompt_tokens": 1000,
+        "completion_tokens": 7,
+        "total_tokens": 1007,
+        "prompt_tokens_details": {"cached_tokens": 60},
+    }
+
+
 async def test_the_asynchronous_client(iris: Asked[ScriptedMind]) -> None:
     """Several requests at once are answered each, whole and streamed."""
     words = [iris.word() for _ in range(4)]
