@@ -272,8 +272,6 @@ class Hubs:
         """She no longer runs: her web channel is closed. Her sockets stay and get signals."""
         hub = self._hub(persona_id)
         hub.running = hub.is_open = False
-        if hub.draft:
-            self.end_draft(persona_id, hub.draft.turn, said=False)
 
     def resync(self, persona_id: str) -> None:
         """Close her sockets after a fault: clients that reconnect with ``?after=`` get frames that were not sent."""
