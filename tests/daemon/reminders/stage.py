@@ -131,6 +131,13 @@ class Stage:
         await self.ledger.bind(EVE, channel, "7", "Sam", "7")
         return channel
 
+    async def hears_on_telegram(self, channel: str) -> None:
+        """The person writes there, last of all."""
+        there = Conversation("telegram", "@sam", channel, "7")
+        number = await self.ledger.accept(EVE, there, "text", "hi", None, 1, None)
+        assert number
+        await self.ledger.answer(EVE, [number], there, [], [], 2)
+
     def start_her(self) -> None:
         """Her process runs."""
         self.due.attach(EVE, cast("Worker", None))

@@ -10,7 +10,6 @@ import pytest
 
 from daemon.ledger import Ledger, LedgerFull
 from daemon.reminders.service import ReminderChange
-from proto.messages import Conversation
 from tests.daemon.reminders.stage import EVE, HOUR, Stage, play
 
 DAY = 24 * HOUR
@@ -192,6 +191,7 @@ def test_it_goes_where_it_was_asked_for_and_on_when_that_is_dead(tmp_path: Path)
 
     async def scene(stage: Stage) -> None:
         channel = await stage.pair_telegram()
+        await stage.hears_on_telegram(channel)
         stage.begin()
         await stage.remind("pills", 10, channel="telegram")
         await asyncio.sleep(11)
@@ -218,10 +218,7 @@ def test_without_a_place_it_goes_where_the_person_wrote_last(tmp_path: Path) -> 
 
     async def scene(stage: Stage) -> None:
         channel = await stage.pair_telegram()
-        there = Conversation("telegram", "@sam", channel, "7")
-        number = await stage.ledger.accept(EVE, there, "text", "hi", None, 1, None)
-        assert number
-        await stage.ledger.answer(EVE, [number], there, [], [], 2)
+        await stage.hears_on_telegram(channel)
         stage.begin()
         await stage.remind("pills", 10)
         await asyncio.sleep(60)
