@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from proto.costs import Reserve, Reserved, Spent
 from proto.messages import MAX_ITEMS, Fault, Heartbeat, Hello, Memory, MindLimits, Stop
 from proto.records import Organ
 from proto.texts import MemoryName, Nanoseconds, Reason, Text, Title
@@ -31,6 +32,8 @@ class Feed(msgspec.Struct, tag="feed"):
     thinking: Organ
     limits: MindLimits
     urls: dict[str, str]
+    forecast: bool = False
+    """Digest nothing: only tell with each ``Offered`` what that would take."""
 
 
 class Wanted(msgspec.Struct, tag="wanted"):
@@ -41,7 +44,10 @@ class Wanted(msgspec.Struct, tag="wanted"):
 
 
 class Offered(msgspec.Struct, tag="offered"):
-    """The next conversation of the export. ``position`` of ``size`` bytes of the export have been read."""
+    """The next conversation of the export. ``position`` of ``size`` bytes of the export have been read.
+
+    For a forecast, ``calls`` of her mind with ``tokens`` of input would digest it, beside what her memory holds.
+    """
 
     number: int
     key: ConversationKey
@@ -50,6 +56,8 @@ class Offered(msgspec.Struct, tag="offered"):
     lines: int
     position: int
     size: int
+    calls: int = 0
+    tokens: int = 0
 
 
 class Digested(msgspec.Struct, tag="digested"):
@@ -78,11 +86,11 @@ class Fed(msgspec.Struct, tag="fed"):
 
 
 class FeedFailed(msgspec.Struct, tag="feed_failed"):
-    """The feed failed: the export does not have the form of its source, or her mind cannot be reached."""
+    """The feed failed: the export has another form, her mind cannot be reached, or no budget has room for it."""
 
-    cause: Literal["format", "mind"]
+    cause: Literal["format", "mind", "budget"]
     reason: Reason
 
 
-ToFeeder: TypeAlias = Feed | Wanted | Stop
-FromFeeder: TypeAlias = Hello | Offered | Digested | Undigested | Fed | FeedFailed | Heartbeat | Fault
+ToFeeder: TypeAlias = Feed | Wanted | Reserved | Stop
+FromFeeder: TypeAlias = Hello | Offered | Digested | Undigested | Fed | FeedFailed | Reserve | Spent | Heartbeat | Fault

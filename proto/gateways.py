@@ -110,10 +110,10 @@ class Inbound(msgspec.Struct):
     ``chat`` is a chat, or a thread in one (``chat_of``).
 
     ``media`` names a file that is complete and synced in the media folder. ``command`` is a bot command without its
-    slash, in lower case (``start``, ``hello``, ``stop``, ``restart``); its argument is in ``content``. ``opt_out``
-    is not None for a STOP (True) or START (False) of text messages, which is not for her. ``unaddressed`` was said in
-    a thread without naming her, and is for her only if that thread is a conversation with her already. ``alias`` is
-    another id of the same person, where the provider has two and may leave one out.
+    slash, in lower case (``start``, ``hello``, ``hush``, ``stop``, ``restart``); its argument is in ``content``.
+    ``opt_out`` is not None for a STOP (True) or START (False) of text messages, which is not for her. ``unaddressed``
+    was said in a thread without naming her, and is for her only if that thread is a conversation with her already.
+    ``alias`` is another id of the same person, where the provider has two and may leave one out.
     """
 
     key: InboundKey

@@ -11,6 +11,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from proto.asking import DaemonAnswer
+from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
+from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
+from proto.costs import Budgeted, Reserve, Reserved, Spent
 from proto.gateways import (
     Bound,
     Deliver,
@@ -30,7 +33,9 @@ from proto.gateways import (
 )
 from proto.perception import PerceptionKind
 from proto.records import Organ, Persona, Slot
-from proto.texts import DatasetName, Label, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
+from proto.reminding import CancelPlanned, ListPlanned, Planned, Remind
+from proto.streaming import Delta, DeltaTaken, Hush, Spoken
+from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
 VERSION: Final = 3
 
@@ -43,28 +48,6 @@ MAX_FRAME: Final = 4 * 1024 * 1024
 
 Memory = dict[str, str]
 """What she knows: Markdown by the memory file's name (without ``.md``)."""
-
-
-Address: TypeAlias = tuple[str, str]
-"""A channel's id and the provider's id of a chat on it; two empty strings for the web."""
-
-
-class Conversation(msgspec.Struct, frozen=True):
-    """Where a message came from and where the reply goes.
-
-    ``type`` and ``name`` are what people see of the channel; ``channel`` is its id and ``chat`` the provider's id of
-    the chat. The web has neither.
-    """
-
-    type: Label
-    name: Label
-    channel: Label = ""
-    chat: Label = ""
-
-    @property
-    def address(self) -> Address:
-        """Identifies the conversation among all conversations of its persona on gateways."""
-        return (self.channel, self.chat)
 
 
 class Perception(msgspec.Struct):
@@ -135,6 +118,8 @@ class Prepare(msgspec.Struct, tag="prepare"):
     gateways: list[Gateway] = []
     media: str = ""
     """Her media folder, where gateways put the files that they fetch."""
+    is_budgeted: bool = False
+    """Whether calls of remote minds and organs wait for ``Reserved``."""
 
 
 class Open(msgspec.Struct, tag="open"):
@@ -147,7 +132,9 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. Nothing of a turn
+    that is not ``kept`` may be stored: she has no tools in it, and it ends after one try. ``planned`` are her owner's
+    next appointments.
     """
 
     turn: int
@@ -162,6 +149,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
     instructions: Text = ""
     zone: str = ""
     """Her person's time zone, an IANA name; "" is the machine's."""
+    planned: list[Planned] = []
+    kept: bool = True
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -210,9 +199,13 @@ ToWorker: TypeAlias = (
     | Open
     | Perceive
     | Join
+    | Hush
+    | DeltaTaken
     | Consolidate
     | OrganResult
     | DaemonAnswer
+    | Reserved
+    | Budgeted
     | Taken
     | Deliver
     | Say
@@ -254,7 +247,8 @@ class Reply(msgspec.Struct, tag="reply"):
     """A turn is done: these perceptions are answered by these messages (none: she chose silence).
 
     ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
-    her mind folds these into her memory without any cost.
+    her mind folds these into her memory without any cost. ``hushed``: she was told to stop, and the messages are what
+    she had said until then.
     """
 
     turn: int
@@ -262,6 +256,7 @@ class Reply(msgspec.Struct, tag="reply"):
     messages: Annotated[list[Outgoing], msgspec.Meta(max_length=64)]
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
     told: bool = False
+    hushed: bool = False
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -292,10 +287,13 @@ class Refused(msgspec.Struct, tag="refused"):
 class Deferred(msgspec.Struct, tag="deferred"):
     """A visitor's turn ends without an answer while the mind is down, so that the next probe is another conversation's.
 
-    Its perceptions wait again.
+    Its perceptions wait again. ``unaffordable`` says which budget has no room for it: nothing of it is tried again
+    before there is some; ``passing`` as in ``Reserved``.
     """
 
     turn: int
+    unaffordable: Reason = ""
+    passing: bool = False
 
 
 class Consolidated(msgspec.Struct, tag="consolidated"):
@@ -360,6 +358,8 @@ FromWorker: TypeAlias = (
     | Prepared
     | Ready
     | Typing
+    | Delta
+    | Spoken
     | Reply
     | Refused
     | Deferred
@@ -367,6 +367,8 @@ FromWorker: TypeAlias = (
     | Consolidated
     | ConsolidationFailed
     | OrganCall
+    | Reserve
+    | Spent
     | Probed
     | Identified
     | Received
@@ -377,4 +379,7 @@ FromWorker: TypeAlias = (
     | GatewayChanged
     | Heartbeat
     | Fault
+    | Remind
+    | ListPlanned
+    | CancelPlanned
 )

@@ -63,6 +63,21 @@ class Channel(msgspec.Struct, forbid_unknown_fields=True):
     verified_at: str | None = None
 
 
+LIMIT: Final = r"^(?:unlimited|(?:0|[1-9][0-9]{0,14}) tokens|(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})? [A-Z]{3})?\Z"
+"""How much a budget allows: ``200000 tokens``, ``2.50 USD``, ``unlimited``, or nothing: the setting decides."""
+
+Limit = Annotated[str, msgspec.Meta(max_length=40, pattern=LIMIT)]
+
+
+class Budget(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """What her calls of remote minds and organs may use in a day and in a month, and apart from it her visitors'."""
+
+    day: Limit = ""
+    month: Limit = ""
+    visitors_day: Limit = ""
+    visitors_month: Limit = ""
+
+
 class Persona(msgspec.Struct, forbid_unknown_fields=True):
     """The raw record: config.json on disk, and the response body where a seed leaves it unmasked."""
 
@@ -94,6 +109,9 @@ class Persona(msgspec.Struct, forbid_unknown_fields=True):
     def quiet_hours(self) -> str:
         """When routines wait, such as ``22:00-07:00`` in that zone; "" for never."""
         return "" if self.own_quiet_hours is msgspec.UNSET else self.own_quiet_hours
+
+    budget: Budget | msgspec.UnsetType = msgspec.UNSET
+    """Not a field of the documents, so it is not shown where none is set."""
 
 
 class OrganView(msgspec.Struct):

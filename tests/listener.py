@@ -47,7 +47,7 @@ class Listener:
     @property
     def last_seq(self) -> int:
         """The highest ``seq`` seen."""
-        return max((frame["seq"] for frame in list(self.frames)), default=0)
+        return max((frame.get("seq", 0) for frame in list(self.frames)), default=0)
 
     def hears(self, *words: str, timeout: float = PATIENCE) -> None:
         """Wait until each of these words is in something that she said."""

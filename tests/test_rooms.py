@@ -44,13 +44,14 @@ DAEMON: Final = (
     ),
     room(
         "daemon.startup",
-        "api webhooks feeding archives supervision channels reminders conversations personas http ledger runtime"
+        "api webhooks feeding archives supervision costs channels reminders conversations personas http ledger runtime"
         " logging settings",
         "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
     room(
         "daemon.api",
-        "feeding archives supervision channels reminders conversations personas http ledger runtime logging settings",
+        "feeding archives supervision costs channels reminders conversations personas http ledger runtime logging"
+        " settings",
         "The front: it turns requests into calls of the rooms below, and none of them knows HTTP.",
     ),
     room(
@@ -60,7 +61,7 @@ DAEMON: Final = (
     ),
     room(
         "daemon.feeding",
-        "supervision conversations personas ledger runtime logging settings",
+        "supervision costs conversations personas ledger runtime logging settings",
         "A feed runs a process of its own beside hers, so it stands on supervision.",
     ),
     room(
@@ -70,8 +71,13 @@ DAEMON: Final = (
     ),
     room(
         "daemon.supervision",
-        "channels conversations personas ledger runtime logging settings",
-        "It hands what a process says to conversations and channels, which know a process as a `Worker` only.",
+        "costs channels reminders conversations personas ledger runtime logging settings",
+        "It hands what a process says to the rooms below it, which know a process as a `Worker` only.",
+    ),
+    room(
+        "daemon.costs",
+        "conversations personas ledger runtime logging settings",
+        "Every process asks it before a call; a conversation only knows that it has to wait.",
     ),
     room(
         "daemon.channels",

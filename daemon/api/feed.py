@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -39,6 +40,7 @@ _AGAIN: Final = "What was finished is kept: feed her the same file again, and it
 _ENDED: Final[dict[Cause, tuple[int, str]]] = {
     "format": (400, "Could not parse the external data. Please check the file format."),
     "mind": (400, "Could not analyze the conversations. Please make sure the model is running."),
+    "budget": (409, f"No budget has room for what her mind would cost. {{reason}} {_AGAIN}"),
     "stopped": (409, f"Persona is not active. She was stopped meanwhile. {_AGAIN}"),
     "leaving": (503, f"The daemon is stopping. {_AGAIN}"),
     "disk": (507, f"What she learned could not be written: {{reason}}. {_AGAIN}"),
@@ -75,10 +77,20 @@ class FeedRoutes:
         self._log = log
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/api/persona/{persona_id}/feed", self.feed, methods=["POST"])]
+        return [
+            Route("/api/persona/{persona_id}/feed", self.feed, methods=["POST"]),
+            Route("/api/persona/{persona_id}/feed/forecast", self.forecast, methods=["POST"]),
+        ]
 
     async def feed(self, request: Request) -> Response:
         """``POST /api/persona/{persona_id}/feed``: the answer is unmasked, as the seed says."""
+        return await self._claimed(request, is_forecast=False)
+
+    async def forecast(self, request: Request) -> Response:
+        """``POST /api/persona/{persona_id}/feed/forecast``: the answer is what a feed would take."""
+        return await self._claimed(request, is_forecast=True)
+
+    async def _claimed(self, request: Request, *, is_forecast: bool) -> Response:
         persona_id: str = request.path_params["persona_id"]
         with contextlib.ExitStack() as claims:
             refusal = None
@@ -93,9 +105,11 @@ class FeedRoutes:
                 refusal = HTTPException(503, words, _RETRY_AFTER)
             except HTTPException as error:
                 refusal = error
-            return await self._feed(request, persona_id, refusal)
+            return await self._feed(request, persona_id, refusal, is_forecast=is_forecast)
 
-    async def _feed(self, request: Request, persona_id: str, refusal: HTTPException | None) -> Response:
+    async def _feed(
+        self, request: Request, persona_id: str, refusal: HTTPException | None, *, is_forecast: bool
+    ) -> Response:
         spool = Spool(self._personas.folder(persona_id) / FOLDER, self._max_bytes)
         form = Form(
             request.headers.get("content-type", ""),
@@ -111,6 +125,8 @@ class FeedRoutes:
             require_running(self._supervisor, persona_id)
             source = _source(form.values["source"])
             await self._uploads.run(spool.close)
+            if is_forecast:
+                return await self._foretold(request, persona_id, source, spool)
             if unread := await self._learn(request, persona_id, source, spool):
                 return unread
         except TooLarge:
@@ -134,21 +150,38 @@ class FeedRoutes:
 
         Raises HTTPException when the feed ends early for another cause, ClientDisconnect when the client has hung up.
         """
-        gone = asyncio.Event()
         try:
-            async with self._tasks.beside(hung_up(request)) as waiting:
-                waiting.add_done_callback(lambda _: gone.set())
+            async with self._gone(request) as gone:
                 await self._feeds.feed(persona_id, source, spool.path, gone)
         except FeedEnded as ended:
-            self._log.warning("feed.ended", persona=persona_id, cause=ended.cause, reason=str(ended))
-            if ended.cause == "hung_up":
-                raise ClientDisconnect from ended
-            status, words = _ENDED[ended.cause]
-            if ended.cause in _WITH_REASON:
-                return json_response({"detail": words, "reason": str(ended)}, status)
-            headers = _RETRY_AFTER if status == 503 else None
-            raise HTTPException(status, words.format(reason=ended), headers) from ended
+            return self._ended(persona_id, ended)
         return None
+
+    async def _foretold(self, request: Request, persona_id: str, source: Source, spool: Spool) -> Response:
+        """Return the forecast, or the refusal as ``_learn`` does."""
+        try:
+            async with self._gone(request) as gone:
+                return json_response(await self._feeds.forecast(persona_id, source, spool.path, gone))
+        except FeedEnded as ended:
+            return self._ended(persona_id, ended)
+
+    @contextlib.asynccontextmanager
+    async def _gone(self, request: Request) -> AsyncIterator[asyncio.Event]:
+        """An event that is set when the client hangs up."""
+        gone = asyncio.Event()
+        async with self._tasks.beside(hung_up(request)) as waiting:
+            waiting.add_done_callback(lambda _: gone.set())
+            yield gone
+
+    def _ended(self, persona_id: str, ended: FeedEnded) -> Response:
+        self._log.warning("feed.ended", persona=persona_id, cause=ended.cause, reason=str(ended))
+        if ended.cause == "hung_up":
+            raise ClientDisconnect from ended
+        status, words = _ENDED[ended.cause]
+        if ended.cause in _WITH_REASON:
+            return json_response({"detail": words, "reason": str(ended)}, status)
+        headers = _RETRY_AFTER if status == 503 else None
+        raise HTTPException(status, words.format(reason=ended), headers) from ended
 
     async def _drop(self, persona_id: str, spool: Spool) -> None:
         try:

@@ -16,6 +16,7 @@ from daemon.api.metrics import resident_bytes
 from daemon.api.retry import SetAsideShown, set_aside
 from daemon.channels.health import ChannelHealth, DeadLetterShown, channel_health, dead_letters
 from daemon.conversations.hubs import Hubs
+from daemon.costs.costs import Costs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.edit_watch import EditWatch
@@ -79,6 +80,8 @@ class PersonaStatus(msgspec.Struct):
     reminders: int | None
     """How many are to come; null while the ledger cannot be read."""
     next_reminder: str | None
+    budgets: list[str] = []
+    """Which of her budgets let no call pass now, and until when."""
 
 
 class Kept(msgspec.Struct):
@@ -100,6 +103,7 @@ class HealthRoutes:
         personas: Personas,
         edits: EditWatch,
         supervisor: Supervisor,
+        costs: Costs,
         ledger: Ledger,
         hubs: Hubs,
         accounts: Accounts,
@@ -112,6 +116,7 @@ class HealthRoutes:
         self._personas = personas
         self._edits = edits
         self._supervisor = supervisor
+        self._costs = costs
         self._ledger = ledger
         self._hubs = hubs
         self._accounts = accounts
@@ -139,6 +144,7 @@ class HealthRoutes:
             "spawner": self._check_spawner(),
             "personas": self._check_personas(),
             "accounts": self._check_accounts(),
+            "budgets": self._check_budgets(),
             "edits": Check(ok=True, reason=self._edits.fault),
             "tasks": self._check_tasks(),
         }
@@ -212,6 +218,11 @@ class HealthRoutes:
                 late.append(f"{persona.id} is {view.state}{': ' if view.reason else ''}{view.reason}")
         return Check(not late, "; ".join(late))
 
+    def _check_budgets(self) -> Check:
+        """A budget that is used up is as somebody wanted it: it is told, and she is ready."""
+        closed = [(persona.id, self._costs.closed(persona.id)) for persona in self._personas.all()]
+        return Check(ok=True, reason="; ".join(f"{name}: {' '.join(found)}" for name, found in closed if found))
+
     async def _kept(self) -> Kept:
         """Raise LedgerError: then nothing of it can be shown."""
         depths, personas = await self._ledger.depths(), self._personas.all()
@@ -261,4 +272,5 @@ class HealthRoutes:
             quiet_hours=persona.quiet_hours,
             reminders=(reminders[0] if reminders else 0) if kept else None,
             next_reminder=local(reminders[1], zone_of(persona.zone)).isoformat() if reminders else None,
+            budgets=self._costs.closed(persona.id),
         )

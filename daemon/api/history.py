@@ -74,7 +74,7 @@ class Message(msgspec.Struct, omit_defaults=True):
 
     ``title`` is what the person called the file, ``perceived`` what she heard, saw or read in it. ``id`` grows line by
     line and leads on to other pages; a message that she has not answered is no line yet and has none. ``set_aside``
-    marks a message that she does not answer.
+    marks a message that she does not answer. ``hushed``: she was told to stop there.
     """
 
     role: str
@@ -86,6 +86,7 @@ class Message(msgspec.Struct, omit_defaults=True):
     perceived: str = ""
     set_aside: AsideShown | None = None
     id: int = 0
+    hushed: bool = False
 
 
 class HistoryRoutes:
@@ -149,7 +150,8 @@ def _message(line: StoredLine) -> Message:
     when = datetime.fromtimestamp(line.at / 1e9, UTC).astimezone()
     time = when.isoformat(timespec="milliseconds")
     aside = AsideShown(line.set_aside, line.reason or DIED) if line.set_aside else None
-    return Message(line.role, line.content, channel, time, line.media, line.title, line.perceived, aside, line.id)
+    file = (line.media, line.title, line.perceived)
+    return Message(line.role, line.content, channel, time, *file, aside, line.id, line.hushed)
 
 
 def _open(folder: Path, name: str) -> int | None:

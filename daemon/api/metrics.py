@@ -15,12 +15,14 @@ from starlette.routing import BaseRoute, Route
 from daemon.channels.health import ChannelHealth, channel_health
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.costs.costs import Costs
 from daemon.http.answers import NO_STORE
 from daemon.ledger import Ledger
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.supervision.processes import resident
 from daemon.supervision.supervisor import Supervisor
+from proto.costs import Purpose
 from proto.records import Persona
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -74,6 +76,7 @@ class MetricsRoutes:
         supervisor: Supervisor,
         ledger: Ledger,
         inbox: Inbox,
+        costs: Costs,
         hubs: Hubs,
         request_counts: Mapping[tuple[str, str, int], int],
         webhook_counts: Mapping[tuple[str, int], int],
@@ -84,6 +87,7 @@ class MetricsRoutes:
         self._supervisor = supervisor
         self._ledger = ledger
         self._inbox = inbox
+        self._costs = costs
         self._hubs = hubs
         self._request_counts = request_counts
         self._webhook_counts = webhook_counts
@@ -179,9 +183,39 @@ class MetricsRoutes:
                     [Sample(one, await loop_lag())],
                 ),
                 render("personad_uptime_seconds", "gauge", "Seconds since the daemon started.", [Sample(one, uptime)]),
+                _costs(self._costs),
                 _channels({persona.id: await self._channel_health(persona) for persona in personas}),
             )
         )
+
+
+def _costs(costs: Costs) -> str:
+    """Write what calls of remote minds and organs used since the start, by persona and purpose."""
+
+    def samples(counter: Counter[tuple[str, Purpose]], **labels: str) -> list[Sample]:
+        keyed = sorted(counter.items())
+        return [Sample({"persona": who, "purpose": purpose, **labels}, count) for (who, purpose), count in keyed]
+
+    totals = costs.totals
+    used = [sample for kind in ("input", "output", "cached") for sample in samples(getattr(totals, kind), kind=kind)]
+    money = [
+        Sample({**sample.labels, "currency": costs.prices.currency}, sample.value / 1e9)
+        for sample in samples(totals.cost)
+        if costs.prices.currency
+    ]
+    return "".join(
+        (
+            render("personad_calls_total", "counter", "Calls of remote minds and organs.", samples(totals.calls)),
+            render("personad_tokens_total", "counter", "Tokens they used; input includes cached.", used),
+            render("personad_cost_total", "counter", "What they cost, as far as prices are known.", money),
+            render(
+                "personad_calls_refused_total",
+                "counter",
+                "Calls that no budget had room for, and that were not made.",
+                samples(totals.refused),
+            ),
+        )
+    )
 
 
 def _channels(by_persona: Mapping[str, list[ChannelHealth]]) -> str:

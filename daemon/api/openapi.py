@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from daemon.api.openai.openapi import STATUS_WORDS as OPENAI_STATUS_WORDS
 from daemon.api.openapi_operations import HEADERS, OPERATIONS, PARAMETERS, QUERY, TAGS
 from daemon.api.openapi_parts import SECURITY_SCHEME, TEXT, Json, Operation, ref
 from daemon.api.openapi_schemas import plain, schemas
@@ -21,9 +22,13 @@ from daemon.settings import version
 _DESCRIPTION: Final = """\
 What a persona says arrives on her WebSocket, which OpenAPI cannot describe.
 
-Open `/ws/{persona_id}` before you send her something. Each text frame is JSON: a `ChatFrame` when its `type` begins
-with `chat_`, otherwise a `SignalFrame`. Answers to `hear` come as `chat_audio` if she has a mouth: `url` is the path of
-a recording (Ogg with Opus), to be fetched with `getMedia`, and `content` has the same words.
+Open `/ws/{persona_id}` before you send her something. Each text frame is JSON: a `DeltaFrame` when its `type` is
+`chat_delta`, a `SpeechFrame` when it is `chat_speech`, a `ChatFrame` when it begins with `chat_` otherwise, and else a
+`SignalFrame`. Answers to `hear` come as
+`chat_audio` if she has a mouth: `url` is the path of a recording (Ogg with Opus), to be fetched with `getMedia`, and
+`content` has the same words. A `DeltaFrame` shows what she has said so far in a `turn`, and a `SpeechFrame` holds a
+sentence of it that she has spoken; the `ChatFrame` with that `turn` ends both. They have no `seq` and are never sent
+again.
 
 After a lost connection, open `/ws/{persona_id}?after=SEQ` with the `seq` of the last frame that you have.
 `/ws/system` receives the signals of all personas. What a client sends on a socket is ignored.
@@ -111,11 +116,11 @@ def _operation(path: str, operation: Operation) -> Json:
             **({"206": {**_done(operation), "description": "The range."}} if operation.partial else {}),
             **{
                 str(status): _refusal(status, operation)
-                for status in (*operation.errors, *(_ALWAYS_V1 if operation.problems else _ALWAYS))
+                for status in (*operation.errors, *(_ALWAYS_V1 if _at_v1(operation) else _ALWAYS))
             },
         },
     }
-    if operation.problems:
+    if _at_v1(operation):
         described["security"] = [{"token": []}]
     if operation.body is not None:
         described["requestBody"] = {
@@ -138,7 +143,14 @@ def _done(operation: Operation) -> Json:
     return described
 
 
+def _at_v1(operation: Operation) -> bool:
+    return operation.problems or operation.openai
+
+
 def _refusal(status: int, operation: Operation) -> Json:
+    if operation.openai:
+        content = {"application/json": {"schema": ref("ErrorAnswer")}}
+        return {"description": OPENAI_STATUS_WORDS.get(status) or _STATUS_WORDS[status], "content": content}
     if operation.problems:
         content = {MEDIA_TYPE: {"schema": ref("Problem")}}
         return {"description": V1_STATUS_WORDS.get(status) or _STATUS_WORDS[status], "content": content}

@@ -6,6 +6,9 @@ from typing import Final
 
 from daemon.api.history import LONGEST_SEARCH, SHOWN_TYPES
 from daemon.api.logs import MAX_LINES
+from daemon.api.openai.openapi import OPERATIONS as OPENAI_OPERATIONS
+from daemon.api.openai.openapi import PARAMETERS as OPENAI_PARAMETERS
+from daemon.api.openai.openapi import TAG as OPENAI_TAG
 from daemon.api.openapi_parts import INTEGER, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
@@ -19,12 +22,15 @@ TAGS: Final = {
     "channels": "The channels on which a persona talks with her owner.",
     "memory": "What was said, and what she knows.",
     "reminders": "What she tells or does at a time.",
+    "costs": "What remote minds and organs use, and may use.",
     "daemon": "How the daemon does.",
+    OPENAI_TAG: "Her owner's door for programs that speak OpenAI's API: each persona is a model.",
     V1_TAG: "Open channels, on which everybody can talk to a persona.",
 }
 """The groups of operations."""
 
 PARAMETERS: Final[dict[str, Json]] = {
+    **OPENAI_PARAMETERS,
     "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
@@ -36,6 +42,8 @@ PARAMETERS: Final[dict[str, Json]] = {
         "description": "A person's id at the provider, as in a conversation's `senderIds`.",
     },
 }
+
+_DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 QUERY: Final[dict[str, Json]] = {
     "limit": {"type": "integer", "minimum": 0, "description": "The greatest number of lines with an id, at most 1000."},
@@ -51,6 +59,8 @@ QUERY: Final[dict[str, Json]] = {
     "follow": {"type": "boolean"},
     "start": {"type": "string", "description": "An ISO date or time; a date is a day of her person's."},
     "end": {"type": "string", "description": "An ISO date or time, which is no longer in the range."},
+    "usage from": {"type": "string", "pattern": _DAY, "description": "The first day; the first of the month of `to`."},
+    "usage to": {"type": "string", "pattern": _DAY, "description": "The last day; today in her person's zone."},
     **V1_QUERY,
     "secrets": {"type": "boolean", "default": True},
 }
@@ -152,6 +162,15 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         _FEED_FORM,
         body_type="multipart/form-data",
     ),
+    ("POST", f"{_PERSONA}/feed/forecast"): Operation(
+        "forecastFeed",
+        "costs",
+        "Say about what a feed of this chat history would take of her mind; she learns nothing.",
+        ref("Forecast"),
+        (400, 408, 409, 413, 422, 500, 503, 507),
+        _FEED_FORM,
+        body_type="multipart/form-data",
+    ),
     ("GET", "/api/personas"): Operation(
         "listPersonas", "personas", "List the personas.", object_(personas=list_("PersonaView"))
     ),
@@ -196,6 +215,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", f"{_PERSONA}/sleep"): Operation(
         "sleep", "personas", "Fold the talk into what she knows.", NOTHING, (400, 409)
+    ),
+    ("POST", f"{_PERSONA}/hush"): Operation(
+        "hush",
+        "perception",
+        "Stop the answer to her person that is in hand; what she has said of it is kept. `not answering` without one.",
+        STATUS,
+        (404, 409),
     ),
     ("POST", f"{_PERSONA}/retry"): Operation(
         "retry",
@@ -295,6 +321,25 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         headers=("Range",),
         partial=True,
     ),
+    ("GET", f"{_PERSONA}/usage"): Operation(
+        "getUsage",
+        "costs",
+        "What her calls of remote minds and organs used, by day, model and purpose, and what it cost.",
+        ref("Usage"),
+        (400, 404),
+        query=("usage from", "usage to"),
+    ),
+    ("GET", f"{_PERSONA}/budget"): Operation(
+        "getBudget", "costs", "What her calls may use in a day and a month.", ref("BudgetShown"), (404,)
+    ),
+    ("POST", f"{_PERSONA}/budget"): Operation(
+        "changeBudget",
+        "costs",
+        "Change what her calls may use, and what her visitors' may; it counts at once.",
+        ref("BudgetShown"),
+        (400, 404, 422, 507),
+        ref("BudgetRequest"),
+    ),
     ("GET", "/api/status"): Operation(
         "getStatus",
         "daemon",
@@ -336,5 +381,6 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/metrics"): Operation("getMetrics", "daemon", "Prometheus metrics.", TEXT, media_types=("text/plain",)),
     ("GET", "/openapi.json"): Operation("getOpenApi", "daemon", "This document.", {"type": "object"}),
+    **OPENAI_OPERATIONS,
     **V1_OPERATIONS,
 }

@@ -11,16 +11,19 @@ from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
+from daemon.api.openai.openapi import KINDS as OPENAI_KINDS
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
 from daemon.api.reminders import CalendarShown, ReminderRequest, ReminderShown, ReminderUpdate
 from daemon.api.retry import RetryRequest
+from daemon.api.usage import BudgetRequest, BudgetShown, Usage
 from daemon.api.v1.objects import ChannelType
 from daemon.api.v1.openapi import KINDS as V1_KINDS
 from daemon.archives.restore import Restored
 from daemon.channels.health import DeadLetterShown
-from daemon.conversations.hubs import ChatFrame, SignalFrame
+from daemon.conversations.frames import ChatFrame, DeltaFrame, SignalFrame, SpeechFrame
+from daemon.feeding.forecast import Forecast
 from daemon.http.answers import Fault
 from daemon.ledger import ChannelStatus
 from proto.feeds import SOURCES
@@ -28,10 +31,23 @@ from proto.records import Channel, Persona, PersonaView, Status
 from proto.secrets import Secret
 
 _KINDS: Final = (
-    *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest),
-    *(Persona, Channel, PersonaView, PersonaStatus, Broken, DeadLetterShown, Check, Message, Knowledge),
-    *(Restored, Fault, ChatFrame, SignalFrame),
+    *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest, BudgetRequest),
     *(ReminderRequest, ReminderUpdate, ReminderShown, CalendarShown),
+    *(
+        Persona,
+        Channel,
+        PersonaView,
+        PersonaStatus,
+        Broken,
+        DeadLetterShown,
+        Check,
+        Message,
+        Knowledge,
+        Usage,
+        BudgetShown,
+    ),
+    *(Restored, Forecast, Fault, ChatFrame, DeltaFrame, SpeechFrame, SignalFrame),
+    *OPENAI_KINDS,
     *V1_KINDS,
 )
 

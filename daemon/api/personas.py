@@ -23,6 +23,7 @@ from daemon.channels.new_channel import NewChannel
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
 from daemon.conversations.hubs import Hubs
+from daemon.costs.costs import Costs
 from daemon.http.answers import Fault, json_response, sentence
 from daemon.ledger import Ledger
 from daemon.personas.channel_records import PAIRED
@@ -82,6 +83,7 @@ class PersonaRoutes:
         hubs: Hubs,
         register: ChannelRegister,
         channels: ChannelService,
+        costs: Costs,
         max_personas: int,
     ) -> None:
         self._personas = personas
@@ -90,6 +92,7 @@ class PersonaRoutes:
         self._hubs = hubs
         self._register = register
         self._channels = channels
+        self._costs = costs
         self._max_personas = max_personas
 
     def routes(self) -> list[BaseRoute]:
@@ -111,7 +114,7 @@ class PersonaRoutes:
         asked = msgspec.structs.asdict(await CREATE_BODY.read(request))
         persona = _new_persona(asked)
         require_room(self._personas, self._max_personas)
-        await self._probe({slot: getattr(persona, slot) for slot in SLOTS})
+        await self._probe(persona.id, {slot: getattr(persona, slot) for slot in SLOTS})
         channels = await self._new_channels(asked)
         require_room(self._personas, self._max_personas)
         await self._make(persona, channels)
@@ -127,7 +130,8 @@ class PersonaRoutes:
         persona = find_persona(self._personas, request)
         changed = _updated(persona, await read_object(request))
         organs = {slot: getattr(changed, slot) for slot in SLOTS}
-        await self._probe({slot: organ for slot, organ in organs.items() if organ != getattr(persona, slot)})
+        new = {slot: organ for slot, organ in organs.items() if organ != getattr(persona, slot)}
+        await self._probe(persona.id, new)
         self._hubs.signal("Plan", "Updating persona", persona, {})
         try:
             # Her minds took their time; meanwhile she may be gone.
@@ -156,6 +160,7 @@ class PersonaRoutes:
         await self._supervisor.stop(persona.id)
         self._supervisor.forget(persona.id)
         self._channels.forget(persona.id)
+        self._costs.forget(persona.id)
         # What a crash leaves undone here, the next start finishes.
         await self._ledger.forget(persona.id)
         await self._personas.remove_deleted(persona.id)
@@ -183,9 +188,11 @@ class PersonaRoutes:
         except PersonasError as error:
             raise HTTPException(400, f"Could not set up persona identity files. ({error})") from error
 
-    async def _probe(self, organs: dict[Slot, Organ | None]) -> None:
+    async def _probe(self, persona_id: str, organs: dict[Slot, Organ | None]) -> None:
         """Try each organ in its slot. Raises 400 with the reason of the first that fails."""
-        trials = [self._supervisor.probe(organ, slot) for slot, organ in organs.items() if organ is not None]
+        trials = [
+            self._supervisor.probe(organ, slot, persona_id) for slot, organ in organs.items() if organ is not None
+        ]
         keys = [organ.api_key.reveal() for organ in organs.values() if organ is not None and organ.api_key]
         for reason in await asyncio.gather(*trials):
             if reason:

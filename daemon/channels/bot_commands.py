@@ -1,4 +1,4 @@
-"""The bot commands that the paired account can give: /start, /hello, /stop, /restart."""
+"""The bot commands that the paired account can give: /start, /hello, /hush, /stop, /restart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final, Protocol
 import msgspec
 
 from daemon.conversations.delivery import Delivery
+from daemon.conversations.hushing import HushFailed
+from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import LedgerError
@@ -48,6 +50,7 @@ class BotCommands:
         self,
         commands: asyncio.Queue[BotCommand],
         processes: Processes,
+        inbox: Inbox,
         personas: Personas,
         publisher: Publisher,
         delivery: Delivery,
@@ -56,6 +59,7 @@ class BotCommands:
     ) -> None:
         self._commands = commands
         self._processes = processes
+        self._inbox = inbox
         self._personas = personas
         self._publisher = publisher
         self._delivery = delivery
@@ -69,13 +73,29 @@ class BotCommands:
             self._tasks.of(command.persona).start_command(self._carry_out(command))
 
     async def _carry_out(self, command: BotCommand) -> None:
-        orders = {"start": self._hello, "hello": self._hello, "stop": self._stop, "restart": self._restart}
+        orders = {
+            "start": self._hello,
+            "hello": self._hello,
+            "hush": self._hush,
+            "stop": self._stop,
+            "restart": self._restart,
+        }
         await orders.get(command.name, self._unknown)(command.persona, command.conversation)
 
     async def _hello(self, persona_id: str, conversation: Conversation) -> None:
         persona = self._personas.get(persona_id)
         name = persona.name if persona else "your persona"
         await self._say(persona_id, conversation, f"Hello! I am {name}, and I am listening.")
+
+    async def _hush(self, persona_id: str, conversation: Conversation) -> None:
+        """Stop her answer. What she had said of it comes with its sign, so nothing more needs to be said."""
+        try:
+            hushed = await self._inbox.hush(persona_id)
+        except HushFailed as failure:
+            await self._say(persona_id, conversation, str(failure))
+            return
+        if not hushed:
+            await self._say(persona_id, conversation, "I am not answering anything right now.")
 
     async def _stop(self, persona_id: str, conversation: Conversation) -> None:
         await self._say(
@@ -96,7 +116,7 @@ class BotCommands:
             await self._say(persona_id, conversation, "I am back.")
 
     async def _unknown(self, persona_id: str, conversation: Conversation) -> None:
-        await self._say(persona_id, conversation, "I know /hello, /stop and /restart.")
+        await self._say(persona_id, conversation, "I know /hello, /hush, /stop and /restart.")
 
     async def _say(self, persona_id: str, conversation: Conversation, words: str, *, wait: bool = False) -> None:
         """Send a message; with ``wait``, return when it is delivered or after ``LAST_WORDS`` seconds."""

@@ -268,6 +268,9 @@ def _running(status: Mapping[str, object]) -> list[Finding]:
             reason = persona.get("reason") or "she failed too often"
             words = f"sick: {reason}; once that is fixed, run: personad start {persona.get('id')}"
             findings.append(Finding(check, "fail", words))
+        elif budgets := persona.get("budgets"):
+            words = f"{' '.join(map(str, budgets))} `personad budget {persona.get('id')}` shows and raises it"
+            findings.append(Finding(check, "warn", words))
         elif persona.get("mind") == "down":
             findings.append(Finding(check, "warn", "her mind cannot be reached; `personad logs` says why"))
         elif persona.get("poison"):

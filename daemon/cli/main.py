@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("list", "list_personas", "List the personas.")
     for name, text in (
         ("start", "Start a persona."),
+        ("hush", "Stop the answer that a persona is giving; what she has said of it stays."),
         ("stop", "Stop a persona until she is started again, also when the daemon restarts."),
         ("restart", "Give a persona a new process."),
         ("delete", "Delete a persona with all her data."),
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing new events")
     logs.add_argument("-n", "--lines", type=_count, default=100, metavar="N", help="how many events (100)")
 
+    _add_cost_verbs(verb)
     verb("status", "status", "Show the state of the daemon and its personas.")
     repair = verb("repair", "repair", "Salvage a damaged ledger while no daemon runs.", client=False)
     repair.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -202,6 +204,7 @@ def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     feed.add_argument(
         "--source", required=True, help="where the export is from: chatgpt, claude, gemini, grok or personad"
     )
+    feed.add_argument("--forecast", action="store_true", help="only say about what it would take of her mind")
 
     _add_persona(export := verb("export", "export", "Write a persona with all her data into one file."))
     export.add_argument("file", type=Path, metavar="FILE", help="a ZIP archive that only you can read")
@@ -211,6 +214,20 @@ def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     restore.add_argument("file", type=Path, metavar="FILE", help="the archive that `personad export` wrote")
     restore.add_argument("--name", metavar="NEW", help="a name instead of her own")
     restore.add_argument("--new-id", action="store_true", help="restore a second persona beside the existing one")
+
+
+def _add_cost_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    usage = verb("usage", "usage", "Show what remote minds and organs used, by day, model and purpose.")
+    usage.add_argument("persona", nargs="?", metavar="PERSONA", help="only this persona: an id or a name")
+    usage.add_argument("--from", dest="first", metavar="DAY", help="the first day, such as 2026-01-31")
+    usage.add_argument("--to", dest="last", metavar="DAY", help="the last day (today)")
+    budget = verb("budget", "budget", "Show or change what a persona may use of remote minds and organs.")
+    _add_persona(budget)
+    amount = '"200000 tokens", "2.50 USD", "unlimited", or "" for the setting'
+    budget.add_argument("--day", metavar="LIMIT", help=f"in a day: {amount}")
+    budget.add_argument("--month", metavar="LIMIT", help="in a month")
+    budget.add_argument("--visitors-day", metavar="LIMIT", help="for visitors in a day, apart from the others")
+    budget.add_argument("--visitors-month", metavar="LIMIT", help="for visitors in a month")
 
 
 def _add_channel_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from daemon.conversations import refusal_texts
+from daemon.conversations.frames import NO_ENDING, Ending
 from daemon.conversations.hubs import Slot
 from daemon.conversations.lane import Lane, Turn, lines_of
 from daemon.conversations.lanes import Lanes
@@ -76,11 +77,21 @@ class Endings:
             committed = await self._commit(
                 persona_id,
                 lambda: self._ledger.answer(
-                    persona_id, reply.perceptions, turn.conversation, reply.messages, seqs, at, reply.perceived
+                    persona_id,
+                    reply.perceptions,
+                    turn.conversation,
+                    reply.messages,
+                    seqs,
+                    at,
+                    reply.perceived,
+                    hushed=reply.hushed,
                 ),
             )
+            self._end_draft(persona_id, lanes, lane, turn, said=committed and bool(reply.messages))
             if committed:
-                self._publisher.publish(persona_id, turn.conversation, reply.messages, slots)
+                ending = Ending(turn.number, hushed=reply.hushed)
+                self._publisher.publish(persona_id, turn.conversation, reply.messages, slots, ending=ending)
+                self._publisher.requests.answered(persona_id, turn.conversation, reply)
         finally:
             lane.committing -= 1
             for slot in slots:
@@ -117,8 +128,10 @@ class Endings:
                 persona_id,
                 lambda: self._ledger.refuse(persona_id, refused.perceptions, refused.reason, notice, at),
             )
+            self._end_draft(persona_id, lanes, lane, turn, said=committed)
             if committed:
-                self._tell(persona_id, notice, refused.reason, slot)
+                self._tell(persona_id, notice, refused.reason, slot, Ending(turn.number))
+                self._publisher.requests.failed(persona_id, notice.conversation, refused.kind, notice.content)
         finally:
             lane.committing -= 1
             slot.drop()
@@ -156,6 +169,7 @@ class Endings:
                 if notice.perception in aside:
                     self._log.error("inbox.poison", persona=persona_id, perception=notice.perception)
                     self._tell(persona_id, notice, DIED, by_seq.get(notice.seq))
+                    self._publisher.requests.failed(persona_id, notice.conversation, "died", notice.content)
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             aside = []
@@ -181,6 +195,7 @@ class Endings:
         """Let what the turn has not ended wait again, and start the next one; ``works``: its mind does."""
         if lane.in_hand is turn:
             lane.in_hand = None
+        turn.end(kept=works)
         lane.put_back([item for item in turn.items if item not in ended])
         if works:
             lane.mind_down = ""
@@ -189,6 +204,10 @@ class Endings:
         lane.cancel_timer()
         lanes.rotate(lane)
         self._pump(persona_id)
+
+    def _end_draft(self, persona_id: str, lanes: Lanes, lane: Lane, turn: Turn, *, said: bool) -> None:
+        if lane is lanes.own:
+            self._publisher.end_draft(persona_id, turn.conversation, turn.number, said=said)
 
     async def _commit(self, persona_id: str, commit: Callable[[], Awaitable[bool]]) -> bool:
         """Commit the end of a turn. A full disk is retried until it has room: the mind has done its work already."""
@@ -201,9 +220,11 @@ class Endings:
             await self._clock.sleep(random.uniform(delay / 2, delay))
             delay = min(delay * 2, COMMIT_RETRY_MAX)
 
-    def _tell(self, persona_id: str, notice: Notice, reason: str, slot: Slot | None) -> None:
+    def _tell(
+        self, persona_id: str, notice: Notice, reason: str, slot: Slot | None, ending: Ending = NO_ENDING
+    ) -> None:
         about = {"message": notice.perception, "reason": reason}
         self._publisher.signal("Event", "Perception set aside", persona_id, notice.conversation, **about)
         if slot:
             said = [Outgoing(notice.content)]
-            self._publisher.publish(persona_id, notice.conversation, said, [slot], title="Notified")
+            self._publisher.publish(persona_id, notice.conversation, said, [slot], "Notified", ending)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import msgspec
 
+from daemon.conversations.drafts import Draft, Unsent
+from daemon.conversations.frames import Ending, SignalFrame, SignalType, chat_frame
 from daemon.ledger import Ledger
 from daemon.runtime.clock import Clock
 from daemon.settings.settings import Limits
@@ -32,38 +34,6 @@ QUEUE_CHARS: Final = 2_097_152
 REPLAY_PAGE: Final = 256
 CLOSE_TIMEOUT: Final = 1.0
 
-SignalType: TypeAlias = Literal["Plan", "Event", "Message", "Inquiry", "Command"]
-ChatType: TypeAlias = Literal["chat_message", "chat_audio", "chat_image"]
-
-_CHAT_TYPES: Final[dict[str, ChatType]] = {"text": "chat_message", "audio": "chat_audio", "image": "chat_image"}
-
-
-class ChatFrame(msgspec.Struct):
-    """What she says, as her socket receives it. ``url`` is the path of a file that goes with it.
-
-    ``chat_message`` is text. ``chat_audio`` is speech: ``url`` has the recording, ``content`` the same words.
-    ``chat_image`` is a picture that she made: ``url`` has it, ``content`` describes it.
-    """
-
-    type: ChatType
-    persona_id: str
-    content: str
-    seq: int
-    url: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class SignalFrame(msgspec.Struct):
-    """What happens to a persona, as her socket and ``/ws/system`` receive it; ``time`` is epoch nanoseconds.
-
-    What ``details`` holds depends on the title; ``persona`` in it says whose signal it is.
-    """
-
-    type: SignalType
-    title: str
-    time: int
-    details: dict[str, Any]  # Any: msgspec describes it as any JSON, and an object as none
-    seq: int
-
 
 class HubsRefusal(Exception):
     """No more sockets are accepted now; the text says why."""
@@ -76,12 +46,6 @@ class SocketClosed(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
-
-
-def chat_frame(persona_id: str, seq: int, kind: str, content: str, media: str | None) -> str:
-    """Encode her message as the chat frame for its kind: ``text``, ``audio`` or ``image``."""
-    url = msgspec.UNSET if media is None else f"/api/persona/{persona_id}/media/{media}"
-    return msgspec.json.encode(ChatFrame(_CHAT_TYPES[kind], persona_id, content, seq, url)).decode()
 
 
 class Socket:
@@ -98,6 +62,7 @@ class Socket:
         self._limit = limit
         self._frames: deque[str] = deque()
         self._chars = 0
+        self._unsent = Unsent()
         self._wake = asyncio.Event()
         self._closed: SocketClosed | None = None
 
@@ -112,6 +77,20 @@ class Socket:
         self._frames.append(frame)
         self._wake.set()
 
+    def draft(self, draft: Draft, since: int) -> None:
+        """What follows ``since`` in a draft is new. It waits behind the frames, and takes no room in the queue."""
+        self._unsent.add(draft, since)
+        self._wake.set()
+
+    def offer(self, frame: str) -> None:
+        """Queue a frame that may be lost, unless the socket is behind: half of its queue stays free for the others."""
+        if len(self._frames) < self._limit // 2 and self._chars + len(frame) <= QUEUE_CHARS // 2:
+            self.put(frame)
+
+    def drop_draft(self) -> None:
+        """Send nothing more of a draft: the message comes."""
+        self._unsent.drop()
+
     def close(self, code: int, reason: str) -> None:
         """Have the sender close the socket. Queued frames are dropped; the first call wins."""
         if self._closed is None:
@@ -120,7 +99,7 @@ class Socket:
             self._wake.set()
 
     async def get(self) -> list[str]:
-        """Wait for frames and return all that are queued. Raises SocketClosed."""
+        """Wait for frames and return all that are queued, and what is new in a draft. Raises SocketClosed."""
         await self._wake.wait()
         self._wake.clear()
         if self._closed is not None:
@@ -128,7 +107,7 @@ class Socket:
         frames = list(self._frames)
         self._frames.clear()
         self._chars = 0
-        return frames
+        return frames + self._unsent.take()
 
 
 class _Place:
@@ -150,6 +129,7 @@ class _Hub:
         self.waiting: deque[_Place] = deque()
         self.running = False
         self.is_open = False
+        self.draft: Draft | None = None
 
     def flush(self) -> None:
         while self.waiting and self.waiting[0].filled:
@@ -259,6 +239,29 @@ class Hubs:
             hub.waiting.append(_Place(seq, text, filled=True))
             hub.flush()
 
+    def draft(self, persona_id: str, turn: int, offset: int, text: str) -> None:
+        """Show what is said so far in a turn: ``text`` follows the first ``offset`` characters."""
+        hub = self._hub(persona_id)
+        if hub.draft is None or hub.draft.turn != turn:
+            hub.draft = Draft(persona_id, turn)
+        since = hub.draft.put(offset, text)
+        for socket in hub.sockets:
+            socket.draft(hub.draft, since)
+
+    def offer(self, persona_id: str, frame: str) -> None:
+        """Send a frame that is neither stored nor sent again to the sockets that keep up."""
+        for socket in self._hub(persona_id).sockets:
+            socket.offer(frame)
+
+    def end_draft(self, persona_id: str, turn: int, *, said: bool) -> None:
+        """A turn ended: nothing of its draft is sent any more. Unless its message follows, sockets are told so."""
+        hub = self._hub(persona_id)
+        hub.draft, over = None, Draft(persona_id, turn)
+        for socket in hub.sockets:
+            socket.drop_draft()
+            if not said:
+                socket.draft(over, 0)
+
     def started(self, persona_id: str) -> None:
         """She runs: her web channel is open only if a socket that opens it is connected."""
         hub = self._hub(persona_id)
@@ -305,6 +308,8 @@ class Hubs:
             until = hub.waiting[0].seq - 1 if hub.waiting else self._seq
             socket = Socket(persona_id, until, self._limits.socket_queue, opens=opens)
             hub.sockets.add(socket)
+            if hub.draft:
+                socket.draft(hub.draft, 0)
             hub.is_open = hub.running and (opens or hub.is_open)
         self._sockets.add(socket)
         self._empty.clear()
@@ -352,7 +357,8 @@ class Hubs:
                 if stored.seq > socket.until:
                     return
                 after = stored.seq
-                yield stored.seq, chat_frame(socket.persona_id, stored.seq, stored.kind, stored.content, stored.media)
+                said = (stored.kind, stored.content, stored.media, Ending(None, hushed=stored.hushed))
+                yield stored.seq, chat_frame(socket.persona_id, stored.seq, *said)
             if len(page) < REPLAY_PAGE:
                 return
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.endings import Endings
+from daemon.conversations.hushing import hush
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
@@ -42,6 +44,7 @@ from proto.messages import (
     Typing,
 )
 from proto.perception import PerceptionKind
+from proto.streaming import Delta, Spoken
 
 __all__ = ["WEB", "Inbox", "InboxFull"]
 
@@ -73,6 +76,7 @@ class Inbox:
         tasks: PersonaTasks,
         clock: Clock,
         log: Log,
+        agenda: Agenda,
     ) -> None:
         self.accepted = 0
         self._mind = settings.mind
@@ -82,9 +86,11 @@ class Inbox:
         self._personas = personas
         self._terms = terms
         self._publisher = publisher
+        self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
         self._log = log
+        self._agenda = agenda
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
         self._dropped: set[str] = set()
@@ -104,6 +110,7 @@ class Inbox:
 
     async def load(self, persona_id: str) -> None:
         """Replace her lanes with what the ledger has waiting. Her process must not be running. Raises LedgerError."""
+        await self._agenda.refresh(persona_id)
         waiting = await self._ledger.waiting(persona_id)
         meanwhile = self._lanes.pop(persona_id, None)
         self._put(persona_id, waiting)
@@ -230,6 +237,9 @@ class Inbox:
         """
         self._running.pop(persona_id, None)
         lanes = self._all(persona_id)
+        turn = lanes.own.in_hand
+        if turn and not turn.replied:
+            self._publisher.end_draft(persona_id, turn.conversation, turn.number, said=False)
         in_hand = [(lane, lane.drop_turn()) for lane in lanes]
         items = [item for _, dropped in in_hand for item in dropped]
         counted = {item.perception.id: item for item in items}
@@ -249,6 +259,8 @@ class Inbox:
         self._readers.discard(persona_id)
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
+        self._agenda.forget(persona_id)
+        self._requests.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
         """Drop a removed channel and what waits on it."""
@@ -259,6 +271,11 @@ class Inbox:
         """Drop a visitor's erased perceptions, and what was said in that conversation."""
         self._all(persona_id).erased(address, set(perceptions))
         self.pump(persona_id)
+
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return her owner's turn with this number, if it is in hand and not answered: only such a turn may ask."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn and not in_hand.replied else None
 
     def stepped(self, persona_id: str, conversation: Conversation) -> None:
         """Read this conversation's history again: a line of it was replaced."""
@@ -277,13 +294,40 @@ class Inbox:
                     self._tasks.of(persona_id).start(self._endings.refuse(persona_id, lanes, lane, message))
             case Deferred():
                 if lane := lanes.holding(message.turn):
+                    if message.unaffordable:
+                        self._hold(persona_id, lanes, lane, message)
                     self._endings.defer(persona_id, lanes, lane)
+            case Delta():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.draft(persona_id, turn.conversation, message)
+            case Spoken():
+                turn = lanes.own.in_hand
+                if turn and turn.number == message.turn and not turn.replied:
+                    self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
             case MindDown():
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
+
+    def afford(self, persona_id: str) -> None:
+        """A budget of hers may have room again. Never raises."""
+        if lanes := self._lanes.get(persona_id):
+            lanes.afford()
+            self.pump(persona_id)
+
+    def _hold(self, persona_id: str, lanes: Lanes, lane: Lane, message: Deferred) -> None:
+        """Keep what waits for a mind that no budget has room for; while calls in progress hold it, nobody is told."""
+        if not message.passing:
+            lanes.trouble(lane, message.unaffordable, self._clock.time_ns())
+            self._notices.unaffordable(persona_id, lanes, lane, message.unaffordable)
+        lanes.hold(lane)
+
+    async def hush(self, persona_id: str) -> bool:
+        """Stop the answer to her owner that is in hand; False when there is none. Raises HushFailed."""
+        return await hush(self._all(persona_id).own, self._running.get(persona_id), self._clock)
 
     def pump(self, persona_id: str) -> None:
         """Start the next turns, and join new messages to the turns in hand. Never raises."""
@@ -317,22 +361,41 @@ class Inbox:
         following = lane.next()
         assert following is not None
         conversation = following.conversation
-        history = lane.history(conversation)
-        if history is None:
+        history, instructions = lane.history(conversation), self._requests.instructions(persona_id, conversation)
+        if history is None or instructions is None:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
         turn = lane.take(now)
         if lane is lanes.own:
-            memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            persona = self._personas.get(persona_id)
-            zone = persona.zone if persona else ""
-            items = _perceptions(turn)
-            worker.send(Perceive(turn.number, conversation, items, history, memory, has_documents, zone=zone))
+            worker.send(self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions))
         else:
             worker.send(self._visited(turn, history))
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
+
+    def owned(
+        self,
+        persona_id: str,
+        turn: int,
+        conversation: Conversation,
+        perceptions: list[Perception],
+        history: list[Line],
+        instructions: str = "",
+    ) -> Perceive:
+        """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
+        persona = self._personas.get(persona_id)
+        return Perceive(
+            turn,
+            conversation,
+            perceptions,
+            history,
+            self._personas.memory(persona_id),
+            persona_id in self._readers,
+            instructions=instructions,
+            zone=persona.zone if persona else "",
+            planned=self._agenda.next(persona_id),
+        )
 
     def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
@@ -352,6 +415,7 @@ class Inbox:
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
             forgotten = lane.forgotten
+            await self._requests.read(persona_id, conversation)
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
             if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import Waiting
+from daemon.ledger import Waiting, marked
 from daemon.runtime.clock import Timer
 from proto.messages import Conversation, Line, Perception, Reply
 
@@ -31,7 +32,10 @@ the largest memory it still fits into one frame."""
 
 
 class Turn(msgspec.Struct):
-    """The turn in hand. ``begun`` is in monotonic seconds; ``replied`` is set while its answer is being committed."""
+    """The turn in hand. ``begun`` is in monotonic seconds; ``replied`` is set while its answer is being committed.
+
+    ``watchers`` are told when it ends: True with an end in the ledger, False when its process is gone.
+    """
 
     number: int
     conversation: Conversation
@@ -39,6 +43,13 @@ class Turn(msgspec.Struct):
     begun: float
     joins: int = 0
     replied: bool = False
+    watchers: list[asyncio.Future[bool]] = []
+
+    def end(self, *, kept: bool) -> None:
+        """Tell those who watch that it has ended."""
+        for watcher in self.watchers:
+            if not watcher.done():
+                watcher.set_result(kept)
 
     @property
     def chars(self) -> int:
@@ -188,7 +199,10 @@ class Lane:
     def drop_turn(self) -> list[Waiting]:
         """End the turn in hand. Returns its perceptions, unless its answer is being committed."""
         turn, self.in_hand = self.in_hand, None
-        return turn.items if turn and not turn.replied else []
+        if turn is None or turn.replied:
+            return []
+        turn.end(kept=False)
+        return turn.items
 
     def _drop(self, items: list[Waiting]) -> None:
         ids = {item.perception.id for item in items}
@@ -201,4 +215,7 @@ def lines_of(items: list[Waiting], reply: Reply, at: int) -> list[Line]:
         Line("person", one.content, one.at, one.media, one.title, reply.perceived.get(one.id, ""))
         for one in (item.perception for item in items)
     ]
-    return heard + [Line("assistant", message.content, at, message.media) for message in reply.messages]
+    said = [marked(message.content) if reply.hushed else message.content for message in reply.messages]
+    return heard + [
+        Line("assistant", words, at, message.media) for words, message in zip(said, reply.messages, strict=True)
+    ]

@@ -42,6 +42,8 @@ class Lanes:
         model: Callable[[Conversation], str],
     ) -> None:
         self.down: set[str] = set()
+        self._unaffordable: set[str | None] = set()
+        """The models of visitors, and None for her owner's lane, whose budget has no room."""
         self._troubles: dict[str, MindTrouble] = {}
         self._model = model
         self._history_lines = history_lines
@@ -62,6 +64,19 @@ class Lanes:
         """Return the minds that cannot be reached now; "" is her own."""
         down = {*self.down, *([""] if self.own.mind_down else [])}
         return {model: found for model, found in self._troubles.items() if model in down}
+
+    def hold(self, lane: Lane) -> None:
+        """Start no turn of this lane, and of no other visitor with its mind, before ``afford``."""
+        self._unaffordable.add(None if lane is self.own else self.model(lane))
+
+    def afford(self) -> None:
+        """The budgets may have room again: every lane may start its next turn."""
+        for model in self._unaffordable:
+            if model is None:
+                self.own.mind_down = ""
+            else:
+                self.down.discard(model)
+        self._unaffordable.clear()
 
     def __iter__(self) -> Iterator[Lane]:
         yield self.own
@@ -149,7 +164,8 @@ class Lanes:
 
     def _may_start(self, lane: Lane) -> bool:
         """Suspects of a crash run one at a time, so that the next crash shows which of them is the culprit."""
-        following = None if lane.is_busy else lane.next()
+        held = self._unaffordable and (None if lane is self.own else self.model(lane)) in self._unaffordable
+        following = None if lane.is_busy or held else lane.next()
         if following is None:
             return False
         return not following.deaths or not any(other.holds_suspect for other in self)

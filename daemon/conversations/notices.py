@@ -8,6 +8,7 @@ from functools import partial
 from daemon.conversations.lane import Lane
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Trouble
 from daemon.conversations.terms import ChannelTerms
 from daemon.logging.log import Log
 from daemon.runtime.tasks import PersonaTasks
@@ -58,6 +59,18 @@ class Notices:
         for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
             self._tell(persona_id, conversation, lane.mind_down)
 
+    def unaffordable(self, persona_id: str, lanes: Lanes, lane: Lane, reason: str) -> None:
+        """Notify everyone who waits for a mind that no budget has room for."""
+        if lane is lanes.own:
+            lane.mind_down = f"I cannot think right now. {reason} I will keep your messages and answer then."
+            for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
+                self._tell(persona_id, conversation, lane.mind_down, "unaffordable")
+        elif (model := lanes.model(lane)) not in lanes.down:
+            lanes.down.add(model)
+            for other in lanes.visitors:
+                if other.depth and lanes.model(other) == model:
+                    self._fall_back(persona_id, other.unanswered[0].conversation)
+
     def remind(self, persona_id: str, lanes: Lanes) -> None:
         """Have every waiting visitor notified, unless an answer comes within ``fallback_after``."""
         for lane in lanes.visitors:
@@ -77,5 +90,5 @@ class Notices:
         if terms and not terms.is_paused:
             self._tell(persona_id, conversation, terms.fallback)
 
-    def _tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
-        self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, content))
+    def _tell(self, persona_id: str, conversation: Conversation, content: str, trouble: Trouble = "mind_down") -> None:
+        self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, content, trouble))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from daemon.costs.costs import ProcessMeter
 from daemon.logging.log import Log
 from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Supervision
 from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
 from daemon.supervision.zygote import SpawnFailed
+from proto.costs import Reserve, Spent
 from proto.feeds import Digested, Fed, Feed, FeedFailed, FromFeeder, Offered, Undigested
 from proto.framing import Codec, FrameError
 from proto.messages import Fault, Heartbeat, Hello
@@ -35,12 +39,21 @@ class FeederDied(RuntimeError):
 class Feeder:
     """One feeder process, from its start to its end."""
 
-    def __init__(self, context: ProcessContext, limits: Supervision, tasks: Tasks, log: Log) -> None:
+    def __init__(
+        self,
+        context: ProcessContext,
+        limits: Supervision,
+        meter: Callable[[Callable[[msgspec.Struct], None]], ProcessMeter],
+        tasks: Tasks,
+        log: Log,
+    ) -> None:
+        """``meter`` makes what counts its calls, and answers them by the function that it is given."""
         self._limits = limits
         self._enclosures = context.enclosures
         self._reports: asyncio.Queue[FeederReport | FeederDied] = asyncio.Queue()
         self._process = LinkedProcess("feeder", _codec, self._take, context, tasks, log, unread=UNREAD)
         self._process.end.add_done_callback(self._ended)
+        self._meter = meter(self._answer)
 
     async def begin(self, feed: Feed, kinds: frozenset[str]) -> None:
         """Start the process and tell it what to read. Raises FeederDied."""
@@ -71,15 +84,23 @@ class Feeder:
             await self._process.stop(STOP_TIMEOUT)
         except Unkillable as error:
             raise FeederDied(str(error)) from error
+        finally:
+            await self._meter.close()
 
     def _take(self, message: FromFeeder) -> None:
         match message:
             case Hello() | Heartbeat() | Fault():
                 return
+            case Reserve() | Spent():
+                self._meter.received(message)
             case _ if self._reports.qsize() < MAX_UNREAD:
                 self._reports.put_nowait(message)
             case _:
                 self._process.kill("it does not wait for answers")
+
+    def _answer(self, message: msgspec.Struct) -> None:
+        with suppress(FeederDied):
+            self.send(message)
 
     def _ended(self, end: asyncio.Future[Ended]) -> None:
         self._reports.put_nowait(FeederDied(str(end.result())))

@@ -19,7 +19,9 @@ import msgspec
 
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
+from daemon.costs.costs import Costs
 from daemon.feeding.feeder import Feeder, FeederDied, FeederReport
+from daemon.feeding.forecast import Forecast, priced
 from daemon.ledger import Digest, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
@@ -43,7 +45,7 @@ LOOK: Final = 0.25
 """Seconds between two checks whether she still runs."""
 SIGNAL_EVERY: Final = 0.3
 
-Cause = Literal["format", "mind", "died", "stopped", "leaving", "hung_up", "disk"]
+Cause = Literal["format", "mind", "budget", "died", "stopped", "leaving", "hung_up", "disk"]
 
 
 class FeedEnded(RuntimeError):
@@ -89,13 +91,16 @@ class Feeds:
         consolidation: Consolidation,
         supervisor: Supervisor,
         context: ProcessContext,
+        costs: Costs,
         tasks: PersonaTasks,
         own: Tasks,
         stopping: asyncio.Event,
         log: Log,
     ) -> None:
         self.at_once = settings.limits.feeds_at_once
-        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, tasks, log)
+        self._prices = costs.prices
+        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, costs, tasks, log)
+        self._personas = personas
         self._supervisor = supervisor
         self._tasks = tasks
         self._own = own
@@ -116,20 +121,30 @@ class Feeds:
         finally:
             self._fed.discard(persona_id)
 
+    async def forecast(self, persona_id: str, source: Source, path: Path, gone: asyncio.Event) -> Forecast:
+        """Read the export at ``path`` without her mind, and return what a feed of it would take. Raises as ``feed``."""
+        forecast = Forecast()
+        await self._read(persona_id, self._feeding(persona_id, source, path, gone, forecast))
+        return priced(forecast, self._personas.get(persona_id), self._prices)
+
     async def feed(self, persona_id: str, source: Source, path: Path, gone: asyncio.Event) -> None:
         """Feed her the export at ``path``. Once ``gone`` is set, end after the conversation in progress.
 
         Raises FeedEnded, LedgerError.
         """
-        feeding = self._feeding(persona_id, source, path, gone)
+        feeding = self._feeding(persona_id, source, path, gone, None)
+        try:
+            await self._read(persona_id, feeding)
+        except FeedEnded as ended:
+            feeding.tell("Feed ended", reason=str(ended) or ended.cause)
+            raise
+
+    async def _read(self, persona_id: str, feeding: _Feeding) -> None:
         caller = asyncio.current_task()
         assert caller is not None
         self._running.add(caller)
         try:
             await self._tasks.of(persona_id).first_of(feeding.run(), self._end(persona_id))
-        except FeedEnded as ended:
-            feeding.tell("Feed ended", reason=str(ended) or ended.cause)
-            raise
         finally:
             self._running.discard(caller)
 
@@ -158,19 +173,24 @@ class _Feeding:
         hubs: Hubs,
         consolidation: Consolidation,
         context: ProcessContext,
+        costs: Costs,
         tasks: PersonaTasks,
         log: Log,
         persona_id: str,
         source: Source,
         path: Path,
         gone: asyncio.Event,
+        forecast: Forecast | None,
     ) -> None:
+        """``forecast`` is what to add up in place of feeding her."""
+        self._forecast = forecast
         self._settings = settings
         self._ledger = ledger
         self._personas = personas
         self._hubs = hubs
         self._consolidation = consolidation
         self._context = context
+        self._meter = partial(costs.meter, persona_id)
         self._clock = context.clock
         self._tasks = tasks
         self._persona_id = persona_id
@@ -198,6 +218,8 @@ class _Feeding:
                     raise FeedEnded("died", str(death)) from death
                 await asyncio.sleep(random.uniform(RETRY_MIN, min(RETRY_MAX, RETRY_MIN * 4**deaths)))
             else:
+                if self._forecast:
+                    return
                 progress = self._progress
                 self._log.info(
                     "feed.done", source=progress.source, conversations=progress.conversations, applied=progress.applied
@@ -223,10 +245,13 @@ class _Feeding:
             thinking=persona.thinking,
             limits=mind_limits(self._settings),
             urls=provider_urls(self._settings),
+            forecast=self._forecast is not None,
         )
+        if self._forecast:
+            self._forecast.begin(self._personas.memory(self._persona_id))
         self._progress.conversations = self._progress.known = self._progress.undigested = 0
         tasks = self._tasks.of(self._persona_id)
-        feeder = Feeder(self._context, self._settings.supervisor, tasks, self._log)
+        feeder = Feeder(self._context, self._settings.supervisor, self._meter, tasks, self._log)
         try:
             await feeder.begin(feed, kinds_of(persona.thinking))
             while True:
@@ -248,10 +273,16 @@ class _Feeding:
         progress = self._progress
         progress.conversations += 1
         progress.position, progress.size = offered.position, offered.size
-        self._tell_sometimes()
+        if not self._forecast:
+            self._tell_sometimes()
         if self._gone.is_set():
             raise FeedEnded("hung_up", "the client hung up")
-        if await self._ledger.is_fed(self._persona_id, offered.key):
+        is_fed = await self._ledger.is_fed(self._persona_id, offered.key)
+        if self._forecast:
+            self._forecast.add(offered, is_fed=is_fed)
+            feeder.send(Wanted(offered.number))
+            return
+        if is_fed:
             progress.known += offered.key not in self._applied
             feeder.send(Wanted(offered.number))
             return

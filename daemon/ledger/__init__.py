@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.calls import KEPT_DAYS, Call, Crossed, Room, UsageRow
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.delivery import DeadLetter, OutgoingRow
 from daemon.ledger.errors import (
@@ -16,6 +17,7 @@ from daemon.ledger.errors import (
     LedgerLost,
 )
 from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
@@ -31,16 +33,22 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.reminder_requests import CANCEL, Asked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
+from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "CANCEL",
     "DIED",
+    "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "Asked",
+    "Call",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -48,6 +56,7 @@ __all__ = [
     "ChannelTaken",
     "ChannelUnknown",
     "Committed",
+    "Crossed",
     "DeadLetter",
     "Depth",
     "Digest",
@@ -62,6 +71,7 @@ __all__ = [
     "LedgerFull",
     "LedgerLost",
     "Mirrored",
+    "New",
     "Notice",
     "OpenChannel",
     "OpenTelling",
@@ -69,16 +79,21 @@ __all__ = [
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "Piece",
     "ReadBack",
     "Reminder",
+    "Room",
     "Said",
     "SenderLimits",
     "SetAside",
+    "Standing",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
     "Telling",
+    "UsageRow",
     "Visited",
     "Waiting",
     "Wanted",
+    "marked",
 ]

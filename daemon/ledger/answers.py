@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from daemon.ledger import (
+    calls,
     channels,
     delivery,
     erasure,
@@ -14,10 +15,13 @@ from daemon.ledger import (
     open_channels,
     outbox,
     pairing,
+    reminder_requests,
     reminders,
+    requests,
     revisions,
 )
 from daemon.ledger import conversation as lines
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -30,14 +34,20 @@ def answer(
     seqs: list[int],
     at: int,
     perceived: Mapping[int, str],
+    hushed: bool = False,
 ) -> bool:
-    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own."""
+    """Close the perceptions and keep her answer. Change nothing and return False unless all are pending and her own.
+
+    ``hushed``: the messages are as far as she came.
+    """
     if not inbox.all_pending(connection, persona, perceptions):
         return False
     lines.heard(connection, perceptions, perceived)
     inbox.finish(connection, perceptions)
-    lines.said(connection, persona, conversation, messages, at)
-    outbox.add(connection, persona, conversation, messages, seqs, at)
+    lines.said(connection, persona, conversation, messages, at, hushed=hushed)
+    outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
+    if conversation.type == OPENAI:
+        requests.answered(connection, persona, conversation.chat, perceptions, messages)
     end_outage(connection, persona, conversation)
     return True
 
@@ -100,6 +110,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     pairing.prune(connection, before)
     revisions.prune(connection, before)
     reminders.prune(connection)
+    requests.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -112,6 +123,9 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
     revisions.forget(connection, persona)
+    requests.forget(connection, persona)
     erasure.forget(connection, persona)
     reminders.forget(connection, persona)
+    reminder_requests.forget(connection, persona)
+    calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -10,7 +10,7 @@ import msgspec
 
 from proto.texts import MediaName, Title
 
-_FIELDS: Final = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open"
+_FIELDS: Final = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open, hushed"
 
 _PAGE: Final = (
     f"SELECT * FROM (SELECT id, {_FIELDS} FROM conversation WHERE persona = ?1 AND open = 0 AND id > ?2"  # noqa: S608 (constants)
@@ -33,7 +33,8 @@ class ArchivedLine(msgspec.Struct, frozen=True):
     """One line; ``at`` is in epoch nanoseconds.
 
     A ``notice`` was written by the daemon in her name; her mind never sees it. ``open`` lines belong to conversations
-    with visitors: no other person sees them, and they stay out of her memory.
+    with visitors: no other person sees them, and they stay out of her memory. A ``hushed`` one is as far as she came
+    when she was told to stop.
     """
 
     role: Literal["person", "assistant"]
@@ -46,6 +47,7 @@ class ArchivedLine(msgspec.Struct, frozen=True):
     perceived: str = ""
     notice: bool = False
     open: bool = False
+    hushed: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -79,7 +81,7 @@ def page(connection: sqlite3.Connection, persona: str, after: int, limit: int, u
         is_last = len(rows) < limit
         waiting = connection.execute(
             "SELECT 'person', content, at, type, name, channel, chat, media, title, '', 0,"
-            " EXISTS (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND open = 1) FROM inbox"
+            " EXISTS (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND open = 1), 0 FROM inbox"
             " WHERE persona = ? AND state <> 'done' AND ? ORDER BY id",
             (persona, is_last),
         ).fetchall()
@@ -98,7 +100,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
     for line in lines:
         last = (
             connection.execute(
-                f"INSERT INTO conversation (persona, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (a constant)
+                f"INSERT INTO conversation (persona, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 (a constant)
                 (
                     persona,
                     line.role,
@@ -113,6 +115,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
                     line.perceived,
                     line.notice,
                     line.open,
+                    line.hushed,
                 ),
             ).lastrowid
             or 0
@@ -122,9 +125,9 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
 
 def _line(row: tuple[object, ...]) -> ArchivedLine | None:
     """Make a line of a row. A damaged row loses what describes its file; None when even its words cannot be read."""
-    role, content, at, type_, name, channel, chat, media, title, perceived, notice, open_ = row
+    role, content, at, type_, name, channel, chat, media, title, perceived, notice, open_, hushed = row
     line = {"role": role, "content": content, "at": at, "chat": chat, "notice": bool(notice), "open": bool(open_)}
-    line |= {"channel": {"type": type_, "name": name, "id": channel}}
+    line |= {"channel": {"type": type_, "name": name, "id": channel}, "hushed": bool(hushed)}
     try:
         return msgspec.convert(line | {"media": media, "title": title, "perceived": perceived}, ArchivedLine)
     except msgspec.ValidationError:

@@ -10,8 +10,14 @@ from typing import Final
 
 import msgspec
 
+from daemon.ledger import requests
+from daemon.ledger.hushed import SIGN
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Line, Outgoing
 from proto.unicode_text import valid_texts
+
+_MARKED: Final = f"iif(hushed, content || '{SIGN}', content)"
+"""Her mind sees where she was told to stop."""
 
 _HEARD: Final = (
     "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title)"
@@ -57,13 +63,17 @@ def said(
     messages: Iterable[Outgoing],
     at: int,
     notice: bool = False,
+    hushed: bool = False,
 ) -> None:
-    """Add her lines. A notice is written by the daemon in her name; her mind never sees it."""
+    """Add her lines. A notice is written by the daemon in her name; her mind never sees it.
+
+    ``hushed``: she was told to stop there.
+    """
     where = (persona, conversation.type, conversation.name, conversation.channel, conversation.chat)
     connection.executemany(
-        "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, notice)"
-        " VALUES (?, ?, ?, ?, ?, 'assistant', ?, ?, ?, ?)",
-        [(*where, line.content, line.media, at, notice) for line in messages],
+        "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, notice, hushed)"
+        " VALUES (?, ?, ?, ?, ?, 'assistant', ?, ?, ?, ?, ?)",
+        [(*where, line.content, line.media, at, notice, hushed) for line in messages],
     )
 
 
@@ -79,9 +89,14 @@ def noted(connection: sqlite3.Connection, persona: str, conversation: Conversati
 
 
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
-    """Return the last lines of one conversation in the order of insertion, oldest first, without notices."""
+    """Return the last lines of one conversation in the order of insertion, oldest first, without notices.
+
+    A request for a completion tells itself what was said before.
+    """
+    if conversation.type == OPENAI:
+        return requests.history(connection, persona, conversation)[-limit:] if limit else []
     rows = connection.execute(
-        "SELECT role, content, at, media, title, perceived FROM conversation"
+        f"SELECT role, {_MARKED}, at, media, title, perceived FROM conversation"  # noqa: S608 (a constant)
         " WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND notice = 0"
         " ORDER BY id DESC LIMIT ?",
         (persona, conversation.type, conversation.name, conversation.channel, conversation.chat, limit),
@@ -123,7 +138,7 @@ def titles(connection: sqlite3.Connection, persona: str, limit: int) -> dict[str
 def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> tuple[int, list[Line]]:
     """Return the last id (0: none) and the oldest lines not yet consolidated, without notices and open channels."""
     rows = connection.execute(
-        "SELECT id, role, content, at, media, title, perceived FROM conversation"
+        f"SELECT id, role, {_MARKED}, at, media, title, perceived FROM conversation"  # noqa: S608 (a constant)
         " WHERE persona = ?1 AND open = 0 AND notice = 0"
         " AND id > coalesce((SELECT up_to FROM consolidation WHERE persona = ?1), 0) ORDER BY id LIMIT ?2",
         (persona, limit),

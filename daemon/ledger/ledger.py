@@ -14,6 +14,7 @@ import msgspec
 from daemon.ledger import answers, archive, channels, delivery, feeds, inbox, outbox, paging, pairing, schema, set_aside
 from daemon.ledger import conversation as lines
 from daemon.ledger.archive import ArchivedLine, Page
+from daemon.ledger.call_operations import CallOperations
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.damage import Damage
@@ -26,6 +27,7 @@ from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import LATEST, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.reminder_operations import ReminderOperations
+from daemon.ledger.request_operations import RequestOperations
 from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
@@ -43,7 +45,7 @@ class Depth(msgspec.Struct):
     outbox_dead: int = 0
 
 
-class Ledger(ChannelOperations, ErasureOperations, ReminderOperations):
+class Ledger(ChannelOperations, ErasureOperations, CallOperations, ReminderOperations, RequestOperations):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when
@@ -116,14 +118,16 @@ class Ledger(ChannelOperations, ErasureOperations, ReminderOperations):
         seqs: list[int],
         at: int,
         perceived: Mapping[int, str] = MappingProxyType({}),
+        *,
+        hushed: bool = False,
     ) -> bool:
         """Close these perceptions and keep her messages, ``seqs[i]`` for ``messages[i]``, in one transaction.
 
-        ``perceived`` holds what she made of their files. Change nothing and return False unless all perceptions are
-        pending and belong to her. This ends the conversation's outage.
+        ``perceived`` holds what she made of their files; ``hushed``: she was told to stop there. Change nothing and
+        return False unless all perceptions are pending and belong to her. This ends the conversation's outage.
         """
         return await self._writer.submit(
-            answers.answer, persona_id, perceptions, conversation, messages, seqs, at, perceived
+            answers.answer, persona_id, perceptions, conversation, messages, seqs, at, perceived, hushed
         )
 
     async def tell(self, persona_id: str, conversation: Conversation, content: str, seq: int, at: int) -> bool:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from daemon.ledger.hushed import marked
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -18,6 +20,7 @@ class StoredFrame(msgspec.Struct, frozen=True):
     kind: Literal["text", "audio", "image"]
     content: str
     media: str | None
+    hushed: bool = False
 
 
 def add(
@@ -27,13 +30,23 @@ def add(
     messages: Iterable[Outgoing],
     seqs: Iterable[int],
     at: int,
+    *,
+    hushed: bool = False,
 ) -> None:
-    """Add a row for each message with its seq. Raise ValueError unless there is one seq per message."""
+    """Add a row for each message with its seq. Raise ValueError unless there is one seq per message.
+
+    ``hushed``: she was told to stop there, which a chat sees from a sign.
+
+    The answer to a request for a completion goes to that request alone.
+    """
+    if conversation.type == OPENAI:
+        return
     # A browser fetches missed frames by seq, so a web row counts as delivered once it is stored.
-    state = "sent" if conversation.type == "web" else "pending"
+    is_web = conversation.type == "web"
+    state = "sent" if is_web else "pending"
     connection.executemany(
-        "INSERT INTO outbox (seq, persona, type, name, channel, chat, kind, content, media, state, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO outbox (seq, persona, type, name, channel, chat, kind, content, media, state, created_at, hushed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 seq,
@@ -43,10 +56,11 @@ def add(
                 conversation.channel,
                 conversation.chat,
                 message.kind,
-                message.content,
+                message.content if is_web or not hushed or message.kind == "image" else marked(message.content),
                 message.media,
                 state,
                 at,
+                hushed,
             )
             for seq, message in zip(seqs, messages, strict=True)
         ],
@@ -56,11 +70,11 @@ def add(
 def frames(connection: sqlite3.Connection, persona: str, after: int, limit: int) -> list[StoredFrame]:
     """Return her web rows with a seq larger than ``after``, in order."""
     rows = connection.execute(
-        "SELECT seq, kind, content, media FROM outbox WHERE persona = ? AND type = 'web' AND seq > ?"
+        "SELECT seq, kind, content, media, hushed FROM outbox WHERE persona = ? AND type = 'web' AND seq > ?"
         " ORDER BY seq LIMIT ?",
         (persona, after, limit),
     )
-    return [StoredFrame(*row) for row in rows]
+    return [StoredFrame(seq, kind, content, media, bool(hushed)) for seq, kind, content, media, hushed in rows]
 
 
 def prune(connection: sqlite3.Connection, before: int) -> None:

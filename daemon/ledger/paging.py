@@ -34,13 +34,13 @@ _WORD: Final = re.compile(r'"([^"]*)"|(\S+)')
 _COLUMNS: Final = "content, at, media, type, name, channel, chat, title"
 _FOUND: Final = "AND (?4 = '' OR says(CAST(content AS BLOB), CAST(title AS BLOB), CAST(perceived AS BLOB), ?4))"
 _LINES: Final = (
-    f"SELECT id, role, perceived, 0, '', {_COLUMNS} FROM conversation"  # noqa: S608 (constants)
+    f"SELECT id, role, perceived, 0, '', hushed, {_COLUMNS} FROM conversation"  # noqa: S608 (constants)
     f" WHERE persona = ?1 AND open = 0 AND id > ?2 AND id < ?3 {_FOUND}"
 )
 _BACKWARD: Final = f"{_LINES} ORDER BY id DESC"
 _FORWARD: Final = f"{_LINES} ORDER BY id"
 _UNANSWERED: Final = (
-    f"SELECT 0, 'person', '', iif(state = 'poison', id, 0), reason, {_COLUMNS} FROM inbox"  # noqa: S608 (constants)
+    f"SELECT 0, 'person', '', iif(state = 'poison', id, 0), reason, 0, {_COLUMNS} FROM inbox"  # noqa: S608 (constants)
     " WHERE persona = ?1 AND state <> 'done' AND at >= ?2 AND at < ?3 AND NOT EXISTS"
     " (SELECT 1 FROM channel WHERE channel.channel = inbox.channel AND channel.open = 1)"
     f" {_FOUND.replace('CAST(perceived AS BLOB)', 'NULL')} ORDER BY id DESC"
@@ -68,6 +68,8 @@ class StoredLine(msgspec.Struct, frozen=True):
     """The message's number while it is set aside, else 0."""
     reason: str = ""
     """Why it is."""
+    hushed: bool = False
+    """She was told to stop there."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -136,12 +138,12 @@ def _taken(cursor: sqlite3.Cursor, limit: int) -> tuple[list[StoredLine], bool]:
     """Read at most ``limit`` lines and ``PAGE_TEXT`` characters; the second value is True when there are no more."""
     lines: list[StoredLine] = []
     size = 0
-    for id_, role, perceived, aside, reason, content, at, media, type_, name, channel, chat, title in cursor:
+    for id_, role, perceived, aside, reason, hushed, content, at, media, type_, name, channel, chat, title in cursor:
         size += len(content) + len(perceived)
         if len(lines) == limit or (lines and size > PAGE_TEXT):
             return lines, False
         where = Conversation(type_, name, channel, chat)
-        lines.append(StoredLine(role, content, at, media, where, title, perceived, id_, aside, reason))
+        lines.append(StoredLine(role, content, at, media, where, title, perceived, id_, aside, reason, bool(hushed)))
     return lines, True
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from daemon.ledger import conversation as lines
-from daemon.ledger import reminders
+from daemon.ledger import reminder_requests, reminders
 from daemon.ledger.inbox import Waiting
+from daemon.ledger.reminder_requests import Asked
 from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
@@ -20,6 +21,22 @@ class ReminderOperations:
     async def add_reminder(self, new: Reminder, limit: int) -> Reminder | None:
         """Keep a reminder and return it with its id; None when she has ``limit`` already."""
         return await self._writer.submit(reminders.add, new, limit)
+
+    async def add_reminder_once(self, new: Reminder, limit: int, asked: Asked) -> Reminder | None:
+        """Keep a reminder that a turn asks for, unless an earlier run of the turn did; None if she has ``limit``."""
+        return await self._writer.submit(reminder_requests.add, new, limit, asked)
+
+    async def remove_reminder_once(self, persona_id: str, reminder: int, asked: Asked) -> Reminder | None:
+        """Delete a reminder for a turn, and return it also to a later run of the turn; None if there is none."""
+        return await self._writer.submit(reminder_requests.remove, persona_id, reminder, asked)
+
+    async def reminder_asked(self, persona_id: str, asked: Asked) -> Reminder | None:
+        """Return what an earlier run of a turn got for the same request, or None."""
+        return await self._reader.submit(reminder_requests.answered, persona_id, asked)
+
+    async def reminders_removed(self, persona_id: str, perceptions: list[int]) -> list[Reminder]:
+        """Return what the turn of these perceptions has removed so far."""
+        return await self._reader.submit(reminder_requests.removed, persona_id, perceptions)
 
     async def change_reminder(self, old: Reminder, new: Reminder) -> bool:
         """Replace a reminder; change nothing and return False unless it is still ``old``."""

@@ -21,6 +21,8 @@ from proto.messages import Memory
 from proto.records import Persona, from_json, require_hours, require_providers, to_json
 
 CONFIG: Final = "config.json"
+REJECTED: Final = "config.rejected.json"
+"""The last config.json with a fault that a command has replaced, so that the edit in it is not lost."""
 MAX_CONFIG: Final = 1024 * 1024
 MAX_MEMORY_FILE: Final = 64 * 1024
 MAX_MEMORY_FILES: Final = 32
@@ -256,11 +258,19 @@ class Personas:
         They are not taken as known here, so that the watch notices them in what is written, and they take effect.
         """
         known = self._personas.get(persona.id)
+        config = self.folder(persona.id) / CONFIG
         try:
-            found = from_json(atomic_files.read(self.folder(persona.id) / CONFIG, MAX_CONFIG), Persona)
+            found = from_json(atomic_files.read(config, MAX_CONFIG), Persona)
             require_providers(found)
             require_hours(found)
+        except FileNotFoundError:
+            return persona
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            # A second name for the same file: at no moment is she without a config.json.
+            rejected = config.with_name(REJECTED)
+            rejected.unlink(missing_ok=True)
+            rejected.hardlink_to(config)
+            self._log.warning("persona.config_replaced", persona=persona.id, kept=REJECTED)
             return persona
         if known is None or found.id != persona.id:
             return persona

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.inbox import Inbox, InboxFull
 from daemon.conversations.publisher import Publisher
 from daemon.conversations.worker import Worker
@@ -47,13 +48,21 @@ class Due:
     """The timer. It is a client of her processes: when one comes up she may just have been started."""
 
     def __init__(
-        self, ledger: Ledger, personas: Personas, inbox: Inbox, publisher: Publisher, clock: KeptClock, log: Log
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        inbox: Inbox,
+        publisher: Publisher,
+        agenda: Agenda,
+        clock: KeptClock,
+        log: Log,
     ) -> None:
         self.told = 0
         self._ledger = ledger
         self._personas = personas
         self._inbox = inbox
         self._publisher = publisher
+        self._agenda = agenda
         self._clock = clock
         self._log = log
         self._again = asyncio.Event()
@@ -111,6 +120,7 @@ class Due:
             # Their next times may come before those of the other rows, so all are read again.
             for row in due:
                 await self._take(row)
+                await self._agenda.refresh(row.persona)
 
     async def _take(self, row: Reminder) -> None:
         persona, now = self._personas.get(row.persona), self._clock.present_ns()

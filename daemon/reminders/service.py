@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from daemon.ledger import Ledger, Reminder
+from daemon.conversations.agenda import Agenda
+from daemon.ledger import Asked, Ledger, Reminder
 from daemon.personas.personas import Personas
 from daemon.reminders import places, rules
 from daemon.runtime.kept_clock import KeptClock
@@ -72,11 +73,17 @@ class TooManyReminders(ReminderRefused):
 
 
 class Reminders:
-    """Calls ``changed`` when another reminder may be due next. Every method raises LedgerError."""
+    """Calls ``changed`` when another reminder may be due next. Every method raises LedgerError.
 
-    def __init__(self, ledger: Ledger, personas: Personas, changed: Callable[[], None], clock: KeptClock) -> None:
+    A turn that may be repeated says what it ``asked``, and gets the same again.
+    """
+
+    def __init__(
+        self, ledger: Ledger, personas: Personas, agenda: Agenda, changed: Callable[[], None], clock: KeptClock
+    ) -> None:
         self._ledger = ledger
         self._personas = personas
+        self._agenda = agenda
         self._changed = changed
         self._clock = clock
 
@@ -84,8 +91,15 @@ class Reminders:
         """Return her reminders that are to come, the next one first."""
         return await self._ledger.reminders(persona_id)
 
-    async def add(self, persona_id: str, new: NewReminder) -> Reminder:
+    async def removed(self, persona_id: str, perceptions: list[int]) -> list[Reminder]:
+        """Return what the turn of these perceptions has removed so far."""
+        return await self._ledger.reminders_removed(persona_id, perceptions)
+
+    async def add(self, persona_id: str, new: NewReminder, asked: Asked | None = None) -> Reminder:
         """Keep a reminder. Raises ReminderRefused."""
+        if asked and (found := await self._ledger.reminder_asked(persona_id, asked)):
+            # It may be past by now, and is no less kept or told.
+            return found
         persona, now = self._persona(persona_id), self._clock.present_ns()
         if bool(new.at) == bool(new.cron):
             raise ReminderRefused("Send either at, for once, or cron, for a routine.")
@@ -96,10 +110,11 @@ class Reminders:
         quiet = bool(cron) if new.quiet is None else new.quiet
         body, at = _body(new.body), self._clock.time_ns()
         row = Reminder(0, persona_id, body, cron, zone, due, due, conversation, new.task, quiet, at)
-        added = await self._ledger.add_reminder(row, MOST)
+        kept = self._ledger.add_reminder_once(row, MOST, asked) if asked else self._ledger.add_reminder(row, MOST)
+        added = await kept
         if added is None:
             raise TooManyReminders(f"She has {MOST} reminders already: remove one that is not needed any more.")
-        self._changed()
+        await self._follow(persona_id)
         return added
 
     async def change(self, persona_id: str, reminder: int, change: ReminderChange) -> Reminder:
@@ -112,18 +127,25 @@ class Reminders:
                 raise _unknown()
             new = _changed(old, change, conversation, self._clock.present_ns())
             if await self._ledger.change_reminder(old, new):
-                self._changed()
+                await self._follow(persona_id)
                 return new
         raise ReminderRefused("It is being told at this moment: send the change once more.")
 
-    async def remove(self, persona_id: str, reminder: int) -> Reminder:
+    async def remove(self, persona_id: str, reminder: int, asked: Asked | None = None) -> Reminder:
         """Remove a reminder and return it. Raises ReminderUnknown."""
         self._persona(persona_id)
-        found = await self._ledger.remove_reminder(persona_id, reminder)
+        if asked:
+            found = await self._ledger.remove_reminder_once(persona_id, reminder, asked)
+        else:
+            found = await self._ledger.remove_reminder(persona_id, reminder)
         if found is None:
             raise _unknown()
-        self._changed()
+        await self._follow(persona_id)
         return found
+
+    async def _follow(self, persona_id: str) -> None:
+        await self._agenda.refresh(persona_id)
+        self._changed()
 
     def _persona(self, persona_id: str) -> Persona:
         persona = self._personas.get(persona_id)

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from daemon.settings.amounts import check_currency, check_limit
 from daemon.settings.checks import (
     check_credential,
     check_host,
@@ -34,6 +35,8 @@ Bytes = Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)]
 FileBytes = Annotated[int, msgspec.Meta(ge=1024, le=1_099_511_627_776)]
 Memory = Annotated[int, msgspec.Meta(ge=67_108_864, le=1_099_511_627_776)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Limit = Annotated[str, check_limit]
+Cost = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -103,6 +106,8 @@ class Limits(msgspec.Struct, frozen=True):
     feeds_at_once: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     archive: FileBytes = 17_179_869_184
     process_memory: Memory = 1_073_741_824
+    completion: Bytes = 33_554_432
+    completions_at_once: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 
@@ -150,9 +155,13 @@ class Channels(msgspec.Struct, frozen=True):
 
 
 class V1(msgspec.Struct, frozen=True):
-    """The ``/v1`` API; ``organization_id`` is the organization that its objects show."""
+    """The ``/v1`` API; ``organization_id`` is the organization that its objects show.
+
+    ``completion_timeout`` is how long a client of ``/v1/chat/completions`` may wait for her answer, in seconds.
+    """
 
     organization_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100), check_text] = "personad"
+    completion_timeout: Seconds = 600.0
 
 
 class Oidc(msgspec.Struct, frozen=True):
@@ -180,6 +189,30 @@ class Model(msgspec.Struct, frozen=True):
     provider: Literal["local", "openai", "anthropic", "xai", "gemini", "embedded"] = "local"
     url: OptionalUrl = ""
     api_key_file: CredentialFile = ""
+
+
+class Budgets(msgspec.Struct, frozen=True):
+    """What each persona may use of remote minds and organs in a day and a month, and apart from it her visitors."""
+
+    day: Limit = "unlimited"
+    month: Limit = "unlimited"
+    visitors_day: Limit = "unlimited"
+    visitors_month: Limit = "unlimited"
+
+
+class Price(msgspec.Struct, frozen=True):
+    """A ``[prices."PROVIDER/MODEL"]`` table: per million tokens, per million characters, per picture and per minute.
+
+    ``cached_input`` is for what the provider had read before; -1: as ``input``.
+    """
+
+    input: Cost = 0.0
+    output: Cost = 0.0
+    cached_input: Cost = -1.0
+    characters: Cost = 0.0
+    image: Cost = 0.0
+    minute: Cost = 0.0
+    currency: Annotated[str, check_currency] = "USD"
 
 
 AccountType = Literal["twilio", "meta", "slack", "telegram"]
@@ -243,9 +276,10 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "supervisor": Supervision,
     "limits": Limits,
     "organs": Organs,
+    "budgets": Budgets,
     "logs": Logs,
 }
 """In the order of the settings file."""
 
-TABLES: Final[dict[str, type[msgspec.Struct]]] = {"models": Model, "accounts": Account}
+TABLES: Final[dict[str, type[msgspec.Struct]]] = {"models": Model, "accounts": Account, "prices": Price}
 """Sections whose tables the operator names. Only the file can set them."""

@@ -17,12 +17,14 @@ from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 import msgspec
 
 from daemon.settings import tables as setting_tables
+from daemon.settings.amounts import amount
 from daemon.settings.checks import is_loopback
 from daemon.settings.sections import (
     SECTIONS,
     TABLES,
     V1,
     Account,
+    Budgets,
     Channels,
     FilePath,
     Hooks,
@@ -34,6 +36,7 @@ from daemon.settings.sections import (
     Model,
     Oidc,
     Organs,
+    Price,
     Providers,
     Supervision,
 )
@@ -43,6 +46,7 @@ __all__ = [
     "SECTIONS",
     "V1",
     "Account",
+    "Budgets",
     "Channels",
     "Hooks",
     "Http",
@@ -53,6 +57,7 @@ __all__ = [
     "Model",
     "Oidc",
     "Organs",
+    "Price",
     "Providers",
     "Settings",
     "SettingsError",
@@ -101,9 +106,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: Supervision = Supervision()
     limits: Limits = Limits()
     organs: Organs = Organs()
+    budgets: Budgets = Budgets()
     logs: Logs = Logs()
     models: dict[str, Model] = {}
     accounts: dict[str, Account] = {}
+    prices: dict[str, Price] = {}
     file: Path | None = None
 
 
@@ -156,9 +163,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         supervisor=_section("supervisor", Supervision, values),
         limits=_section("limits", Limits, values),
         organs=_section("organs", Organs, values),
+        budgets=_section("budgets", Budgets, values),
         logs=_section("logs", Logs, values),
         models=setting_tables.models(tables["models"], str(file), environ),
         accounts=setting_tables.accounts(tables["accounts"], str(file), environ),
+        prices=setting_tables.prices(tables["prices"], str(file), environ),
         file=file,
     )
     _check_together(settings, given)
@@ -291,6 +300,15 @@ def _check_together(settings: Settings, given: Mapping[Key, Given]) -> None:
     if settings.hooks.port and (settings.hooks.host, settings.hooks.port) == (http.host, http.port):
         place = where(Key("hooks", "port"), Key("http", "port"))
         raise SettingsError(f"{place}: hooks.port is the same as http.port; webhooks need their own port")
+    currency = next((price.currency for price in settings.prices.values()), "")
+    for name in Budgets.__struct_fields__:
+        found = amount(getattr(settings.budgets, name))
+        if found and found.currency not in ("", currency):
+            known = f"the prices are in {currency}" if currency else "no model has a price"
+            raise SettingsError(
+                f"{where(Key('budgets', name))}: budgets.{name} is in {found.currency}, but {known}: write [prices]"
+                " tables in that currency, or a budget in tokens"
+            )
     if fault := _oidc_fault(settings.oidc):
         place = where(*(Key("oidc", name) for name in Oidc.__struct_fields__))
         raise SettingsError(f"{place}: {fault}")

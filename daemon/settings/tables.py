@@ -1,4 +1,4 @@
-"""The tables that the operator names, ``[models.<id>]`` and ``[accounts.<name>]``. Only the file can set them."""
+"""The tables that the operator names, such as ``[models.<id>]`` and ``[prices.<model>]``. Only the file sets them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Final, TypeVar, get_type_hints
 
 import msgspec
 
-from daemon.settings.sections import ACCOUNT_KEYS, Account, Model
+from daemon.settings.sections import ACCOUNT_KEYS, Account, Model, Price
 from daemon.settings.values import Given, SettingsError, checked, shown, unknown
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+PRICED: Final = ("openai", "anthropic", "xai", "gemini", "local")
+"""The providers whose models may have a price. The embedded ones cost nothing."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
 
@@ -30,6 +33,25 @@ def accounts(tables: object, file: str, environ: Mapping[str, str]) -> dict[str,
     for name, account in found.items():
         if fault := _account_fault(account):
             raise SettingsError(f"{file}: accounts.{name} (type {account.type}) {fault}")
+    return found
+
+
+def prices(tables: object, file: str, environ: Mapping[str, str]) -> dict[str, Price]:
+    """Read ``[prices]``. Raises SettingsError, also for a provider that does not exist and for two currencies."""
+    found = {
+        name: _table("prices", name, given, Price, file, environ) for name, given in _named("prices", tables, file)
+    }
+    for name in found:
+        provider, _, model = name.partition("/")
+        if provider not in PRICED or not model:
+            raise SettingsError(
+                f'{file}: [prices."{name}"] names no model: write [prices."PROVIDER/MODEL"] with the provider'
+                f" {', '.join(PRICED)} and the model as in her record"
+            )
+    if len(currencies := sorted({one.currency for one in found.values()})) > 1:
+        raise SettingsError(
+            f"{file}: prices are in {' and '.join(currencies)}, which cannot be added; write all in one currency"
+        )
     return found
 
 

@@ -29,12 +29,17 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.unkept import Unkept
+from daemon.costs.costs import Costs
+from daemon.costs.prices import Prices
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
 from daemon.feeding.feeds import Feeds, apply_digests
 from daemon.ledger import Ledger
@@ -45,6 +50,7 @@ from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
 from daemon.reminders.due import Due
+from daemon.reminders.questions import ReminderQuestions
 from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
@@ -52,7 +58,7 @@ from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
@@ -82,6 +88,8 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    agenda: Agenda
+    unkept: Unkept
 
 
 class Channels(NamedTuple):
@@ -135,18 +143,24 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    due = Due(ledger, personas, said.inbox, said.publisher, clock, log)
-    reminders = Reminders(ledger, personas, due.look, clock)
+    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, clock, log)
+    reminders = Reminders(ledger, personas, said.agenda, due.look, clock)
+    questions = ReminderQuestions(reminders, said.inbox, own, clock, log)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
     spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
-    supervisor = _supervisor(settings, ledger, personas, said, places, due, spawner, context, tasks, own, log)
+    afford, prices = said.inbox.afford, Prices(settings.prices)
+    costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
+    stack.callback(costs.close)
+    supervisor = _supervisor(
+        settings, ledger, personas, said, places, due, questions, costs, spawner, context, tasks, own, log
+    )
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
-        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, own, tasks, stopping, log
+        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, costs, own, tasks, stopping, log
     )
     by_people = Commands(personas, places.register, supervisor)
-    commands = BotCommands(places.commands, by_people, personas, said.publisher, said.delivery, own, log)
+    commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
@@ -168,6 +182,7 @@ async def assemble(
             channels=channels,
             feeds=feeds,
             reminders=reminders,
+            costs=costs,
             uploads=uploads,
             accounts=accounts,
             request_counts=request_counts,
@@ -187,6 +202,21 @@ async def assemble(
             erasure=erasure,
             accounts=accounts,
             models=models,
+            clock=clock,
+            log=log,
+        ),
+        openai_routes(
+            settings=settings,
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            inbox=said.inbox,
+            unkept=said.unkept,
+            requests=said.publisher.requests,
+            persona_tasks=own,
+            uploads=uploads,
+            tasks=tasks,
+            stopping=stopping,
             clock=clock,
             log=log,
         ),
@@ -244,10 +274,12 @@ async def _conversations(
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+    agenda = Agenda(ledger)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log, agenda)
+    unkept = Unkept(inbox, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, agenda, unkept)
 
 
 def _channels(
@@ -260,7 +292,7 @@ def _channels(
     clock: Clock,
     log: Log,
 ) -> Channels:
-    hubs, publisher, terms, inbox, _, _ = said
+    hubs, publisher, terms, inbox, *_ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
     webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
@@ -276,6 +308,7 @@ def _channels(
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
     """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
     await ledger.reopen_sending()
+    await ledger.settle_calls(None)
     await register.reconcile()
     for persona in personas.all():
         await inbox.load(persona.id)
@@ -288,6 +321,8 @@ def _supervisor(
     said: Conversations,
     places: Channels,
     due: Due,
+    questions: ReminderQuestions,
+    costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
     tasks: Tasks,
@@ -296,12 +331,24 @@ def _supervisor(
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
     organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
-    prober = Prober(context, mind_limits(settings), provider_urls(settings), limits.hang_after, tasks, clock, log)
-    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways)
-    dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host
+    prober = Prober(
+        context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
-    clients: list[WorkerClient] = [said.consolidation, said.delivery, places.webhook_queue, due]
+    briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    inbox, unkept = said.inbox, said.unkept
+    dispatch = Dispatch(
+        personas,
+        inbox,
+        unkept,
+        said.consolidation,
+        places.intake,
+        places.states,
+        said.delivery,
+        organ_host,
+        questions,
+        costs,
+    )
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, unkept, due]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

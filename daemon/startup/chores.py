@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
 from typing import Final
 
 from daemon.channels.erasure import Erasure
-from daemon.ledger import Ledger, LedgerError
+from daemon.ledger import KEPT_DAYS, Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
@@ -19,6 +20,9 @@ IMPLAUSIBLE: Final = 24 * 3600.0
 PRUNE_EVERY: Final = 24 * 3600.0
 DAY: Final = 24 * 3600 * 1_000_000_000
 """In nanoseconds, as the ledger counts."""
+
+USAGE_DAYS: Final = 3660
+"""Days for which usage is kept: ten years."""
 
 
 async def follow_accounts(
@@ -63,6 +67,13 @@ async def prune(ledger: Ledger, replay_days: int, clock: KeptClock, log: Log) ->
         try:
             await ledger.prune(clock.aged_ns() - replay_days * DAY)
             await ledger.prune_channels(clock.aged_ns())
+            await ledger.roll_up_calls(
+                _day(clock.aged_ns() - KEPT_DAYS * DAY), _day(clock.aged_ns() - USAGE_DAYS * DAY)
+            )
         except LedgerError as error:
             log.error("ledger.prune_failed", reason=str(error))
         await clock.sleep(PRUNE_EVERY)
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(max(0, moment) / 1e9, UTC).date().isoformat()

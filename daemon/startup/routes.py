@@ -13,10 +13,14 @@ from daemon.api.export import ArchiveRoutes
 from daemon.api.feed import FeedRoutes
 from daemon.api.health import HealthRoutes
 from daemon.api.history import HistoryRoutes
+from daemon.api.hush import HushRoutes
 from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
 from daemon.api.metrics import MetricsRoutes
+from daemon.api.openai.completions import CompletionRoutes, Completions
+from daemon.api.openai.files import Files
+from daemon.api.openai.models import ModelRoutes, Models
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
@@ -25,6 +29,7 @@ from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
 from daemon.api.uploads import UploadRoutes
+from daemon.api.usage import UsageRoutes
 from daemon.api.v1.channels import OpenChannelRoutes
 from daemon.api.v1.choices import Choices
 from daemon.api.v1.conversations import ConversationRoutes
@@ -34,9 +39,13 @@ from daemon.archives.restore import Restorer
 from daemon.channels.erasure import Erasure
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
+from daemon.conversations.asking import Asking
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.requests import Requests
+from daemon.conversations.unkept import Unkept
+from daemon.costs.costs import Costs
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
@@ -46,7 +55,7 @@ from daemon.personas.personas import Personas
 from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
-from daemon.runtime.tasks import Tasks
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.commands import Commands
@@ -69,6 +78,7 @@ def api_routes(
     channels: ChannelService,
     feeds: Feeds,
     reminders: Reminders,
+    costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
     request_counts: Counter[tuple[str, str, int]],
@@ -111,6 +121,7 @@ def api_routes(
             hubs=hubs,
             register=register,
             channels=channels,
+            costs=costs,
             max_personas=limits.personas,
         ),
         ConfigRoutes(providers=settings.providers),
@@ -137,15 +148,18 @@ def api_routes(
             hubs=hubs,
             log=log,
         ),
+        HushRoutes(personas=personas, supervisor=supervisor, inbox=inbox),
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
         ReminderRoutes(personas=personas, reminders=reminders, ledger=ledger, clock=clock),
         KnowledgeRoutes(personas=personas, log=log),
+        UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
             edits=edits,
             supervisor=supervisor,
+            costs=costs,
             ledger=ledger,
             hubs=hubs,
             accounts=accounts,
@@ -161,6 +175,7 @@ def api_routes(
             supervisor=supervisor,
             ledger=ledger,
             inbox=inbox,
+            costs=costs,
             hubs=hubs,
             request_counts=request_counts,
             webhook_counts=webhook_counts,
@@ -206,3 +221,39 @@ def v1_routes(
         ),
         ConversationRoutes(ledger=ledger, erasure=erasure, clock=clock),
     ]
+
+
+def openai_routes(
+    *,
+    settings: Settings,
+    personas: Personas,
+    supervisor: Supervisor,
+    ledger: Ledger,
+    inbox: Inbox,
+    unkept: Unkept,
+    requests: Requests,
+    persona_tasks: PersonaTasks,
+    uploads: Uploads,
+    tasks: Tasks,
+    stopping: asyncio.Event,
+    clock: Clock,
+    log: Log,
+) -> list[RouteGroup]:
+    """The routes of OpenAI's API."""
+    models = Models(personas, supervisor)
+    completions = Completions(
+        models=models,
+        supervisor=supervisor,
+        asking=Asking(inbox, ledger, persona_tasks, clock),
+        unkept=unkept,
+        requests=requests,
+        ledger=ledger,
+        files=Files(personas, uploads, settings.limits.upload, log),
+        limits=settings.limits,
+        timeout=settings.v1.completion_timeout,
+        tasks=tasks,
+        stopping=stopping,
+        clock=clock,
+        log=log,
+    )
+    return [CompletionRoutes(completions), ModelRoutes(models)]

@@ -7,6 +7,7 @@ import msgspec
 from daemon.channels.gateways import ChannelGateways
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.terms import ChannelTerms
+from daemon.costs.costs import Costs
 from daemon.ledger import LedgerError
 from daemon.personas.channel_records import id_of
 from daemon.personas.personas import Personas
@@ -20,13 +21,20 @@ class Briefing:
     """Collects what a process is prepared with."""
 
     def __init__(
-        self, settings: Settings, personas: Personas, inbox: Inbox, terms: ChannelTerms, gateways: ChannelGateways
+        self,
+        settings: Settings,
+        personas: Personas,
+        inbox: Inbox,
+        terms: ChannelTerms,
+        gateways: ChannelGateways,
+        costs: Costs,
     ) -> None:
         self._limits, self._urls = mind_limits(settings), provider_urls(settings)
         self._personas = personas
         self._inbox = inbox
         self._terms = terms
         self._gateways = gateways
+        self._costs = costs
 
     async def prepare(self, persona_id: str) -> tuple[Prepare, frozenset[str]]:
         """Her process's first frame and the libraries that it needs, by her current record. Raises GenerationFailed."""
@@ -45,6 +53,7 @@ class Briefing:
             urls=self._urls,
             gateways=gateways,
             media=str(self._personas.folder(persona_id) / "media"),
+            is_budgeted=self._costs.is_budgeted(persona_id),
         )
         minds = (self._terms.mind(id_of(record) or "") for record in persona.channels or [])
         return prepare, kinds_for(persona).union(*(kinds_of(mind) for mind in minds if mind))

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from daemon.costs.costs import Costs
 from daemon.logging.log import Log
 from daemon.runtime.clock import Clock, deadline
 from daemon.runtime.tasks import Tasks
 from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
 from daemon.supervision.provisions import kinds_of
 from daemon.supervision.zygote import SpawnFailed
+from proto.costs import Reserve, Spent
 from proto.framing import Codec
 from proto.gateways import GatewayType, Identified, Identify
 from proto.messages import Fault, FromWorker, MindLimits, Probe, Probed
@@ -36,6 +38,7 @@ class Prober:
         limits: MindLimits,
         urls: Mapping[str, str],
         hang_after: float,
+        costs: Costs,
         tasks: Tasks,
         clock: Clock,
         log: Log,
@@ -44,16 +47,20 @@ class Prober:
         self._limits = limits
         self._urls = dict(urls)
         self._hang_after = hang_after
+        self._costs = costs
         self._tasks = tasks
         self._clock = clock
         self._log = log.bind(role="probe")
         self._room = asyncio.Semaphore(MAX_PROBES)
 
-    async def probe(self, organ: Organ, slot: Slot = "thinking") -> str:
-        """Try this organ in the role of ``slot``. Returns "", or why it cannot be reached, as a text for people."""
+    async def probe(self, organ: Organ, slot: Slot = "thinking", persona_id: str = "") -> str:
+        """Try this organ in the role of ``slot``, on account of a persona.
+
+        Returns "", or why it cannot be reached, as a text for people.
+        """
         try:
             async with self._room, deadline(self._clock, PROBE_TIMEOUT):
-                return (await self._ask(Probe(organ, self._limits, self._urls, slot))).reason
+                return (await self._ask(Probe(organ, self._limits, self._urls, slot), persona_id)).reason
         except (SpawnFailed, WireError, Unkillable) as error:
             return f"The model could not be tried: {error}"
         except TimeoutError:
@@ -73,15 +80,18 @@ class Prober:
             return Identified(reason=f"the provider did not answer within {PROBE_TIMEOUT:g} s")
         return answer if isinstance(answer, Identified) else Identified(reason=answer.reason)
 
-    async def _ask(self, question: Probe | Identify) -> Probed | Identified | Fault:
+    async def _ask(self, question: Probe | Identify, persona_id: str = "") -> Probed | Identified | Fault:
         answer: asyncio.Future[Probed | Identified | Fault] = asyncio.get_running_loop().create_future()
 
         def take(message: FromWorker) -> None:
             match message:
                 case Probed() | Identified() | Fault() if not answer.done():
                     answer.set_result(message)
+                case Reserve() | Spent():
+                    meter.received(message)
 
         process = LinkedProcess("probe", _codec, take, self._context, self._tasks, self._log)
+        meter = self._costs.meter(persona_id, process.send)
         try:
             await process.start("probe", _kinds(question), self._context.enclosures.probe(question), PROBE_TIMEOUT)
             process.watch_heart(self._hang_after)
@@ -96,6 +106,7 @@ class Prober:
             return Fault(f"The probe ended before it could tell: {error}.")
         finally:
             await process.killed()
+            await meter.close()
 
 
 def _kinds(question: Probe | Identify) -> frozenset[str]:

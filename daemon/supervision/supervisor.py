@@ -177,9 +177,12 @@ class Supervisor:
         keeper = self._keepers.get(persona_id)
         return keeper.gateways() if keeper else []
 
-    async def probe(self, organ: Organ, slot: Slot) -> str:
-        """Have a short-lived process try this organ in the role of ``slot``. Returns "" or why it cannot be reached."""
-        return await self._prober.probe(organ, slot)
+    async def probe(self, organ: Organ, slot: Slot, persona_id: str) -> str:
+        """Have a short-lived process try this organ in the role of ``slot``, on account of a persona.
+
+        Returns "" or why it cannot be reached.
+        """
+        return await self._prober.probe(organ, slot, persona_id)
 
     async def decided(self, timeout: float) -> None:
         """Wait until every persona's start has succeeded or failed, but at most ``timeout`` seconds."""

@@ -84,8 +84,8 @@ class Browser(threading.Thread):
                 self._over.wait(PAUSE)
 
     def _take(self, frame: dict[str, Any]) -> None:
-        # Any: JSON. Signals are not durable, so only chat frames are counted.
-        if frame["type"].startswith("chat_"):
+        # Any: JSON. Signals and drafts are not durable, so only her messages are counted.
+        if frame["type"] in ("chat_message", "chat_audio", "chat_image"):
             self.seqs[frame["seq"]] += 1
             self.said.append(frame["content"])
             self._last_chat = frame["seq"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -37,8 +38,14 @@ class AnthropicEmulator(Emulator):
         kind = code or _KINDS.get(status, "api_error")
         return JSONResponse({"type": "error", "error": {"type": kind, "message": message}}, status)
 
-    def events(self, step: Step, text: str, model: str) -> Iterator[str]:
-        usage = {"input_tokens": 10, "output_tokens": 1}
+    def events(self, step: Step, text: str, asked: Mapping[str, Any]) -> Iterator[str]:
+        model, (read, answered, cached) = asked.get("model", ""), step.used or (10, 12, 0)
+        usage = {
+            "input_tokens": read - cached,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": cached,
+            "output_tokens": 1,
+        }
         message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": model, "usage": usage}
         yield _event("message_start", message={**message, "stop_reason": None, "stop_sequence": None})
         yield _event("ping")
@@ -61,7 +68,7 @@ class AnthropicEmulator(Emulator):
                 )
             yield _event("content_block_stop", index=index)
         stop = {"stop_reason": step.finish or ("tool_use" if step.calls else "end_turn"), "stop_sequence": None}
-        yield _event("message_delta", delta=stop, usage={"output_tokens": 12})
+        yield _event("message_delta", delta=stop, usage={"output_tokens": answered})
         yield _event("message_stop")
 
     @staticmethod

@@ -43,6 +43,7 @@ class OpenAIEmulator(Emulator):
         self.limit_fields: Sequence[str] = ("max_tokens", "max_completion_tokens")
         """The fields for that number that the server takes."""
         self.takes_system = True
+        self.takes_stream_options = True
         self.wants_parts = False
         """Whether content has to be a list of parts."""
         self.tells_sizes = True
@@ -58,7 +59,7 @@ class OpenAIEmulator(Emulator):
         super().reset()
         self._organs.clear()
         self.refuses_tools = self.gives_urls = False
-        self.counts_calls = True
+        self.counts_calls = self.takes_stream_options = True
         self.context, self.tells_sizes, self.counts_answer, self.most = 0, True, False, 0
         self.limit_fields, self.takes_system, self.wants_parts = ("max_tokens", "max_completion_tokens"), True, False
         self.local = {}
@@ -86,7 +87,8 @@ class OpenAIEmulator(Emulator):
         kind = _KINDS.get(status, "server_error")
         return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": code}}, status)
 
-    def events(self, step: Step, text: str, model: str) -> Iterator[str]:
+    def events(self, step: Step, text: str, asked: Mapping[str, Any]) -> Iterator[str]:
+        model = asked.get("model", "")
         yield _chunk(model, {"role": "assistant", "content": ""})
         if step.failure == "error_event":
             yield f"data: {json.dumps({'error': {'message': step.message, 'type': 'server_error'}})}\n\n"
@@ -102,6 +104,8 @@ class OpenAIEmulator(Emulator):
             for part in (arguments[:5], arguments[5:]):
                 yield _chunk(model, {"tool_calls": [{"index": at, "function": {"arguments": part}}]})
         yield _chunk(model, {}, step.finish or ("tool_calls" if step.calls else "stop"))
+        if asked.get("stream_options", {}).get("include_usage"):
+            yield _usage_chunk(model, *(step.used or (_size(asked["messages"]), -(-len(text) // 4), 0)))
         yield "data: [DONE]\n\n"
 
     async def _complete(self, request: Request) -> Response:
@@ -112,6 +116,8 @@ class OpenAIEmulator(Emulator):
             return self.refuse(400, "This emulator streams, and wants messages")
         if self.refuses_tools and "tools" in body:
             return self.refuse(400, f"{body['model']} does not support tools")
+        if "stream_options" in body and not self.takes_stream_options:
+            return self.refuse(400, "stream_options: Extra inputs are not permitted")
         if fault := self._form_fault(body):
             return self.refuse(400, fault)
         if self.context and (size := _size(body["messages"])) > self.context:
@@ -228,6 +234,19 @@ def _chunk(model: str, delta: dict[str, Any], finish: str | None = None) -> str:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
     return f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"
+
+
+def _usage_chunk(model: str, asked: int, said: int, cached: int) -> str:
+    """The last event of a stream that was asked for its usage: without a choice, after the end of the answer."""
+    usage = {
+        "prompt_tokens": asked,
+        "completion_tokens": said,
+        "total_tokens": asked + said,
+        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+    return f"data: {json.dumps({**chunk, 'choices': [], 'usage': usage})}\n\n"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
 import msgspec
@@ -52,6 +52,8 @@ class Step(msgspec.Struct, frozen=True):
     """The tools that the answer calls: names, and arguments as JSON."""
     comments: int = 0
     """Comments that keep the connection alive before the first piece, each after ``pause``."""
+    used: tuple[int, int, int] | None = None
+    """Tokens of input and output, and how many of the input were cached; null: by the length of the texts."""
     body: str = ""
     """The whole body in place of a stream, of the type ``media_type``."""
     media_type: str = "application/json"
@@ -142,8 +144,8 @@ class Emulator(ABC):
         """An error in the provider's form."""
 
     @abstractmethod
-    def events(self, step: Step, text: str, model: str) -> Iterator[str]:
-        """The server-sent events of an answer; the first is a preamble."""
+    def events(self, step: Step, text: str, asked: Mapping[str, Any]) -> Iterator[str]:
+        """The server-sent events of an answer to the body ``asked``; the first is a preamble. Any: JSON."""
 
     async def play(self, request: Request, text: str) -> Response:
         """Answer a request with the next step; ``text`` is the echo."""
@@ -153,7 +155,7 @@ class Emulator(ABC):
             return refusal
         if step.body:
             return Response(step.body, media_type=step.media_type)
-        events = self.events(step, text if step.text is None else step.text, body.get("model", ""))
+        events = self.events(step, text if step.text is None else step.text, body)
         return StreamingResponse(self._streamed(request, step, events), media_type="text/event-stream")
 
     async def stopped(self, request: Request, step: Step) -> Response | None:

@@ -77,11 +77,16 @@ class SlackEmulator:
         """The messages of threads that the app may read, by channel and time stamp."""
         self.shared_files: dict[str, dict[str, Any]] = {}
         """What another organization shares, by the file's id."""
+        self.statuses: dict[tuple[str, str], str] = {}
+        """What the app's status says in each thread where it has one, by channel and time stamp."""
+        self.statuses_set: list[tuple[str, str, str]] = []
         self.surprises: dict[str, object] = {}
         """Fields that every answer gets, or gets another value in."""
         self._again_after = again_after
         self._faults: deque[Fault] = deque()
         self._people: dict[str, str] = {}
+        self._live: set[tuple[str, str]] = set()
+        """Messages of people, by channel and time stamp."""
         self._files: dict[str, bytes] = {}
         self._uploads: dict[str, bytes] = {}
         self._pending: dict[str, Pending] = {}
@@ -134,7 +139,9 @@ class SlackEmulator:
         kind = {"type": "app_mention"} if channel else {"type": "message", "channel_type": "im"}
         self._count += 1
         ts = f"{int(time.time())}.{self._count:06}"
-        return {**kind, "channel": channel or self.direct(user), "user": user, "text": text, "ts": ts, **fields}
+        channel = channel or self.direct(user)
+        self._live |= {(channel, ts), (channel, fields.get("thread_ts", ts))}
+        return {**kind, "channel": channel, "user": user, "text": text, "ts": ts, **fields}
 
     def say(self, user: str, text: str, **fields: Any) -> str:
         """A person writes, over Socket Mode; returns the event's id."""
@@ -264,17 +271,40 @@ class SlackEmulator:
             case "files.info":
                 return {"ok": data["file"] in self.shared_files, "file": self.shared_files.get(data["file"])}
             case "chat.postMessage":
-                self.posted.append(Posted(data["channel"], data["text"], data.get("thread_ts") or ""))
+                self._post(Posted(data["channel"], data["text"], data.get("thread_ts") or ""))
                 return {"ok": True, "channel": data["channel"], "ts": f"{time.time():.6f}"}
+            case "assistant.threads.setStatus":
+                return self._set_status(data)
             case "files.getUploadURLExternal":
                 id_ = f"F{secrets.token_hex(4)}"
                 return {"ok": True, "file_id": id_, "upload_url": f"http://127.0.0.1:{self._port}/upload/{id_}"}
             case "files.completeUploadExternal":
                 files = [self._uploads[one["id"]] for one in json.loads(data["files"])]
                 text, thread = data.get("initial_comment", ""), data.get("thread_ts") or ""
-                self.posted.append(Posted(data["channel_id"], text, thread, files))
+                self._post(Posted(data["channel_id"], text, thread, files))
                 return {"ok": True, "files": [{"id": one["id"]} for one in json.loads(data["files"])]}
         return {"ok": False, "error": "unknown_method"}
+
+    def _post(self, message: Posted) -> None:
+        """Show a message of the app, which removes its status in the thread."""
+        self.posted.append(message)
+        self.statuses.pop((message.channel, message.thread), None)
+
+    def _set_status(self, data: dict[str, str]) -> dict[str, Any]:
+        """Show a status in a thread; an empty one removes it.
+
+        https://docs.slack.dev/reference/methods/assistant.threads.setStatus
+        """
+        place = (data["channel_id"], data.get("thread_ts", ""))
+        if place[0] not in {channel for channel, _ in self._live}:
+            return {"ok": False, "error": "channel_not_found"}
+        if place not in self._live:
+            return {"ok": False, "error": "invalid_thread_ts"}
+        self.statuses_set.append((*place, data["status"]))
+        self.statuses[place] = data["status"]
+        if not data["status"]:
+            del self.statuses[place]
+        return {"ok": True}
 
     async def _download(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {self.bot_token}":

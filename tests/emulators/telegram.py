@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 from tests.emulators.telegram_control import Controls
 from tests.emulators.telegram_faults import DESCRIPTIONS, Fault, Faults, FloodRule, Kind
@@ -24,6 +25,9 @@ from tests.emulators.telegram_world import ApiError, Bot, Chat, Json, World
 from tests.patience import PATIENCE
 
 T = TypeVar("T")
+
+DRAFT_LASTS: Final = 30.0
+"""Seconds."""
 
 
 class TelegramEmulator:
@@ -137,6 +141,24 @@ class TelegramEmulator:
         with self.world.changed:
             return [sent.message for sent in self.world.sent if sent.chat_id == chat_id]
 
+    def drafts(self, chat_id: int) -> list[str]:
+        """The drafts that bots showed in a chat, one after the other."""
+        with self.world.changed:
+            return [draft.text for draft in self.world.drafts if draft.chat_id == chat_id]
+
+    def draft(self, chat_id: int, at: float | None = None) -> str | None:
+        """The draft that a person sees in a chat, now or at a time (epoch seconds); None if there is none.
+
+        It is gone after 30 s, or when its bot sends a message (https://core.telegram.org/bots/api#sendmessagedraft).
+        """
+        now = time.time() if at is None else at
+        with self.world.changed:
+            shown = next((one for one in reversed(self.world.drafts) if one.chat_id == chat_id and one.at <= now), None)
+            if shown is None or now - shown.at > DRAFT_LASTS:
+                return None
+            later = (one for one in self.world.sent if one.chat_id == chat_id and one.bot is shown.bot)
+            return None if any(shown.at <= one.at <= now for one in later) else shown.text
+
     def actions(self, chat_id: int) -> list[str]:
         """The chat actions ("typing") that bots showed in a chat."""
         with self.world.changed:
@@ -163,6 +185,10 @@ class TelegramEmulator:
         """Block until a method was called this often, and return the calls."""
         self.wait_until(lambda: len(self.calls(method, token)) >= count, timeout, f"{count} calls of {method}")
         return self.calls(method, token)
+
+    async def until_drafted(self, chat_id: int, text: str, timeout: float = PATIENCE) -> None:
+        """Wait until a draft with these words was shown in a chat."""
+        await self.until(lambda: any(text in draft for draft in self.drafts(chat_id)), timeout, f"the draft {text!r}")
 
     async def until(self, condition: Callable[[], T], timeout: float = PATIENCE, what: str = "it") -> T:
         """``wait_until`` for a test with its own event loop."""

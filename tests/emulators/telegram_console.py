@@ -77,14 +77,17 @@ class Console:
     def watch(self) -> None:
         """Print what the bot does, for ever."""
         world = self.emulator.world
-        sent, actions, edits = 0, 0, 0
+        sent, actions, edits, drafts = 0, 0, 0, 0
         while True:
             with world.changed:
                 world.changed.wait()
                 new_sent, new_actions = world.sent[sent:], world.actions[actions:]
+                new_drafts = world.drafts[drafts:]
                 changed = [call for call in self.emulator.calls("editMessageText") if call.status == 200][edits:]
             for chat_id, action, _ in new_actions:
                 self._say(chat_id, f"({action})")
+            for draft in new_drafts:
+                self._say(draft.chat_id, f"(writes) {draft.text}")
             for message in new_sent:
                 self._say(message.chat_id, self.shown(message.message))
             for call in changed:
@@ -92,6 +95,7 @@ class Console:
                     int(str(call.params["chat_id"])), f"(edits {call.params['message_id']}) {call.params['text']}"
                 )
             sent, actions, edits = sent + len(new_sent), actions + len(new_actions), edits + len(changed)
+            drafts += len(new_drafts)
 
     def shown(self, message: Json) -> str:
         """A message as a line; its file is saved to the folder."""

@@ -199,7 +199,8 @@ class Controls:
             for bot in self._emulator.world.bots.values()
         ]
         actions = [{"chat_id": chat, "action": action, "at": at} for chat, action, at in self._emulator.world.actions]
-        return JSONResponse({"bots": bots, "actions": actions})
+        drafts = [{"chat_id": one.chat_id, "text": one.text, "at": one.at} for one in self._emulator.world.drafts]
+        return JSONResponse({"bots": bots, "actions": actions, "drafts": drafts})
 
     async def _journal(self, request: Request) -> Response:
         calls = self._emulator.calls(request.query_params.get("method", ""))

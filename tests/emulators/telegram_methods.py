@@ -11,7 +11,7 @@ from tests.emulators.telegram_entities import EntityError, detect, mode_of, trim
 from tests.emulators.telegram_faults import FloodRule
 from tests.emulators.telegram_media import read_media
 from tests.emulators.telegram_params import Params
-from tests.emulators.telegram_world import ApiError, Bot, Chat, Json, StoredFile, World
+from tests.emulators.telegram_world import ApiError, Bot, Chat, Draft, Json, StoredFile, World
 
 LARGEST_DOWNLOAD: Final = 20 * 1024 * 1024
 WEBHOOK_SET: Final = (
@@ -43,6 +43,7 @@ class Methods:
             "setMyCommands": self._set_my_commands,
             "getMyCommands": lambda bot, _params: bot.commands,
             "sendMessage": self._send_message,
+            "sendMessageDraft": self._send_message_draft,
             "editMessageText": self._edit_message_text,
             "deleteMessage": self._delete_message,
             "sendChatAction": self._send_chat_action,
@@ -104,6 +105,22 @@ class Methods:
         if not content:
             raise ApiError(400, "Bad Request: message text is empty")
         return self._send(bot, chat, "sendMessage", params, content)
+
+    def _send_message_draft(self, bot: Bot, params: Params) -> bool:
+        """Show a draft. It may be empty, and belongs into a private chat."""
+        chat = self._chat_to_write(bot, params)
+        if chat.type != "private":
+            raise ApiError(400, "Bad Request: TEXTDRAFT_PEER_INVALID")
+        if not (number := params.number("draft_id")):
+            raise ApiError(400, "Bad Request: draft identifier must be non-zero")
+        content = self._text(params, "text", 4096, "message is too long")
+        topic = self._topic(chat, params).get("message_thread_id", 0)
+        if self.flood:
+            self.flood.check(bot.token, chat.id)
+        words, entities = content.get("text", ""), content.get("entities", [])
+        can_stop = params.flag("can_stop")
+        self.world.put_draft(Draft(chat.id, topic, number, words, entities, bot, time.time(), can_stop))
+        return True
 
     def _send_media(self, kind: str, bot: Bot, params: Params) -> Json:
         chat = self._chat_to_write(bot, params)

@@ -106,6 +106,19 @@ class Person:
         self._world.push(bot, "callback_query", {**query, "data": data})
         return number
 
+    def stop_draft(self) -> int | None:
+        """Press the button below the last draft in the private chat; returns the update's id.
+
+        https://core.telegram.org/bots/api#messagegenerationstopped
+        """
+        with self._world.changed:
+            draft = next(one for one in reversed(self._world.drafts) if one.chat_id == self.id)
+        if not draft.can_stop:
+            raise ValueError("this draft has no button")
+        topic = {"message_thread_id": draft.topic} if draft.topic else {}
+        stopped = {"chat": self.chat.as_json(), "draft_id": draft.draft_id, **topic}
+        return self._world.push(draft.bot, "stopped_message_generation", stopped)
+
     def block(self, bot: Bot | None = None) -> None:
         """Block a bot: it gets ``my_chat_member``, and its sends are answered with 403."""
         self._membership(bot or self._only_bot(), "member", "kicked")

@@ -139,6 +139,20 @@ class Sent:
     at: float
 
 
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What a bot showed of a message that it was writing. It is no message: a later one or some time takes it away."""
+
+    chat_id: int
+    topic: int
+    draft_id: int
+    text: str
+    entities: list[Json]
+    bot: Bot
+    at: float
+    can_stop: bool = False
+
+
 class World:
     """The whole state. Every method takes the lock, so any thread may call."""
 
@@ -152,6 +166,7 @@ class World:
         self.sent: list[Sent] = []
         self.deleted: list[tuple[int, int]] = []
         self.actions: list[tuple[int, str, float]] = []
+        self.drafts: list[Draft] = []
         self.on_update: Callable[[Bot], None] = lambda _bot: None
         self._messages: dict[tuple[int, int, int], Json] = {}
         self._counters: dict[tuple[int, int], int] = {}
@@ -226,6 +241,12 @@ class World:
             self.sent.append(Sent(method, chat.id, message, bot, time.time()))
             self.changed.notify_all()
             return message
+
+    def put_draft(self, draft: Draft) -> None:
+        """Show a draft."""
+        with self.changed:
+            self.drafts.append(draft)
+            self.changed.notify_all()
 
     @staticmethod
     def _key(bot: Bot, chat: Chat, number: int) -> tuple[int, int, int]:

@@ -295,7 +295,7 @@ class Day(Clients):
         await self.ask(daemon.channels.create(bob, new))
         daemon.disk.full_for.clear()
         await self.ask(daemon.channels.create(bob, new))
-        await self.ask(daemon.supervisor.probe(Organ("echo"), "thinking"))
+        await self.ask(daemon.supervisor.probe(Organ("echo"), "thinking", BOB))
         await self.ask(daemon.channels.create(Persona(EVE, "Eve", Organ("echo")), shared))
         await self.ask(daemon.supervisor._channels.stopped(BOB))
         if daemon.personas.get(BOB):

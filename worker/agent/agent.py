@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from proto.asking import DaemonAnswer
+from proto.costs import Budgeted, Reserved
 from proto.messages import (
     Consolidate,
     Consolidated,
@@ -20,6 +21,7 @@ from proto.messages import (
     Prepare,
 )
 from proto.records import Organ, to_json
+from proto.streaming import DeltaTaken, Hush
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.outages import Outages
 from worker.agent.pace import PACE, Pace
@@ -31,11 +33,13 @@ from worker.organs import made
 from worker.organs.body import Body
 from worker.organs.choice import mind_for
 from worker.organs.host_calls import HostCalls
+from worker.organs.metering import Meter
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError
 
-MAX_TURNS: Final = 8
-"""The daemon decides how many turns are in hand; more than this means that the two disagree about the protocol."""
+MAX_TURNS: Final = 9
+"""The daemon decides how many turns are in hand: 8, and one that is not kept. More than this means that the two
+disagree about the protocol."""
 
 MAX_MINDS: Final = 16
 """Minds of open channels that are kept, more than twice as many as the turns in hand can use."""
@@ -64,6 +68,7 @@ class Agent:
         self._failed = failed
         self._host_calls = HostCalls(send, prepare.limits.total)
         self._daemon_calls = DaemonCalls(send)
+        self._meter = Meter(send, waits=prepare.is_budgeted)
         self._mind = mind_for(self._persona.thinking, prepare.limits, prepare.urls, self._host_calls.think)
         self._body = Body(self._persona, prepare.limits, prepare.urls, self._media, self._host_calls)
         self._means = Means(
@@ -79,13 +84,17 @@ class Agent:
             self._drop,
             log,
             pace,
+            self._media,
         )
         self._minds: OrderedDict[bytes, Mind] = OrderedDict()
         self._turns: dict[int, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._consolidating: asyncio.Task[None] | None = None
 
-    def receive(self, message: Perceive | Join | Consolidate | OrganResult | DaemonAnswer) -> None:
+    def receive(
+        self,
+        message: Perceive | Join | Hush | DeltaTaken | Consolidate | OrganResult | DaemonAnswer | Reserved | Budgeted,
+    ) -> None:
         """Take one message. The work happens in tasks."""
         match message:
             case Perceive():
@@ -93,12 +102,22 @@ class Agent:
             case Join():
                 if turn := self._turns.get(message.turn):
                     turn.join(message.perceptions)
+            case Hush():
+                if turn := self._turns.get(message.turn):
+                    turn.hush()
+            case DeltaTaken():
+                if turn := self._turns.get(message.turn):
+                    turn.told()
             case Consolidate():
                 self._consolidate(message)
             case OrganResult():
                 self._host_calls.receive(message)
             case DaemonAnswer():
                 self._daemon_calls.receive(message)
+            case Reserved():
+                self._meter.receive(message)
+            case Budgeted():
+                self._meter.waits = message.is_set
 
     async def close(self) -> None:
         """Cancel all tasks. The messages in hand stay in the daemon's inbox."""
@@ -118,7 +137,8 @@ class Agent:
 
     async def _answer(self, turn: Turn) -> None:
         try:
-            reply = await turn.run()
+            with self._meter.charged(turn.purpose):
+                reply = await turn.run()
         finally:
             # Removed before the reply is sent, because the reply would not answer a message that joins now.
             del self._turns[turn.number]
@@ -153,7 +173,8 @@ class Agent:
 
     async def _fold(self, message: Consolidate) -> None:
         try:
-            changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
+            with self._meter.charged("consolidation"):
+                changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
         except OrganUnreachable as error:
             self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
         except ConsolidationError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from proto.conversation import OPENAI
+from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
     Deferred,
@@ -21,21 +24,29 @@ from proto.messages import (
     Typing,
 )
 from proto.records import Organ, Persona
+from proto.streaming import Spoken
+from worker.agent.aloud import Aloud
+from worker.agent.appointment_tools import appointment_offers
 from worker.agent.daemon_calls import DaemonCalls
+from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
 from worker.agent.senses import Senses, Understood
+from worker.agent.telling import Telling
 from worker.agent.tries import Tries
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
+from worker.organs.metering import Unaffordable
 from worker.organs.mind import Mind
-from worker.prompting import perceived
+from worker.prompting import due, perceived
 from worker.prompting.moments import now_in
+from worker.prompting.planner import Planner, agenda
 from worker.prompting.prompt import Prompt, take
 from worker.prompting.speech import SPOKEN_CHARS, speakable
+from worker.prompting.told_times import moment
 from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
@@ -77,6 +88,8 @@ class Means:
     """Removes files from her media folder."""
     log: WorkerLog
     pace: Pace
+    media: Path
+    """Her media folder."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +117,44 @@ class Turn:
         self._tries = Tries()
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
+        self._telling = Telling(message.turn, message.conversation, means.send)
+        self._aloud = Aloud(means.body, means.media, means.start, self._spoken, means.log)
+        self._hushing = Hushing[Reply | Refused | Deferred]()
+        self._asked: list[int] = []
+        """The messages that the current mind call is about; none while they are perceived and looked up."""
+
+    @property
+    def purpose(self) -> Purpose:
+        """What its calls are booked as."""
+        if self._message.visitor is not None:
+            return "visitor"
+        return "routine" if due.are_due(self._perceptions) else "answer"
 
     def join(self, perceptions: list[Perception]) -> None:
         """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
         self._perceptions.extend(perceptions)
         if self._thinking and self._joins < MAX_JOINS:
+            self._asked = []
             self._joins += 1
             self._thinking.cancel()
+
+    def hush(self) -> None:
+        """Stop the answer: what was said of it so far is all that she says."""
+        self._hushing.hush()
+
+    def told(self) -> None:
+        """The daemon has taken the last words that it was told."""
+        self._telling.taken()
 
     async def run(self) -> Reply | Refused | Deferred:
         """Perceive, then call her mind until it answers. Messages that join meanwhile are part of the next call."""
         typing = self._means.start(self._type(Typing(self._message.conversation)))
         try:
-            return await self._answered(typing)
+            return await self._hushing.run(self._answered(typing)) or self._hushed()
         finally:
             typing.cancel()
+            self._telling.end()
+            self._aloud.end()
             await self._end()
 
     async def _answered(self, typing: asyncio.Task[None]) -> Reply | Refused | Deferred:
@@ -139,12 +175,19 @@ class Turn:
                     return Refused(self.number, _ids(prompt), refusal.kind, refusal.reason)
                 # A connection may break for a while: a server that is restarted, a network that changes.
                 await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
+            except Unaffordable as error:
+                typing.cancel()
+                if self._message.kept:
+                    self._means.understood.keep(understood)
+                return Deferred(self.number, f"{error.reason} {error.hint}", error.passing)
             except OrganUnreachable as error:
                 typing.cancel()
                 if reported != (error.reason, error.hint):
                     reported = (error.reason, error.hint)
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
+                if not self._message.kept:
+                    return Deferred(self.number)
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
@@ -207,13 +250,13 @@ class Turn:
     # Thinking
 
     def _prompt(self, understood: dict[int, str], found: Found) -> Prompt:
-        perceptions = self._taken(understood)
+        perceptions, now = self._taken(understood), now_in(self._message.zone)
         return Prompt(
             self._means.persona,
             {} if self._message.visitor is not None else self._message.memory,
             [] if self._tries.is_bare else self._message.history,
             perceptions,
-            now_in(self._message.zone),
+            now,
             understood,
             "" if self._tries.is_bare else found.passages,
             found.unsearched,
@@ -221,6 +264,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            agenda(self._message.planned, now),
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
@@ -241,8 +285,14 @@ class Turn:
     async def _ask(self, prompt: Prompt) -> str | None:
         """Return her answer, or None when a Join cancelled the call."""
         self._tools.begin()
+        self._telling.begin(aloud=prompt.is_aloud)
+        self._asked = _ids(prompt)
+        say: Callable[[str], None] = self._say_aloud if prompt.is_aloud else self._telling.say
+        if due.are_due(prompt.perceptions):
+            # It may become silence, and what was shown cannot be taken back.
+            say = _keep_quiet
         mind = self._means.mind(self._message.mind)
-        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools))
+        self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools, say))
         try:
             await asyncio.wait({self._thinking})
             return None if self._thinking.cancelled() else self._thinking.result()
@@ -251,13 +301,21 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets no tools: they cost her owner money and reveal what she has."""
-        if self._message.visitor is not None:
+        """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
+        if self._message.visitor is not None or not self._message.kept:
             return Tools()
-        body = self._means.body
+        body, planner = self._means.body, self._planner()
         return Tools(
-            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+            self._paint if body.has("imagination") else None,
+            self._ask_teacher if body.has("teacher") else None,
+            appointment_offers(planner),
+            planner,
         )
+
+    def _planner(self) -> Planner:
+        zone = self._message.zone
+        begun = moment(max(one.at for one in self._perceptions), now_in(zone))
+        return Planner(self._means.daemon.ask, self.number, begun, lambda: now_in(zone))
 
     async def _paint(self, description: str) -> str:
         imagination = self._means.body.imagination
@@ -272,14 +330,23 @@ class Turn:
     # Answering
 
     async def _reply(self, prompt: Prompt, answer: str) -> Reply:
-        said = [await self._said(answer, prompt.is_aloud)] if answer else []
-        room = KEPT_CHARS // len(prompt.perceptions)
-        kept = {id_: prompt.perceived[id_][:room] for id_ in _ids(prompt) if id_ in prompt.perceived}
+        is_silent = due.are_due(prompt.perceptions) and due.is_silent(answer)
+        said = [await self._said(answer, prompt.is_aloud)] if answer and not is_silent else []
         told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)
+        kept = _kept(_ids(prompt), prompt.perceived)
         return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept, told)
 
+    def _hushed(self) -> Reply:
+        """Return what was said so far, as the answer to what it was about."""
+        answered = self._asked or [one.id for one in self._perceptions]
+        done = {number: task.result() for number, task in self._perceiving.items() if task.done()}
+        said = [Outgoing(self._telling.words)] if self._telling.words else []
+        return Reply(self.number, answered, [*said, *self._tools.made], _kept(answered, done), hushed=True)
+
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
-        """She answers speech with speech if she has a mouth."""
+        """She answers speech with speech if she has a mouth, but a program that asks for a completion in writing."""
+        if self._message.conversation.type == OPENAI:
+            return False
         heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
         return heard and self._means.body.has("mouth")
 
@@ -289,7 +356,9 @@ class Turn:
         try:
             async with asyncio.timeout(self._means.pace.speaking):
                 mouth = self._means.body.mouth
-                media = await mouth.speak(speakable(answer)) if mouth else None
+                media = await self._aloud.whole(answer)
+                if media is None and mouth:
+                    media = await mouth.speak(speakable(answer))
         except TimeoutError:
             reason = f"It did not speak within {self._means.pace.speaking:g} s."
             self._means.log.warning("organ.failed", organ="mouth", reason=reason, hint="")
@@ -298,6 +367,16 @@ class Turn:
             self._means.log.warning("organ.failed", organ="mouth", reason=error.reason, hint=error.hint)
             return Outgoing(answer)
         return Outgoing(answer, "audio", media) if media else Outgoing(answer)
+
+    def _say_aloud(self, words: str) -> None:
+        self._telling.say(words)
+        self._aloud.grow(words)
+
+    def _spoken(self, number: int, words: str, sound: bytes) -> None:
+        """Send a sentence to browsers; other channels get one recording of the whole."""
+        where = self._message.conversation
+        if not where.channel:
+            self._means.send(Spoken(self.number, where, number, words, sound))
 
     async def _type(self, sign: Typing) -> None:
         # An immediate answer needs no typing sign.
@@ -315,8 +394,18 @@ class Turn:
         await self._means.drop(self._tools.leftovers())
 
 
+def _keep_quiet(_words: str) -> None:
+    """Show nothing before the answer is whole."""
+
+
 def _ids(prompt: Prompt) -> list[int]:
     return [one.id for one in prompt.perceptions]
+
+
+def _kept(answered: list[int], understood: Mapping[int, str]) -> dict[int, str]:
+    """Return what was perceived in the answered files, as much of each as one reply may carry of all."""
+    room = KEPT_CHARS // len(answered)
+    return {number: understood[number][:room] for number in answered if number in understood}
 
 
 def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:

@@ -23,6 +23,7 @@ from proto.gateways import (
     WebhookRequest,
 )
 from proto.messages import Conversation, FromWorker
+from proto.streaming import Delta
 from worker.base.log import WorkerLog
 from worker.gateways import open_gateway
 from worker.gateways.common.link import Report
@@ -96,6 +97,16 @@ class Switchboard:
         """Show in this conversation that she is thinking about an answer."""
         if gateway := self._gateways.get(conversation.channel):
             gateway.typing(conversation.chat)
+
+    def drafting(self, delta: Delta) -> None:
+        """Show the next words of an answer in its conversation, where a provider has drafts."""
+        if gateway := self._gateways.get(delta.conversation.channel):
+            gateway.drafting(delta)
+
+    def ended(self, turn: int) -> None:
+        """Show no more words of this turn, which is done."""
+        for gateway in self._gateways.values():
+            gateway.drafts.end(turn)
 
     async def received(
         self, channel: str, items: list[Inbound], webhooks: Sequence[int] = (), unread: Sequence[Unread] = ()

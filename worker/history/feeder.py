@@ -16,6 +16,7 @@ import msgspec
 
 from proto import exits
 from proto.birth import Birth
+from proto.costs import Reserved
 from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, ToFeeder, Undigested, Wanted
 from proto.framing import Codec
 from proto.messages import ChatTurn, Line, Memory, Stop
@@ -26,9 +27,11 @@ from worker.base.role_process import RoleProcess
 from worker.history.imported import LINE_CHARS, HistoryError, Imported
 from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
+from worker.organs.metering import Meter, Unaffordable
 from worker.organs.mind import Mind
-from worker.prompting.memory import ConsolidationError, chunks
+from worker.prompting.memory import ConsolidationError, chunks, consolidation_turns
 from worker.prompting.origin import Origin, merged, without_origins
+from worker.prompting.size import tokens
 
 REASON_CHARS: Final = 2000
 
@@ -48,18 +51,25 @@ class FeederProcess(RoleProcess[ToFeeder]):
         self._feeding: Feeding | None = None
         self._task: asyncio.Task[None] | None = None
         super().__init__(birth, _CODEC)
+        self._meter = Meter(self.link.send, waits=True)
 
     def receive(self, message: ToFeeder) -> None:
         match message:
             case Feed() if self._feeding is None:
                 self._feeding = Feeding(message, self.link.send, self.log)
-                self._task = self.start(self._feeding.run())
+                self._task = self.start(self._feed(self._feeding))
             case Wanted() if self._feeding:
                 self._feeding.receive(message)
+            case Reserved():
+                self._meter.receive(message)
             case Stop():
                 self.leave()
             case _:
                 self.end(exits.FAULT, f"a {type(message).__name__} has no place here")
+
+    async def _feed(self, feeding: Feeding) -> None:
+        with self._meter.charged("feed"):
+            await feeding.run()
 
     async def close(self) -> None:
         if self._task:
@@ -94,6 +104,8 @@ class Feeding:
             self._send(await self._digest_all(mind))
         except HistoryError as error:
             self._send(FeedFailed("format", f"The file cannot be read: {error}."[:REASON_CHARS]))
+        except Unaffordable as error:
+            self._send(FeedFailed("budget", f"{error.reason} {error.hint}"[:REASON_CHARS]))
         except OrganUnreachable as error:
             self._send(FeedFailed("mind", f"{error.reason} {error.hint}"[:REASON_CHARS]))
         finally:
@@ -104,7 +116,9 @@ class Feeding:
         async with aclosing(_one_ahead(self._history.talks())) as found:
             async for talk, position, size in found:
                 number += 1
-                offer = Offered(number, talk.key(), talk.title, talk.at, len(talk.lines), position, size)
+                offer = Offered(
+                    number, talk.key(), talk.title, talk.at, len(talk.lines), position, size, *self._taken(talk)
+                )
                 self._send(offer)
                 memory = await self._wanted(number)
                 if memory is None:
@@ -122,6 +136,14 @@ class Feeding:
         if answer.number != number:
             raise RuntimeError(f"the daemon wants conversation {answer.number} when {number} was offered")
         return answer.memory
+
+    def _taken(self, talk: Imported) -> tuple[int, int]:
+        """Return how many calls of a mind a conversation takes and their tokens, for a forecast."""
+        if not self._feed.forecast:
+            return 0, 0
+        parts = list(chunks(talk.lines, LINE_CHARS))
+        turns = [turn for part in parts for turn in consolidation_turns(self._feed.name, part, {})]
+        return len(parts), sum(tokens(turn.content) for turn in turns)
 
     async def _digest(self, mind: Mind, talk: Imported, memory: Memory) -> Memory | None:
         """Return the memory files that change, or None when the mind's answers cannot be used."""

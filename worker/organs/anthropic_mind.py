@@ -17,10 +17,11 @@ from anthropic.types import AssistantMessageParam, ContentBlockParam, MessagePar
 from proto.messages import ChatTurn, MindLimits
 from proto.records import Organ, Slot
 from worker.base.organ_errors import OrganUnreachable
-from worker.organs.event_stream import SHOWN_CHARS, Document, Json, NotEventsError, Sign, events
+from worker.organs.event_stream import SHOWN_CHARS, Document, Json, NotEventsError, Sign, events, sparing
 from worker.organs.remote import TELEMETRY, at, coded, http_client, retry_after, told
 from worker.organs.remote_mind import RemoteMind
-from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Question, Round, ToolCall
+from worker.organs.usage import of_anthropic
+from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Piece, Question, Round, ToolCall
 from worker.prompting.tools import arguments_of
 
 NO_KEY: Final = "none"
@@ -50,7 +51,7 @@ class AnthropicMind(RemoteMind):
         super().__init__(organ, limits, url, slot)
         self._transport = transport
 
-    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
+    async def _pieces(self, question: Question) -> AsyncGenerator[Piece, None]:
         system = "\n\n".join(turn.content for turn in question.turns if turn.role == "system")
         calls = _Calls()
         try:
@@ -62,7 +63,7 @@ class AnthropicMind(RemoteMind):
                 stream=True,
                 extra_body=_offer(question),
             )
-            async with answer, aclosing(events(answer.response.aiter_bytes())) as stream:
+            async with answer, aclosing(events(sparing(answer.response.aiter_bytes()))) as stream:
                 async for event in stream:
                     for piece in self._read(event, calls):
                         yield piece
@@ -95,7 +96,7 @@ class AnthropicMind(RemoteMind):
             http_client=http_client(self._url, self._limits, self._transport),
         )
 
-    def _read(self, event: Json | Sign, calls: _Calls) -> Iterator[str | ToolCall | Life | End]:
+    def _read(self, event: Json | Sign, calls: _Calls) -> Iterator[Piece]:
         """Return what an event says: text, "" for thinking or a tool call, a sign of life, the end."""
         yield Life.SIGN
         if isinstance(event, Sign):
@@ -106,6 +107,8 @@ class AnthropicMind(RemoteMind):
             if not isinstance(at(event, "content"), list):
                 raise self._garbled(f"it sent {str(dict(event))[:SHOWN_CHARS]}")
             event = {"type": "message", **event}
+        if used := of_anthropic(event):
+            yield used
         calls.read(event)
         yield from _texts(event)
         reason = at(event, "stop_reason") or at(event, "delta", "stop_reason")

@@ -48,6 +48,8 @@ class Dialect:
         self.limit_field = limit_field
         """The name of the field for the length of an answer; "": none is sent."""
         self.has_system = True
+        self.tells_usage = True
+        """Whether it is asked for the tokens of a stream; a server that does not take ``stream_options`` is not."""
         self.in_parts = False
         """Whether content is sent as a list of parts."""
         self.most = 0
@@ -61,6 +63,9 @@ class Dialect:
             return False
         if (most := _told(said)) and (not self.most or most < self.most):
             self.most = most
+            return True
+        if self.tells_usage and _unwanted("stream_options").search(said):
+            self.tells_usage = False
             return True
         if self.limit_field and _unwanted(self.limit_field).search(said):
             self._refused.add(self.limit_field)

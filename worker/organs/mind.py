@@ -43,8 +43,11 @@ class Mind(ABC):
         """Make the smallest exchange that shows that the mind can be reached."""
 
     @abstractmethod
-    async def answer(self, prompt: Prompt, tools: Tools) -> str:
+    async def answer(self, prompt: Prompt, tools: Tools, say: Callable[[str], None]) -> str:
         """Return her reply to the new messages of a turn. It is "" only if ``tools`` made something to send.
+
+        Meanwhile ``say`` gets all that may be shown of it so far, as often as there is more. It begins anew when the
+        mind is asked again.
 
         Raises PromptRefused when the mind works but does not answer this prompt. ``room`` may be smaller afterwards.
         """

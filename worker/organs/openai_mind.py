@@ -24,11 +24,12 @@ from openai.types.chat import (
 from proto.messages import ChatTurn
 from worker.base.organ_errors import OrganUnreachable
 from worker.organs.context import MAX_ASKED, context_of
-from worker.organs.event_stream import SHOWN_CHARS, Document, Json, Sign, events
+from worker.organs.event_stream import SHOWN_CHARS, Document, Json, Sign, events, sparing
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.remote import at, coded, told
 from worker.organs.remote_mind import RemoteMind
-from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Question, Round, Tool, ToolCall
+from worker.organs.usage import of_openai
+from worker.prompting.exchange import MAX_CALLS, End, Life, Picture, Piece, Question, Round, Tool, ToolCall
 
 _ENDS: Final = {"length": End.LENGTH, "max_tokens": End.LENGTH, "content_filter": End.DECLINED}
 
@@ -39,7 +40,7 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
     _unsized = MAX_ASKED
     """How often the server may still be asked for the model's size."""
 
-    async def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
+    async def _pieces(self, question: Question) -> AsyncGenerator[Piece, None]:
         calls = _Calls()
         with self._named_errors():
             answer = await self._client.chat.completions.create(
@@ -49,14 +50,14 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
                 extra_headers=QUIET,
                 extra_body={**self._limited(question), **_offer(question)},
             )
-            async with answer, aclosing(events(answer.response.aiter_bytes())) as stream:
+            async with answer, aclosing(events(sparing(answer.response.aiter_bytes()))) as stream:
                 async for event in stream:
                     for piece in self._read(event, calls):
                         yield piece
         for call in calls.whole():
             yield call
 
-    def _read(self, event: Json | Sign, calls: _Calls) -> Iterator[str | ToolCall | Life | End]:
+    def _read(self, event: Json | Sign, calls: _Calls) -> Iterator[Piece]:
         """Return what an event says: text, "" for reasoning or a tool call, a sign of life, the end."""
         yield Life.SIGN
         if isinstance(event, Sign):
@@ -65,6 +66,8 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
             return
         if event.get("error"):
             raise self._refused(200, told(event, str(event["error"])), None, code=coded(event))
+        if used := of_openai(event):
+            yield used
         choice = at(event, "choices", 0)
         if choice is None:
             if isinstance(event, Document):
@@ -100,7 +103,8 @@ class OpenAIMind(OpenAIRemote, RemoteMind):
         return "max_completion_tokens" if host.endswith((".openai.com", ".azure.com")) else "max_tokens"
 
     def _limited(self, question: Question) -> dict[str, object]:
-        return {self._dialect.limit_field: question.max_tokens} if self._dialect.limit_field else {}
+        told: dict[str, object] = {"stream_options": {"include_usage": True}} if self._dialect.tells_usage else {}
+        return {**told, self._dialect.limit_field: question.max_tokens} if self._dialect.limit_field else told
 
     def _messages(self, question: Question) -> list[ChatCompletionMessageParam]:
         messages = list(_messages(question))

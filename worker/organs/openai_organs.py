@@ -9,15 +9,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
+
+from proto.costs import Source, Used
 from proto.messages import MindLimits
 from proto.records import Organ, Slot
 from proto.texts import MAX_TEXT
 from proto.unicode_text import valid_text
 from worker.base.organ_errors import OrganUnreachable
 from worker.organs.made import HEAD_BYTES, TooLargeError, UnfitError, extension_of, keep
+from worker.organs.metering import Bill, billed
 from worker.organs.openai_client import QUIET, OpenAIRemote
 from worker.organs.organs import Ear, Imagination, Mouth, OrganBase
 from worker.organs.remote import at, http_client
+from worker.organs.usage import of_organ
 
 HEARD: Final = frozenset((".flac", ".mp3", ".mp4", ".mpeg", ".mpga", ".m4a", ".ogg", ".wav", ".webm"))
 """The extensions that /audio/transcriptions takes (https://platform.openai.com/docs/api-reference/audio)."""
@@ -67,6 +72,13 @@ class OpenAIOrgan(OpenAIRemote, OrganBase):
         except UnfitError:
             raise self._unusable(f"{self._host} gave a file of a kind that was not asked for.") from None
 
+    @asynccontextmanager
+    async def _billed(self, used: Used, source: Source) -> AsyncIterator[Bill]:
+        """Book a call with its errors named, so that one which the provider refused costs nothing."""
+        async with billed(self._organ, self._slot, used, source) as bill:
+            with self._named_errors():
+                yield bill
+
     def _unusable(self, reason: str) -> OrganUnreachable:
         return OrganUnreachable(reason, f"Check the model name of her {self._called}.", permanent=True)
 
@@ -79,9 +91,12 @@ class OpenAIEar(OpenAIOrgan, Ear):
             file = await asyncio.to_thread((self._media / media).open, "rb")
             with file:
                 name = f"recording{await asyncio.to_thread(_audio_extension, file, Path(media).suffix.lower())}"
-                result = await self._client.audio.transcriptions.create(
-                    model=self._organ.name, file=(name, file), response_format="json", extra_headers=QUIET
-                )
+                async with self._billed(Used(unit="seconds"), "unknown") as bill:
+                    result = await self._client.audio.transcriptions.create(
+                        model=self._organ.name, file=(name, file), response_format="json", extra_headers=QUIET
+                    )
+                    if used := of_organ(result):
+                        bill.put(used)
         # The SDK does not validate the result, and a server that is not compatible may return anything.
         words = at(result, "text")
         if not isinstance(words, str):
@@ -93,8 +108,10 @@ class OpenAIMouth(OpenAIOrgan, Mouth):
     """A model behind ``{url}/audio/speech``."""
 
     async def speak(self, words: str) -> str:
+        said = Used(unit="characters", units=len(words))
         async with (
             self._in_time(),
+            self._billed(said, "counted"),
             self._client.audio.speech.with_streaming_response.create(
                 model=self._organ.name, voice=VOICE, input=words, response_format="opus", extra_headers=QUIET
             ) as response,
@@ -107,9 +124,13 @@ class OpenAIImagination(OpenAIOrgan, Imagination):
 
     async def paint(self, description: str) -> str:
         async with self._in_time():
-            result = await self._client.images.generate(
-                model=self._organ.name, prompt=description, n=1, extra_headers=QUIET
-            )
+            one = Used(unit="images", units=1)
+            async with self._billed(one, "counted") as bill:
+                result = await self._client.images.generate(
+                    model=self._organ.name, prompt=description, n=1, extra_headers=QUIET
+                )
+                if used := of_organ(result):
+                    bill.put(msgspec.structs.replace(used, unit="images", units=1))
             data, url = at(result, "data", 0, "b64_json"), at(result, "data", 0, "url")
             if isinstance(data, str) and data:
                 return await self._keep(_pieces(base64.b64decode(data, validate=True)))

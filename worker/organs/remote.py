@@ -58,6 +58,7 @@ class Remote:
         self._organ = organ
         self._limits = limits
         self._url = url
+        self._slot = slot
         self._is_mind = slot == "thinking"
         self._called = "thinking organ" if self._is_mind else slot
         self._host = urlsplit(url).netloc.rpartition("@")[2]

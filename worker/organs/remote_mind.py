@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -16,12 +17,14 @@ from proto.unicode_text import valid_text
 from worker.base.backoff import Backoff
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
 from worker.organs import refusals
+from worker.organs.counting import counted
 from worker.organs.dialect import Dialect
+from worker.organs.growing import Growing
 from worker.organs.mind import Mind
 from worker.organs.remote import Remote
 from worker.organs.room import Room
-from worker.organs.thoughts import without_thoughts
-from worker.prompting.exchange import End, Life, Picture, Question, Round, Said, ToolCall
+from worker.organs.thoughts import begins_within_thoughts, without_thoughts
+from worker.prompting.exchange import End, Life, Picture, Piece, Question, Round, Said, ToolCall, Usage
 from worker.prompting.prompt import REPLY_TOKENS, Prompt
 from worker.prompting.tools import MAX_ROUNDS, Tools
 
@@ -53,6 +56,10 @@ NOTES: Final = {
 }
 """What the person is told at the end of an answer that is not whole."""
 
+_THINKERS: Final = re.compile(r"(?i)(?:^|[^a-z])(?:r1|qwq|think(?:ing|er)?|reason(?:ing|er)?)(?![a-z])")
+"""Names of models whose chat template may open the reasoning itself, so that their text has only its end. Until such a
+model's first answer is whole, nothing of it is shown before that end."""
+
 TOOL_REFUSALS: Final = frozenset((400, 404, 422, 501))
 """Statuses of servers that do not support tools. A second request without tools shows whether these were the cause."""
 
@@ -66,6 +73,7 @@ class RemoteMind(Remote, Mind):
         self._dialect = Dialect(self._limit_field())
         self._reply_tokens = REPLY_TOKENS
         self._refuses_tools = False
+        self._is_thinking_first = bool(_THINKERS.search(organ.name))
 
     @property
     def room(self) -> int:
@@ -76,8 +84,8 @@ class RemoteMind(Remote, Mind):
         return "max_tokens"
 
     @abstractmethod
-    def _pieces(self, question: Question) -> AsyncGenerator[str | ToolCall | Life | End, None]:
-        """Yield the answer in pieces, and how it ended unless it broke off. An empty piece is reasoning.
+    def _pieces(self, question: Question) -> AsyncGenerator[Piece, None]:
+        """Yield the answer in pieces, how it ended unless it broke off, and what was used. An empty text is reasoning.
 
         Raises OrganUnreachable for every error that the SDK documents.
         """
@@ -103,10 +111,10 @@ class RemoteMind(Remote, Mind):
             reason = f"{self._organ.name} at {self._host} answered nothing when it was asked to say ok."
             raise OrganUnreachable(self._clean(reason), _HINT_NOTHING, permanent=True)
 
-    async def answer(self, prompt: Prompt, tools: Tools) -> str:
+    async def answer(self, prompt: Prompt, tools: Tools, say: Callable[[str], None]) -> str:
         """Let the model use tools, unless its server has refused them before."""
         try:
-            return await self._answer(prompt.turns(), tools)
+            return await self._answer(prompt.turns(), tools, say)
         except PromptRefused:
             raise
         except OrganUnreachable as error:
@@ -125,27 +133,29 @@ class RemoteMind(Remote, Mind):
             return False
         return True
 
-    async def _answer(self, turns: list[ChatTurn], tools: Tools) -> str:
+    async def _answer(self, turns: list[ChatTurn], tools: Tools, say: Callable[[str], None]) -> str:
         if not tools.offered or self._refuses_tools:
-            return await self.think(turns, self._reply_tokens)
+            return await self._words(Question(turns, self._reply_tokens, say=say))
         try:
-            return await self._with_tools(turns, tools)
+            return await self._with_tools(turns, tools, say)
         except PromptRefused:
             raise
         except OrganUnreachable as error:
             failed = refusals.malformed_call(error.reason)
             if error.status not in TOOL_REFUSALS and not failed:
                 raise
-        words = await self.think(turns, self._reply_tokens)
+        words = await self._words(Question(turns, self._reply_tokens, say=say))
         self._refuses_tools = not failed
         return words
 
-    async def _with_tools(self, turns: list[ChatTurn], tools: Tools) -> str:
+    async def _with_tools(self, turns: list[ChatTurn], tools: Tools, say: Callable[[str], None]) -> str:
         """Continue until the model answers in text. The text may be empty if the model made something to send."""
         rounds: list[Round] = []
         while True:
             may_call = len(rounds) < MAX_ROUNDS
-            question = Question(turns, self._reply_tokens, tools=tools.offered, rounds=rounds, may_call=may_call)
+            question = Question(
+                turns, self._reply_tokens, tools=tools.offered, rounds=rounds, may_call=may_call, say=say
+            )
             said = await self._within_total(question, self._limits.retries)
             words = _worded(said)
             if said.calls and may_call:
@@ -202,9 +212,10 @@ class RemoteMind(Remote, Mind):
     async def _attempt(self, question: Question) -> Said:
         question = replace(question, turns=self._dialect.turns(question.turns), max_tokens=self._length(question))
         parts, said, room, has_begun = list[str](), Said(), MAX_TEXT, False
+        growing = Growing(question.say, is_thinking_first=self._is_thinking_first)
         first = asyncio.timeout(self._limits.first_token)
         try:
-            async with first, aclosing(self._pieces(question)) as pieces:
+            async with first, aclosing(counted(self._organ, self._slot, question, self._pieces(question))) as pieces:
                 async for piece in pieces:
                     has_begun = True
                     if first.when() is not None and said.end is End.CUT:
@@ -217,9 +228,12 @@ class RemoteMind(Remote, Mind):
                         case End() if said.end is End.CUT:
                             said.end = piece
                             first.reschedule(asyncio.get_running_loop().time() + CLOSING)
+                        case Usage():
+                            said.usage = said.usage.and_then(piece) if said.usage else piece
                         case str():
                             said.has_reasoned |= not piece
                             parts.append(piece[:room])
+                            growing.add(piece[:room])
                             room -= len(piece)
                     if room <= 0:
                         said.end = End.LENGTH
@@ -234,9 +248,14 @@ class RemoteMind(Remote, Mind):
                 raise
             if said.end is End.CUT:
                 raise self._no_first_word() from None
+        finally:
+            growing.end()
         # Half a character may end one piece, and its other half begin the next.
         calls = [call.valid() for call in said.calls]
-        return Said(valid_text("".join(parts)), calls, said.end, said.has_reasoned)
+        words = valid_text("".join(parts))
+        if words.strip() and said.end is End.WHOLE:
+            self._is_thinking_first = begins_within_thoughts(words)
+        return Said(words, calls, said.end, said.has_reasoned, said.usage)
 
     def _no_first_word(self) -> OrganUnreachable:
         return self._slow(f"gave no first word within {self._limits.first_token:g} s.")

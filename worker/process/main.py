@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from proto.birth import Birth
+from proto.costs import Reserved
 from proto.feeds import ToFeeder
 from proto.gateways import Identify
 from proto.host import Equip, FromHost, ToHost
@@ -14,6 +15,7 @@ from proto.messages import Probe, Probed, Stop, ToWorker
 from worker.base.link import HOST_CODEC, WORKER_CODEC
 from worker.base.role_process import RoleProcess
 from worker.gateways.identify import identify
+from worker.organs.metering import Meter
 from worker.organs.probe import probe
 from worker.process.child_setup import end_group, forbid_new_code
 from worker.process.persona_process import PersonaProcess
@@ -60,6 +62,7 @@ class ProbeProcess(RoleProcess[ToWorker]):
     def __init__(self, birth: Birth) -> None:
         self._asking: asyncio.Task[None] | None = None
         super().__init__(birth, WORKER_CODEC)
+        self._meter = Meter(self.link.send, waits=True)
 
     def receive(self, message: ToWorker) -> None:
         match message:
@@ -67,11 +70,14 @@ class ProbeProcess(RoleProcess[ToWorker]):
                 self._asking = self.start(self._ask(message))
             case Identify():
                 self._asking = self.start(self._identify(message))
+            case Reserved():
+                self._meter.receive(message)
             case _:
                 self.leave()
 
     async def _ask(self, question: Probe) -> None:
-        reason = await probe(question.organ, question.limits, question.urls, question.slot)
+        with self._meter.charged("test"):
+            reason = await probe(question.organ, question.limits, question.urls, question.slot)
         self.link.send(Probed(reason[:2000]))
 
     async def _identify(self, question: Identify) -> None:

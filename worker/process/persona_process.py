@@ -7,9 +7,11 @@ import asyncio
 from proto import exits
 from proto.asking import DaemonAnswer
 from proto.birth import Birth
+from proto.costs import Budgeted, Reserved
 from proto.gateways import Bound, Deliver, GatewayState, Say, Taken, WebhookRequest
 from proto.messages import (
     Consolidate,
+    Deferred,
     FromWorker,
     Join,
     Open,
@@ -18,10 +20,13 @@ from proto.messages import (
     Prepare,
     Prepared,
     Ready,
+    Refused,
+    Reply,
     Stop,
     ToWorker,
     Typing,
 )
+from proto.streaming import Delta, DeltaTaken, Hush
 from worker.agent.agent import Agent
 from worker.base.link import WORKER_CODEC
 from worker.base.organ_errors import OrganConfigError
@@ -44,7 +49,9 @@ class PersonaProcess(RoleProcess[ToWorker]):
             case Open() if self._switchboard:
                 self._switchboard.open()
                 self.link.send(Ready(self.gateways()))
-            case Perceive() | Join() | Consolidate() | OrganResult() | DaemonAnswer() if self._agent:
+            case Perceive() | Join() | Hush() | DeltaTaken() | Consolidate() | OrganResult() if self._agent:
+                self._agent.receive(message)
+            case DaemonAnswer() | Reserved() | Budgeted() if self._agent:
                 self._agent.receive(message)
             case Taken() | Deliver() | Say() | Bound() | WebhookRequest() if self._switchboard:
                 self._switchboard.receive(message)
@@ -78,7 +85,14 @@ class PersonaProcess(RoleProcess[ToWorker]):
         self.link.send(Prepared())
 
     def _send(self, message: FromWorker) -> None:
-        """Send a message to the daemon. ``Typing`` is shown on her gateway as well."""
+        """Send a message to the daemon. That she thinks, and her words so far, are shown on her gateway as well."""
         self.link.send(message)
-        if isinstance(message, Typing) and self._switchboard:
-            self._switchboard.typing(message.conversation)
+        if not self._switchboard:
+            return
+        match message:
+            case Typing():
+                self._switchboard.typing(message.conversation)
+            case Delta():
+                self._switchboard.drafting(message)
+            case Reply() | Refused() | Deferred():
+                self._switchboard.ended(message.turn)

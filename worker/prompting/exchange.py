@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from proto.messages import ChatTurn
 from proto.unicode_text import valid_text, valid_texts
@@ -82,9 +82,16 @@ class Picture:
     mime: str
 
 
+def _to_nobody(_words: str) -> None:
+    """Nobody hears the answer before it is whole."""
+
+
 @dataclass(frozen=True)
 class Question:
-    """One call of a chat model. ``picture`` belongs to the last turn. Without ``may_call`` it must answer in text."""
+    """One call of a chat model. ``picture`` belongs to the last turn. Without ``may_call`` it must answer in text.
+
+    ``say`` gets what may be shown of the answer while it grows.
+    """
 
     turns: Sequence[ChatTurn]
     max_tokens: int
@@ -92,6 +99,7 @@ class Question:
     tools: Sequence[Tool] = ()
     rounds: Sequence[Round] = ()
     may_call: bool = True
+    say: Callable[[str], None] = _to_nobody
 
     @property
     def size(self) -> int:
@@ -118,6 +126,27 @@ class Life(Enum):
     SIGN = 1
 
 
+@dataclass(frozen=True)
+class Usage:
+    """The tokens of a call as the provider reports them; None: not told. ``input`` includes ``cached``."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+
+    def and_then(self, later: Usage) -> Usage:
+        """Return both reports together; the later one counts."""
+        return Usage(
+            self.input if later.input is None else later.input,
+            self.output if later.output is None else later.output,
+            self.cached if later.cached is None else later.cached,
+        )
+
+
+Piece: TypeAlias = str | ToolCall | Life | End | Usage
+"""What a provider's stream is read into."""
+
+
 @dataclass
 class Said:
     """A model's answer to a question."""
@@ -126,3 +155,5 @@ class Said:
     calls: list[ToolCall] = field(default_factory=list)
     end: End = End.CUT
     has_reasoned: bool = False
+    usage: Usage | None = None
+    """What the provider reported of the call; None: nothing."""

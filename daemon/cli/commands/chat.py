@@ -1,6 +1,7 @@
 """``personad chat PERSONA``: a conversation on the terminal, or line by line from a pipe.
 
-A line ``/attach FILE [caption]`` sends a file, whether somebody types it or a script writes it.
+A line ``/attach FILE [caption]`` sends a file, whether somebody types it or a script writes it. On a terminal her words
+appear as they come, and a line ``/hush`` stops her answer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 
 from daemon.cli.client import Client, Persona, RefusedError, UnreachableError
 from daemon.cli.commands import Context, UsageError
+from daemon.cli.commands.chat_draft import ChatDraft
 from daemon.cli.commands.chat_socket import ChatSocket, Heard
 from daemon.logging.terminal import lines, one_line
 
@@ -30,6 +32,7 @@ NO_ANSWER: Final = 1
 PROMPT: Final = "> "
 ATTACH: Final = re.compile(r'/attach\s+(?:"([^"]+)"|(\S+))\s*(.*)')
 """A line that sends a file: its path, in quotes if it has spaces, and an optional caption."""
+HUSH: Final = "/hush"
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -124,7 +127,7 @@ def _print_one(heard: Heard, *, as_json: bool) -> None:
     if heard.kind == "said":
         sys.stdout.write((json.dumps(heard.frame) if as_json else lines(heard.text)) + "\n")
         sys.stdout.flush()
-    elif heard.kind != "typing":
+    elif heard.kind not in ("typing", "delta"):
         _complain(heard.text)
 
 
@@ -147,25 +150,37 @@ def _chat(client: Client, persona: Persona, socket: ChatSocket) -> None:
 
     name = one_line(persona.name)
     print(f"Talking to {name}; Ctrl-D leaves.")
-    print("A file: /attach FILE [caption]")
+    print("A file: /attach FILE [caption]. Stop her answer: /hush")
     _print_history(client, persona)
 
     def show(text: str) -> None:
         sys.stdout.write(f"{CLEAR_LINE}{text}\n{PROMPT}{readline.get_line_buffer()}")
         sys.stdout.flush()
 
-    threading.Thread(target=_print_heard, args=(socket, name, show), name="chat-printer", daemon=True).start()
+    draft = ChatDraft(name, show)
+    threading.Thread(target=_print_heard, args=(socket, name, show, draft), name="chat-printer", daemon=True).start()
     # Ctrl-D ends the input.
     with contextlib.suppress(EOFError):
         while True:
             message = input(PROMPT)
+            draft.covered()
             if not message.strip():
                 continue
             try:
-                _send(client, persona, message)
+                if message.strip() == HUSH:
+                    _hush(client, persona)
+                else:
+                    _send(client, persona, message)
             except (UsageError, RefusedError, UnreachableError) as error:
                 print(f"(not sent: {one_line(str(error))})")
     print()
+
+
+def _hush(client: Client, persona: Persona) -> None:
+    """Stop her answer. Its end comes over the socket."""
+    answer = client.post(f"/api/persona/{persona.id}/hush")
+    if isinstance(answer, dict) and answer.get("status") != "hushed":
+        print("(she is not answering)")
 
 
 def _print_history(client: Client, persona: Persona) -> None:
@@ -179,17 +194,27 @@ def _print_history(client: Client, persona: Persona) -> None:
         print(lines(f"{speaker}: {text}"))
 
 
-def _print_heard(socket: ChatSocket, name: str, show: Callable[[str], None]) -> None:
+def _print_heard(socket: ChatSocket, name: str, show: Callable[[str], None], draft: ChatDraft) -> None:
     typing = False
     while True:
         heard: Heard = socket.heard.get()
+        frame = heard.frame or {}
+        if heard.kind == "delta":
+            offset = frame.get("offset")
+            draft.grow(frame.get("turn"), offset if isinstance(offset, int) else 0, heard.text)
+            typing = True
+            continue
         if heard.kind == "said":
-            show(f"{name}: {lines(heard.text)}")
-        elif heard.kind == "typing":
+            draft.end(frame.get("turn"), heard.text)
+            typing = False
+            continue
+        if heard.kind == "typing":
             # The signal repeats every few seconds. Show it once until her message comes.
             if not typing:
+                draft.covered()
                 show(f"({name} is typing)")
         else:
+            draft.covered()
             show(f"({one_line(heard.text)})")
         typing = heard.kind == "typing"
         if heard.kind == "end":

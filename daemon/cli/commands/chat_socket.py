@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from daemon.cli.client import Client, Persona, UnreachableError
+from daemon.ledger import marked
 
 OPEN_TIMEOUT: Final = 10.0
 GIVE_UP_SECONDS: Final = 300.0
@@ -37,9 +38,12 @@ SIGNALS: Final = {
 
 
 class Heard(NamedTuple):
-    """``said`` is her message; ``set_aside`` is a message that she will not answer; ``end`` is the last one."""
+    """``said`` is her message; ``set_aside`` is a message that she will not answer; ``end`` is the last one.
 
-    kind: Literal["said", "typing", "notice", "set_aside", "end"]
+    ``delta`` is what is new in the answer that she is giving.
+    """
+
+    kind: Literal["said", "delta", "typing", "notice", "set_aside", "end"]
     text: str = ""
     frame: Mapping[str, object] | None = None
 
@@ -132,7 +136,10 @@ def _heard(frame: Mapping[str, object]) -> Heard | None:
     kind = frame.get("type")
     if kind in ("chat_message", "chat_audio", "chat_image"):
         content, url = str(frame.get("content", "")), frame.get("url")
+        content = marked(content) if frame.get("hushed") else content
         return Heard("said", f"{content} [{url}]".strip() if url else content, frame)
+    if kind == "chat_delta":
+        return Heard("delta", str(frame.get("text", "")), frame)
     title, details = str(frame.get("title", "")), frame.get("details")
     about = details if isinstance(details, dict) else {}
     channel = about.get("channel")

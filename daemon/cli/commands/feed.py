@@ -12,7 +12,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from daemon.cli.client import Client, Persona
+from daemon.cli.client import Client, Persona, RefusedError
 from daemon.cli.commands import Context, UsageError, say, say_json
 from daemon.cli.commands.chat_socket import MAX_FRAME, OPEN_TIMEOUT, SUBPROTOCOL
 from daemon.logging.terminal import one_line
@@ -31,6 +31,8 @@ def run(context: Context) -> int:
     client = Client(context.settings, context.environ, arguments.url)
     persona = client.find(arguments.persona)
     display = _Display(persona)
+    if arguments.forecast:
+        return _forecast(context, client, persona, display)
     watch = _Watch(client, persona, display)
     watch.start()
     try:
@@ -55,6 +57,29 @@ def run(context: Context) -> int:
             say(f"Her mind could not digest {failed}; feed the same file again to retry.")
     else:
         say(f"{persona.name}: fed")
+    return 0
+
+
+def _forecast(context: Context, client: Client, persona: Persona, display: _Display) -> int:
+    """Print about what the feed would take of her mind; she learns nothing."""
+    arguments = context.arguments
+    path, texts = f"/api/persona/{persona.id}/feed/forecast", {"source": arguments.source}
+    try:
+        found = client.upload(path, "history", arguments.file, texts, TIMEOUT, display.sent)
+    except OSError as error:
+        raise UsageError(f"{arguments.file}: cannot be read: {error.strerror}") from error
+    finally:
+        display.end()
+    if not isinstance(found, dict):
+        raise RefusedError(500, "the daemon's answer holds no forecast")
+    if arguments.json:
+        say_json(found)
+        return 0
+    new = f"{_conversations(found.get('conversations'))}, {found.get('new')} new to {persona.name}"
+    tokens = f"about {found.get('input'):,} tokens of input and {found.get('output'):,} of output"
+    cost = f"{found['cost']} {found.get('currency')}".strip() if found.get("cost") is not None else ""
+    money = f": about {cost}" if cost else "; [prices] in personad.toml has no price for her mind"
+    say(f"{new}: {found.get('calls')} calls of her mind, {tokens}{money}")
     return 0
 
 

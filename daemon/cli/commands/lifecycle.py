@@ -1,4 +1,4 @@
-"""``personad start|stop|restart|delete PERSONA``."""
+"""``personad start|hush|stop|restart|delete PERSONA``."""
 
 from __future__ import annotations
 

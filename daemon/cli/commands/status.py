@@ -33,7 +33,7 @@ def run(context: Context) -> int:
     if personas:
         say_table([HEADING, *map(_row, personas)])
     for persona in personas:
-        for trouble in (persona.get("reason"), persona.get("fault")):
+        for trouble in (persona.get("reason"), persona.get("fault"), *(persona.get("budgets") or [])):
             if trouble:
                 say(f"{persona.get('name')}: {trouble}")
     _say_reminders(personas)

@@ -24,6 +24,9 @@ from daemon.ledger.migrations import (
     step_13,
     step_14,
     step_15,
+    step_16,
+    step_17,
+    step_18,
 )
 
 MIGRATIONS: Final = (
@@ -42,4 +45,7 @@ MIGRATIONS: Final = (
     step_13.SQL,
     step_14.SQL,
     step_15.SQL,
+    step_16.SQL,
+    step_17.SQL,
+    step_18.SQL,
 )

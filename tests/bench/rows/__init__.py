@@ -19,6 +19,7 @@ from tests.bench.rows import (
     restart,
     senses,
     start,
+    streaming,
 )
 from tests.bench.table import Line
 
@@ -30,6 +31,7 @@ ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
     "start": start.measure,
     "read": read.measure,
     "reply": reply.measure,
+    "streaming": streaming.measure,
     "front": front.measure,
     "idle": idle.measure,
     "feed": feed.measure,

@@ -26,8 +26,8 @@ def make(front: DaemonProcess, mind: OpenAIEmulator) -> Iterator[Callable[..., s
     made: list[str] = []
 
     def make(name: str = "Eve", **organs: str) -> str:
-        echo = {"thinking_model": "echo", "thinking_provider": "openai", "thinking_api_key": "k", **organs}
-        made.append(front.create(name, thinking_url=mind.url, **echo))
+        echo = {"thinking_model": "echo", "thinking_provider": "openai", "thinking_api_key": "k"}
+        made.append(front.create(name, **{"thinking_url": mind.url, **echo, **organs}))
         return made[-1]
 
     yield make

@@ -23,6 +23,7 @@ IDS: Final = {
     ),
     "channels": ("addChannel", "removeChannel", "pairChannel"),
     "memory": ("getConversation", "getKnowledge", "getMedia"),
+    "costs": ("getUsage", "getBudget", "changeBudget", "forecastFeed"),
     "daemon": ("getStatus", "getLogs", "getLiveness", "getReadiness", "getMetrics", "getOpenApi"),
     "v1": (
         *("listChannels", "getChannelOptions", "createChannel", "getChannel", "updateChannel", "deleteChannel"),

@@ -36,7 +36,7 @@ def test_read_is_received_and_answered(front: DaemonProcess, make: Make) -> None
         assert (answer.status_code, answer.json()) == (200, {"status": "received"})
         assert answer.headers["content-type"] == "application/json"
         frame = chat(socket)
-    assert set(frame) == {"type", "persona_id", "content", "seq"}
+    assert set(frame) == {"type", "persona_id", "content", "seq", "turn"}
     assert frame["persona_id"] == persona_id
     assert "market scan" in frame["content"]
     assert isinstance(frame["seq"], int)

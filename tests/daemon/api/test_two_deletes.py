@@ -18,6 +18,7 @@ from daemon.ledger import Ledger
 from daemon.personas.personas import Personas
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Organ, Persona
+from tests.daemon.fakes.costs import no_costs
 from tests.daemon.supervision.played import log_to
 
 
@@ -63,6 +64,7 @@ async def test_one_deletes_her_and_the_other_finds_nobody(tmp_path: Path) -> Non
             hubs=cast("Hubs", quiet),
             register=cast("ChannelRegister", quiet),
             channels=cast("ChannelService", quiet),
+            costs=no_costs(),
             max_personas=1,
         )
 

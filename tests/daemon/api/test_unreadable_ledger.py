@@ -23,6 +23,7 @@ from daemon.settings.accounts import Accounts
 from daemon.settings.settings import Limits, Settings
 from daemon.supervision.supervisor import PersonaState, Supervisor
 from proto.records import Organ, Persona
+from tests.daemon.fakes.costs import no_costs
 from tests.daemon.supervision.played import ManualClock, log_to
 
 EVE = Persona("11111111-1111-4111-8111-111111111111", "Eve", Organ("m"))
@@ -64,6 +65,7 @@ async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
             personas=personas,
             edits=edits,
             supervisor=at_rest(),
+            costs=no_costs(),
             ledger=ledger,
             hubs=Hubs(ledger, Limits(), 0, clock),
             state_dir=tmp_path,

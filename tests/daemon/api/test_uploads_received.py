@@ -124,14 +124,16 @@ def test_speech_is_answered_in_the_documented_frame(front: DaemonProcess, make: 
         assert send(front, persona_id, "attach", "meeting.ogg", samples.ogg()).status_code == 200
         written = wait_for(lambda: listener.words, "the written answer")
     described = document()["components"]["schemas"]["ChatFrame"]
-    assert set(frame) == set(described["properties"])
-    assert set(described["required"]) == set(frame) - {"url"}
+    assert set(frame) == set(described["properties"]) - {"hushed"}
+    assert set(described["required"]) == set(frame) - {"url", "turn"}
     assert set(described["properties"]["type"]["enum"]) == {"chat_message", "chat_audio", "chat_image"}
     assert "hello from the recording" in frame["content"]
     assert (frame["persona_id"], len(written)) == (persona_id, 1)
     recording = front.http.get(frame["url"])
     assert (recording.headers["content-type"], recording.content) == ("audio/ogg", samples.ogg())
     with Listener(front, persona_id, after=0) as again:
+        # Only the turn is left out: nothing of it is in hand any more.
+        del frame["turn"]
         wait_for(lambda: frame in again.frames, "the frame of a reconnect")
 
 

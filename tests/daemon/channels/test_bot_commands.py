@@ -1,4 +1,4 @@
-"""/start, /hello, /restart and /stop, given by the paired account inside the chat."""
+"""/start, /hello, /hush, /restart and /stop, given by the paired account inside the chat."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ def test_hello(stage: Stage) -> None:
     chat.write("/hello")
     chat.hears(f"Hello! I am {stage.name}")
     assert stage.brain.times("/hello") == 0
+
+
+def test_hush(stage: Stage) -> None:
+    """She goes on to what waits without an answer to what was hushed; with nothing in hand she says so."""
+    chat = stage.paired()
+    stage.brain.hold("story")
+    chat.write("tell me a story")
+    wait_for(lambda: stage.brain.times("story") == 1, "her mind to be asked")
+    chat.write("/hush")
+    wait_for(lambda: stage.view()["inbox"] == 0, "the end of her turn")
+    chat.write("good morning")
+    chat.hears("good morning")
+    chat.write("/hush")
+    chat.hears("I am not answering anything right now.")
+    stage.brain.let_go("story")
+    assert (chat.count("story"), stage.brain.times("hush")) == (0, 0)
 
 
 def test_restart_from_inside(stage: Stage) -> None:

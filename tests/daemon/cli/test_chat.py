@@ -18,6 +18,7 @@ import pytest
 
 from tests.daemon.cli.command_line import ROOT, command, persona, personad
 from tests.daemon_process import DaemonProcess, wait_for
+from tests.emulators.dictated import DictatedMind
 from tests.emulators.openai import OpenAIEmulator
 from tests.emulators.server import Emulator, Step
 from tests.patience import PATIENCE
@@ -182,6 +183,27 @@ def test_a_conversation_on_a_terminal(daemon: DaemonProcess, eve: str, own_mind:
         assert terminal.process.wait(PATIENCE) == 0
     finally:
         terminal.close()
+
+
+def test_words_appear_on_a_terminal_and_a_hush_stops_them(daemon: DaemonProcess) -> None:
+    """They are there before the mind has ended; /hush is no message, and what she has said stays with its sign."""
+    with DictatedMind() as mind, persona(daemon, "Ada", mind):
+        terminal = Terminal(daemon, "Ada")
+        try:
+            terminal.wait_for(r"Stop her answer: /hush\r\n> ")
+            terminal.type("tell me a story\n")
+            mind.answer().say("Once upon")
+            terminal.wait_for(r"Ada: Once upon\r\n> ")
+            mind.answer().say(" a time")
+            terminal.wait_for(r"Ada: Once upon a time\r\n> ")
+            terminal.type("/hush\n")
+            terminal.wait_for(r"Ada: Once upon a time … \(stopped\)\r\n> ")
+            terminal.type("/hush\n")
+            terminal.wait_for(r"\(she is not answering\)")
+        finally:
+            terminal.close()
+            mind.answer().end()
+        assert len(mind.answers) == 1
 
 
 def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_path: Path) -> None:

@@ -97,3 +97,18 @@ def test_what_cannot_be_fed(shared_daemon: DaemonProcess, learner: str, file: Pa
     assert (broken.returncode, "Could not parse the external data." in broken.stderr) == (1, True)
     assert "it is an export of ChatGPT, not of Claude: name chatgpt as its source" in foreign.stderr
     assert (large.returncode, "limits.feed" in large.stderr) == (1, True)
+
+
+def test_a_forecast_says_what_a_feed_would_take(shared_daemon: DaemonProcess, file: Path) -> None:
+    """It reads the export and asks no mind; for the embedded one a feed costs nothing."""
+    made = json.loads(personad(shared_daemon, "create", "Ida", "--no-senses", "--json").stdout)["id"]
+    said = personad(shared_daemon, "feed", "Ida", str(file), "--source", "chatgpt", "--forecast")
+    found = json.loads(
+        personad(shared_daemon, "feed", "Ida", str(file), "--source", "chatgpt", "--forecast", "--json").stdout
+    )
+    known = personad(shared_daemon, "knowledge", "Ida")
+    personad(shared_daemon, "delete", made, "--yes")
+
+    assert said.stdout.startswith(f"{found['conversations']} conversations, {found['new']} new to Ida: ")
+    assert (found["new"], found["calls"], found["cost"]) == (3, 3, "0")
+    assert "knows nothing yet" in known.stdout

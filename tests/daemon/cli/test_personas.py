@@ -151,3 +151,23 @@ def test_what_is_set_aside_is_shown_and_retried(shared_daemon: DaemonProcess, ev
         again = personad(shared_daemon, "retry", "Eve", number, "--drop")
         assert (again.returncode, "set aside" in again.stderr) == (1, True)
     assert personad(shared_daemon, "retry", "Eve", "0").returncode == 2
+
+
+def test_usage_and_budgets_are_shown_and_changed(shared_daemon: DaemonProcess, eve: str) -> None:
+    """What she used by model and purpose; a limit that cannot be taken is refused with what one is."""
+    used = personad(shared_daemon, "usage", "Eve")
+    as_json = json.loads(personad(shared_daemon, "usage", "Eve", "--json").stdout)
+    set_ = personad(shared_daemon, "budget", "Eve", "--day", "0 tokens", "--visitors-month", "7 tokens")
+    bad = personad(shared_daemon, "budget", "Eve", "--day", "much")
+    reversed_ = personad(shared_daemon, "usage", "Eve", "--from", "2026-02-01", "--to", "2026-01-01")
+    everybody = personad(shared_daemon, "usage")
+    personad(shared_daemon, "budget", "Eve", "--day", "", "--visitors-month", "")
+
+    assert re.search(r"^\d{4}-\d\d-\d\d +openai/echo +test +\d+ ", used.stdout, re.MULTILINE), used.stdout
+    assert {row["purpose"] for row in as_json[eve]["rows"]} >= {"test"}
+    assert re.search(r"^a day +0 tokens +hers$", set_.stdout, re.MULTILINE)
+    assert re.search(r"^a month, visitors +7 tokens +hers$", set_.stdout, re.MULTILINE)
+    assert re.search(r"^a month +unlimited +settings$", set_.stdout, re.MULTILINE)
+    assert (bad.returncode, '"200000 tokens"' in bad.stderr) == (1, True)
+    assert (reversed_.returncode, "exchange them" in reversed_.stderr) == (1, True)
+    assert "Eve, " in everybody.stdout

@@ -138,3 +138,19 @@ def test_minds_that_are_down_say_why() -> None:
     lanes.trouble(lanes.own, "again", 8)
     lanes.own.mind_down = "I cannot reach my mind."
     assert lanes.troubles() == {"": ("again", 8), "clerk": ("no key", 7)}
+
+
+def test_what_no_budget_has_room_for_is_held_until_one_has() -> None:
+    """Her owner's lane by itself, and visitors by their mind; what is free or has another budget goes on."""
+    minds = {"a": "dear", "b": "dear", "c": ""}
+    lanes = Lanes(10, 4, lambda _: False, lambda conversation: minds.get(conversation.chat, ""))
+    lanes.admit([waiting(n, chat) for n, chat in enumerate("abc", 1)], visitors=True)
+    lanes.hold(lanes.visitor(("x", "a")))
+    assert start(lanes) == ["c"]
+    lanes.admit([waiting(4)], visitors=False)
+    lanes.hold(lanes.own)
+    lanes.own.mind_down = "No budget."
+    assert start(lanes) == []
+    lanes.afford()
+    assert lanes.own.mind_down == ""
+    assert start(lanes) == ["", "a", "b"]

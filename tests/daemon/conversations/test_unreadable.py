@@ -7,10 +7,12 @@ from typing import Final
 
 import msgspec
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger, LedgerDamaged, Waiting
 from daemon.personas.personas import Personas
@@ -62,8 +64,20 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-        publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
-        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
+        publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
+        inbox = Inbox(
+            settings,
+            ledger,
+            personas,
+            terms,
+            publisher,
+            lambda _: None,
+            lambda _: None,
+            tasks,
+            clock,
+            log,
+            Agenda(ledger),
+        )
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 from websockets.sync.client import ClientConnection
 
 from proto.feeds import SOURCES
@@ -19,6 +20,7 @@ from tests.daemon.feeding.feeding import Feeding, LearningMind, create, export, 
 from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators.server import Step
 from tests.patience import PATIENCE
+from worker.prompting.memory import CONSOLIDATION_TOKENS
 
 EXPORTS = Path(__file__).parents[2] / "fixtures" / "exports"
 FORMAT = "Could not parse the external data. Please check the file format."
@@ -219,3 +221,31 @@ def test_sleep_and_feed_do_not_overwrite_each_other(kitchen: DaemonProcess, eve:
     assert waited
     assert (slept[0].status_code, first.ended().status_code) == (200, 200)
     assert learned(kitchen, eve) == Counter([*facts(3), "fact-chat1"])
+
+
+def test_a_feed_ends_at_her_budget_and_goes_on_when_it_is_raised(
+    kitchen: DaemonProcess, eve: str, mind: LearningMind
+) -> None:
+    """What was learned stays and is not paid for twice; the refusal says which budget it was and what to do."""
+    path = f"/api/persona/{eve}/budget"
+    data = export(facts(4, "budget"))
+    spent = kitchen.http.get(f"/api/persona/{eve}/usage").json()["totals"]
+    largest = CONSOLIDATION_TOKENS + 2000
+    limit = spent["input"] + spent["output"] + largest
+    kitchen.http.post(path, json={"day": f"{limit} tokens"})
+    mind.default = Step(used=(2000, CONSOLIDATION_TOKENS, 0))
+    answer = mind.answer
+    mind.answer = lambda text: (step := answer(text)) and msgspec.structs.replace(step, used=(900, 300, 0))
+    refused = feed(kitchen, eve, data)
+    learned_first = learned(kitchen, eve)
+    kitchen.http.post(path, json={"day": "unlimited"})
+    mind.answer = answer
+    fed = feed(kitchen, eve, data)
+
+    assert refused.status_code == 409, refused.text
+    assert refused.json()["detail"].startswith("No budget has room for what her mind would cost. The budget of this")
+    assert 1 <= len(learned_first) < 4
+    assert fed.status_code == 200
+    assert set(learned(kitchen, eve).values()) == {1}
+    rows = kitchen.http.get(f"/api/persona/{eve}/usage").json()["rows"]
+    assert sum(row["calls"] for row in rows if row["purpose"] == "feed") == 4

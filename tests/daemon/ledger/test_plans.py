@@ -12,8 +12,22 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import ChannelFields, Ledger, Notice, OpenTelling, Reminder, SenderLimits, Wanted
+from daemon.ledger import (
+    Asked,
+    Call,
+    ChannelFields,
+    Ledger,
+    New,
+    Notice,
+    OpenTelling,
+    Piece,
+    Reminder,
+    Room,
+    SenderLimits,
+    Wanted,
+)
 from daemon.ledger.channel_operations import ChannelOperations
+from proto.costs import Used
 from proto.gateways import Inbound
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.older_ledgers import ADA, BOB, NOW, OPEN, TELEGRAM, rebuild
@@ -31,12 +45,16 @@ GROWING: Final = (
     "sender",
     "revision",
     "telling",
+    "reminder_request",
+    "request",
+    "call",
 )
 """Tables whose rows no setting bounds."""
 
 ITEM: Final = Inbound("901", "31", "@carl", "31", private=True, kind="text", content="hi", at=NOW)
 FIELDS: Final = ChannelFields(name="Desk")
 PILLS: Final = Reminder(1, ADA, "pills", "", "UTC", NOW, NOW, CHAT, task=False, quiet=False, created_at=NOW)
+ASKED: Final = Asked("cancel 1", [1, 2], NOW)
 TELLING: Final = OpenTelling(1, ADA, "pills", NOW, NOW, 1, [], "dead", TELEGRAM, "telegram")
 """What the operations below are called with."""
 
@@ -100,6 +118,10 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "strangers": (ADA, TELEGRAM, ["1"]),
     "add_reminder": (PILLS, 500),
     "change_reminder": (PILLS, PILLS),
+    "add_reminder_once": (PILLS, 500, ASKED),
+    "remove_reminder_once": (ADA, 1, ASKED),
+    "reminder_asked": (ADA, ASKED),
+    "reminders_removed": (ADA, [1, 2]),
     "remove_reminder": (ADA, 1),
     "reminder": (ADA, 1),
     "reminders": (ADA,),
@@ -113,6 +135,17 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "tellings": (ADA, 0, NOW, 50),
     "said_between": (ADA, 0, NOW, 50),
     "waiting_reminders": (),
+    "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
+    "request_instructions": (ADA, "k"),
+    "request_taken": (ADA, "k"),
+    "reserve_call": (
+        Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
+        [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],
+    ),
+    "book_call": (1, Used(1), "reported", None),
+    "release_call": (1,),
+    "settle_calls": ([1],),
+    "usage": (ADA, "2026-11-01", "2026-11-30"),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -176,7 +209,7 @@ def test_nothing_is_forgotten() -> None:
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
-        *("erase_old_lines", "idle_conversations", "unneeded_files", "put_back_reminders"),
+        *("erase_old_lines", "idle_conversations", "unneeded_files", "put_back_reminders", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}
     assert {name for name in known if not name.startswith("_")} - rare == CALLS.keys()

@@ -14,7 +14,7 @@ import pytest
 from daemon.logging.log import Log, Sink
 from daemon.personas import edit_watch
 from daemon.personas.edit_watch import EditWatch
-from daemon.personas.personas import CONFIG, Personas
+from daemon.personas.personas import CONFIG, REJECTED, Personas
 from daemon.runtime.clock import SystemClock
 from daemon.settings.settings import Logs
 from proto.records import Channel, Organ, Persona, to_json
@@ -92,6 +92,25 @@ async def test_an_edit_that_is_not_noticed_yet_is_not_overwritten(tmp_path: Path
 
     await personas.take_edits([file], edited)
     assert (noticed, personas.get(before.id)) == ([both], both)
+
+
+@pytest.mark.parametrize("edit", [b'{"id": "6c17", "name": "Eve"', b"\xff", b""])
+async def test_an_edit_with_a_fault_is_kept_beside_what_a_command_writes(tmp_path: Path, log: Log, edit: bytes) -> None:
+    """The work of a person who forgot a bracket is not lost because somebody else stopped her meanwhile."""
+    personas = Personas(tmp_path / "personas", log)
+    await personas.load()
+    before = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
+    await personas.create(before)
+    file = personas.folder(before.id) / CONFIG
+    stopped = msgspec.structs.replace(before, status="hibernate")
+    for edited in (b"{", edit):
+        file.write_bytes(edited)
+        await personas.save(stopped)
+        assert file.with_name(REJECTED).read_bytes() == edited
+    assert msgspec.convert(json.loads(file.read_text()), Persona) == stopped
+    await personas.save(before)
+    assert file.with_name(REJECTED).read_bytes() == edit
+    assert [event["kept"] for event in logged(log, "persona.config_replaced")] == [REJECTED] * 2
 
 
 async def live(personas: Personas, deleted: bool) -> Persona:

@@ -11,9 +11,11 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox, InboxFull
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, Reminder, Waiting
 from daemon.logging.log import Log, Sink
@@ -74,8 +76,9 @@ class Stage:
         self.inbox = Listening()
         self.clock = KeptClock(wall, 0, lambda: True)
         self._wall = wall
-        self._log = log
+        self.log = log
         self._task: asyncio.Task[None] | None = None
+        self.agenda = Agenda(ledger)
         self.due = self._due()
         self.reminders = self._reminders()
 
@@ -143,12 +146,15 @@ class Stage:
         self.due.attach(EVE, cast("Worker", None))
 
     def _reminders(self) -> Reminders:
-        return Reminders(self.ledger, self.personas, self.due.look, self.clock)
+        return Reminders(self.ledger, self.personas, self.agenda, self.due.look, self.clock)
 
     def _due(self) -> Due:
         hubs = Hubs(self.ledger, Limits(), 0, self.clock)
-        publisher = Publisher(self.ledger, hubs, self.personas, lambda _: None, self.clock, self._log)
-        return Due(self.ledger, self.personas, cast("Inbox", self.inbox), publisher, self.clock, self._log)
+        publisher = Publisher(
+            self.ledger, hubs, self.personas, Requests(self.ledger), lambda _: None, self.clock, self.log
+        )
+        inbox = cast("Inbox", self.inbox)
+        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.clock, self.log)
 
 
 @asynccontextmanager

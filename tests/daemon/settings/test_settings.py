@@ -193,6 +193,21 @@ def test_two_state_directories_have_two_runtime_directories(tmp_path: Path) -> N
         ('[accounts.a]\ntype = "slack"\nbot_token_file = "/b"\n', ["app_token_file or signing_secret_file"]),
         ('[accounts.a]\ntype = "telegram"\nbot_token_file = "etc/b"\n', ["accounts.a.bot_token_file", "absolute"]),
         (f'{META}phones = ["+1500", "+1501"]\n', ["one phone number", "a table for each"]),
+        ('[budgets]\nday = "-1 tokens"\n', ["budgets.day", "200000 tokens"]),
+        ('[budgets]\nday = "nan USD"\n', ["budgets.day", "2.50 USD"]),
+        ("[budgets]\nday = 5\n", ["budgets.day", "text"]),
+        ('[budgets]\nday = "5 XXX"\n', ["budgets.day", "currency"]),
+        ('[budgets]\nday = "5 USD"\n', ["budgets.day is in USD", "no model has a price", "[prices]"]),
+        ('[budgets]\nday = "5 EUR"\n[prices."openai/m"]\n', ["budgets.day is in EUR", "the prices are in USD"]),
+        ('[prices."openai/m"]\ninput = nan\n', ["prices.openai/m.input", "from 0 to 1000000"]),
+        ('[prices."openai/m"]\ninput = -1\n', ["prices.openai/m.input", "from 0 to 1000000"]),
+        ('[prices."openai/m"]\ncurrency = "USX"\n', ["prices.openai/m.currency", "USD or EUR"]),
+        ('[prices."open/m"]\n', ['[prices."open/m"]', "openai, anthropic, xai, gemini, local"]),
+        ("[prices.gpt]\n", ['[prices."gpt"]', "PROVIDER/MODEL"]),
+        (
+            '[prices."openai/a"]\n[prices."openai/b"]\ncurrency = "EUR"\n',
+            ["prices are in EUR and USD", "one currency"],
+        ),
     ],
 )
 def test_a_fault_in_the_file_names_the_file_the_key_and_what_to_do(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -259,3 +274,17 @@ def test_the_examples_tables_can_be_taken_as_they_are(tmp_path: Path) -> None:
     assert [account.type for account in settings.accounts.values()] == ["twilio", "meta", "slack", "telegram"]
     assert settings.accounts["my-twilio"].phones == ("+15005550006",)
     assert settings.models["fast"].provider == "openai"
+    assert settings.prices["openai/MODEL"].cached_input == 0.25
+
+
+def test_prices_and_budgets_are_read(tmp_path: Path) -> None:
+    """A model's name may hold a slash; a budget in money goes with prices in its currency."""
+    text = (
+        '[prices."openai/gpt-x"]\ninput = 2.5\noutput = 10\n[prices."local/hf.co/a/b:Q4"]\n'
+        '[budgets]\nday = "2.50 USD"\nvisitors_month = "0 tokens"\n'
+    )
+    settings = load_with(tmp_path, text)
+
+    assert (settings.prices["openai/gpt-x"].input, settings.prices["openai/gpt-x"].output) == (2.5, 10)
+    assert "local/hf.co/a/b:Q4" in settings.prices
+    assert (settings.budgets.day, settings.budgets.month) == ("2.50 USD", "unlimited")

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +47,7 @@ from proto.messages import (
 )
 from proto.records import Organ, Persona
 from proto.walls import Walls
+from tests.daemon.fakes.costs import no_costs
 from tests.daemon.supervision.played import ManualClock, log_to, logged, settled
 from tests.patience import PATIENCE
 from worker.base.link import Link as WorkerLink
@@ -146,7 +148,7 @@ async def _worker(stage: Stage) -> str:
 
 
 async def _feeder(stage: Stage) -> str:
-    feeder = Feeder(stage.context, Supervision(), stage.tasks, stage.log)
+    feeder = Feeder(stage.context, Supervision(), partial(no_costs().meter, "her"), stage.tasks, stage.log)
     feed = Feed("", "chatgpt", "Eve", Organ("m"), MindLimits(1.0, 1.0, 0), {})
     with pytest.raises(FeederDied) as died:
         await feeder.begin(feed, frozenset())
@@ -165,7 +167,7 @@ async def _organ_host(stage: Stage) -> str:
 
 async def _probe(stage: Stage) -> str:
     limits = MindLimits(1.0, 1.0, 0)
-    prober = Prober(stage.context, limits, {}, 15.0, stage.tasks, stage.context.clock, stage.log)
+    prober = Prober(stage.context, limits, {}, 15.0, no_costs(), stage.tasks, stage.context.clock, stage.log)
     return await prober.probe(Organ("m", "openai"))
 
 
@@ -182,7 +184,8 @@ async def test_one_that_speaks_another_version_is_killed(
 
 async def test_a_probe_is_reaped_before_its_answer(stage: Stage) -> None:
     """A probe that does not exit when asked is signalled, and is gone when the answer is returned."""
-    prober = Prober(stage.context, MindLimits(1.0, 1.0, 0), {}, 15.0, stage.tasks, stage.context.clock, stage.log)
+    limits, clock = MindLimits(1.0, 1.0, 0), stage.context.clock
+    prober = Prober(stage.context, limits, {}, 15.0, no_costs(), stage.tasks, clock, stage.log)
     asking = asyncio.create_task(prober.probe(Organ("m", "openai")))
     await until(lambda: bool(stage.starter.lines))
     stage.starter.lines[0].send(Probed())

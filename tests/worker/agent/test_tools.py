@@ -199,7 +199,9 @@ async def test_no_tools_without_organs(seat: SeatMaker, openai: OpenAIEmulator) 
     adam = seat(at(openai))
     adam.perceive("hello")
     await adam.first(Reply)
-    assert "tools" not in openai.journal[0].body
+    offered = str(openai.journal[0].body["tools"])
+    assert "imagine" not in offered
+    assert "ask_teacher" not in offered
 
 
 async def test_embedded_mind_paints_and_asks(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:
@@ -253,6 +255,7 @@ async def test_what_was_spoken_is_answered_aloud(seat: SeatMaker, openai: OpenAI
 
 async def test_embedded_mouth(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """The organ host speaks as well."""
+    openai.script(Step("hello to you"))
     adam = seat(at(openai), **ears_and(Organ(EMBEDDED_SENSES["mouth"], EMBEDDED)))
     hear(adam)
     await adam.host(1, text="hello")

@@ -13,6 +13,9 @@ from proto.gateways import chat_of
 MAX_CHATS: Final = 512
 """Chats whose buckets are kept. Full buckets carry no information and are dropped first."""
 
+SPARE: Final = 2.0
+"""Tokens that something optional needs: its own, and one for a message right after it."""
+
 
 class Pace(NamedTuple):
     """``rate`` requests per second, after a burst of at most ``burst``."""
@@ -36,7 +39,11 @@ class Bucket:
 
     def wait(self, now: float) -> float:
         """The seconds until the next token is available."""
-        return max(0.0, (1.0 - self.level(now)) / self._pace.rate)
+        return self.until(1.0, now)
+
+    def until(self, level: float, now: float) -> float:
+        """The seconds until so many tokens are available."""
+        return max(0.0, (level - self.level(now)) / self._pace.rate)
 
     def take(self, now: float) -> float:
         """Take one token and return the seconds until it is available."""
@@ -79,11 +86,16 @@ class Budget:
         """Take a token for something optional, but only if a message could still follow at once."""
         now = self._clock()
         bucket = self._chat(chat, now)
-        if bucket.level(now) < 2.0 or self._bot.level(now) < 2.0:
+        if bucket.level(now) < SPARE or self._bot.level(now) < SPARE:
             return False
         bucket.take(now)
         self._bot.take(now)
         return True
+
+    def until_spare(self, chat: str) -> float:
+        """The seconds until ``spare`` may take a token."""
+        now = self._clock()
+        return max(self._chat(chat, now).until(SPARE, now), self._bot.until(SPARE, now))
 
     def pause(self, chat: str, seconds: float) -> None:
         """Stop sending to this chat for so many seconds, because the provider refused with 429."""

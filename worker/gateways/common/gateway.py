@@ -28,10 +28,12 @@ import msgspec
 
 from proto import gateways as proto
 from proto.gateways import MAX_UNREAD_BODY, Deliver, GatewayState, Inbound, Say, Undelivered, Unread, WebhookRequest
+from proto.streaming import Delta
 from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.gateways.common.account import REQUEST_TIMEOUT, Account, Identity
 from worker.gateways.common.batches import fitting, groups
+from worker.gateways.common.drafts import Drafts
 from worker.gateways.common.link import GatewayLink
 from worker.gateways.common.media_download import MAX_FILE, Files
 from worker.gateways.common.sending import Sender
@@ -62,6 +64,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """For one request including its whole answer."""
     fetch: float = 60.0
     """For one try to fetch a file."""
+    draft: float = 0.3
+    """For the first words of an answer before a draft shows them."""
 
 
 class Reading(NamedTuple):
@@ -104,6 +108,7 @@ class Gateway(ABC, Generic[A, S, T]):
         self.account = self.account_type(gateway, url, self.timing.request)
         self.sender = self.sender_type(gateway, self.account, media, link.send, self.stop, log)
         self.files = Files(gateway, self.account, media, self.max_file, self.timing.fetch)
+        self.drafts = Drafts(self.sender, self.spawn, self.backoff, self.timing.draft, log)
         self.identity = Identity("", "")
         """Who she is at the provider; empty until the provider was asked."""
         self.known = asyncio.Event()
@@ -170,7 +175,7 @@ class Gateway(ABC, Generic[A, S, T]):
 
     def deliver(self, message: Deliver) -> None:
         """Send a message from the outbox, if the channel is connected. Never blocks; the outcome goes to the link."""
-        if not self.start(self.sender.deliver(message)):
+        if not self.start(self._deliver(message)):
             self.link.send(Undelivered(message.seq, f"{self.account.provider} {self._why_not()}."))
 
     def say(self, message: Say) -> None:
@@ -189,8 +194,13 @@ class Gateway(ABC, Generic[A, S, T]):
 
     def typing(self, chat: str) -> None:
         """Show that she is thinking, if that leaves room for a message. Never blocks."""
-        if self.standing == "connected" and self.sender.may_type(chat):
+        if self.standing == "connected" and not self.drafts.shows(chat) and self.sender.may_type(chat):
             self.start(self.sender.type(chat))
+
+    def drafting(self, delta: Delta) -> None:
+        """Show the next words of an answer while she is writing it, where the provider has drafts. Never blocks."""
+        if self.standing == "connected":
+            self.drafts.hear(delta)
 
     async def close(self) -> None:
         """Close all connections. Call it after ``run`` was cancelled."""
@@ -266,6 +276,10 @@ class Gateway(ABC, Generic[A, S, T]):
     def backoff(self) -> Backoff:
         """Create a backoff with this gateway's timing."""
         return Backoff(self.timing.shortest, self.timing.longest)
+
+    async def _deliver(self, message: Deliver) -> None:
+        await self.drafts.settled(message.chat)
+        await self.sender.deliver(message)
 
     async def _take_webhooks(self) -> None:
         while True:

@@ -114,6 +114,15 @@ class Sender(ABC, Generic[A]):
         """Whether typing may be shown now, which must leave room for a message right after it."""
         return self.shows_typing and self.budget.spare(chat)
 
+    def may_draft(self, chat: str) -> bool:
+        """Whether the provider can show in this chat what she is writing, and takes it away again by itself."""
+        del chat
+        return False
+
+    async def show_draft(self, chat: str, turn: int, text: str) -> None:
+        """Show what she has written so far in this turn. Raises what PROVIDER_ERRORS lists."""
+        del chat, turn, text
+
     def trouble(self, error: Exception, chat: str) -> Trouble:
         """Say what a failed send to this chat means."""
         del chat

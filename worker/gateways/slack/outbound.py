@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import aiohttp
 import msgspec
 
+from proto.gateways import Gateway
+from worker.base.log import WorkerLog
 from worker.gateways.common.account import CONNECT_TIMEOUT
 from worker.gateways.common.budget import Pace
+from worker.gateways.common.link import Report
 from worker.gateways.common.markdown import render
 from worker.gateways.common.rest import UPLOAD_TIMEOUT, understood
 from worker.gateways.common.sending import Part, Sender
 from worker.gateways.common.splitting import Rich, characters, split_rich
-from worker.gateways.common.trouble import Refusal
+from worker.gateways.common.trouble import Refusal, Trouble
 from worker.gateways.slack.account import Slack
 from worker.gateways.slack.mrkdwn import mrkdwn
+from worker.gateways.slack.status import Status
 
 MAX_MESSAGE: Final = 3500
 """Characters of text, which with markup and the mark stay below the 4,000 that Slack recommends
@@ -39,12 +45,32 @@ class SlackSender(Sender[Slack]):
     chat_pace = Pace(rate=0.9, burst=3.0)
     bot_pace = Pace(rate=20.0, burst=20.0)
     max_message = max_caption = MAX_MESSAGE
+    shows_typing = True
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        account: Slack,
+        folder: Path,
+        report: Callable[[Report], None],
+        refused: Callable[[Trouble], None],
+        log: WorkerLog,
+    ) -> None:
+        super().__init__(gateway, account, folder, report, refused, log)
+        self._status = Status(account, log)
 
     def cut(self, markdown: str) -> list[Rich]:
         return split_rich(render(markdown), MAX_MESSAGE, characters)
 
+    def may_type(self, chat: str) -> bool:
+        return self._status.is_due(chat) and super().may_type(chat)
+
+    async def show_typing(self, chat: str) -> None:
+        await self._status.show(chat)
+
     async def send(self, chat: str, part: Part) -> str:
         """Send one part. Returns no id: Slack sends no receipts that would refer to it."""
+        await self._status.settled(chat)
         text = mrkdwn(Rich(part.text, part.entities))
         if part.file is None:
             await self._post(chat, text)

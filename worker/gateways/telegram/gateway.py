@@ -35,9 +35,13 @@ OWN_CONFLICTS: Final = 5
 before this one, and then refuses until it notices that nobody waits for it."""
 
 KINDS: Final = ["message", "edited_message"]
+STOPPED: Final = "stopped_message_generation"
+"""Somebody pressed the button below a draft (https://core.telegram.org/bots/api#messagegenerationstopped)."""
+
 COMMANDS: Final = [
     BotCommand(command="start", description="Begin"),
     BotCommand(command="hello", description="Is she there?"),
+    BotCommand(command="hush", description="Stop her answer"),
     BotCommand(command="stop", description="Put her to sleep"),
     BotCommand(command="restart", description="Restart her"),
 ]
@@ -74,7 +78,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
     ) -> None:
         super().__init__(gateway, url, media, link, log, timing)
         self._offset: int | None = None
-        self._webhook = Webhook(gateway, KINDS) if gateway.webhook else None
+        self._kinds = KINDS if gateway.open else [*KINDS, STOPPED]
+        self._webhook = Webhook(gateway, self._kinds) if gateway.webhook else None
         self._own_conflicts = 0
         self._settling = self.backoff()
 
@@ -123,7 +128,7 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
         async with asyncio.timeout(limit):
             try:
                 return await self.account.bot.get_updates(
-                    self._offset, BATCH, int(seconds), KINDS, request_timeout=int(limit) + 1
+                    self._offset, BATCH, int(seconds), self._kinds, request_timeout=int(limit) + 1
                 )
             except OddAnswerError as error:
                 found: Iterable[Any] = error.result if isinstance(error.result, list) else ()
@@ -172,7 +177,8 @@ class TelegramGateway(kernel.Gateway[TelegramAccount, TelegramSender, Timing]):
 
     async def _items(self, updates: list[Update]) -> list[Inbound]:
         """Return the messages in the updates, with their files."""
-        found = drafts(updates, self.identity)
+        wanted = [one for one in updates if STOPPED in self._kinds or not one.stopped_message_generation]
+        found = drafts(wanted, self.identity)
         return list(await asyncio.gather(*(self._with_file(draft) for draft in found)))
 
     async def _with_file(self, draft: Draft) -> Inbound:
@@ -212,6 +218,8 @@ def _has_ids(update: Update) -> bool:
     ids = [update.update_id]
     if message:
         ids += [message.message_id, message.chat.id, *([message.from_user.id] if message.from_user else ())]
+    if update.stopped_message_generation:
+        ids.append(update.stopped_message_generation.chat.id)
     return all(-(1 << 63) <= one < 1 << 63 for one in ids)
 
 

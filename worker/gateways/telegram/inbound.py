@@ -6,10 +6,11 @@ https://core.telegram.org/bots/api#update
 from __future__ import annotations
 
 import re
+import time
 from typing import Final, Literal, NamedTuple
 
 from aiogram.enums import ChatType, ContentType, MessageEntityType
-from aiogram.types import Message, MessageEntity, Update
+from aiogram.types import Message, MessageEntity, MessageGenerationStopped, Update
 
 from proto.gateways import Inbound, Revision, digest
 from worker.gateways.common.account import Identity
@@ -46,6 +47,8 @@ def drafts(updates: list[Update], bot: Identity) -> list[Draft]:
 
 def draft(update: Update, bot: Identity) -> Draft | None:
     """Return one update's message, None if nobody wrote one."""
+    if update.stopped_message_generation:
+        return Draft(_stopped(update.update_id, update.stopped_message_generation))
     message = update.message or update.edited_message
     if message is None or message.content_type in SERVICE or _is_late(update, message):
         return None
@@ -62,6 +65,25 @@ def draft(update: Update, bot: Identity) -> Draft | None:
     correction = CORRECTION if inbound.revision.edit == "correction" else ""
     inbound.content = correction + context(message, int(bot.id or 0)) + said
     return Draft(inbound, file or quoted_photo(message))
+
+
+def _stopped(number: int, stopped: MessageGenerationStopped) -> Inbound:
+    """Return the command that the button below a draft stands for. A private chat's id is its person's.
+
+    https://core.telegram.org/bots/api#messagegenerationstopped
+    """
+    topic = f":{stopped.message_thread_id}" if stopped.message_thread_id else ""
+    return Inbound(
+        key=str(number),
+        account=str(stopped.chat.id),
+        account_name=one_line(stopped.chat.username or stopped.chat.full_name)[:128],
+        chat=f"{stopped.chat.id}{topic}",
+        private=stopped.chat.type == ChatType.PRIVATE,
+        kind="text",
+        content="",
+        at=time.time_ns(),
+        command="hush",
+    )
 
 
 def _revision(update: Update, message: Message, said: str) -> Revision:

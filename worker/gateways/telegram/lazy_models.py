@@ -23,7 +23,7 @@ ANSWERS: Final = ("Update", "User", "Message", "File", "WebhookInfo")
 
 METHODS: Final = (
     *("GetMe", "GetUpdates", "GetFile", "GetWebhookInfo", "SetWebhook", "DeleteWebhook", "SetMyCommands"),
-    *("SendMessage", "SendChatAction", "SendPhoto", "SendVoice", "SendDocument"),
+    *("SendMessage", "SendMessageDraft", "SendChatAction", "SendPhoto", "SendVoice", "SendDocument"),
 )
 """The methods that the gateway calls. Built before the fork, they are shared by all workers."""
 

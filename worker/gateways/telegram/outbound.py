@@ -11,7 +11,7 @@ from aiogram.types import BufferedInputFile, LinkPreviewOptions, MessageEntity
 from worker.gateways.common.budget import Pace
 from worker.gateways.common.markdown import render
 from worker.gateways.common.rest import UPLOAD_TIMEOUT
-from worker.gateways.common.sending import MARK, Part, Sender
+from worker.gateways.common.sending import LONG, MARK, Part, Sender
 from worker.gateways.common.splitting import Rich, split_rich, utf16_units
 from worker.gateways.common.trouble import Refusal, Trouble
 from worker.gateways.telegram.account import OddAnswerError, TelegramAccount
@@ -21,6 +21,10 @@ MAX_MESSAGE: Final = 4096 - len(MARK)
 
 MAX_CAPTION: Final = 1024 - len(MARK)
 """UTF-16 units (https://core.telegram.org/bots/api#sendphoto)."""
+
+MAX_DRAFT: Final = 2**31 - 1
+"""The largest id of a draft; 0 is none. Drafts with one id are shown as one that grows
+(https://core.telegram.org/bots/api#sendmessagedraft)."""
 
 MAX_ENTITIES: Final = 100
 """Telegram ignores any further entities."""
@@ -79,6 +83,35 @@ class TelegramSender(Sender[TelegramAccount]):
         """Show typing for 5 s (https://core.telegram.org/bots/api#sendchataction)."""
         place = _Place.of(chat)
         await self.account.bot.send_chat_action(place.chat, "typing", message_thread_id=place.topic)
+
+    def may_draft(self, chat: str) -> bool:
+        """Only private chats have drafts. Their ids are their person's, which are positive; those of groups are not.
+
+        https://core.telegram.org/bots/api#sendmessagedraft
+        """
+        return _Place.of(chat).chat > 0
+
+    async def show_draft(self, chat: str, turn: int, text: str) -> None:
+        """Show a draft: the part of her message that she is writing.
+
+        Telegram removes it when a message comes, or after 30 s. Its button stops the answer; visitors get none.
+        https://core.telegram.org/bots/api#sendmessagedraft
+        """
+        cut = await asyncio.to_thread(self.cut, text) if len(text) > LONG else self.cut(text)
+        if not cut:
+            return
+        place, part = _Place.of(chat), Part(*cut[-1])
+        button = None if self.gateway.open else True
+        await self.account.bot.send_message_draft(
+            place.chat,
+            turn % MAX_DRAFT + 1,
+            place.topic,
+            part.text,
+            entities=entities(part),
+            can_stop=button,
+            # Until the message comes that says what she said so far.
+            keep_on_stop=button,
+        )
 
     async def send(self, chat: str, part: Part) -> str:
         """Send one part. Returns no id: Telegram sends no receipts that would refer to it.

@@ -15,6 +15,12 @@ from tests.daemon_process import wait_for
 from tests.described import Described
 from tests.listener import Listener
 
+KINDS = {
+    "chat_delta": "DeltaFrame",
+    "chat_speech": "SpeechFrame",
+    **dict.fromkeys(("chat_message", "chat_audio", "chat_image"), "ChatFrame"),
+}
+
 
 @pytest.fixture
 def client(desk: Reception) -> Described:
@@ -48,7 +54,7 @@ def test_a_persona_from_making_to_export(desk: Reception, client: Described, per
         listener.hears("hello client")
         schemas = document()["components"]["schemas"]
         for frame in list(listener.frames):
-            kind = "ChatFrame" if frame["type"].startswith("chat_") else "SignalFrame"
+            kind = KINDS.get(frame["type"], "SignalFrame")
             assert not list(client.faults(schemas[kind], frame)), frame
     said = wait_for(lambda: client.call("getConversation", persona_id=persona, limit=10)["messages"][1:], "her answer")
     assert [line["role"] for line in said] == ["assistant"]
@@ -56,6 +62,7 @@ def test_a_persona_from_making_to_export(desk: Reception, client: Described, per
     assert client.call("getKnowledge", persona_id=persona)["instruction"] == []
     assert client.call("updatePersona", body={"status": "active"}, persona_id=persona)["running"]
     assert client.call("retry", persona_id=persona)["messages"] == []
+    assert client.call("hush", persona_id=persona) == {"status": "not answering"}
     assert client.call("removeChannel", persona_id=persona, channel_name="nobody") == {"removed": "nobody"}
     for name in ("stopPersona", "startPersona", "restartPersona"):
         client.call(name, persona_id=persona)

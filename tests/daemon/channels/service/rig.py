@@ -23,9 +23,11 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.hubs import Hubs, Socket
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import ChannelFields, Ledger, OpenChannel
@@ -288,9 +290,11 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     await personas.load()
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     tasks = PersonaTasks(clock, log)
-    publisher = Publisher(ledger, hubs, personas, lambda _: None, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), lambda _: None, clock, log)
     terms = ChannelTerms(ledger, {}, clock, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
+    inbox = Inbox(
+        settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log, Agenda(ledger)
+    )
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, asyncio.Queue(), clock)
     queue = WebhookQueue(ledger, 3, tasks, clock, log, "1")
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, queue, clock)

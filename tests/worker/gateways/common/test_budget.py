@@ -51,8 +51,9 @@ def test_spare_leaves_room_for_a_message() -> None:
     assert [pace.spare("a") for _ in range(3)] == [True, True, False]
     assert pace.reserve("a") == 0.0
     assert not pace.spare("a")
-    clock.now += 3.0
-    assert pace.spare("a")
+    assert pace.until_spare("a") == 2.0
+    clock.now += 2.0
+    assert (pace.until_spare("a"), pace.spare("a"), pace.until_spare("a")) == (0.0, True, 1.0)
 
 
 def test_pause() -> None:

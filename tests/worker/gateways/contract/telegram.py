@@ -13,7 +13,7 @@ from tests.worker.gateways.channel import Channel, OpenGateway
 from tests.worker.gateways.contract.provider import Case, Fate, Person, Provider, Standing, within
 from worker.gateways.telegram.gateway import TelegramGateway, Timing
 
-TIMING: Final = Timing(poll=1.0, conflict=0.05, shortest=0.02, longest=0.1, album=0.1)
+TIMING: Final = Timing(poll=1.0, conflict=0.05, shortest=0.02, longest=0.1, album=0.1, draft=0.02)
 
 
 class Telegram(Provider):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +13,10 @@ from proto.gateways import Delivered, Gateway, Identified, Identify, Undelivered
 from proto.secrets import Secret
 from tests.emulators.slack import BOT, SlackEmulator
 from tests.worker.gateways.channel import Channel
+from tests.worker.gateways.slack.channel import TIMING, connected, opened
 from worker.gateways.identify import identify
-from worker.gateways.slack.gateway import SlackGateway, Timing
+from worker.gateways.slack.gateway import SlackGateway
 
-TIMING: Final = Timing(ping=0.2, silence=5.0, check=0.05, shortest=0.02, longest=0.1)
 PDF: Final = b"%PDF-1.7\n" + bytes(range(256)) * 40
 
 
@@ -25,32 +24,6 @@ PDF: Final = b"%PDF-1.7\n" + bytes(range(256)) * 40
 def slack() -> Iterator[SlackEmulator]:
     with SlackEmulator() as emulator:
         yield emulator
-
-
-@asynccontextmanager
-async def opened(slack: SlackEmulator, folder: Path, *, webhook: str = "", token: str = "") -> AsyncIterator[Channel]:
-    """A running gateway of the emulator's app."""
-    secret = Secret(token or slack.bot_token)
-    gateway = Gateway(
-        channel_id("slack", secret.reveal()),
-        "slack",
-        secret,
-        open=True,
-        credentials={"app_token": Secret(slack.app_token)},
-        webhook=webhook,
-    )
-    channel = Channel(folder, lambda media, link, log: SlackGateway(gateway, slack.url, media, link, log, TIMING))
-    try:
-        yield channel
-    finally:
-        await channel.close()
-
-
-@asynccontextmanager
-async def connected(slack: SlackEmulator, folder: Path) -> AsyncIterator[Channel]:
-    async with opened(slack, folder) as channel:
-        await channel.in_state("connected")
-        yield channel
 
 
 async def test_direct_messages_and_mentions(slack: SlackEmulator, tmp_path: Path) -> None:

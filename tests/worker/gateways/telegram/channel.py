@@ -13,16 +13,22 @@ from tests.emulators.telegram import TelegramEmulator
 from tests.worker.gateways.channel import Channel
 from worker.gateways.telegram.gateway import TelegramGateway, Timing
 
-TIMING: Final = Timing(poll=2.0, margin=1.0, conflict=0.3, shortest=0.02, longest=0.1, album=0.3)
+TIMING: Final = Timing(poll=2.0, margin=1.0, conflict=0.3, shortest=0.02, longest=0.1, album=0.3, draft=0.02)
 
 
 @asynccontextmanager
 async def opened(
-    telegram: TelegramEmulator, folder: Path, *, account: str | None = None, token: str = "", timing: Timing = TIMING
+    telegram: TelegramEmulator,
+    folder: Path,
+    *,
+    account: str | None = None,
+    token: str = "",
+    timing: Timing = TIMING,
+    is_open: bool = False,
 ) -> AsyncIterator[Channel]:
     """A running gateway of the emulator's only bot."""
     token = token or telegram.bot().token
-    gateway = Gateway(channel_id("telegram", token), "telegram", Secret(token), account)
+    gateway = Gateway(channel_id("telegram", token), "telegram", Secret(token), account, open=is_open)
     channel = Channel(folder, lambda media, link, log: TelegramGateway(gateway, telegram.url, media, link, log, timing))
     try:
         yield channel
@@ -31,8 +37,10 @@ async def opened(
 
 
 @asynccontextmanager
-async def connected(telegram: TelegramEmulator, folder: Path, *, account: str | None = None) -> AsyncIterator[Channel]:
+async def connected(
+    telegram: TelegramEmulator, folder: Path, *, account: str | None = None, is_open: bool = False
+) -> AsyncIterator[Channel]:
     """A gateway that is connected."""
-    async with opened(telegram, folder, account=account) as channel:
+    async with opened(telegram, folder, account=account, is_open=is_open) as channel:
         await channel.in_state("connected")
         yield channel

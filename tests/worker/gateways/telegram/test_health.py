@@ -39,7 +39,7 @@ async def test_connected_after_a_completed_poll(telegram: TelegramEmulator, tmp_
         assert state.round_trip is not None
         assert state.round_trip < 1.0
         await telegram.until(lambda: telegram.bot().commands)
-    assert [command["command"] for command in telegram.bot().commands] == ["start", "hello", "stop", "restart"]
+    assert [command["command"] for command in telegram.bot().commands] == ["start", "hello", "hush", "stop", "restart"]
 
 
 async def test_menu_that_cannot_be_set(telegram: TelegramEmulator, tmp_path: Path) -> None:
