@@ -25,6 +25,7 @@ from daemon.reminders import rules
 from daemon.reminders.due import Due
 from daemon.reminders.service import NewReminder, Reminders
 from daemon.runtime.kept_clock import KeptClock
+from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Limits, Logs
 from proto.messages import Conversation
 from proto.records import Channel, Organ, Persona
@@ -79,6 +80,7 @@ class Stage:
         self.log = log
         self._task: asyncio.Task[None] | None = None
         self.agenda = Agenda(ledger)
+        self.tasks = PersonaTasks(self.clock, log)
         self.due = self._due()
         self.reminders = self._reminders()
 
@@ -154,7 +156,7 @@ class Stage:
             self.ledger, hubs, self.personas, Requests(self.ledger), lambda _: None, self.clock, self.log
         )
         inbox = cast("Inbox", self.inbox)
-        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.clock, self.log)
+        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.tasks, self.clock, self.log)
 
 
 @asynccontextmanager

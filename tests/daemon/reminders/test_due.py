@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from daemon.ledger import Ledger, LedgerFull
+from daemon.reminders import rules
 from daemon.reminders.service import ReminderChange
 from tests.daemon.reminders.stage import EVE, HOUR, Stage, play
 
@@ -245,3 +246,28 @@ def test_a_full_disk_delays_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Ledger, "tell_reminder", tell_later)
     assert play(tmp_path, scene) == ["Reminder: pills"]
     assert not failures
+
+
+def test_a_fault_over_one_row_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a fault of that persona, and is tried again later."""
+    faults = [RuntimeError("nobody expected this")]
+    known = rules.missed
+
+    def missed(*arguments: Any) -> int:
+        if faults:
+            raise faults.pop()
+        return known(*arguments)
+
+    async def scene(stage: Stage) -> list[str]:
+        stage.set("2026-11-27T08:00:00")
+        stage.begin()
+        await stage.remind("stretch", cron="30 8 * * *")
+        await stage.remind("pills", HOUR)
+        await asyncio.sleep(1.1 * HOUR)
+        assert stage.tasks.of(EVE).fault.done()
+        assert await stage.said() == ["Reminder: pills"]
+        await asyncio.sleep(HOUR)
+        return await stage.said()
+
+    monkeypatch.setattr(rules, "missed", missed)
+    assert play(tmp_path, scene)[1:] == ["Reminder: stretch\n(This was due on Friday, 27 November 2026, 08:30.)"]
