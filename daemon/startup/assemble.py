@@ -114,7 +114,7 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = make_channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, clock, log)
+    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, own, clock, log)
     reminders = Reminders(ledger, personas, said.agenda, due.look, clock)
     questions = ReminderQuestions(reminders, said.inbox, own, clock, log)
     afford, prices = said.inbox.afford, Prices(settings.prices)
