@@ -32,6 +32,7 @@ from proto.gateways import (
     WebhookRequest,
 )
 from proto.perception import PerceptionKind
+from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
 from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
@@ -131,8 +132,11 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. Nothing of a turn
-    that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``orders`` are her
+    own instructions, whole texts; a visitor's turn carries those only that are marked for visitors. ``recalled`` is
+    what was said before that fits the new messages, the best first: a visitor's turn has only lines of this
+    conversation. ``beyond`` says that more was said than ``history`` holds, so that searching further makes sense.
+    Nothing of a turn that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
     """
 
     turn: int
@@ -145,7 +149,10 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    recalled: list[Passage] = []
+    beyond: bool = False
     kept: bool = True
+    orders: list[str] = []
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -161,6 +168,8 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
     task: int
     lines: list[Line]
     memory: Memory
+    orders: list[str] = []
+    """Her instructions, whole texts."""
 
 
 class OrganResult(msgspec.Struct, tag="organ_result"):
@@ -363,6 +372,7 @@ FromWorker: TypeAlias = (
     | Consolidated
     | ConsolidationFailed
     | OrganCall
+    | Recall
     | Reserve
     | Spent
     | Probed

@@ -38,13 +38,15 @@ DAEMON: Final = (
     room("daemon.__main__", "cli", "The program is the command line."),
     room(
         "daemon.cli",
-        "startup archives http ledger logging settings",
-        "A client of the HTTP API: it shares formats with the daemon, and only `serve` brings up the daemon itself."
+        "startup archives personas http ledger logging settings",
+        "A client of the HTTP API: it shares formats with the daemon, such as an instruction's file, and only `serve`"
+        " brings up the daemon itself."
         " `doctor` and `repair` look at the ledger's file, which may be why no daemon runs.",
     ),
     room(
         "daemon.startup",
-        "api webhooks feeding archives supervision costs channels conversations personas http ledger runtime logging"
+        "api webhooks feeding archives supervision costs channels conversations recall personas http ledger runtime"
+        " logging"
         " settings",
         "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
@@ -70,7 +72,7 @@ DAEMON: Final = (
     ),
     room(
         "daemon.supervision",
-        "costs channels conversations personas ledger runtime logging settings",
+        "costs channels conversations recall personas ledger runtime logging settings",
         "It hands what a process says to conversations and channels, which know a process as a `Worker` only.",
     ),
     room(
@@ -85,8 +87,13 @@ DAEMON: Final = (
     ),
     room(
         "daemon.conversations",
-        "personas ledger runtime logging settings",
+        "recall personas ledger runtime logging settings",
         "Inbox, turns and delivery: they talk to a process through the protocol `Worker`, which lies here.",
+    ),
+    room(
+        "daemon.recall",
+        "personas ledger runtime logging",
+        "It finds what was said before; who asks, and which turn it is for, is not its matter.",
     ),
     room(
         "daemon.personas",

@@ -18,10 +18,12 @@ from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import holds_documents
 from daemon.personas.personas import Personas
@@ -68,8 +70,10 @@ class Inbox:
         settings: Settings,
         ledger: Ledger,
         personas: Personas,
+        instructions: Instructions,
         terms: ChannelTerms,
         publisher: Publisher,
+        recaller: Recaller,
         touched: Callable[[str], None],
         told: Callable[[str], None],
         tasks: PersonaTasks,
@@ -82,8 +86,10 @@ class Inbox:
         self._at_once = settings.channels.beats_at_once
         self._ledger = ledger
         self._personas = personas
+        self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
+        self._recaller = recaller
         self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
@@ -302,6 +308,11 @@ class Inbox:
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
 
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return the turn in hand of her owner's lane, if this is its number."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn else None
+
     def afford(self, persona_id: str) -> None:
         """A budget of hers may have room again. Never raises."""
         if lanes := self._lanes.get(persona_id):
@@ -356,11 +367,19 @@ class Inbox:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
+        if lane.recalled.first != following.perception.id:
+            looking = self._recaller.look_up(
+                persona_id, lane, following, len(history), self.pump, visitor=lane is not lanes.own
+            )
+            self._tasks.of(persona_id).start(looking)
+            return
         turn = lane.take(now)
         if lane is lanes.own:
-            worker.send(self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions))
+            perceive = self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions)
         else:
-            worker.send(self._visited(turn, history))
+            perceive = self._visited(persona_id, turn, history)
+        perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
+        worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
 
@@ -375,9 +394,18 @@ class Inbox:
     ) -> Perceive:
         """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
         memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-        return Perceive(turn, conversation, perceptions, history, memory, has_documents, instructions=instructions)
+        return Perceive(
+            turn,
+            conversation,
+            perceptions,
+            history,
+            memory,
+            has_documents,
+            instructions=instructions,
+            orders=self._instructions.orders(persona_id),
+        )
 
-    def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
+    def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
         terms = self._terms.of(turn.conversation)
         return Perceive(
@@ -390,6 +418,7 @@ class Inbox:
             mind=terms.mind if terms else None,
             datasets=terms.datasets if terms else [],
             instructions=terms.instructions if terms else "",
+            orders=self._instructions.orders(persona_id, visitors=True),
         )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:

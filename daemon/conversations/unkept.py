@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.requests import Answering, Failed
 from daemon.conversations.worker import Worker
 from daemon.ledger import Piece
@@ -46,8 +47,9 @@ class _Turn(msgspec.Struct):
 class Unkept:
     """The turns of all personas that leave nothing behind."""
 
-    def __init__(self, inbox: Inbox, personas: Personas, tasks: PersonaTasks, clock: Clock) -> None:
+    def __init__(self, inbox: Inbox, recaller: Recaller, personas: Personas, tasks: PersonaTasks, clock: Clock) -> None:
         self._inbox = inbox
+        self._recaller = recaller
         self._personas = personas
         self._tasks = tasks
         self._clock = clock
@@ -137,7 +139,9 @@ class Unkept:
             self._in_hand[persona_id] = turn
             try:
                 asked = self._inbox.owned(persona_id, number, conversation, perceptions, history, instructions)
-                worker.send(msgspec.structs.replace(asked, kept=False))
+                texts = [piece.content for piece in pieces]
+                recalled = await self._recaller.passages(persona_id, conversation, texts, len(history))
+                worker.send(msgspec.structs.replace(asked, kept=False, recalled=recalled))
                 await within(self._clock, LONGEST, turn.done)
             except TimeoutError:
                 answering.ended(Failed("ended", _ENDED))

@@ -114,13 +114,15 @@ class Limits(msgspec.Struct, frozen=True):
 class Organs(msgspec.Struct, frozen=True):
     """The embedded models.
 
-    Seconds until an idle host ends, another GGUF file, threads (0: one less than cores), bytes of memory for the host.
+    Seconds until an idle host ends, another GGUF file, threads (0: one less than cores), bytes of memory for the host,
+    and whether recall compares meanings beside words.
     """
 
     idle_timeout: Seconds = 600.0
     mind_model: FilePath = ""
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     memory: Memory = 4_294_967_296
+    meaning: bool = True
 
 
 class Logs(msgspec.Struct, frozen=True):

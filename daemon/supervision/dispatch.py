@@ -7,14 +7,17 @@ from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.unkept import Unkept
 from daemon.conversations.worker import Worker
 from daemon.costs.costs import Costs
 from daemon.personas.personas import Personas
+from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.organ_host import OrganHost
 from proto.costs import Reserve, Spent
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, Deferred, FromWorker, OrganCall
+from proto.recalling import Recall
 from proto.streaming import Delta, DeltaTaken
 
 
@@ -31,6 +34,8 @@ class Dispatch:
         states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
+        recaller: Recaller,
+        tasks: PersonaTasks,
         costs: Costs,
     ) -> None:
         self._personas = personas
@@ -41,6 +46,8 @@ class Dispatch:
         self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
+        self._recaller = recaller
+        self._tasks = tasks
         self._costs = costs
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
@@ -58,6 +65,9 @@ class Dispatch:
                 worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
+            case Recall():
+                turn = self._inbox.owners_turn(persona_id, message.turn)
+                self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
             case Received():
                 self._intake.received(persona_id, worker, message)
             case GatewayChanged():

@@ -31,6 +31,7 @@ from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
+from worker.agent.recalling import recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -259,11 +260,14 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            None if self._tries.is_bare else self._message.recalled,
+            orders=self._message.orders,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
         """Return the messages that the next mind call is about."""
-        return take(self._perceptions[: self._tries.most or None], understood, self._room(), self._message.instructions)
+        asked = "\n\n".join([self._message.instructions, *self._message.orders])
+        return take(self._perceptions[: self._tries.most or None], understood, self._room(), asked)
 
     async def _prepare(self) -> None:
         # If this mind does not exist, the call itself reports it.
@@ -297,7 +301,9 @@ class Turn:
             return Tools()
         body = self._means.body
         return Tools(
-            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+            self._paint if body.has("imagination") else None,
+            self._ask_teacher if body.has("teacher") else None,
+            [recall_offer(self._means.daemon, self.number, self._means.persona.name)] if self._message.beyond else [],
         )
 
     async def _paint(self, description: str) -> str:

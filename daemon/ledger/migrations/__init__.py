@@ -26,6 +26,8 @@ from daemon.ledger.migrations import (
     step_15,
     step_16,
     step_17,
+    step_18,
+    step_19,
 )
 
 MIGRATIONS: Final = (
@@ -46,4 +48,6 @@ MIGRATIONS: Final = (
     step_15.SQL,
     step_16.SQL,
     step_17.SQL,
+    step_18.SQL,
+    step_19.SQL,
 )

@@ -20,6 +20,7 @@ from daemon.conversations.unkept import Unkept
 from daemon.ledger import Ledger, Piece
 from daemon.ledger.requests import conversation_of
 from daemon.logging.log import Log, Sink
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import PersonaTasks
@@ -28,6 +29,7 @@ from proto.costs import Used
 from proto.gateways import GatewayState
 from proto.messages import Deferred, Line, MindDown, Outgoing, Perceive, Reply
 from proto.streaming import Delta
+from tests.daemon.fakes.recalling import by_words
 
 EVE = "11111111-1111-4111-8111-111111111111"
 HERE = conversation_of("k")
@@ -125,10 +127,10 @@ class Bench:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         publisher = Publisher(ledger, hubs, personas, self.requests, lambda _: None, clock, log)
         terms = ChannelTerms(ledger, {}, clock, log)
-        inbox = Inbox(
-            settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, self.tasks, clock, log
-        )
-        self.unkept = Unkept(inbox, personas, self.tasks, clock)
+        orders, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
+        recaller = by_words(ledger, personas, clock, log)
+        inbox = Inbox(settings, ledger, personas, orders, terms, publisher, recaller, *quiet, self.tasks, clock, log)
+        self.unkept = Unkept(inbox, recaller, personas, self.tasks, clock)
         self.process = Process()
         self.unkept.attach(EVE, self.process)
 
