@@ -50,9 +50,10 @@ def at(brain: ScriptedMind) -> Organ:
         (FILTERED, "declined", 1),
         (Step(""), "empty", MAX_EMPTY),
         (Step("<think>only thoughts</think>"), "empty", MAX_EMPTY),
-        (Step(status=422, message="Unprocessable Entity"), "faulty", MAX_EMPTY),
-        (Step(status=400, message="Failed to call a function. Please adjust your prompt."), "faulty", MAX_EMPTY),
-        (Step(status=500, message="error parsing tool call"), "faulty", MAX_EMPTY),
+        # Her tools may be the cause, so each of these is asked again without them.
+        (Step(status=422, message="Unprocessable Entity"), "faulty", 2 * MAX_EMPTY),
+        (Step(status=400, message="Failed to call a function. Please adjust your prompt."), "faulty", 2 * MAX_EMPTY),
+        (Step(status=500, message="error parsing tool call"), "faulty", 2 * MAX_EMPTY),
         (Step(status=400, code="context_length_exceeded", message="too long"), "too_long", 1),
         (Step(status=413, message="Request exceeds the maximum size"), "too_long", 1),
     ],

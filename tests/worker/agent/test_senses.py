@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from pathlib import Path
 
 import pytest
@@ -345,12 +346,13 @@ async def test_close_while_she_listens(openai: OpenAIEmulator) -> None:
 async def test_history_tells_what_was_perceived(seat: SeatMaker, openai: OpenAIEmulator) -> None:
     """Earlier lines show the perceived text of files, and say so where there was no organ."""
     adam = seat(at(openai))
+    now = time.time_ns()
     history = [
-        Line("person", "", 1, "audio-1.3gp", "", "Good morning"),
-        Line("assistant", "Good morning to you", 2, "audio-1.ogg"),
-        Line("person", "look", 3, "b.png", "cat.png", "A cat."),
-        Line("person", "", 4, "d.pdf", "budget.pdf"),
-        Line("assistant", "a red fox", 5, "image-1.png"),
+        Line("person", "", now, "audio-1.3gp", "", "Good morning"),
+        Line("assistant", "Good morning to you", now, "audio-1.ogg"),
+        Line("person", "look", now, "b.png", "cat.png", "A cat."),
+        Line("person", "", now, "d.pdf", "budget.pdf"),
+        Line("assistant", "a red fox", now, "image-1.png"),
     ]
     adam.perceive("hm", history=history)
     await adam.first(Reply)
