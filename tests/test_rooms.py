@@ -38,8 +38,9 @@ DAEMON: Final = (
     room("daemon.__main__", "cli", "The program is the command line."),
     room(
         "daemon.cli",
-        "startup archives http ledger logging settings",
-        "A client of the HTTP API: it shares formats with the daemon, and only `serve` brings up the daemon itself."
+        "startup archives personas http ledger logging settings",
+        "A client of the HTTP API: it shares formats with the daemon, such as an instruction's file, and only `serve`"
+        " brings up the daemon itself."
         " `doctor` and `repair` look at the ledger's file, which may be why no daemon runs.",
     ),
     room(

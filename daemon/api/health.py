@@ -20,6 +20,7 @@ from daemon.costs.costs import Costs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
@@ -65,6 +66,8 @@ class PersonaStatus(msgspec.Struct):
     restarts: int
     reason: str
     fault: str
+    instructions: list[str]
+    """What is wrong with files in her folder of instructions."""
     inbox: int | None
     poison: int | None
     mind: str
@@ -92,6 +95,7 @@ class HealthRoutes:
         self,
         *,
         personas: Personas,
+        instructions: Instructions,
         edits: EditWatch,
         supervisor: Supervisor,
         costs: Costs,
@@ -105,6 +109,7 @@ class HealthRoutes:
         stopping: asyncio.Event,
     ) -> None:
         self._personas = personas
+        self._instructions = instructions
         self._edits = edits
         self._supervisor = supervisor
         self._costs = costs
@@ -251,6 +256,7 @@ class HealthRoutes:
             restarts=view.restarts,
             reason=view.reason,
             fault=fault,
+            instructions=[f"{file}: {why}" for file, why in self._instructions.faults(persona.id).items()],
             inbox=depth.pending if depth else None,
             poison=depth.poison if depth else None,
             mind=view.mind,

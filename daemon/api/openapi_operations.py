@@ -9,6 +9,8 @@ from daemon.api.logs import MAX_LINES
 from daemon.api.openai.openapi import OPERATIONS as OPENAI_OPERATIONS
 from daemon.api.openai.openapi import PARAMETERS as OPENAI_PARAMETERS
 from daemon.api.openai.openapi import TAG as OPENAI_TAG
+from daemon.api.openapi_knowledge import OPERATIONS as KNOWLEDGE_OPERATIONS
+from daemon.api.openapi_knowledge import PARAMETERS as KNOWLEDGE_PARAMETERS
 from daemon.api.openapi_parts import INTEGER, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
@@ -34,6 +36,7 @@ PARAMETERS: Final[dict[str, Json]] = {
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
     "channel_id": {"type": "string", "description": "The channel's id."},
+    **KNOWLEDGE_PARAMETERS,
     "conversation_id": {"type": "string", "description": "The conversation's id."},
     "sender_id": {
         "type": "string",
@@ -71,7 +74,10 @@ HEADERS: Final[dict[str, Json]] = {
         "pattern": "^[!-~]+$",
         "description": "The same key makes a repeated request the same request.",
     },
-    "If-Match": {"type": "string", "description": "The ETag of the channel as it was read; 412 if it is another now."},
+    "If-Match": {
+        "type": "string",
+        "description": "The ETag of what is changed, as it was read; 412 if it is another now.",
+    },
     "Range": {"type": "string", "description": "A range of bytes, such as bytes=0-1023."},
 }
 
@@ -270,6 +276,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", f"{_PERSONA}/knowledge"): Operation(
         "getKnowledge", "memory", "What she knows.", ref("Knowledge"), (400, 404)
     ),
+    **KNOWLEDGE_OPERATIONS,
     ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
         "getMedia",
         "memory",

@@ -18,15 +18,18 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Manifest, Member, opened
+from daemon.archives.archive import CONVERSATION, FED, HISTORY, RECORD, Archive, ArchiveError, Manifest, Member, opened
 from daemon.archives.lines import FORMS, as_today
 from daemon.channels.new_channel import NewChannel
 from daemon.channels.service import ChannelService
-from daemon.ledger import ArchivedLine, FedConversation, Ledger, LedgerError
+from daemon.ledger import ArchivedLine, ArchivedVersion, FedConversation, Ledger, LedgerError, Why
+from daemon.ledger.memory_history import changed
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
-from daemon.personas.personas import CONFIG, Personas
+from daemon.personas.instructions import Instructions
+from daemon.personas.personas import CONFIG, Personas, read_memory
+from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
 from proto.records import Channel, Persona, PersonaName, from_json, require_providers, to_json
@@ -44,6 +47,7 @@ MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
 WEB: Final = "web"
+_FOLDERS: Final = ("memory", "instructions", "media")
 RESTORE_FOLDER: Final = "restore-"
 """What the folders in the state directory begin with that hold archives on their way."""
 RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
@@ -69,9 +73,19 @@ class Restorer:
     """
 
     def __init__(
-        self, *, personas: Personas, ledger: Ledger, channels: ChannelService, identify: Identify, log: Log
+        self,
+        *,
+        personas: Personas,
+        instructions: Instructions,
+        ledger: Ledger,
+        channels: ChannelService,
+        identify: Identify,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._personas = personas
+        self._instructions = instructions
+        self._clock = clock
         self._ledger = ledger
         self._channels = channels
         self._identify = identify
@@ -96,6 +110,7 @@ class Restorer:
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest)
             await self._remember_fed(persona.id, folder / FED)
+            await self._remember_versions(persona.id, folder)
             identified = await self._identified(persona.channels or [], archive.manifest.open_channels, left_out)
             if not archive.manifest.secrets:
                 left_out.append("keys and tokens, which the archive does not hold; give them again")
@@ -127,6 +142,7 @@ class Restorer:
         """Once the last step is begun it is carried through, also when the daemon leaves."""
         await asyncio.to_thread(_complete, folder, persona)
         await carried_through(self._personas.adopt(persona))
+        await self._instructions.reload(persona.id)
 
     async def _converse(self, persona_id: str, old_id: str, file: Path, manifest: Manifest) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
@@ -169,6 +185,17 @@ class Restorer:
         while batch := await asyncio.to_thread(lambda: list(islice(fed, FED_BATCH))):
             await self._ledger.put_back_fed(persona_id, batch)
 
+    async def _remember_versions(self, persona_id: str, folder: Path) -> None:
+        """Her memory files get their history back; what it does not end with, or has nothing of, begins here."""
+        if (file := folder / HISTORY).exists():
+            versions = _decoded(file, ArchivedVersion)
+            while batch := await asyncio.to_thread(lambda: list(islice(versions, BATCH))):
+                await self._ledger.put_back_versions(persona_id, batch)
+        memory, unread = await asyncio.to_thread(read_memory, folder, self._log)
+        known = await self._ledger.memory_digests(persona_id) or {}
+        differs = changed(known, memory, unread)
+        await self._ledger.note_memory(persona_id, differs, Why("restored"), self._clock.time_ns())
+
 
 def _left_out(channel: Channel, reason: str) -> str:
     return f"the {channel.type} channel {channel.name}: {reason}"
@@ -189,11 +216,12 @@ def _record(archive: Archive) -> Persona:
 def _unpack(archive: Archive, folder: Path) -> None:
     """Write every member, each checked against its sum. Raises ArchiveError, NoRoom, OSError."""
     members = [member for member in archive.manifest.members if member.name != RECORD]
-    # What was said is written into the ledger, too, and stands there in its log for a while.
-    wanted = MARGIN + sum(3 * member.size if member.name in (CONVERSATION, FED) else member.size for member in members)
+    # What was said and known is written into the ledger, too, and stands there in its log for a while.
+    kept_twice = (CONVERSATION, FED, HISTORY)
+    wanted = MARGIN + sum(3 * member.size if member.name in kept_twice else member.size for member in members)
     if wanted > shutil.disk_usage(folder).free:
         raise NoRoom(f"she needs {wanted} bytes on the disk: free some space")
-    for part in ("memory", "media"):
+    for part in _FOLDERS:
         (folder / part).mkdir(mode=0o700)
     for member in members:
         _write(archive, member, folder / member.name)
@@ -210,10 +238,10 @@ def _write(archive: Archive, member: Member, path: Path) -> None:
 
 def _complete(folder: Path, persona: Persona) -> None:
     """What only served the way goes, her record comes, and the names are durable."""
-    for name in (CONVERSATION, FED):
-        (folder / name).unlink()
+    for name in (CONVERSATION, FED, HISTORY):
+        (folder / name).unlink(missing_ok=True)
     atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
-    for part in ("memory", "media"):
+    for part in _FOLDERS:
         atomic_files.sync_directory(folder / part)
 
 

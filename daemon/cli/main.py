@@ -141,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("code", metavar="CODE", help="upper or lower case does not matter")
 
     _add_knowledge_verbs(verb)
+    _add_instruction_verbs(verbs, verb)
     logs = verb("logs", "logs", "Show the daemon's latest events.")
     logs.add_argument("persona", nargs="?", metavar="PERSONA", help="only this persona's events: an id or a name")
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing new events")
@@ -178,7 +179,15 @@ def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     organ.add_argument("--off", action="store_true", help="remove this organ")
     _add_keys(organ)
 
-    _add_persona(verb("knowledge", "knowledge", "Show what a persona knows."))
+    _add_persona(knowledge := verb("knowledge", "knowledge", "Show what a persona knows, and how it came to be."))
+    past = knowledge.add_mutually_exclusive_group()
+    past.add_argument("--history", nargs="?", const="", metavar="FILE", help="the versions of a file, or all files")
+    past.add_argument(
+        "--diff", nargs="+", metavar=("FILE", "VERSION"), help="what changed since a version (the one before the last)"
+    )
+    past.add_argument(
+        "--undo", nargs="+", metavar=("FILE", "VERSION"), help="put a version back (the one before the last)"
+    )
     _add_persona(feed := verb("feed", "feed", "Let a persona learn from your chat history with another AI."))
     feed.add_argument("file", type=Path, metavar="FILE", help="the export, exactly as you got it from the other AI")
     feed.add_argument(
@@ -208,6 +217,19 @@ def _add_cost_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     budget.add_argument("--month", metavar="LIMIT", help="in a month")
     budget.add_argument("--visitors-day", metavar="LIMIT", help="for visitors in a day, apart from the others")
     budget.add_argument("--visitors-month", metavar="LIMIT", help="for visitors in a month")
+
+
+def _add_instruction_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "List, write or remove a persona's instructions: what she is asked to do, and when."
+    instruction = verbs.add_parser("instruction", help=text, description=text, allow_abbrev=False)
+    actions = instruction.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_persona(verb("list", "instruction", "List her instructions.", among=actions))
+    _add_persona(put := verb("set", "instruction", "Write an instruction, or replace it.", among=actions))
+    put.add_argument("name", metavar="NAME", help="small letters, digits and dashes, such as be-brief")
+    put.add_argument("file", type=Path, metavar="FILE", help="Markdown; its first heading says when. - is the input")
+    put.add_argument("--visitors", action="store_true", help="visitors' conversations follow it, too")
+    _add_persona(remove := verb("remove", "instruction", "Remove an instruction.", among=actions))
+    remove.add_argument("name", metavar="NAME", help="the name that `personad instruction list` shows")
 
 
 def _add_channel_verbs(verbs: Verbs, verb: Callable[..., argparse.ArgumentParser]) -> None:

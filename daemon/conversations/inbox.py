@@ -23,6 +23,7 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import FOLDER as MEDIA
 from daemon.personas.media import holds_documents
 from daemon.personas.personas import Personas
@@ -69,6 +70,7 @@ class Inbox:
         settings: Settings,
         ledger: Ledger,
         personas: Personas,
+        instructions: Instructions,
         terms: ChannelTerms,
         publisher: Publisher,
         recaller: Recaller,
@@ -84,6 +86,7 @@ class Inbox:
         self._at_once = settings.channels.beats_at_once
         self._ledger = ledger
         self._personas = personas
+        self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
         self._recaller = recaller
@@ -374,7 +377,7 @@ class Inbox:
         if lane is lanes.own:
             perceive = self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions)
         else:
-            perceive = self._visited(turn, history)
+            perceive = self._visited(persona_id, turn, history)
         perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
         worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
@@ -391,9 +394,18 @@ class Inbox:
     ) -> Perceive:
         """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
         memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-        return Perceive(turn, conversation, perceptions, history, memory, has_documents, instructions=instructions)
+        return Perceive(
+            turn,
+            conversation,
+            perceptions,
+            history,
+            memory,
+            has_documents,
+            instructions=instructions,
+            orders=self._instructions.orders(persona_id),
+        )
 
-    def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
+    def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
         terms = self._terms.of(turn.conversation)
         return Perceive(
@@ -406,6 +418,7 @@ class Inbox:
             mind=terms.mind if terms else None,
             datasets=terms.datasets if terms else [],
             instructions=terms.instructions if terms else "",
+            orders=self._instructions.orders(persona_id, visitors=True),
         )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:

@@ -16,11 +16,12 @@ from daemon.ledger.errors import (
     LedgerFull,
     LedgerLost,
 )
-from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.feeds import FedConversation
 from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
+from daemon.ledger.memory_history import ArchivedVersion, Cause, Change, Version, Why
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
 from daemon.ledger.open_channels import (
     ChannelConversation,
@@ -45,8 +46,11 @@ __all__ = [
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "ArchivedVersion",
     "Asked",
     "Call",
+    "Cause",
+    "Change",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -57,7 +61,6 @@ __all__ = [
     "Crossed",
     "DeadLetter",
     "Depth",
-    "Digest",
     "FedConversation",
     "Holder",
     "Idempotent",
@@ -87,8 +90,10 @@ __all__ = [
     "StoredFrame",
     "StoredLine",
     "UsageRow",
+    "Version",
     "Visited",
     "Waiting",
     "Wanted",
+    "Why",
     "marked",
 ]

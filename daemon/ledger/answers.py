@@ -12,6 +12,7 @@ from daemon.ledger import (
     erasure,
     feeds,
     inbox,
+    memory_history,
     open_channels,
     outbox,
     pairing,
@@ -119,6 +120,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
+    memory_history.forget(connection, persona)
     revisions.forget(connection, persona)
     requests.forget(connection, persona)
     erasure.forget(connection, persona)

@@ -155,6 +155,16 @@ def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> 
     return (rows[-1][0] if rows else 0), [Line(*row[1:]) for row in rows]
 
 
+def first_unconsolidated(connection: sqlite3.Connection, persona: str) -> int:
+    """Return the id of the oldest line that ``unconsolidated`` returns, 0 if there is none."""
+    row = connection.execute(
+        "SELECT id FROM conversation WHERE persona = ?1 AND open = 0 AND notice = 0"
+        " AND id > coalesce((SELECT up_to FROM consolidation WHERE persona = ?1), 0) ORDER BY id LIMIT 1",
+        (persona,),
+    ).fetchone()
+    return row[0] if row else 0
+
+
 def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> None:
     """Record that her lines up to this id are consolidated. A lower id than before changes nothing."""
     connection.execute(

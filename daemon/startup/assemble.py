@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 from starlette.types import ASGIApp
 
 from daemon.api.app import build
-from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommand, BotCommands
 from daemon.channels.erasure import Erasure
 from daemon.channels.gateways import ChannelGateways
@@ -40,15 +39,17 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.costs.prices import Prices
-from daemon.feeding.feeds import FOLDER as FEEDS_NAME
-from daemon.feeding.feeds import Feeds, apply_digests
+from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
-from daemon.personas.media import Uploads, remove_leftovers
+from daemon.personas.instructions import FOLDER as INSTRUCTIONS_NAME
+from daemon.personas.instructions import Instructions
+from daemon.personas.media import Uploads
+from daemon.personas.memories import Memories
+from daemon.personas.personas import MEMORY_FOLDER as MEMORY_NAME
 from daemon.personas.personas import Personas
-from daemon.personas.spool import clear
 from daemon.recall.meaning import Meaning
 from daemon.recall.service import Recall
 from daemon.runtime.clock import Clock
@@ -57,6 +58,7 @@ from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
+from daemon.startup.reading import read_knowledge, read_personas
 from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
@@ -134,7 +136,8 @@ async def assemble(
     ledger = await _ledger(settings.state_dir, log)
     stack.push_async_callback(ledger.close)
     clock = KeptClock(machine, await ledger.last_moment())
-    personas = await _personas(settings.state_dir, ledger, log)
+    personas = await read_personas(settings.state_dir, ledger, log)
+    memories, instructions = await read_knowledge(personas, ledger, clock, log)
     link = Link(settings.runtime_dir, clock, log)
     stack.callback(link.close)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
@@ -142,7 +145,7 @@ async def assemble(
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
     meaning = Meaning(ledger, organ_host.embed, personas, clock, log, is_wanted=settings.organs.meaning)
-    said = await _conversations(settings, ledger, personas, meaning, models, own, clock, log)
+    said = await _conversations(settings, ledger, personas, memories, instructions, meaning, models, own, clock, log)
     stack.push_async_callback(own.close)
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
@@ -153,13 +156,27 @@ async def assemble(
     supervisor = _supervisor(settings, personas, said, places, costs, spawner, context, organ_host, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
-        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, costs, own, tasks, stopping, log
+        settings,
+        ledger,
+        personas,
+        memories,
+        instructions,
+        said.hubs,
+        said.consolidation,
+        supervisor,
+        context,
+        costs,
+        own,
+        tasks,
+        stopping,
+        log,
     )
     by_people = Commands(personas, places.register, supervisor)
     commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
-    edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
+    followers = {MEMORY_NAME: memories.note, INSTRUCTIONS_NAME: instructions.reload}
+    edits = EditWatch(personas, channels.edited, followers, settings.state_dir / PERSONAS_NAME, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
     stack.push_async_callback(feeds.close)
@@ -167,6 +184,8 @@ async def assemble(
         api_routes(
             settings=settings,
             personas=personas,
+            memories=memories,
+            instructions=instructions,
             edits=edits,
             supervisor=supervisor,
             ledger=ledger,
@@ -246,32 +265,12 @@ async def _ledger(state_dir: Path, log: Log) -> Ledger:
     return await Ledger.open(state_dir / LEDGER_NAME, mark_of(state_dir), unreadable)
 
 
-async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
-    """Read the personas, and finish or undo what a kill cut short in their folders and in the ledger."""
-    personas = Personas(state_dir / PERSONAS_NAME, log)
-    await personas.load()
-    for persona_id in await personas.deleted():
-        await ledger.forget(persona_id)
-        await personas.remove_deleted(persona_id)
-    await remove_leftovers(state_dir / PERSONAS_NAME, ledger, log)
-    await asyncio.to_thread(_clear, state_dir)
-    await apply_digests(ledger, personas, log)
-    return personas
-
-
-def _clear(state_dir: Path) -> None:
-    """Remove exports and archives whose request a crash cut short."""
-    clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
-    clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
-    # In an earlier version an index lay beside her keys. It is a cache, and is made again from her documents.
-    for index in (state_dir / PERSONAS_NAME).glob("*/library.db*"):
-        index.unlink(missing_ok=True)
-
-
 async def _conversations(
     settings: Settings,
     ledger: Ledger,
     personas: Personas,
+    memories: Memories,
+    instructions: Instructions,
     meaning: Meaning,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
@@ -280,12 +279,15 @@ async def _conversations(
 ) -> Conversations:
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     terms = ChannelTerms(ledger, models, clock, log)
-    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
+    timeout = settings.mind.total_timeout
+    consolidation = Consolidation(ledger, personas, memories, instructions, timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
     recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, tasks, clock, log)
+    inbox = Inbox(
+        settings, ledger, personas, instructions, terms, publisher, recaller, touched, told, tasks, clock, log
+    )
     unkept = Unkept(inbox, recaller, personas, tasks, clock)
     return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, unkept)
 

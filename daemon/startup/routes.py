@@ -14,9 +14,11 @@ from daemon.api.feed import FeedRoutes
 from daemon.api.health import HealthRoutes
 from daemon.api.history import HistoryRoutes
 from daemon.api.hush import HushRoutes
+from daemon.api.instructions import InstructionRoutes
 from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
+from daemon.api.memory import MemoryRoutes
 from daemon.api.metrics import MetricsRoutes
 from daemon.api.openai.completions import CompletionRoutes, Completions
 from daemon.api.openai.files import Files
@@ -49,7 +51,9 @@ from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import Uploads
+from daemon.personas.memories import Memories
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks, Tasks
@@ -64,6 +68,8 @@ def api_routes(
     *,
     settings: Settings,
     personas: Personas,
+    memories: Memories,
+    instructions: Instructions,
     edits: EditWatch,
     supervisor: Supervisor,
     ledger: Ledger,
@@ -124,9 +130,16 @@ def api_routes(
         ArchiveRoutes(
             personas=personas,
             supervisor=supervisor,
+            memories=memories,
             ledger=ledger,
             restorer=Restorer(
-                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, log=log
+                personas=personas,
+                instructions=instructions,
+                ledger=ledger,
+                channels=channels,
+                identify=supervisor.identify,
+                clock=clock,
+                log=log,
             ),
             hubs=hubs,
             uploads=uploads,
@@ -148,10 +161,13 @@ def api_routes(
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
-        KnowledgeRoutes(personas=personas, log=log),
+        KnowledgeRoutes(personas=personas, instructions=instructions, log=log),
+        MemoryRoutes(personas=personas, memories=memories, ledger=ledger),
+        InstructionRoutes(personas=personas, instructions=instructions),
         UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
+            instructions=instructions,
             edits=edits,
             supervisor=supervisor,
             costs=costs,

@@ -261,11 +261,13 @@ class Turn:
             self._room(),
             self._message.instructions,
             None if self._tries.is_bare else self._message.recalled,
+            orders=self._message.orders,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
         """Return the messages that the next mind call is about."""
-        return take(self._perceptions[: self._tries.most or None], understood, self._room(), self._message.instructions)
+        asked = "\n\n".join([self._message.instructions, *self._message.orders])
+        return take(self._perceptions[: self._tries.most or None], understood, self._room(), asked)
 
     async def _prepare(self) -> None:
         # If this mind does not exist, the call itself reports it.

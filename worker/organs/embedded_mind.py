@@ -8,7 +8,7 @@ gets no history, 40 tokens and one sentence; her name, the person's facts and th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from proto.messages import ChatTurn, Line, Memory
@@ -75,7 +75,13 @@ class EmbeddedMind(Mind):
     def tells(self, prompt: Prompt) -> bool:
         return any(any(stated(own_words(words))) for words in typed_and_heard(prompt))
 
-    async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:  # noqa: ARG002  part of a Mind
+    async def consolidate(
+        self,
+        name: str,  # noqa: ARG002  part of a Mind
+        lines: list[Line],
+        memory: Memory,
+        orders: Sequence[str] = (),  # noqa: ARG002  no pattern could follow them
+    ) -> Memory:
         """Fold the person's statements into person.md by patterns, because the model is not able to."""
         person = memory.get("person", "")
         facts = (fact for line in lines if line.role == "person" for fact in stated(spoken_or_written(line)))

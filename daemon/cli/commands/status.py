@@ -33,7 +33,8 @@ def run(context: Context) -> int:
     if personas:
         say_table([HEADING, *map(_row, personas)])
     for persona in personas:
-        for trouble in (persona.get("reason"), persona.get("fault"), *(persona.get("budgets") or [])):
+        troubles = (*(persona.get("budgets") or []), *(persona.get("instructions") or []))
+        for trouble in (persona.get("reason"), persona.get("fault"), *troubles):
             if trouble:
                 say(f"{persona.get('name')}: {trouble}")
     _say_set_aside(personas)

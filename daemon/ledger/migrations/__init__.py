@@ -27,6 +27,7 @@ from daemon.ledger.migrations import (
     step_16,
     step_17,
     step_18,
+    step_19,
 )
 
 MIGRATIONS: Final = (
@@ -48,4 +49,5 @@ MIGRATIONS: Final = (
     step_16.SQL,
     step_17.SQL,
     step_18.SQL,
+    step_19.SQL,
 )

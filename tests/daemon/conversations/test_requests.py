@@ -20,6 +20,7 @@ from daemon.conversations.unkept import Unkept
 from daemon.ledger import Ledger, Piece
 from daemon.ledger.requests import conversation_of
 from daemon.logging.log import Log, Sink
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import PersonaTasks
@@ -126,9 +127,9 @@ class Bench:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         publisher = Publisher(ledger, hubs, personas, self.requests, lambda _: None, clock, log)
         terms = ChannelTerms(ledger, {}, clock, log)
+        orders, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
         recaller = by_words(ledger, personas, clock, log)
-        touched, told = lambda _: None, lambda _: None
-        inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, self.tasks, clock, log)
+        inbox = Inbox(settings, ledger, personas, orders, terms, publisher, recaller, *quiet, self.tasks, clock, log)
         self.unkept = Unkept(inbox, recaller, personas, self.tasks, clock)
         self.process = Process()
         self.unkept.attach(EVE, self.process)

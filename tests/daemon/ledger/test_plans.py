@@ -24,6 +24,7 @@ from daemon.ledger import (
     Room,
     SenderLimits,
     Wanted,
+    Why,
 )
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.meaning import Batch
@@ -50,6 +51,8 @@ GROWING: Final = (
     "meaning_block",
     "request",
     "call",
+    "memory_version",
+    "memory_change",
 )
 """Tables whose rows no setting bounds."""
 
@@ -64,7 +67,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "frames": (ADA, 0, 50),
     "unconsolidated": (ADA, 50),
     "is_fed": (ADA, "k"),
-    "unapplied": (),
     "fed": (ADA,),
     "archive": (ADA, 5, 50, None),
     "channels": (ADA,),
@@ -93,7 +95,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "take_up": (ADA, None),
     "drop_set_aside": (ADA, None),
     "consolidated": (ADA, 5),
-    "applied": (ADA, "k"),
     "take": (ADA, TELEGRAM, CHAT, [ITEM], NOW),
     "hold": (ADA, TELEGRAM, [ITEM], NOW),
     "visit": (BOB, OPEN, [ITEM], [], SenderLimits(9, 99), [1, 2], NOW),
@@ -134,6 +135,15 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "release_call": (1,),
     "settle_calls": ([1],),
     "usage": (ADA, "2026-11-01", "2026-11-30"),
+    "begin_change": (ADA, Why("talk", last=5), {}, {"person": "- a"}, NOW),
+    "finish_change": (1,),
+    "give_up_change": (1, []),
+    "open_changes": (ADA,),
+    "memory_digests": (ADA,),
+    "note_memory": (ADA, {"person": "- a"}, Why("hand"), NOW),
+    "memory_files": (ADA,),
+    "memory_versions": (ADA, "person"),
+    "memory_version": (ADA, "person", 1),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -193,10 +203,11 @@ async def test_a_page_uses_an_index(wanted: Wanted, path: Path) -> None:
 def test_nothing_is_forgotten() -> None:
     """Every operation that takes part in a conversation is looked at; the others are named here."""
     rare = {
-        *("open", "close", "digested", "undigested", "put_back", "put_back_fed", "add_channel", "remove_channel"),
+        *("open", "close", "put_back", "put_back_fed", "add_channel", "remove_channel"),
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
+        *("with_open_changes", "archived_versions", "put_back_versions"),
         *("erase_old_lines", "idle_conversations", "unneeded_files", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}

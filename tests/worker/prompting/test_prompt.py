@@ -8,7 +8,8 @@ import pytest
 
 from proto.messages import Line, Perception
 from proto.records import Organ, Persona
-from worker.prompting.prompt import HISTORY_TOKENS, MEMORY_FILE_CHARS, NEW_CHARS, Prompt, age, take
+from worker.prompting.prompt import HISTORY_TOKENS, NEW_CHARS, Prompt, age, take
+from worker.prompting.remembered import MEMORY_FILE_CHARS
 from worker.prompting.size import CHARS_A_TOKEN
 
 NOW = datetime.fromisoformat("2026-11-22T09:05:00+01:00")
