@@ -51,6 +51,7 @@ NEW_COLUMNS: Final = {
     "reason": "",
     "unread": None,
     "unread_by": "",
+    "hushed": 0,
 }
 """The values of new columns in earlier rows; a channel's newer columns are only counted, see below."""
 
