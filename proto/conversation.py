@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -10,6 +10,9 @@ from proto.texts import Label
 
 Address: TypeAlias = tuple[str, str]
 """A channel's id and the provider's id of a chat on it; two empty strings for the web."""
+
+OPENAI: Final = "openai"
+"""The type of the conversations that requests for a chat completion make: the chat is the request's key."""
 
 
 class Conversation(msgspec.Struct, frozen=True):

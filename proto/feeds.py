@@ -23,6 +23,16 @@ ConversationKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """SHA-256 of an imported conversation's text: equal text means the same conversation."""
 
 
+MAX_FED_LINE: Final = 4_000
+"""Characters that are kept of one line of a fed conversation."""
+
+MAX_FED_LINES: Final = 2_000
+"""Lines that are kept of one fed conversation."""
+
+MAX_FED_CHARS: Final = 400_000
+"""Characters that are kept of one: at four bytes each they fit into a frame, beside her memory."""
+
+
 class Feed(msgspec.Struct, tag="feed"):
     """The first frame: read the export at ``path`` and digest it with the mind ``thinking``; ``name`` is hers."""
 
@@ -60,12 +70,21 @@ class Offered(msgspec.Struct, tag="offered"):
     tokens: int = 0
 
 
+class FedLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a fed conversation; ``at`` is in epoch nanoseconds, 0 if the export does not say."""
+
+    role: Literal["person", "assistant"]
+    content: Annotated[str, msgspec.Meta(max_length=MAX_FED_LINE)]
+    at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+
+
 class Digested(msgspec.Struct, tag="digested"):
-    """The memory files that this conversation changed, each in full."""
+    """The memory files that this conversation changed, each in full, and its lines, to be found again."""
 
     number: int
     key: ConversationKey
     memory: Annotated[dict[MemoryName, Text], msgspec.Meta(max_length=MAX_ITEMS)]
+    lines: Annotated[list[FedLine], msgspec.Meta(max_length=MAX_FED_LINES)] = []
 
 
 class Undigested(msgspec.Struct, tag="undigested"):

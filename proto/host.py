@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from proto.messages import ChatTurn, Fault, Heartbeat, Hello, Stop
+from proto.messages import ChatTurn, EmbeddedOrgan, Fault, Heartbeat, Hello, Stop
 from proto.texts import MediaName, Reason, Text, Title
+
+HostOrgan: TypeAlias = EmbeddedOrgan | Literal["meaning"]
+"""What has a model in the host: her organs, and what recall compares texts with."""
+
+VECTOR: Final = 384
+"""Bytes of the vector of a text: signed numbers that stand for its meaning."""
+
+MOST_TEXTS: Final = 64
+"""Texts of one ``Embed``."""
 
 
 class Equip(msgspec.Struct, tag="equip"):
@@ -73,14 +82,22 @@ class Speak(msgspec.Struct, tag="speak"):
     folder: str
 
 
+class Embed(msgspec.Struct, tag="embed"):
+    """Make the vectors of these texts. Answered with ``vectors``, one behind the other."""
+
+    call: int
+    texts: Annotated[list[Text], msgspec.Meta(max_length=MOST_TEXTS)]
+
+
 class Answered(msgspec.Struct, tag="answered"):
-    """Exactly one of ``text``, ``media`` and ``error`` is set."""
+    """Exactly one of ``text``, ``media``, ``vectors`` and ``error`` is set."""
 
     call: int
     text: Text | None = None
     media: MediaName | None = None
     error: Reason | None = None
+    vectors: Annotated[bytes, msgspec.Meta(max_length=VECTOR * MOST_TEXTS)] | None = None
 
 
-ToHost: TypeAlias = Equip | Generate | Transcribe | Look | Study | Search | Speak | Stop
+ToHost: TypeAlias = Equip | Generate | Transcribe | Look | Study | Search | Speak | Embed | Stop
 FromHost: TypeAlias = Hello | Answered | Heartbeat | Fault

@@ -13,7 +13,7 @@ import msgspec
 from proto.asking import DaemonAnswer
 from proto.conversation import Address as Address  # noqa: PLC0414  exported again: part of the messages
 from proto.conversation import Conversation as Conversation  # noqa: PLC0414  as above
-from proto.costs import Budgeted, Reserve, Reserved, Spent
+from proto.costs import Budgeted, Reserve, Reserved, Spent, Used
 from proto.gateways import (
     Bound,
     Deliver,
@@ -32,6 +32,7 @@ from proto.gateways import (
     WebhookRequest,
 )
 from proto.perception import PerceptionKind
+from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
 from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
@@ -131,7 +132,10 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there.
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``recalled`` is
+    what was said before that fits the new messages, the best first: a visitor's turn has only lines of this
+    conversation. ``beyond`` says that more was said than ``history`` holds, so that searching further makes sense.
+    Nothing of a turn that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
     """
 
     turn: int
@@ -144,6 +148,9 @@ class Perceive(msgspec.Struct, tag="perceive"):
     mind: Organ | None = None
     datasets: list[str] | None = None
     instructions: Text = ""
+    recalled: list[Passage] = []
+    beyond: bool = False
+    kept: bool = True
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -241,7 +248,7 @@ class Reply(msgspec.Struct, tag="reply"):
 
     ``perceived`` holds what her organs made of files, by the perception's id. ``told``: the messages state facts, and
     her mind folds these into her memory without any cost. ``hushed``: she was told to stop, and the messages are what
-    she had said until then.
+    she had said until then. ``used`` is what her mind used for them, None if it tells of nothing.
     """
 
     turn: int
@@ -250,6 +257,7 @@ class Reply(msgspec.Struct, tag="reply"):
     perceived: Annotated[dict[int, Text], msgspec.Meta(max_length=MAX_ITEMS)] = {}
     told: bool = False
     hushed: bool = False
+    used: Used | None = None
 
 
 class MindDown(msgspec.Struct, tag="mind_down"):
@@ -360,6 +368,7 @@ FromWorker: TypeAlias = (
     | Consolidated
     | ConsolidationFailed
     | OrganCall
+    | Recall
     | Reserve
     | Spent
     | Probed

@@ -44,7 +44,8 @@ DAEMON: Final = (
     ),
     room(
         "daemon.startup",
-        "api webhooks feeding archives supervision costs channels conversations personas http ledger runtime logging"
+        "api webhooks feeding archives supervision costs channels conversations recall personas http ledger runtime"
+        " logging"
         " settings",
         "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
@@ -70,7 +71,7 @@ DAEMON: Final = (
     ),
     room(
         "daemon.supervision",
-        "costs channels conversations personas ledger runtime logging settings",
+        "costs channels conversations recall personas ledger runtime logging settings",
         "It hands what a process says to conversations and channels, which know a process as a `Worker` only.",
     ),
     room(
@@ -85,8 +86,13 @@ DAEMON: Final = (
     ),
     room(
         "daemon.conversations",
-        "personas ledger runtime logging settings",
+        "recall personas ledger runtime logging settings",
         "Inbox, turns and delivery: they talk to a process through the protocol `Worker`, which lies here.",
+    ),
+    room(
+        "daemon.recall",
+        "personas ledger runtime logging",
+        "It finds what was said before; who asks, and which turn it is for, is not its matter.",
     ),
     room(
         "daemon.personas",

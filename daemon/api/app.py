@@ -11,9 +11,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.api.errors import HANDLERS
+from daemon.api.openai.refusals import handlers as openai_handlers
 from daemon.api.v1.authentication import Authentication
 from daemon.api.v1.problems import handlers
 from daemon.http.counting import Counted
+from daemon.http.openai_errors import is_openai
 from daemon.http.refused_tokens import RefusedTokens
 from daemon.http.security import Guard, is_v1
 from daemon.http.tokens import Tokens
@@ -37,6 +39,7 @@ def table(groups: Iterable[RouteGroup]) -> list[BaseRoute]:
 def build(
     api: Iterable[RouteGroup],
     v1: Iterable[RouteGroup],
+    openai: Iterable[RouteGroup],
     *,
     settings: Settings,
     request_counts: Counter[tuple[str, str, int]],
@@ -46,11 +49,12 @@ def build(
     """Build the application. Raises TokenError and SettingsError when a file that it needs cannot be used."""
     persona_api = Starlette(routes=table(api), exception_handlers=HANDLERS)
     open_api = Starlette(routes=table(v1), exception_handlers=handlers(log))
-    for each in (persona_api, open_api):
+    openai_api = Starlette(routes=table(openai), exception_handlers=openai_handlers(log))
+    for each in (persona_api, open_api, openai_api):
         # A route has one spelling; a redirect would be made of the request's own Host.
         each.router.redirect_slashes = False
     refused = RefusedTokens(tasks, log)
-    doors = Doors(persona_api, Authentication(open_api, settings, refused, log))
+    doors = Doors(persona_api, Authentication(V1Doors(open_api, openai_api), settings, refused, log))
     guard = Guard(doors, settings.http, settings.limits, Tokens(settings.http.token_file), refused, log)
     return Counted(guard, request_counts)
 
@@ -64,3 +68,14 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._v1 if is_v1(scope) else self._api)(scope, receive, send)
+
+
+class V1Doors:
+    """Hands what is OpenAI's API to the door for it, and everything else under ``/v1`` to that of open channels."""
+
+    def __init__(self, channels: ASGIApp, openai: ASGIApp) -> None:
+        self._channels = channels
+        self._openai = openai
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._openai if is_openai(scope) else self._channels)(scope, receive, send)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from daemon.api.openai.openapi import STATUS_WORDS as OPENAI_STATUS_WORDS
 from daemon.api.openapi_operations import HEADERS, OPERATIONS, PARAMETERS, QUERY, TAGS
 from daemon.api.openapi_parts import SECURITY_SCHEME, TEXT, Json, Operation, ref
 from daemon.api.openapi_schemas import plain, schemas
@@ -115,11 +116,11 @@ def _operation(path: str, operation: Operation) -> Json:
             **({"206": {**_done(operation), "description": "The range."}} if operation.partial else {}),
             **{
                 str(status): _refusal(status, operation)
-                for status in (*operation.errors, *(_ALWAYS_V1 if operation.problems else _ALWAYS))
+                for status in (*operation.errors, *(_ALWAYS_V1 if _at_v1(operation) else _ALWAYS))
             },
         },
     }
-    if operation.problems:
+    if _at_v1(operation):
         described["security"] = [{"token": []}]
     if operation.body is not None:
         described["requestBody"] = {
@@ -142,7 +143,14 @@ def _done(operation: Operation) -> Json:
     return described
 
 
+def _at_v1(operation: Operation) -> bool:
+    return operation.problems or operation.openai
+
+
 def _refusal(status: int, operation: Operation) -> Json:
+    if operation.openai:
+        content = {"application/json": {"schema": ref("ErrorAnswer")}}
+        return {"description": OPENAI_STATUS_WORDS.get(status) or _STATUS_WORDS[status], "content": content}
     if operation.problems:
         content = {MEDIA_TYPE: {"schema": ref("Problem")}}
         return {"description": V1_STATUS_WORDS.get(status) or _STATUS_WORDS[status], "content": content}

@@ -6,6 +6,9 @@ from typing import Final
 
 from daemon.api.history import LONGEST_SEARCH, SHOWN_TYPES
 from daemon.api.logs import MAX_LINES
+from daemon.api.openai.openapi import OPERATIONS as OPENAI_OPERATIONS
+from daemon.api.openai.openapi import PARAMETERS as OPENAI_PARAMETERS
+from daemon.api.openai.openapi import TAG as OPENAI_TAG
 from daemon.api.openapi_parts import INTEGER, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
@@ -20,11 +23,13 @@ TAGS: Final = {
     "memory": "What was said, and what she knows.",
     "costs": "What remote minds and organs use, and may use.",
     "daemon": "How the daemon does.",
+    OPENAI_TAG: "Her owner's door for programs that speak OpenAI's API: each persona is a model.",
     V1_TAG: "Open channels, on which everybody can talk to a persona.",
 }
 """The groups of operations."""
 
 PARAMETERS: Final[dict[str, Json]] = {
+    **OPENAI_PARAMETERS,
     "persona_id": {"type": "string", "format": "uuid", "description": "Her UUID."},
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
@@ -335,5 +340,6 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/metrics"): Operation("getMetrics", "daemon", "Prometheus metrics.", TEXT, media_types=("text/plain",)),
     ("GET", "/openapi.json"): Operation("getOpenApi", "daemon", "This document.", {"type": "object"}),
+    **OPENAI_OPERATIONS,
     **V1_OPERATIONS,
 }

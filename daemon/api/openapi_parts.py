@@ -17,7 +17,8 @@ class Operation(msgspec.Struct):
 
     Clients are generated with ``id`` and ``tag`` in their names: both stay as they are. ``problems``: its errors are
     problem documents, and it needs a token in any case. An ``answer`` None has no body. ``refusals`` are schemas of
-    errors that have one of their own. ``partial``: a range of the answer can be asked for.
+    errors that have one of their own. ``partial``: a range of the answer can be asked for. ``openai``: its errors have
+    the form of OpenAI's API, and it needs a token in any case.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Operation(msgspec.Struct):
     body_required: bool = True
     refusals: dict[int, Json] = {}
     partial: bool = False
+    openai: bool = False
 
 
 def ref(name: str) -> Json:

@@ -11,6 +11,7 @@ from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
 from daemon.api.knowledge import Knowledge
+from daemon.api.openai.openapi import KINDS as OPENAI_KINDS
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
@@ -44,6 +45,7 @@ _KINDS: Final = (
         BudgetShown,
     ),
     *(Restored, Forecast, Fault, ChatFrame, DeltaFrame, SpeechFrame, SignalFrame),
+    *OPENAI_KINDS,
     *V1_KINDS,
 )
 

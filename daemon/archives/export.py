@@ -81,7 +81,11 @@ class Export:
             )
         pack.end()
         fed = await self._ledger.fed(self._persona.id)
-        yield await asyncio.to_thread(pack.add, FED, b"".join(msgspec.json.encode(one) + b"\n" for one in fed))
+        pack.begin(FED, zipfile.ZIP_DEFLATED)
+        for one in fed:
+            whole = await self._ledger.fed_lines(self._persona.id, one)
+            yield await asyncio.to_thread(pack.write, msgspec.json.encode(whole) + b"\n")
+        pack.end()
         for name in self._memory:
             text = await asyncio.to_thread(atomic_files.read, self._folder / "memory" / name, MAX_MEMORY_MEMBER)
             yield await asyncio.to_thread(pack.add, MEMORY + name, text)

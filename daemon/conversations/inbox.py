@@ -18,6 +18,7 @@ from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
 from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
+from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
@@ -70,6 +71,7 @@ class Inbox:
         personas: Personas,
         terms: ChannelTerms,
         publisher: Publisher,
+        recaller: Recaller,
         touched: Callable[[str], None],
         told: Callable[[str], None],
         tasks: PersonaTasks,
@@ -84,6 +86,8 @@ class Inbox:
         self._personas = personas
         self._terms = terms
         self._publisher = publisher
+        self._recaller = recaller
+        self._requests = publisher.requests
         self._touched = touched
         self._clock = clock
         self._log = log
@@ -254,6 +258,7 @@ class Inbox:
         self._readers.discard(persona_id)
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
+        self._requests.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
         """Drop a removed channel and what waits on it."""
@@ -299,6 +304,11 @@ class Inbox:
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
+
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return the turn in hand of her owner's lane, if this is its number."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn else None
 
     def afford(self, persona_id: str) -> None:
         """A budget of hers may have room again. Never raises."""
@@ -349,19 +359,39 @@ class Inbox:
         following = lane.next()
         assert following is not None
         conversation = following.conversation
-        history = lane.history(conversation)
-        if history is None:
+        history, instructions = lane.history(conversation), self._requests.instructions(persona_id, conversation)
+        if history is None or instructions is None:
             lane.recalling = True
             self._tasks.of(persona_id).start(self._recall(persona_id, lane, conversation))
             return
+        if lane.recalled.first != following.perception.id:
+            looking = self._recaller.look_up(
+                persona_id, lane, following, len(history), self.pump, visitor=lane is not lanes.own
+            )
+            self._tasks.of(persona_id).start(looking)
+            return
         turn = lane.take(now)
         if lane is lanes.own:
-            memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
-            worker.send(Perceive(turn.number, conversation, _perceptions(turn), history, memory, has_documents))
+            perceive = self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions)
         else:
-            worker.send(self._visited(turn, history))
+            perceive = self._visited(turn, history)
+        perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
+        worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
+
+    def owned(
+        self,
+        persona_id: str,
+        turn: int,
+        conversation: Conversation,
+        perceptions: list[Perception],
+        history: list[Line],
+        instructions: str = "",
+    ) -> Perceive:
+        """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
+        memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
+        return Perceive(turn, conversation, perceptions, history, memory, has_documents, instructions=instructions)
 
     def _visited(self, turn: Turn, history: list[Line]) -> Perceive:
         """A visitor's turn, without anything that she knows about her owner."""
@@ -381,6 +411,7 @@ class Inbox:
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
             forgotten = lane.forgotten
+            await self._requests.read(persona_id, conversation)
             lines = await self._ledger.history(persona_id, conversation, self._mind.history_lines)
             if lane.history(conversation) is None and lane.forgotten == forgotten:
                 lane.remember(conversation, lines)

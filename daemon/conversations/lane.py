@@ -13,6 +13,7 @@ import msgspec
 from daemon.ledger import Waiting, marked
 from daemon.runtime.clock import Timer
 from proto.messages import Conversation, Line, Perception, Reply
+from proto.recalling import Passage
 
 MAX_BATCH: Final = 64
 """Perceptions in one turn."""
@@ -29,6 +30,14 @@ MAX_HISTORIES: Final = 64
 MAX_HISTORY_CHARS: Final = 100_000
 """Characters of one conversation's recent lines. That is more than a prompt takes. Together with the longest batch and
 the largest memory it still fits into one frame."""
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """What was found for the turn that begins with the perception ``first``; ``beyond``: there is more to search."""
+
+    first: int
+    passages: list[Passage] = []
+    beyond: bool = False
 
 
 class Turn(msgspec.Struct):
@@ -77,6 +86,7 @@ class Lane:
         """How often in a row a history could not be read."""
         self.forgotten = 0
         """How often lines were dropped: lines that were being read meanwhile may be older."""
+        self.recalled = Recalled(0)
         self.mind_down = ""
         self.timer: Timer | None = None
         self._history_lines = history_lines
@@ -133,11 +143,13 @@ class Lane:
     def forget_history(self, conversation: Conversation) -> None:
         """Drop the conversation's lines from memory: they are no longer those of the ledger."""
         self.forgotten += 1
+        self.recalled = Recalled(0)
         self._histories.pop(conversation, None)
 
     def forget_histories(self) -> None:
         """Drop all conversations' lines from memory."""
         self.forgotten += 1
+        self.recalled = Recalled(0)
         self._histories.clear()
 
     def take(self, now: float) -> Turn:

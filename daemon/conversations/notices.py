@@ -8,6 +8,7 @@ from functools import partial
 from daemon.conversations.lane import Lane
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Trouble
 from daemon.conversations.terms import ChannelTerms
 from daemon.logging.log import Log
 from daemon.runtime.tasks import PersonaTasks
@@ -63,7 +64,7 @@ class Notices:
         if lane is lanes.own:
             lane.mind_down = f"I cannot think right now. {reason} I will keep your messages and answer then."
             for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
-                self._tell(persona_id, conversation, lane.mind_down)
+                self._tell(persona_id, conversation, lane.mind_down, "unaffordable")
         elif (model := lanes.model(lane)) not in lanes.down:
             lanes.down.add(model)
             for other in lanes.visitors:
@@ -89,5 +90,5 @@ class Notices:
         if terms and not terms.is_paused:
             self._tell(persona_id, conversation, terms.fallback)
 
-    def _tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
-        self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, content))
+    def _tell(self, persona_id: str, conversation: Conversation, content: str, trouble: Trouble = "mind_down") -> None:
+        self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, content, trouble))

@@ -7,6 +7,7 @@ from typing import Final
 
 from daemon.conversations.frames import NO_ENDING, Ending, SignalType, chat_frame, speech_frame
 from daemon.conversations.hubs import Hubs, Slot
+from daemon.conversations.requests import Requests, Trouble
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
@@ -21,12 +22,20 @@ class Publisher:
     """Calls ``said`` with a persona's id when her outbox has a new message for a gateway."""
 
     def __init__(
-        self, ledger: Ledger, hubs: Hubs, personas: Personas, said: Callable[[str], None], clock: Clock, log: Log
+        self,
+        ledger: Ledger,
+        hubs: Hubs,
+        personas: Personas,
+        requests: Requests,
+        said: Callable[[str], None],
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._said = said
         self._ledger = ledger
         self._hubs = hubs
         self._personas = personas
+        self.requests = requests
         self._clock = clock
         self._log = log
 
@@ -44,8 +53,11 @@ class Publisher:
             slot.drop()
         return slot.seq
 
-    async def tell(self, persona_id: str, conversation: Conversation, content: str) -> None:
+    async def tell(
+        self, persona_id: str, conversation: Conversation, content: str, trouble: Trouble = "mind_down"
+    ) -> None:
         """Tell the person that no answer comes now; not again until one has come."""
+        self.requests.failed(persona_id, conversation, trouble, content)
         (slot,) = self.reserve(persona_id, 1)
         stored = False
         try:
@@ -74,9 +86,10 @@ class Publisher:
             self._said(persona_id)
 
     def draft(self, persona_id: str, conversation: Conversation, delta: Delta) -> None:
-        """Show what is said so far of an answer to her owner, if it goes to the web."""
+        """Show what is said so far of an answer to her owner, if it goes to the web or to a request."""
         if conversation.type == WEB:
             self._hubs.draft(persona_id, delta.turn, delta.offset, delta.text)
+        self.requests.drafted(persona_id, conversation, delta)
 
     def speak(self, persona_id: str, conversation: Conversation, spoken: Spoken) -> None:
         """Send a spoken sentence of an answer to her owner, if it goes to the web."""

@@ -325,11 +325,12 @@ class _Feeding:
 def _digest_of(report: FeederReport, offered: Offered, persona_id: str, memory: Memory) -> Digest:
     """The change of her memory in an answer to ``Wanted``. Raises FeedEnded, FeederDied."""
     match report:
-        case Digested(number, key, after) if (number, key) == (offered.number, offered.key):
+        case Digested(number, key, after, lines) if (number, key) == (offered.number, offered.key):
             largest = max((len(text.encode()) for text in after.values()), default=0)
             if largest > MAX_MEMORY_FILE or len(memory.keys() | after.keys()) > MAX_MEMORY_FILES:
                 raise FeederDied("it digested a conversation into more than her memory holds")
-            return Digest(persona_id, key, {name: memory[name] for name in after if name in memory}, after)
+            before = {name: memory[name] for name in after if name in memory}
+            return Digest(persona_id, key, before, after, offered.title, lines)
         case FeedFailed():
             raise FeedEnded(report.cause, report.reason)
         case _:

@@ -14,7 +14,7 @@
    hold a file of ``limits.upload`` bytes besides, that of a feed one of ``limits.feed``, and a restore's
    ``limits.archive``.
 5. Every request under ``/v1`` needs a token, which may also be a JSON web token. ``daemon/api/v1/authentication.py``
-   checks it, and rules 1 and 3 add nothing there.
+   checks it, and rules 1 and 3 add nothing there. A refusal of what is OpenAI's API has the form of that API.
 6. Every answer tells browsers that it is not a page, and not meant for the pages of others.
 """
 
@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -31,7 +32,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.http import answers, problems
+from daemon.http import answers, openai_errors, problems
 from daemon.http.refused_tokens import RefusedTokens
 from daemon.http.tokens import Access, Tokens
 from daemon.logging.log import Log
@@ -63,6 +64,8 @@ READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)."""
 READS_ONLY: Final = "reads_only"
 """In a request's state: its token may only read."""
+OWNERS: Final = "owners"
+"""In a request's state: its token is one of the daemon's own that may do everything."""
 READ_ONLY_REFUSED: Final = (
     "This token may only read. Send one that may change things; `personad token` without --read-only makes one."
 )
@@ -112,6 +115,7 @@ class Guard:
             "feed": Bound(limits.feed + http.max_body, limits.feed, "limits.feed"),
             "restore": Bound(limits.archive + http.max_body, limits.archive, "limits.archive"),
         }
+        self._completion = Bound(limits.completion, limits.completion, "limits.completion")
         self._hosts = frozenset(_canonical(name) for name in (*LOOPBACK, http.host, *http.allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +138,7 @@ class Guard:
     def _refusal(self, scope: Scope, seen: _Headers) -> Response | None:
         host = _authority(seen.host)
         at_door = is_v1(scope)
-        problem = problems.problem if at_door else answers.problem
+        problem = openai_errors.plain_error if openai_errors.is_openai(scope) else _problem_of(at_door=at_door)
         if not at_door and self._tokens.required:
             access = self._access(scope, seen)
             if access is Access.NONE:
@@ -144,16 +148,18 @@ class Guard:
                 return problem(403, READ_ONLY_REFUSED, {"www-authenticate": 'Bearer error="insufficient_scope"'})
             scope.setdefault("state", {})[READS_ONLY] = access is Access.READ
         elif not at_door and (host is None or host.name not in self._hosts):
-            return problem(403, _HOST_REFUSED)
+            return problem(403, _HOST_REFUSED, None)
         if seen.origin is not None and not _is_own(seen.origin, host, _HTTP_SCHEMES[scope["scheme"]]):
-            return problem(403, _ORIGIN_REFUSED)
+            return problem(403, _ORIGIN_REFUSED, None)
         if seen.length is not None:
             bound = self._bound(scope)
             if not (seen.length.isdecimal() and int(seen.length) <= bound.size):
-                return problem(413, bound.words())
+                return problem(413, bound.words(), None)
         return None
 
     def _bound(self, scope: Scope) -> Bound:
+        if scope["path"] == openai_errors.COMPLETIONS:
+            return self._completion
         form = _FORM.match(scope["path"])
         return self._forms[form[1] or form[2]] if form else self._body
 
@@ -214,6 +220,15 @@ def is_reading(scope: Scope) -> bool:
 def reads_only(connection: HTTPConnection) -> bool:
     """Whether its token may only read. Without a token that is needed, it may do everything."""
     return bool(getattr(connection.state, READS_ONLY, False))
+
+
+def _problem_of(*, at_door: bool) -> Callable[[int, str, Mapping[str, str] | None], Response]:
+    return problems.problem if at_door else answers.problem
+
+
+def is_owners(scope: Scope) -> bool:
+    """Whether a request under ``/v1`` comes with one of the daemon's own tokens that may do everything."""
+    return bool(scope.get("state", {}).get(OWNERS, False))
 
 
 def _presented(scope: Scope, seen: _Headers) -> str:

@@ -33,6 +33,8 @@ from daemon.ledger.opt_outs import OPTED_OUT
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.recall import Asked
+from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
@@ -43,6 +45,7 @@ __all__ = [
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "Asked",
     "Call",
     "ChannelConversation",
     "ChannelFields",
@@ -66,17 +69,20 @@ __all__ = [
     "LedgerFull",
     "LedgerLost",
     "Mirrored",
+    "New",
     "Notice",
     "OpenChannel",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
+    "Piece",
     "ReadBack",
     "Room",
     "Said",
     "SenderLimits",
     "SetAside",
+    "Standing",
     "StoredChannel",
     "StoredFrame",
     "StoredLine",

@@ -5,8 +5,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from daemon.ledger import calls, channels, delivery, erasure, feeds, inbox, open_channels, outbox, pairing, revisions
+from daemon.ledger import (
+    calls,
+    channels,
+    delivery,
+    erasure,
+    feeds,
+    inbox,
+    open_channels,
+    outbox,
+    pairing,
+    requests,
+    revisions,
+)
 from daemon.ledger import conversation as lines
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -31,6 +44,8 @@ def answer(
     inbox.finish(connection, perceptions)
     lines.said(connection, persona, conversation, messages, at, hushed=hushed)
     outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
+    if conversation.type == OPENAI:
+        requests.answered(connection, persona, conversation.chat, perceptions, messages)
     end_outage(connection, persona, conversation)
     return True
 
@@ -92,6 +107,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     outbox.prune(connection, before)
     pairing.prune(connection, before)
     revisions.prune(connection, before)
+    requests.prune(connection, before)
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
@@ -104,6 +120,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
     revisions.forget(connection, persona)
+    requests.forget(connection, persona)
     erasure.forget(connection, persona)
     calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from daemon.ledger import recall_index
 from proto.texts import MediaName, Title
 
 _FIELDS: Final = "role, content, at, type, name, channel, chat, media, title, perceived, notice, open, hushed"
@@ -120,6 +121,7 @@ def put_back(connection: sqlite3.Connection, persona: str, lines: Iterable[Archi
             ).lastrowid
             or 0
         )
+        recall_index.said(connection, persona, [last])
     return last
 
 

@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
+from daemon.ledger import recall_index, requests
 from daemon.ledger.hushed import SIGN
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Line, Outgoing
 from proto.unicode_text import valid_texts
 
@@ -20,7 +22,7 @@ _MARKED: Final = f"iif(hushed, content || '{SIGN}', content)"
 _HEARD: Final = (
     "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title)"
     " SELECT persona, type, name, channel, chat, 'person', content, media, at, title FROM inbox"
-    " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+    " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id RETURNING persona, id"
 )
 _HEARD_UNSEEN: Final = (
     "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, title, notice)"
@@ -32,6 +34,7 @@ _HEARD_WITH_FILES: Final = (
     " SELECT persona, type, name, channel, chat, 'person', content, media, at, title,"
     "  coalesce((SELECT value FROM json_each(?2) WHERE key = CAST(inbox.id AS TEXT)), '') FROM inbox"
     " WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id"
+    " RETURNING persona, id"
 )
 
 
@@ -48,10 +51,13 @@ def heard(
     ids = json.dumps(list(perceptions))
     if notice:
         connection.execute(_HEARD_UNSEEN, (ids,))
-    elif perceived:
-        connection.execute(_HEARD_WITH_FILES, (ids, json.dumps(valid_texts(dict(perceived)))))
+        return
+    if perceived:
+        added = connection.execute(_HEARD_WITH_FILES, (ids, json.dumps(valid_texts(dict(perceived))))).fetchall()
     else:
-        connection.execute(_HEARD, (ids,))
+        added = connection.execute(_HEARD, (ids,)).fetchall()
+    if added:
+        recall_index.said(connection, added[0][0], [line for _, line in added])
 
 
 def said(
@@ -68,11 +74,17 @@ def said(
     ``hushed``: she was told to stop there.
     """
     where = (persona, conversation.type, conversation.name, conversation.channel, conversation.chat)
-    connection.executemany(
-        "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, notice, hushed)"
-        " VALUES (?, ?, ?, ?, ?, 'assistant', ?, ?, ?, ?, ?)",
-        [(*where, line.content, line.media, at, notice, hushed) for line in messages],
-    )
+    added = [
+        connection.execute(
+            "INSERT INTO conversation (persona, type, name, channel, chat, role, content, media, at, notice, hushed)"
+            " VALUES (?, ?, ?, ?, ?, 'assistant', ?, ?, ?, ?, ?)",
+            (*where, line.content, line.media, at, notice, hushed),
+        ).lastrowid
+        or 0
+        for line in messages
+    ]
+    if not notice:
+        recall_index.said(connection, persona, added)
 
 
 def noted(connection: sqlite3.Connection, persona: str, conversation: Conversation, content: str, at: int) -> int:
@@ -83,11 +95,25 @@ def noted(connection: sqlite3.Connection, persona: str, conversation: Conversati
         (persona, *msgspec.structs.astuple(conversation), content, at),
     )
     assert row.lastrowid is not None
+    recall_index.said(connection, persona, [row.lastrowid])
     return row.lastrowid
 
 
+def replaced(connection: sqlite3.Connection, persona: str, line: int | None) -> None:
+    """Delete a line whose message the person has edited since."""
+    gone = connection.execute(
+        "DELETE FROM conversation WHERE id = ? AND persona = ? RETURNING id, content, title, perceived", (line, persona)
+    ).fetchall()
+    recall_index.remove(connection, persona, gone)
+
+
 def history(connection: sqlite3.Connection, persona: str, conversation: Conversation, limit: int) -> list[Line]:
-    """Return the last lines of one conversation in the order of insertion, oldest first, without notices."""
+    """Return the last lines of one conversation in the order of insertion, oldest first, without notices.
+
+    A request for a completion tells itself what was said before.
+    """
+    if conversation.type == OPENAI:
+        return requests.history(connection, persona, conversation)[-limit:] if limit else []
     rows = connection.execute(
         f"SELECT role, {_MARKED}, at, media, title, perceived FROM conversation"  # noqa: S608 (a constant)
         " WHERE persona = ? AND type = ? AND name = ? AND channel = ? AND chat = ? AND notice = 0"
@@ -139,6 +165,7 @@ def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> No
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:
-    """Delete all her lines."""
+    """Delete all her lines, and what finds them."""
+    recall_index.forget(connection, persona)
     connection.execute("DELETE FROM conversation WHERE persona = ?", (persona,))
     connection.execute("DELETE FROM consolidation WHERE persona = ?", (persona,))

@@ -26,6 +26,8 @@ from daemon.ledger.mark import Mark
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import LATEST, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
+from daemon.ledger.recall_operations import RecallOperations
+from daemon.ledger.request_operations import RequestOperations
 from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
 from daemon.ledger.writer import Writer
@@ -43,7 +45,7 @@ class Depth(msgspec.Struct):
     outbox_dead: int = 0
 
 
-class Ledger(ChannelOperations, ErasureOperations, CallOperations):
+class Ledger(ChannelOperations, ErasureOperations, CallOperations, RequestOperations, RecallOperations):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when

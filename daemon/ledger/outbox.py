@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from daemon.ledger.hushed import marked
+from proto.conversation import OPENAI
 from proto.messages import Conversation, Outgoing
 
 
@@ -35,7 +36,11 @@ def add(
     """Add a row for each message with its seq. Raise ValueError unless there is one seq per message.
 
     ``hushed``: she was told to stop there, which a chat sees from a sign.
+
+    The answer to a request for a completion goes to that request alone.
     """
+    if conversation.type == OPENAI:
+        return
     # A browser fetches missed frames by seq, so a web row counts as delivered once it is stored.
     is_web = conversation.type == "web"
     state = "sent" if is_web else "pending"

@@ -6,6 +6,7 @@ Indexes are made again from the rows. Bytes that are no text become U+FFFD.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -23,6 +24,9 @@ from daemon.ledger.mark import Mark, Reach
 from daemon.ledger.migrations import MIGRATIONS
 from daemon.ledger.pages import Pages, Row
 from daemon.ledger.schema import migrate, open_writer
+
+REMADE: Final = ("recall_index", "meaning", "meaning_block")
+"""Tables that only hold what is made from others."""
 
 NOTE: Final = "note.json"
 """The end of the name of the file with a Note."""
@@ -97,7 +101,13 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, scratch: Path)
 
     ``scratch`` gets a copy of the pages if one of them is damaged.
     """
-    tables = [name for (name,) in target.execute("SELECT name FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'")]
+    # A fresh ledger has no index of words and no vectors yet: they are made again from the lines.
+    names = target.execute(
+        "SELECT name FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'"
+        " AND name NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps(REMADE),),
+    )
+    tables = [name for (name,) in names]
     triggers = target.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
     kept: dict[str, int] = {}
     damaged: list[str] = []

@@ -74,7 +74,7 @@ def step(connection: sqlite3.Connection, persona: str, conversation: Conversatio
         (item.content, perception, persona),
     )
     if not changed.rowcount:
-        connection.execute("DELETE FROM conversation WHERE id = ? AND persona = ?", (line, persona))
+        lines.replaced(connection, persona, line)
         perception, line = None, lines.noted(connection, persona, conversation, item.content, item.at or at)
     kept(connection, persona, conversation.channel, conversation.chat, item, at, perception=perception, line=line)
 

@@ -106,19 +106,23 @@ class Limits(msgspec.Struct, frozen=True):
     feeds_at_once: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     archive: FileBytes = 17_179_869_184
     process_memory: Memory = 1_073_741_824
+    completion: Bytes = 33_554_432
+    completions_at_once: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
     replay_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 
 class Organs(msgspec.Struct, frozen=True):
     """The embedded models.
 
-    Seconds until an idle host ends, another GGUF file, threads (0: one less than cores), bytes of memory for the host.
+    Seconds until an idle host ends, another GGUF file, threads (0: one less than cores), bytes of memory for the host,
+    and whether recall compares meanings beside words.
     """
 
     idle_timeout: Seconds = 600.0
     mind_model: FilePath = ""
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     memory: Memory = 4_294_967_296
+    meaning: bool = True
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -153,9 +157,13 @@ class Channels(msgspec.Struct, frozen=True):
 
 
 class V1(msgspec.Struct, frozen=True):
-    """The ``/v1`` API; ``organization_id`` is the organization that its objects show."""
+    """The ``/v1`` API; ``organization_id`` is the organization that its objects show.
+
+    ``completion_timeout`` is how long a client of ``/v1/chat/completions`` may wait for her answer, in seconds.
+    """
 
     organization_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100), check_text] = "personad"
+    completion_timeout: Seconds = 600.0
 
 
 class Oidc(msgspec.Struct, frozen=True):

@@ -34,7 +34,10 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.recaller import Recaller
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.costs.prices import Prices
 from daemon.feeding.feeds import FOLDER as FEEDS_NAME
@@ -46,13 +49,15 @@ from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads, remove_leftovers
 from daemon.personas.personas import Personas
 from daemon.personas.spool import clear
+from daemon.recall.meaning import Meaning
+from daemon.recall.service import Recall
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
 from daemon.supervision.dispatch import Dispatch
@@ -82,6 +87,8 @@ class Conversations(NamedTuple):
     inbox: Inbox
     consolidation: Consolidation
     delivery: Delivery
+    recaller: Recaller
+    unkept: Unkept
 
 
 class Channels(NamedTuple):
@@ -106,6 +113,7 @@ class Assembled(NamedTuple):
     channels: ChannelService
     commands: BotCommands
     ledger: Ledger
+    meaning: Meaning
     hubs: Hubs
     erasure: Erasure
     clock: KeptClock
@@ -129,18 +137,20 @@ async def assemble(
     personas = await _personas(settings.state_dir, ledger, log)
     link = Link(settings.runtime_dir, clock, log)
     stack.callback(link.close)
-    said = await _conversations(settings, ledger, personas, models, own, clock, log)
+    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
+    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
+    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
+    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
+    meaning = Meaning(ledger, organ_host.embed, personas, clock, log, is_wanted=settings.organs.meaning)
+    said = await _conversations(settings, ledger, personas, meaning, models, own, clock, log)
     stack.push_async_callback(own.close)
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
-    spawner = Spawner(link.endpoint, heartbeat, settings.logs.worker_line, tasks, clock, log)
-    context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     afford, prices = said.inbox.afford, Prices(settings.prices)
     costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
     stack.callback(costs.close)
-    supervisor = _supervisor(settings, ledger, personas, said, places, costs, spawner, context, tasks, own, log)
+    supervisor = _supervisor(settings, personas, said, places, costs, spawner, context, organ_host, tasks, own, log)
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, costs, own, tasks, stopping, log
@@ -190,6 +200,21 @@ async def assemble(
             clock=clock,
             log=log,
         ),
+        openai_routes(
+            settings=settings,
+            personas=personas,
+            supervisor=supervisor,
+            ledger=ledger,
+            inbox=said.inbox,
+            unkept=said.unkept,
+            requests=said.publisher.requests,
+            persona_tasks=own,
+            uploads=uploads,
+            tasks=tasks,
+            stopping=stopping,
+            clock=clock,
+            log=log,
+        ),
         settings=settings,
         request_counts=request_counts,
         tasks=tasks,
@@ -198,7 +223,19 @@ async def assemble(
     find = WebhookChannels(ledger, said.terms, accounts, clock).find
     webhooks = WebhookApp(find, places.webhook_queue, settings.hooks.public_url, webhook_counts, clock, log)
     return Assembled(
-        api, webhooks, supervisor, personas, edits, channels, commands, ledger, said.hubs, erasure, clock, accounts
+        api,
+        webhooks,
+        supervisor,
+        personas,
+        edits,
+        channels,
+        commands,
+        ledger,
+        meaning,
+        said.hubs,
+        erasure,
+        clock,
+        accounts,
     )
 
 
@@ -235,6 +272,7 @@ async def _conversations(
     settings: Settings,
     ledger: Ledger,
     personas: Personas,
+    meaning: Meaning,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
     clock: KeptClock,
@@ -244,10 +282,12 @@ async def _conversations(
     terms = ChannelTerms(ledger, models, clock, log)
     consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    inbox = Inbox(settings, ledger, personas, terms, publisher, touched, told, tasks, clock, log)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery)
+    recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
+    inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, tasks, clock, log)
+    unkept = Unkept(inbox, recaller, personas, tasks, clock)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, unkept)
 
 
 def _channels(
@@ -260,7 +300,7 @@ def _channels(
     clock: Clock,
     log: Log,
 ) -> Channels:
-    hubs, publisher, terms, inbox, _, _ = said
+    hubs, publisher, terms, inbox, *_ = said
     commands: asyncio.Queue[BotCommand] = asyncio.Queue()
     webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
@@ -284,27 +324,37 @@ async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: C
 
 def _supervisor(
     settings: Settings,
-    ledger: Ledger,
     personas: Personas,
     said: Conversations,
     places: Channels,
     costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
+    organ_host: OrganHost,
     tasks: Tasks,
     persona_tasks: PersonaTasks,
     log: Log,
 ) -> Supervisor:
     limits, clock = settings.supervisor, context.clock
-    organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
     prober = Prober(
         context, mind_limits(settings), provider_urls(settings), limits.hang_after, costs, tasks, clock, log
     )
     briefing = Briefing(settings, personas, said.inbox, said.terms, places.gateways, costs)
+    inbox, unkept = said.inbox, said.unkept
     dispatch = Dispatch(
-        personas, said.inbox, said.consolidation, places.intake, places.states, said.delivery, organ_host, costs
+        personas,
+        inbox,
+        unkept,
+        said.consolidation,
+        places.intake,
+        places.states,
+        said.delivery,
+        organ_host,
+        said.recaller,
+        persona_tasks,
+        costs,
     )
-    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue]
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

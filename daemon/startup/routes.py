@@ -18,6 +18,9 @@ from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
 from daemon.api.metrics import MetricsRoutes
+from daemon.api.openai.completions import CompletionRoutes, Completions
+from daemon.api.openai.files import Files
+from daemon.api.openai.models import ModelRoutes, Models
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
@@ -35,9 +38,12 @@ from daemon.archives.restore import Restorer
 from daemon.channels.erasure import Erasure
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
+from daemon.conversations.asking import Asking
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.requests import Requests
+from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
@@ -46,7 +52,7 @@ from daemon.personas.edit_watch import EditWatch
 from daemon.personas.media import Uploads
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
-from daemon.runtime.tasks import Tasks
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
 from daemon.supervision.commands import Commands
@@ -210,3 +216,39 @@ def v1_routes(
         ),
         ConversationRoutes(ledger=ledger, erasure=erasure, clock=clock),
     ]
+
+
+def openai_routes(
+    *,
+    settings: Settings,
+    personas: Personas,
+    supervisor: Supervisor,
+    ledger: Ledger,
+    inbox: Inbox,
+    unkept: Unkept,
+    requests: Requests,
+    persona_tasks: PersonaTasks,
+    uploads: Uploads,
+    tasks: Tasks,
+    stopping: asyncio.Event,
+    clock: Clock,
+    log: Log,
+) -> list[RouteGroup]:
+    """The routes of OpenAI's API."""
+    models = Models(personas, supervisor)
+    completions = Completions(
+        models=models,
+        supervisor=supervisor,
+        asking=Asking(inbox, ledger, persona_tasks, clock),
+        unkept=unkept,
+        requests=requests,
+        ledger=ledger,
+        files=Files(personas, uploads, settings.limits.upload, log),
+        limits=settings.limits,
+        timeout=settings.v1.completion_timeout,
+        tasks=tasks,
+        stopping=stopping,
+        clock=clock,
+        log=log,
+    )
+    return [CompletionRoutes(completions), ModelRoutes(models)]

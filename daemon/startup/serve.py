@@ -29,6 +29,7 @@ from daemon.ledger.errors import may_pass
 from daemon.ledger.known import LEDGER_NAME, require_known
 from daemon.logging.log import Log, configure
 from daemon.personas.personas import Personas
+from daemon.recall.indexing import index
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import END_TIMEOUT, Tasks, daemon_tasks
 from daemon.settings import version
@@ -135,6 +136,8 @@ async def _serve(
         background.start(parts.edits.run())
         background.start(prune(parts.ledger, settings.limits.replay_days, parts.clock, log))
         background.start(forget_visitors(parts.erasure, settings.channels.retention_days, parts.clock, log))
+        background.start(index(parts.ledger, parts.personas, parts.clock, log))
+        background.start(parts.meaning.fill())
         background.start(notifier.watch())
         background.start(parts.commands.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))

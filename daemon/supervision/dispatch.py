@@ -7,13 +7,17 @@ from daemon.channels.states import GatewayStates
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.inbox import Inbox
+from daemon.conversations.recaller import Recaller
+from daemon.conversations.unkept import Unkept
 from daemon.conversations.worker import Worker
 from daemon.costs.costs import Costs
 from daemon.personas.personas import Personas
+from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.organ_host import OrganHost
 from proto.costs import Reserve, Spent
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, Deferred, FromWorker, OrganCall
+from proto.recalling import Recall
 from proto.streaming import Delta, DeltaTaken
 
 
@@ -24,20 +28,26 @@ class Dispatch:
         self,
         personas: Personas,
         inbox: Inbox,
+        unkept: Unkept,
         consolidation: Consolidation,
         intake: ChannelIntake,
         states: GatewayStates,
         delivery: Delivery,
         organ_host: OrganHost,
+        recaller: Recaller,
+        tasks: PersonaTasks,
         costs: Costs,
     ) -> None:
         self._personas = personas
         self._inbox = inbox
+        self._unkept = unkept
         self._consolidation = consolidation
         self._intake = intake
         self._states = states
         self._delivery = delivery
         self._organ_host = organ_host
+        self._recaller = recaller
+        self._tasks = tasks
         self._costs = costs
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
@@ -48,13 +58,16 @@ class Dispatch:
             case Reserve() | Spent():
                 self._costs.received(persona_id, message)
             case Deferred() if message.unaffordable:
-                self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
                 self._costs.deferred(persona_id)
             case Delta():
-                self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
                 worker.send(DeltaTaken(message.turn))
             case Consolidated() | ConsolidationFailed():
                 self._consolidation.received(persona_id, message)
+            case Recall():
+                turn = self._inbox.owners_turn(persona_id, message.turn)
+                self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
             case Received():
                 self._intake.received(persona_id, worker, message)
             case GatewayChanged():
@@ -66,4 +79,8 @@ class Dispatch:
             case Receipt():
                 self._delivery.receipt(persona_id, message)
             case _:
-                self._inbox.received(persona_id, message)
+                self._about_a_turn(persona_id, message)
+
+    def _about_a_turn(self, persona_id: str, message: FromWorker) -> None:
+        if not self._unkept.received(persona_id, message):
+            self._inbox.received(persona_id, message)

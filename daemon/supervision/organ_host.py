@@ -12,13 +12,14 @@ from typing import Final, TypeAlias
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.media import FOLDER as MEDIA
+from daemon.recall.meaning import Vectors
 from daemon.runtime.clock import Clock, Timer, deadline
 from daemon.runtime.tasks import Tasks
 from daemon.settings.settings import Organs
 from daemon.supervision.linked_process import Ended, LinkedProcess, ProcessContext, ProcessFailed, Unkillable
 from daemon.supervision.zygote import SpawnFailed
 from proto.framing import Codec
-from proto.host import Answered, Equip, FromHost, Generate, Look, Search, Speak, Study, Transcribe
+from proto.host import Answered, Embed, Equip, FromHost, Generate, Look, Search, Speak, Study, Transcribe
 from proto.messages import EmbeddedOrgan, OrganCall, OrganResult
 from proto.perception import EXTENSIONS
 from proto.wire import WireError
@@ -33,6 +34,9 @@ TIMEOUTS: Final[dict[EmbeddedOrgan, float]] = {
 }
 """Seconds that a call may take, including its wait for others. Transcribing half an hour of speech takes minutes."""
 
+EMBED_TIMEOUT: Final = 60.0
+"""Seconds for the vectors of some texts, with the start of the host and the loading of the model."""
+
 STOP_TIMEOUT: Final = 3.0
 MAX_CALLS: Final = 256
 DATASETS: Final = "datasets"
@@ -41,7 +45,7 @@ DATASETS: Final = "datasets"
 LIBRARY: Final = "library/library.db"
 """The index of a persona's documents, a cache that only the host writes, in a folder that only the host may fill."""
 
-Work: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
+Work: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak | Embed
 
 MOST_TITLES: Final = 2_000
 """Titles that a search gets at most, those of the newest files."""
@@ -96,6 +100,26 @@ class OrganHost:
         self._asked += 1
         self._tasks.start(self._relay(call, folder, answer))
 
+    def embed(self, texts: list[str], folder: Path) -> asyncio.Task[Vectors]:
+        """Return the task that makes the vectors of these texts, for the persona with this folder. It raises nothing.
+
+        Whoever stops waiting for it leaves a host that is warm for the next one.
+        """
+        self._asked += 1
+        return self._tasks.start(self._embed(texts, folder))
+
+    async def _embed(self, texts: list[str], folder: Path) -> Vectors:
+        try:
+            async with deadline(self._clock, EMBED_TIMEOUT):
+                done = await self._answered(lambda number: Embed(number, texts), folder)
+        except HostFailed as failure:
+            return Vectors(b"", str(failure), failure.passing)
+        except TimeoutError:
+            return Vectors(b"", f"the embedded model took longer than {EMBED_TIMEOUT:g} s")
+        finally:
+            self._asked -= 1
+        return Vectors(done.vectors or b"")
+
     async def close(self) -> None:
         """Cancel all calls and end the host."""
         await self._tasks.close()
@@ -116,15 +140,19 @@ class OrganHost:
             self._asked -= 1
 
     async def _ask(self, call: OrganCall, folder: Path) -> Answered:
+        titles = await self._titles(call, folder)
+        return await self._answered(lambda number: _work(number, call, folder, titles), folder)
+
+    async def _answered(self, work: Callable[[int], Work], folder: Path) -> Answered:
         if self._asked > MAX_CALLS:
             raise HostFailed("too many questions wait for the embedded model already")
         number = next(self._numbers)
         reply: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        work = _work(number, call, folder, await self._titles(call, folder))
+        wanted = work(number)
         try:
             host = await self._up(folder)
             self._calls[number] = reply
-            host.send(work)
+            host.send(wanted)
             return await reply
         except WireError as error:
             raise HostFailed(f"the organ host cannot be reached: {error}") from error
@@ -178,7 +206,7 @@ class OrganHost:
                 reply = self._calls.get(message.call)
                 if reply and not reply.done():
                     self._deaths = 0
-                    if message.text is None and message.media is None:
+                    if message.text is None and message.media is None and message.vectors is None:
                         reason = message.error or "the embedded model gave no answer"
                         reply.set_exception(HostFailed(reason, passing=False))
                     else:

@@ -19,6 +19,7 @@ from proto.messages import (
     OrganResult,
     Perceive,
     Prepare,
+    Reply,
 )
 from proto.records import Organ, to_json
 from proto.streaming import DeltaTaken, Hush
@@ -37,8 +38,9 @@ from worker.organs.metering import Meter
 from worker.organs.mind import Mind
 from worker.prompting.memory import ConsolidationError
 
-MAX_TURNS: Final = 8
-"""The daemon decides how many turns are in hand; more than this means that the two disagree about the protocol."""
+MAX_TURNS: Final = 9
+"""The daemon decides how many turns are in hand: 8, and one that is not kept. More than this means that the two
+disagree about the protocol."""
 
 MAX_MINDS: Final = 16
 """Minds of open channels that are kept, more than twice as many as the turns in hand can use."""
@@ -136,8 +138,10 @@ class Agent:
 
     async def _answer(self, turn: Turn) -> None:
         try:
-            with self._meter.charged(turn.purpose):
+            with self._meter.charged(turn.purpose) as account:
                 reply = await turn.run()
+            if isinstance(reply, Reply):
+                reply.used = account.thought
         finally:
             # Removed before the reply is sent, because the reply would not answer a message that joins now.
             del self._turns[turn.number]

@@ -51,7 +51,7 @@ class Tries:
         if len(prompt.perceptions) > 1:
             self.most = len(prompt.perceptions) // 2
             return True
-        if not self.is_bare and (prompt.history or prompt.passages):
+        if not self.is_bare and (prompt.history or prompt.passages or prompt.recalled):
             # A filter or a template may fail because of what was said before.
             self.is_bare = True
             return True

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from proto.conversation import OPENAI
 from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
@@ -30,6 +31,7 @@ from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
+from worker.agent.recalling import recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -171,7 +173,8 @@ class Turn:
                 await (asyncio.sleep(self._breaks.next()) if refusal.kind == "broken" else self._means.outages.pause())
             except Unaffordable as error:
                 typing.cancel()
-                self._means.understood.keep(understood)
+                if self._message.kept:
+                    self._means.understood.keep(understood)
                 return Deferred(self.number, f"{error.reason} {error.hint}", error.passing)
             except OrganUnreachable as error:
                 typing.cancel()
@@ -179,6 +182,8 @@ class Turn:
                     reported = (error.reason, error.hint)
                     hint = error.hint if error.permanent else f"{error.hint} {KEEPS_TRYING}".strip()
                     self._means.send(MindDown(self.number, error.reason, hint))
+                if not self._message.kept:
+                    return Deferred(self.number)
                 await self._means.outages.wait_out(self._message.mind, error)
                 if self._message.visitor is not None:
                     self._means.understood.keep(understood)
@@ -255,6 +260,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
+            None if self._tries.is_bare else self._message.recalled,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
@@ -288,12 +294,14 @@ class Turn:
             self._thinking = None
 
     def _own_tools(self) -> Tools:
-        """A stranger gets no tools: they cost her owner money and reveal what she has."""
-        if self._message.visitor is not None:
+        """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
+        if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body = self._means.body
         return Tools(
-            self._paint if body.has("imagination") else None, self._ask_teacher if body.has("teacher") else None
+            self._paint if body.has("imagination") else None,
+            self._ask_teacher if body.has("teacher") else None,
+            [recall_offer(self._means.daemon, self.number, self._means.persona.name)] if self._message.beyond else [],
         )
 
     async def _paint(self, description: str) -> str:
@@ -322,7 +330,9 @@ class Turn:
         return Reply(self.number, answered, [*said, *self._tools.made], _kept(answered, done), hushed=True)
 
     def _is_to_be_spoken(self, perceptions: list[Perception], understood: dict[int, str]) -> bool:
-        """She answers speech with speech if she has a mouth."""
+        """She answers speech with speech if she has a mouth, but a program that asks for a completion in writing."""
+        if self._message.conversation.type == OPENAI:
+            return False
         heard = any(perceived.is_heard(one, understood.get(one.id, "")) for one in perceptions)
         return heard and self._means.body.has("mouth")
 

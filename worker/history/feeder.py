@@ -24,7 +24,7 @@ from worker.base.backoff import Backoff
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.base.role_process import RoleProcess
-from worker.history.imported import LINE_CHARS, HistoryError, Imported
+from worker.history.imported import LINE_CHARS, HistoryError, Imported, kept_lines
 from worker.history.reading import Found, History
 from worker.organs.choice import mind_for
 from worker.organs.metering import Meter, Unaffordable
@@ -128,7 +128,7 @@ class Feeding:
                     self._undigested += 1
                     self._send(Undigested(number))
                 else:
-                    self._send(Digested(number, offer.key, changed))
+                    self._send(Digested(number, offer.key, changed, kept_lines(talk)))
         return Fed(number - self._undigested, self._history.skipped + self._undigested)
 
     async def _wanted(self, number: int) -> Memory | None:

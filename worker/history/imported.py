@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from proto.feeds import MAX_FED_CHARS, MAX_FED_LINE, MAX_FED_LINES, FedLine
 from proto.messages import Line
 from proto.unicode_text import valid_text
 from worker.prompting.memory import CHUNK_CHARS
@@ -79,6 +80,19 @@ def conversation(title: str | None, at: int, said: Iterable[Said]) -> Imported |
         return None
     began = at or next((line.at for line in lines if line.at), 0)
     return Imported(" ".join(valid_text(title or "").split())[:TITLE_CHARS], began, lines)
+
+
+def kept_lines(talk: Imported) -> list[FedLine]:
+    """Return the lines that are kept so that they can be found again: the first ones, up to the protocol's bounds."""
+    kept: list[FedLine] = []
+    room = MAX_FED_CHARS
+    for line in talk.lines[:MAX_FED_LINES]:
+        words = line.content[:MAX_FED_LINE]
+        room -= len(words)
+        if room < 0:
+            break
+        kept.append(FedLine(line.role, words, max(line.at or talk.at, 0)))
+    return kept
 
 
 def joined(parts: Iterable[str | None]) -> str:

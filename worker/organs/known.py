@@ -11,6 +11,7 @@ from proto.messages import Perception
 from worker.organs.attributes import asks_for_attribute
 from worker.organs.product import product_answer
 from worker.organs.quoting import best_line
+from worker.organs.remembered import remembered, said_about
 from worker.organs.statements import (
     CURLY,
     DISLIKES,
@@ -114,6 +115,8 @@ def _answer(prompt: Prompt, words: str) -> str | None:
     for pattern, answer in _QUESTIONS:
         if match := pattern.match(question):
             return answer(known, match)
+    if told := remembered(prompt, question):
+        return told
     if is_bare(question):
         return WHAT
     if told := product_answer(question, prompt.persona, visitor=prompt.visitor is not None):
@@ -233,6 +236,8 @@ def _looked_up(known: Known, question: str) -> str | None:
     """Answer from person.md. What she was never told of the person's things is not left to the model to make up."""
     if noted := _noted(known, question):
         return noted
+    if known.prompt.recalled and (told := said_about(known.prompt, question)):
+        return told
     may_be_in_files = known.prompt.passages or told_by_files(known.prompt.history)
     return UNKNOWN if asks_for_attribute(question) and not may_be_in_files else None
 

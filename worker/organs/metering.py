@@ -50,11 +50,12 @@ class Meter:
         self._pending: dict[int, asyncio.Future[Reserved]] = {}
 
     @contextmanager
-    def charged(self, purpose: Purpose) -> Iterator[None]:
+    def charged(self, purpose: Purpose) -> Iterator[Account]:
         """Book what is called inside as used for ``purpose``."""
-        token = _account.set(_Account(self, purpose))
+        account = Account(self, purpose)
+        token = _account.set(account)
         try:
-            yield
+            yield account
         finally:
             _account.reset(token)
 
@@ -95,13 +96,26 @@ class Meter:
             waiting.set_result(answer)
 
 
-@dataclass(frozen=True)
-class _Account:
+@dataclass
+class Account:
+    """What calls are booked on; ``thought`` is what those of the mind used in all, None without any."""
+
     meter: Meter
     purpose: Purpose
+    thought: Used | None = None
+
+    def add(self, slot: Slot, used: Used) -> None:
+        """A call has ended."""
+        if slot == "thinking":
+            before = self.thought or Used()
+            self.thought = Used(
+                min(before.input + used.input, MOST),
+                min(before.output + used.output, MOST),
+                min(before.cached + used.cached, MOST),
+            )
 
 
-_account: ContextVar[_Account | None] = ContextVar("account", default=None)
+_account: ContextVar[Account | None] = ContextVar("account", default=None)
 
 
 class Bill:
@@ -139,6 +153,8 @@ async def billed(organ: Organ, slot: Slot, most: Used, source: Source = "estimat
         raise
     finally:
         account.meter.spent(call, None if bill.is_free else bill.used, bill.source)
+        if not bill.is_free:
+            account.add(slot, bill.used)
 
 
 def is_free(error: OrganUnreachable) -> bool:

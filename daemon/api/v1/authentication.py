@@ -5,14 +5,15 @@ https://www.rfc-editor.org/rfc/rfc6750
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from daemon.http.openai_errors import is_openai, plain_error
 from daemon.http.problems import problem
 from daemon.http.refused_tokens import RefusedTokens
-from daemon.http.security import READ_ONLY_REFUSED, is_reading
+from daemon.http.security import OWNERS, READ_ONLY_REFUSED, is_reading
 from daemon.http.tokens import Access, Tokens
 from daemon.logging.log import Log
 from daemon.settings.settings import Settings, SettingsError
@@ -28,6 +29,18 @@ _MISSING: Final = "Send 'Authorization: Bearer <token>'. `personad token` makes 
 _NONE_YET: Final = "There is no token yet: make one with `personad token`, and send 'Authorization: Bearer <token>'."
 _WRONG: Final = "The token is not one of this daemon's; `personad token` makes another."
 _MALFORMED: Final = "Send one Authorization header: 'Bearer', a space, and the token."
+
+
+class Refusal(NamedTuple):
+    """A request that is not let in."""
+
+    status: int
+    detail: str
+    headers: dict[str, str]
+
+    def answer(self, scope: Scope) -> Response:
+        """Return the response, in the form of the API that the request is for."""
+        return (plain_error if is_openai(scope) else problem)(self.status, self.detail, self.headers)
 
 
 class Authentication:
@@ -47,11 +60,11 @@ class Authentication:
         if refusal is None:
             await self.app(scope, receive, send)
         else:
-            if refusal.status_code == 401:
+            if refusal.status == 401:
                 self._refused.count(scope)
-            await refusal(scope, receive, send)
+            await refusal.answer(scope)(scope, receive, send)
 
-    async def _refusal(self, scope: Scope) -> Response | None:
+    async def _refusal(self, scope: Scope) -> Refusal | None:
         headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, token = headers[0].partition(" ") if headers else ("", "", "")
         token = token.strip(" ")
@@ -62,6 +75,7 @@ class Authentication:
             return _challenge(401, "", _MISSING if usable else _NONE_YET)
         access = self._tokens.access(token)
         if access is not Access.NONE:
+            scope.setdefault("state", {})[OWNERS] = access is Access.FULL
             return _judged(access, scope, READ_ONLY_REFUSED)
         if self._tokens.fault != self._fault:
             self._fault = self._tokens.fault
@@ -72,13 +86,13 @@ class Authentication:
         return await _verified(self._verifier, token, scope)
 
 
-def _judged(access: Access, scope: Scope, read_only_words: str) -> Response | None:
+def _judged(access: Access, scope: Scope, read_only_words: str) -> Refusal | None:
     if access is Access.READ and not is_reading(scope):
         return _challenge(403, "insufficient_scope", read_only_words)
     return None
 
 
-async def _verified(verifier: JwtVerifier, token: str, scope: Scope) -> Response | None:
+async def _verified(verifier: JwtVerifier, token: str, scope: Scope) -> Refusal | None:
     from daemon.api.v1.jwt_tokens import JwtRefused, KeysUnavailable, NotEntitled
 
     try:
@@ -89,7 +103,7 @@ async def _verified(verifier: JwtVerifier, token: str, scope: Scope) -> Response
         return _challenge(401, "invalid_token", str(error))
     except KeysUnavailable:
         detail = "The identity provider's keys are not available at the moment; the daemon's log says why."
-        return problem(503, detail, {"retry-after": "30"})
+        return Refusal(503, detail, {"retry-after": "30"})
     return _judged(access, scope, verifier.read_only_words)
 
 
@@ -105,7 +119,7 @@ def _verifier(settings: Settings, log: Log) -> JwtVerifier | None:
         raise SettingsError(f"oidc.jwks_file: {error}") from error
 
 
-def _challenge(status: int, error: str, detail: str) -> Response:
+def _challenge(status: int, error: str, detail: str) -> Refusal:
     """The refusal. A request without any token gets only the realm.
 
     https://www.rfc-editor.org/rfc/rfc6750#section-3
@@ -114,4 +128,4 @@ def _challenge(status: int, error: str, detail: str) -> Response:
     if error:
         words = detail.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
         challenge += f', error="{error}", error_description="{words}"'
-    return problem(status, detail, {"www-authenticate": challenge})
+    return Refusal(status, detail, {"www-authenticate": challenge})

@@ -25,6 +25,8 @@ from daemon.ledger.migrations import (
     step_14,
     step_15,
     step_16,
+    step_17,
+    step_18,
 )
 
 MIGRATIONS: Final = (
@@ -44,4 +46,6 @@ MIGRATIONS: Final = (
     step_14.SQL,
     step_15.SQL,
     step_16.SQL,
+    step_17.SQL,
+    step_18.SQL,
 )

@@ -15,6 +15,7 @@ from tests.bench.rows import (
     memory,
     organs,
     read,
+    recall,
     reply,
     restart,
     senses,
@@ -38,4 +39,5 @@ ROWS: Final[Mapping[str, Callable[[], list[Line]]]] = {
     "organs": organs.measure,
     "senses": senses.measure,
     "hear": hear.measure,
+    "recall": recall.measure,
 }

@@ -13,7 +13,7 @@ import pytest
 from daemon.api.app import RouteGroup, table
 from daemon.api.metrics import Sample, render, resident_bytes
 from daemon.api.openapi import routed
-from daemon.startup.routes import api_routes, v1_routes
+from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from tests.daemon_process import DaemonProcess
 
 Make = Callable[..., str]
@@ -31,7 +31,7 @@ def test_livez_and_readyz(front: DaemonProcess) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert body["status"] == "ready"
-    checks = ("ledger", "spawner", "personas", "accounts", "edits", "tasks")
+    checks = ("ledger", "spawner", "personas", "accounts", "edits", "tasks", "budgets")
     assert body["checks"] == {name: {"ok": True, "reason": ""} for name in checks}
 
 
@@ -90,7 +90,7 @@ def test_openapi_describes_every_route(front: DaemonProcess) -> None:
     assert document["info"]["title"] == "personad"
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     # The services are not called here, so anything can stand in for them.
-    groups = [*made_of_anything(api_routes), *made_of_anything(v1_routes)]
+    groups = [group for routes in (api_routes, v1_routes, openai_routes) for group in made_of_anything(routes)]
     assert described == routed(table(groups))
     for method, path in described:
         if path.startswith("/v1/"):

@@ -11,6 +11,7 @@ from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.ledger import Ledger, LedgerDamaged, Waiting
 from daemon.personas.personas import Personas
@@ -19,6 +20,7 @@ from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Settings
 from proto.gateways import GatewayState
 from proto.messages import Conversation, Line, Perceive, Perception
+from tests.daemon.fakes.recalling import by_words
 from tests.daemon.supervision.played import ManualClock, log_to, logged
 
 EVE: Final = "11111111-1111-4111-8111-111111111111"
@@ -62,8 +64,11 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         terms = ChannelTerms(ledger, {}, clock, log)
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-        publisher = Publisher(ledger, hubs, personas, delivery.refresh, clock, log)
-        inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
+        publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
+        recaller = by_words(ledger, personas, clock, log)
+        inbox = Inbox(
+            settings, ledger, personas, terms, publisher, recaller, lambda _: None, lambda _: None, tasks, clock, log
+        )
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):

@@ -12,10 +12,24 @@ from typing import Any, Final
 
 import pytest
 
-from daemon.ledger import Call, ChannelFields, Ledger, Notice, Room, SenderLimits, Wanted
+from daemon.ledger import (
+    Asked,
+    Call,
+    ChannelFields,
+    FedConversation,
+    Ledger,
+    New,
+    Notice,
+    Piece,
+    Room,
+    SenderLimits,
+    Wanted,
+)
 from daemon.ledger.channel_operations import ChannelOperations
+from daemon.ledger.meaning import Batch
 from proto.costs import Used
 from proto.gateways import Inbound
+from proto.host import VECTOR
 from proto.messages import Conversation, Outgoing
 from tests.daemon.ledger.older_ledgers import ADA, BOB, NOW, OPEN, TELEGRAM, rebuild
 
@@ -31,6 +45,10 @@ GROWING: Final = (
     "feed",
     "sender",
     "revision",
+    "fed_line",
+    "meaning",
+    "meaning_block",
+    "request",
     "call",
 )
 """Tables whose rows no setting bounds."""
@@ -97,6 +115,17 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "idempotency_begin": ("k", "f", NOW),
     "idempotency_done": ("k", 200, b""),
     "strangers": (ADA, TELEGRAM, ["1"]),
+    "recall": (ADA, Asked("ticket", WEB, NOW, since=1, until=NOW, seen=3, vector=bytes(VECTOR))),
+    "recall_visited": (ADA, Asked("ticket", Conversation("telegram", "carl", OPEN, "31"), NOW, seen=1)),
+    "index_step": (ADA,),
+    "has_lines": (ADA, 41),
+    "meaning_wanted": (ADA, "m"),
+    "put_meaning": (ADA, "m", [(3, bytes(VECTOR))], Batch([], 3, 0)),
+    "has_meaning": (ADA,),
+    "fed_lines": (ADA, FedConversation("k" * 64, "chatgpt", NOW)),
+    "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
+    "request_instructions": (ADA, "k"),
+    "request_taken": (ADA, "k"),
     "reserve_call": (
         Call(ADA, "2026-11-02", "answer", "thinking", "openai", "m", Used(1), None, ""),
         [Room("2026-11-02", 99), Room("2026-11-01", 99, "USD")],

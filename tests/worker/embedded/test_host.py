@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daemon.cli.doctor import EMBEDDED_PACKAGES
-from proto.host import Answered, Generate, Look, Search, Speak, Study, Transcribe
+from proto.host import Answered, Embed, Generate, Look, Search, Speak, Study, Transcribe
 from proto.messages import ChatTurn
 from tests.organ_host_process import OrganHostProcess
 from tests.patience import PATIENCE
@@ -40,7 +40,8 @@ def test_every_message_is_answered_once_also_when_an_organ_fails(tmp_path: Path)
             Speak(14, "", str(tmp_path)),
             Generate(15, [ChatTurn("user", "x " * 9000)], 5),
         ]
-        assert {type(message) for message in failing} == set(HANDLERS)
+        # Any texts have a meaning, so there is no invalid call of it.
+        assert {type(message) for message in failing} == set(HANDLERS) - {Embed}
         for message in [*failing, Speak(20, "Hello.", str(tmp_path)), *failing]:
             host.send(message)
         answers = [host.receive() for _ in range(2 * len(failing) + 1)]

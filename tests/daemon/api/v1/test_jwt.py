@@ -15,6 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.daemon.api.v1.asking import error
 from tests.daemon.api.v1.issuer import AUDIENCE, Issuer, new_key
 from tests.daemon.api.v1.reception import TOKEN, with_token
 from tests.daemon_process import DaemonProcess, wait_for
@@ -57,6 +58,14 @@ def test_a_good_token_opens_the_door(trusting: Trusting, kid: str) -> None:
 def test_the_daemons_own_token_is_good_beside_it(trusting: Trusting) -> None:
     """A token of `personad token` needs no provider; /api accepts no JSON web token."""
     assert trusting.get(TOKEN).status_code == 200
+
+
+def test_it_is_a_visitors_at_the_owners_door(trusting: Trusting) -> None:
+    """Who has one may see the models, and says nothing in her owner's name; the refusal has OpenAI's form."""
+    headers = {"authorization": f"Bearer {trusting.issuer.token('ES256')}"}
+    assert trusting.daemon.http.get("/v1/models", headers=headers).status_code == 200
+    answer = trusting.daemon.http.post("/v1/chat/completions", json={}, headers=headers)
+    assert "speaks for a visitor" in error(answer, 403, "insufficient_permissions")
 
 
 @pytest.mark.parametrize(

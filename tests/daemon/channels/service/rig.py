@@ -26,6 +26,7 @@ from daemon.channels.webhook_queue import WebhookQueue
 from daemon.conversations.hubs import Hubs, Socket
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
+from daemon.conversations.requests import Requests
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.worker import StartFailed
 from daemon.ledger import ChannelFields, Ledger, OpenChannel
@@ -39,6 +40,7 @@ from daemon.settings.settings import Settings
 from proto.gateways import Gateway, GatewayState, GatewayType, Identified, Inbound, channel_id
 from proto.records import Organ, Persona
 from proto.secrets import Secret
+from tests.daemon.fakes.recalling import by_words
 
 ADA = "a0000000-0000-4000-8000-000000000001"
 BOB = "b0000000-0000-4000-8000-000000000002"
@@ -288,9 +290,12 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     await personas.load()
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     tasks = PersonaTasks(clock, log)
-    publisher = Publisher(ledger, hubs, personas, lambda _: None, clock, log)
+    publisher = Publisher(ledger, hubs, personas, Requests(ledger), lambda _: None, clock, log)
     terms = ChannelTerms(ledger, {}, clock, log)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, lambda _: None, lambda _: None, tasks, clock, log)
+    recaller = by_words(ledger, personas, clock, log)
+    inbox = Inbox(
+        settings, ledger, personas, terms, publisher, recaller, lambda _: None, lambda _: None, tasks, clock, log
+    )
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, asyncio.Queue(), clock)
     queue = WebhookQueue(ledger, 3, tasks, clock, log, "1")
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, queue, clock)

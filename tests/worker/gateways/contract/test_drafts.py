@@ -13,6 +13,9 @@ from proto.streaming import Delta
 from tests.worker.gateways.channel import Channel
 from tests.worker.gateways.contract.provider import Case, Provider
 
+# nextcord passes two arguments that aiohttp has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 DRAFTING: Final = r"/sendMessageDraft$"
 ANSWER: Final = "half an answer, and the other half"
 

@@ -1,0 +1,1 @@
+"""The chat completions door: her owner's, for programs that speak OpenAI's API."""
