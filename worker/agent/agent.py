@@ -24,11 +24,10 @@ from proto.messages import (
 from proto.records import Organ, to_json
 from proto.streaming import DeltaTaken, Hush
 from worker.agent.daemon_calls import DaemonCalls
-from worker.agent.means import Means
 from worker.agent.outages import Outages
 from worker.agent.pace import PACE, Pace
 from worker.agent.senses import Understood
-from worker.agent.turn import Turn
+from worker.agent.turn import Means, Turn
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganConfigError, OrganUnreachable
 from worker.organs import made

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from proto.conversation import OPENAI
@@ -13,6 +14,7 @@ from proto.costs import Purpose
 from proto.messages import (
     ChatTurn,
     Deferred,
+    FromWorker,
     MindDown,
     Outgoing,
     Perceive,
@@ -21,18 +23,25 @@ from proto.messages import (
     Reply,
     Typing,
 )
+from proto.records import Organ, Persona
 from proto.streaming import Spoken
 from worker.agent.aloud import Aloud
 from worker.agent.appointment_tools import appointment_offers
+from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
-from worker.agent.means import Means
+from worker.agent.outages import Outages
+from worker.agent.pace import Pace
 from worker.agent.recalling import recall_offer
-from worker.agent.senses import Senses
+from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
 from worker.base.backoff import Backoff
+from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable, PromptRefused
+from worker.organs.body import Body
+from worker.organs.host_calls import HostCalls
 from worker.organs.metering import Unaffordable
+from worker.organs.mind import Mind
 from worker.prompting import due, perceived
 from worker.prompting.moments import now_in
 from worker.prompting.planner import Planner, agenda
@@ -60,6 +69,28 @@ KEPT_CHARS: Final = 704 * 1024
 
 At four bytes each, together with the longest answer (``MAX_TEXT``) and the rest of a reply, they fit into a frame.
 """
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all turns of a persona share. ``mind`` returns the mind that a turn asks for; None means her own."""
+
+    persona: Persona
+    mind: Callable[[Organ | None], Mind]
+    outages: Outages
+    understood: Understood
+    body: Body
+    calls: HostCalls
+    daemon: DaemonCalls
+    send: Callable[[FromWorker], None]
+    start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
+    """Starts a task whose unexpected errors are reported."""
+    drop: Callable[[list[str]], Coroutine[None, None, None]]
+    """Removes files from her media folder."""
+    log: WorkerLog
+    pace: Pace
+    media: Path
+    """Her media folder."""
 
 
 @dataclass(frozen=True)
