@@ -31,7 +31,8 @@ from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
-from worker.agent.recalling import recall_offer
+from worker.agent.questions import question_of
+from worker.agent.recalling import Recollecting, recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -49,9 +50,6 @@ from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
 """How often newly arrived messages restart a mind call; later ones wait for the next turn."""
-
-QUESTION_CHARS: Final = 2_000
-"""How many characters of the new messages form the search query: the last ones, where the question usually is."""
 
 CONTEXT_CHARS: Final = 1_000
 """How many characters of the conversation an eye gets along with a picture."""
@@ -112,6 +110,7 @@ class Turn:
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
         self._found: dict[str, Found] = {}
+        self._recollecting = Recollecting(message, means.daemon, means.log)
         self._tries = Tries()
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
@@ -159,6 +158,7 @@ class Turn:
             known = len(self._perceptions)
             understood = await self._perceive()
             await self._prepare()
+            await self._recollecting.look_up(question_of(self._taken(understood), understood))
             prompt = self._prompt(understood, await self._search(self._taken(understood), understood))
             if len(self._perceptions) > known:
                 continue
@@ -219,7 +219,7 @@ class Turn:
 
     async def _search(self, perceptions: list[Perception], understood: dict[int, str]) -> Found:
         """Search the documents that this conversation may see for what the new messages ask."""
-        question = _question(perceptions, understood)
+        question = question_of(perceptions, understood)
         if not question or not self._may_search(perceptions):
             return Found()
         if question not in self._found:
@@ -260,7 +260,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
-            None if self._tries.is_bare else self._message.recalled,
+            None if self._tries.is_bare else self._recollecting.found,
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
@@ -388,13 +388,3 @@ def _kept(answered: list[int], understood: Mapping[int, str]) -> dict[int, str]:
     """Return what was perceived in the answered files, as much of each as one reply may carry of all."""
     room = KEPT_CHARS // len(answered)
     return {number: understood[number][:room] for number in answered if number in understood}
-
-
-def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:
-    """Return what was typed or spoken, as the search query."""
-    asked: list[str] = []
-    for one in perceptions:
-        if perceived.is_heard(one, understood.get(one.id, "")):
-            asked.append(understood[one.id])
-        asked.append(one.content)
-    return "\n".join(text for text in asked if text.strip())[-QUESTION_CHARS:]
