@@ -58,12 +58,14 @@ class Rig:
         await self.ledger.put_back(EVE.id, lines)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass in small steps, so that the ledger's threads can answer in between."""
+        """Let time pass in small steps, and the ledger's threads do in between what they were asked to."""
         for _ in range(int(seconds / QUIET) + 2):
             await self.clock.advance(QUIET)
-            for _ in range(4):
-                await asyncio.to_thread(int)
+            for _ in range(3):
+                await self.ledger.has_meaning(EVE.id)
                 await settled()
+            await self.ledger.consolidated(EVE.id, 0)
+            await settled()
 
 
 @pytest.fixture
