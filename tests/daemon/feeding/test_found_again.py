@@ -9,8 +9,9 @@ from tests.daemon_process import DaemonProcess, wait_for
 
 def prompt(daemon: DaemonProcess, mind: LearningMind, persona_id: str, words: str) -> str:
     """Say this to her; returns the system prompt that her mind got for it."""
-    assert daemon.read(persona_id, words).status_code == 200
-    wait_for(lambda: words in mind.heard, "her mind to be asked")
+    with daemon.socket(f"/ws/{persona_id}"):
+        assert daemon.read(persona_id, words).status_code == 200
+        wait_for(lambda: words in mind.heard, "her mind to be asked")
     messages = next(
         entry.body["messages"] for entry in mind.asked("completions") if entry.body["messages"][-1]["content"] == words
     )
