@@ -34,7 +34,10 @@ MAX_FED_CHARS: Final = 400_000
 
 
 class Feed(msgspec.Struct, tag="feed"):
-    """The first frame: read the export at ``path`` and digest it with the mind ``thinking``; ``name`` is hers."""
+    """The first frame: read the export at ``path`` and digest it with the mind ``thinking``; ``name`` is hers.
+
+    ``orders`` are her instructions, whole texts.
+    """
 
     path: str
     source: Source
@@ -42,6 +45,7 @@ class Feed(msgspec.Struct, tag="feed"):
     thinking: Organ
     limits: MindLimits
     urls: dict[str, str]
+    orders: list[str] = []
     forecast: bool = False
     """Digest nothing: only tell with each ``Offered`` what that would take."""
 

@@ -34,6 +34,7 @@ from proto.gateways import (
 from proto.perception import PerceptionKind
 from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
+from proto.reminding import CancelPlanned, ListPlanned, Planned, Remind
 from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
@@ -132,10 +133,12 @@ class Perceive(msgspec.Struct, tag="perceive"):
     ``visitor`` is the name of a stranger who writes on an open channel, None for her owner; a visitor's turn carries
     no memory. ``mind`` answers in place of her own. ``datasets`` are the folders that this conversation may search;
     None means her own documents, and ``has_documents`` says whether there are any. ``instructions`` are what the
-    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``recalled`` is
+    channel's operator asks of her there, or in her owner's turn a program that speaks for the owner. ``orders`` are her
+    own instructions, whole texts; a visitor's turn carries those only that are marked for visitors. ``recalled`` is
     what was said before that fits the new messages, the best first: a visitor's turn has only lines of this
     conversation. ``beyond`` says that more was said than ``history`` holds, so that searching further makes sense.
-    Nothing of a turn that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
+    ``planned`` are her owner's next appointments. Nothing of a turn that is not ``kept`` may be stored: she has no
+    tools in it, and it ends after one try.
     """
 
     turn: int
@@ -150,7 +153,11 @@ class Perceive(msgspec.Struct, tag="perceive"):
     instructions: Text = ""
     recalled: list[Passage] = []
     beyond: bool = False
+    zone: str = ""
+    """Her person's time zone, an IANA name; "" is the machine's."""
+    planned: list[Planned] = []
     kept: bool = True
+    orders: list[str] = []
 
 
 class Join(msgspec.Struct, tag="join"):
@@ -166,6 +173,8 @@ class Consolidate(msgspec.Struct, tag="consolidate"):
     task: int
     lines: list[Line]
     memory: Memory
+    orders: list[str] = []
+    """Her instructions, whole texts."""
 
 
 class OrganResult(msgspec.Struct, tag="organ_result"):
@@ -381,4 +390,7 @@ FromWorker: TypeAlias = (
     | GatewayChanged
     | Heartbeat
     | Fault
+    | Remind
+    | ListPlanned
+    | CancelPlanned
 )

@@ -26,6 +26,7 @@ from daemon.http.security import reads_only
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.media import TooLarge, Uploads
+from daemon.personas.memories import Memories
 from daemon.personas.personas import IdTaken, Personas, PersonasError
 from daemon.personas.spool import Spool
 from daemon.runtime.clock import Clock
@@ -51,6 +52,7 @@ class ArchiveRoutes:
         *,
         personas: Personas,
         supervisor: Supervisor,
+        memories: Memories,
         ledger: Ledger,
         restorer: Restorer,
         hubs: Hubs,
@@ -63,6 +65,7 @@ class ArchiveRoutes:
     ) -> None:
         self._personas = personas
         self._supervisor = supervisor
+        self._memories = memories
         self._ledger = ledger
         self._restorer = restorer
         self._hubs = hubs
@@ -85,6 +88,7 @@ class ArchiveRoutes:
         with_secrets = read_flag(("query", "secrets"), request.query_params.get("secrets", "true"))
         if with_secrets and reads_only(request):
             raise HTTPException(403, _NO_SECRETS)
+        await self._memories.note(persona.id)
         made = Export(persona, self._personas.folder(persona.id), self._ledger, self._clock, secrets=with_secrets)
         try:
             await made.prepare()

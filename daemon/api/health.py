@@ -20,7 +20,9 @@ from daemon.costs.costs import Costs
 from daemon.http.answers import json_response
 from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
+from daemon.reminders.rules import local
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
 from daemon.settings import version
@@ -28,6 +30,7 @@ from daemon.settings.accounts import Accounts
 from daemon.supervision.processes import private
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Persona, Status
+from proto.zones import machine_zone, zone_of
 
 LEAST_FREE: Final = 1_048_576
 """Bytes; with less than this the ledger's next commits are about to fail."""
@@ -65,6 +68,8 @@ class PersonaStatus(msgspec.Struct):
     restarts: int
     reason: str
     fault: str
+    instructions: list[str]
+    """What is wrong with files in her folder of instructions."""
     inbox: int | None
     poison: int | None
     mind: str
@@ -72,6 +77,12 @@ class PersonaStatus(msgspec.Struct):
     channels: list[ChannelHealth]
     set_aside: list[SetAsideShown]
     """The oldest of those that ``poison`` counts."""
+    zone: str
+    """Her person's time zone."""
+    quiet_hours: str
+    reminders: int | None
+    """How many are to come; null while the ledger cannot be read."""
+    next_reminder: str | None
     budgets: list[str] = []
     """Which of her budgets let no call pass now, and until when."""
 
@@ -83,6 +94,7 @@ class Kept(msgspec.Struct):
     channels: dict[str, list[ChannelHealth]]
     set_aside: dict[str, list[SetAsideShown]]
     dead_letters: list[DeadLetterShown]
+    reminders: dict[str, tuple[int, int]]
 
 
 class HealthRoutes:
@@ -92,6 +104,7 @@ class HealthRoutes:
         self,
         *,
         personas: Personas,
+        instructions: Instructions,
         edits: EditWatch,
         supervisor: Supervisor,
         costs: Costs,
@@ -105,6 +118,7 @@ class HealthRoutes:
         stopping: asyncio.Event,
     ) -> None:
         self._personas = personas
+        self._instructions = instructions
         self._edits = edits
         self._supervisor = supervisor
         self._costs = costs
@@ -226,6 +240,7 @@ class HealthRoutes:
                 if depths.get(persona.id, Depth()).poison
             },
             await dead_letters(self._ledger, personas, depths),
+            await self._ledger.waiting_reminders(),
         )
 
     async def _channel_health(self, persona: Persona) -> list[ChannelHealth]:
@@ -240,6 +255,7 @@ class HealthRoutes:
     async def _persona_status(self, persona: Persona, kept: Kept | None, fault: str) -> PersonaStatus:
         depth = kept.depths.get(persona.id, Depth()) if kept else None
         view = self._supervisor.view(persona.id)
+        reminders = kept.reminders.get(persona.id) if kept else None
         return PersonaStatus(
             id=persona.id,
             name=persona.name,
@@ -251,11 +267,16 @@ class HealthRoutes:
             restarts=view.restarts,
             reason=view.reason,
             fault=fault,
+            instructions=[f"{file}: {why}" for file, why in self._instructions.faults(persona.id).items()],
             inbox=depth.pending if depth else None,
             poison=depth.poison if depth else None,
             mind=view.mind,
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=kept.channels.get(persona.id, []) if kept else [],
             set_aside=kept.set_aside.get(persona.id, []) if kept else [],
+            zone=persona.zone or machine_zone(),
+            quiet_hours=persona.quiet_hours,
+            reminders=(reminders[0] if reminders else 0) if kept else None,
+            next_reminder=local(reminders[1], zone_of(persona.zone)).isoformat() if reminders else None,
             budgets=self._costs.closed(persona.id),
         )

@@ -16,6 +16,7 @@ from daemon.api.lookup import find_persona
 from daemon.http.answers import json_response
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import MAX_MEMORY_FILES, MEMORY_FILE, Personas
 
 LARGEST: Final = 1024 * 1024
@@ -23,7 +24,7 @@ LARGEST: Final = 1024 * 1024
 
 
 class Instruction(msgspec.Struct):
-    """One of her rules for when to do what; personad has none of these yet."""
+    """One of her rules for when to do what."""
 
     intention: str
     body: str
@@ -40,8 +41,9 @@ class Knowledge(msgspec.Struct):
 class KnowledgeRoutes:
     """What a persona knows."""
 
-    def __init__(self, *, personas: Personas, log: Log) -> None:
+    def __init__(self, *, personas: Personas, instructions: Instructions, log: Log) -> None:
         self._personas = personas
+        self._instructions = instructions
         self._log = log
 
     def routes(self) -> list[BaseRoute]:
@@ -55,7 +57,9 @@ class KnowledgeRoutes:
         except (OSError, UnicodeDecodeError) as error:
             self._log.error("persona.knowledge_unreadable", persona=persona.id, reason=str(error))
             raise HTTPException(400, "Could not read knowledge.") from error
-        return json_response(Knowledge(memory, []))
+        await self._instructions.reload(persona.id)
+        told = [Instruction(one.intention, one.body, "custom") for one in self._instructions.all(persona.id)]
+        return json_response(Knowledge(memory, told))
 
 
 def _read(folder: Path) -> dict[str, str]:

@@ -9,6 +9,8 @@ from daemon.api.logs import MAX_LINES
 from daemon.api.openai.openapi import OPERATIONS as OPENAI_OPERATIONS
 from daemon.api.openai.openapi import PARAMETERS as OPENAI_PARAMETERS
 from daemon.api.openai.openapi import TAG as OPENAI_TAG
+from daemon.api.openapi_knowledge import OPERATIONS as KNOWLEDGE_OPERATIONS
+from daemon.api.openapi_knowledge import PARAMETERS as KNOWLEDGE_PARAMETERS
 from daemon.api.openapi_parts import INTEGER, TEXT, Json, Operation, list_, object_, ref
 from daemon.api.v1.openapi import OPERATIONS as V1_OPERATIONS
 from daemon.api.v1.openapi import QUERY as V1_QUERY
@@ -21,6 +23,7 @@ TAGS: Final = {
     "personas": "The personas and their lives.",
     "channels": "The channels on which a persona talks with her owner.",
     "memory": "What was said, and what she knows.",
+    "reminders": "What she tells or does at a time.",
     "costs": "What remote minds and organs use, and may use.",
     "daemon": "How the daemon does.",
     OPENAI_TAG: "Her owner's door for programs that speak OpenAI's API: each persona is a model.",
@@ -34,6 +37,8 @@ PARAMETERS: Final[dict[str, Json]] = {
     "filename": {"type": "string", "description": "A bare file name."},
     "channel_name": {"type": "string", "description": "The channel's name, percent-encoded."},
     "channel_id": {"type": "string", "description": "The channel's id."},
+    **KNOWLEDGE_PARAMETERS,
+    "reminder_id": {"type": "integer", "description": "The reminder's id."},
     "conversation_id": {"type": "string", "description": "The conversation's id."},
     "sender_id": {
         "type": "string",
@@ -55,6 +60,8 @@ QUERY: Final[dict[str, Json]] = {
     "lines": {"type": "integer", "minimum": 0, "maximum": MAX_LINES},
     "persona": {"type": "string"},
     "follow": {"type": "boolean"},
+    "start": {"type": "string", "description": "An ISO date or time; a date is a day of her person's."},
+    "end": {"type": "string", "description": "An ISO date or time, which is no longer in the range."},
     "usage from": {"type": "string", "pattern": _DAY, "description": "The first day; the first of the month of `to`."},
     "usage to": {"type": "string", "pattern": _DAY, "description": "The last day; today in her person's zone."},
     **V1_QUERY,
@@ -71,7 +78,10 @@ HEADERS: Final[dict[str, Json]] = {
         "pattern": "^[!-~]+$",
         "description": "The same key makes a repeated request the same request.",
     },
-    "If-Match": {"type": "string", "description": "The ETag of the channel as it was read; 412 if it is another now."},
+    "If-Match": {
+        "type": "string",
+        "description": "The ETag of what is changed, as it was read; 412 if it is another now.",
+    },
     "Range": {"type": "string", "description": "A range of bytes, such as bytes=0-1023."},
 }
 
@@ -89,6 +99,8 @@ UPDATE: Final[Json] = {
     "additionalProperties": False,
     "properties": {
         "status": {"enum": ["active", "hibernate", "sick"]},
+        "zone": {"type": "string", "description": "Her person's time zone, an IANA name; empty: the machine's."},
+        "quiet_hours": {"type": "string", "description": "When routines wait, such as 22:00-07:00; empty: never."},
         **{slot: ref("OrganChange") for slot in ("thinking", *ORGANS)},
         **{f"clear_{slot}": {"type": "boolean"} for slot in ORGANS},
     },
@@ -257,6 +269,41 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (404, 422),
         query=("limit", "before", "after", "q"),
     ),
+    ("GET", f"{_PERSONA}/reminders"): Operation(
+        "listReminders",
+        "reminders",
+        "Her reminders and routines that are to come, the next one first.",
+        object_(reminders=list_("ReminderShown")),
+        (404,),
+    ),
+    ("POST", f"{_PERSONA}/reminders"): Operation(
+        "addReminder",
+        "reminders",
+        "Have her person reminded at a time, or by a rule of cron.",
+        ref("ReminderShown"),
+        (404, 409, 422, 507),
+        ref("ReminderRequest"),
+        status=201,
+    ),
+    ("PATCH", f"{_PERSONA}/reminders/{{reminder_id}}"): Operation(
+        "changeReminder",
+        "reminders",
+        "Change a reminder that is to come.",
+        ref("ReminderShown"),
+        (404, 422, 507),
+        ref("ReminderUpdate"),
+    ),
+    ("DELETE", f"{_PERSONA}/reminders/{{reminder_id}}"): Operation(
+        "removeReminder", "reminders", "Remove a reminder.", object_(removed=INTEGER), (404, 507)
+    ),
+    ("GET", f"{_PERSONA}/calendar"): Operation(
+        "getCalendar",
+        "reminders",
+        "What was said and told in a half-open range, and what is to come, with repetitions.",
+        ref("CalendarShown"),
+        (400, 404, 422),
+        query=("start", "end"),
+    ),
     ("GET", f"{_PERSONA}/export"): Operation(
         "exportPersona",
         "personas",
@@ -270,6 +317,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", f"{_PERSONA}/knowledge"): Operation(
         "getKnowledge", "memory", "What she knows.", ref("Knowledge"), (400, 404)
     ),
+    **KNOWLEDGE_OPERATIONS,
     ("GET", f"{_PERSONA}/media/{{filename}}"): Operation(
         "getMedia",
         "memory",

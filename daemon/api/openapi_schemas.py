@@ -10,11 +10,14 @@ import msgspec
 from daemon.api.channels import AddRequest, PairRequest
 from daemon.api.health import Broken, Check, PersonaStatus
 from daemon.api.history import Message
+from daemon.api.instructions import InstructionList, InstructionRequest, InstructionShown
 from daemon.api.knowledge import Knowledge
+from daemon.api.memory import FileHistory, FileShown, UndoRequest, VersionShown, VersionText
 from daemon.api.openai.openapi import KINDS as OPENAI_KINDS
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
+from daemon.api.reminders import CalendarShown, ReminderRequest, ReminderShown, ReminderUpdate
 from daemon.api.retry import RetryRequest
 from daemon.api.usage import BudgetRequest, BudgetShown, Usage
 from daemon.api.v1.objects import ChannelType
@@ -24,13 +27,14 @@ from daemon.channels.health import DeadLetterShown
 from daemon.conversations.frames import ChatFrame, DeltaFrame, SignalFrame, SpeechFrame
 from daemon.feeding.forecast import Forecast
 from daemon.http.answers import Fault
-from daemon.ledger import ChannelStatus
+from daemon.ledger import Cause, ChannelStatus
 from proto.feeds import SOURCES
 from proto.records import Channel, Persona, PersonaView, Status
 from proto.secrets import Secret
 
 _KINDS: Final = (
     *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest, BudgetRequest),
+    *(ReminderRequest, ReminderUpdate, ReminderShown, CalendarShown),
     *(
         Persona,
         Channel,
@@ -46,6 +50,8 @@ _KINDS: Final = (
     ),
     *(Restored, Forecast, Fault, ChatFrame, DeltaFrame, SpeechFrame, SignalFrame),
     *OPENAI_KINDS,
+    *(FileShown, FileHistory, VersionShown, VersionText, UndoRequest),
+    *(InstructionShown, InstructionList, InstructionRequest),
     *V1_KINDS,
 )
 
@@ -54,6 +60,8 @@ _CHOICES: Final = {
     "ChannelType": get_args(ChannelType),
     "ChannelStatus": get_args(ChannelStatus),
     "Source": tuple(SOURCES),
+    "MemoryCause": get_args(Cause),
+    "InstructionSource": ("builtin", "custom"),
 }
 """Choices that stand in several schemas. Without a name of its own, a generator names each after where it stands."""
 

@@ -1,7 +1,9 @@
 """The archive of one persona: a ZIP file whose last member tells size and SHA-256 of every other one.
 
 ``persona.json`` is her record, ``conversation.jsonl`` a line for each line of each channel, oldest first,
-``fed.jsonl`` a line for each conversation that she was fed, ``memory/*.md`` what she knows, ``media/*`` the files.
+``fed.jsonl`` a line for each conversation that she was fed, ``reminders.jsonl`` a line for each reminder to come,
+``memory/*.md`` what she knows, ``history.jsonl`` a line for each version of these files, ``instructions/*.md`` what she
+is asked to do, ``media/*`` the files.
 It is read with suspicion: no other names are taken, no member is larger than it says, and what its sum does not
 confirm counts for nothing.
 """
@@ -27,7 +29,12 @@ MANIFEST: Final = "manifest.json"
 RECORD: Final = "persona.json"
 CONVERSATION: Final = "conversation.jsonl"
 FED: Final = "fed.jsonl"
+HISTORY: Final = "history.jsonl"
+"""Since version 3."""
+REMINDERS: Final = "reminders.jsonl"
+"""Missing in archives before version 3."""
 MEMORY: Final = "memory/"
+INSTRUCTIONS: Final = "instructions/"
 MEDIA: Final = "media/"
 
 MAX_MEMBERS: Final = 50_000
@@ -40,9 +47,10 @@ FREE_OF_RATIO: Final = 16 * 1024 * 1024
 PIECE: Final = 262_144
 
 _NAME: Final = re.compile(
-    r"persona\.json|conversation\.jsonl|fed\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+    r"persona\.json|conversation\.jsonl|fed\.jsonl|history\.jsonl|reminders\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md"
+    r"|instructions/[a-z0-9][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 )
-_LARGEST: Final = {RECORD: MAX_RECORD, MEMORY: MAX_MEMORY_MEMBER}
+_LARGEST: Final = {RECORD: MAX_RECORD, MEMORY: MAX_MEMORY_MEMBER, INSTRUCTIONS: MAX_MEMORY_MEMBER}
 _END, _LOCATOR, _RECORD = 22, 20, 56
 """Bytes in the end record of a ZIP file, and in the two before it in a large one (APPNOTE.TXT 4.3.14 to 4.3.16)."""
 _TAIL: Final = _RECORD + _LOCATOR + _END
@@ -74,7 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     format: Literal["personad-archive"] = "personad-archive"
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     id: PersonaId
     name: str
     exported_at: str
@@ -181,7 +189,7 @@ def _manifest(packed: zipfile.ZipFile) -> Manifest:
     named = {member.name: member for member in manifest.members}
     if named.keys() != found.keys() - {MANIFEST} or len(named) != len(manifest.members):
         raise ArchiveError(f"{MANIFEST} does not name exactly the files that are there")
-    if missing := {RECORD, CONVERSATION, FED} - named.keys():
+    if missing := {RECORD, CONVERSATION, FED, *([HISTORY] if manifest.version > 2 else [])} - named.keys():
         raise ArchiveError(f"there is no {' and no '.join(sorted(missing))}")
     for name, member in named.items():
         folder = name[: name.find("/") + 1] or name

@@ -18,6 +18,8 @@ import msgspec
 from daemon.archives.archive import (
     CONVERSATION,
     FED,
+    HISTORY,
+    INSTRUCTIONS,
     MANIFEST,
     MAX_MEMBERS,
     MAX_MEMORY_MEMBER,
@@ -25,19 +27,22 @@ from daemon.archives.archive import (
     MEMORY,
     PIECE,
     RECORD,
+    REMINDERS,
     Manifest,
     Member,
 )
 from daemon.ledger import Ledger
 from daemon.personas import atomic_files
+from daemon.personas.instruction_files import NAME as INSTRUCTION
 from daemon.personas.media import FOLDER
 from daemon.personas.personas import MEMORY_FILE
+from daemon.reminders.archived import archived
 from daemon.runtime.clock import Clock
 from proto.records import ORGANS, Organ, Persona, to_json
 from proto.texts import MediaName
 
 LINES: Final = 100
-"""Lines of her conversation in one page, at up to some 100 kB each."""
+"""Lines of her conversation, or versions of her memory files, in one page, at up to some 100 kB each."""
 
 
 class TooManyFiles(RuntimeError):
@@ -55,13 +60,14 @@ class Export:
         self._secrets = secrets
         self._pack = _Pack()
         self._memory: list[str] = []
+        self._instructions: list[str] = []
         self._media: list[str] = []
 
     async def prepare(self) -> None:
         """Look which files there are. Raises OSError, TooManyFiles."""
-        self._memory, self._media = await asyncio.to_thread(self._list)
-        if len(self._memory) + len(self._media) > MAX_MEMBERS - 3:
-            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 3} files")
+        self._memory, self._instructions, self._media = await asyncio.to_thread(self._list)
+        if len(self._memory) + len(self._instructions) + len(self._media) > MAX_MEMBERS - 5:
+            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 5} files")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The archive's bytes, a few at a time. Raises OSError, LedgerError: what was sent then is no archive."""
@@ -86,9 +92,16 @@ class Export:
             whole = await self._ledger.fed_lines(self._persona.id, one)
             yield await asyncio.to_thread(pack.write, msgspec.json.encode(whole) + b"\n")
         pack.end()
-        for name in self._memory:
-            text = await asyncio.to_thread(atomic_files.read, self._folder / "memory" / name, MAX_MEMORY_MEMBER)
-            yield await asyncio.to_thread(pack.add, MEMORY + name, text)
+        async for piece in self._history():
+            yield piece
+        rows = [archived(row) for row in await self._ledger.reminders(self._persona.id)]
+        yield await asyncio.to_thread(pack.add, REMINDERS, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+        for member in (
+            *(MEMORY + name for name in self._memory),
+            *(INSTRUCTIONS + name for name in self._instructions),
+        ):
+            text = await asyncio.to_thread(atomic_files.read, self._folder / member, MAX_MEMORY_MEMBER)
+            yield await asyncio.to_thread(pack.add, member, text)
         for name in self._media:
             async for piece in self._file(name):
                 yield piece
@@ -104,12 +117,27 @@ class Export:
         encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
         yield await asyncio.to_thread(pack.close, encoded)
 
-    def _list(self) -> tuple[list[str], list[str]]:
+    async def _history(self) -> AsyncIterator[bytes]:
+        """Every version of her memory files: so alike that, packed, they would look like a bomb to a restore."""
+        self._pack.begin(HISTORY, zipfile.ZIP_STORED)
+        after, versions = await self._ledger.archived_versions(self._persona.id, 0, LINES)
+        while versions:
+            yield await asyncio.to_thread(
+                self._pack.write, b"".join(msgspec.json.encode(one) + b"\n" for one in versions)
+            )
+            after, versions = await self._ledger.archived_versions(self._persona.id, after, LINES)
+        self._pack.end()
+
+    def _list(self) -> tuple[list[str], list[str], list[str]]:
         memory = [path.name for path in self._folder.glob("memory/*") if MEMORY_FILE.fullmatch(path.name)]
+        # Links are left out, as her mind is not told of what they lead to.
+        folder = self._folder / INSTRUCTIONS
+        orders = [] if folder.is_symlink() else [path for path in folder.glob("*") if INSTRUCTION.fullmatch(path.name)]
+        told = [path.name for path in orders if _is_small_file(path)]
         # Other names are unfinished files, or not ours.
         found = (path for path in self._folder.glob(f"{FOLDER}/*") if _is_media_name(path.name))
         media = [path.name for path in found if stat.S_ISREG(path.lstat().st_mode)]
-        return sorted(memory), sorted(media)
+        return sorted(memory), sorted(told), sorted(media)
 
     async def _file(self, name: str) -> AsyncIterator[bytes]:
         path = self._folder / FOLDER / name
@@ -133,6 +161,11 @@ def without_secrets(persona: Persona) -> Persona:
 
 def _keyless(organ: Organ | None) -> Organ | None:
     return organ and msgspec.structs.replace(organ, api_key=None)
+
+
+def _is_small_file(path: Path) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_MEMORY_MEMBER
 
 
 def _is_media_name(name: str) -> bool:

@@ -17,7 +17,7 @@ class Version1Line(ArchivedLine, frozen=True):
     talk: str = ""
 
 
-FORMS: Final[Mapping[int, type[ArchivedLine]]] = MappingProxyType({1: Version1Line, 2: ArchivedLine})
+FORMS: Final[Mapping[int, type[ArchivedLine]]] = MappingProxyType({1: Version1Line, 2: ArchivedLine, 3: ArchivedLine})
 """The form of a line by the ``version`` of the manifest."""
 
 

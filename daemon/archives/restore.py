@@ -18,18 +18,34 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from daemon.archives.archive import CONVERSATION, FED, RECORD, Archive, ArchiveError, Manifest, Member, opened
+from daemon.archives.archive import (
+    CONVERSATION,
+    FED,
+    HISTORY,
+    RECORD,
+    REMINDERS,
+    Archive,
+    ArchiveError,
+    Manifest,
+    Member,
+    opened,
+)
 from daemon.archives.lines import FORMS, as_today
 from daemon.channels.new_channel import NewChannel
 from daemon.channels.service import ChannelService
-from daemon.ledger import ArchivedLine, FedConversation, Ledger, LedgerError
+from daemon.ledger import ArchivedLine, ArchivedVersion, FedConversation, Ledger, LedgerError, Reminder, Why
+from daemon.ledger.memory_history import changed
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
-from daemon.personas.personas import CONFIG, Personas
+from daemon.personas.instructions import Instructions
+from daemon.personas.personas import CONFIG, Personas, read_memory
+from daemon.reminders.archived import ArchivedReminder, NotRestored, restored
+from daemon.reminders.service import MOST
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
-from proto.records import Channel, Persona, PersonaName, from_json, require_providers, to_json
+from proto.records import Channel, Persona, PersonaName, from_json, require_hours, require_providers, to_json
 from proto.secrets import Secret
 from proto.unicode_text import valid_json
 
@@ -44,6 +60,7 @@ MAX_LINE: Final = 8 * 1024 * 1024
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that stay free on the disk."""
 WEB: Final = "web"
+_FOLDERS: Final = ("memory", "instructions", "media")
 RESTORE_FOLDER: Final = "restore-"
 """What the folders in the state directory begin with that hold archives on their way."""
 RESTORED: Final[dict[str, GatewayType]] = {"telegram": "telegram", "discord": "discord"}
@@ -69,12 +86,23 @@ class Restorer:
     """
 
     def __init__(
-        self, *, personas: Personas, ledger: Ledger, channels: ChannelService, identify: Identify, log: Log
+        self,
+        *,
+        personas: Personas,
+        instructions: Instructions,
+        ledger: Ledger,
+        channels: ChannelService,
+        identify: Identify,
+        clock: KeptClock,
+        log: Log,
     ) -> None:
         self._personas = personas
+        self._instructions = instructions
+        self._clock = clock
         self._ledger = ledger
         self._channels = channels
         self._identify = identify
+        self._clock = clock
         self._log = log
 
     async def restore(self, path: Path, name: PersonaName | None, *, new_id: bool) -> Restored:
@@ -96,6 +124,8 @@ class Restorer:
             await asyncio.to_thread(_unpack, archive, folder)
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest)
             await self._remember_fed(persona.id, folder / FED)
+            await self._remember_versions(persona.id, folder)
+            left_out += await self._remind(persona.id, old_id, folder / REMINDERS)
             identified = await self._identified(persona.channels or [], archive.manifest.open_channels, left_out)
             if not archive.manifest.secrets:
                 left_out.append("keys and tokens, which the archive does not hold; give them again")
@@ -127,6 +157,7 @@ class Restorer:
         """Once the last step is begun it is carried through, also when the daemon leaves."""
         await asyncio.to_thread(_complete, folder, persona)
         await carried_through(self._personas.adopt(persona))
+        await self._instructions.reload(persona.id)
 
     async def _converse(self, persona_id: str, old_id: str, file: Path, manifest: Manifest) -> int:
         """Put her lines into the ledger; those that her memory holds are not consolidated once more."""
@@ -169,6 +200,33 @@ class Restorer:
         while batch := await asyncio.to_thread(lambda: list(islice(fed, FED_BATCH))):
             await self._ledger.put_back_fed(persona_id, batch)
 
+    async def _remember_versions(self, persona_id: str, folder: Path) -> None:
+        """Her memory files get their history back; what it does not end with, or has nothing of, begins here."""
+        if (file := folder / HISTORY).exists():
+            versions = _decoded(file, ArchivedVersion)
+            while batch := await asyncio.to_thread(lambda: list(islice(versions, BATCH))):
+                await self._ledger.put_back_versions(persona_id, batch)
+        memory, unread = await asyncio.to_thread(read_memory, folder, self._log)
+        known = await self._ledger.memory_digests(persona_id) or {}
+        differs = changed(known, memory, unread)
+        await self._ledger.note_memory(persona_id, differs, Why("restored"), self._clock.time_ns())
+
+    async def _remind(self, persona_id: str, old_id: str, file: Path) -> list[str]:
+        """Put back the reminders that are to come, and return in words those that are not."""
+        now, left_out, rows = self._clock.present_ns(), list[str](), list[Reminder]()
+        for one in await asyncio.to_thread(_to_come, file):
+            try:
+                rows.append(restored(one, persona_id, old_id, now))
+            except NotRestored as error:
+                left_out.append(f"the reminder {one.body[:40]!r}: {error}")
+        await self._ledger.put_back_reminders(rows)
+        return left_out
+
+
+def _to_come(file: Path) -> list[ArchivedReminder]:
+    """Blocks; raises ArchiveError, OSError."""
+    return list(islice(_decoded(file, ArchivedReminder), MOST)) if file.exists() else []
+
 
 def _left_out(channel: Channel, reason: str) -> str:
     return f"the {channel.type} channel {channel.name}: {reason}"
@@ -179,6 +237,7 @@ def _record(archive: Archive) -> Persona:
     try:
         persona = from_json(archive.record(), Persona)
         require_providers(persona)
+        require_hours(persona)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{RECORD} cannot be read: {error}") from error
     if persona.id != archive.manifest.id:
@@ -189,11 +248,12 @@ def _record(archive: Archive) -> Persona:
 def _unpack(archive: Archive, folder: Path) -> None:
     """Write every member, each checked against its sum. Raises ArchiveError, NoRoom, OSError."""
     members = [member for member in archive.manifest.members if member.name != RECORD]
-    # What was said is written into the ledger, too, and stands there in its log for a while.
-    wanted = MARGIN + sum(3 * member.size if member.name in (CONVERSATION, FED) else member.size for member in members)
+    # What was said and known is written into the ledger, too, and stands there in its log for a while.
+    kept_twice = (CONVERSATION, FED, HISTORY)
+    wanted = MARGIN + sum(3 * member.size if member.name in kept_twice else member.size for member in members)
     if wanted > shutil.disk_usage(folder).free:
         raise NoRoom(f"she needs {wanted} bytes on the disk: free some space")
-    for part in ("memory", "media"):
+    for part in _FOLDERS:
         (folder / part).mkdir(mode=0o700)
     for member in members:
         _write(archive, member, folder / member.name)
@@ -210,10 +270,10 @@ def _write(archive: Archive, member: Member, path: Path) -> None:
 
 def _complete(folder: Path, persona: Persona) -> None:
     """What only served the way goes, her record comes, and the names are durable."""
-    for name in (CONVERSATION, FED):
-        (folder / name).unlink()
+    for name in (CONVERSATION, FED, HISTORY, REMINDERS):
+        (folder / name).unlink(missing_ok=True)
     atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
-    for part in ("memory", "media"):
+    for part in _FOLDERS:
         atomic_files.sync_directory(folder / part)
 
 

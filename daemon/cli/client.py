@@ -82,6 +82,10 @@ class Client:
         """Return the JSON answer. Raises RefusedError, UnreachableError."""
         return self._call("POST", path, body, timeout)
 
+    def put(self, path: str, body: object, timeout: float = TIMEOUT) -> object:
+        """Return the JSON answer. Raises RefusedError, UnreachableError."""
+        return self._call("PUT", path, body, timeout)
+
     def delete(self, path: str, timeout: float = TIMEOUT) -> object:
         """Return the JSON answer. Raises RefusedError, UnreachableError."""
         return self._call("DELETE", path, None, timeout)

@@ -14,8 +14,10 @@ from typing import Final
 import msgspec
 
 from daemon.conversations.worker import Worker
-from daemon.ledger import Ledger, LedgerError
+from daemon.ledger import Ledger, LedgerError, Why
 from daemon.logging.log import Log
+from daemon.personas.instructions import Instructions
+from daemon.personas.memories import Memories
 from daemon.personas.personas import MemoryChanged, Personas, PersonasError
 from daemon.runtime.clock import Clock, Timer, within
 from daemon.runtime.tasks import PersonaTasks
@@ -41,10 +43,20 @@ class Consolidation:
     """One timer and at most one consolidation per persona."""
 
     def __init__(
-        self, ledger: Ledger, personas: Personas, mind_timeout: float, tasks: PersonaTasks, clock: Clock, log: Log
+        self,
+        ledger: Ledger,
+        personas: Personas,
+        memories: Memories,
+        instructions: Instructions,
+        mind_timeout: float,
+        tasks: PersonaTasks,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._ledger = ledger
         self._personas = personas
+        self._memories = memories
+        self._instructions = instructions
         self._timeout = mind_timeout + MARGIN
         self._clock = clock
         self._log = log
@@ -108,6 +120,7 @@ class Consolidation:
         """Consolidate everything that is not consolidated yet. Raises SleepFailed."""
         async with self.folding(persona_id):
             try:
+                await self._memories.settle(persona_id)
                 while await self._consolidate(persona_id):
                     continue
             except (LedgerError, PersonasError) as error:
@@ -125,6 +138,7 @@ class Consolidation:
         self._locks.pop(persona_id, None)
         self._told.discard(persona_id)
         self._due.pop(persona_id, None)
+        self._memories.forget(persona_id)
 
     def close(self) -> None:
         """Stop the timers: nothing more is consolidated after a quiet time."""
@@ -183,17 +197,21 @@ class Consolidation:
         self._waiting[key] = answer
         try:
             memory = self._personas.memory(persona_id)
-            worker.send(Consolidate(key[1], _within_limits(lines), memory))
+            orders = self._instructions.orders(persona_id)
+            worker.send(Consolidate(key[1], _within_limits(lines), memory, orders))
             done = await within(self._clock, self._timeout, answer)
         finally:
             del self._waiting[key]
         try:
-            await self._personas.save_memory(persona_id, memory, done.memory)
+            if done.memory:
+                why = Why("talk", last=last, said_from=lines[0].at, said_to=lines[-1].at)
+                await self._memories.change(persona_id, memory, done.memory, why)
+            else:
+                await self._ledger.consolidated(persona_id, last)
         except MemoryChanged:
             # A file was edited in the meantime: her mind is asked again, with the edited version.
             self._log.info("consolidation.again", persona=persona_id)
             return True
-        await self._ledger.consolidated(persona_id, last)
         self._log.info("consolidation.done", persona=persona_id, lines=len(lines), files=",".join(done.memory))
         return True
 

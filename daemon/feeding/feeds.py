@@ -1,8 +1,8 @@
 """Feeding: an export of another AI's conversations becomes part of her memory, one conversation at a time.
 
 Each digested conversation is committed to the ledger together with the memory files that it changes. Then these files
-are written, then the commit is marked as applied. So a feed may end at any moment, and the next one continues where it
-ended: a conversation that was fed before is recognised by the hash of its text.
+are written, then the commit is finished (``daemon/personas/memories.py``). So a feed may end at any moment, and the
+next one continues where it ended: a conversation that was fed before is recognised by the hash of its text.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from daemon.conversations.hubs import Hubs
 from daemon.costs.costs import Costs
 from daemon.feeding.feeder import Feeder, FeederDied, FeederReport
 from daemon.feeding.forecast import Forecast, priced
-from daemon.ledger import Digest, Ledger, LedgerError
+from daemon.ledger import Ledger, Why
 from daemon.logging.log import Log
+from daemon.personas.instructions import Instructions
+from daemon.personas.memories import Memories
 from daemon.personas.personas import MAX_MEMORY_FILE, MAX_MEMORY_FILES, MemoryChanged, Personas, PersonasError
-from daemon.runtime.tasks import PersonaTasks, Tasks, carried_through
+from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.settings import Settings
 from daemon.supervision.linked_process import ProcessContext
 from daemon.supervision.provisions import kinds_of, mind_limits, provider_urls
 from daemon.supervision.supervisor import Supervisor
-from proto.feeds import Digested, Fed, Feed, FeedFailed, Offered, Source, Undigested, Wanted
+from proto.feeds import Digested, Fed, FedLine, Feed, FeedFailed, Offered, Source, Undigested, Wanted
 from proto.messages import Memory
 
 FOLDER: Final = "feeds"
@@ -87,6 +89,8 @@ class Feeds:
         settings: Settings,
         ledger: Ledger,
         personas: Personas,
+        memories: Memories,
+        instructions: Instructions,
         hubs: Hubs,
         consolidation: Consolidation,
         supervisor: Supervisor,
@@ -99,8 +103,9 @@ class Feeds:
     ) -> None:
         self.at_once = settings.limits.feeds_at_once
         self._prices = costs.prices
-        self._feeding = partial(_Feeding, settings, ledger, personas, hubs, consolidation, context, costs, tasks, log)
         self._personas = personas
+        shared = (settings, ledger, personas, memories, instructions, hubs, consolidation, context, costs, tasks, log)
+        self._feeding = partial(_Feeding, *shared)
         self._supervisor = supervisor
         self._tasks = tasks
         self._own = own
@@ -170,6 +175,8 @@ class _Feeding:
         settings: Settings,
         ledger: Ledger,
         personas: Personas,
+        memories: Memories,
+        instructions: Instructions,
         hubs: Hubs,
         consolidation: Consolidation,
         context: ProcessContext,
@@ -187,6 +194,8 @@ class _Feeding:
         self._settings = settings
         self._ledger = ledger
         self._personas = personas
+        self._memories = memories
+        self._instructions = instructions
         self._hubs = hubs
         self._consolidation = consolidation
         self._context = context
@@ -205,8 +214,10 @@ class _Feeding:
     async def run(self) -> None:
         """Read the export to its end. Raises FeedEnded, LedgerError."""
         deaths = 0
-        async with self._consolidation.folding(self._persona_id):
-            await apply_digests(self._ledger, self._personas, self._log, self._persona_id)
+        try:
+            await self._memories.settle(self._persona_id)
+        except PersonasError as error:
+            raise FeedEnded("disk", str(error)) from error
         while True:
             finished = len(self._applied)
             try:
@@ -246,6 +257,7 @@ class _Feeding:
             limits=mind_limits(self._settings),
             urls=provider_urls(self._settings),
             forecast=self._forecast is not None,
+            orders=self._instructions.orders(self._persona_id),
         )
         if self._forecast:
             self._forecast.begin(self._personas.memory(self._persona_id))
@@ -296,7 +308,8 @@ class _Feeding:
             if report == Undigested(offered.number):
                 progress.undigested += 1
                 return
-            await self._keep(_digest_of(report, offered, self._persona_id, memory))
+            after, lines = _digest_of(report, offered, memory)
+            await self._keep(memory, after, lines, offered)
         self._applied.add(offered.key)
         progress.applied += 1
         self._tell_sometimes()
@@ -305,56 +318,36 @@ class _Feeding:
         if self._clock.monotonic() - self._reported_at > SIGNAL_EVERY:
             self.tell("Feeding")
 
-    async def _keep(self, digest: Digest) -> None:
-        """Commit and apply a digest, even if the feed is cancelled meanwhile. Raises FeederDied, FeedEnded."""
-        await carried_through(self._commit(digest))
+    async def _keep(self, before: Memory, after: Memory, lines: list[FedLine], offered: Offered) -> None:
+        """Commit and write what a conversation changes, even if the feed is cancelled meanwhile.
 
-    async def _commit(self, digest: Digest) -> None:
-        await self._ledger.digested(digest, self._progress.source, self._clock.time_ns())
+        Raises FeederDied, FeedEnded, LedgerError.
+        """
+        why = Why(
+            "feed",
+            source=self._progress.source,
+            key=offered.key,
+            title=offered.title,
+            said_from=max(offered.at, 0),
+            said_to=max(offered.at, 0),
+        )
         try:
-            await self._personas.save_memory(self._persona_id, digest.before, digest.after)
+            await self._memories.change(self._persona_id, before, after, why, lines)
         except MemoryChanged as error:
-            await self._ledger.undigested(self._persona_id, digest.key)
             raise FeederDied("a memory file was edited by hand meanwhile") from error
         except PersonasError as error:
-            await self._ledger.undigested(self._persona_id, digest.key)
             raise FeedEnded("disk", str(error)) from error
-        await self._ledger.applied(self._persona_id, digest.key)
 
 
-def _digest_of(report: FeederReport, offered: Offered, persona_id: str, memory: Memory) -> Digest:
-    """The change of her memory in an answer to ``Wanted``. Raises FeedEnded, FeederDied."""
+def _digest_of(report: FeederReport, offered: Offered, memory: Memory) -> tuple[Memory, list[FedLine]]:
+    """The files that an answer to ``Wanted`` changes, and the conversation's lines. Raises FeedEnded, FeederDied."""
     match report:
         case Digested(number, key, after, lines) if (number, key) == (offered.number, offered.key):
             largest = max((len(text.encode()) for text in after.values()), default=0)
             if largest > MAX_MEMORY_FILE or len(memory.keys() | after.keys()) > MAX_MEMORY_FILES:
                 raise FeederDied("it digested a conversation into more than her memory holds")
-            before = {name: memory[name] for name in after if name in memory}
-            return Digest(persona_id, key, before, after, offered.title, lines)
+            return after, lines
         case FeedFailed():
             raise FeedEnded(report.cause, report.reason)
         case _:
             raise FeederDied("it sent a message out of turn")
-
-
-async def apply_digests(ledger: Ledger, personas: Personas, log: Log, persona_id: str | None = None) -> None:
-    """Write digests that were committed but not written because of a crash or a full disk; of all personas, or of one.
-
-    A file that has changed since, by hand or by a later conversation, stays. The fed conversation may be fed again.
-    Raises LedgerError.
-    """
-    for digest in await ledger.unapplied():
-        if persona_id not in (None, digest.persona):
-            continue
-        memory = personas.memory(digest.persona)
-        is_as_left = all(memory.get(name) in (digest.before.get(name), text) for name, text in digest.after.items())
-        try:
-            if personas.get(digest.persona) and is_as_left:
-                await personas.save_memory(digest.persona, memory, digest.after)
-                await ledger.applied(digest.persona, digest.key)
-            else:
-                await ledger.undigested(digest.persona, digest.key)
-        except (PersonasError, LedgerError) as error:
-            log.error("feed.not_applied", persona=digest.persona, reason=str(error))
-        else:
-            log.info("feed.settled", persona=digest.persona, applied=is_as_left)

@@ -16,11 +16,12 @@ from daemon.ledger.errors import (
     LedgerFull,
     LedgerLost,
 )
-from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.feeds import FedConversation
 from daemon.ledger.hushed import marked
 from daemon.ledger.idempotency import Idempotent
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.ledger import Depth, Ledger
+from daemon.ledger.memory_history import ArchivedVersion, Cause, Change, Version, Why
 from daemon.ledger.mirror import Holder, Mirrored, ReadBack
 from daemon.ledger.open_channels import (
     ChannelConversation,
@@ -34,19 +35,25 @@ from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.recall import Asked
+from daemon.ledger.reminder_requests import CANCEL, ReminderAsked
+from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "CANCEL",
     "DIED",
     "KEPT_DAYS",
     "OPTED_OUT",
     "PAGE_LINES",
     "ArchivedLine",
+    "ArchivedVersion",
     "Asked",
     "Call",
+    "Cause",
+    "Change",
     "ChannelConversation",
     "ChannelFields",
     "ChannelMessage",
@@ -57,7 +64,6 @@ __all__ = [
     "Crossed",
     "DeadLetter",
     "Depth",
-    "Digest",
     "FedConversation",
     "Holder",
     "Idempotent",
@@ -72,12 +78,15 @@ __all__ = [
     "New",
     "Notice",
     "OpenChannel",
+    "OpenTelling",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
     "Piece",
     "ReadBack",
+    "Reminder",
+    "ReminderAsked",
     "Room",
     "Said",
     "SenderLimits",
@@ -86,9 +95,12 @@ __all__ = [
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "Telling",
     "UsageRow",
+    "Version",
     "Visited",
     "Waiting",
     "Wanted",
+    "Why",
     "marked",
 ]

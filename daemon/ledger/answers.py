@@ -12,9 +12,12 @@ from daemon.ledger import (
     erasure,
     feeds,
     inbox,
+    memory_history,
     open_channels,
     outbox,
     pairing,
+    reminder_requests,
+    reminders,
     requests,
     revisions,
 )
@@ -107,6 +110,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     outbox.prune(connection, before)
     pairing.prune(connection, before)
     revisions.prune(connection, before)
+    reminders.prune(connection)
     requests.prune(connection, before)
 
 
@@ -119,8 +123,11 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     open_channels.forget(connection, persona)
     pairing.forget(connection, persona)
     feeds.forget(connection, persona)
+    memory_history.forget(connection, persona)
     revisions.forget(connection, persona)
     requests.forget(connection, persona)
     erasure.forget(connection, persona)
+    reminders.forget(connection, persona)
+    reminder_requests.forget(connection, persona)
     calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

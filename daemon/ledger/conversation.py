@@ -123,6 +123,16 @@ def history(connection: sqlite3.Connection, persona: str, conversation: Conversa
     return [Line(*row) for row in reversed(rows)]
 
 
+def said_between(connection: sqlite3.Connection, persona: str, start: int, end: int, limit: int) -> list[Line]:
+    """Return what was said from ``start`` until before ``end``, oldest first, without visitors' conversations."""
+    rows = connection.execute(
+        "SELECT role, content, at, media, title, perceived FROM conversation"
+        " WHERE persona = ? AND open = 0 AND at >= ? AND at < ? ORDER BY at LIMIT ?",
+        (persona, start, end, limit),
+    )
+    return [Line(*row) for row in rows]
+
+
 def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
     """Return whether one of her perceptions, lines or held messages refers to this file."""
     found: int = connection.execute(
@@ -153,6 +163,16 @@ def unconsolidated(connection: sqlite3.Connection, persona: str, limit: int) -> 
         (persona, limit),
     ).fetchall()
     return (rows[-1][0] if rows else 0), [Line(*row[1:]) for row in rows]
+
+
+def first_unconsolidated(connection: sqlite3.Connection, persona: str) -> int:
+    """Return the id of the oldest line that ``unconsolidated`` returns, 0 if there is none."""
+    row = connection.execute(
+        "SELECT id FROM conversation WHERE persona = ?1 AND open = 0 AND notice = 0"
+        " AND id > coalesce((SELECT up_to FROM consolidation WHERE persona = ?1), 0) ORDER BY id LIMIT 1",
+        (persona,),
+    ).fetchone()
+    return row[0] if row else 0
 
 
 def consolidated(connection: sqlite3.Connection, persona: str, up_to: int) -> None:

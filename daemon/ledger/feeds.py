@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from typing import Annotated, Final
@@ -11,26 +10,10 @@ import msgspec
 
 from daemon.ledger import recall_index
 from proto.feeds import MAX_FED_LINES, ConversationKey, FedLine
-from proto.messages import Memory
 from proto.texts import Title
 
 MOST_LINES: Final = 200_000
 """Lines of fed conversations that are kept for one persona; those of later conversations are in her memory only."""
-
-
-class Digest(msgspec.Struct, frozen=True):
-    """A digested conversation whose memory files may not be written yet.
-
-    ``before`` and ``after`` hold these files whole. A file that did not exist has no entry in ``before``. ``lines`` are
-    those of the conversation, and ``title`` is its name: they are kept to be found again.
-    """
-
-    persona: str
-    key: str
-    before: Memory
-    after: Memory
-    title: str = ""
-    lines: list[FedLine] = []
 
 
 class FedConversation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,17 +26,24 @@ class FedConversation(msgspec.Struct, frozen=True, omit_defaults=True):
     lines: Annotated[list[FedLine], msgspec.Meta(max_length=MAX_FED_LINES)] = []
 
 
-def digested(connection: sqlite3.Connection, digest: Digest, source: str, at: int) -> None:
-    """Keep a conversation's digest before the memory files are written."""
-    connection.execute(
-        "INSERT INTO feed (persona, key, source, at, before, after) VALUES (?, ?, ?, ?, ?, ?)",
-        (digest.persona, digest.key, source, at, json.dumps(digest.before), json.dumps(digest.after)),
+def digested(
+    connection: sqlite3.Connection, persona: str, key: str, source: str, title: str, lines: Iterable[FedLine], at: int
+) -> None:
+    """Keep that a conversation is digested, before the memory files are written (``memory_history.begin``).
+
+    Its lines are kept to be found again.
+    """
+    added = connection.execute(
+        "INSERT INTO feed (persona, key, source, at, before, after) VALUES (?, ?, ?, ?, '', '')"
+        " ON CONFLICT (persona, key) DO NOTHING",
+        (persona, key, source, at),
     )
-    _keep_lines(connection, digest.persona, digest.key, source, digest.title, digest.lines)
+    if added.rowcount:
+        _keep_lines(connection, persona, key, source, title, lines)
 
 
 def applied(connection: sqlite3.Connection, persona: str, key: str) -> None:
-    """Record that the memory files are written, and keep only the key."""
+    """Record that the memory files are written."""
     connection.execute(
         "UPDATE feed SET state = 'applied', before = '', after = '' WHERE persona = ? AND key = ?", (persona, key)
     )
@@ -104,12 +94,6 @@ def put_back(connection: sqlite3.Connection, persona: str, fed: Iterable[FedConv
         )
         if added.rowcount:
             _keep_lines(connection, persona, one.key, one.source, one.title, one.lines)
-
-
-def unapplied(connection: sqlite3.Connection) -> list[Digest]:
-    """Return the digests that may not be written to the memory files, oldest first."""
-    rows = connection.execute("SELECT persona, key, before, after FROM feed WHERE state = 'digested' ORDER BY id")
-    return [Digest(persona, key, json.loads(before), json.loads(after)) for persona, key, before, after in rows]
 
 
 def forget(connection: sqlite3.Connection, persona: str) -> None:

@@ -20,13 +20,15 @@ from daemon.ledger.channels import Committed, StoredChannel
 from daemon.ledger.damage import Damage
 from daemon.ledger.delivery import DeadLetter, OutgoingRow, Sending
 from daemon.ledger.erasure_operations import ErasureOperations
-from daemon.ledger.feeds import Digest, FedConversation
+from daemon.ledger.feeds import FedConversation
 from daemon.ledger.inbox import Waiting
 from daemon.ledger.mark import Mark
+from daemon.ledger.memory_operations import MemoryOperations
 from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import LATEST, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.recall_operations import RecallOperations
+from daemon.ledger.reminder_operations import ReminderOperations
 from daemon.ledger.request_operations import RequestOperations
 from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
@@ -45,7 +47,15 @@ class Depth(msgspec.Struct):
     outbox_dead: int = 0
 
 
-class Ledger(ChannelOperations, ErasureOperations, CallOperations, RequestOperations, RecallOperations):
+class Ledger(
+    ChannelOperations,
+    ErasureOperations,
+    CallOperations,
+    ReminderOperations,
+    RequestOperations,
+    RecallOperations,
+    MemoryOperations,
+):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 
     Times are in epoch nanoseconds. Every operation raises LedgerFull when the disk fails or is full, LedgerBusy when
@@ -192,22 +202,6 @@ class Ledger(ChannelOperations, ErasureOperations, CallOperations, RequestOperat
     async def is_fed(self, persona_id: str, key: str) -> bool:
         """Return whether the imported conversation with this key was fed to her before."""
         return await self._reader.submit(feeds.is_known, persona_id, key)
-
-    async def digested(self, digest: Digest, source: str, at: int) -> None:
-        """Keep the digest of an imported conversation before her memory files are written."""
-        await self._writer.submit(feeds.digested, digest, source, at)
-
-    async def applied(self, persona_id: str, key: str) -> None:
-        """Record that the memory files of this digest are written."""
-        await self._writer.submit(feeds.applied, persona_id, key)
-
-    async def undigested(self, persona_id: str, key: str) -> None:
-        """Drop a digest whose memory files were not written, so that its conversation may be fed again."""
-        await self._writer.submit(feeds.undo, persona_id, key)
-
-    async def unapplied(self) -> list[Digest]:
-        """Return all personas' digests that may not be written to the memory files, oldest first."""
-        return await self._reader.submit(feeds.unapplied)
 
     async def fed(self, persona_id: str) -> list[FedConversation]:
         """Return the imported conversations that are in her memory, oldest first."""

@@ -26,6 +26,12 @@ def write(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove the file, if it is there. After a crash it is there or gone for good."""
+    path.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Make the directory's entries durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,7 +10,7 @@ the second of two edits within one.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -42,13 +42,23 @@ class WatchFailed(RuntimeError):
 
 
 class EditWatch:
-    """Hands the edits to ``personas``, and ``edited`` gets each changed record."""
+    """Hands the edits to ``personas``, and ``edited`` gets each changed record.
+
+    ``followers`` get the ids of those in whose folder of that name something changed.
+    """
 
     def __init__(
-        self, personas: Personas, edited: Callable[[Persona], Awaitable[None]], root: Path, clock: Clock, log: Log
+        self,
+        personas: Personas,
+        edited: Callable[[Persona], Awaitable[None]],
+        followers: Mapping[str, Callable[[str], Awaitable[None]]],
+        root: Path,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._personas = personas
         self._edited = edited
+        self._followers = followers
         self._root = root
         self._clock = clock
         self._log = log
@@ -65,7 +75,7 @@ class EditWatch:
                 self._failed(f"edits by hand are noticed only after {POLL:.0f} seconds: {_words(error)}")
             missed = True
             for _ in range(POLLS):
-                await self._personas.take_all_edits(self._edited)
+                await self._take_all()
                 await self._clock.sleep(POLL)
 
     async def _follow(self, missed: bool) -> None:
@@ -74,12 +84,30 @@ class EditWatch:
             async for paths in changes:
                 self.fault = ""
                 if missed:
-                    await self._personas.take_all_edits(self._edited)
+                    await self._take_all()
                     missed = False
                 elif paths:
-                    await self._personas.take_edits(paths, self._edited)
+                    await self._take(paths)
                 else:
                     await self._probe()
+
+    async def _take(self, paths: set[Path]) -> None:
+        await self._personas.take_edits(paths, self._edited)
+        await self._tell(paths)
+
+    async def _take_all(self) -> None:
+        await self._personas.take_all_edits(self._edited)
+        await self._tell({self._personas.folder(persona.id) for persona in self._personas.all()})
+
+    async def _tell(self, paths: set[Path]) -> None:
+        for folder, follow in self._followers.items():
+            for persona_id in self._touched(paths, folder):
+                await follow(persona_id)
+
+    def _touched(self, paths: set[Path], folder: str) -> set[str]:
+        """The personas in whose ``folder`` something changed. Of a new folder only the folder itself is reported."""
+        parts = [path.relative_to(self._root).parts for path in paths]
+        return {part[0] for part in parts if part and not part[0].startswith(".") and part[1:2] in ((), (folder,))}
 
     def _failed(self, fault: str) -> None:
         if fault != self.fault:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from proto.messages import Memory
-from proto.records import Persona, from_json, require_providers, to_json
+from proto.records import Persona, from_json, require_hours, require_providers, to_json
 
 CONFIG: Final = "config.json"
 REJECTED: Final = "config.rejected.json"
@@ -26,6 +26,7 @@ REJECTED: Final = "config.rejected.json"
 MAX_CONFIG: Final = 1024 * 1024
 MAX_MEMORY_FILE: Final = 64 * 1024
 MAX_MEMORY_FILES: Final = 32
+MEMORY_FOLDER: Final = "memory"
 
 MEMORY_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}\.md")
 _DELETED: Final = ".deleted-"
@@ -51,6 +52,7 @@ class Personas:
         self._log = log
         self._personas: dict[str, Persona] = {}
         self._memories: dict[str, Memory] = {}
+        self._unread: dict[str, frozenset[str]] = {}
         self._faults: dict[str, str] = {}
         self._being_removed: set[str] = set()
         """The ids whose folders are being removed or restored."""
@@ -61,7 +63,7 @@ class Personas:
         """Read all personas."""
         for persona_id in await asyncio.to_thread(self._scan):
             await self._reload(persona_id)
-            await self._reload_memory(persona_id)
+            await self.reread_memory(persona_id)
 
     def all(self) -> list[Persona]:
         """Return all personas with a valid record, sorted by name."""
@@ -87,6 +89,10 @@ class Personas:
         """Return what she knows. Do not change it in place."""
         return self._memories.get(persona_id, {})
 
+    def unread(self, persona_id: str) -> frozenset[str]:
+        """Return the names of memory files that are there and could not be read, or are too many."""
+        return self._unread.get(persona_id, frozenset())
+
     async def create(self, persona: Persona) -> None:
         """Create her folder. config.json comes last, so a crash leaves no partial persona. Raises PersonasError."""
         await self._write(persona, fresh=True)
@@ -95,28 +101,42 @@ class Personas:
         """Replace her record, and keep what was edited by hand since it was read. Raises PersonasError."""
         await self._write(persona, fresh=False)
 
-    async def save_memory(self, persona_id: str, before: Memory, memory: Memory) -> None:
-        """Replace these memory files, each whole. They were made from ``before``.
+    async def save_memory(
+        self, persona_id: str, before: Mapping[str, str | None], memory: Mapping[str, str | None]
+    ) -> None:
+        """Replace these memory files, each whole; None removes one. They were made from ``before``.
 
         Raises MemoryChanged when one of them is no longer as in ``before``, and PersonasError.
         """
-        folder = self.folder(persona_id) / "memory"
+        folder = self.folder(persona_id) / MEMORY_FOLDER
 
         def write() -> None:
             folder.mkdir(mode=0o700, exist_ok=True)
             for name, text in memory.items():
-                atomic_files.write(folder / f"{name}.md", text.encode())
+                if text is None:
+                    atomic_files.remove(folder / f"{name}.md")
+                else:
+                    atomic_files.write(folder / f"{name}.md", text.encode())
 
         async with self._disk:
-            found = await asyncio.to_thread(self._read_memory, persona_id)
+            await self._reread_memory(persona_id)
+            found = self.memory(persona_id)
+            if unread := self.unread(persona_id) & memory.keys():
+                raise PersonasError(f"{min(unread)}.md cannot be read, so it is not replaced: correct it by hand.")
             if any(found.get(name) != before.get(name) for name in memory):
-                self._memories[persona_id] = found
                 raise MemoryChanged("What she knows was edited meanwhile.")
             try:
                 await asyncio.to_thread(write)
             except OSError as error:
+                await self._reread_memory(persona_id)
                 raise PersonasError(f"What she learned could not be written: {error}.") from error
-            self._memories[persona_id] = {**found, **memory}
+            kept = {**found, **memory}
+            self._memories[persona_id] = {name: text for name, text in kept.items() if text is not None}
+
+    async def reread_memory(self, persona_id: str) -> None:
+        """Read her memory files again: an edit by hand may not be reported yet."""
+        async with self._disk:
+            await self._reread_memory(persona_id)
 
     async def delete(self, persona_id: str) -> None:
         """Move her folder aside. From now on she is gone, even after a power cut. Raises PersonasError."""
@@ -136,6 +156,7 @@ class Personas:
             self._being_removed.add(persona_id)
             self._faults.pop(persona_id, None)
             self._memories.pop(persona_id, None)
+            self._unread.pop(persona_id, None)
 
     async def lay_out(self, persona_id: str) -> Path:
         """Create a folder for a persona who is restored with ``adopt``. Until then the next start would remove it.
@@ -179,7 +200,7 @@ class Personas:
                 raise PersonasError(f"Her folder could not be put in place: {error}.") from error
             self._personas[persona.id] = persona
             self._being_removed.discard(persona.id)
-        await self._reload_memory(persona.id)
+        await self.reread_memory(persona.id)
 
     async def deleted(self) -> list[str]:
         """Return the ids of deleted personas whose folders may not be removed yet."""
@@ -203,14 +224,14 @@ class Personas:
             # (https://man7.org/linux/man-pages/man7/inotify.7.html).
             if parts[1:] in ((), (CONFIG,)):
                 configs.add(parts[0])
-            if parts[1:] in ((), ("memory",)) or (parts[1] == "memory" and MEMORY_FILE.fullmatch(parts[-1])):
+            if parts[1:] in ((), (MEMORY_FOLDER,)) or (parts[1] == MEMORY_FOLDER and MEMORY_FILE.fullmatch(parts[-1])):
                 memories.add(parts[0])
         for persona_id in configs:
             if not persona_id.startswith(".") and (persona := await self._reload(persona_id)):
                 self._log.info("persona.edited", persona=persona.id)
                 await edited(persona)
         for persona_id in memories & self._personas.keys():
-            await self._reload_memory(persona_id)
+            await self.reread_memory(persona_id)
 
     async def take_all_edits(self, edited: Callable[[Persona], Awaitable[None]]) -> None:
         """Read everything again, after a time in which edits were not reported."""
@@ -235,7 +256,7 @@ class Personas:
         def make() -> None:
             made = not folder.exists()
             try:
-                for part in (folder, folder / "memory", folder / "media"):
+                for part in (folder, folder / MEMORY_FOLDER, folder / "instructions", folder / "media"):
                     part.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write()
                 atomic_files.sync_directory(self._root)
@@ -262,6 +283,7 @@ class Personas:
         try:
             found = from_json(atomic_files.read(config, MAX_CONFIG), Persona)
             require_providers(found)
+            require_hours(found)
         except FileNotFoundError:
             return persona
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -289,6 +311,7 @@ class Personas:
             if persona.id != persona_id:
                 raise msgspec.ValidationError(f"id is {persona.id}, but the folder is named {persona_id}")
             require_providers(persona)
+            require_hours(persona)
         except FileNotFoundError:
             if persona_id not in self._personas:
                 return None
@@ -310,26 +333,34 @@ class Personas:
             self._faults[persona_id] = fault
             self._log.error("persona.config_invalid", persona=persona_id, reason=fault)
 
-    async def _reload_memory(self, persona_id: str) -> None:
-        async with self._disk:
-            try:
-                memory = await asyncio.to_thread(self._read_memory, persona_id)
-            except OSError as error:
-                self._log.error("persona.memory_unreadable", persona=persona_id, file="memory", reason=str(error))
-                return
-            if memory or persona_id in self._personas:
-                self._memories[persona_id] = memory
+    async def _reread_memory(self, persona_id: str) -> None:
+        try:
+            memory, unread = await asyncio.to_thread(read_memory, self.folder(persona_id), self._log)
+        except OSError as error:
+            self._log.error("persona.memory_unreadable", persona=persona_id, file=MEMORY_FOLDER, reason=str(error))
+            self._unread[persona_id] = frozenset(self.memory(persona_id))
+            return
+        if memory or persona_id in self._personas:
+            self._memories[persona_id], self._unread[persona_id] = memory, unread
 
-    def _read_memory(self, persona_id: str) -> Memory:
-        """Return the content of her memory files. Blocks."""
-        memory: Memory = {}
-        folder = self.folder(persona_id) / "memory"
-        if not folder.is_dir():
-            return memory
-        names = sorted(path.name for path in folder.iterdir() if MEMORY_FILE.fullmatch(path.name))
-        for name in names[:MAX_MEMORY_FILES]:
-            try:
-                memory[name.removesuffix(".md")] = atomic_files.read(folder / name, MAX_MEMORY_FILE).decode()
-            except (OSError, UnicodeDecodeError) as error:
-                self._log.error("persona.memory_unreadable", persona=persona_id, file=name, reason=str(error))
-        return memory
+
+def read_memory(folder: Path, log: Log) -> tuple[Memory, frozenset[str]]:
+    """Return the content of a persona's memory files, and the names of those that are not read. Blocks.
+
+    Raises OSError.
+    """
+    memory: Memory = {}
+    unread = set[str]()
+    files = folder / MEMORY_FOLDER
+    if not files.is_dir():
+        return memory, frozenset()
+    names = sorted(path.name for path in files.iterdir() if MEMORY_FILE.fullmatch(path.name))
+    for name in names[:MAX_MEMORY_FILES]:
+        try:
+            memory[name.removesuffix(".md")] = atomic_files.read(files / name, MAX_MEMORY_FILE).decode()
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            log.error("persona.memory_unreadable", persona=folder.name, file=name, reason=str(error))
+            unread.add(name.removesuffix(".md"))
+    return memory, frozenset(unread | {name.removesuffix(".md") for name in names[MAX_MEMORY_FILES:]})

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 from starlette.types import ASGIApp
 
 from daemon.api.app import build
-from daemon.archives.restore import RESTORE_FOLDER
 from daemon.channels.bot_commands import BotCommand, BotCommands
 from daemon.channels.erasure import Erasure
 from daemon.channels.gateways import ChannelGateways
@@ -29,6 +28,7 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
@@ -40,23 +40,29 @@ from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.costs.prices import Prices
-from daemon.feeding.feeds import FOLDER as FEEDS_NAME
-from daemon.feeding.feeds import Feeds, apply_digests
+from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
-from daemon.personas.media import Uploads, remove_leftovers
+from daemon.personas.instructions import FOLDER as INSTRUCTIONS_NAME
+from daemon.personas.instructions import Instructions
+from daemon.personas.media import Uploads
+from daemon.personas.memories import Memories
+from daemon.personas.personas import MEMORY_FOLDER as MEMORY_NAME
 from daemon.personas.personas import Personas
-from daemon.personas.spool import clear
 from daemon.recall.meaning import Meaning
 from daemon.recall.service import Recall
+from daemon.reminders.due import Due
+from daemon.reminders.questions import ReminderQuestions
+from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings import version
 from daemon.settings.accounts import Accounts, ReadAccount, read_models
 from daemon.settings.settings import Settings
+from daemon.startup.reading import read_knowledge, read_personas
 from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
 from daemon.supervision.commands import Commands
@@ -88,6 +94,7 @@ class Conversations(NamedTuple):
     consolidation: Consolidation
     delivery: Delivery
     recaller: Recaller
+    agenda: Agenda
     unkept: Unkept
 
 
@@ -118,6 +125,7 @@ class Assembled(NamedTuple):
     erasure: Erasure
     clock: KeptClock
     accounts: Accounts
+    due: Due
 
 
 async def assemble(
@@ -134,7 +142,8 @@ async def assemble(
     ledger = await _ledger(settings.state_dir, log)
     stack.push_async_callback(ledger.close)
     clock = KeptClock(machine, await ledger.last_moment())
-    personas = await _personas(settings.state_dir, ledger, log)
+    personas = await read_personas(settings.state_dir, ledger, log)
+    memories, instructions = await read_knowledge(personas, ledger, clock, log)
     link = Link(settings.runtime_dir, clock, log)
     stack.callback(link.close)
     heartbeat = settings.supervisor.hang_after / HEARTBEATS_TO_HANG
@@ -142,24 +151,43 @@ async def assemble(
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
     meaning = Meaning(ledger, organ_host.embed, personas, clock, log, is_wanted=settings.organs.meaning)
-    said = await _conversations(settings, ledger, personas, meaning, models, own, clock, log)
+    said = await _conversations(settings, ledger, personas, memories, instructions, meaning, models, own, clock, log)
     stack.push_async_callback(own.close)
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
+    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, clock, log)
+    reminders = Reminders(ledger, personas, said.agenda, due.look, clock)
+    questions = ReminderQuestions(reminders, said.inbox, own, clock, log)
     afford, prices = said.inbox.afford, Prices(settings.prices)
     costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
     stack.callback(costs.close)
-    supervisor = _supervisor(settings, personas, said, places, costs, spawner, context, organ_host, tasks, own, log)
+    supervisor = _supervisor(
+        settings, personas, said, places, due, questions, costs, spawner, context, organ_host, tasks, own, log
+    )
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
-        settings, ledger, personas, said.hubs, said.consolidation, supervisor, context, costs, own, tasks, stopping, log
+        settings,
+        ledger,
+        personas,
+        memories,
+        instructions,
+        said.hubs,
+        said.consolidation,
+        supervisor,
+        context,
+        costs,
+        own,
+        tasks,
+        stopping,
+        log,
     )
     by_people = Commands(personas, places.register, supervisor)
     commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
     channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
-    edits = EditWatch(personas, channels.edited, settings.state_dir / PERSONAS_NAME, clock, log)
+    followers = {MEMORY_NAME: memories.note, INSTRUCTIONS_NAME: instructions.reload}
+    edits = EditWatch(personas, channels.edited, followers, settings.state_dir / PERSONAS_NAME, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
     stack.callback(uploads.close)
     stack.push_async_callback(feeds.close)
@@ -167,6 +195,8 @@ async def assemble(
         api_routes(
             settings=settings,
             personas=personas,
+            memories=memories,
+            instructions=instructions,
             edits=edits,
             supervisor=supervisor,
             ledger=ledger,
@@ -177,6 +207,7 @@ async def assemble(
             commands=by_people,
             channels=channels,
             feeds=feeds,
+            reminders=reminders,
             costs=costs,
             uploads=uploads,
             accounts=accounts,
@@ -236,6 +267,7 @@ async def assemble(
         erasure,
         clock,
         accounts,
+        due,
     )
 
 
@@ -246,32 +278,12 @@ async def _ledger(state_dir: Path, log: Log) -> Ledger:
     return await Ledger.open(state_dir / LEDGER_NAME, mark_of(state_dir), unreadable)
 
 
-async def _personas(state_dir: Path, ledger: Ledger, log: Log) -> Personas:
-    """Read the personas, and finish or undo what a kill cut short in their folders and in the ledger."""
-    personas = Personas(state_dir / PERSONAS_NAME, log)
-    await personas.load()
-    for persona_id in await personas.deleted():
-        await ledger.forget(persona_id)
-        await personas.remove_deleted(persona_id)
-    await remove_leftovers(state_dir / PERSONAS_NAME, ledger, log)
-    await asyncio.to_thread(_clear, state_dir)
-    await apply_digests(ledger, personas, log)
-    return personas
-
-
-def _clear(state_dir: Path) -> None:
-    """Remove exports and archives whose request a crash cut short."""
-    clear((state_dir / PERSONAS_NAME).glob(f"*/{FEEDS_NAME}"))
-    clear(state_dir.glob(f"{RESTORE_FOLDER}*"))
-    # In an earlier version an index lay beside her keys. It is a cache, and is made again from her documents.
-    for index in (state_dir / PERSONAS_NAME).glob("*/library.db*"):
-        index.unlink(missing_ok=True)
-
-
 async def _conversations(
     settings: Settings,
     ledger: Ledger,
     personas: Personas,
+    memories: Memories,
+    instructions: Instructions,
     meaning: Meaning,
     models: Mapping[str, Organ],
     tasks: PersonaTasks,
@@ -280,14 +292,17 @@ async def _conversations(
 ) -> Conversations:
     hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
     terms = ChannelTerms(ledger, models, clock, log)
-    consolidation = Consolidation(ledger, personas, settings.mind.total_timeout, tasks, clock, log)
+    timeout = settings.mind.total_timeout
+    consolidation = Consolidation(ledger, personas, memories, instructions, timeout, tasks, clock, log)
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
-    inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, tasks, clock, log)
+    recaller, agenda = Recaller(Recall(ledger, meaning, clock, log), personas), Agenda(ledger)
+    inbox = Inbox(
+        settings, ledger, personas, instructions, terms, publisher, recaller, touched, told, tasks, clock, log, agenda
+    )
     unkept = Unkept(inbox, recaller, personas, tasks, clock)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, unkept)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, agenda, unkept)
 
 
 def _channels(
@@ -327,6 +342,8 @@ def _supervisor(
     personas: Personas,
     said: Conversations,
     places: Channels,
+    due: Due,
+    questions: ReminderQuestions,
     costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
@@ -352,9 +369,10 @@ def _supervisor(
         organ_host,
         said.recaller,
         persona_tasks,
+        questions,
         costs,
     )
-    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, unkept, due]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

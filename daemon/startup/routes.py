@@ -14,9 +14,11 @@ from daemon.api.feed import FeedRoutes
 from daemon.api.health import HealthRoutes
 from daemon.api.history import HistoryRoutes
 from daemon.api.hush import HushRoutes
+from daemon.api.instructions import InstructionRoutes
 from daemon.api.knowledge import KnowledgeRoutes
 from daemon.api.lifecycle import LifecycleRoutes
 from daemon.api.logs import LogRoutes
+from daemon.api.memory import MemoryRoutes
 from daemon.api.metrics import MetricsRoutes
 from daemon.api.openai.completions import CompletionRoutes, Completions
 from daemon.api.openai.files import Files
@@ -24,6 +26,7 @@ from daemon.api.openai.models import ModelRoutes, Models
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
+from daemon.api.reminders import ReminderRoutes
 from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
@@ -49,9 +52,13 @@ from daemon.feeding.feeds import Feeds
 from daemon.ledger import Ledger
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.media import Uploads
+from daemon.personas.memories import Memories
 from daemon.personas.personas import Personas
+from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
@@ -64,6 +71,8 @@ def api_routes(
     *,
     settings: Settings,
     personas: Personas,
+    memories: Memories,
+    instructions: Instructions,
     edits: EditWatch,
     supervisor: Supervisor,
     ledger: Ledger,
@@ -74,6 +83,7 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    reminders: Reminders,
     costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
@@ -81,7 +91,7 @@ def api_routes(
     webhook_counts: Counter[tuple[str, int]],
     tasks: Tasks,
     started_at: float,
-    clock: Clock,
+    clock: KeptClock,
     stopping: asyncio.Event,
     log: Log,
 ) -> list[RouteGroup]:
@@ -124,9 +134,16 @@ def api_routes(
         ArchiveRoutes(
             personas=personas,
             supervisor=supervisor,
+            memories=memories,
             ledger=ledger,
             restorer=Restorer(
-                personas=personas, ledger=ledger, channels=channels, identify=supervisor.identify, log=log
+                personas=personas,
+                instructions=instructions,
+                ledger=ledger,
+                channels=channels,
+                identify=supervisor.identify,
+                clock=clock,
+                log=log,
             ),
             hubs=hubs,
             uploads=uploads,
@@ -148,10 +165,14 @@ def api_routes(
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
-        KnowledgeRoutes(personas=personas, log=log),
+        ReminderRoutes(personas=personas, reminders=reminders, ledger=ledger, clock=clock),
+        KnowledgeRoutes(personas=personas, instructions=instructions, log=log),
+        MemoryRoutes(personas=personas, memories=memories, ledger=ledger),
+        InstructionRoutes(personas=personas, instructions=instructions),
         UsageRoutes(personas=personas, ledger=ledger, costs=costs, register=register, clock=clock),
         HealthRoutes(
             personas=personas,
+            instructions=instructions,
             edits=edits,
             supervisor=supervisor,
             costs=costs,

@@ -12,8 +12,9 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daemon.archives.archive import CONVERSATION, FED, MANIFEST, RECORD, ArchiveError, Manifest, Member, opened
+from daemon.archives.archive import CONVERSATION, FED, HISTORY, MANIFEST, RECORD, ArchiveError, Manifest, Member, opened
 from daemon.archives.lines import FORMS, as_today
+from daemon.ledger import ArchivedVersion
 from proto.records import Persona, from_json, to_json
 from proto.unicode_text import valid_json
 from tests.fuzz.strategies import (
@@ -32,6 +33,8 @@ from tests.fuzz.strategies import (
 
 ID: Final = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 HER: Final = written({"id": ID, "name": "Ada", "thinking": {"name": "m", "api_key": SECRET}})
+WHOLE: Final = {RECORD: HER, CONVERSATION: b"", FED: b"", HISTORY: b""}
+"""What every archive has."""
 
 
 def archive(members: dict[str, bytes], manifest: object = None) -> bytes:
@@ -62,6 +65,8 @@ names = st.sampled_from(
         FED,
         "memory/person.md",
         "memory/../x.md",
+        "instructions/greet.md",
+        "instructions/../x.md",
         "media/a.png",
         "media/",
         "../x",
@@ -70,13 +75,11 @@ names = st.sampled_from(
         "a\\b",
     ]
 )
-archives = st.dictionaries(names, st.binary(max_size=60), max_size=6).map(
-    lambda members: archive({RECORD: HER, CONVERSATION: b"", FED: b"", **members})
-)
+archives = st.dictionaries(names, st.binary(max_size=60), max_size=6).map(lambda members: archive({**WHOLE, **members}))
 manifests = objects(
     {
         "format": st.just("personad-archive"),
-        "version": st.sampled_from([1, 2]),
+        "version": st.sampled_from([1, 2, 3]),
         "id": st.just(ID) | words,
         "name": words,
         "exported_at": words,
@@ -87,9 +90,9 @@ manifests = objects(
 )
 
 
-@given(bent(archives) | manifests.map(lambda one: archive({RECORD: HER, CONVERSATION: b"", FED: b""}, one)))
-@example(archive({RECORD: HER, CONVERSATION: b"", FED: b"", "": b""}))
-@example(archive({RECORD: HER, CONVERSATION: b"", FED: b""})[1:])
+@given(bent(archives) | manifests.map(lambda one: archive(WHOLE, one)))
+@example(archive({**WHOLE, "": b""}))
+@example(archive(WHOLE)[1:])
 @example(packed({MANIFEST: b"[" * DEEP}))
 @example(packed({MANIFEST: b'{"members": [], "x": ' + b"[" * DEEP}))
 def test_archives(data: bytes) -> None:
@@ -99,13 +102,13 @@ def test_archives(data: bytes) -> None:
 
 def test_a_whole_one() -> None:
     """What an export writes is taken."""
-    assert not read(archive({RECORD: HER, CONVERSATION: b"", FED: b"", "media/a.png": b"x"}))
+    assert not read(archive({**WHOLE, "media/a.png": b"x"}))
 
 
 @given(st.sampled_from([zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_STORED]), st.integers(0, 60))
 def test_cut_archives(method: int, left: int) -> None:
     """A file that was cut off, or is packed in another way, is refused."""
-    whole = packed({RECORD: HER, CONVERSATION: b"", FED: b""}, method)
+    whole = packed(WHOLE, method)
     assert read(whole[: len(whole) - left])
 
 
@@ -137,6 +140,30 @@ def test_lines(version: int, raw: bytes) -> None:
     for line in found:
         assert 0 <= line.at < 2**63
         msgspec.json.encode(line).decode()
+
+
+versions = objects(
+    {
+        "file": st.just("person") | words,
+        "version": numbers,
+        "at": numbers,
+        "why": objects({"cause": st.just("talk") | words, "last": numbers, "title": words}),
+        "body": words | st.none(),
+    }
+)
+
+
+@given(versions.map(written) | documents)
+def test_versions(raw: bytes) -> None:
+    """A version fits the ledger, and its file's name is no path."""
+    found: list[ArchivedVersion] = []
+    decode = msgspec.json.Decoder(ArchivedVersion).decode
+    outcome(lambda: found.append(decode(valid_json(raw))), msgspec.DecodeError, RecursionError)
+    for one in found:
+        assert 0 <= one.at < 2**63
+        assert 0 <= one.why.last < 2**63
+        assert "/" not in one.file
+        assert decode(msgspec.json.encode(one)) == one
 
 
 _organ = objects({"name": words, "provider": words, "api_key": st.just(SECRET), "url": words})

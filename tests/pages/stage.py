@@ -113,6 +113,13 @@ class Stage:
 
     # Replacements for running a command.
 
+    def edited(self, command: str) -> str:
+        """Run the command after an edit of what Adam knows about her person."""
+        (adam, *_) = self._personas()
+        with (self._home / "state" / "personas" / adam["id"] / "memory" / "person.md").open("a") as file:
+            file.write("- likes walks\n")
+        return self.run(command)
+
     def serve(self, command: str) -> str:
         """Replace the running daemon with ``make run``, with the settings before it; Adam exists afterwards."""
         if self._serves:

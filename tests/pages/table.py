@@ -44,6 +44,7 @@ INSTEAD: Final = (
     _row(r"personad chat ", Stage.chat, "a person types"),
     _row(r"personad channel add ", Stage.type_token, "a person types the bot's token"),
     _row(r"personad channel remove ", Stage.remove, "NAME is what the list shows"),
+    _row(r"personad knowledge Adam --\w+ person", Stage.edited, "she has learned nothing about her person yet"),
     _row(r"personad pair ", Stage.pair, "CODE is what the bot shows"),
     _row(r"personad restore ", Stage.restore, "a persona is not restored beside herself: another machine"),
     _row(r"^sudo -u personad ", Stage.known, "the service's user and folders are not there"),
@@ -66,6 +67,9 @@ PRINTS: Final = (
     (r"personad channel remove ", r"removed"),
     (r"personad pair ", r"ann"),
     (r"personad restore ", r"Adam"),
+    (r"--diff person", r"\+- likes walks"),
+    (r"--undo person", r"person is as it was in version"),
+    (r"personad instruction list", r"When I say good night"),
     (r"personad organ Adam$", r"smollm2"),
     (r"personad --version$", r"^personad \d+\.\d+"),
 )

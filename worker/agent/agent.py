@@ -176,8 +176,9 @@ class Agent:
 
     async def _fold(self, message: Consolidate) -> None:
         try:
+            name, orders = self._persona.name, message.orders
             with self._meter.charged("consolidation"):
-                changed = await self._mind.consolidate(self._persona.name, message.lines, message.memory)
+                changed = await self._mind.consolidate(name, message.lines, message.memory, orders)
         except OrganUnreachable as error:
             self._send(ConsolidationFailed(message.task, f"{error.reason} {error.hint}"))
         except ConsolidationError as error:

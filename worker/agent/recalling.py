@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -11,6 +10,7 @@ import msgspec
 
 from proto.messages import Perceive
 from proto.recalling import Passage, Recall
+from proto.zones import zone_of
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.questions import question_of
 from worker.base.log import WorkerLog
@@ -39,9 +39,9 @@ UNREADABLE: Final = "What was found cannot be read."
 _decoder: Final = msgspec.json.Decoder(list[Passage])
 
 
-def recall_offer(daemon: DaemonCalls, turn: int, name: str) -> Offer:
-    """Return the tool for this turn of her owner; ``name`` is the persona's."""
-    return Offer(RECALL, partial(_search, daemon, turn, name))
+def recall_offer(daemon: DaemonCalls, turn: int, name: str, zone: str) -> Offer:
+    """Return the tool for this turn of her owner; ``name`` is the persona's, ``zone`` that of her person's zone."""
+    return Offer(RECALL, partial(_search, daemon, turn, name, zone))
 
 
 class Recollecting:
@@ -77,8 +77,7 @@ async def _found(daemon: DaemonCalls, question: Callable[[int], Recall]) -> list
         raise OrganUnreachable(UNREADABLE, "", permanent=True) from error
 
 
-async def _search(daemon: DaemonCalls, turn: int, name: str, texts: Mapping[str, str]) -> str:
+async def _search(daemon: DaemonCalls, turn: int, name: str, zone: str, texts: Mapping[str, str]) -> str:
     query, since, until = texts["query"][:QUERY_CHARS], texts["from"][:TIME_CHARS], texts["to"][:TIME_CHARS]
     found = await _found(daemon, lambda call: Recall(call, turn, query, since, until))
-    zone = datetime.now().astimezone().tzinfo
-    return listed(found, zone, name, RESULT_CHARS) or NOTHING
+    return listed(found, zone_of(zone), name, RESULT_CHARS) or NOTHING

@@ -171,7 +171,7 @@ class Feeding:
         tries, misread = self._feed.limits.retries, 0
         while True:
             try:
-                return await mind.consolidate(self._feed.name, lines, memory)
+                return await mind.consolidate(self._feed.name, lines, memory, self._feed.orders)
             except ConsolidationError as error:
                 misread += 1
                 if misread > 1:

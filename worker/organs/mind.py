@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from proto.messages import ChatTurn, Line, Memory
 from worker.base.organ_errors import PromptRefused
-from worker.prompting.memory import CONSOLIDATION_TOKENS, chunks, consolidation_turns, parse_consolidation
+from worker.prompting.memory import (
+    CONSOLIDATION_TOKENS,
+    WouldLose,
+    asked_again,
+    chunks,
+    consolidation_turns,
+    parse_consolidation,
+    shown_files,
+)
 from worker.prompting.prompt import Prompt
 from worker.prompting.tools import Tools
 
@@ -52,8 +60,10 @@ class Mind(ABC):
         Raises PromptRefused when the mind works but does not answer this prompt. ``room`` may be smaller afterwards.
         """
 
-    async def consolidate(self, name: str, lines: list[Line], memory: Memory) -> Memory:
+    async def consolidate(self, name: str, lines: list[Line], memory: Memory, orders: Sequence[str] = ()) -> Memory:
         """Fold ``lines`` into ``memory`` and return the files that changed; ``name`` is the persona's.
+
+        ``orders`` are her instructions, whole texts.
 
         What is too long is folded in smaller parts. A line that the provider refuses is left out.
 
@@ -64,7 +74,7 @@ class Mind(ABC):
         while waiting:
             part, now = waiting.pop(), {**memory, **changed}
             try:
-                answer = await self.think(consolidation_turns(name, part, now), CONSOLIDATION_TOKENS)
+                folded_in = await self._folded(consolidation_turns(name, part, now, orders), part, now)
             except PromptRefused as refusal:
                 if len(part) > 1 and refusal.kind in ("too_long", "declined"):
                     half = len(part) // 2
@@ -74,12 +84,21 @@ class Mind(ABC):
                 else:
                     raise
             else:
-                changed |= parse_consolidation(answer, now)
+                changed |= folded_in
                 folded = True
         if refused and not folded:
             # It is not these lines that the provider refuses, but her memory.
             raise refused
         return changed
+
+    async def _folded(self, turns: list[ChatTurn], lines: list[Line], memory: Memory) -> Memory:
+        """Return the files that change. A mind whose answer would lose something is told so, and asked once more."""
+        shown = shown_files(lines, memory)
+        try:
+            return parse_consolidation(await self.think(turns, CONSOLIDATION_TOKENS), memory, shown)
+        except WouldLose as refused:
+            again = asked_again(turns, refused)
+        return parse_consolidation(await self.think(again, CONSOLIDATION_TOKENS), memory, shown)
 
     async def close(self) -> None:
         """Close connections. A mind without any does nothing."""

@@ -6,6 +6,7 @@ A mind never sees these notes, so it can neither forge nor lose them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -70,14 +71,20 @@ def merged(before: Memory, after: Memory, origin: Origin) -> Memory:
 
     ``after`` was made from ``before`` without notes. Old lines keep their notes; each new line gets ``origin``'s note.
     """
-    files = {name: _merged(before.get(name, ""), body, origin) for name, body in after.items()}
+    # A line may have been moved into a file of its own subject.
+    everywhere = {plain: line for body in before.values() for line in body.splitlines() if (plain := _plain(line))}
+    files = {name: _merged(before.get(name, ""), body, origin, everywhere) for name, body in after.items()}
     return {name: body for name, body in files.items() if body.strip() != before.get(name, "").strip()}
 
 
-def _merged(before: str, after: str, origin: Origin) -> str:
-    """Merge one file. New lines that no longer fit with their notes are left out."""
-    known = {plain: line for line in before.splitlines() if (plain := _plain(line))}
-    firm = _firm(known, after, origin)
+def _merged(before: str, after: str, origin: Origin, everywhere: Mapping[str, str]) -> str:
+    """Merge one file. New lines that no longer fit with their notes are left out.
+
+    ``everywhere`` holds the lines of all files; those of this one come first.
+    """
+    own = {plain: line for line in before.splitlines() if (plain := _plain(line))}
+    firm = _firm(own, after, origin)
+    known = {**everywhere, **own}
     lines: list[str] = []
     new: list[int] = []
     seen: set[str] = set()

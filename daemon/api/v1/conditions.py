@@ -6,23 +6,18 @@ https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
 
+from daemon.api.conditions import HEADER, given_tags
 from daemon.api.v1.objects import ChannelObject
 from daemon.api.v1.problems import Refused, refused_parameter
-
-HEADER: Final = "If-Match"
-_TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_TAGS: Final = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 
 _CHANGED: Final = (
     "The channel was changed since you read it: GET it again, and send your change with its new ETag as If-Match."
 )
-_FAULTY: Final = f'{HEADER} must be the ETag of an answer with its quotation marks, such as "0123456789abcdef", or *.'
 
 
 def etag(shown: ChannelObject) -> str:
@@ -38,10 +33,9 @@ def etag(shown: ChannelObject) -> str:
 
 def check_match(request: Request, shown: ChannelObject) -> None:
     """Raise Refused if the request is for another state of the channel: 412, or 422 for a faulty header."""
-    given = ", ".join(request.headers.getlist(HEADER)).strip()
-    if HEADER.lower() not in request.headers or given == "*":
-        return
-    if not _TAGS.fullmatch(given):
-        raise refused_parameter(HEADER, _FAULTY)
-    if etag(shown) not in re.findall(_TAG, given):
+    try:
+        tags = given_tags(request)
+    except ValueError as error:
+        raise refused_parameter(HEADER, str(error)) from error
+    if tags not in (None, ["*"]) and etag(shown) not in tags:
         raise Refused(412, _CHANGED)

@@ -27,6 +27,8 @@ from daemon.ledger.migrations import (
     step_16,
     step_17,
     step_18,
+    step_19,
+    step_20,
 )
 
 MIGRATIONS: Final = (
@@ -48,4 +50,6 @@ MIGRATIONS: Final = (
     step_16.SQL,
     step_17.SQL,
     step_18.SQL,
+    step_19.SQL,
+    step_20.SQL,
 )

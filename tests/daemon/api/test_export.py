@@ -33,7 +33,8 @@ def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
     assert answer.headers["content-type"] == "application/zip"
     assert f'filename="personad-{persona_id}.zip"' in answer.headers["content-disposition"]
     [file] = [path for path in media.iterdir() if not path.name.startswith(".")]
-    files = {"persona.json", "conversation.jsonl", "fed.jsonl", "memory/person.md", "memory/wishes.md"}
+    files = {"persona.json", "conversation.jsonl", "fed.jsonl", "history.jsonl"}
+    files |= {"memory/person.md", "memory/wishes.md"}
     files.add(f"media/{file.name}")
     assert running.keys() - {"manifest.json"} == stopped.keys() - {"manifest.json"} == files
     assert all(running[name] == stopped[name] for name in files - {"persona.json"})
@@ -44,7 +45,7 @@ def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
     manifest = manifest_of(answer.content)
     assert (manifest["format"], manifest["version"], manifest["id"], manifest["name"]) == (
         "personad-archive",
-        2,
+        3,
         persona_id,
         "Zoë",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import pytest
@@ -22,7 +22,11 @@ IDS: Final = {
         *("deletePersona", "startPersona", "stopPersona", "restartPersona", "sleep"),
     ),
     "channels": ("addChannel", "removeChannel", "pairChannel"),
-    "memory": ("getConversation", "getKnowledge", "getMedia"),
+    "memory": (
+        *("getConversation", "getKnowledge", "getMedia"),
+        *("listMemoryFiles", "getMemoryHistory", "getMemoryVersion", "undoMemory"),
+        *("listInstructions", "getInstruction", "putInstruction", "deleteInstruction"),
+    ),
     "costs": ("getUsage", "getBudget", "changeBudget", "forecastFeed"),
     "daemon": ("getStatus", "getLogs", "getLiveness", "getReadiness", "getMetrics", "getOpenApi"),
     "v1": (
@@ -32,6 +36,8 @@ IDS: Final = {
     ),
 }
 """By tag, the operations that clients were generated for: each stays where it is, under this name."""
+
+Method: TypeAlias = Literal["get", "post", "put", "patch", "delete"]
 
 READ_BY_GENERATORS: Final = re.compile(r"application/(json|octet-stream|[\w.-]+\+json)|text/\w+")
 """The types of answers that openapi-python-client reads (its parser/responses.py); others it leaves out."""
@@ -150,7 +156,7 @@ class Document(Part):
     info: Info
     servers: Annotated[list[Server], msgspec.Meta(min_length=1)]
     tags: list[Named]
-    paths: dict[Annotated[str, msgspec.Meta(pattern="^/")], dict[Literal["get", "post", "patch", "delete"], Operation]]
+    paths: dict[Annotated[str, msgspec.Meta(pattern="^/")], dict[Method, Operation]]
     components: Components
     security: list[dict[str, list[str]]]
 

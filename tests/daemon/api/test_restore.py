@@ -74,7 +74,7 @@ def test_an_archive_of_version_1_comes_back(front: DaemonProcess) -> None:
     assert answer.json()["lines"] == 31
     persona_id = answer.json()["persona"]["id"]
     again = exported(front, persona_id)
-    assert (manifest_of(old)["version"], manifest_of(again)["version"]) == (1, 2)
+    assert (manifest_of(old)["version"], manifest_of(again)["version"]) == (1, 3)
     assert manifest_of(again)["consolidated"] == 3
 
     before, after = lines(old), lines(again)
@@ -85,6 +85,8 @@ def test_an_archive_of_version_1_comes_back(front: DaemonProcess) -> None:
         line["channel"].pop("id", None)
         for place in {"talk", "chat"} & line.keys():
             del line[place]
+    # What version 1 had no word for.
+    assert not any(line.pop("hushed") for line in after)
     assert after == before
     assert members(again)["memory/person.md"] == members(old)["memory/person.md"]
     front.http.post(f"/api/persona/{persona_id}/delete")
@@ -129,7 +131,7 @@ BENT: Final[tuple[tuple[dict[str, bytes | None], dict[str, object], str], ...]] 
     ({"conversation.jsonl": b'{"role": "system"}\n'}, {}, "line 1"),
     ({"conversation.jsonl": b"\xff\n"}, {}, "line 1"),
     ({"conversation.jsonl": b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}\n"}, {}, "line 1"),
-    ({}, {"version": 3}, "manifest.json cannot be read"),
+    ({}, {"version": 4}, "manifest.json cannot be read"),
     ({}, {"id": "5d90869a-6161-4142-85fe-edb749d91456"}, "another persona's"),
     ({"memory/person.md": b"x" * 1_048_577}, {}, "too large"),
     ({"media/a.txt": bytes(40_000_000)}, {}, "too tightly"),

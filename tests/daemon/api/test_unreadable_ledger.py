@@ -17,6 +17,7 @@ from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.ledger import Ledger
 from daemon.personas.edit_watch import EditWatch
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.tasks import daemon_tasks
 from daemon.settings.accounts import Accounts
@@ -59,10 +60,11 @@ async def test_what_a_dead_reader_leaves(tmp_path: Path) -> None:
         personas = Personas(tmp_path / "personas", log)
         await personas.create(EVE)
         await ledger._reader.close()
-        edits = EditWatch(personas, unedited, tmp_path / "personas", clock, log)
+        edits = EditWatch(personas, unedited, {}, tmp_path / "personas", clock, log)
         edits.fault = "raise it with `sysctl fs.inotify.max_user_watches=524288`"
         health = HealthRoutes(
             personas=personas,
+            instructions=Instructions(personas, log),
             edits=edits,
             supervisor=at_rest(),
             costs=no_costs(),

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.api.openai.completions import Shown
 from daemon.api.openai.refusals import Refused
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
@@ -20,6 +21,7 @@ from daemon.conversations.unkept import Unkept
 from daemon.ledger import Ledger, Piece
 from daemon.ledger.requests import conversation_of
 from daemon.logging.log import Log, Sink
+from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import SystemClock
 from daemon.runtime.tasks import PersonaTasks
@@ -126,9 +128,11 @@ class Bench:
         hubs = Hubs(ledger, settings.limits, 0, clock)
         publisher = Publisher(ledger, hubs, personas, self.requests, lambda _: None, clock, log)
         terms = ChannelTerms(ledger, {}, clock, log)
-        recaller = by_words(ledger, personas, clock, log)
-        touched, told = lambda _: None, lambda _: None
-        inbox = Inbox(settings, ledger, personas, terms, publisher, recaller, touched, told, self.tasks, clock, log)
+        orders, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
+        recaller, agenda = by_words(ledger, personas, clock, log), Agenda(ledger)
+        inbox = Inbox(
+            settings, ledger, personas, orders, terms, publisher, recaller, *quiet, self.tasks, clock, log, agenda
+        )
         self.unkept = Unkept(inbox, recaller, personas, self.tasks, clock)
         self.process = Process()
         self.unkept.attach(EVE, self.process)

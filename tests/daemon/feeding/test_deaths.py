@@ -222,8 +222,11 @@ def test_a_digest_that_was_not_written(own: Own, mind: LearningMind) -> None:
 def _undo(state_dir: Path, persona_id: str, after: str) -> None:
     """Reset the ledger to the moment before the files were written."""
     with sqlite3.connect(state_dir / "ledger.db") as ledger:
+        [(key,)] = ledger.execute("SELECT key FROM feed WHERE persona = ?", (persona_id,)).fetchall()
+        ledger.execute("UPDATE feed SET state = 'digested' WHERE persona = ?", (persona_id,))
+        ledger.execute("DELETE FROM memory_version WHERE persona = ?", (persona_id,))
         ledger.execute(
-            "UPDATE feed SET state = 'digested', before = '{}', after = ? WHERE persona = ?",
-            (json.dumps({"person": after}), persona_id),
+            "INSERT INTO memory_change (persona, at, why, before, after) VALUES (?, 1, ?, '{}', ?)",
+            (persona_id, json.dumps({"cause": "feed", "key": key}), json.dumps({"person": after})),
         )
     ledger.close()

@@ -6,7 +6,7 @@ import math
 import random
 from typing import Final
 
-from daemon.ledger import Asked, Digest, Ledger
+from daemon.ledger import Asked, Ledger, Why
 from daemon.ledger.meaning import BLOCK, MOST_LINES, Batch, code_of
 from proto.feeds import FedLine
 from proto.host import VECTOR
@@ -70,7 +70,8 @@ async def test_lines_wait_until_there_are_enough(ledger: Ledger) -> None:
     await ledger.put_back(ADAM, talk(*(["ok", "I like the old harbour"] * (MOST_LINES // 2 - 1))))
     assert await ledger.meaning_wanted(ADAM, "m") is None
     lines = [FedLine("person", "I adopted a ferret"), FedLine("assistant", "How nice for you")]
-    await ledger.digested(Digest(ADAM, "a" * 64, {}, {}, "Pets", lines), "chatgpt", NOW)
+    fed = Why("feed", source="chatgpt", key="a" * 64, title="Pets")
+    await ledger.begin_change(ADAM, fed, {}, {}, NOW, lines)
     batch = await ledger.meaning_wanted(ADAM, "m")
     assert batch is not None
     assert [line for line, _ in batch.lines if line < 0] == [-1, -2]

@@ -126,7 +126,7 @@ def test_every_row_is_kept(number: int, path: Path) -> None:
                 (name, row[name]) for row, known in zip(found, expected, strict=True) for name in row.keys() - known
             ]
             assert newer == [(name, NEW_COLUMNS[name]) for name, _ in newer]
-    for derived in ("channel_conversation", "former_channel", "participant", "visitor"):
+    for derived in ("channel_conversation", "former_channel", "memory_change", "participant", "visitor"):
         after.pop(derived, None)
     assert not any(after.values()), "tables that are new begin empty, but for what follows from the older ones"
 

@@ -20,10 +20,14 @@ from daemon.ledger import (
     Ledger,
     New,
     Notice,
+    OpenTelling,
     Piece,
+    Reminder,
+    ReminderAsked,
     Room,
     SenderLimits,
     Wanted,
+    Why,
 )
 from daemon.ledger.channel_operations import ChannelOperations
 from daemon.ledger.meaning import Batch
@@ -48,13 +52,20 @@ GROWING: Final = (
     "fed_line",
     "meaning",
     "meaning_block",
+    "telling",
+    "reminder_request",
     "request",
     "call",
+    "memory_version",
+    "memory_change",
 )
 """Tables whose rows no setting bounds."""
 
 ITEM: Final = Inbound("901", "31", "@carl", "31", private=True, kind="text", content="hi", at=NOW)
 FIELDS: Final = ChannelFields(name="Desk")
+PILLS: Final = Reminder(1, ADA, "pills", "", "UTC", NOW, NOW, CHAT, task=False, quiet=False, created_at=NOW)
+ASKED: Final = ReminderAsked("cancel 1", [1, 2], NOW)
+TELLING: Final = OpenTelling(1, ADA, "pills", NOW, NOW, 1, [], "dead", TELEGRAM, "telegram")
 """What the operations below are called with."""
 
 CALLS: Final[dict[str, tuple[Any, ...]]] = {
@@ -64,7 +75,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "frames": (ADA, 0, 50),
     "unconsolidated": (ADA, 50),
     "is_fed": (ADA, "k"),
-    "unapplied": (),
     "fed": (ADA,),
     "archive": (ADA, 5, 50, None),
     "channels": (ADA,),
@@ -93,7 +103,6 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "take_up": (ADA, None),
     "drop_set_aside": (ADA, None),
     "consolidated": (ADA, 5),
-    "applied": (ADA, "k"),
     "take": (ADA, TELEGRAM, CHAT, [ITEM], NOW),
     "hold": (ADA, TELEGRAM, [ITEM], NOW),
     "visit": (BOB, OPEN, [ITEM], [], SenderLimits(9, 99), [1, 2], NOW),
@@ -123,6 +132,25 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "put_meaning": (ADA, "m", [(3, bytes(VECTOR))], Batch([], 3, 0)),
     "has_meaning": (ADA,),
     "fed_lines": (ADA, FedConversation("k" * 64, "chatgpt", NOW)),
+    "add_reminder": (PILLS, 500),
+    "change_reminder": (PILLS, PILLS),
+    "add_reminder_once": (PILLS, 500, ASKED),
+    "remove_reminder_once": (ADA, 1, ASKED),
+    "reminder_asked": (ADA, ASKED),
+    "reminders_removed": (ADA, [1, 2]),
+    "remove_reminder": (ADA, 1),
+    "reminder": (ADA, 1),
+    "reminders": (ADA,),
+    "next_reminders": ([ADA, BOB], 64),
+    "postpone_reminder": (PILLS, NOW),
+    "tell_reminder": (PILLS, None, [WEB, CHAT], "pills", 99_994, NOW),
+    "hand_over_reminder": (PILLS, None, [WEB, CHAT], "pills", NOW),
+    "open_tellings": (),
+    "fall_over": (TELLING, [WEB, CHAT], "pills", 99_993, NOW),
+    "settle_tellings": ([1],),
+    "tellings": (ADA, 0, NOW, 50),
+    "said_between": (ADA, 0, NOW, 50),
+    "waiting_reminders": (),
     "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
     "request_instructions": (ADA, "k"),
     "request_taken": (ADA, "k"),
@@ -134,6 +162,15 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "release_call": (1,),
     "settle_calls": ([1],),
     "usage": (ADA, "2026-11-01", "2026-11-30"),
+    "begin_change": (ADA, Why("talk", last=5), {}, {"person": "- a"}, NOW),
+    "finish_change": (1,),
+    "give_up_change": (1, []),
+    "open_changes": (ADA,),
+    "memory_digests": (ADA,),
+    "note_memory": (ADA, {"person": "- a"}, Why("hand"), NOW),
+    "memory_files": (ADA,),
+    "memory_versions": (ADA, "person"),
+    "memory_version": (ADA, "person", 1),
 }
 """What is asked while people talk. Operations that run once a day, at the start or at a deletion are not here."""
 
@@ -193,10 +230,11 @@ async def test_a_page_uses_an_index(wanted: Wanted, path: Path) -> None:
 def test_nothing_is_forgotten() -> None:
     """Every operation that takes part in a conversation is looked at; the others are named here."""
     rare = {
-        *("open", "close", "digested", "undigested", "put_back", "put_back_fed", "add_channel", "remove_channel"),
+        *("open", "close", "put_back", "put_back_fed", "add_channel", "remove_channel"),
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
+        *("with_open_changes", "archived_versions", "put_back_versions", "put_back_reminders"),
         *("erase_old_lines", "idle_conversations", "unneeded_files", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}

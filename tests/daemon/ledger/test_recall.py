@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from daemon.ledger import ArchivedLine, Asked, Digest, FedConversation, Ledger
+from daemon.ledger import ArchivedLine, Asked, FedConversation, Ledger, Why
 from daemon.ledger.archive import ArchivedChannel
 from daemon.ledger.recall import LAST
 from daemon.ledger.recall_index import STEP_LINES
@@ -220,7 +220,8 @@ async def test_a_deleted_personas_words_are_gone(path: Path) -> None:
     ledger = await Ledger.open(path)
     await ledger.put_back(ADAM, talk("the zephyrine fern"))
     await ledger.put_back(EVE, talk("the quixotic fern", persona=EVE))
-    await ledger.digested(Digest(ADAM, "k" * 64, {}, {}, "t", [FedLine("person", "the zephyrine lily")]), "chatgpt", 5)
+    fed = Why("feed", source="chatgpt", key="k" * 64, title="t")
+    await ledger.begin_change(ADAM, fed, {}, {}, 5, [FedLine("person", "the zephyrine lily")])
     await ledger.forget(ADAM)
     assert await found(ledger, "fern") == []
     assert await found(ledger, "fern", persona=EVE) == ["the quixotic fern"]
@@ -233,14 +234,14 @@ async def test_a_deleted_personas_words_are_gone(path: Path) -> None:
 async def test_fed_lines_are_found(ledger: Ledger) -> None:
     """With the product and the conversation's name, its neighbours, and until the feed is undone."""
     lines = [FedLine("person", "I adopted a ferret", 50 * DAY), FedLine("assistant", "What is it called?", 50 * DAY)]
-    fed = Digest(ADAM, "a" * 64, {}, {}, "Pets", lines)
-    await ledger.digested(fed, "chatgpt", NOW)
+    fed = Why("feed", source="chatgpt", key="a" * 64, title="Pets")
+    change = await ledger.begin_change(ADAM, fed, {}, {}, NOW, lines)
     [passage] = await ledger.recall(ADAM, Asked("which ferret?", WEB, NOW))
     assert (passage.content, passage.channel, passage.title) == ("I adopted a ferret", "chatgpt", "Pets")
     assert (passage.before, passage.after) == (None, Beside("assistant", "What is it called?"))
     assert await found(ledger, "ferret", since=50 * DAY, until=51 * DAY) == ["I adopted a ferret"]
     assert await found(ledger, "ferret", since=51 * DAY) == []
-    await ledger.applied(ADAM, fed.key)
+    await ledger.finish_change(change)
     [kept] = [await ledger.fed_lines(ADAM, one) for one in await ledger.fed(ADAM)]
     assert kept == FedConversation(fed.key, "chatgpt", NOW, "Pets", lines)
     await ledger.put_back_fed(EVE, [kept])
@@ -249,12 +250,13 @@ async def test_fed_lines_are_found(ledger: Ledger) -> None:
 
 async def test_an_undone_feed_leaves_no_line(ledger: Ledger, path: Path) -> None:
     """Its memory files could not be written: it may be fed again, and nothing is found twice."""
-    fed = Digest(ADAM, "a" * 64, {}, {}, "Pets", [FedLine("person", "I adopted a ferret", 50 * DAY)])
-    await ledger.digested(fed, "chatgpt", NOW)
-    await ledger.undigested(ADAM, fed.key)
+    fed = Why("feed", source="chatgpt", key="a" * 64, title="Pets")
+    lines = [FedLine("person", "I adopted a ferret", 50 * DAY)]
+    change = await ledger.begin_change(ADAM, fed, {}, {}, NOW, lines)
+    await ledger.give_up_change(change, [])
     assert await found(ledger, "ferret") == []
     assert "fed_line" not in traces(path, "ferret")
-    await ledger.digested(fed, "chatgpt", NOW)
+    await ledger.begin_change(ADAM, fed, {}, {}, NOW, lines)
     assert await found(ledger, "ferret") == ["I adopted a ferret"]
 
 

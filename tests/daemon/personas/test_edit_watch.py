@@ -67,7 +67,7 @@ class House:
     def __init__(self, root: Path, log: Log) -> None:
         self.personas = Personas(root, log)
         self.edits: asyncio.Queue[Persona] = asyncio.Queue()
-        self.watch = EditWatch(self.personas, self.edits.put, root, SystemClock(), log)
+        self.watch = EditWatch(self.personas, self.edits.put, {}, root, SystemClock(), log)
         self.persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
 
     def edit(self, name: str) -> None:

@@ -39,7 +39,7 @@ async def test_what_the_daemon_writes_is_not_an_edit_by_hand(
     personas = Personas(tmp_path / "personas", log)
     await personas.load()
     edits: asyncio.Queue[Persona] = asyncio.Queue()
-    watching = asyncio.create_task(EditWatch(personas, edits.put, tmp_path / "personas", SystemClock(), log).run())
+    watching = asyncio.create_task(EditWatch(personas, edits.put, {}, tmp_path / "personas", SystemClock(), log).run())
     try:
         kept = [await live(personas, deleted=bool(number % 2)) for number in range(ROUNDS)][::2]
         assert sorted(personas.all(), key=lambda persona: persona.id) == sorted(kept, key=lambda persona: persona.id)
@@ -137,7 +137,7 @@ async def test_an_error_in_handling_an_edit_is_no_failed_watch(tmp_path: Path, l
     async def failing(_: Persona) -> None:
         raise RuntimeError("a mistake of ours")
 
-    watching = asyncio.create_task(EditWatch(personas, failing, tmp_path / "personas", SystemClock(), log).run())
+    watching = asyncio.create_task(EditWatch(personas, failing, {}, tmp_path / "personas", SystemClock(), log).run())
     number = 0
     async with asyncio.timeout(PATIENCE):
         # An edit before the kernel watches is not reported, so it is edited until it is.
@@ -157,12 +157,12 @@ async def test_a_memory_folder_that_cannot_be_listed(tmp_path: Path, log: Log, m
     persona = Persona(str(uuid.uuid4()), "Eve", Organ("m"))
     await personas.create(persona)
     (personas.folder(persona.id) / "memory" / "person.md").write_text("likes tea")
-    await personas._reload_memory(persona.id)
+    await personas.reread_memory(persona.id)
 
     def refused(_: Path) -> Iterator[Path]:
         raise PermissionError("Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refused)
-    await personas._reload_memory(persona.id)
+    await personas.reread_memory(persona.id)
     assert personas.memory(persona.id) == {"person": "likes tea"}
     assert [event["file"] for event in logged(log, "persona.memory_unreadable")] == ["memory"]

@@ -286,3 +286,19 @@ async def test_a_long_conversation_is_folded_in_parts(seat: SeatMaker, openai: O
 def test_default_pace() -> None:
     """Production uses the documented waits; only the tests are faster."""
     assert Pace() == Pace(typing=4.0, shortest=0.5, longest=60.0, permanent=60.0)
+
+
+async def test_a_mind_that_would_forget_is_asked_once_more(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """It is told what would be lost; if it leaves that out again, nothing changes."""
+    full = "".join(f"- The plant number {number} is called {chr(97 + number % 26) * 90}\n" for number in range(110))
+    cut, whole = f"## person\n{full[:6000]}\n\n## end", f"## person\n{full}- A cat\n\n## end"
+    adam = seat(organ_at(openai))
+    openai.script(Step(text=cut), Step(text=whole))
+    adam.agent.receive(Consolidate(9, TALK, {"person": full}, ["# Never\n\nNever remember names."]))
+    assert (await adam.first(Consolidated)).memory == {"person": f"{full}- A cat\n"}
+    first, second = (call.body["messages"] for call in await openai.requests(2))
+    assert "Never remember names." in first[0]["content"]
+    assert "of the 110 lines of person would be lost" in second[-1]["content"]
+    openai.script(Step(text=cut), Step(text=cut))
+    adam.agent.receive(Consolidate(10, TALK, {"person": full}))
+    assert "would be lost" in (await adam.first(ConsolidationFailed)).reason

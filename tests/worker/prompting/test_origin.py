@@ -82,3 +82,13 @@ def test_the_built_in_mind_reads_past_the_notes() -> None:
     assert fold(person, [Fact("Name", "Ada"), Fact("Likes", "tea")]) == person
     assert fold(person, [Fact("Name", "Eve")]) == f"- Name: Eve\n- Likes: tea {NOTE}\n"
     assert without_origins(person) == "- Name: Ada\n- Likes: tea\n"
+
+
+def test_a_line_that_moves_into_another_file_keeps_its_origin() -> None:
+    """What was known before is not learned here, whichever file it stands in now."""
+    before = {"person": "- Name: Sam\n- Sails (from Claude, June 2024)\n"}
+    after = {"person": "- Name: Sam\n", "person-sea": "- Sails\n- Owns a boat\n"}
+    assert merged(before, after, MAY) == {
+        "person": "- Name: Sam\n",
+        "person-sea": f"- Sails (from Claude, June 2024)\n- Owns a boat {MAY.note()}\n",
+    }

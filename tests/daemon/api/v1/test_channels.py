@@ -152,6 +152,24 @@ def test_a_channels_instructions_reach_her_mind(desk: Reception) -> None:
     assert "Sell" not in prompt("the third question")
 
 
+def test_visitors_follow_only_what_is_marked_for_them(desk: Reception) -> None:
+    """Of her owner's instructions and memory nothing reaches a visitor's prompt but what is marked for visitors."""
+    token, owner = desk.bot(), desk.persona("Marked")
+    orders = f"/api/persona/{owner}/knowledge/instructions"
+    for name, visitors in (("mine", False), ("hours", True)):
+        body = {"intention": f"About {name}", "body": f"Do as the {name} say.", "visitors": visitors}
+        assert desk.http.put(f"{orders}/{name}", json=body).status_code == 200
+    desk.create(botToken=token, systemPromptId=owner)
+    ann = desk.telegram.chat(token, "ann_marked")
+    ann.write("a question about marks")
+    ann.hears("a question about marks")
+    prompt = next(str(call.body) for call in desk.mind.journal if "a question about marks" in str(call.body))
+    desk.http.post(f"/api/persona/{owner}/delete")
+
+    assert "Do as the hours say." in prompt
+    assert "mine" not in prompt
+
+
 def test_a_paused_channel_keeps_words_and_answers_when_resumed(desk: Reception) -> None:
     """Two visitors have a conversation each; both are read in pages, newest first."""
     token = desk.bot()
