@@ -29,6 +29,7 @@ from worker.agent.aloud import Aloud
 from worker.agent.appointment_tools import appointment_offers
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
+from worker.agent.lookup import Found, Lookup
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
 from worker.agent.questions import question_of
@@ -91,14 +92,6 @@ class Means:
     """Her media folder."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """The passages that a search found, or why there was no search."""
-
-    passages: str = ""
-    unsearched: str = ""
-
-
 class Turn:
     """One turn in hand. It keeps what was perceived, found or made, so that another mind call does not repeat it."""
 
@@ -112,7 +105,7 @@ class Turn:
         self._joins = 0
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
-        self._found: dict[str, Found] = {}
+        self._lookup = Lookup(message, means.body, means.calls, means.log)
         self._recollecting = Recollecting(message, means.daemon, means.log)
         self._tries = Tries()
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
@@ -164,7 +157,7 @@ class Turn:
             understood = await self._perceive()
             await self._prepare()
             await self._recollecting.look_up(question_of(self._taken(understood), understood))
-            prompt = self._prompt(understood, await self._search(self._taken(understood), understood))
+            prompt = self._prompt(understood, await self._lookup.search(self._taken(understood), understood))
             if len(self._perceptions) > known:
                 continue
             try:
@@ -219,34 +212,6 @@ class Turn:
         texts = [line.content for line in self._message.history[-2:]]
         texts += [other.content for other in self._perceptions if other.id <= perception.id]
         return "\n".join(text for text in texts if text.strip())[-CONTEXT_CHARS:]
-
-    # Looking up
-
-    async def _search(self, perceptions: list[Perception], understood: dict[int, str]) -> Found:
-        """Search the documents that this conversation may see for what the new messages ask."""
-        question = question_of(perceptions, understood)
-        if not question or not self._may_search(perceptions):
-            return Found()
-        if question not in self._found:
-            self._found[question] = await self._searched(question)
-        return self._found[question]
-
-    def _may_search(self, perceptions: list[Perception]) -> bool:
-        if self._message.datasets is not None or self._message.visitor is not None:
-            return bool(self._message.datasets)
-        has_documents = self._message.has_documents or any(one.kind == "document" for one in perceptions)
-        return has_documents and self._means.body.has("researcher")
-
-    async def _searched(self, question: str) -> Found:
-        datasets = self._message.datasets
-        try:
-            if datasets is not None:
-                return Found(await self._means.calls.search(question, datasets))
-            researcher = self._means.body.researcher
-            return Found(await researcher.search(question)) if researcher else Found()
-        except OrganUnreachable as error:
-            self._means.log.warning("organ.failed", organ="researcher", reason=error.reason, hint=error.hint)
-            return Found(unsearched=error.shown(visitor=self._message.visitor is not None))
 
     # Thinking
 

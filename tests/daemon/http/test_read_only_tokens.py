@@ -56,8 +56,8 @@ def test_every_operation_but_reading_is_forbidden(house: House) -> None:
         asked = path.format_map(dict.fromkeys(("channel_id", "conversation_id", "sender_id"), "x") | named(house))
         answer = house.daemon.http.request(method.upper(), asked, headers=house.reading)
         assert answer.status_code == 403, (method, path)
-        assert "may only read" in answer.json()["detail"]
-        assert "personad token" in answer.json()["detail"]
+        assert "may only read" in answer.text
+        assert "personad token" in answer.text
         assert "insufficient_scope" in answer.headers["www-authenticate"]
     assert [one["name"] for one in house.daemon.http.get("/api/personas").json()["personas"]] == ["Eve"]
 
