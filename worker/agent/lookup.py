@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from proto.messages import Perceive, Perception
+from worker.agent.questions import question_of
 from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable
 from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
-from worker.prompting import perceived
-
-QUESTION_CHARS: Final = 2_000
-"""How many characters of the new messages form the search query: the last ones, where the question usually is."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Lookup:
 
     async def search(self, perceptions: Sequence[Perception], understood: Mapping[int, str]) -> Found:
         """Search for what these messages ask; ``understood`` has the texts of files by the perception's id."""
-        question = _question(perceptions, understood)
+        question = question_of(perceptions, understood)
         if not question or not self._may_search(perceptions):
             return Found()
         if question not in self._found:
@@ -60,13 +56,3 @@ class Lookup:
         except OrganUnreachable as error:
             self._log.warning("organ.failed", organ="researcher", reason=error.reason, hint=error.hint)
             return Found(unsearched=error.shown(visitor=self._message.visitor is not None))
-
-
-def _question(perceptions: Sequence[Perception], understood: Mapping[int, str]) -> str:
-    """Return what was typed or spoken, as the search query."""
-    asked: list[str] = []
-    for one in perceptions:
-        if perceived.is_heard(one, understood.get(one.id, "")):
-            asked.append(understood[one.id])
-        asked.append(one.content)
-    return "\n".join(text for text in asked if text.strip())[-QUESTION_CHARS:]

@@ -32,7 +32,8 @@ from worker.agent.hushing import Hushing
 from worker.agent.lookup import Found, Lookup
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
-from worker.agent.recalling import recall_offer
+from worker.agent.questions import question_of
+from worker.agent.recalling import Recollecting, recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -105,6 +106,7 @@ class Turn:
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
         self._lookup = Lookup(message, means.body, means.calls, means.log)
+        self._recollecting = Recollecting(message, means.daemon, means.log)
         self._tries = Tries()
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
@@ -154,6 +156,7 @@ class Turn:
             known = len(self._perceptions)
             understood = await self._perceive()
             await self._prepare()
+            await self._recollecting.look_up(question_of(self._taken(understood), understood))
             prompt = self._prompt(understood, await self._lookup.search(self._taken(understood), understood))
             if len(self._perceptions) > known:
                 continue
@@ -227,7 +230,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
-            recalled=None if self._tries.is_bare else self._message.recalled,
+            recalled=None if self._tries.is_bare else self._recollecting.found,
             orders=self._message.orders,
             planned=agenda(self._message.planned, now),
         )
@@ -271,11 +274,11 @@ class Turn:
         if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body, planner, name = self._means.body, self._planner(), self._means.persona.name
-        searching = [recall_offer(self._means.daemon, self.number, name)] if self._message.beyond else []
+        searching = recall_offer(self._means.daemon, self.number, name, self._message.zone)
         return Tools(
             self._paint if body.has("imagination") else None,
             self._ask_teacher if body.has("teacher") else None,
-            [*searching, *appointment_offers(planner)],
+            [*([searching] if self._message.beyond else []), *appointment_offers(planner)],
             planner,
         )
 
