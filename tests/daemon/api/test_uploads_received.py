@@ -11,6 +11,7 @@ from tests.daemon_process import DaemonProcess, wait_for
 from tests.emulators import samples
 from tests.emulators.openai import OpenAIEmulator
 from tests.listener import Listener
+from worker.organs.ogg import joined
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -130,7 +131,10 @@ def test_speech_is_answered_in_the_documented_frame(front: DaemonProcess, make: 
     assert "hello from the recording" in frame["content"]
     assert (frame["persona_id"], len(written)) == (persona_id, 1)
     recording = front.http.get(frame["url"])
-    assert (recording.headers["content-type"], recording.content) == ("audio/ogg", samples.ogg())
+    sentences = [one for one in listener.frames if one["type"] == "chat_speech"]
+    assert [one["number"] for one in sentences] == list(range(1, len(sentences) + 1))
+    whole = joined([samples.ogg()] * max(1, len(sentences)))
+    assert (recording.headers["content-type"], recording.content) == ("audio/ogg", whole)
     with Listener(front, persona_id, after=0) as again:
         # Only the turn is left out: nothing of it is in hand any more.
         del frame["turn"]
