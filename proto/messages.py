@@ -34,6 +34,7 @@ from proto.gateways import (
 from proto.perception import PerceptionKind
 from proto.recalling import Passage, Recall
 from proto.records import Organ, Persona, Slot
+from proto.reminding import CancelPlanned, ListPlanned, Planned, Remind
 from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
@@ -136,7 +137,8 @@ class Perceive(msgspec.Struct, tag="perceive"):
     own instructions, whole texts; a visitor's turn carries those only that are marked for visitors. ``recalled`` is
     what was said before that fits the new messages, the best first: a visitor's turn has only lines of this
     conversation. ``beyond`` says that more was said than ``history`` holds, so that searching further makes sense.
-    Nothing of a turn that is not ``kept`` may be stored: she has no tools in it, and it ends after one try.
+    ``planned`` are her owner's next appointments. Nothing of a turn that is not ``kept`` may be stored: she has no
+    tools in it, and it ends after one try.
     """
 
     turn: int
@@ -151,6 +153,9 @@ class Perceive(msgspec.Struct, tag="perceive"):
     instructions: Text = ""
     recalled: list[Passage] = []
     beyond: bool = False
+    zone: str = ""
+    """Her person's time zone, an IANA name; "" is the machine's."""
+    planned: list[Planned] = []
     kept: bool = True
     orders: list[str] = []
 
@@ -385,4 +390,7 @@ FromWorker: TypeAlias = (
     | GatewayChanged
     | Heartbeat
     | Fault
+    | Remind
+    | ListPlanned
+    | CancelPlanned
 )

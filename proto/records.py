@@ -8,6 +8,7 @@ import msgspec
 
 from proto.secrets import Secret
 from proto.texts import Label
+from proto.zones import quiet_span, zone_of
 
 T = TypeVar("T")
 
@@ -95,6 +96,20 @@ class Persona(msgspec.Struct, forbid_unknown_fields=True):
     teacher: Organ | None = None
     researcher: Organ | None = None
     channels: list[Channel] | None = None
+    own_zone: str | msgspec.UnsetType = msgspec.field(name="zone", default=msgspec.UNSET)
+    own_quiet_hours: str | msgspec.UnsetType = msgspec.field(name="quiet_hours", default=msgspec.UNSET)
+    # A record without them has exactly the documented fields.
+
+    @property
+    def zone(self) -> str:
+        """Her person's time zone, an IANA name; "" is the machine's."""
+        return "" if self.own_zone is msgspec.UNSET else self.own_zone
+
+    @property
+    def quiet_hours(self) -> str:
+        """When routines wait, such as ``22:00-07:00`` in that zone; "" for never."""
+        return "" if self.own_quiet_hours is msgspec.UNSET else self.own_quiet_hours
+
     budget: Budget | msgspec.UnsetType = msgspec.UNSET
     """Not a field of the documents, so it is not shown where none is set."""
 
@@ -192,3 +207,12 @@ def require_providers(persona: Persona) -> None:
         if organ and organ.provider is not None and organ.provider not in PROVIDERS:
             known = ", ".join(sorted(PROVIDERS))
             raise msgspec.ValidationError(f"there is no such provider; use null or {known} - at `$.{slot}.provider`")
+
+
+def require_hours(persona: Persona) -> None:
+    """Raise ValidationError for a time zone that does not exist, and for quiet hours that are none."""
+    for field, check in (("zone", zone_of), ("quiet_hours", quiet_span)):
+        try:
+            check(getattr(persona, field))
+        except ValueError as error:
+            raise msgspec.ValidationError(f"{error} - at `$.{field}`") from error

@@ -45,14 +45,14 @@ DAEMON: Final = (
     ),
     room(
         "daemon.startup",
-        "api webhooks feeding archives supervision costs channels conversations recall personas http ledger runtime"
-        " logging"
-        " settings",
+        "api webhooks feeding archives supervision costs channels reminders conversations recall personas http ledger"
+        " runtime logging settings",
         "The top: it constructs every part and gives each what it uses, so no part has to import it.",
     ),
     room(
         "daemon.api",
-        "feeding archives supervision costs channels conversations personas http ledger runtime logging settings",
+        "feeding archives supervision costs channels reminders conversations personas http ledger runtime logging"
+        " settings",
         "The front: it turns requests into calls of the rooms below, and none of them knows HTTP.",
     ),
     room(
@@ -67,13 +67,13 @@ DAEMON: Final = (
     ),
     room(
         "daemon.archives",
-        "channels personas ledger runtime logging",
+        "channels reminders personas ledger runtime logging",
         "An archive is her files and her rows; her channels come back through their one owner.",
     ),
     room(
         "daemon.supervision",
-        "costs channels conversations recall personas ledger runtime logging settings",
-        "It hands what a process says to conversations and channels, which know a process as a `Worker` only.",
+        "costs channels reminders conversations recall personas ledger runtime logging settings",
+        "It hands what a process says to the rooms below it, which know a process as a `Worker` only.",
     ),
     room(
         "daemon.costs",
@@ -84,6 +84,11 @@ DAEMON: Final = (
         "daemon.channels",
         "conversations personas ledger runtime logging settings",
         "Channels bring messages into conversations; a conversation does not know how its messages came.",
+    ),
+    room(
+        "daemon.reminders",
+        "conversations personas ledger runtime logging",
+        "What is due becomes a message of hers or a perception; a conversation does not know why it began.",
     ),
     room(
         "daemon.conversations",

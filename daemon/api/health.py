@@ -22,6 +22,7 @@ from daemon.ledger import Depth, Ledger, LedgerError
 from daemon.personas.edit_watch import EditWatch
 from daemon.personas.instructions import Instructions
 from daemon.personas.personas import Personas
+from daemon.reminders.rules import local
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import Tasks, describe
 from daemon.settings import version
@@ -29,6 +30,7 @@ from daemon.settings.accounts import Accounts
 from daemon.supervision.processes import private
 from daemon.supervision.supervisor import Supervisor
 from proto.records import Persona, Status
+from proto.zones import machine_zone, zone_of
 
 LEAST_FREE: Final = 1_048_576
 """Bytes; with less than this the ledger's next commits are about to fail."""
@@ -75,6 +77,12 @@ class PersonaStatus(msgspec.Struct):
     channels: list[ChannelHealth]
     set_aside: list[SetAsideShown]
     """The oldest of those that ``poison`` counts."""
+    zone: str
+    """Her person's time zone."""
+    quiet_hours: str
+    reminders: int | None
+    """How many are to come; null while the ledger cannot be read."""
+    next_reminder: str | None
     budgets: list[str] = []
     """Which of her budgets let no call pass now, and until when."""
 
@@ -86,6 +94,7 @@ class Kept(msgspec.Struct):
     channels: dict[str, list[ChannelHealth]]
     set_aside: dict[str, list[SetAsideShown]]
     dead_letters: list[DeadLetterShown]
+    reminders: dict[str, tuple[int, int]]
 
 
 class HealthRoutes:
@@ -231,6 +240,7 @@ class HealthRoutes:
                 if depths.get(persona.id, Depth()).poison
             },
             await dead_letters(self._ledger, personas, depths),
+            await self._ledger.waiting_reminders(),
         )
 
     async def _channel_health(self, persona: Persona) -> list[ChannelHealth]:
@@ -245,6 +255,7 @@ class HealthRoutes:
     async def _persona_status(self, persona: Persona, kept: Kept | None, fault: str) -> PersonaStatus:
         depth = kept.depths.get(persona.id, Depth()) if kept else None
         view = self._supervisor.view(persona.id)
+        reminders = kept.reminders.get(persona.id) if kept else None
         return PersonaStatus(
             id=persona.id,
             name=persona.name,
@@ -263,5 +274,9 @@ class HealthRoutes:
             memory=await asyncio.to_thread(private, view.pid) if view.pid else None,
             channels=kept.channels.get(persona.id, []) if kept else [],
             set_aside=kept.set_aside.get(persona.id, []) if kept else [],
+            zone=persona.zone or machine_zone(),
+            quiet_hours=persona.quiet_hours,
+            reminders=(reminders[0] if reminders else 0) if kept else None,
+            next_reminder=local(reminders[1], zone_of(persona.zone)).isoformat() if reminders else None,
             budgets=self._costs.closed(persona.id),
         )

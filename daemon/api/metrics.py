@@ -127,6 +127,7 @@ class MetricsRoutes:
         ]
         pending = [Sample({"persona": persona_id}, depth.pending) for persona_id, depth in sorted(depths.items())]
         poison = [Sample({"persona": persona_id}, depth.poison) for persona_id, depth in sorted(depths.items())]
+        reminders = sorted((await self._ledger.waiting_reminders()).items())
         restarts = [Sample({"persona": persona_id}, view.restarts) for persona_id, view in sorted(views.items())]
         running = [Sample({"state": state}, count) for state, count in sorted(states.items())]
         uptime = self._clock.monotonic() - self._started_at
@@ -154,6 +155,18 @@ class MetricsRoutes:
                 ),
                 render("personad_inbox_pending", "gauge", "Perceptions not answered yet.", pending),
                 render("personad_inbox_poison", "gauge", "Perceptions set aside.", poison),
+                render(
+                    "personad_reminders",
+                    "gauge",
+                    "Reminders and routines that are to come.",
+                    [Sample({"persona": persona_id}, count) for persona_id, (count, _) in reminders],
+                ),
+                render(
+                    "personad_reminder_next_timestamp_seconds",
+                    "gauge",
+                    "When a persona's next reminder is due.",
+                    [Sample({"persona": persona_id}, due / 1e9) for persona_id, (_, due) in reminders],
+                ),
                 render("personad_personas", "gauge", "Personas by the state of their process.", running),
                 render("personad_restarts_total", "counter", "Processes that replaced another, by persona.", restarts),
                 render("personad_sockets", "gauge", "WebSockets connected.", [Sample(one, self._hubs.sockets)]),

@@ -17,6 +17,7 @@ from daemon.api.openai.openapi import KINDS as OPENAI_KINDS
 from daemon.api.openapi_parts import REF, TEXT, Json, list_, object_, ref
 from daemon.api.perception import ReadRequest
 from daemon.api.personas import CreateRequest, OrganChange
+from daemon.api.reminders import CalendarShown, ReminderRequest, ReminderShown, ReminderUpdate
 from daemon.api.retry import RetryRequest
 from daemon.api.usage import BudgetRequest, BudgetShown, Usage
 from daemon.api.v1.objects import ChannelType
@@ -33,6 +34,7 @@ from proto.secrets import Secret
 
 _KINDS: Final = (
     *(ReadRequest, CreateRequest, OrganChange, AddRequest, PairRequest, RetryRequest, BudgetRequest),
+    *(ReminderRequest, ReminderUpdate, ReminderShown, CalendarShown),
     *(
         Persona,
         Channel,

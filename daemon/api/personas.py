@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final, get_args
 
@@ -15,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from daemon.api.bodies import Body, fault, read_object
 from daemon.api.channels import refused
+from daemon.api.errors import Unprocessable
 from daemon.api.lookup import find_persona, require_room
 from daemon.channels.errors import ChannelRefused
 from daemon.channels.new_channel import NewChannel
@@ -22,20 +24,24 @@ from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
 from daemon.conversations.hubs import Hubs
 from daemon.costs.costs import Costs
-from daemon.http.answers import json_response, sentence
+from daemon.http.answers import Fault, json_response, sentence
 from daemon.ledger import Ledger
 from daemon.personas.channel_records import PAIRED
 from daemon.personas.personas import Personas, PersonasError
 from daemon.supervision.supervisor import StartFailed, Supervisor
 from proto.records import ORGANS, Organ, Persona, PersonaName, Slot, Status, persona_view
 from proto.secrets import Secret, without
+from proto.zones import BadHours, UnknownZone, quiet_span, zone_of
 
 MIND: Final = "thinking"
 SLOTS: Final[tuple[Slot, ...]] = (MIND, *ORGANS)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
-UPDATED: Final = ("status", *SLOTS)
+UPDATED: Final = ("status", "zone", "quiet_hours", *SLOTS)
 """What ``update`` takes, beside ``clear_<organ>``."""
+HOURS: Final[dict[str, Callable[[str], object]]] = {"zone": zone_of, "quiet_hours": quiet_span}
+"""The fields about her person's time, and what refuses a bad one."""
+
 ORGAN_FIELDS: Final = ("model", "url", "provider", "api_key")
 OrganText = Annotated[str, msgspec.Meta(max_length=2048)]
 
@@ -51,6 +57,8 @@ CreateRequest: Final = msgspec.defstruct(
             if (slot, field) != (MIND, "model")
         ],
         *[(f"{kind}_token", OrganText | None, None) for kind in PAIRED],
+        ("zone", OrganText | None, None),
+        ("quiet_hours", OrganText | None, None),
     ],
     module=__name__,
 )
@@ -211,6 +219,8 @@ def _new_persona(asked: dict[str, str | None]) -> Persona:
         thinking=mind,
         base_model=mind.name if mind.provider is None else "",
         birthday=datetime.now().astimezone().date().isoformat(),
+        own_zone=_hours("zone", asked["zone"]),
+        own_quiet_hours=_hours("quiet_hours", asked["quiet_hours"]),
     )
     return msgspec.structs.replace(persona, **organs)
 
@@ -236,6 +246,8 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
             if value not in STATUSES:
                 raise HTTPException(400, f"Status must be one of: {', '.join(STATUSES)}.")
             changes["status"] = value
+        elif key in HOURS:
+            changes[f"own_{key}"] = _hours(key, value)
         elif key in SLOTS:
             changes[key] = _updated_organ(key, getattr(persona, key), value)
         elif key.removeprefix("clear_") in ORGANS and key.startswith("clear_"):
@@ -250,6 +262,21 @@ def _updated(persona: Persona, asked: dict[str, object]) -> Persona:
     if changed.thinking != persona.thinking:
         changed.base_model = changed.thinking.name if changed.thinking.provider is None else ""
     return changed
+
+
+def _hours(field: str, value: object) -> str | msgspec.UnsetType:
+    """Return the field's value in a record, where an empty one is absent.
+
+    Raise Unprocessable for a time zone that does not exist, and for quiet hours that are none.
+    """
+    if value is not None and not isinstance(value, str):
+        raise Unprocessable([Fault("string_type", ("body", field), "Input should be a valid string")])
+    text = (value or "").strip()
+    try:
+        HOURS[field](text)
+    except (UnknownZone, BadHours) as error:
+        raise Unprocessable([Fault("value_error", ("body", field), str(error))]) from error
+    return text or msgspec.UNSET
 
 
 class OrganChange(msgspec.Struct, forbid_unknown_fields=True):

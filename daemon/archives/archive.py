@@ -1,8 +1,9 @@
 """The archive of one persona: a ZIP file whose last member tells size and SHA-256 of every other one.
 
 ``persona.json`` is her record, ``conversation.jsonl`` a line for each line of each channel, oldest first,
-``fed.jsonl`` a line for each conversation that she was fed, ``memory/*.md`` what she knows, ``history.jsonl`` a line
-for each version of these files, ``instructions/*.md`` what she is asked to do, ``media/*`` the files.
+``fed.jsonl`` a line for each conversation that she was fed, ``reminders.jsonl`` a line for each reminder to come,
+``memory/*.md`` what she knows, ``history.jsonl`` a line for each version of these files, ``instructions/*.md`` what she
+is asked to do, ``media/*`` the files.
 It is read with suspicion: no other names are taken, no member is larger than it says, and what its sum does not
 confirm counts for nothing.
 """
@@ -30,6 +31,8 @@ CONVERSATION: Final = "conversation.jsonl"
 FED: Final = "fed.jsonl"
 HISTORY: Final = "history.jsonl"
 """Since version 3."""
+REMINDERS: Final = "reminders.jsonl"
+"""Missing in archives before version 3."""
 MEMORY: Final = "memory/"
 INSTRUCTIONS: Final = "instructions/"
 MEDIA: Final = "media/"
@@ -44,7 +47,7 @@ FREE_OF_RATIO: Final = 16 * 1024 * 1024
 PIECE: Final = 262_144
 
 _NAME: Final = re.compile(
-    r"persona\.json|conversation\.jsonl|fed\.jsonl|history\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md"
+    r"persona\.json|conversation\.jsonl|fed\.jsonl|history\.jsonl|reminders\.jsonl|memory/[a-z][a-z0-9-]{0,63}\.md"
     r"|instructions/[a-z0-9][a-z0-9-]{0,63}\.md|media/[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 )
 _LARGEST: Final = {RECORD: MAX_RECORD, MEMORY: MAX_MEMORY_MEMBER, INSTRUCTIONS: MAX_MEMORY_MEMBER}

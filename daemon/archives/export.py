@@ -27,6 +27,7 @@ from daemon.archives.archive import (
     MEMORY,
     PIECE,
     RECORD,
+    REMINDERS,
     Manifest,
     Member,
 )
@@ -35,6 +36,7 @@ from daemon.personas import atomic_files
 from daemon.personas.instruction_files import NAME as INSTRUCTION
 from daemon.personas.media import FOLDER
 from daemon.personas.personas import MEMORY_FILE
+from daemon.reminders.archived import archived
 from daemon.runtime.clock import Clock
 from proto.records import ORGANS, Organ, Persona, to_json
 from proto.texts import MediaName
@@ -64,8 +66,8 @@ class Export:
     async def prepare(self) -> None:
         """Look which files there are. Raises OSError, TooManyFiles."""
         self._memory, self._instructions, self._media = await asyncio.to_thread(self._list)
-        if len(self._memory) + len(self._instructions) + len(self._media) > MAX_MEMBERS - 4:
-            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 4} files")
+        if len(self._memory) + len(self._instructions) + len(self._media) > MAX_MEMBERS - 5:
+            raise TooManyFiles(f"she has more than {MAX_MEMBERS - 5} files")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The archive's bytes, a few at a time. Raises OSError, LedgerError: what was sent then is no archive."""
@@ -92,6 +94,8 @@ class Export:
         pack.end()
         async for piece in self._history():
             yield piece
+        rows = [archived(row) for row in await self._ledger.reminders(self._persona.id)]
+        yield await asyncio.to_thread(pack.add, REMINDERS, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
         for member in (
             *(MEMORY + name for name in self._memory),
             *(INSTRUCTIONS + name for name in self._instructions),

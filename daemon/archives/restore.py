@@ -18,21 +18,34 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from daemon.archives.archive import CONVERSATION, FED, HISTORY, RECORD, Archive, ArchiveError, Manifest, Member, opened
+from daemon.archives.archive import (
+    CONVERSATION,
+    FED,
+    HISTORY,
+    RECORD,
+    REMINDERS,
+    Archive,
+    ArchiveError,
+    Manifest,
+    Member,
+    opened,
+)
 from daemon.archives.lines import FORMS, as_today
 from daemon.channels.new_channel import NewChannel
 from daemon.channels.service import ChannelService
-from daemon.ledger import ArchivedLine, ArchivedVersion, FedConversation, Ledger, LedgerError, Why
+from daemon.ledger import ArchivedLine, ArchivedVersion, FedConversation, Ledger, LedgerError, Reminder, Why
 from daemon.ledger.memory_history import changed
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from daemon.personas.channel_records import id_of
 from daemon.personas.instructions import Instructions
 from daemon.personas.personas import CONFIG, Personas, read_memory
-from daemon.runtime.clock import Clock
+from daemon.reminders.archived import ArchivedReminder, NotRestored, restored
+from daemon.reminders.service import MOST
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import carried_through
 from proto.gateways import GatewayType, Identified
-from proto.records import Channel, Persona, PersonaName, from_json, require_providers, to_json
+from proto.records import Channel, Persona, PersonaName, from_json, require_hours, require_providers, to_json
 from proto.secrets import Secret
 from proto.unicode_text import valid_json
 
@@ -80,7 +93,7 @@ class Restorer:
         ledger: Ledger,
         channels: ChannelService,
         identify: Identify,
-        clock: Clock,
+        clock: KeptClock,
         log: Log,
     ) -> None:
         self._personas = personas
@@ -89,6 +102,7 @@ class Restorer:
         self._ledger = ledger
         self._channels = channels
         self._identify = identify
+        self._clock = clock
         self._log = log
 
     async def restore(self, path: Path, name: PersonaName | None, *, new_id: bool) -> Restored:
@@ -111,6 +125,7 @@ class Restorer:
             lines = await self._converse(persona.id, old_id, folder / CONVERSATION, archive.manifest)
             await self._remember_fed(persona.id, folder / FED)
             await self._remember_versions(persona.id, folder)
+            left_out += await self._remind(persona.id, old_id, folder / REMINDERS)
             identified = await self._identified(persona.channels or [], archive.manifest.open_channels, left_out)
             if not archive.manifest.secrets:
                 left_out.append("keys and tokens, which the archive does not hold; give them again")
@@ -196,6 +211,22 @@ class Restorer:
         differs = changed(known, memory, unread)
         await self._ledger.note_memory(persona_id, differs, Why("restored"), self._clock.time_ns())
 
+    async def _remind(self, persona_id: str, old_id: str, file: Path) -> list[str]:
+        """Put back the reminders that are to come, and return in words those that are not."""
+        now, left_out, rows = self._clock.present_ns(), list[str](), list[Reminder]()
+        for one in await asyncio.to_thread(_to_come, file):
+            try:
+                rows.append(restored(one, persona_id, old_id, now))
+            except NotRestored as error:
+                left_out.append(f"the reminder {one.body[:40]!r}: {error}")
+        await self._ledger.put_back_reminders(rows)
+        return left_out
+
+
+def _to_come(file: Path) -> list[ArchivedReminder]:
+    """Blocks; raises ArchiveError, OSError."""
+    return list(islice(_decoded(file, ArchivedReminder), MOST)) if file.exists() else []
+
 
 def _left_out(channel: Channel, reason: str) -> str:
     return f"the {channel.type} channel {channel.name}: {reason}"
@@ -206,6 +237,7 @@ def _record(archive: Archive) -> Persona:
     try:
         persona = from_json(archive.record(), Persona)
         require_providers(persona)
+        require_hours(persona)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{RECORD} cannot be read: {error}") from error
     if persona.id != archive.manifest.id:
@@ -238,7 +270,7 @@ def _write(archive: Archive, member: Member, path: Path) -> None:
 
 def _complete(folder: Path, persona: Persona) -> None:
     """What only served the way goes, her record comes, and the names are durable."""
-    for name in (CONVERSATION, FED, HISTORY):
+    for name in (CONVERSATION, FED, HISTORY, REMINDERS):
         (folder / name).unlink(missing_ok=True)
     atomic_files.write(folder / CONFIG, msgspec.json.format(to_json(persona), indent=2) + b"\n")
     for part in _FOLDERS:

@@ -20,7 +20,7 @@ from daemon.cli.ledger_check import check_ledger
 from daemon.http.tokens import TokenError, read_tokens
 from daemon.settings.accounts import read_accounts, read_models
 from daemon.settings.settings import Settings, SettingsError
-from proto.records import Persona, from_json, require_providers
+from proto.records import Persona, from_json, require_hours, require_providers
 
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_FREE: Final = 10 * 1_048_576
@@ -248,6 +248,7 @@ def _record(file: Path) -> Finding | None:
         with file.open("rb") as stream:
             persona = from_json(stream.read(MAX_CONFIG), Persona)
         require_providers(persona)
+        require_hours(persona)
     except OSError as error:
         return Finding(check, "warn", f"{file}: {error.strerror}; run doctor as the daemon's user")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

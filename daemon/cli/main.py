@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument(
         "--no-senses", action="store_true", help="leave out the embedded ear, eye, researcher and mouth"
     )
+    create.add_argument("--zone", help="your time zone, an IANA name such as Europe/Oslo (the machine's)")
     _add_keys(create)
 
     verb("list", "list_personas", "List the personas.")
@@ -136,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="how long to wait for an answer (180)"
     )
 
+    _add_reminder_verbs(verb)
     _add_channel_verbs(verbs, verb)
     _add_persona(pair := verb("pair", "pair", "Claim the code that her bot showed on a channel."))
     pair.add_argument("code", metavar="CODE", help="upper or lower case does not matter")
@@ -166,6 +169,23 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         print(version.described())
         parser.exit(OK)
+
+
+def _add_reminder_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    _add_persona(remind := verb("remind", "remind", "Have a persona remind you, once or again and again."))
+    remind.add_argument("body", metavar="BODY", help="what she tells you, or does with --task")
+    when = remind.add_mutually_exclusive_group(required=True)
+    when.add_argument("--at", metavar="TIME", help="ISO 8601, such as 2026-12-01T08:00")
+    when.add_argument("--in", dest="wait", type=_duration, metavar="TIME", help="from now, such as 20m, 1h30m or 2d")
+    when.add_argument("--cron", metavar="RULE", help='a rule, such as "0 8 * * 1-5" for every weekday at 8:00')
+    remind.add_argument("--zone", help="the time zone of TIME or RULE, an IANA name (yours)")
+    remind.add_argument("--channel", help="where: web, telegram, or a channel's name (where you wrote last)")
+    remind.add_argument("--task", action="store_true", help="a task for her mind, in place of a text that she tells")
+    _add_persona(reminders := verb("reminders", "reminders", "List what a persona will remind you of."))
+    reminders.add_argument("--cancel", type=_reminder, metavar="ID", help="remove this one")
+    _add_persona(hours := verb("hours", "hours", "Show or change your time zone and quiet hours with a persona."))
+    hours.add_argument("--zone", help='an IANA name such as Europe/Oslo; "" for the machine\'s')
+    hours.add_argument("--quiet", metavar="SPAN", help='when routines wait, such as 22:00-07:00; "" for never')
 
 
 def _add_knowledge_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
@@ -270,6 +290,22 @@ def _message(text: str) -> int:
     if not _whole(text, 1, 2**63 - 1):
         raise argparse.ArgumentTypeError("must be a message's number, which `personad status` shows")
     return int(text)
+
+
+def _reminder(text: str) -> int:
+    if not _whole(text, 1, 2**63 - 1):
+        raise argparse.ArgumentTypeError("must be a reminder's number, which `personad reminders` shows")
+    return int(text)
+
+
+def _duration(text: str) -> int:
+    """Return seconds."""
+    found = re.fullmatch(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,8})s)?", text, re.ASCII)
+    units = (86_400, 3600, 60, 1)
+    seconds = sum(int(count or 0) * unit for count, unit in zip(found.groups(), units, strict=True)) if found else 0
+    if not seconds:
+        raise argparse.ArgumentTypeError("must be a time such as 20m, 1h30m or 2d")
+    return seconds
 
 
 def _seconds(text: str) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.endings import Endings
 from daemon.conversations.hushing import hush
 from daemon.conversations.lane import Lane, Turn
@@ -79,6 +80,7 @@ class Inbox:
         tasks: PersonaTasks,
         clock: Clock,
         log: Log,
+        agenda: Agenda,
     ) -> None:
         self.accepted = 0
         self._mind = settings.mind
@@ -94,6 +96,7 @@ class Inbox:
         self._touched = touched
         self._clock = clock
         self._log = log
+        self._agenda = agenda
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
         self._dropped: set[str] = set()
@@ -113,6 +116,7 @@ class Inbox:
 
     async def load(self, persona_id: str) -> None:
         """Replace her lanes with what the ledger has waiting. Her process must not be running. Raises LedgerError."""
+        await self._agenda.refresh(persona_id)
         waiting = await self._ledger.waiting(persona_id)
         meanwhile = self._lanes.pop(persona_id, None)
         self._put(persona_id, waiting)
@@ -261,6 +265,7 @@ class Inbox:
         self._readers.discard(persona_id)
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
+        self._agenda.forget(persona_id)
         self._requests.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
@@ -272,6 +277,11 @@ class Inbox:
         """Drop a visitor's erased perceptions, and what was said in that conversation."""
         self._all(persona_id).erased(address, set(perceptions))
         self.pump(persona_id)
+
+    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
+        """Return her owner's turn with this number, if it is in hand and not answered: only such a turn may ask."""
+        in_hand = self._all(persona_id).own.in_hand
+        return in_hand if in_hand and in_hand.number == turn and not in_hand.replied else None
 
     def stepped(self, persona_id: str, conversation: Conversation) -> None:
         """Read this conversation's history again: a line of it was replaced."""
@@ -294,12 +304,10 @@ class Inbox:
                         self._hold(persona_id, lanes, lane, message)
                     self._endings.defer(persona_id, lanes, lane)
             case Delta():
-                turn = lanes.own.in_hand
-                if turn and turn.number == message.turn and not turn.replied:
+                if turn := self.owners_turn(persona_id, message.turn):
                     self._publisher.draft(persona_id, turn.conversation, message)
             case Spoken():
-                turn = lanes.own.in_hand
-                if turn and turn.number == message.turn and not turn.replied:
+                if turn := self.owners_turn(persona_id, message.turn):
                     self._publisher.speak(persona_id, turn.conversation, message)
             case Typing():
                 self._publisher.signal("Command", "Persona wants to type", persona_id, message.conversation)
@@ -307,11 +315,6 @@ class Inbox:
                 if lane := lanes.holding(message.turn):
                     lanes.trouble(lane, f"{message.reason} {message.hint}".strip(), self._clock.time_ns())
                     self._notices.mind_down(persona_id, lanes, lane, message)
-
-    def owners_turn(self, persona_id: str, turn: int) -> Turn | None:
-        """Return the turn in hand of her owner's lane, if this is its number."""
-        in_hand = self._all(persona_id).own.in_hand
-        return in_hand if in_hand and in_hand.number == turn else None
 
     def afford(self, persona_id: str) -> None:
         """A budget of hers may have room again. Never raises."""
@@ -393,16 +396,18 @@ class Inbox:
         instructions: str = "",
     ) -> Perceive:
         """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
-        memory, has_documents = self._personas.memory(persona_id), persona_id in self._readers
+        persona = self._personas.get(persona_id)
         return Perceive(
             turn,
             conversation,
             perceptions,
             history,
-            memory,
-            has_documents,
+            self._personas.memory(persona_id),
+            persona_id in self._readers,
             instructions=instructions,
             orders=self._instructions.orders(persona_id),
+            zone=persona.zone if persona else "",
+            planned=self._agenda.next(persona_id),
         )
 
     def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:

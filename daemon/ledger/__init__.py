@@ -35,12 +35,15 @@ from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import PAGE_LINES, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.recall import Asked
+from daemon.ledger.reminder_requests import CANCEL, ReminderAsked
+from daemon.ledger.reminders import OpenTelling, Reminder, Telling
 from daemon.ledger.requests import New, Piece, Standing
 from daemon.ledger.set_aside import DIED, Notice, SetAside
 from daemon.ledger.visitors import Said, SenderLimits, Visited
 from daemon.ledger.webhooks import OpenWebhook
 
 __all__ = [
+    "CANCEL",
     "DIED",
     "KEPT_DAYS",
     "OPTED_OUT",
@@ -75,12 +78,15 @@ __all__ = [
     "New",
     "Notice",
     "OpenChannel",
+    "OpenTelling",
     "OpenWebhook",
     "OutgoingRow",
     "Page",
     "PendingPairing",
     "Piece",
     "ReadBack",
+    "Reminder",
+    "ReminderAsked",
     "Room",
     "Said",
     "SenderLimits",
@@ -89,6 +95,7 @@ __all__ = [
     "StoredChannel",
     "StoredFrame",
     "StoredLine",
+    "Telling",
     "UsageRow",
     "Version",
     "Visited",

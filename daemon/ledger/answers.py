@@ -16,6 +16,8 @@ from daemon.ledger import (
     open_channels,
     outbox,
     pairing,
+    reminder_requests,
+    reminders,
     requests,
     revisions,
 )
@@ -108,6 +110,7 @@ def prune(connection: sqlite3.Connection, before: int) -> None:
     outbox.prune(connection, before)
     pairing.prune(connection, before)
     revisions.prune(connection, before)
+    reminders.prune(connection)
     requests.prune(connection, before)
 
 
@@ -124,5 +127,7 @@ def forget(connection: sqlite3.Connection, persona: str) -> None:
     revisions.forget(connection, persona)
     requests.forget(connection, persona)
     erasure.forget(connection, persona)
+    reminders.forget(connection, persona)
+    reminder_requests.forget(connection, persona)
     calls.forget(connection, persona)
     connection.execute("DELETE FROM outage WHERE persona = ?", (persona,))

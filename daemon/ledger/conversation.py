@@ -123,6 +123,16 @@ def history(connection: sqlite3.Connection, persona: str, conversation: Conversa
     return [Line(*row) for row in reversed(rows)]
 
 
+def said_between(connection: sqlite3.Connection, persona: str, start: int, end: int, limit: int) -> list[Line]:
+    """Return what was said from ``start`` until before ``end``, oldest first, without visitors' conversations."""
+    rows = connection.execute(
+        "SELECT role, content, at, media, title, perceived FROM conversation"
+        " WHERE persona = ? AND open = 0 AND at >= ? AND at < ? ORDER BY at LIMIT ?",
+        (persona, start, end, limit),
+    )
+    return [Line(*row) for row in rows]
+
+
 def mentions(connection: sqlite3.Connection, persona: str, media: str) -> bool:
     """Return whether one of her perceptions, lines or held messages refers to this file."""
     found: int = connection.execute(

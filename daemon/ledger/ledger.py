@@ -28,6 +28,7 @@ from daemon.ledger.outbox import StoredFrame
 from daemon.ledger.paging import LATEST, StoredLine, Wanted
 from daemon.ledger.pairing import PendingPairing
 from daemon.ledger.recall_operations import RecallOperations
+from daemon.ledger.reminder_operations import ReminderOperations
 from daemon.ledger.request_operations import RequestOperations
 from daemon.ledger.set_aside import Notice, SetAside
 from daemon.ledger.threads import Reader
@@ -47,7 +48,13 @@ class Depth(msgspec.Struct):
 
 
 class Ledger(
-    ChannelOperations, ErasureOperations, CallOperations, RequestOperations, RecallOperations, MemoryOperations
+    ChannelOperations,
+    ErasureOperations,
+    CallOperations,
+    ReminderOperations,
+    RequestOperations,
+    RecallOperations,
+    MemoryOperations,
 ):
     """An operation is on the disk when its call returns, and has changed nothing when it raises.
 

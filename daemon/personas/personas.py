@@ -18,7 +18,7 @@ import msgspec
 from daemon.logging.log import Log
 from daemon.personas import atomic_files
 from proto.messages import Memory
-from proto.records import Persona, from_json, require_providers, to_json
+from proto.records import Persona, from_json, require_hours, require_providers, to_json
 
 CONFIG: Final = "config.json"
 REJECTED: Final = "config.rejected.json"
@@ -283,6 +283,7 @@ class Personas:
         try:
             found = from_json(atomic_files.read(config, MAX_CONFIG), Persona)
             require_providers(found)
+            require_hours(found)
         except FileNotFoundError:
             return persona
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -310,6 +311,7 @@ class Personas:
             if persona.id != persona_id:
                 raise msgspec.ValidationError(f"id is {persona.id}, but the folder is named {persona_id}")
             require_providers(persona)
+            require_hours(persona)
         except FileNotFoundError:
             if persona_id not in self._personas:
                 return None

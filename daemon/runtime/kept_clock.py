@@ -22,6 +22,13 @@ https://www.freedesktop.org/software/systemd/man/latest/systemd-time-wait-sync.s
 LOOK_EVERY: Final = 5_000_000_000
 """Nanoseconds between two looks at that sign."""
 
+SETTLING: Final = 120_000_000_000
+"""Nanoseconds after the machine's start in which its clock may still be set by a server."""
+
+PLAUSIBLE: Final = 400 * 24 * 3600 * 1_000_000_000
+"""Nanoseconds that an unsynchronized clock may be ahead to be believed: a machine may have been off for a year, but a
+broken battery makes it decades."""
+
 
 class KeptClock:
     """A ``Clock`` for everything that stores times; ``last`` is the ledger's last moment, 0 for a new one."""
@@ -58,6 +65,16 @@ class KeptClock:
         """Nanoseconds since the epoch, to decide what is too old: never ahead of time that certainly passed."""
         wall, kept = self._both()
         return min(wall, kept)
+
+    def present_ns(self) -> int:
+        """Nanoseconds since the epoch, to decide what is due now.
+
+        An unsynchronized clock that is ahead is believed once the machine has run for a while, unless it is ahead
+        by more than any machine is off: many machines have no server that sets their clock.
+        """
+        wall, kept = self._both()
+        is_settling = not self._trusted and self._clock.uptime_ns() < SETTLING
+        return kept if wall - kept > PLAUSIBLE or is_settling else max(wall, kept)
 
     def ahead(self) -> float:
         """Seconds that the machine's clock is ahead of time that certainly passed; 0 when it is synchronized."""

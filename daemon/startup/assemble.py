@@ -28,6 +28,7 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.consolidation import Consolidation
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
@@ -52,6 +53,9 @@ from daemon.personas.personas import MEMORY_FOLDER as MEMORY_NAME
 from daemon.personas.personas import Personas
 from daemon.recall.meaning import Meaning
 from daemon.recall.service import Recall
+from daemon.reminders.due import Due
+from daemon.reminders.questions import ReminderQuestions
+from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
@@ -90,6 +94,7 @@ class Conversations(NamedTuple):
     consolidation: Consolidation
     delivery: Delivery
     recaller: Recaller
+    agenda: Agenda
     unkept: Unkept
 
 
@@ -120,6 +125,7 @@ class Assembled(NamedTuple):
     erasure: Erasure
     clock: KeptClock
     accounts: Accounts
+    due: Due
 
 
 async def assemble(
@@ -150,10 +156,15 @@ async def assemble(
     stack.callback(said.consolidation.close)
     places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
+    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, clock, log)
+    reminders = Reminders(ledger, personas, said.agenda, due.look, clock)
+    questions = ReminderQuestions(reminders, said.inbox, own, clock, log)
     afford, prices = said.inbox.afford, Prices(settings.prices)
     costs = Costs(ledger, personas, settings.budgets, prices, afford, tasks, clock, log)
     stack.callback(costs.close)
-    supervisor = _supervisor(settings, personas, said, places, costs, spawner, context, organ_host, tasks, own, log)
+    supervisor = _supervisor(
+        settings, personas, said, places, due, questions, costs, spawner, context, organ_host, tasks, own, log
+    )
     stack.push_async_callback(supervisor.close)
     feeds = Feeds(
         settings,
@@ -196,6 +207,7 @@ async def assemble(
             commands=by_people,
             channels=channels,
             feeds=feeds,
+            reminders=reminders,
             costs=costs,
             uploads=uploads,
             accounts=accounts,
@@ -255,6 +267,7 @@ async def assemble(
         erasure,
         clock,
         accounts,
+        due,
     )
 
 
@@ -284,12 +297,12 @@ async def _conversations(
     delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
     publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
     touched, told = consolidation.touched, consolidation.told
-    recaller = Recaller(Recall(ledger, meaning, clock, log), personas)
+    recaller, agenda = Recaller(Recall(ledger, meaning, clock, log), personas), Agenda(ledger)
     inbox = Inbox(
-        settings, ledger, personas, instructions, terms, publisher, recaller, touched, told, tasks, clock, log
+        settings, ledger, personas, instructions, terms, publisher, recaller, touched, told, tasks, clock, log, agenda
     )
     unkept = Unkept(inbox, recaller, personas, tasks, clock)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, unkept)
+    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, agenda, unkept)
 
 
 def _channels(
@@ -329,6 +342,8 @@ def _supervisor(
     personas: Personas,
     said: Conversations,
     places: Channels,
+    due: Due,
+    questions: ReminderQuestions,
     costs: Costs,
     spawner: Spawner,
     context: ProcessContext,
@@ -354,9 +369,10 @@ def _supervisor(
         organ_host,
         said.recaller,
         persona_tasks,
+        questions,
         costs,
     )
-    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, said.unkept]
+    clients: list[WorkerClient] = [costs, said.consolidation, said.delivery, places.webhook_queue, unkept, due]
 
     def new_keeper(persona_id: str) -> Keeper:
         own = persona_tasks.of(persona_id)

@@ -26,6 +26,7 @@ from daemon.api.openai.models import ModelRoutes, Models
 from daemon.api.openapi import OpenApiRoutes
 from daemon.api.perception import PerceptionRoutes
 from daemon.api.personas import PersonaRoutes
+from daemon.api.reminders import ReminderRoutes
 from daemon.api.retry import RetryRoutes
 from daemon.api.sockets import SocketRoutes
 from daemon.api.streams import FormReader
@@ -55,7 +56,9 @@ from daemon.personas.instructions import Instructions
 from daemon.personas.media import Uploads
 from daemon.personas.memories import Memories
 from daemon.personas.personas import Personas
+from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
+from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
 from daemon.settings.accounts import Accounts, ReadAccount
 from daemon.settings.settings import Settings
@@ -80,6 +83,7 @@ def api_routes(
     commands: Commands,
     channels: ChannelService,
     feeds: Feeds,
+    reminders: Reminders,
     costs: Costs,
     uploads: Uploads,
     accounts: Accounts,
@@ -87,7 +91,7 @@ def api_routes(
     webhook_counts: Counter[tuple[str, int]],
     tasks: Tasks,
     started_at: float,
-    clock: Clock,
+    clock: KeptClock,
     stopping: asyncio.Event,
     log: Log,
 ) -> list[RouteGroup]:
@@ -161,6 +165,7 @@ def api_routes(
         RetryRoutes(personas=personas, ledger=ledger, inbox=inbox),
         ChannelRoutes(personas=personas, channels=channels),
         HistoryRoutes(personas=personas, ledger=ledger),
+        ReminderRoutes(personas=personas, reminders=reminders, ledger=ledger, clock=clock),
         KnowledgeRoutes(personas=personas, instructions=instructions, log=log),
         MemoryRoutes(personas=personas, memories=memories, ledger=ledger),
         InstructionRoutes(personas=personas, instructions=instructions),

@@ -140,6 +140,7 @@ async def _serve(
         background.start(parts.meaning.fill())
         background.start(notifier.watch())
         background.start(parts.commands.run())
+        background.start(parts.due.run())
         background.start(_come_up(parts.personas, parts.supervisor, notifier, create_first, authority, log))
         asked = background.start(stopping.wait())
         ends: list[asyncio.Task[None] | asyncio.Task[Literal[True]] | asyncio.Future[Exception]]

@@ -12,12 +12,14 @@ from daemon.conversations.unkept import Unkept
 from daemon.conversations.worker import Worker
 from daemon.costs.costs import Costs
 from daemon.personas.personas import Personas
+from daemon.reminders.questions import ReminderQuestions
 from daemon.runtime.tasks import PersonaTasks
 from daemon.supervision.organ_host import OrganHost
 from proto.costs import Reserve, Spent
 from proto.gateways import Delivered, GatewayChanged, PartSent, Receipt, Received, Undelivered
 from proto.messages import Consolidated, ConsolidationFailed, Deferred, FromWorker, OrganCall
 from proto.recalling import Recall
+from proto.reminding import CancelPlanned, ListPlanned, Remind
 from proto.streaming import Delta, DeltaTaken
 
 
@@ -36,6 +38,7 @@ class Dispatch:
         organ_host: OrganHost,
         recaller: Recaller,
         tasks: PersonaTasks,
+        reminders: ReminderQuestions,
         costs: Costs,
     ) -> None:
         self._personas = personas
@@ -48,6 +51,7 @@ class Dispatch:
         self._organ_host = organ_host
         self._recaller = recaller
         self._tasks = tasks
+        self._reminders = reminders
         self._costs = costs
 
     def received(self, persona_id: str, worker: Worker, message: FromWorker) -> None:
@@ -68,6 +72,8 @@ class Dispatch:
             case Recall():
                 turn = self._inbox.owners_turn(persona_id, message.turn)
                 self._tasks.of(persona_id).start(self._recaller.answer(persona_id, message, turn, worker.send))
+            case Remind() | ListPlanned() | CancelPlanned():
+                self._reminders.received(persona_id, worker, message)
             case Received():
                 self._intake.received(persona_id, worker, message)
             case GatewayChanged():

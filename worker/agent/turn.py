@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from proto.messages import (
 from proto.records import Organ, Persona
 from proto.streaming import Spoken
 from worker.agent.aloud import Aloud
+from worker.agent.appointment_tools import appointment_offers
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
 from worker.agent.outages import Outages
@@ -42,9 +42,12 @@ from worker.organs.body import Body
 from worker.organs.host_calls import HostCalls
 from worker.organs.metering import Unaffordable
 from worker.organs.mind import Mind
-from worker.prompting import perceived
+from worker.prompting import due, perceived
+from worker.prompting.moments import now_in
+from worker.prompting.planner import Planner, agenda
 from worker.prompting.prompt import Prompt, take
 from worker.prompting.speech import SPOKEN_CHARS, speakable
+from worker.prompting.told_times import moment
 from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
@@ -124,7 +127,9 @@ class Turn:
     @property
     def purpose(self) -> Purpose:
         """What its calls are booked as."""
-        return "answer" if self._message.visitor is None else "visitor"
+        if self._message.visitor is not None:
+            return "visitor"
+        return "routine" if due.are_due(self._perceptions) else "answer"
 
     def join(self, perceptions: list[Perception]) -> None:
         """Take more messages. A mind call that runs without them is cancelled, up to ``MAX_JOINS`` times."""
@@ -246,13 +251,13 @@ class Turn:
     # Thinking
 
     def _prompt(self, understood: dict[int, str], found: Found) -> Prompt:
-        perceptions = self._taken(understood)
+        perceptions, now = self._taken(understood), now_in(self._message.zone)
         return Prompt(
             self._means.persona,
             {} if self._message.visitor is not None else self._message.memory,
             [] if self._tries.is_bare else self._message.history,
             perceptions,
-            datetime.now().astimezone(),
+            now,
             understood,
             "" if self._tries.is_bare else found.passages,
             found.unsearched,
@@ -260,8 +265,9 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
-            None if self._tries.is_bare else self._message.recalled,
+            recalled=None if self._tries.is_bare else self._message.recalled,
             orders=self._message.orders,
+            planned=agenda(self._message.planned, now),
         )
 
     def _taken(self, understood: dict[int, str]) -> list[Perception]:
@@ -285,7 +291,10 @@ class Turn:
         self._tools.begin()
         self._telling.begin(aloud=prompt.is_aloud)
         self._asked = _ids(prompt)
-        say = self._say_aloud if prompt.is_aloud else self._telling.say
+        say: Callable[[str], None] = self._say_aloud if prompt.is_aloud else self._telling.say
+        if due.are_due(prompt.perceptions):
+            # It may become silence, and what was shown cannot be taken back.
+            say = _keep_quiet
         mind = self._means.mind(self._message.mind)
         self._thinking = asyncio.get_running_loop().create_task(mind.answer(prompt, self._tools, say))
         try:
@@ -299,12 +308,19 @@ class Turn:
         """A stranger gets no tools: they cost her owner money and reveal what she has. Tools may leave traces, too."""
         if self._message.visitor is not None or not self._message.kept:
             return Tools()
-        body = self._means.body
+        body, planner, name = self._means.body, self._planner(), self._means.persona.name
+        searching = [recall_offer(self._means.daemon, self.number, name)] if self._message.beyond else []
         return Tools(
             self._paint if body.has("imagination") else None,
             self._ask_teacher if body.has("teacher") else None,
-            [recall_offer(self._means.daemon, self.number, self._means.persona.name)] if self._message.beyond else [],
+            [*searching, *appointment_offers(planner)],
+            planner,
         )
+
+    def _planner(self) -> Planner:
+        zone = self._message.zone
+        begun = moment(max(one.at for one in self._perceptions), now_in(zone))
+        return Planner(self._means.daemon.ask, self.number, begun, lambda: now_in(zone))
 
     async def _paint(self, description: str) -> str:
         imagination = self._means.body.imagination
@@ -319,7 +335,8 @@ class Turn:
     # Answering
 
     async def _reply(self, prompt: Prompt, answer: str) -> Reply:
-        said = [await self._said(answer, prompt.is_aloud)] if answer else []
+        is_silent = due.are_due(prompt.perceptions) and due.is_silent(answer)
+        said = [await self._said(answer, prompt.is_aloud)] if answer and not is_silent else []
         told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)
         kept = _kept(_ids(prompt), prompt.perceived)
         return Reply(self.number, _ids(prompt), [*said, *self._tools.made], kept, told)
@@ -380,6 +397,10 @@ class Turn:
         await asyncio.gather(*self._perceiving.values(), return_exceptions=True)
         await self._tools.close()
         await self._means.drop(self._tools.leftovers())
+
+
+def _keep_quiet(_words: str) -> None:
+    """Show nothing before the answer is whole."""
 
 
 def _ids(prompt: Prompt) -> list[int]:

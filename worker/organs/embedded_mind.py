@@ -14,7 +14,8 @@ from typing import Final
 from proto.messages import ChatTurn, Line, Memory
 from worker.base.organ_errors import OrganUnreachable
 from worker.embedded import mind as embedded
-from worker.organs.known import known_answer, told_of_files, typed_and_heard
+from worker.organs.appointment_answers import answered
+from worker.organs.known import arranged_answers, known_answer, told_of_files, typed_and_heard
 from worker.organs.mind import HostCall, Mind
 from worker.organs.organ_requests import use_tool
 from worker.organs.quoting import Passage, quote, quote_line
@@ -49,19 +50,24 @@ class EmbeddedMind(Mind):
         return first_sentence(answer) or WORDLESS
 
     async def answer(self, prompt: Prompt, tools: Tools, say: Callable[[str], None]) -> str:
-        words = typed_and_heard(prompt)
         captions = "\n".join(one.content for one in prompt.perceptions if one.kind != "text")
-        parts = [*told_of_files(prompt), quote(prompt.passages, captions)]
-        if words:
-            parts.append(await self._answer(prompt, "\n".join(words), tools))
+        parts = [*told_of_files(prompt), quote(prompt.passages, captions), *arranged_answers(prompt)]
+        rest = list[str]()
+        for words in typed_and_heard(prompt):
+            said = await answered(words, prompt, tools.planner)
+            parts += [said.answer] if said else []
+            rest += [words] if said is None else said.rest
+        if rest:
+            parts.append(await self._answer(prompt, rest, tools))
         answer = "\n\n".join(part for part in parts if part)
         say(answer)
         return answer
 
-    async def _answer(self, prompt: Prompt, words: str, tools: Tools) -> str:
+    async def _answer(self, prompt: Prompt, texts: list[str], tools: Tools) -> str:
         """Answer from what she knows, with a tool, from a document, or else with the model."""
-        if (known := known_answer(prompt)) is not None:
+        if (known := known_answer(prompt, texts)) is not None:
             return known
+        words = "\n".join(texts)
         if (done := await use_tool(words, tools)) is not None:
             return done
         if quotation := quote(prompt.passages, words):

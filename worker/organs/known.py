@@ -30,6 +30,7 @@ from worker.organs.statements import (
     too_long_to_note,
     written,
 )
+from worker.prompting.due import body_of, is_due
 from worker.prompting.origin import without_origins
 from worker.prompting.perceived import (
     ear_notes,
@@ -60,10 +61,10 @@ UNKNOWN: Final = "I do not know that yet. Tell me, and I will remember it."
 FULL: Final = "I cannot remember that: my memory of you is full. Take something out of person.md, and tell me again."
 
 
-def known_answer(prompt: Prompt) -> str | None:
-    """Answer all new messages by code, or return None when one of them needs the model."""
+def known_answer(prompt: Prompt, texts: list[str]) -> str | None:
+    """Answer these new messages by code, or return None when one of them needs the model."""
     parts: list[str] = []
-    for words in typed_and_heard(prompt):
+    for words in texts:
         part = _answer(prompt, words)
         if part is None:
             return None
@@ -73,15 +74,24 @@ def known_answer(prompt: Prompt) -> str | None:
 
 
 def typed_and_heard(prompt: Prompt) -> list[str]:
-    """Return the texts of the new messages. Speech counts like typed text."""
+    """Return the texts of the new messages. Speech counts like typed text; tasks that came due are nobody's words."""
     words: list[str] = []
     for one in prompt.perceptions:
         text = prompt.perceived.get(one.id, "")
         if is_heard(one, text):
             words.append(without_ear_notes(text))
-        elif one.kind == "text":
+        elif one.kind == "text" and not is_due(one.content):
             words.append(one.content)
     return words
+
+
+def arranged_answers(prompt: Prompt) -> list[str]:
+    """Return what she says to each task that came due: the answer if code knows one, else what was arranged."""
+    tasks = [body_of(one.content) for one in prompt.perceptions if is_due(one.content)]
+    return [
+        (None if any(stated(task)) else known_answer(prompt, [task])) or f"You asked me for this now: {task}"
+        for task in tasks
+    ]
 
 
 def told_of_files(prompt: Prompt) -> list[str]:

@@ -58,7 +58,7 @@ _THINGS: Final = (
 
 _I: Final = "I (?:really |also |still )*"
 _NOT_A_THING: Final = r"(?!(?:it|this|that|you|him|her|them)\b)"
-_NOT_A_MEMORY: Final = r"(?!(?:me|when|how|what|who|where|why)\b|the time\b)"
+_NOT_A_MEMORY: Final = r"(?!(?:me|when|how|what|who|where|why)\b|the time\b|to remind me\b)"
 _PLEASE: Final = (
     r"(?:(?:please|kindly|just|also|always|do|can you|could you|will you|would you|i (?:need|want|would like) you to"
     r"|i'd like you to|you (?:should|must|have to|need to)|make sure (?:to|that you|you)|be sure to|try to),? )*"

@@ -40,8 +40,9 @@ _EMPTY: Final[dict[PerceptionKind, str]] = {
 }
 
 
-_FORWARDED: Final = re.compile(r"(?m)^\(Forwarded\b(?!; these are the person's own)[^\n]*\)$")
-"""The line above what was forwarded, ``proto.perception.FORWARDED``, whatever else it says."""
+_FORWARDED: Final = re.compile(r"(?m)^\((?:Forwarded\b(?!; these are the person's own)|Due now\b)[^\n]*\)$")
+"""The line above what was forwarded, or what a routine has to do: ``proto.perception.FORWARDED`` and ``DUE``, whatever
+else they say."""
 
 _EAR_NOTE: Final = re.compile(r"\((?:Only the first .+ were listened to|\d+ passages? could not be made out)\b.*\)\Z")
 

@@ -11,10 +11,11 @@ from typing import Final
 from proto.messages import ChatTurn, Line, Memory, Perception
 from proto.recalling import Passage
 from proto.records import Persona
-from worker.prompting import perceived
+from worker.prompting import due, moments, perceived
 from worker.prompting.recollection import NOTHING, is_of_the_past, recollection
 from worker.prompting.remembered import nested, remembered
 from worker.prompting.size import CHARS_A_TOKEN, shortened, tokens
+from worker.prompting.told_times import zone_name
 
 REPLY_TOKENS: Final = 4096
 
@@ -84,6 +85,11 @@ as in (budget.pdf, page 12). Where they do not, do not pretend that they do.
 
 _UNSEARCHED: Final = "The documents could not be searched this time: {reason} Say so if the answer needs them."
 
+_AGENDA: Final = """\
+## What is planned next
+The person's next appointments, which are kept for you and come by themselves. Times are in the zone {zone}.
+{planned}"""
+
 _ALOUD: Final = "Your words will be spoken aloud: a few short plain sentences, without lists, links or markup."
 
 NAME_CHARS: Final = 80
@@ -107,7 +113,8 @@ class Prompt:
     says why there was no search. ``visitor`` is a stranger's name. ``is_aloud`` says that the answer will be spoken.
     ``room`` is how many tokens the mind takes (0: no limit is known): the oldest history is left out first, then the
     passages, then the end of her memory. ``instructions`` are those of the channel, and are never left out. ``orders``
-    are her own, whole texts: those that do not fit into half of the room are left out.
+    are her own, whole texts: those that do not fit into half of the room are left out. ``planned`` are the next
+    appointments, a line for each.
     """
 
     persona: Persona
@@ -122,6 +129,7 @@ class Prompt:
     is_aloud: bool = False
     room: int = 0
     instructions: str = ""
+    planned: str = ""
     recalled: Sequence[Passage] | None = None
     orders: Sequence[str] = ()
 
@@ -155,9 +163,14 @@ class Prompt:
 
     def turns(self) -> list[ChatTurn]:
         """Return the prompt in chat form: the system turn, then user and assistant alternating, new messages last."""
-        turns = [
-            ChatTurn("user" if line.role == "person" else "assistant", perceived.said(line)) for line in self._recent()
-        ]
+        turns, recent = list[ChatTurn](), self._recent()
+        for line, mark in zip(recent, moments.marks(recent, self.now), strict=True):
+            # Never in her own words: she would begin to write marks herself.
+            turns += [ChatTurn("user", mark)] if mark else []
+            is_person = line.role == "person"
+            is_task = is_person and due.is_due(line.content)
+            said = due.past(line.content, self.now) if is_task else perceived.said(line)
+            turns.append(ChatTurn("user" if is_person else "assistant", said))
         turns += [ChatTurn("user", self._described(perception)) for perception in self.perceptions]
         if turns and turns[0].role == "assistant":
             turns.insert(0, ChatTurn("user", "(You spoke first.)"))
@@ -212,11 +225,14 @@ class Prompt:
 
     def _described(self, perception: Perception) -> str:
         can_search = self.persona.researcher is not None and self.visitor is None
+        if due.is_due(perception.content):
+            return due.framed(perception.content, self.now)
         text = self.perceived.get(perception.id, "")
         return perceived.described(perception, text, can_search, file_chars(self.room))
 
     def _nature(self) -> str:
         now = self.now.strftime("%A, %d %B %Y, %H:%M %Z").strip()
+        silence = moments.silence(self.history, self.now)
         if self.visitor is not None:
             visitor = perceived.one_line(self.visitor)[:NAME_CHARS]
             nature = _VISITED.format(name=self.persona.name, visitor=visitor, now=now)
@@ -224,13 +240,16 @@ class Prompt:
             return f"{nature}\n\n{instructed}".rstrip()
         born = age(self.persona.birthday, self.now.date())
         birth = f"You were born on {self.persona.birthday}, {born} ago. " if born else ""
-        nature = _NATURE.format(name=self.persona.name, birth=birth, now=now)
-        return f"{nature}\n\n{_ASKED.format(instructions=self.instructions)}" if self.instructions else nature
+        nature = _NATURE.format(name=self.persona.name, birth=birth, now=now) + silence
+        asked = _ASKED.format(instructions=self.instructions) if self.instructions else ""
+        agenda = _AGENDA.format(zone=zone_name(self.now), planned=self.planned) if self.planned else ""
+        return "\n\n".join(part for part in (nature, asked, agenda) if part)
 
     def _recent(self) -> list[Line]:
-        room, recent = self._shares.history, list[Line]()
-        for line in reversed(self.history):
-            room -= tokens(line.content) + tokens(line.perceived[: perceived.HISTORY_CHARS])
+        room, recent = self._shares.history - moments.MARK_TOKENS, list[Line]()
+        marks = moments.marks(self.history, self.now)
+        for line, mark in zip(reversed(self.history), reversed(marks), strict=True):
+            room -= tokens(line.content) + tokens(line.perceived[: perceived.HISTORY_CHARS]) + tokens(mark)
             if room < 0:
                 break
             recent.append(line)

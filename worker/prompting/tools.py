@@ -14,6 +14,7 @@ from proto.messages import Outgoing
 from proto.unicode_text import valid_json
 from worker.base.organ_errors import OrganUnreachable
 from worker.prompting.exchange import Parameter, Tool, ToolCall
+from worker.prompting.planner import Planner
 
 MAX_ROUNDS: Final = 4
 """How often a mind may use tools before it has to answer."""
@@ -58,9 +59,17 @@ class Tools:
     """The tools of one turn. When the mind is called again, a use that was already made is not repeated."""
 
     def __init__(
-        self, imagine: Organ | None = None, ask_teacher: Organ | None = None, others: Sequence[Offer] = ()
+        self,
+        imagine: Organ | None = None,
+        ask_teacher: Organ | None = None,
+        others: Sequence[Offer] = (),
+        planner: Planner | None = None,
     ) -> None:
-        """None stands for an organ that she does not have, or that this conversation may not use."""
+        """None stands for an organ that she does not have, or that this conversation may not use.
+
+        ``planner`` is for a mind that makes appointments without tools.
+        """
+        self.planner = planner
         self._organs: dict[str, Organ] = {}
         if imagine:
             self._organs[IMAGINE.name] = imagine

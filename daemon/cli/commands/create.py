@@ -14,6 +14,8 @@ def run(context: Context) -> int:
     arguments = context.arguments
     client = Client(context.settings, context.environ, arguments.url)
     body = {"name": arguments.name, **_mind(context), **({} if arguments.no_senses else _senses())}
+    if arguments.zone is not None:
+        body["zone"] = arguments.zone
     answer = client.post("/api/persona/create", body, SLOW_TIMEOUT)
     persona = answer.get("persona") if isinstance(answer, dict) else None
     if not isinstance(persona, dict):

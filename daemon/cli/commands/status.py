@@ -37,6 +37,7 @@ def run(context: Context) -> int:
         for trouble in (persona.get("reason"), persona.get("fault"), *troubles):
             if trouble:
                 say(f"{persona.get('name')}: {trouble}")
+    _say_reminders(personas)
     _say_set_aside(personas)
     _say_channels(personas)
     _say_dead_letters(status.get("dead_letters") or [])
@@ -51,6 +52,13 @@ def _say_set_aside(personas: Sequence[Mapping[str, Any]]) -> None:
     for persona, one in found:
         where = f"{one['type']} {one['name']}"
         say(f"{persona.get('name')} {one['id']}: {one['time']} on {where}: {one['content']!r}: {one['reason']}")
+
+
+def _say_reminders(personas: Sequence[Mapping[str, Any]]) -> None:
+    for persona in personas:
+        if count := persona.get("reminders"):
+            many = "1 reminder" if count == 1 else f"{count} reminders"
+            say(f"{persona.get('name')}: {many}, the next one at {persona.get('next_reminder')}")
 
 
 def _say_channels(personas: Sequence[Mapping[str, Any]]) -> None:

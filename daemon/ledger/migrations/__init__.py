@@ -28,6 +28,7 @@ from daemon.ledger.migrations import (
     step_17,
     step_18,
     step_19,
+    step_20,
 )
 
 MIGRATIONS: Final = (
@@ -50,4 +51,5 @@ MIGRATIONS: Final = (
     step_17.SQL,
     step_18.SQL,
     step_19.SQL,
+    step_20.SQL,
 )

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.api.openai.completions import Shown
 from daemon.api.openai.refusals import Refused
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
@@ -128,8 +129,10 @@ class Bench:
         publisher = Publisher(ledger, hubs, personas, self.requests, lambda _: None, clock, log)
         terms = ChannelTerms(ledger, {}, clock, log)
         orders, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
-        recaller = by_words(ledger, personas, clock, log)
-        inbox = Inbox(settings, ledger, personas, orders, terms, publisher, recaller, *quiet, self.tasks, clock, log)
+        recaller, agenda = by_words(ledger, personas, clock, log), Agenda(ledger)
+        inbox = Inbox(
+            settings, ledger, personas, orders, terms, publisher, recaller, *quiet, self.tasks, clock, log, agenda
+        )
         self.unkept = Unkept(inbox, recaller, personas, self.tasks, clock)
         self.process = Process()
         self.unkept.attach(EVE, self.process)

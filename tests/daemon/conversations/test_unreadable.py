@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
@@ -67,8 +68,8 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
         publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
         told, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
-        recaller = by_words(ledger, personas, clock, log)
-        inbox = Inbox(settings, ledger, personas, told, terms, publisher, recaller, *quiet, tasks, clock, log)
+        recaller, agenda = by_words(ledger, personas, clock, log), Agenda(ledger)
+        inbox = Inbox(settings, ledger, personas, told, terms, publisher, recaller, *quiet, tasks, clock, log, agenda)
         inbox.attach(EVE, process)
         inbox.admit(EVE, [Waiting(Perception(1, "text", "hello", 1), WEB, 0)])
         for _ in range(360):

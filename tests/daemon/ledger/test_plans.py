@@ -20,7 +20,10 @@ from daemon.ledger import (
     Ledger,
     New,
     Notice,
+    OpenTelling,
     Piece,
+    Reminder,
+    ReminderAsked,
     Room,
     SenderLimits,
     Wanted,
@@ -49,6 +52,8 @@ GROWING: Final = (
     "fed_line",
     "meaning",
     "meaning_block",
+    "telling",
+    "reminder_request",
     "request",
     "call",
     "memory_version",
@@ -58,6 +63,9 @@ GROWING: Final = (
 
 ITEM: Final = Inbound("901", "31", "@carl", "31", private=True, kind="text", content="hi", at=NOW)
 FIELDS: Final = ChannelFields(name="Desk")
+PILLS: Final = Reminder(1, ADA, "pills", "", "UTC", NOW, NOW, CHAT, task=False, quiet=False, created_at=NOW)
+ASKED: Final = ReminderAsked("cancel 1", [1, 2], NOW)
+TELLING: Final = OpenTelling(1, ADA, "pills", NOW, NOW, 1, [], "dead", TELEGRAM, "telegram")
 """What the operations below are called with."""
 
 CALLS: Final[dict[str, tuple[Any, ...]]] = {
@@ -124,6 +132,25 @@ CALLS: Final[dict[str, tuple[Any, ...]]] = {
     "put_meaning": (ADA, "m", [(3, bytes(VECTOR))], Batch([], 3, 0)),
     "has_meaning": (ADA,),
     "fed_lines": (ADA, FedConversation("k" * 64, "chatgpt", NOW)),
+    "add_reminder": (PILLS, 500),
+    "change_reminder": (PILLS, PILLS),
+    "add_reminder_once": (PILLS, 500, ASKED),
+    "remove_reminder_once": (ADA, 1, ASKED),
+    "reminder_asked": (ADA, ASKED),
+    "reminders_removed": (ADA, [1, 2]),
+    "remove_reminder": (ADA, 1),
+    "reminder": (ADA, 1),
+    "reminders": (ADA,),
+    "next_reminders": ([ADA, BOB], 64),
+    "postpone_reminder": (PILLS, NOW),
+    "tell_reminder": (PILLS, None, [WEB, CHAT], "pills", 99_994, NOW),
+    "hand_over_reminder": (PILLS, None, [WEB, CHAT], "pills", NOW),
+    "open_tellings": (),
+    "fall_over": (TELLING, [WEB, CHAT], "pills", 99_993, NOW),
+    "settle_tellings": ([1],),
+    "tellings": (ADA, 0, NOW, 50),
+    "said_between": (ADA, 0, NOW, 50),
+    "waiting_reminders": (),
     "take_request": (ADA, [New("k", [Piece("text", "hi")])], [], "", NOW, 0),
     "request_instructions": (ADA, "k"),
     "request_taken": (ADA, "k"),
@@ -207,7 +234,7 @@ def test_nothing_is_forgotten() -> None:
         *("add_code", "drop_code", "bind", "release", "reopen_sending", "prune", "prune_channels", "forget"),
         *("add_open_channel", "read_back", "mirrored", "identified", "idempotency_drop", "conversation"),
         *("mentions", "last_moment", "file_gone", "conversations_of", "erase_conversation", "forget_sender"),
-        *("with_open_changes", "archived_versions", "put_back_versions"),
+        *("with_open_changes", "archived_versions", "put_back_versions", "put_back_reminders"),
         *("erase_old_lines", "idle_conversations", "unneeded_files", "roll_up_calls"),
     }
     known = {name for one in (Ledger, ChannelOperations) for name, _ in inspect.getmembers(one, inspect.isfunction)}

@@ -145,3 +145,29 @@ async def test_chores_forget_nothing_by_a_clock_that_is_ahead(tmp_path: Path) ->
             assert len(await ledger.frames("ada", 0, 9)) == frames
     assert asked.before == [LAST + LOOK_EVERY - 30 * DAY, LAST + 10 * YEAR + 2 * LOOK_EVERY - 30 * DAY]
     await ledger.close()
+
+
+def test_what_is_due_goes_by_a_plausible_clock() -> None:
+    """A machine without a time server is believed once it has run for a while; a broken battery is not."""
+    machine = Machine(LAST + 30 * 24 * HOUR)
+    assert kept(machine).present_ns() == LAST + 30 * 24 * HOUR
+    machine.uptime = HOUR // 60
+    clock = kept(machine)
+    assert clock.present_ns() == LAST
+    machine.passes(HOUR)
+    assert clock.present_ns() == machine.wall
+    machine.wall = LAST + 10 * YEAR
+    assert clock.present_ns() == LAST + HOUR
+    machine.synchronized = True
+    machine.passes(LOOK_EVERY)
+    assert clock.present_ns() == machine.wall
+    machine.wall = LAST
+    assert clock.present_ns() == LAST
+
+
+def test_a_clock_in_the_past_delays_no_reminder_for_ever() -> None:
+    """Time goes on from the ledger's last moment."""
+    machine = Machine(LAST - 10 * YEAR)
+    clock = kept(machine)
+    machine.passes(HOUR)
+    assert clock.present_ns() == LAST + HOUR

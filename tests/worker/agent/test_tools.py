@@ -199,7 +199,9 @@ async def test_no_tools_without_organs(seat: SeatMaker, openai: OpenAIEmulator) 
     adam = seat(at(openai))
     adam.perceive("hello")
     await adam.first(Reply)
-    assert "tools" not in openai.journal[0].body
+    offered = str(openai.journal[0].body["tools"])
+    assert "imagine" not in offered
+    assert "ask_teacher" not in offered
 
 
 async def test_embedded_mind_paints_and_asks(seat: SeatMaker, openai: OpenAIEmulator, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from proto.messages import (
 )
 from proto.records import EMBEDDED, EMBEDDED_MIND, Organ, Persona
 from tests.worker.conftest import WEB
-from worker.organs.known import WHAT, known_answer
+from worker.organs.known import WHAT, known_answer, typed_and_heard
 from worker.organs.statements import fold, stated
 from worker.prompting.prompt import Prompt
 
@@ -28,7 +28,8 @@ def asked(
 ) -> str | None:
     perceptions = [Perception(number, "text", word, number) for number, word in enumerate(words, 1)]
     adam = Persona(WEB.name, "Adam", ORGAN, birthday=birthday)
-    return known_answer(Prompt(adam, {"person": person}, history or [], perceptions, NOW))
+    prompt = Prompt(adam, {"person": person}, history or [], perceptions, NOW)
+    return known_answer(prompt, typed_and_heard(prompt))
 
 
 @pytest.mark.parametrize(

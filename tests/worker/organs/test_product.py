@@ -49,7 +49,8 @@ QUESTIONS = [
 
 def answer(words: str, persona: Persona = ADA, visitor: str | None = None) -> str | None:
     """What she answers by code."""
-    return known_answer(Prompt(persona, {}, [], [Perception(1, "text", words, 1)], NOW, visitor=visitor))
+    prompt = Prompt(persona, {}, [], [Perception(1, "text", words, 1)], NOW, visitor=visitor)
+    return known_answer(prompt, [words])
 
 
 @pytest.mark.parametrize("words", QUESTIONS)

@@ -10,7 +10,7 @@ from proto.messages import Consolidate, Consolidated, Line, OrganCall, Perceive,
 from proto.perception import FORWARDED
 from proto.records import EMBEDDED, EMBEDDED_MIND, EMBEDDED_SENSES, Organ, Persona
 from tests.worker.conftest import WEB, SeatMaker
-from worker.organs.known import known_answer
+from worker.organs.known import known_answer, typed_and_heard
 from worker.organs.statements import stated
 from worker.prompting.perceived import own_words, said
 from worker.prompting.prompt import Prompt
@@ -32,7 +32,8 @@ RECEIVED = [
 def facts_in(line: Line) -> dict[str, str]:
     """What she would know of the person after this line."""
     question = Perception(2, "text", "What do you know about me?", 2)
-    answer = known_answer(Prompt(Persona(WEB.name, "Adam", MIND), {}, [line], [question], NOW)) or ""
+    prompt = Prompt(Persona(WEB.name, "Adam", MIND), {}, [line], [question], NOW)
+    answer = known_answer(prompt, typed_and_heard(prompt)) or ""
     return dict(bullet[2:].split(": ") for bullet in answer.splitlines() if bullet.startswith("- "))
 
 
@@ -122,7 +123,8 @@ def test_notes_and_forwarded_words_are_not_the_persons(content: str, own: str) -
 def test_a_forwarded_text_is_left_to_the_model() -> None:
     """A forwarded introduction is neither greeted nor kept."""
     forwarded = Perception(1, "text", f"{FORWARDED}\nMy name is Gustav.", 1)
-    assert known_answer(Prompt(Persona(WEB.name, "Adam", MIND), {}, [], [forwarded], NOW)) is None
+    prompt = Prompt(Persona(WEB.name, "Adam", MIND), {}, [], [forwarded], NOW)
+    assert known_answer(prompt, typed_and_heard(prompt)) is None
     assert facts_in(Line("person", forwarded.content, 1)) == {}
 
 

@@ -40,7 +40,8 @@ def test_age(birthday: str, words: str) -> None:
 
 def test_old_lines_are_left_out() -> None:
     """History is bounded: the newest lines that fit are kept, in order."""
-    history = [Line("person" if at % 2 else "assistant", f"{at} " + "x" * 9_000, at) for at in range(10)]
+    today = int(NOW.timestamp()) * 1_000_000_000
+    history = [Line("person" if at % 2 else "assistant", f"{at} " + "x" * 9_000, today + at) for at in range(10)]
     talk = Prompt(ADAM, {}, history, [words(1, "now")], NOW).turns()[1:]
     assert [turn.content.split()[0] for turn in talk] == ["7", "8", "9"]
     assert sum(len(turn.content) for turn in talk) <= HISTORY_TOKENS * CHARS_A_TOKEN + 10

@@ -23,6 +23,7 @@ from daemon.channels.service import ChannelService
 from daemon.channels.states import GatewayStates
 from daemon.channels.visitor_intake import VisitorIntake
 from daemon.channels.webhook_queue import WebhookQueue
+from daemon.conversations.agenda import Agenda
 from daemon.conversations.hubs import Hubs, Socket
 from daemon.conversations.inbox import Inbox
 from daemon.conversations.publisher import Publisher
@@ -294,8 +295,8 @@ async def open_rig(folder: Path, log: Log, death: Death | None = None) -> Rig:
     publisher = Publisher(ledger, hubs, personas, Requests(ledger), lambda _: None, clock, log)
     terms = ChannelTerms(ledger, {}, clock, log)
     told, quiet = Instructions(personas, log), (lambda _: None, lambda _: None)
-    recaller = by_words(ledger, personas, clock, log)
-    inbox = Inbox(settings, ledger, personas, told, terms, publisher, recaller, *quiet, tasks, clock, log)
+    recaller, agenda = by_words(ledger, personas, clock, log), Agenda(ledger)
+    inbox = Inbox(settings, ledger, personas, told, terms, publisher, recaller, *quiet, tasks, clock, log, agenda)
     owner_intake = OwnerIntake(ledger, personas, inbox, hubs, asyncio.Queue(), clock)
     queue = WebhookQueue(ledger, 3, tasks, clock, log, "1")
     visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, queue, clock)

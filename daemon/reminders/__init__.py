@@ -1,0 +1,1 @@
+"""Reminders and routines: what she tells or does at a time."""
