@@ -203,11 +203,8 @@ class Consolidation:
         finally:
             del self._waiting[key]
         try:
-            if done.memory:
-                why = Why("talk", last=last, said_from=lines[0].at, said_to=lines[-1].at)
-                await self._memories.change(persona_id, memory, done.memory, why)
-            else:
-                await self._ledger.consolidated(persona_id, last)
+            why = Why("talk", last=last, said_from=lines[0].at, said_to=lines[-1].at)
+            await self._memories.change(persona_id, memory, done.memory, why)
         except MemoryChanged:
             # A file was edited in the meantime: her mind is asked again, with the edited version.
             self._log.info("consolidation.again", persona=persona_id)

@@ -6,7 +6,6 @@ any moment: the ledger holds what was accepted, and the lanes are read back from
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from functools import partial
@@ -21,12 +20,11 @@ from daemon.conversations.notices import Notices
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.recaller import Recaller
 from daemon.conversations.terms import ChannelTerms
+from daemon.conversations.turn_context import TurnContext, perceptions_of
 from daemon.conversations.worker import Worker
 from daemon.ledger import Ledger, LedgerError, Waiting
 from daemon.logging.log import Log
 from daemon.personas.instructions import Instructions
-from daemon.personas.media import FOLDER as MEDIA
-from daemon.personas.media import holds_documents
 from daemon.personas.personas import Personas
 from daemon.runtime.clock import Clock
 from daemon.runtime.tasks import PersonaTasks
@@ -37,9 +35,7 @@ from proto.messages import (
     Deferred,
     FromWorker,
     Join,
-    Line,
     MindDown,
-    Perceive,
     Perception,
     Refused,
     Reply,
@@ -88,7 +84,6 @@ class Inbox:
         self._at_once = settings.channels.beats_at_once
         self._ledger = ledger
         self._personas = personas
-        self._instructions = instructions
         self._terms = terms
         self._publisher = publisher
         self._recaller = recaller
@@ -97,6 +92,7 @@ class Inbox:
         self._clock = clock
         self._log = log
         self._agenda = agenda
+        self.context = TurnContext(personas, instructions, terms, agenda)
         self._lanes: dict[str, Lanes] = {}
         self._running: dict[str, Worker] = {}
         self._dropped: set[str] = set()
@@ -105,8 +101,6 @@ class Inbox:
         self._notices = Notices(publisher, terms, self._running, fallback_after, tasks, log)
         deaths = settings.supervisor.poison_deaths
         self._endings = Endings(ledger, personas, terms, publisher, deaths, touched, told, self.pump, clock, log)
-        self._readers: set[str] = set()
-        """The personas that have documents to search."""
         self._tasks = tasks
 
     @property
@@ -126,11 +120,6 @@ class Inbox:
             self._put(
                 persona_id, [item for lane in meanwhile for item in lane.waiting if item.perception.id not in known]
             )
-
-    async def find_documents(self, persona_id: str) -> None:
-        """Check whether she has documents."""
-        if await asyncio.to_thread(holds_documents, self._personas.folder(persona_id) / MEDIA):
-            self._readers.add(persona_id)
 
     async def accept(
         self,
@@ -195,7 +184,7 @@ class Inbox:
         self.accepted += len(items)
         if not visitors:
             if any(item.perception.kind == "document" for item in items):
-                self._readers.add(persona_id)
+                self.context.has_document(persona_id)
             self._touched(persona_id)
         for conversation in {item.conversation for item in items}:
             self._notices.admitted(persona_id, lanes, conversation, visitors)
@@ -262,10 +251,9 @@ class Inbox:
         if lanes := self._lanes.pop(persona_id, None):
             for lane in lanes:
                 lane.cancel_timer()
-        self._readers.discard(persona_id)
         self._dropped.discard(persona_id)
         self._terms.forget(persona_id)
-        self._agenda.forget(persona_id)
+        self.context.forget(persona_id)
         self._requests.forget(persona_id)
 
     def drop_channel(self, persona_id: str, channel: str) -> None:
@@ -378,53 +366,14 @@ class Inbox:
             return
         turn = lane.take(now)
         if lane is lanes.own:
-            perceive = self.owned(persona_id, turn.number, conversation, _perceptions(turn), history, instructions)
+            items = perceptions_of(turn)
+            perceive = self.context.owned(persona_id, turn.number, conversation, items, history, instructions)
         else:
-            perceive = self._visited(persona_id, turn, history)
+            perceive = self.context.visited(persona_id, turn, history)
         perceive.recalled, perceive.beyond = lane.recalled.passages, lane.recalled.beyond
         worker.send(perceive)
         content = "\n".join(item.perception.content for item in turn.items)
         self._publisher.signal("Event", "Heard", persona_id, conversation, content=content)
-
-    def owned(
-        self,
-        persona_id: str,
-        turn: int,
-        conversation: Conversation,
-        perceptions: list[Perception],
-        history: list[Line],
-        instructions: str = "",
-    ) -> Perceive:
-        """Her owner's turn, with all that she knows; ``instructions`` are what a program asks of her there."""
-        persona = self._personas.get(persona_id)
-        return Perceive(
-            turn,
-            conversation,
-            perceptions,
-            history,
-            self._personas.memory(persona_id),
-            persona_id in self._readers,
-            instructions=instructions,
-            orders=self._instructions.orders(persona_id),
-            zone=persona.zone if persona else "",
-            planned=self._agenda.next(persona_id),
-        )
-
-    def _visited(self, persona_id: str, turn: Turn, history: list[Line]) -> Perceive:
-        """A visitor's turn, without anything that she knows about her owner."""
-        terms = self._terms.of(turn.conversation)
-        return Perceive(
-            turn.number,
-            turn.conversation,
-            _perceptions(turn),
-            history,
-            memory={},
-            visitor=turn.conversation.name,
-            mind=terms.mind if terms else None,
-            datasets=terms.datasets if terms else [],
-            instructions=terms.instructions if terms else "",
-            orders=self._instructions.orders(persona_id, visitors=True),
-        )
 
     async def _recall(self, persona_id: str, lane: Lane, conversation: Conversation) -> None:
         try:
@@ -443,7 +392,3 @@ class Inbox:
         finally:
             lane.recalling = False
         self.pump(persona_id)
-
-
-def _perceptions(turn: Turn) -> list[Perception]:
-    return [item.perception for item in turn.items]

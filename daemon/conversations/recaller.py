@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -53,7 +54,7 @@ class Recaller:
         self, persona_id: str, conversation: Conversation, texts: Sequence[str], seen: int, *, visitor: bool = False
     ) -> list[Passage]:
         """Return what was said before that fits these new texts, without the last ``seen`` lines. Never raises."""
-        zone = zone_of(self._zone(persona_id))
+        zone = self._zone(persona_id)
         words = "\n".join(texts)
         return await self._recall.passages(persona_id, conversation, words, seen=seen, zone=zone, visitor=visitor)
 
@@ -65,7 +66,7 @@ class Recaller:
             send(DaemonAnswer(asked.call, error=UNKNOWN_TURN))
             return
         try:
-            zone = zone_of(self._zone(persona_id))
+            zone = self._zone(persona_id)
             found = await self._recall.search(
                 persona_id, turn.conversation, asked.query, asked.since, asked.until, zone
             )
@@ -76,6 +77,6 @@ class Recaller:
         else:
             send(DaemonAnswer(asked.call, msgspec.json.encode(found).decode()))
 
-    def _zone(self, persona_id: str) -> str:
+    def _zone(self, persona_id: str) -> ZoneInfo:
         persona = self._personas.get(persona_id)
-        return str(getattr(persona, "zone", "") or "")
+        return zone_of(persona.zone if persona else "")

@@ -138,7 +138,7 @@ class Unkept:
             turn = _Turn(number, conversation, answering, asyncio.get_running_loop().create_future())
             self._in_hand[persona_id] = turn
             try:
-                asked = self._inbox.owned(persona_id, number, conversation, perceptions, history, instructions)
+                asked = self._inbox.context.owned(persona_id, number, conversation, perceptions, history, instructions)
                 texts = [piece.content for piece in pieces]
                 recalled = await self._recaller.passages(persona_id, conversation, texts, len(history))
                 worker.send(msgspec.structs.replace(asked, kept=False, recalled=recalled))

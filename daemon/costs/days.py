@@ -20,7 +20,7 @@ class Today(NamedTuple):
 
 def zone_of(persona: Persona | None) -> tzinfo | None:
     """Return her person's zone; None is the machine's."""
-    name = getattr(persona, "zone", "")
+    name = persona.zone if persona else ""
     try:
         return ZoneInfo(name) if name else None
     except (OSError, ValueError):

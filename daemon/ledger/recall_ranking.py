@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -22,6 +23,9 @@ ALIKE: Final = 0.5
 
 LEAST: Final = 0.25
 """A line that fits less than this part of the best one is left out."""
+
+QUESTION: Final = 0.7
+"""How much a line counts that only asks: it tells less than what was stated."""
 
 LINE_CHARS: Final = 600
 NEIGHBOUR_CHARS: Final = 200
@@ -50,7 +54,8 @@ def ranked(candidates: Sequence[Candidate], words: str, now: int) -> list[Candid
     What only repeats a later line word for word is left out.
     """
     asked = stems(words)
-    weighed = sorted(((_weight(one, asked, now), one) for one in candidates), key=lambda pair: (-pair[0], -pair[1].at))
+    rarity = _rarity(asked, candidates)
+    weighed = sorted(((_weight(one, rarity, now), one) for one in candidates), key=lambda pair: (-pair[0], -pair[1].at))
     if not weighed:
         return []
     floor = LEAST * weighed[0][0]
@@ -81,11 +86,19 @@ def shown(one: Candidate, found: Sequence[str], before: Beside | None, after: Be
     return Passage(one.role, _cut(one.content, start, LINE_CHARS), one.at, one.where.type, one.title, *beside)
 
 
-def _weight(one: Candidate, asked: frozenset[str], now: int) -> float:
-    covered = max(len(asked & stems(one.content)) / len(asked) if asked else 0.0, one.cosine)
+def _rarity(asked: frozenset[str], candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Return how much each word of the question tells: the more, the fewer of the candidates have it."""
+    having = Counter(stem for one in candidates for stem in asked & stems(one.content))
+    return {stem: 1 / count for stem, count in having.items()}
+
+
+def _weight(one: Candidate, rarity: Mapping[str, float], now: int) -> float:
+    told = sum(rarity[stem] for stem in rarity.keys() & stems(one.content))
+    covered = max(told / sum(rarity.values()) if rarity else 0.0, one.cosine)
     recent: float = 0.5 ** (max(0, now - one.at) / HALF_LIFE)
     # What the person said themselves counts more than what was answered to them.
     said = 1.1 if one.role == "person" else 1.0
+    said *= QUESTION if one.content.rstrip().endswith("?") else 1.0
     return one.score * (0.5 + covered) * (1 + RECENCY * recent) * said
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 from daemon.ledger import Ledger, LedgerError
 from daemon.logging.log import Log
 from daemon.personas.personas import Personas
-from daemon.runtime.clock import Clock
+from daemon.runtime.clock import Clock, deadline
 from proto.host import VECTOR
 
 MODEL: Final = "all-MiniLM-L6-v2-int8"
@@ -65,7 +65,8 @@ class Meaning:
             return b""
         task = self._embed([words[-QUESTION_CHARS:]], self._personas.folder(persona_id))
         try:
-            made = await asyncio.wait_for(asyncio.shield(task), PATIENCE)
+            async with deadline(self._clock, PATIENCE):
+                made = await asyncio.shield(task)
         except TimeoutError:
             return b""
         self._heed(made)

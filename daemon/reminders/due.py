@@ -25,6 +25,7 @@ from daemon.personas.personas import Personas
 from daemon.reminders import places, rules
 from daemon.runtime.clock import within
 from daemon.runtime.kept_clock import KeptClock
+from daemon.runtime.tasks import PersonaTasks
 from proto.messages import Conversation, Outgoing
 from proto.perception import DUE
 from proto.records import Persona
@@ -40,6 +41,9 @@ RETRY_MAX: Final = 60.0
 ROOM_AGAIN: Final = 60 * rules.SECOND
 """Nanoseconds until a task is offered again to an inbox that was full."""
 
+FAULT_AGAIN: Final = 3600 * rules.SECOND
+"""Nanoseconds until a row is tried again over which the daemon failed unexpectedly."""
+
 RECEIPTS: Final = 600 * rules.SECOND
 """Nanoseconds in which a provider may still report that a message it took did not arrive."""
 
@@ -54,6 +58,7 @@ class Due:
         inbox: Inbox,
         publisher: Publisher,
         agenda: Agenda,
+        tasks: PersonaTasks,
         clock: KeptClock,
         log: Log,
     ) -> None:
@@ -63,6 +68,7 @@ class Due:
         self._inbox = inbox
         self._publisher = publisher
         self._agenda = agenda
+        self._tasks = tasks
         self._clock = clock
         self._log = log
         self._again = asyncio.Event()
@@ -119,7 +125,13 @@ class Due:
                 return rows[0].wake if rows else None
             # Their next times may come before those of the other rows, so all are read again.
             for row in due:
-                await self._take(row)
+                try:
+                    await self._take(row)
+                except LedgerError:
+                    raise
+                except Exception as error:  # noqa: BLE001 (a fault over one row is its persona's, not the daemon's)
+                    self._tasks.of(row.persona).failed(error)
+                    await self._ledger.postpone_reminder(row, self._clock.present_ns() + FAULT_AGAIN)
                 await self._agenda.refresh(row.persona)
 
     async def _take(self, row: Reminder) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,27 +16,12 @@ from typing import Final, NamedTuple
 from starlette.types import ASGIApp
 
 from daemon.api.app import build
-from daemon.channels.bot_commands import BotCommand, BotCommands
+from daemon.channels.bot_commands import BotCommands
 from daemon.channels.erasure import Erasure
-from daemon.channels.gateways import ChannelGateways
-from daemon.channels.intake import ChannelIntake
-from daemon.channels.owner_intake import OwnerIntake
-from daemon.channels.pairing import Pairing
 from daemon.channels.register import ChannelRegister
 from daemon.channels.service import ChannelService
-from daemon.channels.states import GatewayStates
-from daemon.channels.visitor_intake import VisitorIntake
-from daemon.channels.webhook_queue import WebhookQueue
-from daemon.conversations.agenda import Agenda
-from daemon.conversations.consolidation import Consolidation
-from daemon.conversations.delivery import Delivery
 from daemon.conversations.hubs import Hubs
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.publisher import Publisher
-from daemon.conversations.recaller import Recaller
-from daemon.conversations.requests import Requests
-from daemon.conversations.terms import ChannelTerms
-from daemon.conversations.unkept import Unkept
 from daemon.costs.costs import Costs
 from daemon.costs.prices import Prices
 from daemon.feeding.feeds import Feeds
@@ -46,22 +30,20 @@ from daemon.ledger.known import LEDGER_NAME, PERSONAS_NAME, mark_of
 from daemon.logging.log import Log
 from daemon.personas.edit_watch import EditWatch
 from daemon.personas.instructions import FOLDER as INSTRUCTIONS_NAME
-from daemon.personas.instructions import Instructions
 from daemon.personas.media import Uploads
-from daemon.personas.memories import Memories
 from daemon.personas.personas import MEMORY_FOLDER as MEMORY_NAME
 from daemon.personas.personas import Personas
 from daemon.recall.meaning import Meaning
-from daemon.recall.service import Recall
 from daemon.reminders.due import Due
 from daemon.reminders.questions import ReminderQuestions
 from daemon.reminders.service import Reminders
 from daemon.runtime.clock import Clock
 from daemon.runtime.kept_clock import KeptClock
 from daemon.runtime.tasks import PersonaTasks, Tasks
-from daemon.settings import version
-from daemon.settings.accounts import Accounts, ReadAccount, read_models
+from daemon.settings.accounts import Accounts, read_models
 from daemon.settings.settings import Settings
+from daemon.startup.channels import Channels, make_channel_service, make_channels
+from daemon.startup.conversations import Conversations, make_conversations
 from daemon.startup.reading import read_knowledge, read_personas
 from daemon.startup.routes import api_routes, openai_routes, v1_routes
 from daemon.supervision.briefing import Briefing
@@ -79,34 +61,8 @@ from daemon.supervision.spawner import Spawner
 from daemon.supervision.supervisor import Supervisor
 from daemon.supervision.worker_start_and_exit import PersonaLifecycle, WorkerClient
 from daemon.webhooks import WebhookApp, WebhookChannels
-from proto.records import Organ
 
 HEARTBEATS_TO_HANG: Final = 3
-
-
-class Conversations(NamedTuple):
-    """What is said: taken in, published and delivered."""
-
-    hubs: Hubs
-    publisher: Publisher
-    terms: ChannelTerms
-    inbox: Inbox
-    consolidation: Consolidation
-    delivery: Delivery
-    recaller: Recaller
-    agenda: Agenda
-    unkept: Unkept
-
-
-class Channels(NamedTuple):
-    """Where it is said."""
-
-    webhook_queue: WebhookQueue
-    commands: asyncio.Queue[BotCommand]
-    register: ChannelRegister
-    gateways: ChannelGateways
-    intake: ChannelIntake
-    states: GatewayStates
 
 
 class Assembled(NamedTuple):
@@ -151,12 +107,14 @@ async def assemble(
     context = ProcessContext(spawner, link, Enclosures(settings, accounts.files), clock, OomKills(own_events(), clock))
     organ_host = OrganHost(settings.organs, ledger, context, tasks, clock, log)
     meaning = Meaning(ledger, organ_host.embed, personas, clock, log, is_wanted=settings.organs.meaning)
-    said = await _conversations(settings, ledger, personas, memories, instructions, meaning, models, own, clock, log)
+    said = await make_conversations(
+        settings, ledger, personas, memories, instructions, meaning, models, own, clock, log
+    )
     stack.push_async_callback(own.close)
     stack.callback(said.consolidation.close)
-    places = _channels(settings, ledger, personas, said, accounts, own, clock, log)
+    places = make_channels(settings, ledger, personas, said, accounts, own, clock, log)
     await _recover(ledger, personas, said.inbox, places.register)
-    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, clock, log)
+    due = Due(ledger, personas, said.inbox, said.publisher, said.agenda, own, clock, log)
     reminders = Reminders(ledger, personas, said.agenda, due.look, clock)
     questions = ReminderQuestions(reminders, said.inbox, own, clock, log)
     afford, prices = said.inbox.afford, Prices(settings.prices)
@@ -185,7 +143,7 @@ async def assemble(
     by_people = Commands(personas, places.register, supervisor)
     commands = BotCommands(places.commands, by_people, said.inbox, personas, said.publisher, said.delivery, own, log)
     erasure = Erasure(ledger, personas, said.inbox, log)
-    channels = _channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
+    channels = make_channel_service(ledger, personas, said, places, supervisor, accounts, own, clock, log)
     followers = {MEMORY_NAME: memories.note, INSTRUCTIONS_NAME: instructions.reload}
     edits = EditWatch(personas, channels.edited, followers, settings.state_dir / PERSONAS_NAME, clock, log)
     uploads = Uploads(settings.limits.uploads_at_once)
@@ -278,56 +236,6 @@ async def _ledger(state_dir: Path, log: Log) -> Ledger:
     return await Ledger.open(state_dir / LEDGER_NAME, mark_of(state_dir), unreadable)
 
 
-async def _conversations(
-    settings: Settings,
-    ledger: Ledger,
-    personas: Personas,
-    memories: Memories,
-    instructions: Instructions,
-    meaning: Meaning,
-    models: Mapping[str, Organ],
-    tasks: PersonaTasks,
-    clock: KeptClock,
-    log: Log,
-) -> Conversations:
-    hubs = Hubs(ledger, settings.limits, await ledger.last_seq(), clock)
-    terms = ChannelTerms(ledger, models, clock, log)
-    timeout = settings.mind.total_timeout
-    consolidation = Consolidation(ledger, personas, memories, instructions, timeout, tasks, clock, log)
-    delivery = Delivery(ledger, personas, hubs, tasks, clock, log)
-    publisher = Publisher(ledger, hubs, personas, Requests(ledger), delivery.refresh, clock, log)
-    touched, told = consolidation.touched, consolidation.told
-    recaller, agenda = Recaller(Recall(ledger, meaning, clock, log), personas), Agenda(ledger)
-    inbox = Inbox(
-        settings, ledger, personas, instructions, terms, publisher, recaller, touched, told, tasks, clock, log, agenda
-    )
-    unkept = Unkept(inbox, recaller, personas, tasks, clock)
-    return Conversations(hubs, publisher, terms, inbox, consolidation, delivery, recaller, agenda, unkept)
-
-
-def _channels(
-    settings: Settings,
-    ledger: Ledger,
-    personas: Personas,
-    said: Conversations,
-    accounts: Mapping[str, ReadAccount],
-    tasks: PersonaTasks,
-    clock: Clock,
-    log: Log,
-) -> Channels:
-    hubs, publisher, terms, inbox, *_ = said
-    commands: asyncio.Queue[BotCommand] = asyncio.Queue()
-    webhook_queue = WebhookQueue(ledger, settings.supervisor.poison_deaths, tasks, clock, log, version.described())
-    owner_intake = OwnerIntake(ledger, personas, inbox, hubs, commands, clock)
-    visitor_intake = VisitorIntake(settings.channels, ledger, personas, inbox, publisher, webhook_queue, clock)
-    register = ChannelRegister(ledger, personas, terms, inbox, owner_intake, clock, log)
-    webhooks_url = settings.hooks.public_url.rstrip("/") if settings.hooks.port else ""
-    gateways = ChannelGateways(register, ledger, personas, accounts, webhooks_url, clock, log)
-    states = GatewayStates(ledger, personas, terms, hubs, tasks, clock, log)
-    intake = ChannelIntake(ledger, personas, terms, owner_intake, visitor_intake, webhook_queue, tasks, log)
-    return Channels(webhook_queue, commands, register, gateways, intake, states)
-
-
 async def _recover(ledger: Ledger, personas: Personas, inbox: Inbox, register: ChannelRegister) -> None:
     """Take up what the last daemon left: sends in hand, channels half changed, messages that wait."""
     await ledger.reopen_sending()
@@ -404,40 +312,4 @@ def _supervisor(
         new_keeper,
         persona_tasks,
         log,
-    )
-
-
-def _channel_service(
-    ledger: Ledger,
-    personas: Personas,
-    said: Conversations,
-    places: Channels,
-    supervisor: Supervisor,
-    accounts: Mapping[str, ReadAccount],
-    tasks: PersonaTasks,
-    clock: Clock,
-    log: Log,
-) -> ChannelService:
-    pairing = Pairing(
-        register=places.register,
-        ledger=ledger,
-        personas=personas,
-        inbox=said.inbox,
-        publisher=said.publisher,
-        hubs=said.hubs,
-        processes=supervisor,
-        clock=clock,
-        log=log,
-    )
-    return ChannelService(
-        register=places.register,
-        pairing=pairing,
-        ledger=ledger,
-        personas=personas,
-        processes=supervisor,
-        accounts=accounts,
-        hubs=said.hubs,
-        tasks=tasks,
-        clock=clock,
-        log=log,
     )

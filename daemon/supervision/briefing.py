@@ -43,7 +43,7 @@ class Briefing:
             raise GenerationFailed("she has no record that can be read", permanent=True)
         try:
             gateways = await self._gateways.of(persona_id)
-            await self._inbox.find_documents(persona.id)
+            await self._inbox.context.find_documents(persona.id)
         except LedgerError as error:
             raise GenerationFailed(str(error)) from error
         prepare = Prepare(

@@ -27,6 +27,9 @@ HOUR: Final = 3600 * 1_000_000_000
 SPREAD: Final = 2
 """Days between two talks: 500 of them take nearly three years."""
 
+LATEST: Final = 5
+"""Talks at the end that nobody asks about: their lines stand in every prompt as the conversation so far."""
+
 SMALL_TALK: Final = 8
 """Exchanges of a talk that nobody asks about."""
 
@@ -116,7 +119,7 @@ def years(talks: int, questions: int, seed: int, begin: int) -> Years:
     planned: dict[int, list[tuple[Literal["person", "assistant"], str]]] = {}
     when: dict[str, int] = {}
     for fact in facts:
-        places = sorted(dice.sample(range(talks), len(fact.lines)))
+        places = sorted(dice.sample(range(talks - LATEST), len(fact.lines)))
         for place, (role, words) in zip(places, fact.lines, strict=True):
             planned.setdefault(place, []).append((role, words))
             when[words] = begin + place * SPREAD * DAY

@@ -30,13 +30,17 @@ TEAM: Final = "T0TEAM"
 
 @dataclass
 class Fault:
-    """The failure of a call of ``method``: an error code, a status, or no answer although the work was done."""
+    """The failure of a call of ``method``: an error code, a status, or no answer although the work was done.
+
+    ``slow`` only does the work so many seconds later.
+    """
 
     method: str
     error: str = ""
     status: int = 200
     retry_after: int | None = None
     mute: bool = False
+    slow: float = 0.0
 
 
 @dataclass
@@ -243,9 +247,10 @@ class SlackEmulator:
         fault = self._fault(method)
         if self.refused or token != wanted:
             answer = {"ok": False, "error": self.refused or "invalid_auth"}
-        elif fault and not fault.mute:
+        elif fault and not (fault.mute or fault.slow):
             answer = {"ok": False, "error": fault.error}
         else:
+            await asyncio.sleep(fault.slow if fault else 0)
             answer = self._do(method, data)
             kept = ("url",) if method == "apps.connections.open" else ()
             answer |= {name: value for name, value in self.surprises.items() if name not in kept}

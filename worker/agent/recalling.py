@@ -1,16 +1,19 @@
-"""The tool with which a mind searches what was said before, beyond what its prompt shows."""
+"""What was said before, for a turn in hand: looked up by itself, and searched further by a mind with tools."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 import msgspec
 
+from proto.messages import Perceive
 from proto.recalling import Passage, Recall
+from proto.zones import zone_of
 from worker.agent.daemon_calls import DaemonCalls
+from worker.agent.questions import question_of
+from worker.base.log import WorkerLog
 from worker.base.organ_errors import OrganUnreachable
 from worker.prompting.exchange import Parameter, Tool
 from worker.prompting.recollection import listed
@@ -36,17 +39,45 @@ UNREADABLE: Final = "What was found cannot be read."
 _decoder: Final = msgspec.json.Decoder(list[Passage])
 
 
-def recall_offer(daemon: DaemonCalls, turn: int, name: str) -> Offer:
-    """Return the tool for this turn of her owner; ``name`` is the persona's."""
-    return Offer(RECALL, partial(_search, daemon, turn, name))
+def recall_offer(daemon: DaemonCalls, turn: int, name: str, zone: str) -> Offer:
+    """Return the tool for this turn of her owner; ``name`` is the persona's, ``zone`` that of her person's zone."""
+    return Offer(RECALL, partial(_search, daemon, turn, name, zone))
 
 
-async def _search(daemon: DaemonCalls, turn: int, name: str, texts: Mapping[str, str]) -> str:
-    query, since, until = texts["query"][:QUERY_CHARS], texts["from"][:TIME_CHARS], texts["to"][:TIME_CHARS]
-    answer = await daemon.ask(lambda call: Recall(call, turn, query, since, until))
+class Recollecting:
+    """What was found for the words of a turn. The daemon has looked for those that were typed when it began.
+
+    What is spoken is only known once her ear has heard it, and messages may join: then it is asked again.
+    """
+
+    def __init__(self, message: Perceive, daemon: DaemonCalls, log: WorkerLog) -> None:
+        self.found: list[Passage] = message.recalled
+        self._turn = message.turn
+        self._may_ask = message.beyond and message.visitor is None
+        self._daemon = daemon
+        self._log = log
+        self._words = question_of(message.perceptions, {})
+
+    async def look_up(self, words: str) -> None:
+        """Find what fits these words, unless they are those of the last time. Never raises."""
+        if words == self._words or not self._may_ask:
+            return
+        self._words = words
+        try:
+            self.found = await _found(self._daemon, lambda call: Recall(call, self._turn, words))
+        except OrganUnreachable as error:
+            self._log.warning("recall.unanswered", reason=error.reason)
+
+
+async def _found(daemon: DaemonCalls, question: Callable[[int], Recall]) -> list[Passage]:
+    answer = await daemon.ask(question)
     try:
-        found = _decoder.decode(answer)
+        return _decoder.decode(answer)
     except msgspec.DecodeError as error:
         raise OrganUnreachable(UNREADABLE, "", permanent=True) from error
-    zone = datetime.now().astimezone().tzinfo
-    return listed(found, zone, name, RESULT_CHARS) or NOTHING
+
+
+async def _search(daemon: DaemonCalls, turn: int, name: str, zone: str, texts: Mapping[str, str]) -> str:
+    query, since, until = texts["query"][:QUERY_CHARS], texts["from"][:TIME_CHARS], texts["to"][:TIME_CHARS]
+    found = await _found(daemon, lambda call: Recall(call, turn, query, since, until))
+    return listed(found, zone_of(zone), name, RESULT_CHARS) or NOTHING

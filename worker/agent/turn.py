@@ -29,9 +29,11 @@ from worker.agent.aloud import Aloud
 from worker.agent.appointment_tools import appointment_offers
 from worker.agent.daemon_calls import DaemonCalls
 from worker.agent.hushing import Hushing
+from worker.agent.lookup import Found, Lookup
 from worker.agent.outages import Outages
 from worker.agent.pace import Pace
-from worker.agent.recalling import recall_offer
+from worker.agent.questions import question_of
+from worker.agent.recalling import Recollecting, recall_offer
 from worker.agent.senses import Senses, Understood
 from worker.agent.telling import Telling
 from worker.agent.tries import Tries
@@ -52,9 +54,6 @@ from worker.prompting.tools import Tools
 
 MAX_JOINS: Final = 8
 """How often newly arrived messages restart a mind call; later ones wait for the next turn."""
-
-QUESTION_CHARS: Final = 2_000
-"""How many characters of the new messages form the search query: the last ones, where the question usually is."""
 
 CONTEXT_CHARS: Final = 1_000
 """How many characters of the conversation an eye gets along with a picture."""
@@ -93,14 +92,6 @@ class Means:
     """Her media folder."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """The passages that a search found, or why there was no search."""
-
-    passages: str = ""
-    unsearched: str = ""
-
-
 class Turn:
     """One turn in hand. It keeps what was perceived, found or made, so that another mind call does not repeat it."""
 
@@ -114,7 +105,8 @@ class Turn:
         self._joins = 0
         self._thinking: asyncio.Task[str] | None = None
         self._perceiving: dict[int, asyncio.Task[str]] = {}
-        self._found: dict[str, Found] = {}
+        self._lookup = Lookup(message, means.body, means.calls, means.log)
+        self._recollecting = Recollecting(message, means.daemon, means.log)
         self._tries = Tries()
         self._breaks = Backoff(4 * means.pace.shortest, means.pace.longest)
         self._tools = self._own_tools()
@@ -164,7 +156,8 @@ class Turn:
             known = len(self._perceptions)
             understood = await self._perceive()
             await self._prepare()
-            prompt = self._prompt(understood, await self._search(self._taken(understood), understood))
+            await self._recollecting.look_up(question_of(self._taken(understood), understood))
+            prompt = self._prompt(understood, await self._lookup.search(self._taken(understood), understood))
             if len(self._perceptions) > known:
                 continue
             try:
@@ -220,34 +213,6 @@ class Turn:
         texts += [other.content for other in self._perceptions if other.id <= perception.id]
         return "\n".join(text for text in texts if text.strip())[-CONTEXT_CHARS:]
 
-    # Looking up
-
-    async def _search(self, perceptions: list[Perception], understood: dict[int, str]) -> Found:
-        """Search the documents that this conversation may see for what the new messages ask."""
-        question = _question(perceptions, understood)
-        if not question or not self._may_search(perceptions):
-            return Found()
-        if question not in self._found:
-            self._found[question] = await self._searched(question)
-        return self._found[question]
-
-    def _may_search(self, perceptions: list[Perception]) -> bool:
-        if self._message.datasets is not None or self._message.visitor is not None:
-            return bool(self._message.datasets)
-        has_documents = self._message.has_documents or any(one.kind == "document" for one in perceptions)
-        return has_documents and self._means.body.has("researcher")
-
-    async def _searched(self, question: str) -> Found:
-        datasets = self._message.datasets
-        try:
-            if datasets is not None:
-                return Found(await self._means.calls.search(question, datasets))
-            researcher = self._means.body.researcher
-            return Found(await researcher.search(question)) if researcher else Found()
-        except OrganUnreachable as error:
-            self._means.log.warning("organ.failed", organ="researcher", reason=error.reason, hint=error.hint)
-            return Found(unsearched=error.shown(visitor=self._message.visitor is not None))
-
     # Thinking
 
     def _prompt(self, understood: dict[int, str], found: Found) -> Prompt:
@@ -265,7 +230,7 @@ class Turn:
             self._is_to_be_spoken(perceptions, understood),
             self._room(),
             self._message.instructions,
-            recalled=None if self._tries.is_bare else self._message.recalled,
+            recalled=None if self._tries.is_bare else self._recollecting.found,
             orders=self._message.orders,
             planned=agenda(self._message.planned, now),
         )
@@ -309,11 +274,11 @@ class Turn:
         if self._message.visitor is not None or not self._message.kept:
             return Tools()
         body, planner, name = self._means.body, self._planner(), self._means.persona.name
-        searching = [recall_offer(self._means.daemon, self.number, name)] if self._message.beyond else []
+        searching = recall_offer(self._means.daemon, self.number, name, self._message.zone)
         return Tools(
             self._paint if body.has("imagination") else None,
             self._ask_teacher if body.has("teacher") else None,
-            [*searching, *appointment_offers(planner)],
+            [*([searching] if self._message.beyond else []), *appointment_offers(planner)],
             planner,
         )
 
@@ -411,13 +376,3 @@ def _kept(answered: list[int], understood: Mapping[int, str]) -> dict[int, str]:
     """Return what was perceived in the answered files, as much of each as one reply may carry of all."""
     room = KEPT_CHARS // len(answered)
     return {number: understood[number][:room] for number in answered if number in understood}
-
-
-def _question(perceptions: list[Perception], understood: dict[int, str]) -> str:
-    """Return what was typed or spoken, as the search query."""
-    asked: list[str] = []
-    for one in perceptions:
-        if perceived.is_heard(one, understood.get(one.id, "")):
-            asked.append(understood[one.id])
-        asked.append(one.content)
-    return "\n".join(text for text in asked if text.strip())[-QUESTION_CHARS:]

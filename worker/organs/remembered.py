@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 from worker.organs.quoting import best_line
 from worker.prompting.perceived import own_words, spoken_or_written
 from worker.prompting.prompt import Prompt
-from worker.prompting.recollection import when
+from worker.prompting.recollection import speaker, when
 
 SHOWN_CHARS: Final = 320
 
@@ -33,6 +33,8 @@ class _Line(NamedTuple):
     role: Literal["person", "assistant"]
     words: str
     at: int
+    other: str = ""
+    """The AI that said it, if it was not she herself."""
 
 
 def remembered(prompt: Prompt, question: str) -> str | None:
@@ -53,13 +55,13 @@ def said_about(prompt: Prompt, about: str, role: str = "") -> str | None:
         return None
     line = next(line for line in reversed(lines) if line.words == found)
     shown = found if len(found) <= SHOWN_CHARS else f"{found[:SHOWN_CHARS].rsplit(maxsplit=1)[0]} ..."
-    who = "you" if line.role == "person" else "I"
+    who = "you" if line.role == "person" else line.other or "I"
     return f'On {when(line.at, prompt.now.tzinfo)} {who} said: "{shown}"'
 
 
 def _lines(prompt: Prompt) -> Iterator[_Line]:
     """Yield what was found and what the conversation holds, the latest last, without questions: they tell nothing."""
-    lines = [_Line(one.role, own_words(one.content), one.at) for one in prompt.recalled or ()]
+    lines = [_Line(one.role, own_words(one.content), one.at, speaker(one, "")) for one in prompt.recalled or ()]
     lines += [
         _Line(line.role, spoken_or_written(line) if line.role == "person" else line.content, line.at)
         for line in prompt.history

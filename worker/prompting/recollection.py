@@ -9,6 +9,7 @@ from typing import Final
 
 from proto.messages import Line
 from proto.recalling import Beside, Passage
+from worker.prompting.origin import LABELS
 from worker.prompting.perceived import one_line
 from worker.prompting.size import tokens
 
@@ -95,9 +96,15 @@ def when(at: int, zone: tzinfo | None) -> str:
     return f"{moment:%A}, {moment.day} {moment:%B %Y, %H:%M}"
 
 
+def speaker(passage: Passage, name: str) -> str:
+    """Return who answers the person in this passage: she herself, or the AI that she was fed the conversation from."""
+    return next((label for source, label in LABELS.items() if source == passage.channel), name)
+
+
 def _whole(passage: Passage, zone: tzinfo | None, name: str) -> str:
+    other = speaker(passage, name)
     beside = [
-        f"  > ({place}, {_who(line, name)}: {one_line(line.content)})"
+        f"  > ({place}, {_who(line, other)}: {one_line(line.content)})"
         for place, line in (("just before", passage.before), ("then", passage.after))
         if line and line.content.strip()
     ]
@@ -106,7 +113,8 @@ def _whole(passage: Passage, zone: tzinfo | None, name: str) -> str:
 
 def _alone(passage: Passage, zone: tzinfo | None, name: str) -> str:
     where = f'{passage.channel}, "{one_line(passage.title)}"' if passage.title else passage.channel
-    return f"- {when(passage.at, zone)} ({where}), {_who(passage, name)}:\n  > {one_line(passage.content)}"
+    who = _who(passage, speaker(passage, name))
+    return f"- {when(passage.at, zone)} ({where}), {who}:\n  > {one_line(passage.content)}"
 
 
 def _who(line: Passage | Beside, name: str) -> str:

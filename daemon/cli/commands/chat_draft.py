@@ -68,25 +68,26 @@ class ChatDraft:
     def _draw(self, text: str) -> None:
         if not text or text == self._text:
             return
-        rows = _rows(lines(f"{self._name}: {text}").expandtabs(), shutil.get_terminal_size().columns)
+        shown = lines(f"{self._name}: {text}").expandtabs()
+        rows = _rows(shown, shutil.get_terminal_size().columns)
         over = UP_AND_CLEAR if self._is_above else ""
-        self._show(over + "\n".join(rows[self._full :]))
+        self._show(over + shown[rows[self._full] :])
         self._text, self._full, self._is_above = text, len(rows) - 1, True
 
 
-def _rows(text: str, columns: int) -> list[str]:
-    """Break a text into rows where the terminal would."""
-    rows = []
-    for line in text.split("\n"):
-        row, width = "", 0
-        for character in line:
-            cells = _cells(character)
-            if width + cells > columns:
-                rows.append(row)
-                row, width = "", 0
-            row += character
-            width += cells
-        rows.append(row)
+def _rows(text: str, columns: int) -> list[int]:
+    """Return where in the text each row begins when the terminal breaks it."""
+    rows, width = [0], 0
+    for at, character in enumerate(text):
+        if character == "\n":
+            rows.append(at + 1)
+            width = 0
+            continue
+        cells = _cells(character)
+        if width + cells > columns:
+            rows.append(at)
+            width = 0
+        width += cells
     return rows
 
 

@@ -14,6 +14,7 @@ from tests.bench.client import WebSocket
 from tests.bench.figures import median, percentile, spread
 from tests.bench.stand import create, program, reboot, running_daemon, server
 from tests.bench.table import Line
+from tests.daemon_process import DaemonProcess
 
 PERSONAS: Final = 16
 TOKENS: Final = 1000
@@ -36,7 +37,7 @@ class Delta(msgspec.Struct):
 
 
 def measure() -> list[Line]:
-    """Sixteen personas say a hundred tokens a second each, beside a program that only reads the same streams."""
+    """Sixteen personas begin one after another, then speak at once, beside a program that only reads their minds."""
     read, late, shares = list[Listened](), list[float](), list[float]()
     with server("tests.bench.baselines.speaking", str(TOKENS)) as (_, port), running_daemon() as daemon:
         organs = {"thinking_provider": "openai", "thinking_url": f"http://127.0.0.1:{port}", "thinking_api_key": "k"}
@@ -47,10 +48,10 @@ def measure() -> list[Line]:
                 read.append(msgspec.json.decode(listening.communicate()[0], type=Listened))
             with ExitStack() as stack:
                 sockets = [stack.enter_context(WebSocket(daemon.port, f"/ws/{one}")) for one in ids]
+                late += [_late(daemon, one, socket) for one, socket in zip(ids, sockets, strict=True)]
                 before, begun = processes.processor_seconds(daemon.pid), time.monotonic()
                 for one in ids:
                     assert daemon.read(one, "hi").status_code == 200
-                late += [_late(socket) for socket in sockets]
                 for socket in sockets:
                     socket.wait_for(b'"chat_message"')
                 spent = processes.processor_seconds(daemon.pid) - before
@@ -60,7 +61,7 @@ def measure() -> list[Line]:
     share = median(shares)
     return [
         Line(
-            "a mind's first token to the first delta on the socket, 16 at once (baseline: OpenAI's client reads it)",
+            "a mind's first token to the first delta on the socket (baseline: OpenAI's client reads it)",
             spread(bare_late),
             spread(late),
             median(late) / median(bare_late),
@@ -81,7 +82,11 @@ def measure() -> list[Line]:
     ]
 
 
-def _late(socket: WebSocket) -> float:
-    """Wait for the first delta; return how long after its first token was said it came."""
+def _late(daemon: DaemonProcess, persona_id: str, socket: WebSocket) -> float:
+    """Have her begin an answer; return how long after its first token was said the first delta came."""
+    assert daemon.read(persona_id, "hi").status_code == 200
     frame = socket.wait_for(b'"chat_delta"')
-    return time.monotonic() - float(msgspec.json.decode(frame, type=Delta).text.split()[0])
+    late = time.monotonic() - float(msgspec.json.decode(frame, type=Delta).text.split()[0])
+    assert daemon.http.post(f"/api/persona/{persona_id}/hush").json() == {"status": "hushed"}
+    socket.wait_for(b'"hushed":true')
+    return late

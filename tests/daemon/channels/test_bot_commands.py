@@ -8,6 +8,7 @@ import pytest
 
 from tests.daemon.channels.stage import Stage
 from tests.daemon_process import wait_for
+from tests.emulators.server import Step
 from tests.observed import status
 from tests.providers import Provider, TelegramChat
 
@@ -28,17 +29,20 @@ def test_hello(stage: Stage) -> None:
 def test_hush(stage: Stage) -> None:
     """She goes on to what waits without an answer to what was hushed; with nothing in hand she says so."""
     chat = stage.paired()
-    stage.brain.hold("story")
-    chat.write("tell me a story")
-    wait_for(lambda: stage.brain.times("story") == 1, "her mind to be asked")
+    story = f"story of {stage.name}"
+    stage.brain.hold(story)
+    chat.write(f"tell me the {story}")
+    wait_for(lambda: stage.brain.times(story) == 1, "her mind to be asked")
     chat.write("/hush")
     wait_for(lambda: stage.view()["inbox"] == 0, "the end of her turn")
+    stage.brain.let_go(story)
+    # What was hushed is part of the conversation, and so of the next question.
+    stage.brain.script(Step(text="Good day!"))
     chat.write("good morning")
-    chat.hears("good morning")
+    chat.hears("Good day!")
     chat.write("/hush")
     chat.hears("I am not answering anything right now.")
-    stage.brain.let_go("story")
-    assert (chat.count("story"), stage.brain.times("hush")) == (0, 0)
+    assert (chat.count(story), stage.brain.times("hush")) == (0, 0)
 
 
 def test_restart_from_inside(stage: Stage) -> None:

@@ -214,7 +214,7 @@ def test_a_file_is_attached_on_a_terminal(daemon: DaemonProcess, eve: str, tmp_p
     try:
         terminal.wait_for(r"/attach FILE")
         terminal.type(f'/attach "{file}" what\'s this?\n')
-        terminal.wait_for(r"Eve: [^\n]*\n?[^\n]*what's this\?")
+        terminal.wait_for(r"Eve: [\s\S]*what's this\?")
         terminal.type("/attach /nowhere/at-all.txt\n")
         terminal.wait_for(r"not sent: .*No such file")
         terminal.type(f"/attach {Path(__file__)}\n")

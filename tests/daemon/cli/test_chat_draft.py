@@ -29,8 +29,15 @@ class Screen:
                 self.rows.pop()
                 self.rows[-1] = ""
             else:
-                self.rows[-1] += part
-        assert all(len(row) <= COLUMNS for row in self.rows)
+                self._write(part)
+
+    def _write(self, text: str) -> None:
+        for character in text:
+            row = self.rows[-1] + character
+            if sum(2 if ord(one) > 0x3000 else 1 for one in row) > COLUMNS:
+                self.rows.append(character)
+            else:
+                self.rows[-1] = row
 
 
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from proto.gateways import GatewayState
 from proto.messages import Conversation, Line, Perceive, Perception
 from tests.daemon.fakes.recalling import by_words
 from tests.daemon.supervision.played import ManualClock, log_to, logged
+from tests.patience import PATIENCE
 
 EVE: Final = "11111111-1111-4111-8111-111111111111"
 WEB: Final = Conversation("web", EVE)
@@ -48,9 +50,11 @@ class Process:
     def __init__(self) -> None:
         self.gateways: list[GatewayState] = []
         self.sent: list[msgspec.Struct] = []
+        self.asked = asyncio.Event()
 
     def send(self, message: msgspec.Struct) -> None:
         self.sent.append(message)
+        self.asked.set()
 
 
 async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
@@ -78,6 +82,9 @@ async def test_a_page_that_stays_damaged_is_told_once(tmp_path: Path) -> None:
         assert len(logged(log, "inbox.history_unreadable")) == 1
         ledger.sound = True
         await machine.advance(120)
+        # What was said before is looked up on the ledger's thread, which the clock does not turn.
+        async with asyncio.timeout(PATIENCE):
+            await process.asked.wait()
         [message] = process.sent
         assert isinstance(message, Perceive)
         await tasks.close()

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from daemon.costs.days import today, zone_of
 from daemon.ledger import Call, Crossed, Ledger, Room
 from daemon.settings.settings import Budgets, Price
 from proto.costs import Budgeted, Reserve, Reserved, Spent, Used
-from proto.records import Budget
-from tests.daemon.costs.bookkeeping import DAY, EVE, NOON, books
+from proto.records import Budget, Persona
+from tests.daemon.costs.bookkeeping import DAY, EVE, MIND, NOON, books
 
 
 async def test_calls_at_once_cannot_pass_a_budget_together(tmp_path: Path) -> None:
@@ -232,3 +233,15 @@ async def test_old_days_are_folded_together(tmp_path: Path) -> None:
         assert await held.ledger.usage(EVE, "2026-01-01", "2026-12-31") == before
         assert await held.ledger.roll_up_calls("2026-11-03", "2026-11-03") == 2
         assert await held.rows() == []
+
+
+def test_the_day_begins_in_the_zone_of_her_person() -> None:
+    """The day, the month and their ends are those of her zone, also when clocks change on that day."""
+    oslo = zone_of(Persona(EVE, "Eve", MIND, own_zone="Europe/Oslo"))
+    evening = 1_792_793_600_000_000_000  # 24 October 2026 in Oslo; the day after has 25 hours
+    saturday = today(oslo, evening)
+    sunday = today(oslo, saturday.next_day)
+
+    assert (saturday.day, saturday.month) == ("2026-10-24", "2026-10-01")
+    assert (sunday.day, sunday.next_day - saturday.next_day) == ("2026-10-25", 25 * 3600 * 10**9)
+    assert today(oslo, sunday.next_month).month == "2026-11-01"

@@ -102,6 +102,14 @@ async def test_a_consolidation_and_its_versions_are_one(house: House) -> None:
     assert await house.ledger.unconsolidated(EVE, 9) == (0, [])
 
 
+async def test_a_talk_that_changes_nothing_is_consolidated(house: House) -> None:
+    """It makes no version, and is not asked about again."""
+    await house.memories.change(EVE, BEFORE, {}, TALK)
+    assert await house.told("person") == [("hand", BEFORE["person"])]
+    assert await house.ledger.unconsolidated(EVE, 9) == (0, [])
+    assert await house.ledger.open_changes(EVE) == []
+
+
 @pytest.mark.parametrize("step", STEPS)
 async def test_kill_9_between_any_two_steps(house: House, tmp_path: Path, log: Log, step: str) -> None:
     """The next start has the whole change or nothing of it, each version once, and knows which lines are learned."""

@@ -25,6 +25,7 @@ from daemon.reminders import rules
 from daemon.reminders.due import Due
 from daemon.reminders.service import NewReminder, Reminders
 from daemon.runtime.kept_clock import KeptClock
+from daemon.runtime.tasks import PersonaTasks
 from daemon.settings.settings import Limits, Logs
 from proto.messages import Conversation
 from proto.records import Channel, Organ, Persona
@@ -79,6 +80,7 @@ class Stage:
         self.log = log
         self._task: asyncio.Task[None] | None = None
         self.agenda = Agenda(ledger)
+        self.tasks = PersonaTasks(self.clock, log)
         self.due = self._due()
         self.reminders = self._reminders()
 
@@ -134,6 +136,13 @@ class Stage:
         await self.ledger.bind(EVE, channel, "7", "Sam", "7")
         return channel
 
+    async def hears_on_telegram(self, channel: str) -> None:
+        """The person writes there, last of all."""
+        there = Conversation("telegram", "@sam", channel, "7")
+        number = await self.ledger.accept(EVE, there, "text", "hi", None, 1, None)
+        assert number
+        await self.ledger.answer(EVE, [number], there, [], [], 2)
+
     def start_her(self) -> None:
         """Her process runs."""
         self.due.attach(EVE, cast("Worker", None))
@@ -147,7 +156,7 @@ class Stage:
             self.ledger, hubs, self.personas, Requests(self.ledger), lambda _: None, self.clock, self.log
         )
         inbox = cast("Inbox", self.inbox)
-        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.clock, self.log)
+        return Due(self.ledger, self.personas, inbox, publisher, self.agenda, self.tasks, self.clock, self.log)
 
 
 @asynccontextmanager

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from daemon.ledger import Ledger, LedgerFull
+from daemon.reminders import rules
 from daemon.reminders.service import ReminderChange
-from proto.messages import Conversation
 from tests.daemon.reminders.stage import EVE, HOUR, Stage, play
 
 DAY = 24 * HOUR
@@ -192,6 +192,7 @@ def test_it_goes_where_it_was_asked_for_and_on_when_that_is_dead(tmp_path: Path)
 
     async def scene(stage: Stage) -> None:
         channel = await stage.pair_telegram()
+        await stage.hears_on_telegram(channel)
         stage.begin()
         await stage.remind("pills", 10, channel="telegram")
         await asyncio.sleep(11)
@@ -218,10 +219,7 @@ def test_without_a_place_it_goes_where_the_person_wrote_last(tmp_path: Path) -> 
 
     async def scene(stage: Stage) -> None:
         channel = await stage.pair_telegram()
-        there = Conversation("telegram", "@sam", channel, "7")
-        number = await stage.ledger.accept(EVE, there, "text", "hi", None, 1, None)
-        assert number
-        await stage.ledger.answer(EVE, [number], there, [], [], 2)
+        await stage.hears_on_telegram(channel)
         stage.begin()
         await stage.remind("pills", 10)
         await asyncio.sleep(60)
@@ -248,3 +246,28 @@ def test_a_full_disk_delays_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Ledger, "tell_reminder", tell_later)
     assert play(tmp_path, scene) == ["Reminder: pills"]
     assert not failures
+
+
+def test_a_fault_over_one_row_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a fault of that persona, and is tried again later."""
+    faults = [RuntimeError("nobody expected this")]
+    known = rules.missed
+
+    def missed(*arguments: Any) -> int:
+        if faults:
+            raise faults.pop()
+        return known(*arguments)
+
+    async def scene(stage: Stage) -> list[str]:
+        stage.set("2026-11-27T08:00:00")
+        stage.begin()
+        await stage.remind("stretch", cron="30 8 * * *")
+        await stage.remind("pills", HOUR)
+        await asyncio.sleep(1.1 * HOUR)
+        assert stage.tasks.of(EVE).fault.done()
+        assert await stage.said() == ["Reminder: pills"]
+        await asyncio.sleep(HOUR)
+        return await stage.said()
+
+    monkeypatch.setattr(rules, "missed", missed)
+    assert play(tmp_path, scene)[1:] == ["Reminder: stretch\n(This was due on Friday, 27 November 2026, 08:30.)"]

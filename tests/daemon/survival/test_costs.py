@@ -27,8 +27,9 @@ def test_calls_in_hand_at_kills_are_booked_once(launch: Launch, brain: ScriptedM
     eve = create(daemon, brain)
     daemon.http.post(f"/api/persona/{eve}/budget", json={"day": "1000000 tokens"})
     brain.hold("hello")
-    daemon.read(eve, "hello")
-    wait_for(lambda: brain.times("hello") == 1, "the first call")
+    with Listener(daemon, eve):
+        daemon.read(eve, "hello")
+        wait_for(lambda: brain.times("hello") == 1, "the first call")
     worker(daemon, eve).send_signal(signal.SIGKILL)
     wait_for(lambda: brain.times("hello") == 2, "the second call")
     wait_for(lambda: answers(daemon, eve) == {"estimated": 1, "open": 1}, "the first call's booking")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from proto.asking import DaemonAnswer
-from proto.messages import Line, Perceive, Reply
+from proto.messages import Join, Line, Perceive, Reply
 from proto.recalling import Passage, Recall
 from proto.records import EMBEDDED, EMBEDDED_MIND, Organ
 from tests.emulators.openai import OpenAIEmulator
@@ -125,4 +125,21 @@ async def test_the_tool_is_offered_where_there_is_more_to_find(seat: SeatMaker, 
     await adam.first(Reply)
     asks(adam)
     await adam.several(Reply, 2)
-    assert ["tools" in entry.body for entry in openai.asked("completions")] == [False, True]
+    bodies = [entry.body for entry in openai.asked("completions")]
+    assert ["'recall'" in str(body.get("tools")) for body in bodies] == [False, True]
+
+
+async def test_words_that_join_are_looked_up_as_well(seat: SeatMaker, openai: OpenAIEmulator) -> None:
+    """The daemon searched for those that were there when the turn began; what is found then stands in the prompt."""
+    openai.script(Step(failure="hang"), Step("Olga."))
+    adam = seat(at(openai))
+    asks(adam)
+    await openai.requests(1)
+    adam.agent.receive(Join(1, adam.perceptions("The one by the river.")))
+    asked = await adam.first(Recall)
+    assert asked.query == "What is my fern called?\nThe one by the river."
+    adam.agent.receive(DaemonAnswer(asked.call, msgspec.json.encode([FERN]).decode()))
+    await adam.first(Reply)
+    first, second = openai.asked("completions")
+    assert "Olga" not in str(first.body["messages"])
+    assert "My fern is called Olga." in str(second.body["messages"][0])

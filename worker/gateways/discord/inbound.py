@@ -13,7 +13,7 @@ from worker.gateways.common.context import CORRECTION, Author, Quoted, forwarded
 from worker.gateways.common.media_download import Files
 from worker.gateways.discord.frames import HUMAN, Answered, Message, UploadedFile, is_id, moment_of, nanoseconds
 
-_COMMAND: Final = re.compile(r"/(start|hello|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
+_COMMAND: Final = re.compile(r"/(start|hello|hush|stop|restart)(?:\s+(.*))?\s*\Z", re.IGNORECASE | re.DOTALL)
 
 
 def is_from_person(message: Message, own_id: str) -> bool:

@@ -63,6 +63,7 @@ async def test_only_people_are_heard(discord: DiscordEmulator, tmp_path: Path) -
     ("text", "command", "content"),
     [
         ("/hello", "hello", ""),
+        ("/hush", "hush", ""),
         ("/STOP ", "stop", ""),
         ("/restart now please", "restart", "now please"),
         ("/start\nx", "start", "x"),

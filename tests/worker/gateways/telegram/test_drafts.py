@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from proto.gateways import Delivered
 from proto.streaming import Delta
 from tests.emulators.telegram import DRAFT_LASTS, TelegramEmulator
 from tests.emulators.telegram_people import Person
+from tests.patience import PATIENCE
 from tests.worker.gateways.channel import Channel
 from tests.worker.gateways.telegram.channel import connected
 from worker.gateways.common.splitting import utf16_units
@@ -185,24 +187,38 @@ async def test_what_gets_no_draft(telegram: TelegramEmulator, person: Person, tm
         # This draft is asked for last, so any other one would have come before it.
         says(channel, "last", person.id, turn=3)
         await telegram.until_drafted(person.id, "last")
-    assert [draft.text for draft in telegram.world.drafts] == ["last"]
+    assert [call.params["text"] for call in telegram.calls("sendMessageDraft")] == ["last"]
 
 
 async def test_typing_gives_way_to_words(telegram: TelegramEmulator, person: Person, tmp_path: Path) -> None:
-    """She is shown typing until her words are; both leave room for her message."""
+    """Right after her words, typing would say nothing more, and take what the next draft and a message need."""
     telegram.flood()
     async with connected(telegram, tmp_path) as channel:
-        channel.gateway.typing(str(person.id))
-        await telegram.until(lambda: telegram.actions(person.id))
         says(channel, "words", person.id)
-        await telegram.until_drafted(person.id, "words")
-        # The gateway hears of its first draft before it sends another one.
-        says(channel, " and more", person.id, offset=5)
-        await telegram.until_drafted(person.id, "words and more")
+        async with asyncio.timeout(PATIENCE):
+            while not channel.gateway.drafts.shows(str(person.id)):  # noqa: ASYNC110  nothing tells that it was taken
+                await asyncio.sleep(0.01)
+        assert channel.gateway.sender.budget.until_spare(str(person.id)) == 0.0
         channel.gateway.typing(str(person.id))
+        channel.gateway.drafts.end(1)
         channel.deliver("words and more", person.id)
         assert await channel.outcome() == Delivered(1)
-    assert telegram.actions(person.id) == ["typing"]
+    assert telegram.actions(person.id) == []
+
+
+async def test_a_slow_draft_does_not_outlive_the_message(
+    telegram: TelegramEmulator, person: Person, tmp_path: Path
+) -> None:
+    """A message follows the draft on its way, so that Telegram takes that away, too."""
+    telegram.fail("slow", "sendMessageDraft", seconds=0.3)
+    async with connected(telegram, tmp_path) as channel:
+        says(channel, "words", person.id)
+        await telegram.until_called("sendMessageDraft")
+        channel.gateway.drafts.end(1)
+        channel.deliver("words and more", person.id)
+        assert await channel.outcome() == Delivered(1)
+        await telegram.until_drafted(person.id, "words")
+    assert telegram.draft(person.id) is None
 
 
 @pytest.mark.parametrize("topic", ["", ":77"])
