@@ -38,7 +38,7 @@ from proto.reminding import CancelPlanned, ListPlanned, Planned, Remind
 from proto.streaming import Delta, DeltaTaken, Hush, Spoken
 from proto.texts import DatasetName, MediaName, MemoryName, Nanoseconds, Reason, Text, Title
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 MAX_ITEMS: Final = 10_000
 """Items of one list or table in a message of a worker."""
