@@ -90,12 +90,11 @@ class BotCommands:
     async def _hush(self, persona_id: str, conversation: Conversation) -> None:
         """Stop her answer. What she had said of it comes with its sign, so nothing more needs to be said."""
         try:
-            hushed = await self._inbox.hush(persona_id)
+            trouble = "" if await self._inbox.hush(persona_id) else "I am not answering anything right now."
         except HushFailed as failure:
-            await self._say(persona_id, conversation, str(failure))
-            return
-        if not hushed:
-            await self._say(persona_id, conversation, "I am not answering anything right now.")
+            trouble = str(failure)
+        if trouble:
+            await self._say(persona_id, conversation, trouble)
 
     async def _stop(self, persona_id: str, conversation: Conversation) -> None:
         await self._say(

@@ -329,7 +329,10 @@ class ProcessMeter:
             found = await self._costs.reserve(self._persona_id, asked)
         except LedgerError as error:
             self._costs.failed(self._persona_id, error)
-            found = Reserved(asked.call, f"The call could not be booked: {error}.", "Free some space.")
+            # Only a budget needs the booking: without one, a full disk keeps nobody from an answer.
+            is_held = self._costs.is_budgeted(self._persona_id)
+            why = (f"The call could not be booked: {error}.", "Free some space.") if is_held else ()
+            found = Reserved(asked.call, *why)
         if isinstance(found, int):
             self._open[found] = asked
         else:

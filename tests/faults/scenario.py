@@ -202,7 +202,7 @@ class Day(Clients):
         await self.ask(daemon.by_people.restart(ADA))
 
     async def _commands(self, daemon: AssembledDaemon) -> None:
-        for command in ("hello", "restart", "dance", "stop"):
+        for command in ("hello", "hush", "restart", "dance", "stop"):
             self.post(PHONE, OWNER, f"/{command}", answered=False, command=command)
             self.post(PHONE, OWNER, f"p-{command}")
             await asyncio.sleep(15)

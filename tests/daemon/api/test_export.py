@@ -33,7 +33,7 @@ def test_the_archive_holds_all_of_her(front: DaemonProcess, make: Make) -> None:
     assert answer.headers["content-type"] == "application/zip"
     assert f'filename="personad-{persona_id}.zip"' in answer.headers["content-disposition"]
     [file] = [path for path in media.iterdir() if not path.name.startswith(".")]
-    files = {"persona.json", "conversation.jsonl", "fed.jsonl", "history.jsonl"}
+    files = {"persona.json", "conversation.jsonl", "fed.jsonl", "history.jsonl", "reminders.jsonl"}
     files |= {"memory/person.md", "memory/wishes.md"}
     files.add(f"media/{file.name}")
     assert running.keys() - {"manifest.json"} == stopped.keys() - {"manifest.json"} == files
