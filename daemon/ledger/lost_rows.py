@@ -8,7 +8,7 @@ their table. Each belongs to the incomplete table that takes its rows: all table
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -19,15 +19,25 @@ from daemon.ledger.pages import LEAF_TABLE, OF_INDEX, OF_TABLE, Pages, Row, Tree
 TRIED: Final = 50
 """Rows of a page that are tried on a table to see whose they are."""
 
+STORED: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "INTEGER": int,
+    "TEXT": str,
+    "REAL": (float, int),
+    "BLOB": bytes,
+}
+"""What a STRICT table stores in a column of each type (https://www.sqlite.org/stricttables.html)."""
+
 
 class Shape(msgspec.Struct, frozen=True):
     """How a table's rows are stored.
 
-    ``columns`` stand in the order of the file; ``alias`` is the place of the one that is the rowid, if there is one.
+    ``columns`` stand in the order of the file, ``kinds`` are their declared types; ``alias`` is the place of the one
+    that is the rowid, if there is one.
     """
 
     name: str
     columns: tuple[str, ...]
+    kinds: tuple[str, ...]
     alias: int | None
     by_rowid: bool
 
@@ -39,6 +49,12 @@ class Shape(msgspec.Struct, frozen=True):
         """
         values = list(row.values)
         if not 0 < len(values) <= len(self.columns) or (row.rowid is None) == self.by_rowid:
+            return None
+        # An insert would turn the text of a number into one, so rows of another table could seem to fit.
+        if not all(
+            value is None or isinstance(value, STORED.get(kind, object))
+            for value, kind in zip(values, self.kinds, strict=False)
+        ):
             return None
         if self.alias is not None:
             if len(values) <= self.alias or values[self.alias] is not None:
@@ -68,10 +84,19 @@ def shape(connection: sqlite3.Connection, table: str) -> Shape:
             " ORDER BY seqno",
             (table,),
         )
-        return Shape(table, tuple(columns[cid][1] for (cid,) in order), None, by_rowid=False)
+        stored = [columns[cid] for (cid,) in order]
+        return Shape(table, _names(stored), _types(stored), None, by_rowid=False)
     keys = [(cid, kind) for cid, _, kind, pk in columns if pk]
     alias = keys[0][0] if len(keys) == 1 and keys[0][1] == "INTEGER" else None
-    return Shape(table, tuple(name for _, name, _, _ in columns), alias, by_rowid=True)
+    return Shape(table, _names(columns), _types(columns), alias, by_rowid=True)
+
+
+def _names(columns: list[tuple[int, str, str, int]]) -> tuple[str, ...]:
+    return tuple(name for _, name, _, _ in columns)
+
+
+def _types(columns: list[tuple[int, str, str, int]]) -> tuple[str, ...]:
+    return tuple(kind for _, _, kind, _ in columns)
 
 
 class LostRows:

@@ -36,7 +36,7 @@ def test_a_persona_moves_to_another_machine(shared_daemon: DaemonProcess, eve: s
         "name": "Eve",
         "file": str(file),
         "size": file.stat().st_size,
-        "files": 4,
+        "files": 6,
     }
     with zipfile.ZipFile(file) as archive:
         assert json.loads(archive.read("persona.json"))["thinking"]["api_key"] is None

@@ -40,10 +40,10 @@ ANSWERING = """
 COMMITTING = """
     from daemon.ledger import Ledger
     answer = Ledger.answer
-    async def broken(self, persona_id, perceptions, conversation, messages, *others):
+    async def broken(self, persona_id, perceptions, conversation, messages, *others, **named):
         if any("boom" in message.content for message in messages):
             raise ValueError("a mistake of ours")
-        return await answer(self, persona_id, perceptions, conversation, messages, *others)
+        return await answer(self, persona_id, perceptions, conversation, messages, *others, **named)
     Ledger.answer = broken
 """
 """Her answer cannot be committed, however often the mind gives it."""
