@@ -15,6 +15,7 @@ import msgspec
 import zmq
 
 from proto.birth import Birth
+from proto.costs import Reserve, Reserved
 from proto.feeds import Digested, Feed, FromFeeder, Offered, Source, Wanted
 from proto.framing import Codec
 from proto.messages import Hello, Memory, MindLimits, Stop
@@ -85,18 +86,21 @@ class FeederProcess:
 
     def first(self, kind: type[T]) -> T:
         """Wait for the next message of this kind; everything before it is in ``messages``."""
+        deadline = time.monotonic() + 2 * PATIENCE
         while not isinstance(message := self.next(), kind):
-            continue
+            assert time.monotonic() < deadline, f"no {kind.__name__} came after {self.messages[-3:]} {self.log()}"
         return message
 
     def next(self) -> FromFeeder:
-        """Wait for the next message."""
+        """Wait for the next message. A call is granted, as by a daemon without a budget."""
         deadline = time.monotonic() + PATIENCE
         while not self._socket.poll(200):
             assert self._process.poll() is None, self.log()
             assert time.monotonic() < deadline, f"nothing came after {self.messages[-3:]} {self.log()}"
-        self.messages.append(_CODEC.decode(self._socket.recv_multipart()[-1]))
-        return self.messages[-1]
+        self.messages.append(message := _CODEC.decode(self._socket.recv_multipart()[-1]))
+        if isinstance(message, Reserve) and message.waits:
+            self.send(Reserved(message.call))
+        return message
 
     def next_digest(self, memory: Memory) -> Memory:
         """Accept the next offer, and return its digest."""
