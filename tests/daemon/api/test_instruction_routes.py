@@ -82,10 +82,10 @@ def test_by_hand(front: DaemonProcess, make: Make, mind: OpenAIEmulator) -> None
     wait_for(faults, "the fault")
     assert "instructions/big.md: it is larger than" in faults()[0]
     with front.socket(f"/ws/{eve}"):
-        front.read(eve, "hello there")
+        front.read(eve, "I have come home")
         wait_for(lambda: len(front.conversation(eve)) == 2, "her answer")
     calls = [entry.body["messages"] for entry in mind.journal if "messages" in entry.body]
-    system = next(messages[0]["content"] for messages in calls if "hello there" in str(messages[-1]))
+    system = next(messages[0]["content"] for messages in calls if "I have come home" in str(messages[-1]))
     assert "### When I come home\n\nSay ahoy." in system
     assert front.http.put(at(eve, "big"), json=GREET).status_code == 200
     assert faults() == []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from tests.daemon.api.archives import exported, restored
 from tests.daemon.feeding.feeding import LearningMind, export, feed
-from tests.daemon_process import DaemonProcess, wait_for
+from tests.daemon_process import DaemonProcess
+from tests.listener import Listener
 
 
 def prompt(daemon: DaemonProcess, mind: LearningMind, persona_id: str, words: str) -> str:
-    """Say this to her; returns the system prompt that her mind got for it."""
-    with daemon.socket(f"/ws/{persona_id}"):
+    """Say this to her and wait for her answer; returns the system prompt that her mind got for it."""
+    with Listener(daemon, persona_id) as listener:
         assert daemon.read(persona_id, words).status_code == 200
-        wait_for(lambda: words in mind.heard, "her mind to be asked")
+        listener.hears(words)
     messages = next(
         entry.body["messages"] for entry in mind.asked("completions") if entry.body["messages"][-1]["content"] == words
     )
