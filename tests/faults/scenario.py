@@ -188,7 +188,6 @@ class Day(Clients):
         for _ in range(2):
             # A person whose request failed asks again.
             await self.ask(daemon.inbox.take_up(ADA, None))
-        await self.ask(daemon.inbox.hush(ADA))
         self.outside.silent.add("re: p-cut")
         self.post(PHONE, OWNER, "p-cut")
         await asyncio.sleep(1)
