@@ -27,7 +27,7 @@ Source: TypeAlias = Literal["reported", "counted", "estimated", "unknown"]
 by the length of the texts, or for a call that was cut off. ``unknown``: nothing tells.
 """
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 class Used(msgspec.Struct, frozen=True):

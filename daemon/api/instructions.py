@@ -119,8 +119,10 @@ class InstructionRoutes:
         """``PUT .../knowledge/instructions/{name}``: write one, or replace the one with this name."""
         persona, name = find_persona(self._personas, request), _name(request)
         asked, condition = await self._body.read(request), Condition(request)
+        # As they stand in the file, of which the ETag is made.
+        body = "\n".join(asked.body.strip().splitlines())
         try:
-            new = checked(Instruction(name, asked.intention.strip(), asked.body.strip(), asked.visitors))
+            new = checked(Instruction(name, asked.intention.strip(), body, asked.visitors))
             await self._instructions.put(persona.id, new, partial(_meant, condition))
         except InstructionFault as fault:
             field = "intention" if "heading" in str(fault) and asked.body.strip() else "body"

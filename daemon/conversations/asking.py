@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from daemon.conversations.inbox import Inbox
-from daemon.conversations.requests import Answering, Failed
+from daemon.conversations.requests import Answering
 from daemon.ledger import Ledger, LedgerError, New, Standing
 from daemon.ledger.requests import conversation_of
 from daemon.runtime.clock import Clock
@@ -48,6 +48,6 @@ class Asking:
             # Its key may have been asked before, with other words around it.
             self._inbox.stepped(persona_id, conversation_of(messages[-1].key))
             self._inbox.admit(persona_id, standing.waiting)
-        elif reason := self._inbox.mind_down(persona_id):
-            answering.ended(Failed("mind_down", reason))
+        elif trouble := self._inbox.own_trouble(persona_id):
+            answering.ended(trouble)
         return standing

@@ -149,6 +149,7 @@ class Endings:
         """End a turn whose mind is down: its messages wait again, and the next conversation tries that mind."""
         turn = lane.in_hand
         if turn is not None and not turn.replied:
+            self._end_draft(persona_id, lanes, lane, turn, said=False)
             lane.put_back(lane.drop_turn())
             lanes.rotate(lane)
             self._pump(persona_id)

@@ -16,9 +16,10 @@ from daemon.conversations.endings import Endings
 from daemon.conversations.hushing import hush
 from daemon.conversations.lane import Lane, Turn
 from daemon.conversations.lanes import Lanes, MindTrouble
-from daemon.conversations.notices import Notices
+from daemon.conversations.notices import Notices, trouble_of
 from daemon.conversations.publisher import WEB, Publisher
 from daemon.conversations.recaller import Recaller
+from daemon.conversations.requests import Failed
 from daemon.conversations.terms import ChannelTerms
 from daemon.conversations.turn_context import TurnContext, perceptions_of
 from daemon.conversations.worker import Worker
@@ -201,6 +202,10 @@ class Inbox:
         if lanes is None:
             return ""
         return lanes.own.mind_down or ("Visitors cannot be answered." if "" in lanes.down else "")
+
+    def own_trouble(self, persona_id: str) -> Failed | None:
+        """Return what keeps her from answering her owner, None while nothing does."""
+        return trouble_of(self._all(persona_id).own)
 
     def minds_down(self, persona_id: str) -> dict[str, MindTrouble]:
         """Return her minds that cannot be reached, by the model's name; "" is her own."""

@@ -88,6 +88,8 @@ class Lane:
         """How often lines were dropped: lines that were being read meanwhile may be older."""
         self.recalled = Recalled(0)
         self.mind_down = ""
+        self.is_unaffordable = False
+        """Whether it is a budget that keeps the mind from answering."""
         self.timer: Timer | None = None
         self._history_lines = history_lines
         self._numbers = numbers

@@ -8,7 +8,7 @@ from functools import partial
 from daemon.conversations.lane import Lane
 from daemon.conversations.lanes import Lanes
 from daemon.conversations.publisher import Publisher
-from daemon.conversations.requests import Trouble
+from daemon.conversations.requests import Failed, Trouble
 from daemon.conversations.terms import ChannelTerms
 from daemon.logging.log import Log
 from daemon.runtime.tasks import PersonaTasks
@@ -36,8 +36,8 @@ class Notices:
 
     def admitted(self, persona_id: str, lanes: Lanes, conversation: Conversation, visitors: bool) -> None:
         """Notify the writer of a new message if the mind that answers here is unreachable."""
-        if not visitors and lanes.own.mind_down:
-            self._tell(persona_id, conversation, lanes.own.mind_down)
+        if not visitors and (trouble := trouble_of(lanes.own)):
+            self._tell(persona_id, conversation, trouble.detail, trouble.trouble)
         elif visitors and self._terms.model(conversation) in lanes.down:
             self._fall_back(persona_id, conversation)
 
@@ -56,6 +56,7 @@ class Notices:
             return
         reason = f"I cannot reach my mind right now: {message.reason} {message.hint}".strip()
         lane.mind_down = f"{reason} I will keep your messages and answer when it is back."
+        lane.is_unaffordable = False
         for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
             self._tell(persona_id, conversation, lane.mind_down)
 
@@ -63,6 +64,7 @@ class Notices:
         """Notify everyone who waits for a mind that no budget has room for."""
         if lane is lanes.own:
             lane.mind_down = f"I cannot think right now. {reason} I will keep your messages and answer then."
+            lane.is_unaffordable = True
             for conversation in dict.fromkeys(item.conversation for item in lane.unanswered):
                 self._tell(persona_id, conversation, lane.mind_down, "unaffordable")
         elif (model := lanes.model(lane)) not in lanes.down:
@@ -92,3 +94,8 @@ class Notices:
 
     def _tell(self, persona_id: str, conversation: Conversation, content: str, trouble: Trouble = "mind_down") -> None:
         self._tasks.of(persona_id).start(self._publisher.tell(persona_id, conversation, content, trouble))
+
+
+def trouble_of(lane: Lane) -> Failed | None:
+    """Return what keeps the mind of this lane from answering, None while nothing does."""
+    return Failed("unaffordable" if lane.is_unaffordable else "mind_down", lane.mind_down) if lane.mind_down else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,7 +20,11 @@ from proto.messages import Conversation
 from proto.recalling import Passage
 from proto.zones import zone_of
 
+MOST_ASKED: Final = 32
+"""Searches of one turn. A mind may use tools eight times in it; a message that joins lets it begin again."""
+
 UNKNOWN_TURN = "Only the turn of her owner that is in hand may ask what was said."
+TOO_OFTEN = "That is too much for one answer: answer with what you have."
 SLOW = "Searching what was said took too long: ask again with other words."
 
 
@@ -27,6 +34,10 @@ class Recaller:
     def __init__(self, recall: Recall, personas: Personas) -> None:
         self._recall = recall
         self._personas = personas
+        self._asked: dict[str, tuple[int, int]] = {}
+        """By persona: her turn in hand, and how often it has asked."""
+        self._one: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One search of a persona at a time: a worker at fault keeps nobody from the ledger."""
 
     def look_up(
         self, persona_id: str, lane: Lane, following: Waiting, seen: int, pump: Callable[[str], None], *, visitor: bool
@@ -65,11 +76,16 @@ class Recaller:
         if turn is None:
             send(DaemonAnswer(asked.call, error=UNKNOWN_TURN))
             return
+        number, count = self._asked.get(persona_id, (0, 0))
+        self._asked[persona_id] = turn.number, count + 1 if number == turn.number else 1
+        if self._asked[persona_id][1] > MOST_ASKED:
+            send(DaemonAnswer(asked.call, error=TOO_OFTEN))
+            return
         try:
-            zone = self._zone(persona_id)
-            found = await self._recall.search(
-                persona_id, turn.conversation, asked.query, asked.since, asked.until, zone
-            )
+            async with self._one[persona_id]:
+                found = await self._recall.search(
+                    persona_id, turn.conversation, asked.query, asked.since, asked.until, self._zone(persona_id)
+                )
         except (RecallRefused, LedgerError) as error:
             send(DaemonAnswer(asked.call, error=str(error)))
         except TimeoutError:

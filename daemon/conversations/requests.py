@@ -18,6 +18,7 @@ from proto.conversation import OPENAI
 from proto.costs import Used
 from proto.messages import Conversation, Outgoing, Refusal, Reply
 from proto.streaming import Delta
+from proto.texts import MAX_TEXT
 
 MAX_INSTRUCTIONS: Final = 64
 """Requests whose instructions are kept in memory; those of the others are read again."""
@@ -64,7 +65,7 @@ class Answering:
         """She has said more, or begins anew."""
         if self.end is None and not self._said:
             self.turn = delta.turn
-            self.text = self.text[: delta.offset] + delta.text
+            self.text = (self.text[: delta.offset] + delta.text)[:MAX_TEXT]
             self._changed()
 
     def answered(self, reply: Reply) -> None:

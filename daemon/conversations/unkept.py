@@ -141,11 +141,16 @@ class Unkept:
                 asked = self._inbox.context.owned(persona_id, number, conversation, perceptions, history, instructions)
                 texts = [piece.content for piece in pieces]
                 recalled = await self._recaller.passages(persona_id, conversation, texts, len(history))
+                if not answering.waiters:
+                    # The client left while what was said before was looked up.
+                    return
                 worker.send(msgspec.structs.replace(asked, kept=False, recalled=recalled))
                 await within(self._clock, LONGEST, turn.done)
             except TimeoutError:
-                answering.ended(Failed("ended", _ENDED))
+                worker.send(Hush(number))
             finally:
+                # Also when this task is cancelled: nobody may wait for an answer that does not come.
+                answering.ended(Failed("ended", _ENDED))
                 del self._in_hand[persona_id]
 
     def _end(self, turn: _Turn, otherwise: Failed) -> None:

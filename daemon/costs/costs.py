@@ -111,9 +111,12 @@ class Costs:
         if meter := self._meters.get(persona_id):
             meter.received(message)
 
-    def deferred(self, persona_id: str) -> None:
-        """A turn ended because a budget had no room. If it has some by now, nobody else would tell her lanes."""
-        if not self.closed(persona_id) and persona_id not in self._passing:
+    def deferred(self, persona_id: str, *, passing: bool) -> None:
+        """A turn ended because a budget had no room. If it has some by now, nobody else would tell her lanes.
+
+        ``passing``: only calls in progress held the room.
+        """
+        if persona_id not in self._passing and (passing or not self.closed(persona_id)):
             self._afford(persona_id)
 
     def meter(self, persona_id: str, send: Callable[[msgspec.Struct], None]) -> ProcessMeter:

@@ -12,6 +12,9 @@ from proto.costs import Used
 MILLION: Final = 1_000_000
 MINUTE: Final = 60
 
+MOST: Final = 2**53
+"""Nano-units of one call: nine million of a currency. Sums of what a worker claims stay within a ledger's numbers."""
+
 FREE: Final = frozenset(("local",))
 """Providers that take no money, unless a price says something else."""
 
@@ -40,7 +43,7 @@ class Prices:
         cached = min(used.cached, used.input)
         tokens = (used.input - cached) * price.input + cached * price.cached + used.output * price.output
         each, count = price.units.get(used.unit, (0, 1))
-        return -(-tokens // MILLION) + -(-used.units * each // count)
+        return min(MOST, -(-tokens // MILLION) + -(-used.units * each // count))
 
 
 def _in_nano(price: Price) -> _Nano:

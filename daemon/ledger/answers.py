@@ -48,7 +48,7 @@ def answer(
     lines.said(connection, persona, conversation, messages, at, hushed=hushed)
     outbox.add(connection, persona, conversation, messages, seqs, at, hushed=hushed)
     if conversation.type == OPENAI:
-        requests.answered(connection, persona, conversation.chat, perceptions, messages)
+        requests.answered(connection, persona, conversation.chat, perceptions, messages, at)
     end_outage(connection, persona, conversation)
     return True
 

@@ -140,9 +140,14 @@ def instructions(connection: sqlite3.Connection, persona: str, key: str) -> str:
 
 
 def answered(
-    connection: sqlite3.Connection, persona: str, key: str, perceptions: Sequence[int], messages: Sequence[Outgoing]
+    connection: sqlite3.Connection,
+    persona: str,
+    key: str,
+    perceptions: Sequence[int],
+    messages: Sequence[Outgoing],
+    at: int,
 ) -> None:
-    """Keep her answer, or the first part of it, for the client of this request."""
+    """Keep her answer of this moment, or the first part of it, for the client of this request."""
     row: tuple[int, str] | None = connection.execute(
         "SELECT perception, answer FROM request WHERE persona = ? AND chat = ?", (persona, key)
     ).fetchone()
@@ -155,8 +160,9 @@ def answered(
     )
     if row[0] in perceptions:
         connection.execute(
-            "UPDATE request SET state = 'answered', history = '[]', instructions = '' WHERE persona = ? AND chat = ?",
-            (persona, key),
+            "UPDATE request SET state = 'answered', history = '[]', instructions = '', at = ?"
+            " WHERE persona = ? AND chat = ?",
+            (at, persona, key),
         )
 
 

@@ -207,6 +207,8 @@ class Memories:
                     "The file was changed since you read it: GET its history again, and send the new ETag as If-Match."
                 )
             number, text = await self._target(persona_id, versions, wanted)
+            if text is not None and len(text.encode()) > MAX_MEMORY_FILE:
+                raise NothingToUndo(f"That version is larger than {MAX_MEMORY_FILE} bytes: choose another one.")
             before = self._personas.memory(persona_id).get(file)
             if before == text:
                 raise NothingToUndo(f"{file}.md holds that already: choose another version of its history.")

@@ -23,6 +23,9 @@ MOST: Final = 8
 MOST_VISITED: Final = 4
 """Passages for a visitor's words."""
 
+QUERY_CHARS: Final = 2_000
+"""Characters of a query that are looked at: the last ones, where the question usually is."""
+
 PATIENCE: Final = 1.0
 """Seconds that a turn waits for what was said before. Without it she answers from what she has."""
 
@@ -50,6 +53,7 @@ class Recall:
         The last ``seen`` lines of the conversation are known already. A visitor's search reaches only this one.
         A time in the words comes first, and what was said at other times fills up the rest.
         """
+        words = words[-QUERY_CHARS:]
         if not words.strip():
             return []
         asked = Asked(words, conversation, self._clock.time_ns(), seen=seen, limit=MOST_VISITED if visitor else MOST)
@@ -80,7 +84,7 @@ class Recall:
         self, persona_id: str, conversation: Conversation, words: str, since: str, until: str, zone: ZoneInfo
     ) -> list[Passage]:
         """Return what her mind asks for. Raises RecallRefused, LedgerError, TimeoutError."""
-        now = self._clock.time_ns()
+        words, now = words[-QUERY_CHARS:], self._clock.time_ns()
         local = datetime.fromtimestamp(now / 1e9, UTC).astimezone(zone)
         low, high = _bound(since, local), _bound(until, local)
         asked = Asked(words, conversation, now)

@@ -22,6 +22,9 @@ from proto.reminding import MOST_LISTED, CancelPlanned, ListPlanned, Planned, Re
 MOST_ASKED: Final = 32
 """Questions of one turn. A mind may use tools eight times in it; a message that joins lets it begin again."""
 
+LISTED_CHARS: Final = 200
+"""Characters of a body in a list: all of them together have to fit into one text."""
+
 Question: TypeAlias = Remind | ListPlanned | CancelPlanned
 
 _NOT_HERS: Final = "Reminders can only be asked for in a conversation with the person that she belongs to."
@@ -112,4 +115,4 @@ def _key(question: Remind) -> str:
 
 
 def _planned(row: Reminder, *, is_cancelled: bool = False) -> Planned:
-    return Planned(str(row.id), row.body, row.due, row.cron, row.zone, row.task, is_cancelled)
+    return Planned(str(row.id), row.body[:LISTED_CHARS], row.due, row.cron, row.zone, row.task, is_cancelled)

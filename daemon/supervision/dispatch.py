@@ -63,7 +63,7 @@ class Dispatch:
                 self._costs.received(persona_id, message)
             case Deferred() if message.unaffordable:
                 self._about_a_turn(persona_id, message)
-                self._costs.deferred(persona_id)
+                self._costs.deferred(persona_id, passing=message.passing)
             case Delta():
                 self._about_a_turn(persona_id, message)
                 worker.send(DeltaTaken(message.turn))

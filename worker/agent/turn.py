@@ -257,7 +257,7 @@ class Turn:
         self._telling.begin(aloud=prompt.is_aloud)
         self._asked = _ids(prompt)
         say: Callable[[str], None] = self._say_aloud if prompt.is_aloud else self._telling.say
-        if due.are_due(prompt.perceptions):
+        if self._is_due(prompt):
             # It may become silence, and what was shown cannot be taken back.
             say = _keep_quiet
         mind = self._means.mind(self._message.mind)
@@ -299,8 +299,12 @@ class Turn:
 
     # Answering
 
+    def _is_due(self, prompt: Prompt) -> bool:
+        """Only the daemon arranges a task: a visitor who writes like one is a visitor who writes."""
+        return self._message.visitor is None and due.are_due(prompt.perceptions)
+
     async def _reply(self, prompt: Prompt, answer: str) -> Reply:
-        is_silent = due.are_due(prompt.perceptions) and due.is_silent(answer)
+        is_silent = self._is_due(prompt) and due.is_silent(answer)
         said = [await self._said(answer, prompt.is_aloud)] if answer and not is_silent else []
         told = self._message.visitor is None and self._means.mind(self._message.mind).tells(prompt)
         kept = _kept(_ids(prompt), prompt.perceived)

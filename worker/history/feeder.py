@@ -142,7 +142,7 @@ class Feeding:
         if not self._feed.forecast:
             return 0, 0
         parts = list(chunks(talk.lines, LINE_CHARS))
-        turns = [turn for part in parts for turn in consolidation_turns(self._feed.name, part, {})]
+        turns = [turn for part in parts for turn in consolidation_turns(self._feed.name, part, {}, self._feed.orders)]
         return len(parts), sum(tokens(turn.content) for turn in turns)
 
     async def _digest(self, mind: Mind, talk: Imported, memory: Memory) -> Memory | None:
@@ -178,7 +178,9 @@ class Feeding:
                     self._log.warning("feeder.undigested", reason=str(error))
                     return None
             except OrganUnreachable as error:
-                if error.permanent or tries <= 0:
+                # A budget whose room is held by another call has room again soon.
+                passing = isinstance(error, Unaffordable) and error.passing
+                if (error.permanent and not passing) or tries <= 0:
                     raise
                 tries -= 1
                 wait = max(backoff.next(), min(error.retry_after or 0.0, LONGEST_WAIT))

@@ -225,7 +225,7 @@ class Prompt:
 
     def _described(self, perception: Perception) -> str:
         can_search = self.persona.researcher is not None and self.visitor is None
-        if due.is_due(perception.content):
+        if self.visitor is None and due.is_due(perception.content):
             return due.framed(perception.content, self.now)
         text = self.perceived.get(perception.id, "")
         return perceived.described(perception, text, can_search, file_chars(self.room))

@@ -30,6 +30,7 @@ from proto.costs import Used
 from proto.gateways import GatewayState
 from proto.messages import Deferred, Line, MindDown, Outgoing, Perceive, Reply
 from proto.streaming import Delta
+from proto.texts import MAX_TEXT
 from tests.daemon.fakes.recalling import by_words
 
 EVE = "11111111-1111-4111-8111-111111111111"
@@ -172,3 +173,12 @@ async def test_unkept_turns_go_past_the_ledger(tmp_path: Path) -> None:
     assert ledger.commits == 0
     await bench.tasks.close()
     await ledger.close()
+
+
+async def test_words_without_end_are_cut() -> None:
+    """A process that says more than an answer may have fills no memory."""
+    requests = Requests(cast("Ledger", None))
+    with requests.waiting(EVE, "k") as answering:
+        for number in range(3):
+            requests.drafted(EVE, HERE, Delta(7, HERE, number * MAX_TEXT, "x" * MAX_TEXT))
+        assert len(answering.text) == MAX_TEXT

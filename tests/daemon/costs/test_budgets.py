@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.costs.days import today, zone_of
+from daemon.costs.prices import MOST, Prices
 from daemon.ledger import Call, Crossed, Ledger, Room
 from daemon.settings.settings import Budgets, Price
 from proto.costs import Budgeted, Reserve, Reserved, Spent, Used
@@ -245,3 +246,9 @@ def test_the_day_begins_in_the_zone_of_her_person() -> None:
     assert (saturday.day, saturday.month) == ("2026-10-24", "2026-10-01")
     assert (sunday.day, sunday.next_day - saturday.next_day) == ("2026-10-25", 25 * 3600 * 10**9)
     assert today(oslo, sunday.next_month).month == "2026-11-01"
+
+
+def test_a_claim_beyond_reason_is_no_number_too_large_for_the_ledger() -> None:
+    """A worker that is taken over may claim what it wants: the ledger's numbers end at 2**63."""
+    prices = Prices({"openai/m": Price(image=1_000_000.0)})
+    assert prices.cost("openai", "m", Used(unit="images", units=10**9)) == MOST

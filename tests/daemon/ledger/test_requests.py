@@ -124,3 +124,12 @@ async def test_nothing_of_it_waits_for_a_gateway(tmp_path: Path) -> None:
     assert await ledger.outgoing(EVE) == []
     assert await ledger.frames(EVE, 0, 9) == []
     await ledger.close()
+
+
+async def test_an_answer_that_took_long_is_as_fresh_as_it_is(tmp_path: Path) -> None:
+    """Her mind was down for longer than an answer waits for its client: it still waits from its own time on."""
+    ledger = await Ledger.open(tmp_path / "ledger.db")
+    first = await take(ledger, HI, at=NOW - 100)
+    await answer(ledger, first, "k1")
+    assert (await take(ledger, HI, at=NOW + 5, fresh=NOW - 50)).answer == [Outgoing("hello")]
+    await ledger.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +11,11 @@ import msgspec
 import pytest
 
 from daemon.conversations.lane import Turn
-from daemon.conversations.recaller import UNKNOWN_TURN, Recaller
+from daemon.conversations.recaller import MOST_ASKED, TOO_OFTEN, UNKNOWN_TURN, Recaller
 from daemon.ledger import ArchivedLine, Ledger
 from daemon.ledger.archive import ArchivedChannel
 from daemon.personas.personas import Personas
+from daemon.recall import service
 from proto.asking import DaemonAnswer
 from proto.messages import Conversation
 from proto.recalling import Passage, Recall
@@ -106,3 +108,25 @@ async def test_a_search_that_makes_no_sense_is_refused(recaller: Recaller, since
 async def test_only_the_owners_turn_may_ask(recaller: Recaller) -> None:
     """Whatever the worker's code says: the daemon looks."""
     assert (await asked(recaller, None, "fern")).error == UNKNOWN_TURN
+
+
+async def test_a_long_text_is_a_short_question(recaller: Recaller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pasted table of dates would otherwise be compared date by date while everybody waits."""
+    looked: list[int] = []
+
+    def counted(words: str, now: datetime) -> None:
+        looked.append(len(words))
+
+    monkeypatch.setattr(service, "times", counted)
+    table = "12 May 2025, 3 June 2024, last May; " * 2_000
+    await recaller.passages(EVE, WEB, [f"{table} fern"] * 10, 0)
+    assert said(await asked(recaller, TURN, f"{table} fern"))
+    assert looked == [service.QUERY_CHARS] * 2
+
+
+async def test_a_turn_searches_only_so_often(recaller: Recaller) -> None:
+    """A worker at fault is told; the next turn may ask again."""
+    for _ in range(MOST_ASKED):
+        assert said(await asked(recaller, TURN, "fern"))
+    assert (await asked(recaller, TURN, "fern")).error == TOO_OFTEN
+    assert said(await asked(recaller, Turn(8, WEB, [], 0.0), "fern"))
